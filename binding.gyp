@@ -1,0 +1,73 @@
+# The addon (and, with SET_NATIVE_TESTS=1, the native tests). Sources and instruction-set flags: native/sources.json,
+# which CMakeLists.txt reads too.
+{
+  "variables": {
+    "native_tests%": "<!(node -p \"process.env.SET_NATIVE_TESTS || 0\")"
+  },
+  "targets": [
+    {
+      "target_name": "set_kernels_portable", "type": "static_library",
+      "includes": ["native/target.gypi"],
+      "sources": ["<!@(node -p \"require('./native/sources.json').kernels.join(' ')\")"],
+      "defines": ["SET_ISA=portable"]
+    },
+    {
+      "target_name": "set_core", "type": "static_library",
+      "includes": ["native/target.gypi"],
+      "sources": ["<!@(node -p \"require('./native/sources.json').core.join(' ')\")"],
+      "dependencies": ["set_kernels_portable"],
+      "export_dependent_settings": ["set_kernels_portable"],
+      "conditions": [
+        ["target_arch=='x64'", {"dependencies": ["set_kernels_avx2", "set_kernels_avx512"]}]
+      ]
+    },
+    {
+      "target_name": "set_native",
+      "includes": ["native/target.gypi"],
+      "sources": ["<!@(node -p \"require('./native/sources.json').addon.join(' ')\")"],
+      "defines": [
+        "NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+        "NODE_ADDON_API_DISABLE_DEPRECATED"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "dependencies": ["set_core"],
+      "conditions": [
+        ["OS=='linux'", {
+          "ldflags": ["-Wl,--gc-sections", "-Wl,--exclude-libs,ALL", "-Wl,-z,nodelete", "-static-libstdc++"]
+        }]
+      ]
+    }
+  ],
+  "conditions": [
+    ["target_arch=='x64'", {
+      "targets": [
+        {
+          "target_name": "set_kernels_avx2", "type": "static_library",
+          "includes": ["native/target.gypi"],
+          "sources": ["<!@(node -p \"require('./native/sources.json').kernels.join(' ')\")"],
+          "defines": ["SET_ISA=avx2"],
+          "cflags": ["<!@(node -p \"require('./native/sources.json').isa.avx2.gnu.join(' ')\")"],
+          "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["$(inherited)", "<!@(node -p \"require('./native/sources.json').isa.avx2.gnu.join(' ')\")"]}
+        },
+        {
+          "target_name": "set_kernels_avx512", "type": "static_library",
+          "includes": ["native/target.gypi"],
+          "sources": ["<!@(node -p \"require('./native/sources.json').kernels.join(' ')\")"],
+          "defines": ["SET_ISA=avx512"],
+          "cflags": ["<!@(node -p \"require('./native/sources.json').isa.avx512.gnu.join(' ')\")"],
+          "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["$(inherited)", "<!@(node -p \"require('./native/sources.json').isa.avx512.gnu.join(' ')\")"]}
+        }
+      ]
+    }],
+    ["native_tests==1", {
+      "targets": [
+        {
+          "target_name": "set_native_test", "type": "executable",
+          "includes": ["native/target.gypi"],
+          "sources": ["<!@(node -p \"require('./native/sources.json').test.join(' ')\")"],
+          "dependencies": ["set_core"]
+        }
+      ]
+    }]
+  ]
+}
