@@ -1,0 +1,80 @@
+import { ByteReader, formatError, readBytes } from './bytes.js';
+import type { Samples } from './types.js';
+
+/*
+ * IDX, the format of MNIST and Fashion-MNIST: two zero bytes, the type (8 = u8), the number of dimensions, then each
+ * dimension as big-endian u32, then the values row by row. http://yann.lecun.com/exdb/mnist/
+ */
+
+const UNSIGNED_BYTE = 0x08;
+
+/** An IDX array of unsigned bytes. */
+export interface IdxArray {
+  dimensions: number[];
+  values: Uint8Array;
+}
+
+/**
+ * Parses IDX of unsigned bytes. `values` is a view into `bytes`.
+ *
+ * @param rank how many dimensions there must be: 3 for images, 1 for labels
+ * @throws SetNativeError ERR_DATA_FORMAT: wrong magic, a dimension of 0, length not exactly what the header says
+ */
+export function parseIdx(bytes: Uint8Array, file: string, rank: number): IdxArray {
+  const reader = new ByteReader(bytes, file);
+  const magic = reader.u32('IDX magic number');
+  const expected = (UNSIGNED_BYTE << 8) | rank;
+  if (magic !== expected) {
+    throw reader.error(`the IDX magic number ${hex(expected)} (u8, ${rank} dimensions)`, hex(magic), 0);
+  }
+  const dimensions: number[] = [];
+  let size = 1;
+  for (let d = 0; d < rank; d++) {
+    const dimension = reader.u32(`dimension ${d + 1}`);
+    if (dimension === 0) throw reader.error(`a size of at least 1 as dimension ${d + 1}`, '0', reader.offset - 4);
+    dimensions.push(dimension);
+    size *= dimension;
+  }
+  if (reader.remaining !== size) {
+    throw reader.error(`exactly ${size} bytes for ${dimensions.join(' × ')} values`, `${reader.remaining} to the end`);
+  }
+  return { dimensions, values: reader.take(size, 'values') };
+}
+
+/**
+ * Reads an image file and its label file.
+ *
+ * @param classes labels must be below this
+ * @returns count × (rows · columns) samples, pixels 0 .. 255 as stored, and the shape of an image
+ * @throws SetNativeError ERR_DATA_FORMAT (see parseIdx; also counts that differ, labels out of range),
+ *   ERR_DATA_NOT_FOUND, ERR_IO
+ */
+export function readIdxSamples(
+  imageFile: string,
+  labelFile: string,
+  classes: number,
+): { samples: Samples; imageShape: [number, number] } {
+  const images = parseIdx(readBytes(imageFile), imageFile, 3);
+  const labels = parseIdx(readBytes(labelFile), labelFile, 1).values;
+  const [count, rows, columns] = images.dimensions as [number, number, number];
+  if (labels.length !== count) {
+    throw formatError(labelFile, { offset: 4 }, `${count} labels, as many as images`, String(labels.length));
+  }
+  const outOfRange = labels.findIndex((label) => label >= classes);
+  if (outOfRange >= 0) {
+    throw formatError(labelFile, { offset: 8 + outOfRange }, `a label below ${classes}`, String(labels[outOfRange]));
+  }
+  return {
+    samples: {
+      x: new Float32Array(images.values),
+      labels: new Uint32Array(labels),
+      count,
+      features: rows * columns,
+    },
+    imageShape: [rows, columns],
+  };
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16).padStart(8, '0')}`;
+}

@@ -1,0 +1,142 @@
+import fs from 'node:fs';
+import { formatError, readBytes } from './bytes.js';
+import type { RawSamples } from './labels.js';
+import { parseDecimal } from './numbers.js';
+
+/*
+ * The text format of the NIPS 2003 feature selection challenge (dense form): NAME_train.data has one sample per line,
+ * numbers between blanks; NAME_train.labels one label per line, in the same order; NAME_valid likewise. NAME.param,
+ * where present, tells sizes and a check-sum of each, and is held against what was read.
+ */
+
+/** A table of numbers. */
+export interface NumberTable {
+  rows: number;
+  columns: number;
+  /** Row by row. */
+  values: Float64Array;
+}
+
+const NEWLINE = 10;
+const LONGEST_NUMBER = 64;
+/** Blanks of the format: space, tab, carriage return. */
+const isBlank = (byte: number) => byte === 32 || byte === 9 || byte === 13;
+
+/**
+ * Parses lines of numbers between blanks; empty lines may stand at the end only.
+ *
+ * @throws SetNativeError ERR_DATA_FORMAT, naming line and column: no number at all, a row of another length than the
+ *   first, something that is not a decimal number. (A column is a count of numbers in the line.)
+ */
+export function parseNumberTable(bytes: Uint8Array, file: string): NumberTable {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  // A number takes at least two bytes, itself and what ends it: this many fit, whatever the file says.
+  const values = new Float64Array((text.length + 1) >> 1);
+  let count = 0;
+  let rows = 0;
+  let columns = 0;
+  let emptyLine = 0; // the first of the empty lines that nothing has followed yet
+  let at = 0;
+  for (let line = 1; at < text.length; line++) {
+    let column = 0;
+    for (; at < text.length && text[at] !== NEWLINE; at++) {
+      if (isBlank(text[at]!)) continue;
+      const start = at;
+      while (at + 1 < text.length && text[at + 1] !== NEWLINE && !isBlank(text[at + 1]!)) at++;
+      column++;
+      const token = text.toString('latin1', start, Math.min(at + 1, start + LONGEST_NUMBER));
+      const value = at + 1 - start > LONGEST_NUMBER ? undefined : parseDecimal(token);
+      if (value === undefined) throw formatError(file, { line, column }, 'a number', JSON.stringify(token));
+      if (emptyLine > 0) throw formatError(file, { line: emptyLine }, `${columns} numbers`, 'an empty line');
+      if (rows > 0 && column > columns)
+        throw formatError(file, { line, column }, `${columns} numbers in the line`, 'more');
+      values[count++] = value;
+    }
+    at++; // over the newline
+    if (column === 0) {
+      if (emptyLine === 0) emptyLine = line;
+      continue;
+    }
+    if (rows === 0) columns = column;
+    if (column < columns) throw formatError(file, { line, column }, `${columns} numbers in the line`, `${column}`);
+    rows++;
+  }
+  if (rows === 0) throw formatError(file, {}, 'lines of numbers', 'none');
+  return { rows, columns, values: values.subarray(0, count) };
+}
+
+/** What a .param file says of one part ("Train", "Valid"). */
+export interface NipsPart {
+  samples: number;
+  checkSum: number;
+}
+
+/**
+ * Parses a .param file: the number of features, and for each part the number of samples and the sum of all values.
+ *
+ * @throws SetNativeError ERR_DATA_FORMAT when a part's line is there but not of the known form
+ */
+export function parseNipsParam(bytes: Uint8Array, file: string): { features?: number; parts: Map<string, NipsPart> } {
+  const parts = new Map<string, NipsPart>();
+  let features: number | undefined;
+  const lines = Buffer.from(bytes).toString('latin1').split('\n');
+  for (const [index, text] of lines.entries()) {
+    const words = text.trim().split(/\s+/);
+    if (text.startsWith('Number of features:')) features = parseDecimal(words[3] ?? '');
+    if (words[0] !== 'Train' && words[0] !== 'Valid') continue;
+    const samples = parseDecimal(words[3] ?? '');
+    const checkSum = parseDecimal(words[4] ?? '');
+    if (samples === undefined || checkSum === undefined) {
+      throw formatError(file, { line: index + 1 }, 'part, positive, negative, total and check-sum', text.slice(0, 80));
+    }
+    parts.set(words[0], { samples, checkSum });
+  }
+  return { ...(features === undefined ? {} : { features }), parts };
+}
+
+/** Puts a table of features and a table of labels together. */
+export function nipsSamples(data: NumberTable, dataFile: string, labels: NumberTable, labelFile: string): RawSamples {
+  if (labels.columns !== 1)
+    throw formatError(labelFile, { line: 1 }, 'one label per line', `${labels.columns} numbers`);
+  if (labels.rows !== data.rows) {
+    throw formatError(labelFile, {}, `${data.rows} labels, as ${dataFile} has samples`, `${labels.rows}`);
+  }
+  return {
+    file: dataFile,
+    x: Float32Array.from(data.values),
+    labels: Array.from(labels.values),
+    count: data.rows,
+    features: data.columns,
+  };
+}
+
+/**
+ * Reads one part of a NIPS 2003 data set.
+ *
+ * @param paramFile held against the part when it exists; pass undefined for none
+ * @param part `Train` or `Valid`, the part's name in the .param file
+ * @throws SetNativeError ERR_DATA_FORMAT (see parseNumberTable; also as many labels as samples, sizes and check-sum of
+ *   the .param file), ERR_DATA_NOT_FOUND, ERR_IO
+ */
+export function readNipsSamples(
+  dataFile: string,
+  labelFile: string,
+  paramFile: string | undefined,
+  part: 'Train' | 'Valid',
+): RawSamples {
+  const data = parseNumberTable(readBytes(dataFile), dataFile);
+  const labels = parseNumberTable(readBytes(labelFile), labelFile);
+  if (paramFile !== undefined && fs.existsSync(paramFile)) {
+    const param = parseNipsParam(readBytes(paramFile), paramFile);
+    const expected = param.parts.get(part);
+    const sum = data.values.reduce((total, value) => total + value, 0);
+    const say = (features: number | undefined, samples: number, checkSum: number) =>
+      `${samples} samples × ${features ?? data.columns} features with check-sum ${checkSum}`;
+    if (expected !== undefined) {
+      const promised = say(param.features, expected.samples, expected.checkSum);
+      const came = say(data.columns, data.rows, sum);
+      if (promised !== came) throw formatError(dataFile, {}, `${promised}, as ${paramFile} says`, came);
+    }
+  }
+  return nipsSamples(data, dataFile, labels, labelFile);
+}

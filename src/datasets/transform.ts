@@ -1,0 +1,279 @@
+import { SetNativeError } from '../errors.js';
+import { native } from '../native.js';
+import type { Dataset, Samples, Scaling } from './types.js';
+
+/*
+ * Samples to samples: checks, subsets, splits and scaling; at the end all of it in one call, `prepare`. Nothing here changes its input. What is random depends on
+ * the seed alone.
+ */
+
+/** A random order of 0 .. count - 1, the same for the same seed. */
+export type Permutation = (seed: number, count: number) => Uint32Array;
+
+/** The addon's generator, which every random draw of the library comes from. */
+export const nativePermutation: Permutation = (seed, count) => native().permutation(seed, count);
+
+/**
+ * Checks that samples are sound.
+ *
+ * @param where names them in messages: a file, or "train samples"
+ * @param classes labels must be below this
+ * @throws SetNativeError ERR_OUT_OF_RANGE (no samples, no features, a label out of range), ERR_SHAPE (lengths that do
+ *   not fit), ERR_NON_FINITE (NaN or infinity, naming row and feature, both from 0)
+ */
+export function checkSamples(samples: Samples, { where, classes }: { where: string; classes: number }): void {
+  const { x, labels, count, features } = samples;
+  for (const [name, value] of [
+    ['count', count],
+    ['features', features],
+  ] as const) {
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] ${where}: expected at least 1 as ${name}, came ${value}`, {
+        details: { where, [name]: value },
+      });
+    }
+  }
+  if (x.length !== count * features || labels.length !== count) {
+    throw new SetNativeError(
+      'ERR_SHAPE',
+      `[data] ${where}: expected ${count} × ${features} values and ${count} labels, ` +
+        `came ${x.length} values and ${labels.length} labels`,
+      { details: { where, count, features, values: x.length, labels: labels.length } },
+    );
+  }
+  const badLabel = labels.findIndex((label) => label >= classes);
+  if (badLabel >= 0) {
+    throw new SetNativeError(
+      'ERR_OUT_OF_RANGE',
+      `[data] ${where}: expected labels below ${classes}, came ${labels[badLabel]} in row ${badLabel}`,
+      { details: { where, row: badLabel, label: labels[badLabel], classes } },
+    );
+  }
+  checkFinite(samples, where);
+}
+
+/** ERR_NON_FINITE, naming the first row and feature (from 0) that is NaN or infinite in float32. */
+function checkFinite({ x, features }: Samples, where: string): void {
+  for (let i = 0; i < x.length; i++) {
+    if (Number.isFinite(x[i])) continue;
+    const row = Math.floor(i / features);
+    const feature = i % features;
+    throw new SetNativeError(
+      'ERR_NON_FINITE',
+      `[data] ${where}: expected finite numbers, came ${x[i]} in row ${row}, feature ${feature}; ` +
+        'fill or drop such rows first',
+      { details: { where, row, feature, value: x[i] } },
+    );
+  }
+}
+
+/** The given rows, copied, in the given order. */
+function takeRows({ x, labels, features }: Samples, rows: Uint32Array): Samples {
+  const taken = {
+    x: new Float32Array(rows.length * features),
+    labels: new Uint32Array(rows.length),
+    count: rows.length,
+    features,
+  };
+  rows.forEach((row, i) => {
+    taken.x.set(x.subarray(row * features, (row + 1) * features), i * features);
+    taken.labels[i] = labels[row]!;
+  });
+  return taken;
+}
+
+function checkSeed(seed: number): void {
+  if (Number.isSafeInteger(seed) && seed >= 0) return;
+  throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] expected a seed of 0 .. 2^53 - 1, came ${seed}`, {
+    details: { seed },
+  });
+}
+
+/**
+ * `count` of the samples, drawn without replacement: the first `count` of the seed's random order.
+ *
+ * @throws SetNativeError ERR_OUT_OF_RANGE: count not a whole number in 1 .. samples.count, or a bad seed
+ */
+export function subsetSamples(samples: Samples, count: number, seed: number, permutation = nativePermutation): Samples {
+  checkSeed(seed);
+  if (!Number.isSafeInteger(count) || count < 1 || count > samples.count) {
+    throw new SetNativeError(
+      'ERR_OUT_OF_RANGE',
+      `[data] expected a subset of 1 .. ${samples.count} samples (all there are), came ${count}; ask for fewer`,
+      { details: { count, available: samples.count } },
+    );
+  }
+  return takeRows(samples, permutation(seed, samples.count).subarray(0, count));
+}
+
+/** How to split. */
+export interface SplitOptions {
+  seed: number;
+  /** Share of the samples that becomes the test set, above 0 and below 1; default 1/3. */
+  testFraction?: number;
+  /** Split each class by itself, so that both parts have the same mix; default true. */
+  stratified?: boolean;
+  permutation?: Permutation;
+}
+
+/**
+ * Splits samples into train and test. Rows keep their order within each part. round(testFraction · n) samples go to the
+ * test set, of each class when stratified; a class of two or more then has at least one sample on either side.
+ *
+ * @throws SetNativeError ERR_OUT_OF_RANGE: testFraction outside (0, 1), a bad seed, or so few samples that a part
+ *   would be empty
+ */
+export function splitSamples(samples: Samples, options: SplitOptions): { train: Samples; test: Samples } {
+  const { seed, testFraction = 1 / 3, stratified = true, permutation = nativePermutation } = options;
+  checkSeed(seed);
+  if (!(testFraction > 0 && testFraction < 1)) {
+    throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] expected 0 < testFraction < 1, came ${testFraction}`, {
+      details: { testFraction },
+    });
+  }
+  // Quota: how many samples of each group (a class, or all) still go to the test set.
+  const groupOf = (row: number) => (stratified ? samples.labels[row]! : 0);
+  const sizes = new Map<number, number>();
+  for (let row = 0; row < samples.count; row++) sizes.set(groupOf(row), (sizes.get(groupOf(row)) ?? 0) + 1);
+  const quota = new Map<number, number>();
+  for (const [group, size] of sizes) {
+    const wanted = Math.round(size * testFraction);
+    quota.set(group, size < 2 ? 0 : Math.min(size - 1, Math.max(1, wanted)));
+  }
+
+  const inTest = new Uint8Array(samples.count);
+  let testCount = 0;
+  for (const row of permutation(seed, samples.count)) {
+    const left = quota.get(groupOf(row))!;
+    if (left === 0) continue;
+    quota.set(groupOf(row), left - 1);
+    inTest[row] = 1;
+    testCount++;
+  }
+  if (testCount === 0) {
+    throw new SetNativeError(
+      'ERR_OUT_OF_RANGE',
+      `[data] expected at least 2 samples ${stratified ? 'of a class ' : ''}to split, came ${samples.count} in all`,
+      { details: { count: samples.count, testFraction } },
+    );
+  }
+  const rows = Uint32Array.from(inTest.keys());
+  return {
+    train: takeRows(
+      samples,
+      rows.filter((row) => inTest[row] === 0),
+    ),
+    test: takeRows(
+      samples,
+      rows.filter((row) => inTest[row] === 1),
+    ),
+  };
+}
+
+/** A fitted scaling: scaled = (x - offset[feature]) / divisor[feature], worked in double, stored as float32. */
+export interface FittedScaling {
+  offset: Float64Array;
+  divisor: Float64Array;
+}
+
+/**
+ * Fits a scaling to the train samples only, so that nothing of the test set leaks in. A feature that is constant in
+ * train gets divisor infinity: it carries nothing and becomes 0 everywhere, in test as well (`min-max` and `standardise`).
+ *
+ * @throws SetNativeError ERR_NON_FINITE (naming row and feature), ERR_OUT_OF_RANGE (`divide` by zero or less, or by
+ *   what is not finite; no samples)
+ */
+export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
+  const { x, count, features } = train;
+  if (count < 1) throw new SetNativeError('ERR_OUT_OF_RANGE', '[data] expected train samples to scale by, came none');
+  checkFinite(train, 'train samples');
+  const offset = new Float64Array(features);
+  const divisor = new Float64Array(features).fill(1);
+  if (scaling.kind === 'divide') {
+    if (!(scaling.by > 0 && Number.isFinite(scaling.by))) {
+      throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] expected a divisor above 0, came ${scaling.by}`, {
+        details: { by: scaling.by },
+      });
+    }
+    divisor.fill(scaling.by);
+  }
+  if (scaling.kind === 'none' || scaling.kind === 'divide') return { offset, divisor };
+
+  const low = new Float64Array(features).fill(Infinity);
+  const high = new Float64Array(features).fill(-Infinity);
+  for (let i = 0, feature = 0; i < x.length; i++) {
+    if (x[i]! < low[feature]!) low[feature] = x[i]!;
+    if (x[i]! > high[feature]!) high[feature] = x[i]!;
+    if (++feature === features) feature = 0;
+  }
+  if (scaling.kind === 'min-max') {
+    for (let f = 0; f < features; f++) {
+      offset[f] = low[f]!;
+      divisor[f] = high[f]! > low[f]! ? high[f]! - low[f]! : Infinity;
+    }
+    return { offset, divisor };
+  }
+
+  // Two passes, since the sum of squares of large values would swallow a small spread.
+  const variance = new Float64Array(features);
+  for (let i = 0; i < x.length; i++) offset[i % features]! += x[i]! / count;
+  for (let i = 0; i < x.length; i++) variance[i % features]! += (x[i]! - offset[i % features]!) ** 2 / count;
+  for (let f = 0; f < features; f++) divisor[f] = high[f]! > low[f]! ? Math.sqrt(variance[f]!) : Infinity;
+  return { offset, divisor };
+}
+
+/**
+ * Samples brought to scale, as a copy; labels are shared. Test values may leave 0 .. 1 under `min-max`, as they may
+ * leave the train range.
+ *
+ * @throws SetNativeError ERR_SHAPE (features differ from those fitted), ERR_NON_FINITE (naming row and feature)
+ */
+export function applyScaling(samples: Samples, { offset, divisor }: FittedScaling): Samples {
+  const { features } = samples;
+  if (offset.length !== features) {
+    throw new SetNativeError('ERR_SHAPE', `[data] expected ${offset.length} features as fitted, came ${features}`, {
+      details: { fitted: offset.length, features },
+    });
+  }
+  const x = new Float32Array(samples.x.length);
+  for (let i = 0, feature = 0; i < x.length; i++) {
+    x[i] = (samples.x[i]! - offset[feature]!) / divisor[feature]!;
+    if (++feature === features) feature = 0;
+  }
+  const scaled = { ...samples, x };
+  checkFinite(scaled, 'scaled samples');
+  return scaled;
+}
+
+/** How to make a data set ready for training. */
+export interface PrepareOptions {
+  /** Decides split and subsets, alone: all methods of a paired run get the same samples from the same seed. */
+  seed: number;
+  /** Number of train samples; default all. */
+  train?: number | undefined;
+  /** Number of test samples; default all. */
+  test?: number | undefined;
+  /** Default: the data set's own. */
+  scaling?: Scaling;
+  permutation?: Permutation;
+}
+
+/**
+ * Makes train and test samples of a data set: splits it 2/3 to 1/3, each class by itself, where it has no test set of
+ * its own; draws the subsets; scales both by what the train subset says.
+ *
+ * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than what there is, or empty; a bad seed), ERR_NON_FINITE
+ */
+export function prepare(dataset: Dataset, options: PrepareOptions): { train: Samples; test: Samples } {
+  const { seed, scaling = dataset.scaling, permutation = nativePermutation } = options;
+  const whole =
+    dataset.test === undefined
+      ? splitSamples(dataset.train, { seed, permutation })
+      : { train: dataset.train, test: dataset.test };
+  const subset = (samples: Samples, count: number | undefined) =>
+    count === undefined ? samples : subsetSamples(samples, count, seed, permutation);
+  const train = subset(whole.train, options.train);
+  const test = subset(whole.test, options.test);
+  const fitted = fitScaling(train, scaling);
+  return { train: applyScaling(train, fitted), test: applyScaling(test, fitted) };
+}

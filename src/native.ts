@@ -1,0 +1,163 @@
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type ErrorCode, SetNativeError } from './errors.js';
+
+/*
+ * The typed boundary to the addon: what native/binding exports, and nothing else of the library talks to it.
+ * The addon throws errors that carry `code`; `rethrow` turns them into SetNativeError.
+ */
+
+export type TopologyName = 'erdos-renyi' | 'motif' | 'motif-printed' | 'dense';
+export type InitName = 'he-dense' | 'he-fan-in' | 'normal';
+export type ActivationName = 'relu' | 'tanh' | 'sigmoid' | 'linear';
+export type LossName = 'softmax-cross-entropy' | 'sigmoid-binary-cross-entropy' | 'mse';
+export type RegrowInitName = 'he-dense' | 'zero' | 'he-fan-in';
+export type MotifScoreName = 'mean' | 'max' | 'min' | 'sum';
+export type MotifParseName = 'aligned' | 'runs';
+export type BackendName = 'cpu' | 'cuda' | 'metal' | 'reference';
+export type IsaName = 'portable' | 'avx2' | 'avx512';
+
+export interface NativeModelSpec {
+  sizes: number[];
+  topology: TopologyName;
+  epsilon: number;
+  motifSize: number;
+  init: InitName;
+  activation: ActivationName;
+  loss: LossName;
+  /** 0 .. 2^53 - 1 */
+  seed: number;
+  backend: BackendName;
+  /** 0 = all cores */
+  threads: number;
+}
+
+export interface NativeTrainOptions {
+  epoch: number;
+  batchSize: number;
+  learningRate: number;
+  momentum: number;
+  l2: number;
+  decay: number;
+  shuffle: boolean;
+}
+
+export interface NativeEvolutionPolicy {
+  method: 'set' | 'set-motif';
+  zeta: number;
+  regrowInit: RegrowInitName;
+  motifSize: number;
+  motifScore: MotifScoreName;
+  motifParse: MotifParseName;
+  evolveOutput: boolean;
+}
+
+export interface NativeLayerStats {
+  inputs: number;
+  outputs: number;
+  dense: boolean;
+  nnz: number;
+  /** [e] = links born in the evolution after epoch e; [0] = initial links. */
+  linksByBirth: number[];
+}
+
+/** One layer on the host: CSR by source for sparse layers, all cells row by row for dense ones. */
+export interface NativeLayer {
+  inputs: number;
+  outputs: number;
+  dense: boolean;
+  activation: ActivationName;
+  rowOffsets: Uint32Array;
+  colIndices: Uint32Array;
+  weights: Float32Array;
+  momentum: Float32Array;
+  birth: Uint16Array;
+  bias: Float32Array;
+  biasMomentum: Float32Array;
+}
+
+/** Samples copied into native memory once; labels and values are checked then. */
+export interface NativeSamples {
+  readonly count: number;
+  readonly features: number;
+  /** Frees the memory at once; a job that still uses it keeps it alive until it ends. */
+  dispose(): void;
+}
+
+/**
+ * A model on a device. Every method but `abort` and `dispose` runs on native threads, one at a time: a second
+ * call meanwhile is ERR_BUSY, a call after `dispose` ERR_DISPOSED. Durations are measured on the native side.
+ */
+export interface NativeModel {
+  readonly backend: BackendName;
+  readonly threads: number;
+  trainEpoch(samples: NativeSamples, options: NativeTrainOptions): Promise<{ loss: number; durationMs: number }>;
+  evaluate(samples: NativeSamples): Promise<{ loss: number; accuracy: number; durationMs: number }>;
+  /** Resolves to count × outputs, row-major. */
+  predict(samples: NativeSamples): Promise<Float32Array>;
+  evolve(
+    policy: NativeEvolutionPolicy,
+    epoch: number,
+  ): Promise<{ layers: { pruned: number; grown: number }[]; durationMs: number }>;
+  stats(): Promise<NativeLayerStats[]>;
+  /** Inputs that reach some output, and outputs that some input reaches. */
+  reachability(): Promise<{ inputs: number; outputs: number }>;
+  /** A copy of the whole state. */
+  download(): Promise<NativeLayer[]>;
+  /** Makes the running job reject with ERR_ABORTED at its next batch; nothing when idle. */
+  abort(): void;
+  /** Aborts what runs and frees everything once it has stopped. Idempotent. */
+  dispose(): void;
+}
+
+export interface NativeInfo {
+  isa: { used: IsaName; available: IsaName[] };
+  threads: number;
+  backends: { name: BackendName; available: boolean; device: string; reason: string }[];
+}
+
+interface Addon {
+  info(): NativeInfo;
+  /** A permutation of 0 .. count - 1 by seed, for subsets and splits (random stream `split`). */
+  permutation(seed: number, count: number): Uint32Array;
+  /** Copies and checks at once: finite values, one label per row. */
+  Samples: new (
+    x: Float32Array,
+    features: number,
+    labels?: Uint32Array,
+  ) => NativeSamples;
+  createModel(spec: NativeModelSpec): Promise<NativeModel>;
+}
+
+const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+
+let addon: Addon | undefined;
+
+/** Loads the addon at first use, so that `--help` works without it. */
+export function native(): Addon {
+  if (addon === undefined) {
+    const require = createRequire(import.meta.url);
+    try {
+      const load = require('node-gyp-build') as (root: string) => Addon;
+      addon = load(packageRoot);
+    } catch (cause) {
+      throw new SetNativeError(
+        'ERR_NATIVE_LOAD',
+        `[load] the compiled part of set-native could not be loaded from ${packageRoot} ` +
+          `(${process.platform}-${process.arch}, Node ${process.version}): ${(cause as Error).message.split('\n')[0]}. ` +
+          'Build it with a C++17 compiler, make and Python 3: `npm rebuild set-native` ' +
+          '(npm 12: first `npm install-scripts approve set-native`); in a checkout: `npm run build`.',
+        { cause },
+      );
+    }
+  }
+  return addon;
+}
+
+/** An error of the addon as SetNativeError; anything else unchanged. */
+export function fromNative(error: unknown): unknown {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  if (error instanceof SetNativeError || typeof code !== 'string' || !code.startsWith('ERR_')) return error;
+  return new SetNativeError(code as ErrorCode, String(message), { cause: error });
+}

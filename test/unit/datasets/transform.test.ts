@@ -1,0 +1,208 @@
+import { describe, expect, it } from 'vitest';
+import {
+  applyScaling,
+  checkSamples,
+  fitScaling,
+  prepare,
+  splitSamples,
+  subsetSamples,
+} from '../../../src/datasets/transform.js';
+import type { Dataset, Samples, Scaling } from '../../../src/datasets/types.js';
+import { errorOf } from '../../support/fuzz.js';
+import { testPermutation as permutation } from '../../support/permutation.js';
+
+/** Rows [i, 1000 + i], so that a row tells where it came from. */
+const numbered = (labels: number[]): Samples => ({
+  x: Float32Array.from(labels.flatMap((_, row) => [row, 1000 + row])),
+  labels: Uint32Array.from(labels),
+  count: labels.length,
+  features: 2,
+});
+const rowsOf = ({ x }: Samples) => [...x].filter((_, i) => i % 2 === 0);
+const countsOf = ({ labels }: Samples) =>
+  labels.reduce<number[]>((counts, label) => counts.with(label, counts[label]! + 1), [0, 0, 0]);
+const mixed = numbered(Array.from({ length: 90 }, (_, i) => (i % 9 < 5 ? 0 : i % 9 < 8 ? 1 : 2)));
+
+describe('checkSamples', () => {
+  const check = (change: Partial<Samples>) =>
+    errorOf(() => checkSamples({ ...numbered([0, 1, 2]), ...change }, { where: 'here', classes: 3 }));
+
+  it('accepts sound samples', () => {
+    expect(() => checkSamples(numbered([0, 1, 2]), { where: 'here', classes: 3 })).not.toThrow();
+  });
+
+  it('tells what is wrong', () => {
+    expect(check({ count: 0, x: new Float32Array(0), labels: new Uint32Array(0) }).code).toBe('ERR_OUT_OF_RANGE');
+    expect(check({ features: 0 }).code).toBe('ERR_OUT_OF_RANGE');
+    expect(check({ features: 3 }).code).toBe('ERR_SHAPE');
+    expect(check({ labels: Uint32Array.of(0, 1) }).code).toBe('ERR_SHAPE');
+    expect(check({ labels: Uint32Array.of(0, 3, 1) })).toMatchObject({
+      code: 'ERR_OUT_OF_RANGE',
+      details: { row: 1, label: 3 },
+    });
+    expect(check({ x: Float32Array.of(0, 0, 0, Number.NaN, 0, 0) })).toMatchObject({
+      code: 'ERR_NON_FINITE',
+      details: { row: 1, feature: 1 },
+    });
+  });
+});
+
+describe('subsetSamples', () => {
+  it('draws distinct rows with their labels; the same for the same seed', () => {
+    const subset = subsetSamples(mixed, 40, 7, permutation);
+    expect(subset).toMatchObject({ count: 40, features: 2 });
+    expect(new Set(rowsOf(subset)).size).toBe(40);
+    rowsOf(subset).forEach((row, i) => {
+      expect(subset.labels[i]).toBe(mixed.labels[row]);
+      expect(subset.x[2 * i + 1]).toBe(1000 + row);
+    });
+    expect(subsetSamples(mixed, 40, 7, permutation)).toEqual(subset);
+    expect(subsetSamples(mixed, 40, 8, permutation)).not.toEqual(subset);
+    expect(rowsOf(subsetSamples(mixed, 20, 7, permutation))).toEqual(rowsOf(subset).slice(0, 20));
+  });
+
+  it.each([0, -1, 1.5, 91, Number.NaN])('refuses %d of 90 samples', (count) => {
+    expect(errorOf(() => subsetSamples(mixed, count, 1, permutation))).toMatchObject({
+      code: 'ERR_OUT_OF_RANGE',
+      message: expect.stringContaining('1 .. 90 samples'),
+    });
+  });
+
+  it.each([-1, 0.5, 2 ** 53, Number.NaN])('refuses the seed %d', (seed) => {
+    expect(errorOf(() => subsetSamples(mixed, 1, seed, permutation)).code).toBe('ERR_OUT_OF_RANGE');
+    expect(errorOf(() => splitSamples(mixed, { seed, permutation })).code).toBe('ERR_OUT_OF_RANGE');
+  });
+});
+
+describe('splitSamples', () => {
+  it('parts the rows, each class by itself, in their order', () => {
+    const { train, test } = splitSamples(mixed, { seed: 3, permutation });
+    expect(countsOf(mixed)).toEqual([50, 30, 10]);
+    expect(countsOf(test)).toEqual([17, 10, 3]);
+    expect(countsOf(train)).toEqual([33, 20, 7]);
+    expect([...rowsOf(train), ...rowsOf(test)].sort((a, b) => a - b)).toEqual(rowsOf(mixed));
+    expect(rowsOf(test)).toEqual(rowsOf(test).sort((a, b) => a - b));
+    expect(splitSamples(mixed, { seed: 4, permutation }).test).not.toEqual(test);
+  });
+
+  it('splits plainly when asked', () => {
+    const { train, test } = splitSamples(mixed, { seed: 3, testFraction: 0.1, stratified: false, permutation });
+    expect([train.count, test.count]).toEqual([81, 9]);
+  });
+
+  it('keeps a sample on either side of each class of two; leaves a lone one in train', () => {
+    const { train, test } = splitSamples(numbered([0, 0, 1, 1, 2]), { seed: 1, testFraction: 0.01, permutation });
+    expect(countsOf(train)).toEqual([1, 1, 1]);
+    expect(countsOf(test)).toEqual([1, 1, 0]);
+    expect(countsOf(splitSamples(numbered([0, 0, 1]), { seed: 1, testFraction: 0.99, permutation }).train)).toEqual([
+      1, 1, 0,
+    ]);
+  });
+
+  it('refuses fractions outside (0, 1) and sets too small', () => {
+    for (const testFraction of [0, 1, -1, Number.NaN]) {
+      expect(errorOf(() => splitSamples(mixed, { seed: 1, testFraction, permutation })).code).toBe('ERR_OUT_OF_RANGE');
+    }
+    expect(errorOf(() => splitSamples(numbered([0, 1, 2]), { seed: 1, permutation })).code).toBe('ERR_OUT_OF_RANGE');
+  });
+});
+
+describe('scaling', () => {
+  const train: Samples = { ...numbered([0, 1, 2, 0]), x: Float32Array.of(0, 5, 1, 5, 2, 5, 3, 5) };
+  const test: Samples = { ...numbered([1]), x: Float32Array.of(6, 7) };
+  const scale = (scaling: Scaling) => {
+    const fitted = fitScaling(train, scaling);
+    return [applyScaling(train, fitted), applyScaling(test, fitted)].map(({ x }) => [...x].map((value) => value + 0));
+  };
+
+  it('divides by a known range', () => {
+    expect(scale({ kind: 'divide', by: 2 })).toEqual([
+      [0, 2.5, 0.5, 2.5, 1, 2.5, 1.5, 2.5],
+      [3, 3.5],
+    ]);
+    const white = { ...test, x: Float32Array.of(255, 51) };
+    expect([...applyScaling(white, fitScaling(white, { kind: 'divide', by: 255 })).x]).toEqual([1, Math.fround(0.2)]);
+  });
+
+  it('scales by the range of train; constant features become 0', () => {
+    const third = Math.fround(1 / 3);
+    expect(scale({ kind: 'min-max' })).toEqual([
+      [0, 0, third, 0, Math.fround(2 / 3), 0, 1, 0],
+      [2, 0],
+    ]);
+  });
+
+  it('standardises by mean and deviation of train; constant features become 0', () => {
+    const deviation = Math.sqrt(1.25);
+    const standard = [0, 1, 2, 3].flatMap((value) => [Math.fround((value - 1.5) / deviation), 0]);
+    expect(scale({ kind: 'standardise' })).toEqual([standard, [Math.fround(4.5 / deviation), 0]]);
+  });
+
+  it('keeps a small spread on a large mean', () => {
+    const far = { ...train, x: Float32Array.of(1e6, 0, 1e6 + 1, 0, 1e6, 0, 1e6 + 1, 0) };
+    expect([...applyScaling(far, fitScaling(far, { kind: 'standardise' })).x].filter((_, i) => i % 2 === 0)).toEqual([
+      -1, 1, -1, 1,
+    ]);
+  });
+
+  it('leaves its input alone', () => {
+    const before = train.x.slice();
+    expect(scale({ kind: 'none' })[0]).toEqual([...before]);
+    scale({ kind: 'standardise' });
+    expect(train.x).toEqual(before);
+  });
+
+  it('refuses what is not finite, bad divisors, other widths and no samples', () => {
+    const bad = { ...train, x: train.x.with(3, Number.NaN) };
+    expect(errorOf(() => fitScaling(bad, { kind: 'none' }))).toMatchObject({
+      code: 'ERR_NON_FINITE',
+      details: { row: 1, feature: 1 },
+    });
+    const fitted = fitScaling(train, { kind: 'min-max' });
+    expect(errorOf(() => applyScaling(bad, fitted)).code).toBe('ERR_NON_FINITE');
+    for (const by of [0, -1, Number.NaN, Infinity]) {
+      expect(errorOf(() => fitScaling(train, { kind: 'divide', by })).code).toBe('ERR_OUT_OF_RANGE');
+    }
+    const narrow = { ...test, features: 1, count: 2 };
+    expect(errorOf(() => applyScaling(narrow, fitted)).code).toBe('ERR_SHAPE');
+    const none = { ...train, count: 0, x: new Float32Array(0), labels: new Uint32Array(0) };
+    expect(errorOf(() => fitScaling(none, { kind: 'none' })).code).toBe('ERR_OUT_OF_RANGE');
+  });
+});
+
+describe('prepare', () => {
+  const dataset: Dataset = {
+    name: 'toy',
+    source: 'a test',
+    features: 2,
+    classes: 3,
+    classNames: ['a', 'b', 'c'],
+    train: mixed,
+    scaling: { kind: 'standardise' },
+  };
+
+  it('splits a set without test set 2/3 to 1/3, draws subsets and scales by the train subset', () => {
+    const { train, test } = prepare(dataset, { seed: 5, train: 30, test: 15, permutation });
+    expect([train.count, test.count]).toEqual([30, 15]);
+    const mean = rowsOf(train).reduce((sum, value) => sum + value, 0) / 30;
+    const square = rowsOf(train).reduce((sum, value) => sum + value ** 2, 0) / 30;
+    expect(mean).toBeCloseTo(0, 6);
+    expect(square).toBeCloseTo(1, 5);
+    expect(prepare(dataset, { seed: 5, train: 30, test: 15, permutation })).toEqual({ train, test });
+    expect(prepare(dataset, { seed: 6, train: 30, test: 15, permutation })).not.toEqual({ train, test });
+  });
+
+  it('shares no sample between train and test', () => {
+    const { train, test } = prepare(dataset, { seed: 5, scaling: { kind: 'none' }, permutation });
+    expect(new Set([...rowsOf(train), ...rowsOf(test)]).size).toBe(90);
+    expect([train.count, test.count]).toEqual([60, 30]);
+  });
+
+  it("uses the data set's own test set", () => {
+    const own = { ...dataset, test: numbered([2, 2]) };
+    const { train, test } = prepare(own, { seed: 5, scaling: { kind: 'none' }, permutation });
+    expect(train).toEqual(mixed);
+    expect(test).toEqual(own.test);
+    expect(errorOf(() => prepare(own, { seed: 5, test: 3, permutation })).code).toBe('ERR_OUT_OF_RANGE');
+  });
+});
