@@ -1,0 +1,123 @@
+import { SetNativeError } from '../errors.js';
+import type { InitName, RegrowInitName, TopologyName } from '../native.js';
+import {
+  type BackendChoice,
+  backendChoices,
+  checkChoice,
+  checkKeys,
+  checkNumber,
+  inits,
+  type MethodName,
+  type NumberRange,
+  ranges,
+  regrowInits,
+  topologies,
+  methods as trainingMethods,
+  wholeNumber,
+} from '../training/options.js';
+
+/** A training method, or `dense`: the same network with every link present. */
+export type BenchMethod = MethodName | 'dense';
+
+export interface ExperimentConfig {
+  /** A name of `listDatasets`. */
+  dataset: string;
+  /** Where data sets are looked for first. */
+  dataDir?: string;
+  methods: BenchMethod[];
+  epsilon: number[];
+  /** Runs per method and epsilon, with seeds `seed`, `seed + 1` ... */
+  runs: number;
+  epochs: number;
+  /** Samples to train on, drawn by seed; the same for all methods. Default 5000, or all of a smaller data set. */
+  train?: number;
+  /** Samples to test on. Default 1000, or all of a smaller data set. */
+  test?: number;
+  hidden: number[];
+  batchSize: number;
+  learningRate: number;
+  momentum: number;
+  /** Not scaled by the learning rate (the thesis' form). */
+  weightDecay: number;
+  zeta: number;
+  init: InitName;
+  regrowInit: RegrowInitName;
+  /** For all sparse methods. By default `motif` for `set-motif` and `erdos-renyi` for the others. */
+  topology?: Exclude<TopologyName, 'dense'>;
+  motifSize: number;
+  seed: number;
+  /** 0: all cores. */
+  threads: number;
+  backend: BackendChoice;
+}
+
+export const benchMethods = [...trainingMethods, 'dense'] as const satisfies BenchMethod[];
+export const sparseTopologies = topologies.filter((name) => name !== 'dense');
+
+/** Sizes of the subsets, where the data set has a test set of its own and that many samples; else all are used. */
+export const defaultSamples = { train: 5000, test: 1000 };
+
+/** The Fashion-MNIST configuration of the thesis, with fan-in-aware initialisation and a short schedule. */
+export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
+  methods: [...benchMethods],
+  epsilon: [1, 13],
+  runs: 1,
+  epochs: 6,
+  hidden: [3000, 3000, 3000],
+  batchSize: 40,
+  learningRate: 0.05,
+  momentum: 0.9,
+  weightDecay: 0.0002,
+  zeta: 0.3,
+  init: 'he-fan-in',
+  regrowInit: 'he-dense',
+  motifSize: 2,
+  seed: 0,
+  threads: 0,
+  backend: 'auto',
+};
+
+/** Defaults filled in, everything checked: errors name the option in `details.option`. */
+export function experimentConfig(
+  given: Partial<ExperimentConfig> & Pick<ExperimentConfig, 'dataset'>,
+): ExperimentConfig {
+  checkKeys('bench', given, [...Object.keys(experimentDefaults), 'dataset', 'dataDir', 'topology', 'train', 'test']);
+  const { dataset, ...rest } = given;
+  const config = { dataset, ...experimentDefaults, ...rest };
+  const number = (option: keyof ExperimentConfig, range: NumberRange) =>
+    checkNumber('bench', option, config[option], range);
+  list('methods', config.methods, (value) => checkChoice('bench', 'methods', value, benchMethods));
+  list('epsilon', config.epsilon, (value) => checkNumber('bench', 'epsilon', value, ranges.epsilon));
+  list('hidden', config.hidden, (value) => checkNumber('bench', 'hidden', value, ranges.layerSize), true);
+  number('runs', ranges.runs);
+  number('epochs', ranges.epochs);
+  if (config.train !== undefined) number('train', ranges.samples);
+  if (config.test !== undefined) number('test', ranges.samples);
+  number('batchSize', ranges.batchSize);
+  number('learningRate', ranges.learningRate);
+  number('momentum', ranges.momentum);
+  number('weightDecay', ranges.weightDecay);
+  number('zeta', ranges.zeta);
+  number('motifSize', ranges.motifSize);
+  number('seed', wholeNumber(0, Number.MAX_SAFE_INTEGER - (config.runs - 1)));
+  number('threads', ranges.threads);
+  checkChoice('bench', 'init', config.init, inits);
+  checkChoice('bench', 'regrowInit', config.regrowInit, regrowInits);
+  checkChoice('bench', 'backend', config.backend, backendChoices);
+  if (config.topology !== undefined) checkChoice('bench', 'topology', config.topology, sparseTopologies);
+  return config;
+}
+
+function list<T>(option: string, values: T[], check: (value: T) => void, repeats = false): void {
+  if (!Array.isArray(values) || values.length === 0) {
+    throw new SetNativeError('ERR_INVALID_ARGUMENT', `[bench] ${option} must be a list of at least one value`, {
+      details: { option, value: values },
+    });
+  }
+  values.forEach(check);
+  if (!repeats && new Set(values).size < values.length) {
+    throw new SetNativeError('ERR_OUT_OF_RANGE', `[bench] ${option} must name each value once, got ${values}`, {
+      details: { option, value: values },
+    });
+  }
+}

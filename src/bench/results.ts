@@ -1,0 +1,168 @@
+import type { TopologyName } from '../native.js';
+import type { EpochReport } from '../training/run.js';
+import type { BenchMethod, ExperimentConfig } from './config.js';
+
+/*
+ * What `set-native bench --json` writes; docs/results.md describes it for readers of the file.
+ */
+
+/** Raised when a key changes its meaning or goes away; new keys do not raise it. */
+export const schemaVersion = 1;
+
+export interface BenchResults {
+  schemaVersion: typeof schemaVersion;
+  /** False when the experiment was stopped or failed: `runs` then holds the epochs completed. */
+  complete: boolean;
+  environment: BenchEnvironment;
+  /** Every option of the experiment, defaults included. */
+  config: ExperimentConfig;
+  dataset: BenchDataset;
+  /** What must be read beside the numbers: caveats of the data set, networks that cannot learn. */
+  notes: string[];
+  runs: BenchRun[];
+  summary: BenchSummary[];
+}
+
+export interface BenchEnvironment {
+  version: string;
+  node: string;
+  platform: string;
+  cpu: string;
+  cores: number;
+  isa: string;
+  threads: number;
+  backend: string;
+  /** Start of the experiment, ISO 8601. */
+  date: string;
+}
+
+export interface BenchDataset {
+  name: string;
+  source: string;
+  features: number;
+  classes: number;
+  train: number;
+  test: number;
+}
+
+/** One training. All but the times is byte-identical on repeat, for any number of threads. */
+export interface BenchRun {
+  method: BenchMethod;
+  /** null for `dense`. */
+  epsilon: number | null;
+  seed: number;
+  topology: TopologyName;
+  /** null where neither topology nor evolution knows motifs. */
+  motifSize: number | null;
+  nnz: number;
+  /** nnz / cells of all layers */
+  density: number;
+  epochs: EpochReport[];
+}
+
+/** Mean over runs, and the sample standard deviation: null for a single run. */
+export interface Spread {
+  mean: number;
+  spread: number | null;
+}
+
+/** All runs of one method and epsilon; of an unfinished experiment, those that got furthest. */
+export interface BenchSummary {
+  method: BenchMethod;
+  epsilon: number | null;
+  runs: number;
+  epochs: number;
+  /** Mean over the runs. */
+  nnz: number;
+  density: number;
+  finalAccuracy: Spread;
+  /** Best epoch of each run, chosen on the test set: optimistic. */
+  bestAccuracy: Spread;
+  /** Milliseconds per epoch: the median of a run, meaned over runs; evolve: of the epochs that evolved. */
+  trainMs: number;
+  evolveMs: number;
+  evaluateMs: number;
+  /** Time over that of SET of the same seed and epsilon, mean over seeds; dense: of the largest epsilon. */
+  ratioToSet: { train: number; total: number } | null;
+  /** Share of the initial links alive at the end, in the layers that may evolve; null when there is none. */
+  initialLinks: number | null;
+}
+
+/** Summary of `runs`, ordered by epsilon, then SET, SET-motif, static; dense last. */
+export function summarize(runs: BenchRun[]): BenchSummary[] {
+  const order: BenchMethod[] = ['set', 'set-motif', 'static', 'dense'];
+  const groups = new Map<string, BenchRun[]>();
+  for (const run of runs) {
+    if (run.epochs.length === 0) continue;
+    const key = `${run.method} ${run.epsilon}`;
+    groups.set(key, [...(groups.get(key) ?? []), run]);
+  }
+  return [...groups.values()]
+    .map((group) => summary(group, runs))
+    .sort(
+      (a, b) => (a.epsilon ?? Infinity) - (b.epsilon ?? Infinity) || order.indexOf(a.method) - order.indexOf(b.method),
+    );
+}
+
+function summary(group: BenchRun[], all: BenchRun[]): BenchSummary {
+  const epochs = Math.max(...group.map((run) => run.epochs.length));
+  const runs = group.filter((run) => run.epochs.length === epochs);
+  const { method, epsilon } = runs[0]!;
+  const survivals = runs.map(survival).filter((share) => share !== null);
+  return {
+    method,
+    epsilon,
+    runs: runs.length,
+    epochs,
+    nnz: mean(runs.map((run) => run.nnz)),
+    density: mean(runs.map((run) => run.density)),
+    finalAccuracy: spread(runs.map((run) => run.epochs.at(-1)!.testAccuracy!)),
+    bestAccuracy: spread(runs.map((run) => Math.max(...run.epochs.map((epoch) => epoch.testAccuracy!)))),
+    trainMs: mean(runs.map((run) => medianMs(run, 'trainMs'))),
+    evolveMs: mean(runs.map((run) => medianMs(run, 'evolveMs'))),
+    evaluateMs: mean(runs.map((run) => medianMs(run, 'evaluateMs'))),
+    ratioToSet: ratioToSet(runs, all),
+    initialLinks: survivals.length > 0 ? mean(survivals) : null,
+  };
+}
+
+function survival({ epochs }: BenchRun): number | null {
+  const links = epochs.at(-1)!.linksByBirth;
+  const total = links.reduce((sum, count) => sum + count, 0);
+  return total > 0 ? links[0]! / total : null;
+}
+
+function ratioToSet(runs: BenchRun[], all: BenchRun[]): BenchSummary['ratioToSet'] {
+  const sets = all.filter((run) => run.method === 'set' && run.epochs.length > 0);
+  const epsilon = runs[0]!.epsilon ?? Math.max(...sets.map((set) => set.epsilon!));
+  const pairs = runs.flatMap((run) => {
+    const set = sets.find((other) => other.seed === run.seed && other.epsilon === epsilon);
+    return set === undefined ? [] : [{ run, set }];
+  });
+  if (pairs.length === 0) return null;
+  const total = (run: BenchRun) => medianMs(run, 'trainMs') + medianMs(run, 'evolveMs') + medianMs(run, 'evaluateMs');
+  return {
+    train: mean(pairs.map(({ run, set }) => medianMs(run, 'trainMs') / medianMs(set, 'trainMs'))),
+    total: mean(pairs.map(({ run, set }) => total(run) / total(set))),
+  };
+}
+
+/** The median, because one disturbed epoch of a shared machine must not decide a ratio. */
+function medianMs(run: BenchRun, key: 'trainMs' | 'evolveMs' | 'evaluateMs'): number {
+  const times = run.epochs.map((epoch) => epoch[key]).filter((ms) => ms > 0);
+  times.sort((a, b) => a - b);
+  const middle = times.length >> 1;
+  if (times.length === 0) return 0;
+  return times.length % 2 === 1 ? times[middle]! : (times[middle - 1]! + times[middle]!) / 2;
+}
+
+function mean(values: number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function spread(values: number[]): Spread {
+  const center = mean(values);
+  if (values.length < 2) return { mean: center, spread: null };
+  const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
+  return { mean: center, spread: Math.sqrt(squares / (values.length - 1)) };
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import pc from 'picocolors';
+import { SetNativeError } from '../errors.js';
+import { version } from '../info.js';
+import { benchCommand } from './bench.js';
+import { dataCommand } from './data.js';
+import { infoCommand } from './info.js';
+
+/*
+ * Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C.
+ */
+
+function program(): Command {
+  return new Command('set-native')
+    .description('Truly sparse neural-network training: SET and SET-motif on native CSR kernels')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .addCommand(benchCommand())
+    .addCommand(dataCommand())
+    .addCommand(infoCommand())
+    .addHelpText('after', '\nset-native <command> --help explains a command.');
+}
+
+/** Subcommands made apart do not inherit these. */
+function settle(command: Command): Command {
+  command.exitOverride().showHelpAfterError(`(${path(command)} --help lists what there is)`);
+  command.helpOption('-h, --help', 'print this help');
+  command.commands.forEach(settle);
+  return command;
+}
+
+function path(command: Command): string {
+  return command.parent ? `${path(command.parent)} ${command.name()}` : command.name();
+}
+
+function exitCode(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (!(error instanceof SetNativeError)) return 1;
+  if (error.code === 'ERR_ABORTED') return 130;
+  return error.code === 'ERR_USAGE' || error.details.option !== undefined ? 2 : 1;
+}
+
+// The reader of a pipe may leave early (`| head`); that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+try {
+  await settle(program()).parseAsync();
+} catch (error) {
+  process.exitCode = exitCode(error);
+  // commander has printed its own errors already
+  if (!(error instanceof CommanderError)) report(error as Error);
+}
+
+function report(error: Error): void {
+  const { red } = pc.createColors(process.stderr.isTTY === true && pc.isColorSupported);
+  const stopped = process.exitCode === 130;
+  process.stderr.write(stopped ? 'Stopped by Ctrl-C.\n' : `${red('error:')} ${error.message}\n`);
+  if (process.env.SET_NATIVE_DEBUG) process.stderr.write(`${error.stack}\n`);
+}

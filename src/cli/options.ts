@@ -1,0 +1,30 @@
+import { InvalidArgumentError } from 'commander';
+import type { NumberRange } from '../training/options.js';
+
+/*
+ * Parsers of option values. commander puts the option and the value given in front of their messages.
+ */
+
+export function numberIn(range: NumberRange): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (!range.accepts(value)) throw new InvalidArgumentError(`Expected ${range.text}.`);
+    return value;
+  };
+}
+
+export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    if (!choices.includes(text as T)) throw new InvalidArgumentError(`Expected one of ${choices.join(', ')}.`);
+    return text as T;
+  };
+}
+
+/** Comma-separated values, each parsed by `item`. */
+export function listOf<T>(item: (text: string) => T, { repeats = false } = {}): (text: string) => T[] {
+  return (text) => {
+    const values = text.split(',').map((part) => item(part.trim()));
+    if (!repeats && new Set(values).size < values.length) throw new InvalidArgumentError('Name each value once.');
+    return values;
+  };
+}

@@ -1,0 +1,60 @@
+export {
+  type BenchMethod,
+  type ExperimentConfig,
+  experimentDefaults,
+} from './bench/config.js';
+export { type ExperimentHooks, runExperiment } from './bench/experiment.js';
+export { renderTable } from './bench/report/table.js';
+export type {
+  BenchDataset,
+  BenchEnvironment,
+  BenchResults,
+  BenchRun,
+  BenchSummary,
+  Spread,
+} from './bench/results.js';
+export {
+  type Dataset,
+  type DatasetListing,
+  type DatasetShape,
+  type LookupOptions,
+  listDatasets,
+  loadDataset,
+  type PrepareOptions,
+  prepare,
+  type Samples,
+  type Scaling,
+  type SplitOptions,
+  splitSamples,
+  subsetSamples,
+} from './datasets/index.js';
+export { type ErrorCode, SetNativeError } from './errors.js';
+export { type Info, info } from './info.js';
+export type {
+  ActivationName,
+  BackendName,
+  InitName,
+  IsaName,
+  LossName,
+  MotifParseName,
+  MotifScoreName,
+  RegrowInitName,
+  TopologyName,
+} from './native.js';
+export {
+  type Evaluation,
+  type FitOptions,
+  type History,
+  type LayerData,
+  type LayerSummary,
+  SparseMLP,
+} from './training/model.js';
+export type {
+  BackendChoice,
+  EvolutionOptions,
+  MethodName,
+  ModelOptions,
+  TrainingOptions,
+  WeightDecayMode,
+} from './training/options.js';
+export type { EpochReport } from './training/run.js';

@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import { type NativeInfo, native } from './native.js';
+
+/** This program on this machine. */
+export interface Info extends NativeInfo {
+  version: string;
+  node: string;
+  platform: string;
+  cpu: string;
+}
+
+/** The version of the package, without loading the addon. */
+export function version(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+/** @throws SetNativeError ERR_NATIVE_LOAD, or ERR_BACKEND_UNAVAILABLE for an impossible SET_NATIVE_ISA */
+export function info(): Info {
+  return {
+    version: version(),
+    node: process.version,
+    platform: `${process.platform}-${process.arch}`,
+    cpu: os.cpus()[0]?.model ?? 'unknown',
+    ...native().info(),
+  };
+}

@@ -1,0 +1,16 @@
+import Table from 'cli-table3';
+
+/** A table without frame: a line under the headings, two spaces between columns, and nothing else. */
+export function plainTable(columns: { heading: string; align: 'left' | 'right' }[], rows: string[][]): string {
+  const noFrame = ['top', 'bottom', 'left', 'right'].flatMap((side) =>
+    ['', '-mid', '-left', '-right'].map((part) => [side + part, '']),
+  );
+  const table = new Table({
+    head: columns.map(({ heading }) => heading),
+    colAligns: columns.map(({ align }) => align),
+    style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': 0 },
+    chars: { ...Object.fromEntries(noFrame), mid: '─', 'mid-mid': '──', middle: '  ' },
+  });
+  table.push(...rows);
+  return table.toString().replace(/ +$/gm, '');
+}

@@ -1,0 +1,282 @@
+import { SetNativeError } from '../errors.js';
+import type {
+  ActivationName,
+  BackendName,
+  InitName,
+  LossName,
+  MotifParseName,
+  MotifScoreName,
+  NativeEvolutionPolicy,
+  NativeModelSpec,
+  NativeTrainOptions,
+  RegrowInitName,
+  TopologyName,
+} from '../native.js';
+
+/*
+ * The options of a model and of its training: types, defaults, ranges. The addon checks again for memory safety;
+ * here the message matters.
+ */
+
+export type MethodName = 'set' | 'set-motif' | 'static';
+export type WeightDecayMode = 'thesis' | 'l2' | 'decoupled';
+export type BackendChoice = 'auto' | BackendName;
+
+export interface ModelOptions {
+  /** Neurons per layer, inputs first, outputs last: at least two numbers. */
+  layers: readonly number[];
+  /** Erdős–Rényi density: a cell of an n × m layer is a link with p = min(1, epsilon (n + m) / (n m)). Default 13. */
+  epsilon?: number;
+  /** Default `erdos-renyi`. */
+  topology?: TopologyName;
+  /** Sources per motif, for the motif topologies and for `set-motif`. Default 2. */
+  motifSize?: number;
+  /** Initial weights. Default `he-fan-in`. */
+  init?: InitName;
+  /** Of the hidden layers. Default `relu`. */
+  activation?: ActivationName;
+  /** Default `softmax-cross-entropy`; it also decides the output activation. */
+  loss?: LossName;
+  /** 0 .. 2^53 - 1. Same seed, same options, same samples: same bits, for any number of threads. Default 0. */
+  seed?: number;
+  /** Worker threads; 0, the default: all cores. */
+  threads?: number;
+  /** Default `auto`: the fastest one that is available. A back end asked for by name is never replaced. */
+  backend?: BackendChoice;
+}
+
+export interface EvolutionOptions {
+  /** `static` never changes the links. Default `set`. */
+  method?: MethodName;
+  /** Fraction of the links replaced after each epoch, above 0 and below 1. Default 0.3. */
+  zeta?: number;
+  /** Weights of new links. Default `he-dense`. */
+  regrowInit?: RegrowInitName;
+  /** Default: that of the model. */
+  motifSize?: number;
+  /** What ranks a motif: this over the |w| of its links. Default `mean`. */
+  motifScore?: MotifScoreName;
+  /** Default `aligned`: motifs are the tiles of `motifSize` neighbouring sources. */
+  motifParse?: MotifParseName;
+  /** Whether a sparse output layer takes part. Default false. */
+  evolveOutput?: boolean;
+}
+
+export interface TrainingOptions {
+  /** Default 1. */
+  epochs?: number;
+  /** Default 40. */
+  batchSize?: number;
+  /** A number, or a function of the epoch (1-based). Default 0.05. */
+  learningRate?: number | ((epoch: number) => number);
+  /** Default 0.9. */
+  momentum?: number;
+  /** Default 0.0002. */
+  weightDecay?: number;
+  /**
+   * `thesis`, the default: w loses weightDecay · w per step, whatever the learning rate, biases too;
+   * `decoupled`: the same, times the learning rate; `l2`: weightDecay · w is added to the gradient.
+   */
+  weightDecayMode?: WeightDecayMode;
+  /** New order of the samples in every epoch. Default true. */
+  shuffle?: boolean;
+  /** Prune and regrow after every epoch but the last. */
+  evolution?: EvolutionOptions;
+}
+
+/** `TrainingOptions`, checked and complete: what one epoch needs, as the addon takes it. */
+export interface TrainingPlan {
+  epochs: number;
+  /** Throws ERR_OUT_OF_RANGE when a learning rate function returns something impossible. */
+  epoch(epoch: number): NativeTrainOptions;
+  /** Absent for `static`. */
+  policy?: NativeEvolutionPolicy;
+}
+
+export const methods = ['set', 'set-motif', 'static'] as const satisfies MethodName[];
+export const topologies = ['erdos-renyi', 'motif', 'motif-printed', 'dense'] as const satisfies TopologyName[];
+export const inits = ['he-dense', 'he-fan-in', 'normal'] as const satisfies InitName[];
+export const regrowInits = ['he-dense', 'zero', 'he-fan-in'] as const satisfies RegrowInitName[];
+export const backendChoices = ['auto', 'cpu', 'cuda', 'metal', 'reference'] as const satisfies BackendChoice[];
+const activations = ['relu', 'tanh', 'sigmoid', 'linear'] as const satisfies ActivationName[];
+const losses = ['softmax-cross-entropy', 'sigmoid-binary-cross-entropy', 'mse'] as const satisfies LossName[];
+const motifScores = ['mean', 'max', 'min', 'sum'] as const satisfies MotifScoreName[];
+const motifParses = ['aligned', 'runs'] as const satisfies MotifParseName[];
+const weightDecayModes = ['thesis', 'l2', 'decoupled'] as const satisfies WeightDecayMode[];
+
+/** What a number may be, and how to say so. */
+export interface NumberRange {
+  text: string;
+  accepts(value: number): boolean;
+}
+
+export const wholeNumber = (min: number, max: number): NumberRange => ({
+  text: `a whole number from ${min} to ${max}`,
+  accepts: (value) => Number.isInteger(value) && value >= min && value <= max,
+});
+
+export const ranges = {
+  layerSize: wholeNumber(1, 2 ** 31 - 1),
+  epsilon: { text: 'a number above 0', accepts: (value) => value > 0 && Number.isFinite(value) },
+  motifSize: wholeNumber(2, 64),
+  seed: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+  threads: wholeNumber(0, 256),
+  epochs: wholeNumber(1, 65_535),
+  batchSize: wholeNumber(1, 65_536),
+  learningRate: { text: 'a number above 0', accepts: (value) => value > 0 && Number.isFinite(value) },
+  momentum: { text: 'a number from 0 to below 1', accepts: (value) => value >= 0 && value < 1 },
+  weightDecay: { text: 'a number from 0 to below 1', accepts: (value) => value >= 0 && value < 1 },
+  zeta: { text: 'a number above 0 and below 1', accepts: (value) => value > 0 && value < 1 },
+  runs: wholeNumber(1, 10_000),
+  samples: wholeNumber(1, 2 ** 31 - 1),
+} satisfies Record<string, NumberRange>;
+
+/** Throws ERR_INVALID_ARGUMENT for a value that is no number, ERR_OUT_OF_RANGE outside the range. */
+export function checkNumber(operation: string, option: string, value: unknown, range: NumberRange): number {
+  if (typeof value === 'number' && range.accepts(value)) return value;
+  throw new SetNativeError(
+    typeof value === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARGUMENT',
+    `[${operation}] ${option} must be ${range.text}, got ${show(value)}`,
+    { details: { option, value } },
+  );
+}
+
+/** Throws ERR_INVALID_ARGUMENT listing the choices. */
+export function checkChoice<T extends string>(
+  operation: string,
+  option: string,
+  value: unknown,
+  choices: readonly T[],
+): T {
+  if (choices.includes(value as T)) return value as T;
+  throw new SetNativeError(
+    'ERR_INVALID_ARGUMENT',
+    `[${operation}] ${option} must be one of ${choices.join(', ')}; got ${show(value)}`,
+    { details: { option, value } },
+  );
+}
+
+/** Throws ERR_INVALID_ARGUMENT for a key of `given` that is not in `known`: a misspelt option must not pass unseen. */
+export function checkKeys(operation: string, given: unknown, known: readonly string[]): void {
+  if (typeof given !== 'object' || given === null) {
+    throw new SetNativeError('ERR_INVALID_ARGUMENT', `[${operation}] expected an options object, got ${show(given)}`);
+  }
+  const unknown = Object.keys(given).find((key) => !known.includes(key));
+  if (unknown !== undefined) {
+    throw new SetNativeError(
+      'ERR_INVALID_ARGUMENT',
+      `[${operation}] unknown option ${show(unknown)}; the options are ${known.join(', ')}`,
+      { details: { option: unknown } },
+    );
+  }
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}
+
+const modelKeys = [
+  'layers',
+  'epsilon',
+  'topology',
+  'motifSize',
+  'init',
+  'activation',
+  'loss',
+  'seed',
+  'threads',
+  'backend',
+] as const satisfies (keyof ModelOptions)[];
+
+/** Checked, with defaults. `auto` is the CPU until a faster back end exists. */
+export function modelSpec(operation: string, options: ModelOptions): NativeModelSpec {
+  checkKeys(operation, options, modelKeys);
+  const { layers } = options;
+  if (!Array.isArray(layers) || layers.length < 2) {
+    throw new SetNativeError(
+      'ERR_SHAPE',
+      `[${operation}] layers must be at least two sizes, inputs first and outputs last, got ${JSON.stringify(layers)}`,
+      { details: { option: 'layers', value: layers } },
+    );
+  }
+  const backend = checkChoice(operation, 'backend', options.backend ?? 'auto', backendChoices);
+  return {
+    sizes: layers.map((size, i) => checkNumber(operation, `layers[${i}]`, size, ranges.layerSize)),
+    epsilon: checkNumber(operation, 'epsilon', options.epsilon ?? 13, ranges.epsilon),
+    topology: checkChoice(operation, 'topology', options.topology ?? 'erdos-renyi', topologies),
+    motifSize: checkNumber(operation, 'motifSize', options.motifSize ?? 2, ranges.motifSize),
+    init: checkChoice(operation, 'init', options.init ?? 'he-fan-in', inits),
+    activation: checkChoice(operation, 'activation', options.activation ?? 'relu', activations),
+    loss: checkChoice(operation, 'loss', options.loss ?? 'softmax-cross-entropy', losses),
+    seed: checkNumber(operation, 'seed', options.seed ?? 0, ranges.seed),
+    threads: checkNumber(operation, 'threads', options.threads ?? 0, ranges.threads),
+    backend: backend === 'auto' ? 'cpu' : backend,
+  };
+}
+
+export const trainingKeys = [
+  'epochs',
+  'batchSize',
+  'learningRate',
+  'momentum',
+  'weightDecay',
+  'weightDecayMode',
+  'shuffle',
+  'evolution',
+] as const satisfies (keyof TrainingOptions)[];
+
+const evolutionKeys = [
+  'method',
+  'zeta',
+  'regrowInit',
+  'motifSize',
+  'motifScore',
+  'motifParse',
+  'evolveOutput',
+] as const satisfies (keyof EvolutionOptions)[];
+
+/** Checked, with defaults; `motifSize` is the model's, for when the options name none. */
+export function trainingPlan(operation: string, options: TrainingOptions, motifSize: number): TrainingPlan {
+  const epochs = checkNumber(operation, 'epochs', options.epochs ?? 1, ranges.epochs);
+  const batchSize = checkNumber(operation, 'batchSize', options.batchSize ?? 40, ranges.batchSize);
+  const momentum = checkNumber(operation, 'momentum', options.momentum ?? 0.9, ranges.momentum);
+  const weightDecay = checkNumber(operation, 'weightDecay', options.weightDecay ?? 0.0002, ranges.weightDecay);
+  const mode = checkChoice(operation, 'weightDecayMode', options.weightDecayMode ?? 'thesis', weightDecayModes);
+  const rate = options.learningRate ?? 0.05;
+  if (typeof rate !== 'function') checkNumber(operation, 'learningRate', rate, ranges.learningRate);
+  const policy = evolutionPolicy(operation, options.evolution ?? {}, motifSize);
+  return {
+    epochs,
+    epoch(epoch) {
+      const learningRate =
+        typeof rate === 'function'
+          ? checkNumber(operation, `learningRate(${epoch})`, rate(epoch), ranges.learningRate)
+          : rate;
+      const decay = { thesis: weightDecay, decoupled: learningRate * weightDecay, l2: 0 }[mode];
+      const l2 = mode === 'l2' ? weightDecay : 0;
+      return { epoch, batchSize, learningRate, momentum, l2, decay, shuffle: options.shuffle ?? true };
+    },
+    ...(policy && { policy }),
+  };
+}
+
+function evolutionPolicy(
+  operation: string,
+  options: EvolutionOptions,
+  modelMotifSize: number,
+): NativeEvolutionPolicy | undefined {
+  checkKeys(operation, options, evolutionKeys);
+  const method = checkChoice(operation, 'evolution.method', options.method ?? 'set', methods);
+  const zeta = checkNumber(operation, 'evolution.zeta', options.zeta ?? 0.3, ranges.zeta);
+  const regrowInit = checkChoice(operation, 'evolution.regrowInit', options.regrowInit ?? 'he-dense', regrowInits);
+  const motifSize = checkNumber(
+    operation,
+    'evolution.motifSize',
+    options.motifSize ?? modelMotifSize,
+    ranges.motifSize,
+  );
+  const motifScore = checkChoice(operation, 'evolution.motifScore', options.motifScore ?? 'mean', motifScores);
+  const motifParse = checkChoice(operation, 'evolution.motifParse', options.motifParse ?? 'aligned', motifParses);
+  if (method === 'static') return undefined;
+  return { method, zeta, regrowInit, motifSize, motifScore, motifParse, evolveOutput: options.evolveOutput ?? false };
+}

@@ -1,0 +1,216 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type BenchResults, info, listDatasets } from '../../src/index.js';
+
+/*
+ * The built program as a user runs it: child processes, exit codes, files.
+ */
+
+const root = path.resolve(import.meta.dirname, '../..');
+const main = path.join(root, 'dist/cli/main.js');
+let folder: string;
+
+beforeAll(() => {
+  if (!existsSync(main)) throw new Error('dist is missing: `npm run build` first');
+  folder = mkdtempSync(path.join(tmpdir(), 'set-native-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** @param interrupt sends SIGINT as soon as this appears on stderr */
+function run(args: string[], { env = {}, interrupt }: { env?: NodeJS.ProcessEnv; interrupt?: RegExp } = {}) {
+  return new Promise<Outcome>((resolve) => {
+    // An empty cache and no SET_NATIVE_DATA: what is found does not depend on the machine.
+    const clean = { ...process.env, SET_NATIVE_DATA: '', SET_NATIVE_DEBUG: '', XDG_CACHE_HOME: folder, ...env };
+    const child = spawn(process.execPath, [main, ...args], { env: clean, cwd: folder });
+    const outcome: Outcome = { code: null, stdout: '', stderr: '' };
+    let pending = interrupt;
+    child.stdout.on('data', (chunk) => {
+      outcome.stdout += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      outcome.stderr += chunk;
+      if (pending?.test(outcome.stderr)) {
+        pending = undefined;
+        child.kill('SIGINT');
+      }
+    });
+    child.on('close', (code) => resolve({ ...outcome, code }));
+  });
+}
+
+const tiny = [...['bench', '--dataset', 'procedural', '--hidden', '40,40', '--train', '200', '--test', '100']];
+
+test.each([
+  [['--help'], 'Commands:'],
+  [['bench', '--help'], 'Examples:'],
+  [['info', '--help'], 'Examples:'],
+  [['data', 'list', '--help'], 'Examples:'],
+])('%j explains itself', async (args, text) => {
+  const { code, stdout, stderr } = await run(args);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toContain(text);
+});
+
+test('--version is that of the package', async () => {
+  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  expect(await run(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+test.each([
+  [['bnch'], "unknown command 'bnch'\n(Did you mean bench?)"],
+  [['data', 'lst'], 'Did you mean list?'],
+  [['bench', '--epsilom', '1'], 'Did you mean --epsilon?'],
+  [['bench', 'extra'], 'too many arguments'],
+  [['bench', '--methods', 'set,rigl'], "'--methods <list>' argument 'set,rigl' is invalid"],
+  [['bench', '--methods', 'set,set'], 'Name each value once'],
+  [['bench', '--dataset', 'cifar'], 'Expected one of fashion-mnist'],
+  [['bench', '--epsilon', '0'], "'--epsilon <list>' argument '0' is invalid. Expected a number above 0."],
+  [['bench', '--epsilon', '1,,2'], '--epsilon'],
+  [['bench', '--runs', '0'], '--runs'],
+  [['bench', '--epochs', '1.5'], '--epochs'],
+  [['bench', '--train', '-1'], '--train'],
+  [['bench', '--test', 'all'], '--test'],
+  [['bench', '--hidden', '30,0'], '--hidden'],
+  [['bench', '--batch-size', '0'], '--batch-size'],
+  [['bench', '--learning-rate', 'fast'], '--learning-rate'],
+  [['bench', '--momentum', '1'], '--momentum'],
+  [['bench', '--weight-decay', '-0.1'], '--weight-decay'],
+  [['bench', '--zeta', '0'], 'Expected a number above 0 and below 1.'],
+  [['bench', '--zeta', '1'], '--zeta'],
+  [['bench', '--init', 'xavier'], 'Expected one of he-dense, he-fan-in, normal.'],
+  [['bench', '--regrow-init', 'one'], '--regrow-init'],
+  [['bench', '--topology', 'ring'], '--topology'],
+  [['bench', '--motif-size', '1'], '--motif-size'],
+  [['bench', '--seed', '-1'], '--seed'],
+  [['bench', '--threads', '2.5'], '--threads'],
+  [['bench', '--backend', 'tpu'], '--backend'],
+  [['bench', '--json'], 'argument missing'],
+  [['bench', '--json', 'no/such/folder/x.json'], '--json must name a place that can be written'],
+  [['bench', '--json', '.'], 'not a regular file'],
+  [['bench', '--out', `${main}/x`], '--out must name a place that can be written'],
+  [[...tiny, '--train', '20000'], 'expected a subset of 1 .. 10000 samples'],
+])('%j is a usage error', async (args, message) => {
+  const { code, stdout, stderr } = await run(args);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toContain(message);
+  expect(stderr).toMatch(/^error: /m);
+  expect(stderr).not.toMatch(/\n +at /);
+});
+
+test.each([
+  ['data that is not there', ['bench', '--dataset', 'lung', '--data-dir', 'nowhere'], 'nowhere', {}],
+  ['a back end that is not there', [...tiny, '--backend', 'cuda'], 'not available, because', {}],
+  ['a training that diverges', [...tiny, '--learning-rate', '1e30'], '[bench] set at epsilon 1, seed 0', {}],
+  ['an impossible instruction set', ['info'], 'SET_NATIVE_ISA', { SET_NATIVE_ISA: 'sse9' }],
+])('%s is a failure', async (_, args, message, env) => {
+  const { code, stderr } = await run(args, { env });
+  expect(code).toBe(1);
+  expect(stderr).toContain(message);
+  expect(stderr).not.toMatch(/\n +at /);
+  expect((await run(args, { env: { ...env, SET_NATIVE_DEBUG: '1' } })).stderr).toMatch(/\n +at /);
+});
+
+test('bench writes a table and results with every documented key', async () => {
+  const { code, stdout, stderr } = await run([
+    ...[...tiny, '--epochs', '3', '--epsilon', '2', '--runs', '2', '--json', 'results.json', '--out', 'results'],
+  ]);
+  expect(code).toBe(0);
+  for (const method of ['set', 'set-motif', 'static', 'dense']) expect(stdout).toMatch(new RegExp(`^${method} `, 'm'));
+  expect(stdout).toContain(' ± ');
+  expect(stderr.match(/done in/g)).toHaveLength(8);
+  expect(stdout + stderr).not.toContain(String.fromCharCode(27));
+
+  const text = readFileSync(path.join(folder, 'results.json'), 'utf8');
+  expect(readFileSync(path.join(folder, 'results/results.json'), 'utf8')).toBe(text);
+  expect(readFileSync(path.join(folder, 'results/table.txt'), 'utf8')).toBe(stdout);
+  expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+
+  const results: BenchResults = JSON.parse(text);
+  expect(Object.keys(results)).toEqual([
+    ...['schemaVersion', 'complete', 'environment', 'config', 'dataset', 'notes', 'runs', 'summary'],
+  ]);
+  expect(results).toMatchObject({ schemaVersion: 1, complete: true, notes: [] });
+  expect(results.environment).toMatchObject({ node: process.version, backend: 'cpu', isa: info().isa.used });
+  expect(results.config).toMatchObject({ epsilon: [2], runs: 2, zeta: 0.3, init: 'he-fan-in', train: 200 });
+  expect(results.dataset).toMatchObject({ name: 'procedural', features: 784, classes: 10, train: 200, test: 100 });
+  expect(results.runs).toHaveLength(8);
+  for (const run of results.runs) {
+    expect(Object.keys(run)).toEqual([
+      ...['method', 'epsilon', 'seed', 'topology', 'motifSize', 'nnz', 'density', 'epochs'],
+    ]);
+    expect(run.epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
+    for (const epoch of run.epochs) {
+      expect(Object.keys(epoch)).toEqual([
+        ...['epoch', 'trainLoss', 'testLoss', 'testAccuracy', 'trainMs', 'evolveMs', 'evaluateMs'],
+        ...['nnz', 'pruned', 'grown', 'linksByBirth'],
+      ]);
+      expect(epoch).toMatchObject({ nnz: run.nnz, pruned: epoch.grown });
+      expect(epoch.testAccuracy).toBeGreaterThanOrEqual(0);
+      expect(epoch.testAccuracy).toBeLessThanOrEqual(1);
+      expect(epoch.trainMs).toBeGreaterThan(0);
+    }
+    const evolves = run.method === 'set' || run.method === 'set-motif';
+    expect(run.epochs.map(({ pruned }) => pruned > 0)).toEqual([evolves, evolves, false]);
+    expect(run.epochs.map(({ evolveMs }) => evolveMs > 0)).toEqual([evolves, evolves, false]);
+  }
+  expect(results.summary.map(({ method, runs, epochs }) => [method, runs, epochs])).toEqual([
+    ['set', 2, 3],
+    ['set-motif', 2, 3],
+    ['static', 2, 3],
+    ['dense', 2, 3],
+  ]);
+  expect(results.summary[0]!.ratioToSet).toEqual({ train: 1, total: 1 });
+});
+
+test('Ctrl-C ends with 130, the table and what was completed', async () => {
+  const { code, stdout, stderr } = await run(
+    [
+      ...tiny,
+      '--hidden',
+      '300,300',
+      '--epochs',
+      '60000',
+      '--methods',
+      'set,static',
+      '--epsilon',
+      '5',
+      '--json',
+      'cut.json',
+    ],
+    { interrupt: /static ε 5 {2}epoch 1\// },
+  );
+  expect(code).toBe(130);
+  expect(stderr).toContain('Stopped by Ctrl-C.');
+  expect(stdout).toContain('Not complete');
+  const results: BenchResults = JSON.parse(readFileSync(path.join(folder, 'cut.json'), 'utf8'));
+  expect(results.complete).toBe(false);
+  expect(results.runs[0]!.epochs.length).toBeGreaterThan(0);
+});
+
+test('without Fashion-MNIST the embedded data set is used, and how to get the real one is said', async () => {
+  const { code, stdout, stderr } = await run(['bench', ...tiny.slice(3), '--epochs', '1', '--methods', 'static']);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^Fashion-MNIST was not found.*--data-dir or SET_NATIVE_DATA/);
+  expect(stdout).toMatch(/^procedural, /);
+});
+
+test('info and data list say the same as the library', async () => {
+  const text = await run(['info']);
+  expect(text.code).toBe(0);
+  for (const { name } of info().backends) expect(text.stdout).toContain(name);
+  expect(JSON.parse((await run(['info', '--json'])).stdout)).toEqual(info());
+  const names = listDatasets().map(({ name }) => name);
+  const list = await run(['data', 'list']);
+  for (const name of names) expect(list.stdout).toMatch(new RegExp(`^${name} .*(not found|embedded)`, 'm'));
+  const listings = JSON.parse((await run(['data', 'list', '--json'])).stdout);
+  expect(listings.map(({ name }: { name: string }) => name)).toEqual(names);
+});

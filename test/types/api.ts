@@ -1,0 +1,78 @@
+/*
+ * The public types as a user of the built package meets them. Compiled, never run: a line that must not compile is
+ * marked, and the compiler complains when it does.
+ */
+import {
+  type BenchResults,
+  type Dataset,
+  type EpochReport,
+  type ErrorCode,
+  experimentDefaults,
+  type History,
+  info,
+  listDatasets,
+  loadDataset,
+  prepare,
+  renderTable,
+  runExperiment,
+  type Samples,
+  SetNativeError,
+  SparseMLP,
+} from 'set-native';
+
+export async function train(signal: AbortSignal): Promise<History> {
+  const dataset: Dataset = loadDataset('procedural');
+  const { train, test } = prepare(dataset, { seed: 0, train: 1000, test: 200 });
+  const model: SparseMLP = await SparseMLP.create({
+    layers: [dataset.features, 300, 300, dataset.classes] as const,
+    topology: 'motif',
+    seed: 1,
+  });
+  const history = await model.fit(train, {
+    validation: test,
+    epochs: 10,
+    learningRate: (epoch) => 0.05 / epoch,
+    weightDecayMode: 'l2',
+    evolution: { method: 'set-motif', zeta: 0.3 },
+    onEpoch: ({ epoch, testAccuracy }: EpochReport) => console.log(epoch, testAccuracy?.toFixed(3)),
+    signal,
+  });
+  const { accuracy }: { accuracy: number } = await model.evaluate(test);
+  const outputs: Float32Array = await model.predict(test.x);
+  const links: number = (await model.layers()).reduce((sum, layer) => sum + layer.nnz, 0);
+  const weights: Float32Array | undefined = (await model.download())[0]?.weights;
+  console.log(accuracy, outputs, links, weights);
+  model.dispose();
+  return history;
+}
+
+export async function bench(): Promise<string> {
+  const results: BenchResults = await runExperiment({
+    dataset: listDatasets()[0]!.name,
+    methods: ['set', 'dense'],
+    epsilon: experimentDefaults.epsilon,
+  });
+  const spread: number | null = results.summary[0]!.finalAccuracy.spread;
+  return `${renderTable(results, { color: false })} ${spread} ${info().isa.used}`;
+}
+
+export function codeOf(error: unknown): ErrorCode | undefined {
+  return error instanceof SetNativeError ? error.code : undefined;
+}
+
+export async function mistakes(model: SparseMLP, samples: Samples): Promise<void> {
+  // @ts-expect-error layers are needed
+  await SparseMLP.create({ epsilon: 13 });
+  // @ts-expect-error no such topology
+  await SparseMLP.create({ layers: [4, 2], topology: 'ring' });
+  // @ts-expect-error the thesis' sigma is epsilon here
+  await SparseMLP.create({ layers: [4, 2], sigma: 13 });
+  // @ts-expect-error dense is a topology, no evolution method
+  await model.fit(samples, { evolution: { method: 'dense' } });
+  // @ts-expect-error plain arrays are not taken
+  await model.predict([1, 2, 3]);
+  // @ts-expect-error models are made by create
+  new SparseMLP();
+  // @ts-expect-error a data set is needed
+  await runExperiment({ epochs: 1 });
+}

@@ -1,0 +1,108 @@
+import { expect, test } from 'vitest';
+import { type BenchRun, summarize } from '../../../src/bench/results.js';
+
+const zeros = { trainLoss: 1, testLoss: 1, nnz: 10, pruned: 0, grown: 0 };
+
+/** A run whose epochs have these accuracies and times [train, evolve, evaluate]. */
+function run(method: BenchRun['method'], epsilon: number | null, seed: number, epochs: [number, number[]][]): BenchRun {
+  return {
+    method,
+    epsilon,
+    seed,
+    topology: 'erdos-renyi',
+    motifSize: null,
+    nnz: 10 + seed,
+    density: 0.1,
+    epochs: epochs.map(([testAccuracy, [trainMs, evolveMs, evaluateMs]], i) => ({
+      ...zeros,
+      epoch: i + 1,
+      testAccuracy,
+      trainMs: trainMs!,
+      evolveMs: evolveMs!,
+      evaluateMs: evaluateMs!,
+      linksByBirth: method === 'dense' ? [] : [6, 4 * i],
+    })),
+  };
+}
+
+const set0 = run('set', 5, 0, [
+  [0.5, [10, 4, 2]],
+  [0.7, [10, 0, 2]],
+]);
+const set1 = run('set', 5, 1, [
+  [0.9, [20, 8, 2]],
+  [0.8, [20, 0, 2]],
+]);
+const static0 = run('static', 5, 0, [
+  [0.4, [5, 0, 2]],
+  [0.6, [5, 0, 2]],
+]);
+const static1 = run('static', 5, 1, [
+  [0.5, [20, 0, 2]],
+  [0.6, [20, 0, 2]],
+]);
+
+test('means and sample standard deviations over runs, computed by hand', () => {
+  const [set] = summarize([set0, set1]);
+  expect(set).toMatchObject({ method: 'set', epsilon: 5, runs: 2, epochs: 2, nnz: 10.5, density: 0.1 });
+  expect(set!.finalAccuracy.mean).toBeCloseTo(0.75, 12);
+  expect(set!.finalAccuracy.spread).toBeCloseTo(0.1 / Math.SQRT2, 12);
+  expect(set!.bestAccuracy.mean).toBeCloseTo(0.8, 12);
+  expect(set!.bestAccuracy.spread).toBeCloseTo(0.2 / Math.SQRT2, 12);
+  expect(set).toMatchObject({ trainMs: 15, evolveMs: 6, evaluateMs: 2, initialLinks: 0.6 });
+  expect(set!.ratioToSet).toEqual({ train: 1, total: 1 });
+});
+
+test('times are medians, so that one disturbed epoch does not count', () => {
+  const disturbed = run('set', 5, 0, [
+    [0.5, [10, 4, 2]],
+    [0.6, [900, 6, 70]],
+    [0.7, [11, 0, 3]],
+  ]);
+  expect(summarize([disturbed])[0]).toMatchObject({ trainMs: 11, evolveMs: 5, evaluateMs: 3 });
+});
+
+test('ratios pair the runs of one seed before they are averaged', () => {
+  const summary = summarize([set0, set1, static0, static1]);
+  const { ratioToSet } = summary.find(({ method }) => method === 'static')!;
+  expect(ratioToSet!.train).toBeCloseTo((5 / 10 + 20 / 20) / 2, 12);
+  expect(ratioToSet!.total).toBeCloseTo((7 / 16 + 22 / 30) / 2, 12);
+});
+
+test('dense is compared with SET of the largest epsilon and has no surviving links to report', () => {
+  const dense = run('dense', null, 0, [[0.9, [400, 0, 8]]]);
+  const sparser = run('set', 1, 0, [[0.5, [4, 0, 1]]]);
+  const entry = summarize([set0, sparser, dense]).find(({ method }) => method === 'dense')!;
+  expect(entry.ratioToSet!.train).toBeCloseTo(40, 12);
+  expect(entry.initialLinks).toBeNull();
+  expect(summarize([dense])[0]!.ratioToSet).toBeNull();
+});
+
+test('a single run has no spread', () => {
+  expect(summarize([set0])[0]!.finalAccuracy).toEqual({ mean: 0.7, spread: null });
+});
+
+test('unfinished runs do not blur finished ones', () => {
+  const cut = { ...set1, epochs: set1.epochs.slice(0, 1) };
+  const empty = { ...set1, seed: 2, epochs: [] };
+  expect(summarize([set0, cut, empty])).toMatchObject([{ runs: 1, epochs: 2, finalAccuracy: { mean: 0.7 } }]);
+  expect(summarize([empty])).toEqual([]);
+});
+
+test('ordered by epsilon, static beside SET-motif, dense last, whatever the order of the runs', () => {
+  const runs = [
+    run('dense', null, 0, [[0.9, [1, 0, 1]]]),
+    ...[13, 1].flatMap((epsilon) =>
+      (['static', 'set-motif', 'set'] as const).map((method) => run(method, epsilon, 0, [[0.9, [1, 0, 1]]])),
+    ),
+  ];
+  expect(summarize(runs).map(({ method, epsilon }) => `${method} ${epsilon}`)).toEqual([
+    'set 1',
+    'set-motif 1',
+    'static 1',
+    'set 13',
+    'set-motif 13',
+    'static 13',
+    'dense null',
+  ]);
+});

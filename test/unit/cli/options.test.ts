@@ -1,0 +1,41 @@
+import { InvalidArgumentError } from 'commander';
+import { expect, test } from 'vitest';
+import { listOf, numberIn, oneOf } from '../../../src/cli/options.js';
+import { ranges } from '../../../src/training/options.js';
+
+test.each(['', ' ', 'many', '1x', '0', '-1', '1.5', '65536', 'NaN', 'Infinity'])('epochs refuse %j', (text) => {
+  expect(() => numberIn(ranges.epochs)(text)).toThrow(InvalidArgumentError);
+});
+
+test.each([
+  ['epochs', '1', 1],
+  ['epochs', '65535', 65_535],
+  ['learningRate', '5e-2', 0.05],
+  ['zeta', '.3', 0.3],
+  ['momentum', '0', 0],
+] as const)('%s takes %j', (name, text, value) => {
+  expect(numberIn(ranges[name])(text)).toBe(value);
+});
+
+test.each([
+  ['zeta', '0'],
+  ['zeta', '1'],
+  ['epsilon', '0'],
+  ['momentum', '1'],
+  ['motifSize', '1'],
+  ['seed', '9007199254740992'],
+] as const)('%s refuses its bound %j', (name, text) => {
+  expect(() => numberIn(ranges[name])(text)).toThrow(ranges[name].text);
+});
+
+test('a choice lists what it takes', () => {
+  expect(oneOf(['a', 'b'])('b')).toBe('b');
+  expect(() => oneOf(['a', 'b'])('A')).toThrow('Expected one of a, b.');
+});
+
+test('lists split at commas, check each item, and repeat only where that means something', () => {
+  const sizes = listOf(numberIn(ranges.layerSize), { repeats: true });
+  expect(sizes('30, 20,30')).toEqual([30, 20, 30]);
+  expect(() => sizes('30,,20')).toThrow('whole number');
+  expect(() => listOf(oneOf(['a', 'b']))('a,b,a')).toThrow('once');
+});

@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest';
+import { modelSpec, trainingPlan } from '../../../src/training/options.js';
+
+const layers = [4, 8, 2];
+
+test('a model needs layers only; the rest has defaults', () => {
+  expect(modelSpec('create', { layers })).toEqual({
+    sizes: layers,
+    epsilon: 13,
+    topology: 'erdos-renyi',
+    motifSize: 2,
+    init: 'he-fan-in',
+    activation: 'relu',
+    loss: 'softmax-cross-entropy',
+    seed: 0,
+    threads: 0,
+    backend: 'cpu',
+  });
+});
+
+test.each([
+  [{ layers: [4] }, 'ERR_SHAPE', 'at least two sizes'],
+  [{}, 'ERR_SHAPE', 'got undefined'],
+  [{ layers: [4, 0] }, 'ERR_OUT_OF_RANGE', 'layers[1]'],
+  [{ layers: [4, '3'] }, 'ERR_INVALID_ARGUMENT', 'layers[1] must be a whole number'],
+  [{ layers, epsilon: 0 }, 'ERR_OUT_OF_RANGE', 'epsilon must be a number above 0, got 0'],
+  [{ layers, epsilon: Number.NaN }, 'ERR_OUT_OF_RANGE', 'got NaN'],
+  [{ layers, topology: 'ring' }, 'ERR_INVALID_ARGUMENT', 'one of erdos-renyi, motif, motif-printed, dense; got "ring"'],
+  [{ layers, seed: -1 }, 'ERR_OUT_OF_RANGE', 'seed'],
+  [{ layers, sigma: 3 }, 'ERR_INVALID_ARGUMENT', 'unknown option "sigma"'],
+  [null, 'ERR_INVALID_ARGUMENT', 'expected an options object, got null'],
+])('a model refuses %j', (options, code, message) => {
+  expect(() => modelSpec('create', options as never)).toThrow(
+    expect.objectContaining({ name: 'SetNativeError', code, message: expect.stringContaining(message) }),
+  );
+});
+
+test.each([
+  [{ epochs: 0 }, 'epochs'],
+  [{ batchSize: 1.5 }, 'batchSize'],
+  [{ learningRate: 0 }, 'learningRate'],
+  [{ momentum: 1 }, 'momentum'],
+  [{ weightDecay: -1 }, 'weightDecay'],
+  [{ weightDecayMode: 'adamw' }, 'weightDecayMode'],
+  [{ evolution: { zeta: 1 } }, 'evolution.zeta'],
+  [{ evolution: { method: 'rigl' } }, 'evolution.method'],
+  [{ evolution: { motifSize: 1 } }, 'evolution.motifSize'],
+  [{ evolution: { theta: 0.3 } }, 'unknown option "theta"'],
+])('training refuses %j', (options, message) => {
+  expect(() => trainingPlan('fit', options as never, 2)).toThrow(message);
+});
+
+test('weight decay: thesis ignores the learning rate, decoupled scales by it, l2 goes into the gradient', () => {
+  const epoch = (weightDecayMode: 'thesis' | 'decoupled' | 'l2') =>
+    trainingPlan('fit', { weightDecay: 0.01, learningRate: 0.5, weightDecayMode }, 2).epoch(1);
+  expect(epoch('thesis')).toMatchObject({ decay: 0.01, l2: 0 });
+  expect(epoch('decoupled')).toMatchObject({ decay: 0.005, l2: 0 });
+  expect(epoch('l2')).toMatchObject({ decay: 0, l2: 0.01 });
+});
+
+test('the learning rate may follow the epoch, and is checked when it is asked for', () => {
+  const plan = trainingPlan('fit', { learningRate: (epoch) => 2 - epoch }, 2);
+  expect(plan.epoch(1).learningRate).toBe(1);
+  expect(() => plan.epoch(2)).toThrow('learningRate(2) must be a number above 0, got 0');
+});
+
+test('static has no evolution; the motif size is that of the model unless given', () => {
+  expect(trainingPlan('fit', { evolution: { method: 'static' } }, 2).policy).toBeUndefined();
+  expect(trainingPlan('fit', { evolution: { method: 'set-motif' } }, 4).policy).toMatchObject({
+    method: 'set-motif',
+    zeta: 0.3,
+    regrowInit: 'he-dense',
+    motifSize: 4,
+    motifScore: 'mean',
+    motifParse: 'aligned',
+    evolveOutput: false,
+  });
+  expect(trainingPlan('fit', { evolution: { motifSize: 3 } }, 4).policy?.motifSize).toBe(3);
+});
