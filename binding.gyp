@@ -1,4 +1,5 @@
-# The addon (and, with SET_NATIVE_TESTS=1, the native tests). Sources and instruction-set flags: native/sources.json,
+# The addon (and, with SET_NATIVE_TESTS=1, the native tests, which also get the 16-wide kernels compiled without
+# AVX-512 instructions, to test their logic on any machine). Sources and instruction-set flags: native/sources.json,
 # which CMakeLists.txt reads too.
 {
   "variables": {
@@ -62,10 +63,17 @@
     ["native_tests==1", {
       "targets": [
         {
+          "target_name": "set_kernels_emulated16", "type": "static_library",
+          "includes": ["native/target.gypi"],
+          "sources": ["<!@(node -p \"require('./native/sources.json').kernels.join(' ')\")"],
+          "defines": ["SET_ISA=emulated16", "SET_VEC_WIDTH=16"],
+          "cflags": ["-Wno-psabi"]
+        },
+        {
           "target_name": "set_native_test", "type": "executable",
           "includes": ["native/target.gypi"],
           "sources": ["<!@(node -p \"require('./native/sources.json').test.join(' ')\")"],
-          "dependencies": ["set_core"]
+          "dependencies": ["set_core", "set_kernels_emulated16"]
         }
       ]
     }]

@@ -1,0 +1,94 @@
+#include <napi.h>
+
+#include <algorithm>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "binding/arguments.h"
+#include "binding/job.h"
+#include "binding/model.h"
+#include "binding/samples.h"
+#include "core/backend.h"
+#include "core/philox.h"
+#include "cpu/kernels.h"
+
+namespace set_native::binding {
+
+namespace {
+
+constexpr const char* kIsas[] = {"portable", "avx2", "avx512"};
+
+/** info(): instruction sets, cores and back ends with reasons. */
+Napi::Value info(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    auto isa = Napi::Object::New(env);
+    auto available = Napi::Array::New(env);
+    for (const char* name : kIsas)
+      if (cpu::find_kernels(name) != nullptr) available.Set(available.Length(), name);
+    isa.Set("used", cpu::kernels().name);
+    isa.Set("available", available);
+    auto list = Napi::Array::New(env);
+    for (const Backend* backend : backends()) {
+      const Availability availability = backend->probe();
+      auto entry = Napi::Object::New(env);
+      entry.Set("name", backend->name());
+      entry.Set("available", availability.available);
+      entry.Set("device", availability.device);
+      entry.Set("reason", availability.reason);
+      list.Set(list.Length(), entry);
+    }
+    auto out = Napi::Object::New(env);
+    out.Set("isa", isa);
+    out.Set("threads", std::max(1u, std::thread::hardware_concurrency()));
+    out.Set("backends", list);
+    return out;
+  });
+}
+
+/** permutation(seed, count): ascending 64-bit draws of stream `split`, ties by index. */
+Napi::Value permutation(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const uint64_t seed = seed_of(call[0], "[permutation] seed");
+    const uint32_t count = integer(call[1], "[permutation] count", 0, 1u << 30);
+    std::vector<uint64_t> keys(count);
+    for (uint32_t k = 0; k < count; ++k) keys[k] = word64(draw(seed, Stream::split, 0, 0, k));
+    auto out = Napi::Uint32Array::New(env, count);
+    uint32_t* order = out.Data();
+    std::iota(order, order + count, 0u);
+    std::sort(order, order + count,
+              [&](uint32_t a, uint32_t b) { return keys[a] != keys[b] ? keys[a] < keys[b] : a < b; });
+    return out;
+  });
+}
+
+/** The Model class of one environment; it lives as long as `createModel`, whose data it is. */
+struct Classes {
+  Napi::FunctionReference model;
+};
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  init_jobs(env);
+  auto* classes = new Classes{Napi::Persistent(ModelObject::define(env))};
+  exports.Set("info", Napi::Function::New(env, info, "info"));
+  exports.Set("permutation", Napi::Function::New(env, permutation, "permutation"));
+  exports.Set("Samples", SamplesObject::define(env));
+  Napi::Function create = Napi::Function::New(
+      env, [](const Napi::CallbackInfo& call) { return create_model(call, static_cast<Classes*>(call.Data())->model); },
+      "createModel", classes);
+  create.AddFinalizer([](Napi::Env, Classes* data) { delete data; }, classes);
+  exports.Set("createModel", create);
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace set_native::binding
+
+static Napi::Object init_addon(Napi::Env env, Napi::Object exports) {
+  return set_native::binding::init(env, exports);
+}
+
+NODE_API_MODULE(set_native, init_addon)

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <napi.h>
+
+#include <cmath>
+#include <initializer_list>
+#include <string>
+#include <utility>
+
+#include "core/error.h"
+
+/*
+ * Checked unpacking of JavaScript values. TypeScript has checked them for helpfulness already; here it is for memory
+ * safety, so these throw for anything that is not exactly what the native side expects.
+ */
+namespace set_native::binding {
+
+inline Napi::Object object(const Napi::Value& value, const std::string& what) {
+  if (!value.IsObject()) throw Error(ErrorCode::invalid_argument, what + " must be an object");
+  return value.As<Napi::Object>();
+}
+
+inline double number(const Napi::Value& value, const std::string& what) {
+  if (!value.IsNumber()) throw Error(ErrorCode::invalid_argument, what + " must be a number");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+/** An integer in low .. high, both at most 2^53. */
+inline double whole(const Napi::Value& value, const std::string& what, double low, double high) {
+  const double v = number(value, what);
+  if (!(v >= low && v <= high) || v != std::floor(v))
+    throw Error(ErrorCode::out_of_range,
+                what + " must be an integer from " + std::to_string(static_cast<uint64_t>(low)) + " to " +
+                    std::to_string(static_cast<uint64_t>(high)) + ", got " + value.ToString().Utf8Value());
+  return v;
+}
+
+inline uint32_t integer(const Napi::Value& value, const std::string& what, uint32_t low, uint32_t high) {
+  return static_cast<uint32_t>(whole(value, what, low, high));
+}
+
+inline uint64_t seed_of(const Napi::Value& value, const std::string& what) {
+  return static_cast<uint64_t>(whole(value, what, 0, 9007199254740991.0));
+}
+
+/** A finite number that float32 can hold. */
+inline float finite_float(const Napi::Value& value, const std::string& what) {
+  const float v = static_cast<float>(number(value, what));
+  if (!std::isfinite(v))
+    throw Error(ErrorCode::out_of_range, what + " must be a finite number, got " + value.ToString().Utf8Value());
+  return v;
+}
+
+inline bool boolean(const Napi::Value& value, const std::string& what) {
+  if (!value.IsBoolean()) throw Error(ErrorCode::invalid_argument, what + " must be true or false");
+  return value.As<Napi::Boolean>().Value();
+}
+
+/** One of a list of names. */
+template <class Enum>
+Enum choice(const Napi::Value& value, const std::string& what,
+            std::initializer_list<std::pair<const char*, Enum>> choices) {
+  const std::string given = value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
+  std::string names;
+  for (const auto& [name, result] : choices) {
+    if (given == name) return result;
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  throw Error(ErrorCode::invalid_argument, what + " must be one of " + names + ", got " + value.ToString().Utf8Value());
+}
+
+inline Napi::Float32Array float_array(const Napi::Value& value, const std::string& what) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
+    throw Error(ErrorCode::invalid_argument, what + " must be a Float32Array");
+  return value.As<Napi::Float32Array>();
+}
+
+inline Napi::Uint32Array uint32_array(const Napi::Value& value, const std::string& what) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array)
+    throw Error(ErrorCode::invalid_argument, what + " must be a Uint32Array");
+  return value.As<Napi::Uint32Array>();
+}
+
+}  // namespace set_native::binding

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <napi.h>
+
+#include <functional>
+#include <memory>
+
+namespace set_native::binding {
+
+/** Makes the value a job resolves to; runs on the JavaScript thread. */
+using Convert = std::function<Napi::Value(Napi::Env)>;
+
+/**
+ * Runs `work` on a thread of its own and returns a promise of what the Convert it returns makes; an exception in
+ * `work` rejects it. `settle` runs on the JavaScript thread just before the promise settles. `cancel` must make
+ * `work` return soon: it is called, and the thread joined, when the environment goes away first (then neither
+ * `settle` nor the Convert is called).
+ *
+ * A thread, not a libuv worker: an epoch may take long, and libuv has four workers for all of Node's file access.
+ */
+Napi::Promise run_job(Napi::Env env, std::function<Convert()> work, std::function<void()> settle,
+                      std::function<void()> cancel);
+
+/** Creates the per-environment state that run_job needs, and its cleanup hook. */
+void init_jobs(Napi::Env env);
+
+/** A JavaScript error with `code`. */
+Napi::Error make_error(Napi::Env env, const char* code, const std::string& message);
+
+/** The exception being handled as a JavaScript error; only inside a catch block. */
+Napi::Error current_error(Napi::Env env);
+
+/** Calls `body` and turns core exceptions into JavaScript ones: the one place where they are converted. */
+template <class Body>
+auto guarded(Napi::Env env, Body body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    throw current_error(env);
+  }
+}
+
+}  // namespace set_native::binding

@@ -1,0 +1,314 @@
+#include "binding/model.h"
+
+#include <chrono>
+#include <cstring>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "binding/arguments.h"
+#include "binding/samples.h"
+#include "core/error.h"
+#include "core/topology.h"
+
+namespace set_native::binding {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+constexpr uint32_t kMaxThreads = 1024;
+
+constexpr std::initializer_list<std::pair<const char*, Activation>> kActivations = {{"relu", Activation::relu},
+                                                                                    {"tanh", Activation::tanh},
+                                                                                    {"sigmoid", Activation::sigmoid},
+                                                                                    {"linear", Activation::linear}};
+
+const char* activation_name(Activation activation) {
+  for (const auto& [name, value] : kActivations)
+    if (value == activation) return name;
+  return "";
+}
+
+ModelSpec model_spec(const Napi::Object& spec) {
+  ModelSpec out;
+  const Napi::Value sizes = spec.Get("sizes");
+  if (!sizes.IsArray()) throw Error(ErrorCode::invalid_argument, "[create] sizes must be an array");
+  const auto list = sizes.As<Napi::Array>();
+  for (uint32_t k = 0; k < list.Length(); ++k)
+    out.sizes.push_back(integer(list.Get(k), "[create] sizes[" + std::to_string(k) + "]", 1, 0xffffffffu));
+  out.topology = choice<Topology>(spec.Get("topology"), "[create] topology",
+                                  {{"erdos-renyi", Topology::erdos_renyi},
+                                   {"motif", Topology::motif},
+                                   {"motif-printed", Topology::motif_printed},
+                                   {"dense", Topology::dense}});
+  out.epsilon = number(spec.Get("epsilon"), "[create] epsilon");
+  out.motif_size = integer(spec.Get("motifSize"), "[create] motifSize", 2, 0xffffffffu);
+  out.init = choice<Init>(spec.Get("init"), "[create] init",
+                          {{"he-dense", Init::he_dense}, {"he-fan-in", Init::he_fan_in}, {"normal", Init::normal}});
+  out.activation = choice<Activation>(spec.Get("activation"), "[create] activation", kActivations);
+  out.loss = choice<Loss>(spec.Get("loss"), "[create] loss",
+                          {{"softmax-cross-entropy", Loss::softmax_cross_entropy},
+                           {"sigmoid-binary-cross-entropy", Loss::sigmoid_binary_cross_entropy},
+                           {"mse", Loss::mse}});
+  out.seed = seed_of(spec.Get("seed"), "[create] seed");
+  return out;
+}
+
+TrainOptions train_options(const Napi::Object& options) {
+  TrainOptions out;
+  out.epoch = integer(options.Get("epoch"), "[train] epoch", 1, 0xffffu);
+  out.batch_size = integer(options.Get("batchSize"), "[train] batchSize", 1, 1u << 20);
+  out.learning_rate = finite_float(options.Get("learningRate"), "[train] learningRate");
+  out.momentum = finite_float(options.Get("momentum"), "[train] momentum");
+  out.l2 = finite_float(options.Get("l2"), "[train] l2");
+  out.decay = finite_float(options.Get("decay"), "[train] decay");
+  out.shuffle = boolean(options.Get("shuffle"), "[train] shuffle");
+  return out;
+}
+
+EvolutionPolicy evolution_policy(const Napi::Object& policy) {
+  EvolutionPolicy out;
+  out.method =
+      choice<Method>(policy.Get("method"), "[evolve] method", {{"set", Method::set}, {"set-motif", Method::set_motif}});
+  out.zeta = number(policy.Get("zeta"), "[evolve] zeta");
+  out.regrow_init = choice<RegrowInit>(
+      policy.Get("regrowInit"), "[evolve] regrowInit",
+      {{"he-dense", RegrowInit::he_dense}, {"zero", RegrowInit::zero}, {"he-fan-in", RegrowInit::he_fan_in}});
+  out.motif_size = integer(policy.Get("motifSize"), "[evolve] motifSize", 2, 0xffffffffu);
+  out.motif_score = choice<MotifScore>(
+      policy.Get("motifScore"), "[evolve] motifScore",
+      {{"mean", MotifScore::mean}, {"max", MotifScore::max}, {"min", MotifScore::min}, {"sum", MotifScore::sum}});
+  out.motif_parse = choice<MotifParse>(policy.Get("motifParse"), "[evolve] motifParse",
+                                       {{"aligned", MotifParse::aligned}, {"runs", MotifParse::runs}});
+  out.evolve_output = boolean(policy.Get("evolveOutput"), "[evolve] evolveOutput");
+  check_policy(out);
+  return out;
+}
+
+template <class Array, class Vector>
+Array typed_array(Napi::Env env, const Vector& values) {
+  Array array = Array::New(env, values.size());
+  if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof values[0]);
+  return array;
+}
+
+Napi::Object layer_to_js(Napi::Env env, const Layer& layer) {
+  auto out = Napi::Object::New(env);
+  out.Set("inputs", layer.inputs);
+  out.Set("outputs", layer.outputs);
+  out.Set("dense", layer.dense);
+  out.Set("activation", activation_name(layer.activation));
+  out.Set("rowOffsets", typed_array<Napi::Uint32Array>(env, layer.links.row_offsets));
+  out.Set("colIndices", typed_array<Napi::Uint32Array>(env, layer.links.col_indices));
+  out.Set("weights", typed_array<Napi::Float32Array>(env, layer.weights));
+  out.Set("momentum", typed_array<Napi::Float32Array>(env, layer.momentum));
+  out.Set("birth", typed_array<Napi::Uint16Array>(env, layer.birth));
+  out.Set("bias", typed_array<Napi::Float32Array>(env, layer.bias));
+  out.Set("biasMomentum", typed_array<Napi::Float32Array>(env, layer.bias_momentum));
+  return out;
+}
+
+Napi::Object stats_to_js(Napi::Env env, const LayerStats& stats) {
+  auto out = Napi::Object::New(env);
+  out.Set("inputs", stats.inputs);
+  out.Set("outputs", stats.outputs);
+  out.Set("dense", stats.dense);
+  out.Set("nnz", static_cast<double>(stats.nnz));
+  auto births = Napi::Array::New(env, stats.links_by_birth.size());
+  for (uint32_t e = 0; e < stats.links_by_birth.size(); ++e)
+    births.Set(e, static_cast<double>(stats.links_by_birth[e]));
+  out.Set("linksByBirth", births);
+  return out;
+}
+
+template <class T, class ToJs>
+Napi::Array array_of(Napi::Env env, const std::vector<T>& items, ToJs to_js) {
+  auto out = Napi::Array::New(env, items.size());
+  for (uint32_t k = 0; k < items.size(); ++k) out.Set(k, to_js(env, items[k]));
+  return out;
+}
+
+}  // namespace
+
+Napi::Function ModelObject::define(Napi::Env env) {
+  return DefineClass(
+      env, "Model",
+      {InstanceAccessor<&ModelObject::backend>("backend"), InstanceAccessor<&ModelObject::threads>("threads"),
+       InstanceMethod<&ModelObject::train_epoch>("trainEpoch"), InstanceMethod<&ModelObject::evaluate>("evaluate"),
+       InstanceMethod<&ModelObject::predict>("predict"), InstanceMethod<&ModelObject::evolve>("evolve"),
+       InstanceMethod<&ModelObject::stats>("stats"), InstanceMethod<&ModelObject::reachability>("reachability"),
+       InstanceMethod<&ModelObject::download>("download"), InstanceMethod<&ModelObject::abort>("abort"),
+       InstanceMethod<&ModelObject::dispose>("dispose")});
+}
+
+/** Only create_model can construct one: it passes the state in an External. */
+ModelObject::ModelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelObject>(info) {
+  if (!info[0].IsExternal())
+    throw make_error(info.Env(), "ERR_INVALID_ARGUMENT", "[create] models are made by createModel(spec)");
+  state_ = *info[0].As<Napi::External<std::shared_ptr<ModelState>>>().Data();
+}
+
+Napi::Value create_model(const Napi::CallbackInfo& info, const Napi::FunctionReference& constructor) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const Napi::Object options = object(info[0], "[create] spec");
+    const ModelSpec spec = model_spec(options);
+    const Napi::Value backend_name = options.Get("backend");
+    const Backend& backend = find_backend(backend_name.IsString() ? backend_name.As<Napi::String>().Utf8Value() : "");
+    auto state = std::make_shared<ModelState>();
+    state->backend = backend.name();
+    state->threads = integer(options.Get("threads"), "[create] threads", 0, kMaxThreads);
+    if (state->threads == 0) state->threads = std::max(1u, std::thread::hardware_concurrency());
+    const Napi::FunctionReference* make = &constructor;
+    return run_job(
+        info.Env(),
+        [state, spec, &backend, make]() -> Convert {
+          const Availability availability = backend.probe();
+          if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[create] " + availability.reason);
+          state->model = backend.create(build_model(spec), {state->threads});
+          return [state, make](Napi::Env env) -> Napi::Value {
+            auto holder = state;
+            return make->New({Napi::External<std::shared_ptr<ModelState>>::New(env, &holder)});
+          };
+        },
+        [] {}, [] {});
+  });
+}
+
+Napi::Promise ModelObject::start(Napi::Env env, const char* operation, std::function<Convert(ModelState&)> work) {
+  const std::string where = std::string("[") + operation + "] ";
+  if (state_->disposed) throw make_error(env, "ERR_DISPOSED", where + "this model was disposed of");
+  if (state_->busy)
+    throw make_error(env, "ERR_BUSY", where + "this model is at work already; await its other call first");
+  state_->busy = true;
+  state_->cancel = false;
+  const auto state = state_;
+  return run_job(
+      env, [state, work = std::move(work)] { return work(*state); },
+      [state] {
+        state->busy = false;
+        if (state->disposed) state->model.reset();
+      },
+      [state] { state->cancel = true; });
+}
+
+Napi::Value ModelObject::backend(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), state_->backend);
+}
+
+Napi::Value ModelObject::threads(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), state_->threads);
+}
+
+Napi::Value ModelObject::train_epoch(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto samples = SamplesObject::from(info[0], "train");
+    const TrainOptions options = train_options(object(info[1], "[train] options"));
+    return start(info.Env(), "train", [samples, options](ModelState& state) -> Convert {
+      const auto begin = Clock::now();
+      const double loss = state.model->train_epoch(samples->view(), options, state.cancel);
+      const double ms = ms_since(begin);
+      return [loss, ms](Napi::Env env) -> Napi::Value {
+        auto out = Napi::Object::New(env);
+        out.Set("loss", loss);
+        out.Set("durationMs", ms);
+        return out;
+      };
+    });
+  });
+}
+
+Napi::Value ModelObject::evaluate(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto samples = SamplesObject::from(info[0], "evaluate");
+    return start(info.Env(), "evaluate", [samples](ModelState& state) -> Convert {
+      const auto begin = Clock::now();
+      const Evaluation result = state.model->evaluate(samples->view(), state.cancel);
+      const double ms = ms_since(begin);
+      return [result, ms](Napi::Env env) -> Napi::Value {
+        auto out = Napi::Object::New(env);
+        out.Set("loss", result.loss);
+        out.Set("accuracy", result.accuracy);
+        out.Set("durationMs", ms);
+        return out;
+      };
+    });
+  });
+}
+
+Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto samples = SamplesObject::from(info[0], "predict");
+    return start(info.Env(), "predict", [samples](ModelState& state) -> Convert {
+      const uint32_t outputs = state.model->stats().back().outputs;
+      auto out = std::make_shared<std::vector<float>>(samples->count * outputs);
+      state.model->predict(samples->view(), out->data(), state.cancel);
+      return [out](Napi::Env env) -> Napi::Value { return typed_array<Napi::Float32Array>(env, *out); };
+    });
+  });
+}
+
+Napi::Value ModelObject::evolve(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const EvolutionPolicy policy = evolution_policy(object(info[0], "[evolve] policy"));
+    const uint32_t epoch = integer(info[1], "[evolve] epoch", 1, 0xffffu);
+    return start(info.Env(), "evolve", [policy, epoch](ModelState& state) -> Convert {
+      const auto begin = Clock::now();
+      const std::vector<LayerEvolution> layers = state.model->evolve(policy, epoch);
+      const double ms = ms_since(begin);
+      return [layers, ms](Napi::Env env) -> Napi::Value {
+        auto out = Napi::Object::New(env);
+        out.Set("layers", array_of(env, layers, [](Napi::Env e, const LayerEvolution& layer) {
+                  auto entry = Napi::Object::New(e);
+                  entry.Set("pruned", static_cast<double>(layer.pruned));
+                  entry.Set("grown", static_cast<double>(layer.grown));
+                  return entry;
+                }));
+        out.Set("durationMs", ms);
+        return out;
+      };
+    });
+  });
+}
+
+Napi::Value ModelObject::stats(const Napi::CallbackInfo& info) {
+  return start(info.Env(), "stats", [](ModelState& state) -> Convert {
+    const std::vector<LayerStats> layers = state.model->stats();
+    return [layers](Napi::Env env) -> Napi::Value { return array_of(env, layers, stats_to_js); };
+  });
+}
+
+Napi::Value ModelObject::reachability(const Napi::CallbackInfo& info) {
+  return start(info.Env(), "reachability", [](ModelState& state) -> Convert {
+    const Reachability reach = set_native::reachability(state.model->download());
+    return [reach](Napi::Env env) -> Napi::Value {
+      auto out = Napi::Object::New(env);
+      out.Set("inputs", reach.inputs);
+      out.Set("outputs", reach.outputs);
+      return out;
+    };
+  });
+}
+
+Napi::Value ModelObject::download(const Napi::CallbackInfo& info) {
+  return start(info.Env(), "download", [](ModelState& state) -> Convert {
+    auto model = std::make_shared<Model>(state.model->download());
+    return [model](Napi::Env env) -> Napi::Value { return array_of(env, model->layers, layer_to_js); };
+  });
+}
+
+void ModelObject::abort(const Napi::CallbackInfo&) {
+  state_->cancel = true;
+}
+
+void ModelObject::dispose(const Napi::CallbackInfo&) {
+  state_->disposed = true;
+  state_->cancel = true;
+  if (!state_->busy) state_->model.reset();
+}
+
+}  // namespace set_native::binding

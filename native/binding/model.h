@@ -1,0 +1,56 @@
+#pragma once
+
+#include <napi.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "binding/job.h"
+#include "core/backend.h"
+
+namespace set_native::binding {
+
+/**
+ * What a model object and its jobs share. `busy` and `disposed` belong to the JavaScript thread; a job keeps the
+ * state alive, so that neither garbage collection nor dispose() pulls the model from under a running epoch.
+ */
+struct ModelState {
+  std::unique_ptr<BackendModel> model;
+  std::string backend;
+  uint32_t threads = 0;
+  std::atomic<bool> cancel{false};
+  bool busy = false;
+  bool disposed = false;
+};
+
+/** JavaScript class `Model`, made by `createModel` only: see NativeModel in src/native.ts. */
+class ModelObject : public Napi::ObjectWrap<ModelObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit ModelObject(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value backend(const Napi::CallbackInfo& info);
+  Napi::Value threads(const Napi::CallbackInfo& info);
+  Napi::Value train_epoch(const Napi::CallbackInfo& info);
+  Napi::Value evaluate(const Napi::CallbackInfo& info);
+  Napi::Value predict(const Napi::CallbackInfo& info);
+  Napi::Value evolve(const Napi::CallbackInfo& info);
+  Napi::Value stats(const Napi::CallbackInfo& info);
+  Napi::Value reachability(const Napi::CallbackInfo& info);
+  Napi::Value download(const Napi::CallbackInfo& info);
+  void abort(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info);
+
+  /** Starts `work` unless the model is busy or disposed of. */
+  Napi::Promise start(Napi::Env env, const char* operation, std::function<Convert(ModelState&)> work);
+
+  std::shared_ptr<ModelState> state_;
+};
+
+/** createModel(spec): Promise<Model>; `constructor` is the class made by ModelObject::define. */
+Napi::Value create_model(const Napi::CallbackInfo& info, const Napi::FunctionReference& constructor);
+
+}  // namespace set_native::binding

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <vector>
+
+#include "core/aligned.h"
+#include "core/backend.h"
+
+namespace set_native::binding {
+
+/** Native copy of samples. Copied because JavaScript may detach or change its arrays while a job reads them. */
+struct SamplesData {
+  AlignedVector<float> x;
+  std::vector<uint32_t> labels;  // empty: no labels
+  uint64_t count = 0;
+  uint32_t features = 0;
+
+  Samples view() const { return {x.data(), labels.empty() ? nullptr : labels.data(), nullptr, count, features, 0}; }
+};
+
+/** JavaScript class `Samples`: see NativeSamples in src/native.ts. */
+class SamplesObject : public Napi::ObjectWrap<SamplesObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit SamplesObject(const Napi::CallbackInfo& info);
+
+  /** The data of argument `value`; throws invalid_argument for anything that is not a live Samples object. */
+  static std::shared_ptr<const SamplesData> from(const Napi::Value& value, const char* operation);
+
+ private:
+  Napi::Value count(const Napi::CallbackInfo& info);
+  Napi::Value features(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<const SamplesData> data_;
+  uint64_t count_ = 0;
+  uint32_t features_ = 0;
+};
+
+}  // namespace set_native::binding

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/evolution.h"
+#include "core/model.h"
+
+namespace set_native {
+
+/**
+ * A view of samples in host memory, row by row: x is [count][features]. Either `labels` (class numbers, one-hot
+ * targets; with a single output the label itself is the target) or `targets` [count][outputs] or neither.
+ */
+struct Samples {
+  const float* x = nullptr;
+  const uint32_t* labels = nullptr;
+  const float* targets = nullptr;
+  uint64_t count = 0;
+  uint32_t features = 0;
+  uint32_t outputs = 0;  // columns of `targets`
+};
+
+/**
+ * One step of momentum SGD on the mean loss of a batch:
+ *   v = momentum v - learning_rate (dw + l2 w),   w = w + (v - decay w).
+ * The thesis' weight decay is `decay` (not scaled by the learning rate, biases too); coupled L2 is `l2`.
+ */
+struct TrainOptions {
+  uint32_t epoch = 1;  // 1-based; with the model's seed it determines the order of the samples
+  uint32_t batch_size = 40;
+  float learning_rate = 0.05f;
+  float momentum = 0.9f;
+  float l2 = 0.0f;
+  float decay = 0.0002f;
+  bool shuffle = true;
+};
+
+struct Evaluation {
+  double loss = 0.0;      // mean over the samples
+  double accuracy = 0.0;  // share of samples whose largest output is the label; 0 without labels
+};
+
+struct LayerStats {
+  uint32_t inputs;
+  uint32_t outputs;
+  bool dense;
+  uint64_t nnz;
+  std::vector<uint64_t> links_by_birth;  // [e] = links born in the evolution after epoch e; [0] = initial links
+};
+
+/** A model that lives on a device. Not for use from two threads at once. */
+class BackendModel {
+ public:
+  virtual ~BackendModel() = default;
+
+  /** The whole state, copied back to the host. */
+  virtual Model download() const = 0;
+
+  /**
+   * One pass over the samples. Returns the mean training loss. `cancel` is polled once per batch; when set,
+   * Error(aborted) is thrown and the model holds the batches done so far.
+   * Throws non_finite naming epoch, batch and layer when the loss stops being a number.
+   */
+  virtual double train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) = 0;
+
+  virtual Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) = 0;
+
+  /** Outputs after softmax, sigmoid or nothing, as the loss has it, into out [count][outputs]. */
+  virtual void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) = 0;
+
+  /** Prune and regrow every sparse hidden layer; one entry per layer, zeros where nothing was done. */
+  virtual std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) = 0;
+
+  virtual std::vector<LayerStats> stats() const = 0;
+};
+
+struct BackendOptions {
+  uint32_t threads = 0;  // CPU: worker threads, 0 = all cores
+};
+
+struct Availability {
+  bool available = false;
+  std::string device;  // when available: what computes
+  std::string reason;  // when not: "not available, because ..."
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const char* name() const = 0;
+  virtual Availability probe() const = 0;
+  /** Takes the model over. Throws backend_unavailable with the reason of `probe`. */
+  virtual std::unique_ptr<BackendModel> create(Model model, const BackendOptions& options) const = 0;
+};
+
+const Backend& cpu_backend();
+const Backend& cuda_backend();
+const Backend& metal_backend();
+const Backend& reference_backend();
+
+/** All of the above, in the order in which they are listed to users. */
+std::vector<const Backend*> backends();
+
+/** The one called `name`; throws invalid_argument listing the names. */
+const Backend& find_backend(const std::string& name);
+
+/** Order of the samples in an epoch: ascending 64-bit draws of stream `shuffle`, ties by sample. */
+std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count, bool shuffle);
+
+/** Counts links by birth epoch; length = last birth + 1. Dense layers: all links are initial. */
+LayerStats layer_stats(const Layer& layer);
+
+/**
+ * Throws invalid_argument, shape or out_of_range unless the samples fit the model: features, outputs, labels, at least
+ * one sample. With a single output labels are 0 or 1.
+ */
+void check_samples(const Samples& samples, const Model& model, const std::string& operation);
+
+/** check_samples for samples that need labels or targets: those of training and evaluation. */
+void check_targets(const Samples& samples, const Model& model, const std::string& operation);
+
+/** Throws out_of_range unless the batch has a sample and the rates are finite and not negative. */
+void check_options(const TrainOptions& options, const std::string& operation);
+
+}  // namespace set_native

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace set_native {
+
+/** Stable codes, equal to those of `SetNativeError` in TypeScript; only ever added to. */
+enum class ErrorCode {
+  aborted,              // ERR_ABORTED: the caller cancelled; the model stays valid
+  backend_unavailable,  // ERR_BACKEND_UNAVAILABLE: this device or instruction set is not here
+  internal,             // ERR_INTERNAL: an invariant of ours is broken; please report
+  invalid_argument,     // ERR_INVALID_ARGUMENT: a value of the wrong kind
+  invalid_csr,          // ERR_INVALID_CSR: offsets or indices break the CSR rules
+  non_finite,           // ERR_NON_FINITE: NaN or infinity in data, weights or loss
+  out_of_memory,        // ERR_OUT_OF_MEMORY: more than this machine has
+  out_of_range,         // ERR_OUT_OF_RANGE: a number outside its documented range
+  shape,                // ERR_SHAPE: sizes that do not fit together
+};
+
+const char* code_name(ErrorCode code);
+
+/** The one exception type of the core. Its text is `[operation] what was expected, what came`. */
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  ErrorCode code() const { return code_; }
+
+ private:
+  ErrorCode code_;
+};
+
+/** Throws unless `bytes` more can be held in physical memory; `what` names the thing and its shape. */
+void require_memory(double bytes, const std::string& what);
+
+}  // namespace set_native

@@ -1,0 +1,46 @@
+#include "core/evolution.h"
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "core/error.h"
+#include "core/philox.h"
+
+namespace set_native {
+
+void check_policy(const EvolutionPolicy& policy) {
+  if (!(policy.zeta > 0.0 && policy.zeta < 1.0)) {
+    throw Error(ErrorCode::out_of_range,
+                "[evolve] zeta must lie between 0 and 1, both excluded, got " + std::to_string(policy.zeta));
+  }
+  if (policy.motif_size < 2) {
+    throw Error(ErrorCode::out_of_range,
+                "[evolve] motif_size must be at least 2, got " + std::to_string(policy.motif_size));
+  }
+}
+
+bool begin_evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
+  check_policy(policy);
+  if (key.layer >= kMaxLayers || key.epoch > std::numeric_limits<uint16_t>::max()) {
+    throw Error(ErrorCode::out_of_range, "[evolve] expected a layer below " + std::to_string(kMaxLayers) +
+                                             " and an epoch of at most 65535, got " + std::to_string(key.layer) +
+                                             " and " + std::to_string(key.epoch));
+  }
+  if (layer.dense || policy.method == Method::fixed || layer.nnz() == 0) return false;
+  bool finite = true;  // one branch-free pass; the place is looked for only when there is something to tell
+  for (const float w : layer.weights) finite &= std::fabs(w) <= std::numeric_limits<float>::max();
+  if (finite) return true;
+  uint32_t row = 0;
+  for (uint32_t k = 0; k < layer.nnz(); ++k) {
+    while (layer.links.row_offsets[row + 1] <= k) ++row;
+    if (std::isfinite(layer.weights[k])) continue;
+    throw Error(ErrorCode::non_finite, "[evolve] weights must be finite, got " + std::to_string(layer.weights[k]) +
+                                           " on link " + std::to_string(row) + " -> " +
+                                           std::to_string(layer.links.col_indices[k]) + " of layer " +
+                                           std::to_string(key.layer) + "; a lower learning rate may help");
+  }
+  return true;
+}
+
+}  // namespace set_native

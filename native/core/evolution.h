@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/model.h"
+#include "core/weights.h"
+
+namespace set_native {
+
+enum class Method { fixed, set, set_motif };  // fixed: no evolution (`static` and `dense` in TypeScript)
+enum class MotifScore { mean, max, min, sum };
+enum class MotifParse { aligned, runs };
+
+struct EvolutionPolicy {
+  Method method = Method::set;
+  double zeta = 0.3;  // fraction replaced, 0 < zeta < 1
+  RegrowInit regrow_init = RegrowInit::he_dense;
+  uint32_t motif_size = 2;  // set_motif: g, at least 2
+  MotifScore motif_score = MotifScore::mean;
+  MotifParse motif_parse = MotifParse::aligned;
+  bool evolve_output = false;  // the output layer is left alone unless asked for
+};
+
+/** Counter words of one evolution: the draws depend on nothing else. */
+struct EvolutionKey {
+  uint64_t seed;
+  uint32_t layer;
+  uint32_t epoch;  // 1-based number of the epoch just trained; becomes the birth of grown links
+};
+
+struct LayerEvolution {
+  uint64_t pruned = 0;
+  uint64_t grown = 0;
+};
+
+/*
+ * The rules below fix one evolution completely: every implementation gives the same links and weights, bit for bit.
+ *
+ * Layer n x m with N links; link (i, j) has cell number c = i m + j, which orders like the link's number in the CSR.
+ * -0 is a zero. Where zeros are not removed first, |w| orders; all ties go by c (or slot, or unit) ascending.
+ *
+ * Prune, set: of the positive links the share(zeta, positives) smallest, of the negative ones likewise, all zeros.
+ *
+ * Prune, set_motif, aligned: sources are tiled into groups of g = motif_size, the last may be smaller; slot
+ * number b m + j holds the links of group b into target j. The score of a slot is the mean (max, min, sum) of |w| over
+ * its links, in float, summed by ascending source.
+ *   Layer of whole motifs (every occupied slot is full): the floor(zeta N / g + 0.5) slots of lowest (score, slot).
+ *   Any other layer: K = share(zeta, N) links: first exact zeros, each alone, by c; then slots by (score of what is
+ *   left in them, slot) until K links are gone, of the last slot only the smallest by (|w|, c) that are needed.
+ * Prune, set_motif, runs: as for any other layer, with units instead of slots: per target the sorted sources are cut
+ * into maximal runs of neighbours, and these from the lowest on into pieces of g, the rest smaller. A unit's number is
+ * the cell of its lowest link; units are cut before zeros go.
+ *
+ * Regrow: numbered slots propose places in rounds r = 0, 1, ...; in round r open slot s takes the first 64 bits u of
+ * draw(seed, stream, layer, epoch, s, r) and proposes place below(u, places). A proposal of a place that is not free is
+ * void. Of the others s gets its place if for each cell of it s is the lowest slot proposing that cell in this round.
+ * All others go to the next round with their number. Where the links left by pruning fill more than half of all cells,
+ * and from round kOpenRounds on, the proposal is number below(u, free) of the places free at the start of the round,
+ * in ascending order. It ends when no slot is open or no place is free.
+ *   set: as many slots as links were removed; places: all cells; stream regrow.
+ *   set_motif, aligned, whole motifs: like for like. As many full-size slots as were removed, among the slots of
+ *   full groups, stream regrow; as many of the smaller last group, by target, stream regrow_single.
+ *   set_motif, aligned, any other layer: floor(K / g) slots, free when empty, stream regrow; then the links still
+ *   missing one by one among all cells, stream regrow_single.
+ *   set_motif, runs: the same with anchors: place a m + j stands for the cells (a .. a + g - 1, j), all to be free.
+ *
+ * Grown links weigh regrown_weight(...), with momentum 0 and birth = epoch. Nothing else changes, nnz included.
+ */
+
+/** Rounds of proposals among all places; later rounds propose among the enumerated free ones. */
+constexpr uint32_t kOpenRounds = 16;
+
+/** Number of links (or motifs) that `zeta` stands for: floor(zeta * count + 0.5). */
+inline uint64_t share(double zeta, double count) {
+  return static_cast<uint64_t>(zeta * count + 0.5);
+}
+
+/** Throws out_of_range for a zeta outside (0, 1) or a motif size of less than two sources. */
+void check_policy(const EvolutionPolicy& policy);
+
+/**
+ * What every evolution does before it changes anything: checks policy and key (out_of_range) and that all weights are
+ * finite (non_finite, naming the link). False: nothing to do (dense layer, Method::fixed, no links).
+ */
+bool begin_evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
+
+}  // namespace set_native

@@ -1,0 +1,188 @@
+#include "core/model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+#include "core/philox.h"
+#include "core/topology.h"
+#include "core/weights.h"
+
+namespace set_native {
+
+namespace {
+
+constexpr double kBytesPerLink = 22.0;      // column, weight, momentum, birth, and source and link of the target view
+constexpr double kBytesPerDenseCell = 8.0;  // weight, momentum
+constexpr double kBytesPerSource = 4.0;     // row offset
+constexpr double kBytesPerTarget = 12.0;    // bias, bias momentum, target view offset
+
+[[noreturn]] void refuse(ErrorCode code, const std::string& operation, const std::string& what) {
+  throw Error(code, "[" + operation + "] " + what);
+}
+
+bool is_dense(const ModelSpec& spec, double p) {
+  return spec.topology == Topology::dense || p >= 1.0;
+}
+
+double expected_links(const ModelSpec& spec, double p, double inputs, double outputs) {
+  if (spec.topology != Topology::motif_printed) return p * inputs * outputs;
+  return std::min(outputs * p / (1.0 - p), inputs * outputs);
+}
+
+void check_spec(const ModelSpec& spec) {
+  const std::string operation = "model";
+  if (spec.sizes.size() < 2) {
+    refuse(ErrorCode::out_of_range, operation,
+           "sizes must name inputs and outputs at least, got " + std::to_string(spec.sizes.size()) + " number(s)");
+  }
+  if (spec.sizes.size() - 1 >= kMaxLayers) {
+    refuse(
+        ErrorCode::out_of_range, operation,
+        "expected fewer than " + std::to_string(kMaxLayers) + " layers, got " + std::to_string(spec.sizes.size() - 1));
+  }
+  for (size_t i = 0; i < spec.sizes.size(); ++i) {
+    if (spec.sizes[i] == 0) {
+      refuse(ErrorCode::out_of_range, operation, "sizes[" + std::to_string(i) + "] must be at least 1, got 0");
+    }
+  }
+  if (spec.topology != Topology::dense && !(spec.epsilon > 0.0 && std::isfinite(spec.epsilon))) {
+    refuse(ErrorCode::out_of_range, operation,
+           "epsilon must be a finite number above 0, got " + std::to_string(spec.epsilon));
+  }
+  if (spec.topology == Topology::motif && spec.motif_size < 2) {
+    refuse(ErrorCode::out_of_range, operation, "motif_size must be at least 2, got " + std::to_string(spec.motif_size));
+  }
+}
+
+/** Refuses, from expected numbers alone, what cannot be held. */
+void check_size(const ModelSpec& spec) {
+  double bytes = 0.0;
+  std::string shape = std::to_string(spec.sizes[0]);
+  for (size_t l = 0; l + 1 < spec.sizes.size(); ++l) {
+    const double n = spec.sizes[l], m = spec.sizes[l + 1];
+    const double p = cell_probability(spec.epsilon, spec.sizes[l], spec.sizes[l + 1]);
+    shape += "-" + std::to_string(spec.sizes[l + 1]);
+    bytes += n * kBytesPerSource + m * kBytesPerTarget;
+    if (is_dense(spec, p)) {
+      bytes += n * m * kBytesPerDenseCell;
+      continue;
+    }
+    const double links = expected_links(spec, p, n, m);
+    if (links > static_cast<double>(std::numeric_limits<uint32_t>::max())) {
+      refuse(ErrorCode::out_of_range, "model",
+             "a sparse layer must have fewer than 2^32 links, layer " + std::to_string(l) + " would have about " +
+                 std::to_string(static_cast<uint64_t>(links)) + "; lower epsilon");
+    }
+    bytes += links * kBytesPerLink;
+  }
+  require_memory(bytes, "[model] a network " + shape.substr(0, 60) + (shape.size() > 60 ? "..." : ""));
+}
+
+Csr draw_links(const ModelSpec& spec, uint32_t inputs, uint32_t outputs, double p, TopologyKey key) {
+  switch (spec.topology) {
+    case Topology::motif:
+      return motif(inputs, outputs, p, spec.motif_size, key);
+    case Topology::motif_printed:
+      return motif_printed(inputs, outputs, p, key);
+    case Topology::erdos_renyi:
+    case Topology::dense:
+      break;
+  }
+  return erdos_renyi(inputs, outputs, p, key);
+}
+
+void check_length(const std::string& operation, const std::string& what, uint64_t got, uint64_t expected) {
+  if (got == expected) return;
+  refuse(ErrorCode::shape, operation,
+         what + " must have " + std::to_string(expected) + " entries, got " + std::to_string(got));
+}
+
+void check_finite(const std::string& operation, const std::string& what, const AlignedVector<float>& values) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    refuse(ErrorCode::non_finite, operation,
+           what + "[" + std::to_string(i) + "] must be finite, got " + std::to_string(values[i]));
+  }
+}
+
+}  // namespace
+
+double cell_probability(double epsilon, uint32_t inputs, uint32_t outputs) {
+  const double n = inputs, m = outputs;
+  return std::min(1.0, epsilon * (n + m) / (n * m));
+}
+
+Model build_model(const ModelSpec& spec) {
+  check_spec(spec);
+  check_size(spec);
+  Model model;
+  model.loss = spec.loss;
+  model.seed = spec.seed;
+  model.layers.resize(spec.sizes.size() - 1);
+  for (uint32_t l = 0; l < model.layers.size(); ++l) {
+    Layer& layer = model.layers[l];
+    layer.inputs = spec.sizes[l];
+    layer.outputs = spec.sizes[l + 1];
+    layer.activation = l + 1 < model.layers.size() ? spec.activation : Activation::linear;
+    const double p = cell_probability(spec.epsilon, layer.inputs, layer.outputs);
+    layer.dense = is_dense(spec, p);
+    if (!layer.dense) {
+      layer.links = draw_links(spec, layer.inputs, layer.outputs, p, {spec.seed, l});
+      layer.birth.assign(layer.links.nnz(), 0);
+    }
+    init_weights(layer, spec.init, spec.seed, l);
+    layer.momentum.assign(layer.weights.size(), 0.0f);
+    layer.bias.assign(layer.outputs, 0.0f);
+    layer.bias_momentum.assign(layer.outputs, 0.0f);
+  }
+  return model;
+}
+
+void check_model(const Model& model, const std::string& operation) {
+  if (model.layers.empty() || model.layers.size() >= kMaxLayers) {
+    refuse(ErrorCode::shape, operation,
+           "expected 1 to " + std::to_string(kMaxLayers - 1) + " layers, got " + std::to_string(model.layers.size()));
+  }
+  for (size_t l = 0; l < model.layers.size(); ++l) {
+    const Layer& layer = model.layers[l];
+    const std::string name = "layer " + std::to_string(l);
+    if (layer.inputs == 0 || layer.outputs == 0) {
+      refuse(ErrorCode::shape, operation, name + " must have at least one input and one output");
+    }
+    if (l > 0 && layer.inputs != model.layers[l - 1].outputs) {
+      refuse(ErrorCode::shape, operation,
+             name + " must have as many inputs as the layer before has outputs, " +
+                 std::to_string(model.layers[l - 1].outputs) + ", got " + std::to_string(layer.inputs));
+    }
+    if (layer.dense) {
+      check_length(operation, name + " (dense): links", layer.links.nnz(), 0);
+      check_length(operation, name + " (dense): birth", layer.birth.size(), 0);
+      check_length(operation, name + " (dense): weights", layer.weights.size(),
+                   static_cast<uint64_t>(layer.inputs) * layer.outputs);
+    } else {
+      if (layer.links.rows != layer.inputs || layer.links.cols != layer.outputs) {
+        refuse(ErrorCode::shape, operation,
+               name + ": links must be " + std::to_string(layer.inputs) + " x " + std::to_string(layer.outputs) +
+                   ", got " + std::to_string(layer.links.rows) + " x " + std::to_string(layer.links.cols));
+      }
+      check_csr(layer.links, operation);
+      check_length(operation, name + ": weights", layer.weights.size(), layer.links.nnz());
+      check_length(operation, name + ": birth", layer.birth.size(), layer.links.nnz());
+    }
+    check_length(operation, name + ": momentum", layer.momentum.size(), layer.weights.size());
+    check_length(operation, name + ": bias", layer.bias.size(), layer.outputs);
+    check_length(operation, name + ": bias_momentum", layer.bias_momentum.size(), layer.outputs);
+    check_finite(operation, name + ": weights", layer.weights);
+    check_finite(operation, name + ": momentum", layer.momentum);
+    check_finite(operation, name + ": bias", layer.bias);
+    check_finite(operation, name + ": bias_momentum", layer.bias_momentum);
+  }
+  if (model.layers.back().activation != Activation::linear) {
+    refuse(ErrorCode::invalid_argument, operation,
+           "the last layer's activation must be linear: the loss brings the output activation");
+  }
+}
+
+}  // namespace set_native

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/aligned.h"
+#include "core/csr.h"
+
+namespace set_native {
+
+enum class Activation { relu, tanh, sigmoid, linear };
+enum class Loss { softmax_cross_entropy, sigmoid_binary_cross_entropy, mse };
+enum class Topology { erdos_renyi, motif, motif_printed, dense };
+enum class Init { he_dense, he_fan_in, normal };
+
+/**
+ * One layer of n sources and m targets on the host, the form in which every back end takes and gives it.
+ *
+ * Sparse: `links` holds the pattern, and weights, momentum and birth have one entry per link in link order.
+ * Dense: `links` is empty and weights and momentum hold all n x m cells row by row, which is the same order.
+ */
+struct Layer {
+  uint32_t inputs = 0;   // n, sources
+  uint32_t outputs = 0;  // m, targets
+  bool dense = false;
+  Activation activation = Activation::relu;
+  Csr links;
+  AlignedVector<float> weights;
+  AlignedVector<float> momentum;
+  std::vector<uint16_t> birth;  // epoch whose evolution grew the link, 0 = initial; sparse layers only
+  AlignedVector<float> bias;    // m
+  AlignedVector<float> bias_momentum;
+
+  uint64_t nnz() const { return weights.size(); }
+};
+
+/** What the output layer's activation is follows from the loss: softmax, sigmoid, or none (mse). */
+struct Model {
+  std::vector<Layer> layers;
+  Loss loss = Loss::softmax_cross_entropy;
+  uint64_t seed = 0;
+};
+
+struct ModelSpec {
+  std::vector<uint32_t> sizes;  // inputs, hidden ..., outputs: at least two
+  Topology topology = Topology::erdos_renyi;
+  double epsilon = 13.0;    // Erdős–Rényi density parameter; cell probability p = min(1, epsilon (n + m) / (n m))
+  uint32_t motif_size = 2;  // sources per motif, for the motif topologies
+  Init init = Init::he_fan_in;
+  Activation activation = Activation::relu;  // of the hidden layers
+  Loss loss = Loss::softmax_cross_entropy;
+  uint64_t seed = 0;
+};
+
+/**
+ * Draws topology and weights (streams `topology` and `weights`); biases, momenta and births are zero.
+ * A layer with p >= 1 is dense and stays so. O(nnz).
+ * Throws out_of_range, shape, or out_of_memory before anything is allocated.
+ */
+Model build_model(const ModelSpec& spec);
+
+/** Throws unless every layer is consistent in itself and with its neighbours, and all numbers are finite. */
+void check_model(const Model& model, const std::string& operation);
+
+/** p = min(1, epsilon (n + m) / (n m)), the probability of a cell. */
+double cell_probability(double epsilon, uint32_t inputs, uint32_t outputs);
+
+}  // namespace set_native

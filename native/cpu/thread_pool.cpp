@@ -1,0 +1,125 @@
+#include "cpu/thread_pool.h"
+
+#include <chrono>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "core/error.h"
+
+namespace set_native::cpu {
+
+namespace {
+
+constexpr auto kSpin = std::chrono::microseconds(50);
+constexpr int kPausesPerLook = 32;  // between two looks at the clock
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/** Spins until `ready` or about 50 us have passed; yields now and then, for when there are more threads than cores. */
+template <class Ready>
+bool spin_until(Ready ready) {
+  for (int i = 0; i < kPausesPerLook; ++i) {
+    if (ready()) return true;
+    pause();
+  }
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < kPausesPerLook; ++i) {
+      if (ready()) return true;
+      pause();
+    }
+    std::this_thread::yield();
+  } while (std::chrono::steady_clock::now() < end);
+  return ready();
+}
+
+/**
+ * Spins, then sleeps until `ready`. Nobody is left sleeping: the sleeper counts itself before its last look at the
+ * condition, the waker changes the condition before it looks at the count, all in sequential consistency.
+ */
+template <class Ready>
+void wait_until(Ready ready, std::atomic<unsigned>& sleepers, std::mutex& mutex, std::condition_variable& wake) {
+  if (spin_until(ready)) return;
+  std::unique_lock<std::mutex> lock(mutex);
+  sleepers.fetch_add(1);
+  wake.wait(lock, ready);
+  sleepers.fetch_sub(1);
+}
+
+void wake_sleepers(std::atomic<unsigned>& sleepers, std::mutex& mutex, std::condition_variable& wake) {
+  if (sleepers.load() == 0) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+  }
+  wake.notify_all();
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(unsigned threads) {
+  try {
+    workers_.reserve(threads);
+    for (unsigned t = 1; t < threads; ++t) workers_.emplace_back([this, t] { work(t); });
+  } catch (const std::system_error& error) {
+    const size_t started = workers_.size() + 1;
+    stop();
+    throw Error(ErrorCode::out_of_memory, "[threads] " + std::to_string(threads) +
+                                              " threads were asked for, the system " + "starts only " +
+                                              std::to_string(started) + " (" + error.what() + "); ask for fewer");
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  stop();
+}
+
+void ThreadPool::stop() {
+  stopping_ = true;
+  run_number_.fetch_add(1);
+  wake_sleepers(sleepers_, mutex_, wake_);
+  for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+}
+
+void ThreadPool::call_task(unsigned thread) {
+  try {
+    function_(context_, thread);
+  } catch (...) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (error_ == nullptr) error_ = std::current_exception();
+  }
+}
+
+void ThreadPool::run_erased(Function function, void* context) {
+  function_ = function;
+  context_ = context;
+  if (!workers_.empty()) {
+    working_.store(static_cast<unsigned>(workers_.size()));
+    run_number_.fetch_add(1);
+    wake_sleepers(sleepers_, mutex_, wake_);
+  }
+  call_task(0);
+  wait_until([this] { return working_.load() == 0; }, sleepers_, mutex_, wake_);
+  if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+void ThreadPool::work(unsigned thread) {
+  for (uint64_t seen = 0;; ++seen) {
+    wait_until([this, seen] { return run_number_.load() != seen; }, sleepers_, mutex_, wake_);
+    if (stopping_) return;
+    call_task(thread);
+    if (working_.fetch_sub(1) == 1) wake_sleepers(sleepers_, mutex_, wake_);
+  }
+}
+
+}  // namespace set_native::cpu

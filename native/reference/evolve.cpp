@@ -1,0 +1,289 @@
+/*
+ * Evolution as core/evolution.h tells it, sentence by sentence: a map from cell to link, sorted lists, sets.
+ * Slow (it lists all cells where the fast form counts) and shares no code with native/cpu.
+ */
+#include "reference/evolve.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "core/philox.h"
+
+namespace set_native::reference {
+
+namespace {
+
+using CellId = uint64_t;  // i m + j
+
+struct Link {
+  float weight;
+  float momentum;
+  uint16_t birth;
+};
+
+using Links = std::map<CellId, Link>;
+
+/** A part of the layer that is pruned as a whole: a slot or a run. */
+struct Unit {
+  uint64_t number;
+  std::vector<CellId> cells;  // occupied ones, by ascending source
+};
+
+class Evolution {
+ public:
+  Evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key)
+      : n_(layer.inputs), m_(layer.outputs), g_(policy.motif_size), policy_(policy), key_(key) {
+    for (uint64_t i = 0; i < n_; ++i) {
+      for (uint32_t k = layer.links.row_offsets[i]; k < layer.links.row_offsets[i + 1]; ++k) {
+        links_[i * m_ + layer.links.col_indices[k]] = {layer.weights[k], layer.momentum[k], layer.birth[k]};
+      }
+    }
+  }
+
+  LayerEvolution run() {
+    const size_t before = links_.size();
+    if (policy_.method == Method::set) {
+      const uint64_t removed = prune_set();
+      crowded_ = 2 * links_.size() > n_ * m_;
+      grow(Stream::regrow, removed, n_ * m_, [](uint64_t c) { return std::vector<CellId>{c}; });
+    } else {
+      evolve_motifs();
+    }
+    set_new_weights();
+    return {before - (links_.size() - grown_.size()), grown_.size()};
+  }
+
+  void store(Layer& layer) const {
+    Csr csr;
+    csr.rows = static_cast<uint32_t>(n_);
+    csr.cols = static_cast<uint32_t>(m_);
+    csr.row_offsets.assign(n_ + 1, 0);
+    layer.weights.clear();
+    layer.momentum.clear();
+    layer.birth.clear();
+    for (const auto& [cell, link] : links_) {
+      ++csr.row_offsets[cell / m_ + 1];
+      csr.col_indices.push_back(static_cast<uint32_t>(cell % m_));
+      layer.weights.push_back(link.weight);
+      layer.momentum.push_back(link.momentum);
+      layer.birth.push_back(link.birth);
+    }
+    for (size_t i = 0; i < n_; ++i) csr.row_offsets[i + 1] += csr.row_offsets[i];
+    layer.links = std::move(csr);
+  }
+
+ private:
+  uint64_t prune_set() {
+    std::vector<std::pair<float, CellId>> positive, negative;
+    std::vector<CellId> removed;
+    for (const auto& [cell, link] : links_) {
+      if (link.weight > 0) positive.emplace_back(link.weight, cell);
+      if (link.weight < 0) negative.emplace_back(-link.weight, cell);
+      if (link.weight == 0) removed.push_back(cell);
+    }
+    for (auto* ranked : {&positive, &negative}) {
+      std::sort(ranked->begin(), ranked->end());
+      const auto count = static_cast<size_t>(std::floor(policy_.zeta * static_cast<double>(ranked->size()) + 0.5));
+      for (size_t t = 0; t < count; ++t) removed.push_back((*ranked)[t].second);
+    }
+    for (const CellId cell : removed) links_.erase(cell);
+    return removed.size();
+  }
+
+  void evolve_motifs() {
+    const bool aligned = policy_.motif_parse == MotifParse::aligned;
+    const std::vector<Unit> units = aligned ? slots() : runs();
+    const uint64_t full_groups = n_ / g_;
+    const auto slot = [this](uint64_t id) { return slot_cells(id); };
+    const auto last_slot = [this, full_groups](uint64_t j) { return slot_cells(full_groups * m_ + j); };
+
+    const auto is_full = [this](const Unit& unit) { return unit.cells.size() == slot_cells(unit.number).size(); };
+    if (aligned && std::all_of(units.begin(), units.end(), is_full)) {
+      uint64_t full = 0, truncated = 0;
+      const double motifs = static_cast<double>(links_.size()) / static_cast<double>(g_);
+      const auto count = static_cast<size_t>(std::floor(policy_.zeta * motifs + 0.5));
+      const std::vector<Unit> ranked = by_score(units);
+      for (size_t t = 0; t < count; ++t) {
+        for (const CellId cell : ranked[t].cells) links_.erase(cell);
+        ++(ranked[t].number < full_groups * m_ ? full : truncated);
+      }
+      crowded_ = 2 * links_.size() > n_ * m_;
+      grow(Stream::regrow, full, full_groups * m_, slot);
+      grow(Stream::regrow_single, truncated, n_ % g_ > 0 ? m_ : 0, last_slot);
+      return;
+    }
+
+    const auto wanted = static_cast<uint64_t>(std::floor(policy_.zeta * static_cast<double>(links_.size()) + 0.5));
+    prune_links(units, wanted);
+    crowded_ = 2 * links_.size() > n_ * m_;
+    if (aligned) {
+      grow(Stream::regrow, wanted / g_, (full_groups + (n_ % g_ > 0)) * m_, slot);
+    } else if (n_ >= g_) {
+      grow(Stream::regrow, wanted / g_, (n_ - g_ + 1) * m_, [this](uint64_t place) {
+        std::vector<CellId> cells;
+        for (uint64_t t = 0; t < g_; ++t) cells.push_back(place + t * m_);
+        return cells;
+      });
+    }
+    grow(Stream::regrow_single, wanted - grown_.size(), n_ * m_, [](uint64_t c) { return std::vector<CellId>{c}; });
+  }
+
+  void prune_links(const std::vector<Unit>& units, uint64_t wanted) {
+    uint64_t removed = 0;
+    const Links all = links_;
+    for (const auto& [cell, link] : all) {
+      if (link.weight == 0 && removed < wanted) removed += links_.erase(cell);
+    }
+    std::vector<Unit> left;
+    for (const Unit& unit : units) {
+      Unit rest{unit.number, {}};
+      for (const CellId cell : unit.cells) {
+        if (links_.count(cell) > 0) rest.cells.push_back(cell);
+      }
+      if (!rest.cells.empty()) left.push_back(rest);
+    }
+    for (Unit unit : by_score(left)) {
+      if (removed + unit.cells.size() > wanted) {
+        std::sort(unit.cells.begin(), unit.cells.end(), [this](CellId a, CellId b) {
+          return std::make_pair(std::fabs(links_[a].weight), a) < std::make_pair(std::fabs(links_[b].weight), b);
+        });
+      }
+      for (const CellId cell : unit.cells) {
+        if (removed < wanted) removed += links_.erase(cell);
+      }
+    }
+  }
+
+  /** All cells of a slot, occupied or not. */
+  std::vector<CellId> slot_cells(uint64_t id) const {
+    std::vector<CellId> cells;
+    for (uint64_t i = id / m_ * g_; i < std::min(n_, (id / m_ + 1) * g_); ++i) cells.push_back(i * m_ + id % m_);
+    return cells;
+  }
+
+  std::vector<Unit> slots() const {
+    std::map<uint64_t, std::vector<CellId>> occupied;
+    for (const auto& item : links_) occupied[item.first / m_ / g_ * m_ + item.first % m_].push_back(item.first);
+    std::vector<Unit> units;
+    for (const auto& [id, cells] : occupied) units.push_back({id, cells});
+    return units;
+  }
+
+  std::vector<Unit> runs() const {
+    std::vector<Unit> units;
+    for (uint64_t j = 0; j < m_; ++j) {
+      Unit run{0, {}};
+      for (uint64_t i = 0; i <= n_; ++i) {
+        const CellId cell = i * m_ + j;
+        const bool linked = i < n_ && links_.count(cell) > 0;
+        if (!run.cells.empty() && (!linked || run.cells.size() == g_)) {
+          units.push_back(run);
+          run.cells.clear();
+        }
+        if (!linked) continue;
+        if (run.cells.empty()) run.number = cell;
+        run.cells.push_back(cell);
+      }
+    }
+    return units;
+  }
+
+  float score(const Unit& unit) {
+    std::vector<float> sizes;
+    for (const CellId cell : unit.cells) sizes.push_back(std::fabs(links_[cell].weight));
+    float sum = 0.0f;
+    for (const float size : sizes) sum += size;
+    switch (policy_.motif_score) {
+      case MotifScore::mean:
+        return sum / static_cast<float>(sizes.size());
+      case MotifScore::max:
+        return *std::max_element(sizes.begin(), sizes.end());
+      case MotifScore::min:
+        return *std::min_element(sizes.begin(), sizes.end());
+      case MotifScore::sum:
+        break;
+    }
+    return sum;
+  }
+
+  std::vector<Unit> by_score(const std::vector<Unit>& units) {
+    std::map<std::pair<float, uint64_t>, Unit> ranked;
+    for (const Unit& unit : units) ranked[{score(unit), unit.number}] = unit;
+    std::vector<Unit> result;
+    for (const auto& item : ranked) result.push_back(item.second);
+    return result;
+  }
+
+  /** Rounds of proposals; cells_of names the cells that a place stands for. */
+  void grow(Stream stream, uint64_t wanted, uint64_t places,
+            const std::function<std::vector<CellId>(uint64_t)>& cells_of) {
+    const auto is_free = [&](uint64_t place) {
+      const std::vector<CellId> cells = cells_of(place);
+      return std::none_of(cells.begin(), cells.end(), [this](CellId c) { return links_.count(c) > 0; });
+    };
+    std::set<uint64_t> open;
+    for (uint64_t s = 0; s < wanted; ++s) open.insert(s);
+    for (uint32_t round = 0; places > 0 && !open.empty(); ++round) {
+      std::vector<uint64_t> free_places;
+      const bool listed = crowded_ || round >= kOpenRounds;
+      if (listed) {
+        for (uint64_t place = 0; place < places; ++place) {
+          if (is_free(place)) free_places.push_back(place);
+        }
+        if (free_places.empty()) return;
+      }
+      std::map<uint64_t, uint64_t> proposals;  // slot -> free place
+      std::map<CellId, uint64_t> lowest;       // cell -> lowest slot proposing it
+      for (const uint64_t s : open) {
+        const uint64_t u = word64(draw(key_.seed, stream, key_.layer, key_.epoch, s, round));
+        const uint64_t place = listed ? free_places[below(u, free_places.size())] : below(u, places);
+        if (!is_free(place)) continue;
+        proposals[s] = place;
+        for (const CellId cell : cells_of(place)) lowest.emplace(cell, s);
+      }
+      for (const auto& [s, place] : proposals) {
+        const uint64_t slot = s;
+        const std::vector<CellId> cells = cells_of(place);
+        if (!std::all_of(cells.begin(), cells.end(), [&](CellId c) { return lowest[c] == slot; })) continue;
+        for (const CellId cell : cells) {
+          links_[cell] = {0.0f, 0.0f, static_cast<uint16_t>(key_.epoch)};
+          grown_.insert(cell);
+        }
+        open.erase(slot);
+      }
+    }
+  }
+
+  void set_new_weights() {
+    std::vector<uint32_t> fan_in(m_, 0);
+    for (const auto& item : links_) ++fan_in[item.first % m_];
+    for (const CellId cell : grown_) {
+      links_[cell].weight = regrown_weight(policy_.regrow_init, key_.seed, key_.layer, key_.epoch, cell,
+                                           static_cast<uint32_t>(n_), fan_in[cell % m_]);
+    }
+  }
+
+  const uint64_t n_, m_, g_;
+  const EvolutionPolicy policy_;
+  const EvolutionKey key_;
+  Links links_;
+  std::set<CellId> grown_;
+  bool crowded_ = false;
+};
+
+}  // namespace
+
+LayerEvolution evolve_layer(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
+  if (!begin_evolution(layer, policy, key)) return {};
+  Evolution evolution(layer, policy, key);
+  const LayerEvolution result = evolution.run();
+  evolution.store(layer);
+  return result;
+}
+
+}  // namespace set_native::reference

@@ -1,0 +1,246 @@
+#include "reference/model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "core/error.h"
+#include "core/evolution.h"
+#include "reference/evolve.h"
+#include "reference/ops.h"
+
+namespace set_native::reference {
+
+Network make_network(const Model& model) {
+  Network network;
+  network.loss = model.loss;
+  for (const Layer& layer : model.layers) {
+    NetworkLayer wide;
+    wide.links = layer.dense ? full_pattern(layer.inputs, layer.outputs) : layer.links;
+    wide.activation = layer.activation;
+    wide.weights.assign(layer.weights.begin(), layer.weights.end());
+    wide.momentum.assign(layer.momentum.begin(), layer.momentum.end());
+    wide.bias.assign(layer.bias.begin(), layer.bias.end());
+    wide.bias_momentum.assign(layer.bias_momentum.begin(), layer.bias_momentum.end());
+    network.layers.push_back(std::move(wide));
+  }
+  return network;
+}
+
+std::vector<std::vector<double>> forward(const Network& network, const std::vector<double>& x, size_t batch) {
+  std::vector<std::vector<double>> values{x};
+  for (const NetworkLayer& layer : network.layers)
+    values.push_back(forward(layer.links, layer.weights, layer.bias, values.back(), batch, layer.activation));
+  return values;
+}
+
+Gradients backward(const Network& network, const std::vector<std::vector<double>>& values,
+                   const std::vector<double>& dz, size_t batch) {
+  const size_t count = network.layers.size();
+  Gradients gradients{std::vector<std::vector<double>>(count), std::vector<std::vector<double>>(count), {}};
+  std::vector<double> slope = dz;  // by the pre-activations of the layer at hand
+  for (size_t l = count; l-- > 0;) {
+    const NetworkLayer& layer = network.layers[l];
+    gradients.weights[l] = weight_gradient(layer.links, values[l], slope, batch);
+    gradients.bias[l] = bias_gradient(slope, layer.links.cols, batch);
+    const Activation below = l == 0 ? Activation::linear : network.layers[l - 1].activation;
+    slope = input_gradient(layer.links, layer.weights, values[l], slope, batch, below);
+  }
+  gradients.x = std::move(slope);
+  return gradients;
+}
+
+namespace {
+
+/** Batch of samples picked by `order`, as the operations want it. */
+struct Batch {
+  size_t size;
+  std::vector<double> x;
+  std::vector<uint32_t> labels;
+  std::vector<float> targets;
+
+  const uint32_t* labels_or_null() const { return labels.empty() ? nullptr : labels.data(); }
+  const float* targets_or_null() const { return targets.empty() ? nullptr : targets.data(); }
+};
+
+Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
+  Batch batch{size, {}, {}, {}};
+  for (size_t s = 0; s < size; ++s) {
+    const size_t row = order[s];
+    const float* x = samples.x + row * samples.features;
+    batch.x.insert(batch.x.end(), x, x + samples.features);
+    if (samples.labels != nullptr) batch.labels.push_back(samples.labels[row]);
+    if (samples.targets == nullptr) continue;
+    const float* targets = samples.targets + row * samples.outputs;
+    batch.targets.insert(batch.targets.end(), targets, targets + samples.outputs);
+  }
+  return batch;
+}
+
+constexpr size_t kPredictBatch = 128;
+
+class ReferenceModel final : public BackendModel {
+ public:
+  explicit ReferenceModel(Model model) : model_(std::move(model)), network_(make_network(model_)) {}
+
+  Model download() const override {
+    Model image = model_;
+    for (size_t l = 0; l < image.layers.size(); ++l) round_into(image.layers[l], network_.layers[l]);
+    return image;
+  }
+
+  double train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) override {
+    check_targets(samples, model_, "train");
+    check_options(options, "train");
+    const std::vector<uint32_t> order = epoch_order(model_.seed, options.epoch, samples.count, options.shuffle);
+    double total = 0.0;
+    for (size_t begin = 0; begin < order.size(); begin += options.batch_size) {
+      if (cancel) throw Error(ErrorCode::aborted, "[train] cancelled");
+      const size_t size = std::min<size_t>(options.batch_size, order.size() - begin);
+      const Batch batch = gather(samples, &order[begin], size);
+      const auto values = forward(network_, batch.x, size);
+      std::vector<double> dz;
+      const double loss = loss_and_gradient(network_.loss, values.back(), outputs(), size, batch.labels_or_null(),
+                                            batch.targets_or_null(), &dz);
+      if (!std::isfinite(loss)) throw_non_finite(values, options.epoch, begin / options.batch_size + 1);
+      total += loss;
+      const Gradients gradients = backward(network_, values, dz, size);
+      for (size_t l = 0; l < network_.layers.size(); ++l) {
+        NetworkLayer& layer = network_.layers[l];
+        momentum_update(layer.weights, layer.momentum, gradients.weights[l], options);
+        momentum_update(layer.bias, layer.bias_momentum, gradients.bias[l], options);
+      }
+    }
+    return total / static_cast<double>(samples.count);
+  }
+
+  Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) override {
+    check_targets(samples, model_, "evaluate");
+    double total = 0.0;
+    uint64_t correct = 0;
+    for_each_batch(samples, cancel, "evaluate", [&](const Batch& batch, std::vector<double> z, size_t) {
+      total += loss_and_gradient(network_.loss, z, outputs(), batch.size, batch.labels_or_null(),
+                                 batch.targets_or_null(), nullptr);
+      if (samples.labels == nullptr) return;
+      output_activation(network_.loss, z, outputs(), batch.size);
+      correct += count_correct(z, outputs(), batch.size, batch.labels.data());
+    });
+    const double count = static_cast<double>(samples.count);
+    return {total / count, static_cast<double>(correct) / count};
+  }
+
+  void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) override {
+    check_samples(samples, model_, "predict");
+    for_each_batch(samples, cancel, "predict", [&](const Batch& batch, std::vector<double> z, size_t begin) {
+      output_activation(network_.loss, z, outputs(), batch.size);
+      for (size_t k = 0; k < z.size(); ++k) out[begin * outputs() + k] = static_cast<float>(z[k]);
+    });
+  }
+
+  std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) override {
+    check_policy(policy);
+    std::vector<LayerEvolution> done(model_.layers.size());
+    const size_t last = model_.layers.size() - 1;
+    for (size_t l = 0; l <= last; ++l) {
+      if (model_.layers[l].dense || (l == last && !policy.evolve_output)) continue;
+      Layer layer = model_.layers[l];
+      round_into(layer, network_.layers[l]);
+      const Layer before = layer;
+      done[l] = evolve_layer(layer, policy, {model_.seed, static_cast<uint32_t>(l), epoch});
+      adopt(network_.layers[l], before, layer);
+      model_.layers[l] = std::move(layer);
+    }
+    return done;
+  }
+
+  std::vector<LayerStats> stats() const override {
+    std::vector<LayerStats> all;
+    for (const Layer& layer : model_.layers) all.push_back(layer_stats(layer));
+    return all;
+  }
+
+ private:
+  size_t outputs() const { return model_.layers.back().outputs; }
+
+  static void round_into(Layer& image, const NetworkLayer& layer) {
+    const auto round = [](const std::vector<double>& from, AlignedVector<float>& to) {
+      std::transform(from.begin(), from.end(), to.begin(), [](double value) { return static_cast<float>(value); });
+    };
+    round(layer.weights, image.weights);
+    round(layer.momentum, image.momentum);
+    round(layer.bias, image.bias);
+    round(layer.bias_momentum, image.bias_momentum);
+  }
+
+  /** Links that evolution kept keep their doubles; grown ones start from the float that was drawn. */
+  static void adopt(NetworkLayer& wide, const Layer& before, const Layer& after) {
+    std::vector<double> weights(after.weights.begin(), after.weights.end());
+    std::vector<double> momentum(after.momentum.begin(), after.momentum.end());
+    for (uint32_t i = 0; i < after.inputs; ++i) {
+      uint32_t old = before.links.row_offsets[i];
+      const uint32_t old_end = before.links.row_offsets[i + 1];
+      for (uint32_t k = after.links.row_offsets[i]; k < after.links.row_offsets[i + 1]; ++k) {
+        while (old < old_end && before.links.col_indices[old] < after.links.col_indices[k]) ++old;
+        if (old == old_end || before.links.col_indices[old] != after.links.col_indices[k]) continue;
+        // A pruned cell may be drawn again: it counts as kept only if nothing about the link has changed.
+        if (before.weights[old] != after.weights[k] || before.momentum[old] != after.momentum[k] ||
+            before.birth[old] != after.birth[k])
+          continue;
+        weights[k] = wide.weights[old];
+        momentum[k] = wide.momentum[old];
+      }
+    }
+    wide.links = after.links;
+    wide.weights = std::move(weights);
+    wide.momentum = std::move(momentum);
+  }
+
+  /** Calls use(batch, logits, first sample) for all samples in their own order. */
+  template <class Use>
+  void for_each_batch(const Samples& samples, const std::atomic<bool>& cancel, const char* operation, Use use) const {
+    for (size_t begin = 0; begin < samples.count; begin += kPredictBatch) {
+      if (cancel) throw Error(ErrorCode::aborted, std::string("[") + operation + "] cancelled");
+      std::vector<uint32_t> rows(std::min<size_t>(kPredictBatch, samples.count - begin));
+      for (size_t s = 0; s < rows.size(); ++s) rows[s] = static_cast<uint32_t>(begin + s);
+      const Batch batch = gather(samples, rows.data(), rows.size());
+      use(batch, forward(network_, batch.x, batch.size).back(), begin);
+    }
+  }
+
+  [[noreturn]] static void throw_non_finite(const std::vector<std::vector<double>>& values, uint32_t epoch,
+                                            size_t batch) {
+    size_t layer = 1;
+    const auto finite = [](double value) { return std::isfinite(value); };
+    while (layer + 1 < values.size() && std::all_of(values[layer].begin(), values[layer].end(), finite)) ++layer;
+    throw Error(ErrorCode::non_finite, "[train] the loss must stay a finite number, but in epoch " +
+                                           std::to_string(epoch) + ", batch " + std::to_string(batch) + ", layer " +
+                                           std::to_string(layer) + " overflowed: lower the learning rate");
+  }
+
+  Model model_;      // patterns and births; its numbers are those of the last upload or evolution
+  Network network_;  // the numbers that count
+};
+
+class ReferenceBackend final : public Backend {
+ public:
+  const char* name() const override { return "reference"; }
+  Availability probe() const override { return {true, "one CPU thread, double precision", ""}; }
+  std::unique_ptr<BackendModel> create(Model model, const BackendOptions&) const override {
+    check_model(model, "create");
+    return std::make_unique<ReferenceModel>(std::move(model));
+  }
+};
+
+}  // namespace
+}  // namespace set_native::reference
+
+namespace set_native {
+
+const Backend& reference_backend() {
+  static const reference::ReferenceBackend backend;
+  return backend;
+}
+
+}  // namespace set_native

@@ -1,0 +1,241 @@
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "core/csr.h"
+#include "core/model.h"
+#include "core/philox.h"
+#include "test/check.h"
+
+namespace set_native {
+
+TEST("philox: published known answers") {
+  // kat_vectors of Random123, philox4x32 with 10 rounds.
+  const PhiloxBlock zeros = philox4x32_10({0, 0, 0, 0}, {0, 0});
+  CHECK((zeros == PhiloxBlock{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  constexpr uint32_t kOnes = 0xffffffff;
+  const PhiloxBlock ones = philox4x32_10({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes});
+  CHECK((ones == PhiloxBlock{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  const PhiloxBlock pi = philox4x32_10({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0});
+  CHECK((pi == PhiloxBlock{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+TEST("philox: a draw is the block of its counter words") {
+  const PhiloxBlock block = draw(0x299f31d0a4093822, Stream::regrow, 0x123, 7, 0x85a308d3243f6a88, 0x456);
+  CHECK((block == philox4x32_10({0x243f6a88, 0x85a308d3, 7, 0x04123456}, {0xa4093822, 0x299f31d0})));
+  CHECK(word64(block, 0) == (static_cast<uint64_t>(block[1]) << 32 | block[0]));
+  CHECK(word64(block, 1) == (static_cast<uint64_t>(block[3]) << 32 | block[2]));
+}
+
+TEST("philox: draws in batches equal draws one by one") {
+  std::mt19937_64 random(test::seed());
+  for (size_t count = 0; count < 20; ++count) {
+    std::vector<uint64_t> index(count), got(count + 1, 42);
+    for (uint64_t& i : index) i = random();
+    const uint64_t seed = random();
+    draw_many(seed, Stream::weights, 9, 77, index.data(), 5, count, got.data());
+    for (size_t k = 0; k < count; ++k) CHECK_EQ(got[k], word64(draw(seed, Stream::weights, 9, 77, index[k], 5)));
+    CHECK_EQ(got[count], 42u);
+  }
+}
+
+TEST("philox: numbers stay in their ranges") {
+  constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
+  CHECK(unit_open(0) > 0.0);
+  CHECK(unit_open(kMost) < 1.0);
+  CHECK_EQ(symmetric_unit(0), -1.0f);
+  CHECK(symmetric_unit(0xffffffff) < 1.0f);
+  CHECK_EQ(symmetric_unit(0x80000000), 0.0f);
+  for (const uint64_t count : {uint64_t{1}, uint64_t{3}, uint64_t{1} << 40, kMost}) {
+    CHECK_EQ(below(0, count), 0u);
+    CHECK_EQ(below(kMost, count), count - 1);
+    CHECK_EQ(below(uint64_t{1} << 63, count), count / 2);
+  }
+}
+
+TEST("csr: accepts what is right and refuses each broken rule") {
+  const Csr good{3, 4, {0, 2, 2, 5}, {0, 3, 1, 2, 3}};
+  check_csr(good, "test");
+  check_csr({2, 2, {0, 0, 0}, {}}, "test");
+  const auto broken = [&](auto change) {
+    Csr csr = good;
+    change(csr);
+    check_csr(csr, "test");
+  };
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.row_offsets.clear(); }));
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.row_offsets.pop_back(); }));
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.row_offsets[0] = 1; }));
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.row_offsets[3] = 4; }));
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.row_offsets[1] = 3; }));
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.row_offsets[1] = 4000000000u; }));
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.col_indices[1] = 4; }));
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.col_indices[3] = 1; }));
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.col_indices[4] = 0; }));
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.cols = 3; }));
+  CHECK_THROWS(invalid_csr, broken([](Csr& c) { c.rows = 4; }));
+  try {
+    broken([](Csr& c) { c.col_indices[3] = 1; });
+  } catch (const Error& error) {
+    const std::string expected = "[test] columns of a row must be strictly ascending, but column 1 follows 1 in row 2";
+    CHECK_MSG(error.what() == expected, error.what());
+  }
+}
+
+TEST("csr: the target view holds every link once, sources ascending") {
+  std::mt19937_64 random(test::seed());
+  TargetView view;
+  for (int round = 0; round < 50; ++round) {
+    Csr csr;
+    csr.rows = 1 + random() % 40;
+    csr.cols = 1 + random() % 40;
+    csr.row_offsets.push_back(0);
+    const double density = std::pow(random() % 100 / 99.0, 2);
+    std::vector<uint32_t> rows;
+    for (uint32_t i = 0; i < csr.rows; ++i) {
+      for (uint32_t j = 0; j < csr.cols; ++j) {
+        if (random() % 1000 >= density * 1000) continue;
+        csr.col_indices.push_back(j);
+        rows.push_back(i);
+      }
+      csr.row_offsets.push_back(static_cast<uint32_t>(csr.nnz()));
+    }
+    build_target_view(csr, view);
+    CHECK_EQ(view.offsets.size(), csr.cols + 1u);
+    CHECK_EQ(view.links.size(), csr.nnz());
+    CHECK_EQ(view.sources.size(), csr.nnz());
+    CHECK_EQ(view.offsets[0], 0u);
+    CHECK_EQ(view.offsets[csr.cols], csr.nnz());
+    const std::vector<uint32_t> counts = fan_in(csr);
+    CHECK_EQ(counts.size(), csr.cols);
+    for (uint32_t j = 0; j < csr.cols; ++j) {
+      CHECK_EQ(view.offsets[j + 1] - view.offsets[j], counts[j]);
+      for (uint32_t p = view.offsets[j]; p < view.offsets[j + 1]; ++p) {
+        CHECK_EQ(csr.col_indices[view.links[p]], j);
+        CHECK_EQ(rows[view.links[p]], view.sources[p]);
+        CHECK(p == view.offsets[j] || view.sources[p - 1] < view.sources[p]);
+      }
+    }
+  }
+}
+
+TEST("model: layers are as the specification says") {
+  ModelSpec spec;
+  spec.sizes = {50, 300, 200, 10};
+  spec.epsilon = 6;
+  spec.seed = test::seed();
+  spec.activation = Activation::tanh;
+  for (const Topology topology : {Topology::erdos_renyi, Topology::motif, Topology::motif_printed, Topology::dense}) {
+    spec.topology = topology;
+    const Model model = build_model(spec);
+    check_model(model, "test");
+    CHECK_EQ(model.layers.size(), 3u);
+    CHECK_EQ(model.seed, spec.seed);
+    for (size_t l = 0; l < 3; ++l) {
+      const Layer& layer = model.layers[l];
+      CHECK_EQ(layer.inputs, spec.sizes[l]);
+      CHECK_EQ(layer.outputs, spec.sizes[l + 1]);
+      // 200 x 10 at epsilon 6: p = 6 * 210 / 2000 = 0.63; the others are sparser.
+      CHECK_EQ(layer.dense, topology == Topology::dense);
+      CHECK(layer.activation == (l < 2 ? Activation::tanh : Activation::linear));
+      for (const float v : layer.momentum) CHECK_EQ(v, 0.0f);
+      for (const float b : layer.bias) CHECK_EQ(b, 0.0f);
+      for (const uint16_t e : layer.birth) CHECK_EQ(e, 0);
+    }
+  }
+}
+
+TEST("model: a layer whose cell probability reaches one is dense") {
+  ModelSpec spec;
+  spec.sizes = {300, 300, 10};  // p = 13 * 310 / 3000 > 1
+  CHECK(!build_model(spec).layers[0].dense);
+  CHECK(build_model(spec).layers[1].dense);
+  CHECK_EQ(build_model(spec).layers[1].weights.size(), 3000u);
+  CHECK_EQ(cell_probability(13, 300, 10), 1.0);
+  CHECK_EQ(cell_probability(1, 100, 100), 0.02);
+}
+
+TEST("model: same seed, same model; another seed, another") {
+  ModelSpec spec;
+  spec.sizes = {40, 60, 5};
+  spec.epsilon = 3;
+  spec.seed = test::seed();
+  const Model a = build_model(spec), b = build_model(spec);
+  ++spec.seed;
+  const Model c = build_model(spec);
+  CHECK(a.layers[0].links.col_indices == b.layers[0].links.col_indices);
+  CHECK(a.layers[0].weights == b.layers[0].weights);
+  CHECK(a.layers[0].links.col_indices != c.layers[0].links.col_indices);
+  CHECK(a.layers[0].weights != c.layers[0].weights);
+}
+
+TEST("model: refuses specifications that cannot be") {
+  const auto build = [](std::vector<uint32_t> sizes, double epsilon, Topology topology = Topology::erdos_renyi,
+                        uint32_t motif_size = 2) {
+    ModelSpec spec;
+    spec.sizes = std::move(sizes);
+    spec.epsilon = epsilon;
+    spec.topology = topology;
+    spec.motif_size = motif_size;
+    return build_model(spec);
+  };
+  CHECK_THROWS(out_of_range, build({}, 13));
+  CHECK_THROWS(out_of_range, build({10}, 13));
+  CHECK_THROWS(out_of_range, build({10, 0, 10}, 13));
+  CHECK_THROWS(out_of_range, build(std::vector<uint32_t>(kMaxLayers + 1, 2), 13));
+  for (const double epsilon : {0.0, -1.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
+    CHECK_THROWS(out_of_range, build({10, 10}, epsilon));
+    CHECK_EQ(build({10, 10}, epsilon, Topology::dense).layers[0].nnz(), 100u);
+  }
+  CHECK_THROWS(out_of_range, build({100, 100}, 1, Topology::motif, 1));
+  CHECK_EQ(build({1, 1}, 13).layers[0].nnz(), 1u);
+}
+
+TEST("model: refuses what does not fit before it allocates") {
+  ModelSpec spec;
+  constexpr uint32_t kHuge = std::numeric_limits<uint32_t>::max();
+  spec.sizes = {4000000u, 4000000u};  // few neurons, 1.28e14 bytes of cells
+  spec.topology = Topology::dense;
+  CHECK_THROWS(out_of_memory, build_model(spec));
+  spec.topology = Topology::erdos_renyi;
+  spec.sizes = {kHuge, kHuge};
+  spec.epsilon = 1;  // 8.6e9 links
+  CHECK_THROWS(out_of_range, build_model(spec));
+  spec.sizes.assign(1000, 1000000u);
+  spec.epsilon = 2000;  // 4e9 links and 8.8e10 bytes per layer
+  CHECK_THROWS(out_of_memory, build_model(spec));
+  spec.epsilon = 1e-12;  // hardly a link, but the neurons alone are too many
+  spec.sizes.assign(1000, kHuge);
+  CHECK_THROWS(out_of_memory, build_model(spec));
+}
+
+TEST("model: check finds every inconsistency") {
+  ModelSpec spec;
+  spec.sizes = {30, 40, 20};
+  spec.epsilon = 3;
+  spec.seed = test::seed();
+  const Model good = build_model(spec);
+  const auto broken = [&](auto change) {
+    Model model = good;
+    change(model);
+    check_model(model, "test");
+  };
+  broken([](Model&) {});
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers.clear(); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].inputs = 0; }));
+  CHECK_THROWS(shape, broken([](Model& m) { std::swap(m.layers[0], m.layers[1]); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].links.rows = 39; }));
+  CHECK_THROWS(invalid_csr, broken([](Model& m) { m.layers[1].links.col_indices[0] = 20; }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].weights.pop_back(); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].momentum.pop_back(); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].birth.push_back(0); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].bias.pop_back(); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].bias_momentum.push_back(0); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].dense = true; }));
+  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[1].weights[3] = NAN; }));
+  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].momentum[0] = INFINITY; }));
+  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].bias[0] = -INFINITY; }));
+  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].bias_momentum[0] = NAN; }));
+  CHECK_THROWS(invalid_argument, broken([](Model& m) { m.layers[1].activation = Activation::relu; }));
+}
+
+}  // namespace set_native

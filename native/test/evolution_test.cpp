@@ -1,0 +1,637 @@
+#include "core/evolution.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <random>
+#include <set>
+
+#include "core/topology.h"
+#include "cpu/evolve.h"
+#include "reference/evolve.h"
+#include "test/check.h"
+
+namespace set_native {
+
+namespace {
+
+using Random = std::mt19937_64;
+
+double uniform(Random& random) {
+  return static_cast<double>(random() >> 11) * 0x1p-53;
+}
+
+/** What the weights of a test layer look like. */
+enum class Weights { uniform, ties, zeros, all_zero, all_equal, wild };
+
+float test_weight(Weights kind, Random& random) {
+  const double u = 2 * uniform(random) - 1;
+  switch (kind) {
+    case Weights::uniform:
+      return static_cast<float>(u);
+    case Weights::ties:
+      return static_cast<float>(std::round(u * 3) / 8 + (u < 0 ? -0.125 : 0.125));
+    case Weights::zeros:
+      return random() % 3 == 0 ? (random() % 2 == 0 ? 0.0f : -0.0f) : static_cast<float>(u);
+    case Weights::all_zero:
+      return random() % 2 == 0 ? 0.0f : -0.0f;
+    case Weights::all_equal:
+      return 0.7f;       // not a power of two: the mean of three is rounded
+    case Weights::wild:  // denormal to nearly infinite
+      return std::ldexp(static_cast<float>(u < 0 ? -1 : 1), static_cast<int>(random() % 270) - 145);
+  }
+  return 0.0f;
+}
+
+/** Weights, momenta and births for a pattern. */
+Layer dress(Csr links, Weights kind, Random& random) {
+  Layer layer;
+  layer.inputs = links.rows;
+  layer.outputs = links.cols;
+  for (uint64_t k = 0; k < links.nnz(); ++k) {
+    layer.weights.push_back(test_weight(kind, random));
+    layer.momentum.push_back(static_cast<float>(uniform(random)) + 1.0f);
+    layer.birth.push_back(static_cast<uint16_t>(random() % 5));
+  }
+  layer.bias.assign(links.cols, 0.5f);
+  layer.bias_momentum.assign(links.cols, 0.25f);
+  layer.links = std::move(links);
+  return layer;
+}
+
+Csr full_pattern(uint32_t n, uint32_t m) {
+  Csr csr{n, m, {0}, {}};
+  for (uint32_t i = 0; i < n; ++i) {
+    for (uint32_t j = 0; j < m; ++j) csr.col_indices.push_back(j);
+    csr.row_offsets.push_back(static_cast<uint32_t>(csr.nnz()));
+  }
+  return csr;
+}
+
+struct Scenario {
+  Layer layer;
+  EvolutionPolicy policy;
+  EvolutionKey key;
+  std::string text;
+};
+
+constexpr uint32_t kSizes[] = {1, 1, 2, 3, 4, 5, 7, 8, 13, 16, 33};
+constexpr uint32_t kMotifSizes[] = {2, 3, 4, 8};
+
+Scenario random_scenario(Random& random) {
+  const auto pick = [&](const auto& values) { return values[random() % std::size(values)]; };
+  const uint32_t n = random() % 2 == 0 ? pick(kSizes) : 1 + static_cast<uint32_t>(random() % 40);
+  const uint32_t m = random() % 2 == 0 ? pick(kSizes) : 1 + static_cast<uint32_t>(random() % 40);
+  const double density = pick(std::vector<double>{0.001, 0.03, 0.1, 0.3, 0.5, 0.6, 0.9, 0.99, 1.0});
+  Scenario s;
+  s.policy.method = random() % 4 == 0 ? Method::set : Method::set_motif;
+  s.policy.zeta = pick(std::vector<double>{0.01, 0.1, 0.3, 0.5, 0.77, 0.95});
+  s.policy.regrow_init = static_cast<RegrowInit>(random() % 3);
+  s.policy.motif_size = pick(kMotifSizes);
+  s.policy.motif_score = static_cast<MotifScore>(random() % 4);
+  s.policy.motif_parse = random() % 3 == 0 ? MotifParse::runs : MotifParse::aligned;
+  s.key = {random(), static_cast<uint32_t>(random() % 5), 10 + static_cast<uint32_t>(random() % 90)};
+  const bool motifs = random() % 2 == 0;
+  const TopologyKey topology{random(), 0};
+  Csr links = density == 1.0 ? full_pattern(n, m)
+              : motifs       ? motif(n, m, density, s.policy.motif_size, topology)
+                             : erdos_renyi(n, m, density, topology);
+  const auto kind = static_cast<Weights>(random() % 6);
+  s.layer = dress(std::move(links), kind, random);
+  std::ostringstream text;
+  text << n << " x " << m << ", " << s.layer.nnz() << " links" << (motifs ? " in motifs" : "") << ", zeta "
+       << s.policy.zeta << ", method " << static_cast<int>(s.policy.method) << ", size " << s.policy.motif_size
+       << ", score " << static_cast<int>(s.policy.motif_score) << ", parse " << static_cast<int>(s.policy.motif_parse)
+       << ", init " << static_cast<int>(s.policy.regrow_init) << ", weights " << static_cast<int>(kind);
+  s.text = text.str();
+  return s;
+}
+
+template <class A, class B>
+bool same_bits(const A& a, const B& b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0);
+}
+
+bool same_layer(const Layer& a, const Layer& b) {
+  return a.inputs == b.inputs && a.outputs == b.outputs && a.links.rows == b.links.rows &&
+         a.links.cols == b.links.cols && a.links.row_offsets == b.links.row_offsets &&
+         a.links.col_indices == b.links.col_indices && same_bits(a.weights, b.weights) &&
+         same_bits(a.momentum, b.momentum) && same_bits(a.birth, b.birth) && same_bits(a.bias, b.bias) &&
+         same_bits(a.bias_momentum, b.bias_momentum);
+}
+
+struct Link {
+  float weight;
+  float momentum;
+  uint16_t birth;
+};
+
+std::map<uint64_t, Link> by_cell(const Layer& layer) {
+  std::map<uint64_t, Link> links;
+  for (uint64_t i = 0; i < layer.inputs; ++i) {
+    for (uint32_t k = layer.links.row_offsets[i]; k < layer.links.row_offsets[i + 1]; ++k) {
+      links[i * layer.outputs + layer.links.col_indices[k]] = {layer.weights[k], layer.momentum[k], layer.birth[k]};
+    }
+  }
+  return links;
+}
+
+/** Links before evolution, dealt by what became of them. Grown links are known by their birth, the current epoch. */
+struct Fate {
+  std::map<uint64_t, Link> kept, pruned, grown;
+};
+
+Fate fate_of(const Layer& before, const Layer& after, uint32_t epoch) {
+  Fate fate;
+  fate.pruned = by_cell(before);
+  for (const auto& [cell, link] : by_cell(after)) {
+    if (link.birth == epoch) {
+      fate.grown[cell] = link;
+      continue;
+    }
+    const auto old = fate.pruned.find(cell);
+    CHECK_MSG(old != fate.pruned.end(), "cell " << cell << " is neither old nor born now");
+    if (old == fate.pruned.end()) continue;
+    CHECK(std::memcmp(&old->second.weight, &link.weight, 4) == 0);
+    CHECK(std::memcmp(&old->second.momentum, &link.momentum, 4) == 0);
+    CHECK_EQ(old->second.birth, link.birth);
+    fate.kept.insert(*old);
+    fate.pruned.erase(old);
+  }
+  return fate;
+}
+
+uint64_t rounded(double count) {
+  return static_cast<uint64_t>(std::floor(count + 0.5));
+}
+
+std::vector<std::pair<float, uint64_t>> ranked(const std::map<uint64_t, Link>& links, int sign) {
+  std::vector<std::pair<float, uint64_t>> result;
+  for (const auto& [cell, link] : links) {
+    if (sign * link.weight > 0) result.emplace_back(std::fabs(link.weight), cell);
+  }
+  std::sort(result.begin(), result.end());
+  return result;
+}
+
+/** Per sign: as many as zeta says, and each of them before each kept one in (|w|, cell); no zero is kept. */
+void check_pruned_by_sign(const Fate& fate, double zeta) {
+  for (const int sign : {1, -1}) {
+    const auto pruned = ranked(fate.pruned, sign), kept = ranked(fate.kept, sign);
+    CHECK_EQ(pruned.size(), rounded(zeta * static_cast<double>(pruned.size() + kept.size())));
+    if (!pruned.empty() && !kept.empty()) CHECK(pruned.back() < kept.front());
+  }
+  for (const auto& item : fate.kept) CHECK(item.second.weight != 0.0f);
+}
+
+/** Slots as sets of links: number of links left and, in float and by ascending source, the sum of |w|. */
+struct Slot {
+  uint32_t count = 0;
+  float sum = 0.0f, largest = 0.0f, smallest = std::numeric_limits<float>::infinity();
+  void add(float w) {
+    ++count;
+    sum += std::fabs(w);
+    largest = std::max(largest, std::fabs(w));
+    smallest = std::min(smallest, std::fabs(w));
+  }
+  float score(MotifScore kind) const {
+    return kind == MotifScore::mean  ? sum / static_cast<float>(count)
+           : kind == MotifScore::max ? largest
+           : kind == MotifScore::min ? smallest
+                                     : sum;
+  }
+};
+
+std::map<uint64_t, Slot> slots_of(const std::map<uint64_t, Link>& links, uint64_t m, uint64_t g) {
+  std::map<uint64_t, Slot> slots;
+  for (const auto& [cell, link] : links) slots[cell / m / g * m + cell % m].add(link.weight);
+  return slots;
+}
+
+uint64_t slot_capacity(uint64_t slot, uint64_t n, uint64_t m, uint64_t g) {
+  return std::min(g, n - slot / m * g);
+}
+
+bool whole(const std::map<uint64_t, Slot>& slots, uint64_t n, uint64_t m, uint64_t g) {
+  return std::all_of(slots.begin(), slots.end(),
+                     [&](const auto& slot) { return slot.second.count == slot_capacity(slot.first, n, m, g); });
+}
+
+/** Layers of whole motifs: whole slots go, those of lowest score, and come back like for like. */
+void check_whole_motifs(const Scenario& s, const Layer& after, const Fate& fate) {
+  const uint64_t n = s.layer.inputs, m = s.layer.outputs, g = s.policy.motif_size;
+  const auto pruned = slots_of(fate.pruned, m, g), kept = slots_of(fate.kept, m, g), grown = slots_of(fate.grown, m, g);
+  CHECK(whole(slots_of(by_cell(after), m, g), n, m, g));
+  CHECK(whole(pruned, n, m, g));
+  CHECK_EQ(pruned.size(), rounded(s.policy.zeta * (static_cast<double>(s.layer.nnz()) / static_cast<double>(g))));
+  std::set<std::pair<float, uint64_t>> pruned_ranks, kept_ranks;
+  for (const auto& [id, slot] : pruned) pruned_ranks.emplace(slot.score(s.policy.motif_score), id);
+  for (const auto& [id, slot] : kept) kept_ranks.emplace(slot.score(s.policy.motif_score), id);
+  if (!pruned.empty() && !kept.empty()) CHECK(*pruned_ranks.rbegin() < *kept_ranks.begin());
+  CHECK_EQ(pruned.size(), grown.size());
+  for (const uint64_t capacity : {g, n % g}) {
+    const auto of_capacity = [&](const auto& slot) { return slot_capacity(slot.first, n, m, g) == capacity; };
+    CHECK_EQ(std::count_if(pruned.begin(), pruned.end(), of_capacity),
+             std::count_if(grown.begin(), grown.end(), of_capacity));
+  }
+}
+
+/** Any other layer: K links; zeros first; of the slots touched beyond zeros all but one are empty. */
+void check_links_by_slot(const Scenario& s, const Fate& fate) {
+  const uint64_t m = s.layer.outputs, g = s.policy.motif_size;
+  const uint64_t count = rounded(s.policy.zeta * static_cast<double>(s.layer.nnz()));
+  CHECK_EQ(fate.pruned.size(), count);
+  uint64_t zeros_kept = 0, others_pruned = 0;
+  int64_t last_zero_pruned = -1;
+  for (const auto& [cell, link] : fate.kept) zeros_kept += link.weight == 0;
+  for (const auto& [cell, link] : fate.pruned) {
+    others_pruned += link.weight != 0;
+    if (link.weight == 0) last_zero_pruned = static_cast<int64_t>(cell);
+  }
+  if (zeros_kept > 0) {
+    CHECK_EQ(others_pruned, 0u);
+    for (const auto& [cell, link] : fate.kept) {
+      CHECK(link.weight != 0 || static_cast<int64_t>(cell) > last_zero_pruned);
+    }
+    return;
+  }
+  if (s.policy.motif_parse == MotifParse::runs) return;  // the reference is the judge of runs
+  std::map<uint64_t, Link> ranked_links = fate.kept;     // all but the zeros, which went before
+  for (const auto& [cell, link] : fate.pruned) {
+    if (link.weight != 0) ranked_links[cell] = link;
+  }
+  const auto all = slots_of(ranked_links, m, g);
+  auto pruned = slots_of(fate.pruned, m, g);
+  const auto kept = slots_of(fate.kept, m, g);
+  std::pair<float, uint64_t> highest_touched{-1.0f, 0};
+  uint32_t split = 0;
+  std::map<uint64_t, bool> touched;
+  for (const auto& [cell, link] : fate.pruned) {
+    if (link.weight != 0) touched[cell / m / g * m + cell % m] = true;
+  }
+  for (const auto& item : touched) {
+    highest_touched = std::max(highest_touched, {all.at(item.first).score(s.policy.motif_score), item.first});
+    if (kept.count(item.first) == 0) continue;
+    ++split;
+    CHECK(pruned.at(item.first).largest <= kept.at(item.first).smallest);
+  }
+  CHECK(split <= 1);
+  for (const auto& [id, slot] : kept) {
+    const std::pair<float, uint64_t> rank{all.at(id).score(s.policy.motif_score), id};
+    CHECK(touched.count(id) > 0 ? rank == highest_touched : highest_touched < rank);
+  }
+}
+
+void check_grown_weights(const Scenario& s, const Layer& after, const Fate& fate) {
+  const std::vector<uint32_t> links_into = fan_in(after.links);
+  for (const auto& [cell, link] : fate.grown) {
+    const float expected = regrown_weight(s.policy.regrow_init, s.key.seed, s.key.layer, s.key.epoch, cell,
+                                          s.layer.inputs, links_into[cell % s.layer.outputs]);
+    CHECK(std::memcmp(&expected, &link.weight, 4) == 0);
+    CHECK_EQ(link.momentum, 0.0f);
+  }
+}
+
+/** One random scenario against every invariant, and against the reference. */
+void check_scenario(const Scenario& s) {
+  Layer after = s.layer, again = s.layer, oracle = s.layer;
+  const LayerEvolution result = cpu::evolve_layer(after, s.policy, s.key);
+  const LayerEvolution expected = reference::evolve_layer(oracle, s.policy, s.key);
+  cpu::evolve_layer(again, s.policy, s.key);
+  CHECK_MSG(same_layer(after, oracle), "cpu and reference differ: " << s.text);
+  CHECK_MSG(same_layer(after, again), "the same key gave two results: " << s.text);
+  CHECK_EQ(result.pruned, expected.pruned);
+  CHECK_EQ(result.grown, expected.grown);
+  CHECK_EQ(result.pruned, result.grown);
+  CHECK_EQ(after.nnz(), s.layer.nnz());
+  CHECK_EQ(after.links.nnz(), s.layer.nnz());
+  CHECK_EQ(after.momentum.size(), s.layer.nnz());
+  CHECK_EQ(after.birth.size(), s.layer.nnz());
+  check_csr(after.links, "test");
+  CHECK(same_bits(after.bias, s.layer.bias));
+  CHECK(same_bits(after.bias_momentum, s.layer.bias_momentum));
+
+  const Fate fate = fate_of(s.layer, after, s.key.epoch);
+  CHECK_EQ(fate.grown.size(), result.grown);
+  CHECK_EQ(fate.pruned.size(), result.pruned);
+  CHECK_EQ(fate.kept.size() + result.pruned, s.layer.nnz());
+  check_grown_weights(s, after, fate);
+  const uint64_t n = s.layer.inputs, m = s.layer.outputs, g = s.policy.motif_size;
+  if (s.policy.method == Method::set) {
+    check_pruned_by_sign(fate, s.policy.zeta);
+  } else if (s.policy.motif_parse == MotifParse::aligned && whole(slots_of(by_cell(s.layer), m, g), n, m, g)) {
+    check_whole_motifs(s, after, fate);
+  } else {
+    check_links_by_slot(s, fate);
+  }
+}
+
+using Evolve = LayerEvolution (*)(Layer&, const EvolutionPolicy&, const EvolutionKey&);
+constexpr Evolve kImplementations[] = {&cpu::evolve_layer, &reference::evolve_layer};
+
+/**
+ * Chi-square of observed counts against equal expectation, as a number of standard normal deviations
+ * (Wilson and Hilferty 1931). 3.72 is p = 1e-4.
+ */
+double chi_square_deviation(const std::vector<uint64_t>& observed) {
+  double total = 0, chi = 0;
+  for (const uint64_t o : observed) total += static_cast<double>(o);
+  const double expected = total / static_cast<double>(observed.size());
+  for (const uint64_t o : observed) chi += std::pow(static_cast<double>(o) - expected, 2) / expected;
+  const double degrees = static_cast<double>(observed.size()) - 1, v = 2 / (9 * degrees);
+  return (std::cbrt(chi / degrees) - (1 - v)) / std::sqrt(v);
+}
+
+/** Layer in which `kept` cells hold large weights and all others that are linked hold zeros, which always go. */
+Layer kept_and_zeros(uint32_t n, uint32_t m, const std::set<uint64_t>& kept, const std::set<uint64_t>& zeros) {
+  Layer layer;
+  layer.inputs = n;
+  layer.outputs = m;
+  layer.links = {n, m, {0}, {}};
+  for (uint64_t c = 0; c < static_cast<uint64_t>(n) * m; ++c) {
+    if (kept.count(c) + zeros.count(c) > 0) {
+      layer.links.col_indices.push_back(static_cast<uint32_t>(c % m));
+      layer.weights.push_back(kept.count(c) > 0 ? 1.0f : 0.0f);
+    }
+    if (c % m == m - 1) layer.links.row_offsets.push_back(static_cast<uint32_t>(layer.links.nnz()));
+  }
+  layer.momentum.assign(layer.nnz(), 0.5f);
+  layer.birth.assign(layer.nnz(), 0);
+  layer.bias.assign(m, 0.0f);
+  layer.bias_momentum.assign(m, 0.0f);
+  return layer;
+}
+
+}  // namespace
+
+TEST("evolution: all invariants, and cpu equal to the reference, in random scenarios") {
+  Random random(test::seed());
+  for (int round = 0; round < 3000; ++round) check_scenario(random_scenario(random));
+}
+
+TEST("evolution: invariants hold over many epochs, and whole motifs stay whole") {
+  Random random(test::seed() + 1);
+  for (int round = 0; round < 40; ++round) {
+    Scenario s = random_scenario(random);
+    for (uint32_t epoch = 200; epoch < 215; ++epoch) {
+      s.key.epoch = epoch;
+      check_scenario(s);
+      cpu::evolve_layer(s.layer, s.policy, s.key);
+    }
+  }
+}
+
+TEST("evolution: larger layers, cpu equal to the reference") {
+  Random random(test::seed() + 2);
+  for (const Method method : {Method::set, Method::set_motif}) {
+    for (const MotifParse parse : {MotifParse::aligned, MotifParse::runs}) {
+      for (const bool motifs : {false, true}) {
+        Scenario s;
+        const TopologyKey key{random(), 0};
+        s.policy.method = method;
+        s.policy.motif_parse = parse;
+        s.policy.motif_size = 2 + static_cast<uint32_t>(random() % 3);
+        s.key = {random(), 1, 9};
+        s.layer = dress(motifs ? motif(301, 283, 0.05, s.policy.motif_size, key) : erdos_renyi(301, 283, 0.05, key),
+                        Weights::uniform, random);
+        s.text = "301 x 283";
+        check_scenario(s);
+      }
+    }
+  }
+}
+
+TEST("evolution: SET on a layer small enough to follow by hand") {
+  // 2 x 4, weights 0.1 0.2 0.3 0.4 | -0.1 -0.2 0 -0: zeta 0.5 removes 0.1, 0.2, -0.1 and both zeros.
+  for (const Evolve evolve : kImplementations) {
+    Random random(1);
+    Layer layer = dress(full_pattern(2, 4), Weights::uniform, random);
+    layer.birth.assign(8, 0);
+    const float weights[] = {0.4f, 0.1f, 0.3f, 0.2f, -0.2f, 0.0f, -0.1f, -0.0f};
+    std::copy(std::begin(weights), std::end(weights), layer.weights.begin());
+    EvolutionPolicy policy;
+    policy.zeta = 0.5;
+    policy.regrow_init = RegrowInit::zero;
+    const LayerEvolution result = evolve(layer, policy, {5, 0, 3});
+    CHECK_EQ(result.pruned, 5u);
+    CHECK_EQ(result.grown, 5u);
+    const float expected[] = {0.4f, 0.0f, 0.3f, 0.0f, -0.2f, 0.0f, 0.0f, 0.0f};
+    const uint16_t births[] = {0, 3, 0, 3, 0, 3, 3, 3};  // the layer is full: each pruned cell must return
+    for (int k = 0; k < 8; ++k) {
+      CHECK_EQ(layer.weights[k], expected[k]);
+      CHECK_EQ(layer.birth[k], births[k]);
+      CHECK_EQ(layer.momentum[k] == 0.0f, births[k] == 3);
+    }
+  }
+}
+
+TEST("evolution: motif pruning on a layer small enough to follow by hand") {
+  // Sources 0, 1 | 2, target 0: 0.1, 0.9 | 0.4; target 1: 0.3, - | -. Not of whole motifs: slot (0, 1) is half full.
+  // Mean: slots (0, 0) 0.5, (0, 1) 0.3, (1, 0) 0.4. zeta 0.5 of 4: 2 links: slot (0, 1), then slot (1, 0).
+  // Min: slot (0, 0) has 0.1 and goes first, whole.
+  for (const Evolve evolve : kImplementations) {
+    const auto survivors = [&](MotifScore score, double zeta) {
+      Random random(1);
+      Layer layer = dress({3, 2, {0, 2, 3, 4}, {0, 1, 0, 0}}, Weights::uniform, random);
+      layer.birth.assign(4, 0);
+      const float weights[] = {0.1f, -0.3f, -0.9f, 0.4f};
+      std::copy(std::begin(weights), std::end(weights), layer.weights.begin());
+      EvolutionPolicy policy;
+      policy.method = Method::set_motif;
+      policy.zeta = zeta;
+      policy.motif_score = score;
+      evolve(layer, policy, {5, 0, 3});
+      std::set<float> kept;
+      for (size_t k = 0; k < 4; ++k) {
+        if (layer.birth[k] == 0) kept.insert(layer.weights[k]);
+      }
+      return kept;
+    };
+    CHECK((survivors(MotifScore::mean, 0.5) == std::set<float>{0.1f, -0.9f}));
+    CHECK((survivors(MotifScore::mean, 0.75) == std::set<float>{-0.9f}));  // of the last slot the smaller member
+    CHECK((survivors(MotifScore::min, 0.5) == std::set<float>{-0.3f, 0.4f}));
+    CHECK((survivors(MotifScore::max, 0.25) == std::set<float>{0.1f, -0.9f, 0.4f}));
+    CHECK((survivors(MotifScore::sum, 0.5) == std::set<float>{0.1f, -0.9f}));
+  }
+}
+
+TEST("evolution: runs cut neighbours from the lowest source on") {
+  // One target, sources 0 1 2 and 4 5: runs of two are (0, 1), (2), (4, 5). Means 0.5, 0.6, 0.55.
+  for (const Evolve evolve : kImplementations) {
+    Random random(1);
+    Layer layer = dress({7, 1, {0, 1, 2, 3, 3, 4, 5, 5}, {0, 0, 0, 0, 0}}, Weights::uniform, random);
+    layer.birth.assign(5, 0);
+    const float weights[] = {0.9f, 0.1f, 0.6f, 0.2f, 0.9f};
+    std::copy(std::begin(weights), std::end(weights), layer.weights.begin());
+    EvolutionPolicy policy;
+    policy.method = Method::set_motif;
+    policy.motif_parse = MotifParse::runs;
+    policy.zeta = 0.7;  // 4 of 5 links
+    evolve(layer, policy, {5, 0, 3});
+    uint32_t kept = 0;
+    for (size_t k = 0; k < 5; ++k) {
+      if (layer.birth[k] != 0) continue;
+      ++kept;
+      CHECK_EQ(layer.weights[k], 0.6f);
+    }
+    CHECK_EQ(kept, 1u);
+  }
+}
+
+TEST("evolution: another epoch, layer or seed grows elsewhere") {
+  Random random(test::seed());
+  const Layer start = dress(erdos_renyi(80, 80, 0.1, {random(), 0}), Weights::uniform, random);
+  const auto grown = [&](EvolutionKey key) {
+    Layer layer = start;
+    cpu::evolve_layer(layer, {}, key);
+    return layer.links.col_indices;
+  };
+  const auto base = grown({7, 1, 20});
+  CHECK(base == grown({7, 1, 20}));
+  CHECK(base != grown({7, 1, 21}));
+  CHECK(base != grown({7, 2, 20}));
+  CHECK(base != grown({8, 1, 20}));
+}
+
+TEST("evolution: nothing happens to dense, fixed or empty layers") {
+  Random random(test::seed());
+  const Layer sparse = dress(erdos_renyi(20, 20, 0.3, {1, 0}), Weights::uniform, random);
+  Layer dense = dress(full_pattern(5, 4), Weights::uniform, random);
+  dense.dense = true;
+  dense.links = {};
+  dense.birth.clear();
+  Layer empty = dress({3, 3, {0, 0, 0, 0}, {}}, Weights::uniform, random);
+  EvolutionPolicy fixed;
+  fixed.method = Method::fixed;
+  for (const Evolve evolve : kImplementations) {
+    for (const auto& [layer, policy] : {std::make_pair(dense, EvolutionPolicy{}), std::make_pair(sparse, fixed),
+                                        std::make_pair(empty, EvolutionPolicy{})}) {
+      Layer after = layer;
+      const LayerEvolution result = evolve(after, policy, {1, 0, 1});
+      CHECK_EQ(result.pruned, 0u);
+      CHECK_EQ(result.grown, 0u);
+      CHECK(same_layer(after, layer));
+    }
+  }
+}
+
+TEST("evolution: refuses weights that are not numbers, and bad policies, before any change") {
+  Random random(test::seed());
+  const Layer good = dress(erdos_renyi(20, 20, 0.3, {1, 0}), Weights::uniform, random);
+  for (const Evolve evolve : kImplementations) {
+    for (const float bad : {NAN, -NAN, INFINITY, -INFINITY}) {
+      for (const Method method : {Method::set, Method::set_motif}) {
+        Layer layer = good;
+        EvolutionPolicy policy;
+        policy.method = method;
+        layer.weights[layer.nnz() / 2] = bad;
+        const Layer before = layer;
+        CHECK_THROWS(non_finite, evolve(layer, policy, {1, 0, 1}));
+        CHECK(same_layer(layer, before));
+      }
+    }
+    for (const double zeta : {0.0, 1.0, -0.5, 7.0, std::nan("")}) {
+      Layer layer = good;
+      EvolutionPolicy policy;
+      policy.zeta = zeta;
+      CHECK_THROWS(out_of_range, evolve(layer, policy, {1, 0, 1}));
+      CHECK(same_layer(layer, good));
+    }
+    Layer layer = good;
+    EvolutionPolicy policy;
+    policy.motif_size = 1;
+    CHECK_THROWS(out_of_range, evolve(layer, policy, {1, 0, 1}));
+    CHECK_THROWS(out_of_range, evolve(layer, {}, {1, 0, 70000}));
+    CHECK_THROWS(out_of_range, evolve(layer, {}, {1, 1u << 12, 1}));
+    CHECK(same_layer(layer, good));
+  }
+  Layer layer = good;
+  layer.weights[0] = NAN;
+  uint32_t row = 0;
+  while (layer.links.row_offsets[row + 1] == 0) ++row;
+  std::ostringstream place;
+  place << "link " << row << " -> " << layer.links.col_indices[0] << " of layer 4";
+  try {
+    cpu::evolve_layer(layer, {}, {1, 4, 1});
+  } catch (const Error& error) {
+    CHECK_MSG(std::string(error.what()).find(place.str()) != std::string::npos, error.what());
+  }
+}
+
+TEST("regrow: every free cell is as likely, pruned ones too, for sparse and for crowded layers") {
+  for (const uint32_t kept_of_ten : {1u, 4u, 8u}) {
+    const uint32_t n = 23, m = 17;
+    std::set<uint64_t> kept, zeros;
+    for (uint64_t c = 0; c < n * m; ++c) {
+      if ((c * 7 + c / m) % 10 < kept_of_ten) {
+        kept.insert(c);
+      } else if (zeros.size() < 30 && c % 3 == 0) {
+        zeros.insert(c);
+      }
+    }
+    const Layer start = kept_and_zeros(n, m, kept, zeros);
+    EvolutionPolicy policy;
+    policy.zeta = 1e-6;  // the zeros alone go
+    std::map<uint64_t, uint64_t> hits;
+    for (uint32_t epoch = 1; epoch <= 3000; ++epoch) {
+      Layer layer = start;
+      CHECK_EQ(cpu::evolve_layer(layer, policy, {42, 3, epoch}).grown, zeros.size());
+      for (const auto& item : fate_of(start, layer, epoch).grown) ++hits[item.first];
+    }
+    CHECK_EQ(hits.size(), n * m - kept.size());
+    std::vector<uint64_t> counts;
+    for (const auto& item : hits) counts.push_back(item.second);
+    // Without replacement counts vary less than by chance, hence no lower bound; a bias shows as an excess.
+    const double deviation = chi_square_deviation(counts);
+    CHECK_MSG(deviation < 3.72, kept_of_ten << " tenths kept: " << deviation << " deviations");
+  }
+}
+
+TEST("regrow: every empty motif slot and every free anchor is as likely") {
+  const uint32_t n = 21, m = 15, g = 2;
+  std::set<uint64_t> kept, zeros;
+  for (uint64_t slot = 0; slot < n / g * m; ++slot) {
+    const uint64_t cell = slot / m * g * m + slot % m;
+    if (slot % 5 == 0) kept.insert({cell, cell + m});
+    if (slot % 13 == 1 && slot % 5 != 0) zeros.insert({cell, cell + m});
+  }
+  const Layer start = kept_and_zeros(n, m, kept, zeros);
+  EvolutionPolicy policy;
+  policy.method = Method::set_motif;
+  policy.zeta = (static_cast<double>(zeros.size()) + 0.1) / static_cast<double>(start.nnz());
+  std::map<uint64_t, uint64_t> hits;
+  for (uint32_t epoch = 1; epoch <= 3000; ++epoch) {
+    Layer layer = start;
+    cpu::evolve_layer(layer, policy, {42, 3, epoch});
+    const Fate fate = fate_of(start, layer, epoch);
+    CHECK_EQ(fate.grown.size(), zeros.size());
+    for (const auto& slot : slots_of(fate.grown, m, g)) ++hits[slot.first];
+  }
+  CHECK_EQ(hits.size(), n / g * m - kept.size() / g);
+  std::vector<uint64_t> counts;
+  for (const auto& item : hits) counts.push_back(item.second);
+  CHECK_MSG(chi_square_deviation(counts) < 3.72, chi_square_deviation(counts) << " deviations, slots");
+
+  // One run at a time, so that no overlap can favour an anchor.
+  const Layer lone = kept_and_zeros(n, m, kept, {1, 1 + m});
+  const std::map<uint64_t, Link> lone_links = by_cell(lone);
+  policy.motif_parse = MotifParse::runs;
+  policy.zeta = 2.1 / static_cast<double>(lone.nnz());
+  std::map<uint64_t, uint64_t> anchors;
+  for (uint32_t epoch = 1; epoch <= 20000; ++epoch) {
+    Layer layer = lone;
+    cpu::evolve_layer(layer, policy, {42, 3, epoch});
+    ++anchors[fate_of(lone, layer, epoch).grown.begin()->first];
+  }
+  size_t free_anchors = 0;
+  for (uint64_t c = 0; c < static_cast<uint64_t>(n - 1) * m; ++c)
+    free_anchors += kept.count(c) + kept.count(c + m) == 0;
+  CHECK_EQ(anchors.size(), free_anchors);
+  counts.clear();
+  for (const auto& item : anchors) counts.push_back(item.second);
+  CHECK_MSG(chi_square_deviation(counts) < 3.72, chi_square_deviation(counts) << " deviations, anchors");
+}
+
+}  // namespace set_native

@@ -1,0 +1,216 @@
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+#include "core/model.h"
+#include "reference/model.h"
+#include "reference/ops.h"
+#include "test/check.h"
+
+/*
+ * The gradient of the mean loss, three times: by finite differences of the reference's forward pass in double, by the
+ * reference's backward pass, and by one step of the CPU back end.
+ */
+namespace set_native {
+namespace {
+
+using Doubles = std::vector<double>;
+
+constexpr size_t kBatch = 6;
+
+const std::vector<Activation> kActivations{Activation::relu, Activation::tanh, Activation::sigmoid, Activation::linear};
+const std::vector<Loss> kLosses{Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse};
+const char* const kActivationNames[] = {"relu", "tanh", "sigmoid", "linear"};
+const char* const kLossNames[] = {"softmax cross-entropy", "sigmoid cross-entropy", "mse"};
+
+/** A network and a batch. Seeds are fixed: see the margin that `smallest_pre_activation` is asked for. */
+struct Problem {
+  std::string name;
+  Model model;
+  std::vector<float> x;
+  std::vector<float> targets;
+
+  Samples samples() const {
+    Samples all;
+    all.x = x.data();
+    all.targets = targets.data();
+    all.count = kBatch;
+    all.features = model.layers.front().inputs;
+    all.outputs = model.layers.back().outputs;
+    return all;
+  }
+  Doubles inputs() const { return Doubles(x.begin(), x.end()); }
+};
+
+/** 9 -> 14 sparse -> 11 dense -> 8 sparse -> 4 dense (or sparse), all with biases. */
+Problem make_problem(Activation activation, Loss loss, bool sparse_output) {
+  Problem problem;
+  problem.name = std::string(kActivationNames[static_cast<int>(activation)]) + ", " +
+                 kLossNames[static_cast<int>(loss)] + (sparse_output ? ", sparse output" : ", dense output");
+  const uint32_t sizes[] = {9, 14, 11, 8, 4};
+  problem.model.loss = loss;
+  for (size_t l = 0; l < 4; ++l) {
+    ModelSpec spec;
+    spec.sizes = {sizes[l], sizes[l + 1]};
+    spec.topology = l == 1 || (l == 3 && !sparse_output) ? Topology::dense : Topology::erdos_renyi;
+    spec.epsilon = 2.5;
+    spec.activation = activation;
+    spec.seed = 11 + l;
+    problem.model.layers.push_back(build_model(spec).layers.front());
+    problem.model.layers.back().activation = l < 3 ? activation : Activation::linear;
+  }
+  std::mt19937 engine(5);
+  const auto uniform = [&](float low, float high) {
+    return low + (high - low) * (static_cast<float>(engine() >> 8) * 0x1p-24f);
+  };
+  for (Layer& layer : problem.model.layers)
+    for (float& bias : layer.bias) bias = uniform(-0.3f, 0.5f);
+  for (size_t k = 0; k < kBatch * sizes[0]; ++k) problem.x.push_back(uniform(-1.0f, 1.0f));
+  // Shares in sixteenths: they sum to exactly 1, as softmax's gradient supposes.
+  for (size_t s = 0; s < kBatch; ++s) {
+    std::array<float, 4> shares{};
+    for (int k = 0; k < 16; ++k) shares[engine() % 4] += 1.0f / 16.0f;
+    problem.targets.insert(problem.targets.end(), shares.begin(), shares.end());
+  }
+  return problem;
+}
+
+double mean_loss(const reference::Network& network, const Doubles& x, const Problem& problem, Doubles* dz = nullptr) {
+  const Doubles z = reference::forward(network, x, kBatch).back();
+  return reference::loss_and_gradient(network.loss, z, 4, kBatch, nullptr, problem.targets.data(), dz) / kBatch;
+}
+
+reference::Gradients gradients_of(const reference::Network& network, const Problem& problem) {
+  Doubles dz;
+  mean_loss(network, problem.inputs(), problem, &dz);
+  return reference::backward(network, reference::forward(network, problem.inputs(), kBatch), dz, kBatch);
+}
+
+/** How near any hidden unit comes to the kink of relu. */
+double smallest_pre_activation(const reference::Network& network, const Doubles& x) {
+  const std::vector<Doubles> values = reference::forward(network, x, kBatch);
+  double smallest = INFINITY;
+  for (size_t l = 0; l + 1 < network.layers.size(); ++l) {
+    const reference::NetworkLayer& layer = network.layers[l];
+    for (const double z :
+         reference::forward(layer.links, layer.weights, layer.bias, values[l], kBatch, Activation::linear))
+      smallest = std::min(smallest, std::fabs(z));
+  }
+  return smallest;
+}
+
+constexpr double kSteps[] = {1e-4, 1e-5, 1e-6};
+
+/** Central differences of `loss` by `parameter` with each step; the best of them must be `gradient`. */
+template <class MeanLoss>
+void check_derivative(double& parameter, double gradient, MeanLoss loss, const std::string& what, size_t place) {
+  const double kept = parameter;
+  double best = INFINITY, difference = 0.0;
+  for (const double step : kSteps) {
+    parameter = kept + step;
+    const double above = loss();
+    parameter = kept - step;
+    const double slope = (above - loss()) / (2.0 * step);
+    if (!(std::fabs(slope - gradient) < best)) continue;
+    best = std::fabs(slope - gradient);
+    difference = slope;
+  }
+  parameter = kept;
+  // A step of 1e-5 leaves a third-order term near 1e-10 and a rounding error near 1e-11.
+  CHECK_MSG(best <= 1e-8 + 1e-7 * std::fabs(gradient),
+            what << " [" << place << "]: gradient " << gradient << ", finite differences " << difference);
+}
+
+TEST("gradient: the reference's backward pass is the derivative of its loss") {
+  for (const Activation activation : kActivations)
+    for (const Loss loss : kLosses)
+      for (const bool sparse_output : {false, true}) {
+        const Problem problem = make_problem(activation, loss, sparse_output);
+        reference::Network network = reference::make_network(problem.model);
+        const reference::Gradients gradients = gradients_of(network, problem);
+        Doubles x = problem.inputs();
+        // No step may carry a unit across relu's kink, where no derivative exists.
+        CHECK(smallest_pre_activation(network, x) > 1e-3);
+        const auto evaluate = [&] { return mean_loss(network, x, problem); };
+
+        double largest = 0.0;
+        for (size_t l = 0; l < network.layers.size(); ++l) {
+          const std::string where = problem.name + ", layer " + std::to_string(l + 1);
+          reference::NetworkLayer& layer = network.layers[l];
+          CHECK_EQ(gradients.weights[l].size(), layer.weights.size());
+          for (size_t k = 0; k < layer.weights.size(); ++k) {
+            check_derivative(layer.weights[k], gradients.weights[l][k], evaluate, where + ", weight", k);
+            largest = std::max(largest, std::fabs(gradients.weights[l][k]));
+          }
+          for (size_t j = 0; j < layer.bias.size(); ++j)
+            check_derivative(layer.bias[j], gradients.bias[l][j], evaluate, where + ", bias", j);
+        }
+        for (size_t k = 0; k < x.size(); ++k)
+          check_derivative(x[k], gradients.x[k], evaluate, problem.name + ", input", k);
+        CHECK_MSG(largest > 1e-2, problem.name << ": the gradient is too small to be tested");
+      }
+}
+
+TEST("gradient: labels and their one-hot targets have the same loss and gradient") {
+  const std::vector<uint32_t> labels{2, 0, 3};
+  std::vector<float> one_hot(3 * 4, 0.0f);
+  for (size_t s = 0; s < 3; ++s) one_hot[s * 4 + labels[s]] = 1.0f;
+  const Doubles z{0.3, -1.0, 2.0, 0.1, 0.0, 0.0, 0.0, 0.0, 5.0, -5.0, 1.0, 1.5};
+  for (const Loss loss : kLosses) {
+    Doubles by_label, by_target;
+    const double label_loss = reference::loss_and_gradient(loss, z, 4, 3, labels.data(), nullptr, &by_label);
+    const double target_loss = reference::loss_and_gradient(loss, z, 4, 3, nullptr, one_hot.data(), &by_target);
+    CHECK(label_loss == target_loss);
+    CHECK(by_label == by_target);
+  }
+}
+
+TEST("gradient: one step of the CPU follows the reference's gradient") {
+  for (const Activation activation : kActivations)
+    for (const Loss loss : kLosses)
+      for (const bool sparse_output : {false, true}) {
+        const Problem problem = make_problem(activation, loss, sparse_output);
+        const reference::Network network = reference::make_network(problem.model);
+        const reference::Gradients want = gradients_of(network, problem);
+
+        // With learning rate 1, no momentum and no decay the velocity after the step is minus the gradient.
+        TrainOptions options;
+        options.batch_size = kBatch;
+        options.learning_rate = 1.0f;
+        options.momentum = 0.0f;
+        options.decay = 0.0f;
+        const auto model = cpu_backend().create(problem.model, {1});
+        const std::atomic<bool> cancel{false};
+        const double got_loss = model->train_epoch(problem.samples(), options, cancel);
+        const double want_loss = mean_loss(network, problem.inputs(), problem);
+        CHECK_MSG(std::fabs(got_loss - want_loss) <= 1e-6 * want_loss, problem.name << ": loss " << got_loss);
+
+        const Model after = model->download();
+        for (size_t l = 0; l < after.layers.size(); ++l) {
+          const auto check = [&](const AlignedVector<float>& velocity, const Doubles& gradient,
+                                 const AlignedVector<float>& parameters, const AlignedVector<float>& before,
+                                 const char* kind) {
+            double largest = 0.0;
+            for (const double g : gradient) largest = std::max(largest, std::fabs(g));
+            for (size_t k = 0; k < gradient.size(); ++k) {
+              CHECK_MSG(std::fabs(velocity[k] + gradient[k]) <= 2e-6 * largest,
+                        problem.name << ", layer " << l + 1 << ", " << kind << " [" << k << "]: gradient "
+                                     << -velocity[k] << ", expected " << gradient[k]);
+              CHECK(parameters[k] == before[k] + velocity[k]);
+            }
+          };
+          const Layer& layer = after.layers[l];
+          const Layer& before = problem.model.layers[l];
+          check(layer.momentum, want.weights[l], layer.weights, before.weights, "weight");
+          check(layer.bias_momentum, want.bias[l], layer.bias, before.bias, "bias");
+        }
+      }
+}
+
+}  // namespace
+}  // namespace set_native
