@@ -87,7 +87,9 @@ export interface NativeSamples {
 
 /**
  * A model on a device. Every method but `abort` and `dispose` runs on native threads, one at a time: a second
- * call meanwhile is ERR_BUSY, a call after `dispose` ERR_DISPOSED. Durations are measured on the native side.
+ * call meanwhile is ERR_BUSY, a call after `dispose` ERR_DISPOSED. Wrong arguments and these two are thrown, not
+ * rejected. `abort` and the end of a worker thread stop trainEpoch, evaluate and predict at their next batch; the
+ * others run to their end, which takes tens of nanoseconds per link. Durations are measured on the native side.
  */
 export interface NativeModel {
   readonly backend: BackendName;
@@ -112,7 +114,8 @@ export interface NativeModel {
 }
 
 export interface NativeInfo {
-  isa: { used: IsaName; available: IsaName[] };
+  /** `used` is null when SET_NATIVE_ISA names what this machine has not; the cpu back end's reason says so. */
+  isa: { used: IsaName | null; available: IsaName[] };
   threads: number;
   backends: { name: BackendName; available: boolean; device: string; reason: string }[];
 }
@@ -127,6 +130,8 @@ interface Addon {
     features: number,
     labels?: Uint32Array,
   ) => NativeSamples;
+  /** Bytes that training such a model takes, expected; throws where createModel would refuse. */
+  modelBytes(spec: NativeModelSpec): number;
   createModel(spec: NativeModelSpec): Promise<NativeModel>;
 }
 

@@ -69,6 +69,24 @@ Enum choice(const Napi::Value& value, const std::string& what,
   throw Error(ErrorCode::invalid_argument, what + " must be one of " + names + ", got " + value.ToString().Utf8Value());
 }
 
+/**
+ * A new typed array, made by its JavaScript constructor: that throws a RangeError when memory is short, where the
+ * function of Node-API ends the process.
+ */
+template <class Array>
+Array new_array(Napi::Env env, const char* constructor, size_t length) {
+  try {
+    return env.Global()
+        .Get(constructor)
+        .As<Napi::Function>()
+        .New({Napi::Number::New(env, static_cast<double>(length))})
+        .template As<Array>();
+  } catch (const Napi::Error& error) {
+    throw Error(ErrorCode::out_of_memory, std::string("[native] no memory for a ") + constructor + " of " +
+                                              std::to_string(length) + " elements (" + error.Message() + ")");
+  }
+}
+
 inline Napi::Float32Array float_array(const Napi::Value& value, const std::string& what) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
     throw Error(ErrorCode::invalid_argument, what + " must be a Float32Array");

@@ -3,6 +3,7 @@
 #include <exception>
 #include <mutex>
 #include <set>
+#include <system_error>
 #include <thread>
 
 #include "core/error.h"
@@ -21,6 +22,8 @@ Failure describe_current_exception() {
     throw;
   } catch (const Error& error) {
     return {code_name(error.code()), error.what()};
+  } catch (const std::system_error& error) {
+    return {"ERR_OUT_OF_MEMORY", std::string("[native] the system gives no thread: ") + error.what()};
   } catch (const std::bad_alloc&) {
     return {"ERR_OUT_OF_MEMORY",
             "[native] the machine has no memory left for this; use smaller layers or a smaller epsilon"};
@@ -47,9 +50,10 @@ struct Job {
   std::unique_ptr<Failure> failure;
 };
 
-/** All jobs of one environment (the main thread's, or a worker's). */
-struct Jobs {
+/** What belongs to one environment, the main thread's or a worker's: its running jobs and its classes. */
+struct Environment {
   std::set<JobRef> running;  // touched on the JavaScript thread only
+  Napi::FunctionReference model_class;
 
   void shutdown() {
     for (const JobRef& job : running) job->cancel();
@@ -64,8 +68,8 @@ void finish_on_js_thread(Napi::Env env, Napi::Function, JobRef* ref, void*) {
   const JobRef job = *ref;
   try {
     Napi::HandleScope scope(env);
-    job->thread.join();
-    env.GetInstanceData<Jobs>()->running.erase(job);
+    if (job->thread.joinable()) job->thread.join();
+    env.GetInstanceData<Environment>()->running.erase(job);
     job->settle();
     if (job->failure == nullptr) {
       try {
@@ -87,9 +91,13 @@ void finish_on_js_thread(Napi::Env env, Napi::Function, JobRef* ref, void*) {
 }  // namespace
 
 void init_jobs(Napi::Env env) {
-  auto* jobs = new Jobs;
-  env.SetInstanceData<Jobs>(jobs);
-  env.AddCleanupHook([](Jobs* all) { all->shutdown(); }, jobs);
+  auto* environment = new Environment;
+  env.SetInstanceData<Environment>(environment);
+  env.AddCleanupHook([](Environment* ending) { ending->shutdown(); }, environment);
+}
+
+Napi::FunctionReference& model_class(Napi::Env env) {
+  return env.GetInstanceData<Environment>()->model_class;
 }
 
 Napi::Promise run_job(Napi::Env env, std::function<Convert()> work, std::function<void()> settle,
@@ -101,16 +109,24 @@ Napi::Promise run_job(Napi::Env env, std::function<Convert()> work, std::functio
   job->wakeup =
       Wakeup::New(env, "set-native job", 0, 1, new JobRef(job), [](Napi::Env, void*, JobRef* ref) { delete ref; });
   const Napi::Promise promise = job->deferred->Promise();
-  env.GetInstanceData<Jobs>()->running.insert(job);
-  job->thread = std::thread([job, work = std::move(work)]() mutable {
-    try {
-      job->convert = work();
-    } catch (...) {
-      job->failure = std::make_unique<Failure>(describe_current_exception());
-    }
-    work = nullptr;  // what it holds (models, samples) is freed here, before the promise settles
+  env.GetInstanceData<Environment>()->running.insert(job);
+  const auto wake = [job] {
     if (job->wakeup.NonBlockingCall() != napi_closing) job->wakeup.Release();
-  });
+  };
+  try {
+    job->thread = std::thread([job, wake, work = std::move(work)]() mutable {
+      try {
+        job->convert = work();
+      } catch (...) {
+        job->failure = std::make_unique<Failure>(describe_current_exception());
+      }
+      work = nullptr;  // what it holds (models, samples) is freed here, before the promise settles
+      wake();
+    });
+  } catch (...) {
+    job->failure = std::make_unique<Failure>(describe_current_exception());
+    wake();
+  }
   return promise;
 }
 

@@ -12,9 +12,9 @@ using Convert = std::function<Napi::Value(Napi::Env)>;
 
 /**
  * Runs `work` on a thread of its own and returns a promise of what the Convert it returns makes; an exception in
- * `work` rejects it. `settle` runs on the JavaScript thread just before the promise settles. `cancel` must make
- * `work` return soon: it is called, and the thread joined, when the environment goes away first (then neither
- * `settle` nor the Convert is called).
+ * `work`, or the lack of a thread, rejects it. `settle` runs on the JavaScript thread just before the promise settles.
+ * When the environment goes away first, `cancel` is called and the thread joined, and neither `settle` nor the Convert
+ * are called: `work` that may take long should look at what `cancel` sets.
  *
  * A thread, not a libuv worker: an epoch may take long, and libuv has four workers for all of Node's file access.
  */
@@ -23,6 +23,9 @@ Napi::Promise run_job(Napi::Env env, std::function<Convert()> work, std::functio
 
 /** Creates the per-environment state that run_job needs, and its cleanup hook. */
 void init_jobs(Napi::Env env);
+
+/** The class of model objects in this environment, set once at load. */
+Napi::FunctionReference& model_class(Napi::Env env);
 
 /** A JavaScript error with `code`. */
 Napi::Error make_error(Napi::Env env, const char* code, const std::string& message);

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstring>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "binding/samples.h"
 #include "core/error.h"
 #include "core/topology.h"
+#include "cpu/kernels.h"
 
 namespace set_native::binding {
 
@@ -20,8 +20,6 @@ using Clock = std::chrono::steady_clock;
 double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
-
-constexpr uint32_t kMaxThreads = 1024;
 
 constexpr std::initializer_list<std::pair<const char*, Activation>> kActivations = {{"relu", Activation::relu},
                                                                                     {"tanh", Activation::tanh},
@@ -62,7 +60,7 @@ ModelSpec model_spec(const Napi::Object& spec) {
 TrainOptions train_options(const Napi::Object& options) {
   TrainOptions out;
   out.epoch = integer(options.Get("epoch"), "[train] epoch", 1, 0xffffu);
-  out.batch_size = integer(options.Get("batchSize"), "[train] batchSize", 1, 1u << 20);
+  out.batch_size = integer(options.Get("batchSize"), "[train] batchSize", 1, 1u << 16);
   out.learning_rate = finite_float(options.Get("learningRate"), "[train] learningRate");
   out.momentum = finite_float(options.Get("momentum"), "[train] momentum");
   out.l2 = finite_float(options.Get("l2"), "[train] l2");
@@ -91,8 +89,8 @@ EvolutionPolicy evolution_policy(const Napi::Object& policy) {
 }
 
 template <class Array, class Vector>
-Array typed_array(Napi::Env env, const Vector& values) {
-  Array array = Array::New(env, values.size());
+Array typed_array(Napi::Env env, const char* constructor, const Vector& values) {
+  Array array = new_array<Array>(env, constructor, values.size());
   if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof values[0]);
   return array;
 }
@@ -103,13 +101,13 @@ Napi::Object layer_to_js(Napi::Env env, const Layer& layer) {
   out.Set("outputs", layer.outputs);
   out.Set("dense", layer.dense);
   out.Set("activation", activation_name(layer.activation));
-  out.Set("rowOffsets", typed_array<Napi::Uint32Array>(env, layer.links.row_offsets));
-  out.Set("colIndices", typed_array<Napi::Uint32Array>(env, layer.links.col_indices));
-  out.Set("weights", typed_array<Napi::Float32Array>(env, layer.weights));
-  out.Set("momentum", typed_array<Napi::Float32Array>(env, layer.momentum));
-  out.Set("birth", typed_array<Napi::Uint16Array>(env, layer.birth));
-  out.Set("bias", typed_array<Napi::Float32Array>(env, layer.bias));
-  out.Set("biasMomentum", typed_array<Napi::Float32Array>(env, layer.bias_momentum));
+  out.Set("rowOffsets", typed_array<Napi::Uint32Array>(env, "Uint32Array", layer.links.row_offsets));
+  out.Set("colIndices", typed_array<Napi::Uint32Array>(env, "Uint32Array", layer.links.col_indices));
+  out.Set("weights", typed_array<Napi::Float32Array>(env, "Float32Array", layer.weights));
+  out.Set("momentum", typed_array<Napi::Float32Array>(env, "Float32Array", layer.momentum));
+  out.Set("birth", typed_array<Napi::Uint16Array>(env, "Uint16Array", layer.birth));
+  out.Set("bias", typed_array<Napi::Float32Array>(env, "Float32Array", layer.bias));
+  out.Set("biasMomentum", typed_array<Napi::Float32Array>(env, "Float32Array", layer.bias_momentum));
   return out;
 }
 
@@ -138,8 +136,7 @@ Napi::Array array_of(Napi::Env env, const std::vector<T>& items, ToJs to_js) {
 Napi::Function ModelObject::define(Napi::Env env) {
   return DefineClass(
       env, "Model",
-      {InstanceAccessor<&ModelObject::backend>("backend"), InstanceAccessor<&ModelObject::threads>("threads"),
-       InstanceMethod<&ModelObject::train_epoch>("trainEpoch"), InstanceMethod<&ModelObject::evaluate>("evaluate"),
+      {InstanceMethod<&ModelObject::train_epoch>("trainEpoch"), InstanceMethod<&ModelObject::evaluate>("evaluate"),
        InstanceMethod<&ModelObject::predict>("predict"), InstanceMethod<&ModelObject::evolve>("evolve"),
        InstanceMethod<&ModelObject::stats>("stats"), InstanceMethod<&ModelObject::reachability>("reachability"),
        InstanceMethod<&ModelObject::download>("download"), InstanceMethod<&ModelObject::abort>("abort"),
@@ -148,34 +145,49 @@ Napi::Function ModelObject::define(Napi::Env env) {
 
 /** Only create_model can construct one: it passes the state in an External. */
 ModelObject::ModelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelObject>(info) {
+  const Napi::Env env = info.Env();
   if (!info[0].IsExternal())
-    throw make_error(info.Env(), "ERR_INVALID_ARGUMENT", "[create] models are made by createModel(spec)");
+    throw make_error(env, "ERR_INVALID_ARGUMENT", "[create] models are made by createModel(spec)");
   state_ = *info[0].As<Napi::External<std::shared_ptr<ModelState>>>().Data();
+  // Own properties, because Node-API checks the receiver of a method but not that of an accessor.
+  info.This().As<Napi::Object>().DefineProperties(
+      {Napi::PropertyDescriptor::Value("backend", Napi::String::New(env, state_->backend), napi_enumerable),
+       Napi::PropertyDescriptor::Value("threads", Napi::Number::New(env, state_->model->threads()), napi_enumerable)});
+  Napi::MemoryManagement::AdjustExternalMemory(env, state_->bytes);
 }
 
-Napi::Value create_model(const Napi::CallbackInfo& info, const Napi::FunctionReference& constructor) {
+Napi::Value create_model(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const Napi::Object options = object(info[0], "[create] spec");
     const ModelSpec spec = model_spec(options);
     const Napi::Value backend_name = options.Get("backend");
     const Backend& backend = find_backend(backend_name.IsString() ? backend_name.As<Napi::String>().Utf8Value() : "");
+    const uint32_t threads = integer(options.Get("threads"), "[create] threads", 0, kMaxThreads);
+    const Availability availability = backend.probe();
+    if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[create] " + availability.reason);
     auto state = std::make_shared<ModelState>();
     state->backend = backend.name();
-    state->threads = integer(options.Get("threads"), "[create] threads", 0, kMaxThreads);
-    if (state->threads == 0) state->threads = std::max(1u, std::thread::hardware_concurrency());
-    const Napi::FunctionReference* make = &constructor;
+    // The environment is read here: the JavaScript thread may change it while a job runs.
+    const BackendOptions backend_options{threads, cpu::kernels().name};
     return run_job(
         info.Env(),
-        [state, spec, &backend, make]() -> Convert {
-          const Availability availability = backend.probe();
-          if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[create] " + availability.reason);
-          state->model = backend.create(build_model(spec), {state->threads});
-          return [state, make](Napi::Env env) -> Napi::Value {
+        [state, spec, &backend, backend_options]() -> Convert {
+          state->bytes = static_cast<int64_t>(model_bytes(spec));
+          Model model = build_model(spec);
+          state->outputs = model.layers.back().outputs;
+          state->model = backend.create(std::move(model), backend_options);
+          return [state](Napi::Env env) -> Napi::Value {
             auto holder = state;
-            return make->New({Napi::External<std::shared_ptr<ModelState>>::New(env, &holder)});
+            return model_class(env).New({Napi::External<std::shared_ptr<ModelState>>::New(env, &holder)});
           };
         },
         [] {}, [] {});
+  });
+}
+
+Napi::Value model_bytes(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return Napi::Number::New(info.Env(), set_native::model_bytes(model_spec(object(info[0], "[create] spec"))));
   });
 }
 
@@ -184,24 +196,17 @@ Napi::Promise ModelObject::start(Napi::Env env, const char* operation, std::func
   if (state_->disposed) throw make_error(env, "ERR_DISPOSED", where + "this model was disposed of");
   if (state_->busy)
     throw make_error(env, "ERR_BUSY", where + "this model is at work already; await its other call first");
-  state_->busy = true;
   state_->cancel = false;
   const auto state = state_;
-  return run_job(
+  const Napi::Promise promise = run_job(
       env, [state, work = std::move(work)] { return work(*state); },
       [state] {
         state->busy = false;
         if (state->disposed) state->model.reset();
       },
       [state] { state->cancel = true; });
-}
-
-Napi::Value ModelObject::backend(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), state_->backend);
-}
-
-Napi::Value ModelObject::threads(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), state_->threads);
+  state_->busy = true;
+  return promise;
 }
 
 Napi::Value ModelObject::train_epoch(const Napi::CallbackInfo& info) {
@@ -244,10 +249,11 @@ Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto samples = SamplesObject::from(info[0], "predict");
     return start(info.Env(), "predict", [samples](ModelState& state) -> Convert {
-      const uint32_t outputs = state.model->stats().back().outputs;
-      auto out = std::make_shared<std::vector<float>>(samples->count * outputs);
+      const double cells = static_cast<double>(samples->count) * state.outputs;
+      require_memory(2 * sizeof(float) * cells, "[predict] " + std::to_string(samples->count) + " rows of outputs");
+      auto out = std::make_shared<std::vector<float>>(samples->count * state.outputs);
       state.model->predict(samples->view(), out->data(), state.cancel);
-      return [out](Napi::Env env) -> Napi::Value { return typed_array<Napi::Float32Array>(env, *out); };
+      return [out](Napi::Env env) -> Napi::Value { return typed_array<Napi::Float32Array>(env, "Float32Array", *out); };
     });
   });
 }
@@ -276,28 +282,34 @@ Napi::Value ModelObject::evolve(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ModelObject::stats(const Napi::CallbackInfo& info) {
-  return start(info.Env(), "stats", [](ModelState& state) -> Convert {
-    const std::vector<LayerStats> layers = state.model->stats();
-    return [layers](Napi::Env env) -> Napi::Value { return array_of(env, layers, stats_to_js); };
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return start(info.Env(), "stats", [](ModelState& state) -> Convert {
+      const std::vector<LayerStats> layers = state.model->stats();
+      return [layers](Napi::Env env) -> Napi::Value { return array_of(env, layers, stats_to_js); };
+    });
   });
 }
 
 Napi::Value ModelObject::reachability(const Napi::CallbackInfo& info) {
-  return start(info.Env(), "reachability", [](ModelState& state) -> Convert {
-    const Reachability reach = set_native::reachability(state.model->download());
-    return [reach](Napi::Env env) -> Napi::Value {
-      auto out = Napi::Object::New(env);
-      out.Set("inputs", reach.inputs);
-      out.Set("outputs", reach.outputs);
-      return out;
-    };
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return start(info.Env(), "reachability", [](ModelState& state) -> Convert {
+      const Reachability reach = set_native::reachability(state.model->download());
+      return [reach](Napi::Env env) -> Napi::Value {
+        auto out = Napi::Object::New(env);
+        out.Set("inputs", reach.inputs);
+        out.Set("outputs", reach.outputs);
+        return out;
+      };
+    });
   });
 }
 
 Napi::Value ModelObject::download(const Napi::CallbackInfo& info) {
-  return start(info.Env(), "download", [](ModelState& state) -> Convert {
-    auto model = std::make_shared<Model>(state.model->download());
-    return [model](Napi::Env env) -> Napi::Value { return array_of(env, model->layers, layer_to_js); };
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return start(info.Env(), "download", [](ModelState& state) -> Convert {
+      auto model = std::make_shared<Model>(state.model->download());
+      return [model](Napi::Env env) -> Napi::Value { return array_of(env, model->layers, layer_to_js); };
+    });
   });
 }
 
@@ -305,10 +317,21 @@ void ModelObject::abort(const Napi::CallbackInfo&) {
   state_->cancel = true;
 }
 
-void ModelObject::dispose(const Napi::CallbackInfo&) {
+void ModelObject::dispose_state(Napi::Env env) {
+  if (state_ == nullptr || state_->disposed) return;
   state_->disposed = true;
   state_->cancel = true;
+  Napi::MemoryManagement::AdjustExternalMemory(env, -state_->bytes);
   if (!state_->busy) state_->model.reset();
+}
+
+void ModelObject::dispose(const Napi::CallbackInfo& info) {
+  dispose_state(info.Env());
+}
+
+/** Collected while it works: nobody can await the result any more, so it may stop. */
+void ModelObject::Finalize(Napi::Env env) {
+  dispose_state(env);
 }
 
 }  // namespace set_native::binding

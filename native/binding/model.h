@@ -19,7 +19,8 @@ namespace set_native::binding {
 struct ModelState {
   std::unique_ptr<BackendModel> model;
   std::string backend;
-  uint32_t threads = 0;
+  uint32_t outputs = 0;
+  int64_t bytes = 0;  // about what the model holds, as told to V8
   std::atomic<bool> cancel{false};
   bool busy = false;
   bool disposed = false;
@@ -32,8 +33,6 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   explicit ModelObject(const Napi::CallbackInfo& info);
 
  private:
-  Napi::Value backend(const Napi::CallbackInfo& info);
-  Napi::Value threads(const Napi::CallbackInfo& info);
   Napi::Value train_epoch(const Napi::CallbackInfo& info);
   Napi::Value evaluate(const Napi::CallbackInfo& info);
   Napi::Value predict(const Napi::CallbackInfo& info);
@@ -47,10 +46,16 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   /** Starts `work` unless the model is busy or disposed of. */
   Napi::Promise start(Napi::Env env, const char* operation, std::function<Convert(ModelState&)> work);
 
+  void Finalize(Napi::Env env) override;
+  void dispose_state(Napi::Env env);
+
   std::shared_ptr<ModelState> state_;
 };
 
-/** createModel(spec): Promise<Model>; `constructor` is the class made by ModelObject::define. */
-Napi::Value create_model(const Napi::CallbackInfo& info, const Napi::FunctionReference& constructor);
+/** modelBytes(spec): number of bytes that training such a model takes. */
+Napi::Value model_bytes(const Napi::CallbackInfo& info);
+
+/** createModel(spec): Promise<Model>. */
+Napi::Value create_model(const Napi::CallbackInfo& info);
 
 }  // namespace set_native::binding

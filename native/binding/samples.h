@@ -17,6 +17,7 @@ struct SamplesData {
   uint64_t count = 0;
   uint32_t features = 0;
 
+  int64_t bytes() const { return static_cast<int64_t>((x.size() + labels.size()) * sizeof(float)); }
   Samples view() const { return {x.data(), labels.empty() ? nullptr : labels.data(), nullptr, count, features, 0}; }
 };
 
@@ -30,13 +31,12 @@ class SamplesObject : public Napi::ObjectWrap<SamplesObject> {
   static std::shared_ptr<const SamplesData> from(const Napi::Value& value, const char* operation);
 
  private:
-  Napi::Value count(const Napi::CallbackInfo& info);
-  Napi::Value features(const Napi::CallbackInfo& info);
+  void Finalize(Napi::Env env) override;
   void dispose(const Napi::CallbackInfo& info);
 
+  void release(Napi::Env env);
+
   std::shared_ptr<const SamplesData> data_;
-  uint64_t count_ = 0;
-  uint32_t features_ = 0;
 };
 
 }  // namespace set_native::binding

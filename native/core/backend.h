@@ -63,23 +63,34 @@ class BackendModel {
   /**
    * One pass over the samples. Returns the mean training loss. `cancel` is polled once per batch; when set,
    * Error(aborted) is thrown and the model holds the batches done so far.
-   * Throws non_finite naming epoch, batch and layer when the loss stops being a number.
+   * Throws non_finite naming epoch, batch and layer when the loss stops being a number, and when a weight has at the
+   * end of the epoch.
    */
   virtual double train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) = 0;
 
+  /** Mean loss and accuracy. Throws non_finite when the loss is not a number. */
   virtual Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) = 0;
 
   /** Outputs after softmax, sigmoid or nothing, as the loss has it, into out [count][outputs]. */
   virtual void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) = 0;
 
-  /** Prune and regrow every sparse hidden layer; one entry per layer, zeros where nothing was done. */
+  /**
+   * Prune and regrow every sparse hidden layer; one entry per layer, zeros where nothing was done. An evolution that is
+   * refused (out_of_range, non_finite) leaves every layer as it was.
+   */
   virtual std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) = 0;
 
   virtual std::vector<LayerStats> stats() const = 0;
+
+  /** Threads that compute. */
+  virtual unsigned threads() const = 0;
 };
 
+constexpr unsigned kMaxThreads = 1024;
+
 struct BackendOptions {
-  uint32_t threads = 0;  // CPU: worker threads, 0 = all cores
+  uint32_t threads = 0;  // CPU: threads that compute, 0 = all cores, at most kMaxThreads
+  std::string isa{};     // CPU: kernels by name; empty = SET_NATIVE_ISA, else the widest this machine runs
 };
 
 struct Availability {

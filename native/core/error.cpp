@@ -1,12 +1,10 @@
 #include "core/error.h"
 
-#include <cstdio>
-
-#if defined(_WIN32)
-#include <windows.h>
-#else
 #include <unistd.h>
-#endif
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
 
 namespace set_native {
 
@@ -35,22 +33,23 @@ const char* code_name(ErrorCode code) {
 }
 
 namespace {
-double physical_memory() {
-#if defined(_WIN32)
-  MEMORYSTATUSEX status{};
-  status.dwLength = sizeof status;
-  return GlobalMemoryStatusEx(&status) ? static_cast<double>(status.ullTotalPhys) : 0.0;
-#else
-  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
-#endif
+/** Physical memory, or the limit of the container when that is less. */
+double usable_memory() {
+  const double physical = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  double limit = 0.0;
+  std::ifstream file("/sys/fs/cgroup/memory.max");  // holds a number, or "max"
+  return file >> limit && limit > 0.0 ? std::min(physical, limit) : physical;
 }
 }  // namespace
 
 void require_memory(double bytes, const std::string& what) {
-  const double all = physical_memory();
-  if (all <= 0.0 || bytes <= all) return;
-  char text[160];
-  std::snprintf(text, sizeof text, " needs about %.1f GB, this machine has %.1f GB", bytes / 1e9, all / 1e9);
+  const double all = usable_memory();
+  if (bytes <= all) return;
+  char text[240];
+  std::snprintf(text, sizeof text,
+                " needs about %.1f GB, this machine gives %.1f GB; use smaller layers, a smaller epsilon or fewer "
+                "samples at a time",
+                bytes / 1e9, all / 1e9);
   throw Error(ErrorCode::out_of_memory, what + text);
 }
 

@@ -14,9 +14,9 @@ void check_policy(const EvolutionPolicy& policy) {
     throw Error(ErrorCode::out_of_range,
                 "[evolve] zeta must lie between 0 and 1, both excluded, got " + std::to_string(policy.zeta));
   }
-  if (policy.motif_size < 2) {
-    throw Error(ErrorCode::out_of_range,
-                "[evolve] motif_size must be at least 2, got " + std::to_string(policy.motif_size));
+  if (policy.motif_size < 2 || policy.motif_size > kMaxMotifSize) {
+    throw Error(ErrorCode::out_of_range, "[evolve] motif_size must lie in 2 .. " + std::to_string(kMaxMotifSize) +
+                                             ", got " + std::to_string(policy.motif_size));
   }
 }
 

@@ -15,7 +15,7 @@ struct EvolutionPolicy {
   Method method = Method::set;
   double zeta = 0.3;  // fraction replaced, 0 < zeta < 1
   RegrowInit regrow_init = RegrowInit::he_dense;
-  uint32_t motif_size = 2;  // set_motif: g, at least 2
+  uint32_t motif_size = 2;  // set_motif: g, 2 .. kMaxMotifSize
   MotifScore motif_score = MotifScore::mean;
   MotifParse motif_parse = MotifParse::aligned;
   bool evolve_output = false;  // the output layer is left alone unless asked for
@@ -44,7 +44,8 @@ struct LayerEvolution {
  * Prune, set_motif, aligned: sources are tiled into groups of g = motif_size, the last may be smaller; slot
  * number b m + j holds the links of group b into target j. The score of a slot is the mean (max, min, sum) of |w| over
  * its links, in float, summed by ascending source.
- *   Layer of whole motifs (every occupied slot is full): the floor(zeta N / g + 0.5) slots of lowest (score, slot).
+ *   Layer of whole motifs (every occupied slot is full): of the S occupied slots the share(zeta, S) of lowest (score,
+ *   slot); S is N / g where g divides n.
  *   Any other layer: K = share(zeta, N) links: first exact zeros, each alone, by c; then slots by (score of what is
  *   left in them, slot) until K links are gone, of the last slot only the smallest by (|w|, c) that are needed.
  * Prune, set_motif, runs: as for any other layer, with units instead of slots: per target the sorted sources are cut
@@ -71,11 +72,11 @@ struct LayerEvolution {
 constexpr uint32_t kOpenRounds = 16;
 
 /** Number of links (or motifs) that `zeta` stands for: floor(zeta * count + 0.5). */
-inline uint64_t share(double zeta, double count) {
-  return static_cast<uint64_t>(zeta * count + 0.5);
+inline uint64_t share(double zeta, uint64_t count) {
+  return static_cast<uint64_t>(zeta * static_cast<double>(count) + 0.5);
 }
 
-/** Throws out_of_range for a zeta outside (0, 1) or a motif size of less than two sources. */
+/** Throws out_of_range for a zeta outside (0, 1) or a motif size outside 2 .. kMaxMotifSize. */
 void check_policy(const EvolutionPolicy& policy);
 
 /**

@@ -31,6 +31,13 @@ double expected_links(const ModelSpec& spec, double p, double inputs, double out
   return std::min(outputs * p / (1.0 - p), inputs * outputs);
 }
 
+/** The softmax of one number is always 1: such a network would train on nothing. */
+void check_outputs(Loss loss, uint32_t outputs, const std::string& operation) {
+  if (loss != Loss::softmax_cross_entropy || outputs > 1) return;
+  refuse(ErrorCode::shape, operation,
+         "softmax cross-entropy needs at least 2 outputs, got 1; use sigmoid binary cross-entropy");
+}
+
 void check_spec(const ModelSpec& spec) {
   const std::string operation = "model";
   if (spec.sizes.size() < 2) {
@@ -51,13 +58,17 @@ void check_spec(const ModelSpec& spec) {
     refuse(ErrorCode::out_of_range, operation,
            "epsilon must be a finite number above 0, got " + std::to_string(spec.epsilon));
   }
-  if (spec.topology == Topology::motif && spec.motif_size < 2) {
-    refuse(ErrorCode::out_of_range, operation, "motif_size must be at least 2, got " + std::to_string(spec.motif_size));
+  if (spec.topology == Topology::motif && (spec.motif_size < 2 || spec.motif_size > kMaxMotifSize)) {
+    refuse(ErrorCode::out_of_range, operation,
+           "motif_size must lie in 2 .. " + std::to_string(kMaxMotifSize) + ", got " + std::to_string(spec.motif_size));
   }
+  check_outputs(spec.loss, spec.sizes.back(), operation);
 }
 
-/** Refuses, from expected numbers alone, what cannot be held. */
-void check_size(const ModelSpec& spec) {
+}  // namespace
+
+double model_bytes(const ModelSpec& spec) {
+  check_spec(spec);
   double bytes = 0.0;
   std::string shape = std::to_string(spec.sizes[0]);
   for (size_t l = 0; l + 1 < spec.sizes.size(); ++l) {
@@ -78,7 +89,10 @@ void check_size(const ModelSpec& spec) {
     bytes += links * kBytesPerLink;
   }
   require_memory(bytes, "[model] a network " + shape.substr(0, 60) + (shape.size() > 60 ? "..." : ""));
+  return bytes;
 }
+
+namespace {
 
 Csr draw_links(const ModelSpec& spec, uint32_t inputs, uint32_t outputs, double p, TopologyKey key) {
   switch (spec.topology) {
@@ -115,8 +129,7 @@ double cell_probability(double epsilon, uint32_t inputs, uint32_t outputs) {
 }
 
 Model build_model(const ModelSpec& spec) {
-  check_spec(spec);
-  check_size(spec);
+  model_bytes(spec);  // checks the spec, and that it can be held
   Model model;
   model.loss = spec.loss;
   model.seed = spec.seed;
@@ -145,6 +158,7 @@ void check_model(const Model& model, const std::string& operation) {
     refuse(ErrorCode::shape, operation,
            "expected 1 to " + std::to_string(kMaxLayers - 1) + " layers, got " + std::to_string(model.layers.size()));
   }
+  check_outputs(model.loss, model.layers.back().outputs, operation);
   for (size_t l = 0; l < model.layers.size(); ++l) {
     const Layer& layer = model.layers[l];
     const std::string name = "layer " + std::to_string(l);

@@ -42,11 +42,14 @@ struct Model {
   uint64_t seed = 0;
 };
 
+/** Sources per motif at most: beyond it cutting a layer into slots would cost more than its links. */
+constexpr uint32_t kMaxMotifSize = 64;
+
 struct ModelSpec {
   std::vector<uint32_t> sizes;  // inputs, hidden ..., outputs: at least two
   Topology topology = Topology::erdos_renyi;
   double epsilon = 13.0;    // Erdős–Rényi density parameter; cell probability p = min(1, epsilon (n + m) / (n m))
-  uint32_t motif_size = 2;  // sources per motif, for the motif topologies
+  uint32_t motif_size = 2;  // sources per motif for Topology::motif, 2 .. kMaxMotifSize
   Init init = Init::he_fan_in;
   Activation activation = Activation::relu;  // of the hidden layers
   Loss loss = Loss::softmax_cross_entropy;
@@ -62,6 +65,9 @@ Model build_model(const ModelSpec& spec);
 
 /** Throws unless every layer is consistent in itself and with its neighbours, and all numbers are finite. */
 void check_model(const Model& model, const std::string& operation);
+
+/** Bytes that training a model of `spec` takes, from expected numbers. Throws as build_model does. */
+double model_bytes(const ModelSpec& spec);
 
 /** p = min(1, epsilon (n + m) / (n m)), the probability of a cell. */
 double cell_probability(double epsilon, uint32_t inputs, uint32_t outputs);

@@ -1,6 +1,6 @@
 #include "core/philox.h"
 
-#if defined(__SSE2__) || defined(_M_X64)
+#if defined(__SSE2__)
 #define SET_PHILOX_SSE2
 #include <emmintrin.h>
 #endif

@@ -50,15 +50,7 @@ void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, con
 
 /** Uniform in 0 .. count-1 by the high half of a 64 x 64 bit product; bias below count / 2^64. */
 inline uint64_t below(uint64_t u, uint64_t count) {
-#if defined(__SIZEOF_INT128__)
   return static_cast<uint64_t>((static_cast<unsigned __int128>(u) * count) >> 64);
-#else
-  const uint64_t u0 = u & 0xffffffffu, u1 = u >> 32, c0 = count & 0xffffffffu, c1 = count >> 32;
-  const uint64_t low = u0 * c0;
-  const uint64_t mid = u1 * c0 + (low >> 32);
-  const uint64_t mid2 = u0 * c1 + (mid & 0xffffffffu);
-  return u1 * c1 + (mid >> 32) + (mid2 >> 32);
-#endif
 }
 
 /** Uniform double strictly inside (0, 1): 52 bits, for with 53 the half added to the largest would round it up to 1. */

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/error.h"
 #include "core/philox.h"
 #include "cpu/prune.h"
 #include "cpu/regrow.h"
@@ -116,6 +117,11 @@ LayerEvolution evolve_layer(Layer& layer, const EvolutionPolicy& policy, const E
   const Pruning pruning = prune(layer, policy);
   const std::vector<Cell> grown = regrow(layer, pruning, policy, key);
   rebuild(layer, pruning, grown, policy, key);
+#if defined(SET_CHECK_INVARIANTS)
+  check_csr(layer.links, "evolve");
+  if (layer.links.nnz() != layer.weights.size())
+    throw Error(ErrorCode::internal, "[evolve] the number of links changed");
+#endif
   return {pruning.links, grown.size()};
 }
 

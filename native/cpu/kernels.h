@@ -81,7 +81,7 @@ struct DenseBackward {
   const float* x;
   const float* dz;
   const float* dz_by_sample;  // batch x outputs_stride: dz transposed
-  size_t outputs_stride;      // outputs rounded up to `width`
+  size_t outputs_stride;      // at least outputs rounded up to `width`; the columns in between are zero
   float* dx;
   float* bias;
   float* bias_velocity;

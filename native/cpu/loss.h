@@ -17,8 +17,8 @@ namespace set_native::cpu {
  *   mse: mean over outputs of (z - t)^2                                   dz = 2 (z - t) / (outputs batch)
  * Accumulates in double, in sample order: the same bits on any number of threads.
  */
-double loss_and_gradient(Loss loss, const float* z, size_t outputs, size_t batch, size_t stride,
-                         const uint32_t* labels, const float* targets, float* dz);
+double loss_and_gradient(Loss loss, const float* z, size_t outputs, size_t batch, size_t stride, const uint32_t* labels,
+                         const float* targets, float* dz);
 
 /** Turns logits into outputs in place, as the loss has it: softmax over the outputs, sigmoid, or nothing. */
 void output_activation(Loss loss, float* z, size_t outputs, size_t batch, size_t stride);

@@ -7,6 +7,7 @@
 
 #include "core/backend.h"
 #include "core/error.h"
+#include "cpu/denormals.h"
 #include "cpu/evolve.h"
 #include "cpu/kernels.h"
 #include "cpu/loss.h"
@@ -23,7 +24,6 @@ namespace set_native::cpu {
 
 namespace {
 
-constexpr unsigned kMaxThreads = 1024;
 constexpr uint64_t kRowCost = 4;             // of a row beside its links, in links
 constexpr uint64_t kWorthSharing = 1 << 14;  // multiply-adds below which a second thread costs more than it brings
 constexpr uint32_t kEvaluationBatch = 64;
@@ -59,6 +59,10 @@ bool all_finite(const float* values, size_t count) {
   return std::all_of(values, values + count, [](float v) { return std::isfinite(v); });
 }
 
+bool finite_parameters(const Layer& layer) {
+  return all_finite(layer.weights.data(), layer.weights.size()) && all_finite(layer.bias.data(), layer.bias.size());
+}
+
 size_t round_up(size_t value, size_t unit) {
   return (value + unit - 1) / unit * unit;
 }
@@ -85,6 +89,8 @@ class CpuModel final : public BackendModel {
   void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) override;
   std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) override;
 
+  unsigned threads() const override { return pool_.size(); }
+
   std::vector<LayerStats> stats() const override {
     std::vector<LayerStats> all;
     for (const Layer& layer : model_.layers) all.push_back(layer_stats(layer));
@@ -102,10 +108,10 @@ class CpuModel final : public BackendModel {
   void backward(size_t batch, const UpdateRule& rule);
   void backward_layer(size_t l, size_t batch, const float* dz, float* dx, const UpdateRule& rule);
   void update_output_bias(const float* dz, const UpdateRule& rule);
-  [[noreturn]] void fail_non_finite(uint32_t epoch, uint64_t batch_number, size_t batch) const;
+  [[noreturn]] void fail_non_finite(const std::string& what, size_t batch) const;
 
   template <class Rows>
-  void share(const Deal& deal, uint64_t work, Rows&& rows);
+  void deal_out(const Deal& deal, uint64_t work, Rows&& rows);
   template <class Batch>
   void for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel, Batch&& body);
 
@@ -130,9 +136,13 @@ class CpuModel final : public BackendModel {
 
 /** Calls rows(thread, begin, end) for every thread's rows: on all threads, or on the caller when it is little work. */
 template <class Rows>
-void CpuModel::share(const Deal& deal, uint64_t work, Rows&& rows) {
-  if (pool_.size() == 1 || work < kWorthSharing) return rows(0u, deal.front(), deal.back());
+void CpuModel::deal_out(const Deal& deal, uint64_t work, Rows&& rows) {
+  if (pool_.size() == 1 || work < kWorthSharing) {
+    const FlushDenormals flush;
+    return rows(0u, deal.front(), deal.back());
+  }
   pool_.run([&](unsigned t) {
+    const FlushDenormals flush;
     if (deal[t] < deal[t + 1]) rows(t, deal[t], deal[t + 1]);
   });
 }
@@ -161,8 +171,12 @@ void CpuModel::fit_scratch() {
 
 void CpuModel::fit_activations(uint64_t batch) {
   stride_ = round_up(batch, kernels_.width);
-  double neurons = model_.layers.front().inputs;
-  for (const Layer& layer : model_.layers) neurons += layer.outputs;
+  double neurons = model_.layers.front().inputs, widest = 0.0;
+  for (const Layer& layer : model_.layers) {
+    neurons += layer.outputs;
+    widest = std::max<double>(widest, layer.outputs);
+  }
+  neurons += 3.0 * widest;  // gradients: two rows of a layer in turn, and one by sample
   require_memory(neurons * static_cast<double>(stride_) * sizeof(float),
                  "[cpu] a batch of " + std::to_string(batch) + " samples");
   input_.resize(model_.layers.front().inputs * stride_);
@@ -187,7 +201,7 @@ void CpuModel::gather(const Samples& samples, const uint32_t* order, uint64_t fi
     sample[b] = samples.x + s * samples.features;
   }
   const Deal deal = deal_evenly(samples.features, pool_.size(), kLine);
-  share(deal, uint64_t{samples.features} * batch, [&](unsigned, uint32_t begin, uint32_t end) {
+  deal_out(deal, uint64_t{samples.features} * batch, [&](unsigned, uint32_t begin, uint32_t end) {
     for (uint32_t f = begin; f < end; ++f) {
       float* row = input_.data() + f * stride_;
       for (size_t b = 0; b < batch; ++b) row[b] = sample[b][f];
@@ -207,7 +221,8 @@ void CpuModel::forward_layer(size_t l) {
   if (layer.dense) {
     const DenseForward op{layer.weights.data(), layer.bias.data(), input_of(l), state.z.data(),
                           layer.inputs,         layer.outputs,     stride_,     activation_of(l)};
-    share(state.targets, work, [&](unsigned, uint32_t begin, uint32_t end) { kernels_.dense_forward(op, begin, end); });
+    deal_out(state.targets, work,
+             [&](unsigned, uint32_t begin, uint32_t end) { kernels_.dense_forward(op, begin, end); });
   } else {
     const SparseForward op{state.view.offsets.data(),
                            state.view.sources.data(),
@@ -218,8 +233,8 @@ void CpuModel::forward_layer(size_t l) {
                            state.z.data(),
                            stride_,
                            activation_of(l)};
-    share(state.targets, work,
-          [&](unsigned, uint32_t begin, uint32_t end) { kernels_.sparse_forward(op, begin, end); });
+    deal_out(state.targets, work,
+             [&](unsigned, uint32_t begin, uint32_t end) { kernels_.sparse_forward(op, begin, end); });
   }
 }
 
@@ -232,6 +247,7 @@ void CpuModel::backward(size_t batch, const UpdateRule& rule) {
 }
 
 void CpuModel::update_output_bias(const float* dz, const UpdateRule& rule) {
+  const FlushDenormals flush;
   Layer& layer = model_.layers.back();
   for (uint32_t o = 0; o < layer.outputs; ++o) {
     float gradient = 0.0f;
@@ -262,7 +278,7 @@ void CpuModel::backward_layer(size_t l, size_t batch, const float* dz, float* dx
                             activation,
                             rule,
                             nullptr};
-    share(state.sources, work, [&](unsigned t, uint32_t begin, uint32_t end) {
+    deal_out(state.sources, work, [&](unsigned t, uint32_t begin, uint32_t end) {
       SparseBackward own = op;
       own.scratch = scratch_[t].data();
       kernels_.sparse_backward(own, begin, end);
@@ -271,7 +287,7 @@ void CpuModel::backward_layer(size_t l, size_t batch, const float* dz, float* dx
   }
   const size_t outputs_stride = round_up(layer.outputs, kLine);
   const Deal deal = deal_evenly(layer.outputs, pool_.size(), kLine);
-  share(deal, layer.outputs * batch, [&](unsigned, uint32_t begin, uint32_t end) {
+  deal_out(deal, layer.outputs * batch, [&](unsigned, uint32_t begin, uint32_t end) {
     const size_t padded_end = end == layer.outputs ? outputs_stride : end;
     for (size_t block = begin; block < padded_end; block += kLine)
       for (size_t b = 0; b < batch; ++b)
@@ -294,7 +310,8 @@ void CpuModel::backward_layer(size_t l, size_t batch, const float* dz, float* dx
                          stride_,
                          activation,
                          rule};
-  share(state.sources, work, [&](unsigned, uint32_t begin, uint32_t end) { kernels_.dense_backward(op, begin, end); });
+  deal_out(state.sources, work,
+           [&](unsigned, uint32_t begin, uint32_t end) { kernels_.dense_backward(op, begin, end); });
 }
 
 /** Calls body(first, batch) over the samples in order, after a forward pass of each batch. */
@@ -320,7 +337,7 @@ double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options
   const uint32_t outputs = output_layer().outputs;
   fit_activations(full_batch);
   fit_gradients();
-  fit_scratch();  // here, because an evolution that failed may have changed some of the layers
+  fit_scratch();  // here, because an evolution that ran out of memory may have changed some of the layers
   const UpdateRule rule{options.learning_rate, options.momentum, options.l2, options.decay};
   const std::vector<uint32_t> order = epoch_order(model_.seed, options.epoch, samples.count, options.shuffle);
   std::vector<uint32_t> labels(samples.labels != nullptr ? full_batch : 0);
@@ -341,15 +358,25 @@ double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options
     const double batch_loss = loss_and_gradient(model_.loss, states_.back().z.data(), outputs, batch, stride_,
                                                 samples.labels != nullptr ? labels.data() : nullptr,
                                                 samples.targets != nullptr ? targets.data() : nullptr, dz_[0].data());
-    if (!std::isfinite(batch_loss)) fail_non_finite(options.epoch, number, batch);
+    if (!std::isfinite(batch_loss))
+      fail_non_finite("[train] the loss must stay a finite number, but in epoch " + std::to_string(options.epoch) +
+                          ", batch " + std::to_string(number) + ", ",
+                      batch);
     backward(batch, rule);
     loss += batch_loss;
   }
+  // The last update is behind the last loss: nothing else would tell that it overflowed.
+  if (!std::all_of(model_.layers.begin(), model_.layers.end(), finite_parameters))
+    fail_non_finite("[train] weights must stay finite, but at the end of epoch " + std::to_string(options.epoch) + ", ",
+                    0);
   return loss / static_cast<double>(samples.count);
 }
 
-/** Names the first layer in which numbers have stopped being finite; the batch's update has not been done. */
-void CpuModel::fail_non_finite(uint32_t epoch, uint64_t batch_number, size_t batch) const {
+/**
+ * Throws `what` with the first place where numbers have stopped being finite: samples, weights or outputs of a layer.
+ * The activations are those of the last forward pass, of `batch` samples.
+ */
+void CpuModel::fail_non_finite(const std::string& what, size_t batch) const {
   const auto finite_columns = [&](const float* rows, size_t count) {
     for (size_t r = 0; r < count; ++r)
       if (!all_finite(rows + r * stride_, batch)) return false;
@@ -360,18 +387,14 @@ void CpuModel::fail_non_finite(uint32_t epoch, uint64_t batch_number, size_t bat
     place = "the samples";
   } else {
     for (size_t l = 0; l < model_.layers.size(); ++l) {
-      const Layer& layer = model_.layers[l];
-      const bool parameters =
-          all_finite(layer.weights.data(), layer.weights.size()) && all_finite(layer.bias.data(), layer.bias.size());
-      if (parameters && finite_columns(states_[l].z.data(), layer.outputs)) continue;
+      const bool parameters = finite_parameters(model_.layers[l]);
+      if (parameters && finite_columns(states_[l].z.data(), model_.layers[l].outputs)) continue;
       place = std::string(parameters ? "the outputs" : "the weights") + " of layer " + std::to_string(l + 1) + " of " +
               std::to_string(model_.layers.size());
       break;
     }
   }
-  throw Error(ErrorCode::non_finite, "[train] the loss must stay a finite number, but in epoch " +
-                                         std::to_string(epoch) + ", batch " + std::to_string(batch_number) + ", " +
-                                         place + " overflowed: lower the learning rate or scale the data");
+  throw Error(ErrorCode::non_finite, what + place + " overflowed: lower the learning rate or scale the data");
 }
 
 /** Whether `label` is the answer of a column of logits: its largest (the first of equals), or the side of one half. */
@@ -391,7 +414,9 @@ Evaluation CpuModel::evaluate(const Samples& samples, const std::atomic<bool>& c
     const float* z = states_.back().z.data();
     const uint32_t* labels = samples.labels != nullptr ? samples.labels + first : nullptr;
     const float* targets = samples.targets != nullptr ? samples.targets + first * outputs : nullptr;
-    loss += loss_and_gradient(model_.loss, z, outputs, batch, stride_, labels, targets, nullptr);
+    const double batch_loss = loss_and_gradient(model_.loss, z, outputs, batch, stride_, labels, targets, nullptr);
+    if (!std::isfinite(batch_loss)) fail_non_finite("[evaluate] the loss must be a finite number, but ", batch);
+    loss += batch_loss;
     for (size_t b = 0; labels != nullptr && b < batch; ++b)
       correct += is_correct(model_.loss, z + b, outputs, stride_, labels[b]) ? 1 : 0;
   });
@@ -411,14 +436,16 @@ void CpuModel::predict(const Samples& samples, float* out, const std::atomic<boo
 }
 
 std::vector<LayerEvolution> CpuModel::evolve(const EvolutionPolicy& policy, uint32_t epoch) {
-  check_policy(policy);
   std::vector<LayerEvolution> done(model_.layers.size());
-  const size_t evolving = model_.layers.size() - (policy.evolve_output ? 0 : 1);
-  std::atomic<size_t> next{0};
+  const auto evolving = static_cast<uint32_t>(model_.layers.size() - (policy.evolve_output ? 0 : 1));
+  const auto key = [&](uint32_t l) { return EvolutionKey{model_.seed, l, epoch}; };
+  // All layers are checked before the first is changed: a refused evolution leaves the model as it was.
+  for (uint32_t l = 0; l < evolving; ++l) begin_evolution(model_.layers[l], policy, key(l));
+  std::atomic<uint32_t> next{0};
   pool_.run([&](unsigned) {
-    for (size_t l; (l = next.fetch_add(1)) < evolving;) {
+    for (uint32_t l; (l = next.fetch_add(1)) < evolving;) {
       if (model_.layers[l].dense || policy.method == Method::fixed) continue;
-      done[l] = evolve_layer(model_.layers[l], policy, {model_.seed, static_cast<uint32_t>(l), epoch});
+      done[l] = evolve_layer(model_.layers[l], policy, key(l));
       index_layer(l);
     }
   });
@@ -430,7 +457,7 @@ unsigned threads_of(const BackendOptions& options) {
   if (options.threads > kMaxThreads)
     throw Error(ErrorCode::out_of_range, "[cpu] expected at most " + std::to_string(kMaxThreads) + " threads, got " +
                                              std::to_string(options.threads));
-  return options.threads == 0 ? cores : options.threads;
+  return options.threads == 0 ? std::min(cores, kMaxThreads) : options.threads;
 }
 
 class CpuBackend final : public Backend {
@@ -447,7 +474,10 @@ class CpuBackend final : public Backend {
 
   std::unique_ptr<BackendModel> create(Model model, const BackendOptions& options) const override {
     check_model(model, "create");
-    return std::make_unique<CpuModel>(std::move(model), kernels(), threads_of(options));
+    const KernelTable* table = options.isa.empty() ? &kernels() : find_kernels(options.isa.c_str());
+    if (table == nullptr)
+      throw Error(ErrorCode::backend_unavailable, "[cpu] this machine has no " + options.isa + " kernels");
+    return std::make_unique<CpuModel>(std::move(model), *table, threads_of(options));
   }
 };
 

@@ -171,7 +171,7 @@ std::vector<Score> score_units(const Layer& layer, const Units& units, const std
 void remove_whole_slots(const Layer& layer, const EvolutionPolicy& policy, const Units& units, Pruning& pruning) {
   const std::vector<Score> scores = score_units(layer, units, pruning.removed, policy.motif_score);
   const auto key = [&](uint32_t u) { return key_of(scores[u].bits, units.tie(u)); };
-  const uint64_t slots = share(policy.zeta, static_cast<double>(layer.nnz()) / policy.motif_size);
+  const uint64_t slots = share(policy.zeta, units.size());
   const uint64_t limit = Selection(units.size(), key, [](uint32_t) { return 1u; }).cut(false, slots).limit;
   for (uint32_t u = 0; u < units.size(); ++u) {
     const bool goes = key(u) < limit;

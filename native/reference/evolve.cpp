@@ -105,8 +105,7 @@ class Evolution {
     const auto is_full = [this](const Unit& unit) { return unit.cells.size() == slot_cells(unit.number).size(); };
     if (aligned && std::all_of(units.begin(), units.end(), is_full)) {
       uint64_t full = 0, truncated = 0;
-      const double motifs = static_cast<double>(links_.size()) / static_cast<double>(g_);
-      const auto count = static_cast<size_t>(std::floor(policy_.zeta * motifs + 0.5));
+      const auto count = static_cast<size_t>(std::floor(policy_.zeta * static_cast<double>(units.size()) + 0.5));
       const std::vector<Unit> ranked = by_score(units);
       for (size_t t = 0; t < count; ++t) {
         for (const CellId cell : ranked[t].cells) links_.erase(cell);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -80,6 +81,11 @@ Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
 }
 
 constexpr size_t kPredictBatch = 128;
+constexpr double kBytesPerCell = 28.0;  // of a dense layer: column, weight and momentum in double, and the float image
+
+bool all_finite(const std::vector<double>& values) {
+  return std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+}
 
 class ReferenceModel final : public BackendModel {
  public:
@@ -113,6 +119,11 @@ class ReferenceModel final : public BackendModel {
         momentum_update(layer.bias, layer.bias_momentum, gradients.bias[l], options);
       }
     }
+    for (size_t l = 0; l < network_.layers.size(); ++l)
+      if (!all_finite(network_.layers[l].weights) || !all_finite(network_.layers[l].bias))
+        throw Error(ErrorCode::non_finite, "[train] weights must stay finite, but at the end of epoch " +
+                                               std::to_string(options.epoch) + ", the weights of layer " +
+                                               std::to_string(l + 1) + " overflowed: lower the learning rate");
     return total / static_cast<double>(samples.count);
   }
 
@@ -123,10 +134,11 @@ class ReferenceModel final : public BackendModel {
     for_each_batch(samples, cancel, "evaluate", [&](const Batch& batch, std::vector<double> z, size_t) {
       total += loss_and_gradient(network_.loss, z, outputs(), batch.size, batch.labels_or_null(),
                                  batch.targets_or_null(), nullptr);
-      if (samples.labels == nullptr) return;
-      output_activation(network_.loss, z, outputs(), batch.size);
-      correct += count_correct(z, outputs(), batch.size, batch.labels.data());
+      if (samples.labels != nullptr)
+        correct += count_correct(network_.loss, z, outputs(), batch.size, batch.labels.data());
     });
+    if (!std::isfinite(total))
+      throw Error(ErrorCode::non_finite, "[evaluate] the loss must be a finite number: a layer overflowed");
     const double count = static_cast<double>(samples.count);
     return {total / count, static_cast<double>(correct) / count};
   }
@@ -140,20 +152,19 @@ class ReferenceModel final : public BackendModel {
   }
 
   std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) override {
-    check_policy(policy);
-    std::vector<LayerEvolution> done(model_.layers.size());
-    const size_t last = model_.layers.size() - 1;
-    for (size_t l = 0; l <= last; ++l) {
-      if (model_.layers[l].dense || (l == last && !policy.evolve_output)) continue;
-      Layer layer = model_.layers[l];
-      round_into(layer, network_.layers[l]);
-      const Layer before = layer;
-      done[l] = evolve_layer(layer, policy, {model_.seed, static_cast<uint32_t>(l), epoch});
-      adopt(network_.layers[l], before, layer);
-      model_.layers[l] = std::move(layer);
-    }
+    const Model before = download();
+    Model after = before;
+    std::vector<LayerEvolution> done(after.layers.size());
+    const size_t evolving = after.layers.size() - (policy.evolve_output ? 0 : 1);
+    for (size_t l = 0; l < evolving; ++l)
+      done[l] = evolve_layer(after.layers[l], policy, {model_.seed, static_cast<uint32_t>(l), epoch});
+    for (size_t l = 0; l < evolving; ++l)
+      if (!after.layers[l].dense) adopt(network_.layers[l], before.layers[l], after.layers[l]);
+    model_ = std::move(after);
     return done;
   }
+
+  unsigned threads() const override { return 1; }
 
   std::vector<LayerStats> stats() const override {
     std::vector<LayerStats> all;
@@ -212,8 +223,7 @@ class ReferenceModel final : public BackendModel {
   [[noreturn]] static void throw_non_finite(const std::vector<std::vector<double>>& values, uint32_t epoch,
                                             size_t batch) {
     size_t layer = 1;
-    const auto finite = [](double value) { return std::isfinite(value); };
-    while (layer + 1 < values.size() && std::all_of(values[layer].begin(), values[layer].end(), finite)) ++layer;
+    while (layer + 1 < values.size() && all_finite(values[layer])) ++layer;
     throw Error(ErrorCode::non_finite, "[train] the loss must stay a finite number, but in epoch " +
                                            std::to_string(epoch) + ", batch " + std::to_string(batch) + ", layer " +
                                            std::to_string(layer) + " overflowed: lower the learning rate");
@@ -229,6 +239,13 @@ class ReferenceBackend final : public Backend {
   Availability probe() const override { return {true, "one CPU thread, double precision", ""}; }
   std::unique_ptr<BackendModel> create(Model model, const BackendOptions&) const override {
     check_model(model, "create");
+    for (const Layer& layer : model.layers) {
+      if (!layer.dense) continue;
+      if (layer.nnz() > std::numeric_limits<uint32_t>::max())
+        throw Error(ErrorCode::out_of_range, "[reference] a dense layer must have fewer than 2^32 cells, got " +
+                                                 std::to_string(layer.nnz()) + "; use the cpu back end");
+      require_memory(kBytesPerCell * static_cast<double>(layer.nnz()), "[reference] a dense layer");
+    }
     return std::make_unique<ReferenceModel>(std::move(model));
   }
 };

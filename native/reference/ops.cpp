@@ -134,7 +134,7 @@ double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs
       double slope = error;
       switch (loss) {
         case Loss::softmax_cross_entropy:
-          total -= t * (zs[j] - log_sum);
+          if (t != 0.0) total -= t * (zs[j] - log_sum);  // 0 log 0 = 0
           break;
         case Loss::sigmoid_binary_cross_entropy:
           total += std::max(zs[j], 0.0) - zs[j] * t + std::log1p(std::exp(-std::fabs(zs[j])));
@@ -165,12 +165,13 @@ void output_activation(Loss loss, std::vector<double>& z, size_t outputs, size_t
   }
 }
 
-uint64_t count_correct(const std::vector<double>& y, size_t outputs, size_t batch, const uint32_t* labels) {
+uint64_t count_correct(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch, const uint32_t* labels) {
+  const double boundary = loss == Loss::mse ? 0.5 : 0.0;
   uint64_t correct = 0;
   for (size_t s = 0; s < batch; ++s) {
-    const double* ys = &y[s * outputs];
+    const double* zs = &z[s * outputs];
     const size_t answer =
-        outputs == 1 ? (ys[0] > 0.5 ? 1 : 0) : static_cast<size_t>(std::max_element(ys, ys + outputs) - ys);
+        outputs == 1 ? (zs[0] > boundary ? 1 : 0) : static_cast<size_t>(std::max_element(zs, zs + outputs) - zs);
     correct += answer == labels[s];
   }
   return correct;

@@ -60,9 +60,10 @@ double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs
 void output_activation(Loss loss, std::vector<double>& z, size_t outputs, size_t batch);
 
 /**
- * Samples that are answered right by y [batch][outputs], the outputs after output_activation: the largest output
- * (the first of equals) is the label's; a single output says class 1 when it exceeds 0.5.
+ * Samples that the logits z [batch][outputs] answer right: the largest (the first of equals) is the label's; a single
+ * one says class 1 when its output exceeds 0.5, which for the sigmoid is a logit above 0. On logits, because outputs
+ * that saturate become equal.
  */
-uint64_t count_correct(const std::vector<double>& y, size_t outputs, size_t batch, const uint32_t* labels);
+uint64_t count_correct(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch, const uint32_t* labels);
 
 }  // namespace set_native::reference

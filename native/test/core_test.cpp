@@ -187,7 +187,9 @@ TEST("model: refuses specifications that cannot be") {
     CHECK_EQ(build({10, 10}, epsilon, Topology::dense).layers[0].nnz(), 100u);
   }
   CHECK_THROWS(out_of_range, build({100, 100}, 1, Topology::motif, 1));
-  CHECK_EQ(build({1, 1}, 13).layers[0].nnz(), 1u);
+  CHECK_THROWS(out_of_range, build({100, 100}, 1, Topology::motif, kMaxMotifSize + 1));
+  CHECK_THROWS(shape, build({10, 1}, 13));  // a softmax over one output
+  CHECK_EQ(build({1, 2}, 13).layers[0].nnz(), 2u);
 }
 
 TEST("model: refuses what does not fit before it allocates") {

@@ -225,7 +225,8 @@ void check_whole_motifs(const Scenario& s, const Layer& after, const Fate& fate)
   const auto pruned = slots_of(fate.pruned, m, g), kept = slots_of(fate.kept, m, g), grown = slots_of(fate.grown, m, g);
   CHECK(whole(slots_of(by_cell(after), m, g), n, m, g));
   CHECK(whole(pruned, n, m, g));
-  CHECK_EQ(pruned.size(), rounded(s.policy.zeta * (static_cast<double>(s.layer.nnz()) / static_cast<double>(g))));
+  const size_t occupied = slots_of(by_cell(s.layer), m, g).size();
+  CHECK_EQ(pruned.size(), rounded(s.policy.zeta * static_cast<double>(occupied)));
   std::set<std::pair<float, uint64_t>> pruned_ranks, kept_ranks;
   for (const auto& [id, slot] : pruned) pruned_ranks.emplace(slot.score(s.policy.motif_score), id);
   for (const auto& [id, slot] : kept) kept_ranks.emplace(slot.score(s.policy.motif_score), id);
@@ -454,6 +455,23 @@ TEST("evolution: motif pruning on a layer small enough to follow by hand") {
     CHECK((survivors(MotifScore::min, 0.5) == std::set<float>{-0.3f, 0.4f}));
     CHECK((survivors(MotifScore::max, 0.25) == std::set<float>{0.1f, -0.9f, 0.4f}));
     CHECK((survivors(MotifScore::sum, 0.5) == std::set<float>{0.1f, -0.9f}));
+  }
+}
+
+TEST("evolution: the share of motifs is one of occupied slots, whatever the last group holds") {
+  Random random(7);
+  for (const auto& [n, g] : {std::pair{4u, 8u}, {1u, 2u}, {5u, 4u}, {3u, 2u}, {8u, 4u}}) {
+    Layer layer = dress(motif(n, 1000, 0.5, g, {3, 0}), Weights{}, random);
+    const size_t occupied = slots_of(by_cell(layer), 1000, g).size();
+    EvolutionPolicy policy;
+    policy.method = Method::set_motif;
+    policy.motif_size = g;
+    constexpr uint16_t kEpoch = 60000;  // no link is born then yet
+    cpu::evolve_layer(layer, policy, {3, 0, kEpoch});
+    std::map<uint64_t, Link> kept;
+    for (const auto& [cell, link] : by_cell(layer))
+      if (link.birth != kEpoch) kept.emplace(cell, link);
+    CHECK_EQ(occupied - slots_of(kept, 1000, g).size(), rounded(0.3 * static_cast<double>(occupied)));
   }
 }
 
