@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "core/model.h"
@@ -73,7 +74,7 @@ constexpr uint32_t kOpenRounds = 16;
 
 /** Number of links (or motifs) that `zeta` stands for: floor(zeta * count + 0.5). */
 inline uint64_t share(double zeta, uint64_t count) {
-  return static_cast<uint64_t>(zeta * static_cast<double>(count) + 0.5);
+  return static_cast<uint64_t>(std::floor(zeta * static_cast<double>(count) + 0.5));
 }
 
 /** Throws out_of_range for a zeta outside (0, 1) or a motif size outside 2 .. kMaxMotifSize. */

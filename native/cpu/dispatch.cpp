@@ -49,17 +49,16 @@ const KernelTable* find_kernels(const char* name) {
 }
 
 const KernelTable& kernels() {
-  const char* forced = std::getenv("SET_NATIVE_ISA");
+  const char* variable = std::getenv("SET_NATIVE_ISA");  // NOLINT(concurrency-mt-unsafe): see kernels.h
+  const std::string forced = variable != nullptr ? variable : "";
   std::string available;
   for (const Candidate& candidate : kCandidates) {
     if (!candidate.supported()) continue;
-    if (forced == nullptr || *forced == '\0' || std::strcmp(candidate.table->name, forced) == 0)
-      return *candidate.table;
+    if (forced.empty() || forced == candidate.table->name) return *candidate.table;
     available += (available.empty() ? "" : ", ") + std::string(candidate.table->name);
   }
-  throw Error(ErrorCode::backend_unavailable, "[cpu] SET_NATIVE_ISA asks for '" + std::string(forced) +
-                                                  "', this machine has " + available +
-                                                  "; unset it or name one of them");
+  throw Error(ErrorCode::backend_unavailable, "[cpu] SET_NATIVE_ISA asks for '" + forced + "', this machine has " +
+                                                  available + "; unset it or name one of them");
 }
 
 }  // namespace set_native::cpu

@@ -103,7 +103,10 @@ struct KernelTable {
   void (*momentum_update)(float* weights, float* velocity, const float* gradient, size_t count, const UpdateRule&);
 };
 
-/** The table in use: the widest this CPU runs, or what SET_NATIVE_ISA names. Throws Error(backend_unavailable). */
+/**
+ * The widest table this CPU runs, or what SET_NATIVE_ISA names. Throws Error(backend_unavailable). Reads the
+ * environment, which in a Node process only the JavaScript thread may do.
+ */
 const KernelTable& kernels();
 
 /** By name, nullptr where not compiled in or not supported by this CPU. */

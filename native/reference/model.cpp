@@ -131,7 +131,7 @@ class ReferenceModel final : public BackendModel {
     check_targets(samples, model_, "evaluate");
     double total = 0.0;
     uint64_t correct = 0;
-    for_each_batch(samples, cancel, "evaluate", [&](const Batch& batch, std::vector<double> z, size_t) {
+    for_each_batch(samples, cancel, "evaluate", [&](const Batch& batch, const std::vector<double>& z, size_t) {
       total += loss_and_gradient(network_.loss, z, outputs(), batch.size, batch.labels_or_null(),
                                  batch.targets_or_null(), nullptr);
       if (samples.labels != nullptr)
