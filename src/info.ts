@@ -16,7 +16,7 @@ export function version(): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
-/** @throws SetNativeError ERR_NATIVE_LOAD, or ERR_BACKEND_UNAVAILABLE for an impossible SET_NATIVE_ISA */
+/** @throws SetNativeError ERR_NATIVE_LOAD */
 export function info(): Info {
   return {
     version: version(),

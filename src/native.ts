@@ -130,7 +130,7 @@ interface Addon {
     features: number,
     labels?: Uint32Array,
   ) => NativeSamples;
-  /** Bytes that training such a model takes, expected; throws where createModel would refuse. */
+  /** Bytes that training such a model on the CPU takes, expected; throws for a network that cannot be. */
   modelBytes(spec: NativeModelSpec): number;
   createModel(spec: NativeModelSpec): Promise<NativeModel>;
 }

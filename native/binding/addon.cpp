@@ -61,7 +61,7 @@ Napi::Value permutation(const Napi::CallbackInfo& call) {
     const uint32_t count = integer(call[1], "[permutation] count", 0, 1u << 27);
     std::vector<uint64_t> keys(count);
     for (uint32_t k = 0; k < count; ++k) keys[k] = word64(draw(seed, Stream::split, 0, 0, k));
-    auto out = new_array<Napi::Uint32Array>(env, "Uint32Array", count);
+    auto out = new_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, count);
     uint32_t* order = out.Data();
     std::iota(order, order + count, 0u);
     std::sort(order, order + count,

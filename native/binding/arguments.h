@@ -15,6 +15,11 @@
  */
 namespace set_native::binding {
 
+/** A value for an error message; a Symbol has no text of its own. */
+inline std::string shown(const Napi::Value& value) {
+  return value.IsSymbol() ? "a symbol" : value.ToString().Utf8Value();
+}
+
 inline Napi::Object object(const Napi::Value& value, const std::string& what) {
   if (!value.IsObject()) throw Error(ErrorCode::invalid_argument, what + " must be an object");
   return value.As<Napi::Object>();
@@ -29,9 +34,9 @@ inline double number(const Napi::Value& value, const std::string& what) {
 inline double whole(const Napi::Value& value, const std::string& what, double low, double high) {
   const double v = number(value, what);
   if (!(v >= low && v <= high) || v != std::floor(v))
-    throw Error(ErrorCode::out_of_range,
-                what + " must be an integer from " + std::to_string(static_cast<uint64_t>(low)) + " to " +
-                    std::to_string(static_cast<uint64_t>(high)) + ", got " + value.ToString().Utf8Value());
+    throw Error(ErrorCode::out_of_range, what + " must be an integer from " +
+                                             std::to_string(static_cast<uint64_t>(low)) + " to " +
+                                             std::to_string(static_cast<uint64_t>(high)) + ", got " + shown(value));
   return v;
 }
 
@@ -46,8 +51,7 @@ inline uint64_t seed_of(const Napi::Value& value, const std::string& what) {
 /** A finite number that float32 can hold. */
 inline float finite_float(const Napi::Value& value, const std::string& what) {
   const float v = static_cast<float>(number(value, what));
-  if (!std::isfinite(v))
-    throw Error(ErrorCode::out_of_range, what + " must be a finite number, got " + value.ToString().Utf8Value());
+  if (!std::isfinite(v)) throw Error(ErrorCode::out_of_range, what + " must be a finite number, got " + shown(value));
   return v;
 }
 
@@ -66,7 +70,7 @@ Enum choice(const Napi::Value& value, const std::string& what,
     if (given == name) return result;
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
-  throw Error(ErrorCode::invalid_argument, what + " must be one of " + names + ", got " + value.ToString().Utf8Value());
+  throw Error(ErrorCode::invalid_argument, what + " must be one of " + names + ", got " + shown(value));
 }
 
 /**
@@ -74,13 +78,15 @@ Enum choice(const Napi::Value& value, const std::string& what,
  * function of Node-API ends the process.
  */
 template <class Array>
-Array new_array(Napi::Env env, const char* constructor, size_t length) {
+Array new_array(Napi::Env env, const char* constructor, napi_typedarray_type type, size_t length) {
   try {
-    return env.Global()
-        .Get(constructor)
-        .As<Napi::Function>()
-        .New({Napi::Number::New(env, static_cast<double>(length))})
-        .template As<Array>();
+    const Napi::Value made =
+        env.Global().Get(constructor).As<Napi::Function>().New({Napi::Number::New(env, static_cast<double>(length))});
+    // A program may have put something else in the constructor's place.
+    if (!made.IsTypedArray() || made.As<Napi::TypedArray>().TypedArrayType() != type ||
+        made.As<Napi::TypedArray>().ElementLength() != length)
+      throw Error(ErrorCode::internal, std::string("[native] the global ") + constructor + " was replaced");
+    return made.As<Array>();
   } catch (const Napi::Error& error) {
     throw Error(ErrorCode::out_of_memory, std::string("[native] no memory for a ") + constructor + " of " +
                                               std::to_string(length) + " elements (" + error.Message() + ")");

@@ -45,7 +45,7 @@ ModelSpec model_spec(const Napi::Object& spec) {
                                    {"motif-printed", Topology::motif_printed},
                                    {"dense", Topology::dense}});
   out.epsilon = number(spec.Get("epsilon"), "[create] epsilon");
-  out.motif_size = integer(spec.Get("motifSize"), "[create] motifSize", 2, 0xffffffffu);
+  out.motif_size = integer(spec.Get("motifSize"), "[create] motifSize", 2, kMaxMotifSize);
   out.init = choice<Init>(spec.Get("init"), "[create] init",
                           {{"he-dense", Init::he_dense}, {"he-fan-in", Init::he_fan_in}, {"normal", Init::normal}});
   out.activation = choice<Activation>(spec.Get("activation"), "[create] activation", kActivations);
@@ -77,7 +77,7 @@ EvolutionPolicy evolution_policy(const Napi::Object& policy) {
   out.regrow_init = choice<RegrowInit>(
       policy.Get("regrowInit"), "[evolve] regrowInit",
       {{"he-dense", RegrowInit::he_dense}, {"zero", RegrowInit::zero}, {"he-fan-in", RegrowInit::he_fan_in}});
-  out.motif_size = integer(policy.Get("motifSize"), "[evolve] motifSize", 2, 0xffffffffu);
+  out.motif_size = integer(policy.Get("motifSize"), "[evolve] motifSize", 2, kMaxMotifSize);
   out.motif_score = choice<MotifScore>(
       policy.Get("motifScore"), "[evolve] motifScore",
       {{"mean", MotifScore::mean}, {"max", MotifScore::max}, {"min", MotifScore::min}, {"sum", MotifScore::sum}});
@@ -89,8 +89,8 @@ EvolutionPolicy evolution_policy(const Napi::Object& policy) {
 }
 
 template <class Array, class Vector>
-Array typed_array(Napi::Env env, const char* constructor, const Vector& values) {
-  Array array = new_array<Array>(env, constructor, values.size());
+Array typed_array(Napi::Env env, const char* constructor, napi_typedarray_type type, const Vector& values) {
+  Array array = new_array<Array>(env, constructor, type, values.size());
   if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof values[0]);
   return array;
 }
@@ -101,13 +101,14 @@ Napi::Object layer_to_js(Napi::Env env, const Layer& layer) {
   out.Set("outputs", layer.outputs);
   out.Set("dense", layer.dense);
   out.Set("activation", activation_name(layer.activation));
-  out.Set("rowOffsets", typed_array<Napi::Uint32Array>(env, "Uint32Array", layer.links.row_offsets));
-  out.Set("colIndices", typed_array<Napi::Uint32Array>(env, "Uint32Array", layer.links.col_indices));
-  out.Set("weights", typed_array<Napi::Float32Array>(env, "Float32Array", layer.weights));
-  out.Set("momentum", typed_array<Napi::Float32Array>(env, "Float32Array", layer.momentum));
-  out.Set("birth", typed_array<Napi::Uint16Array>(env, "Uint16Array", layer.birth));
-  out.Set("bias", typed_array<Napi::Float32Array>(env, "Float32Array", layer.bias));
-  out.Set("biasMomentum", typed_array<Napi::Float32Array>(env, "Float32Array", layer.bias_momentum));
+  out.Set("rowOffsets", typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, layer.links.row_offsets));
+  out.Set("colIndices", typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, layer.links.col_indices));
+  out.Set("weights", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.weights));
+  out.Set("momentum", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.momentum));
+  out.Set("birth", typed_array<Napi::Uint16Array>(env, "Uint16Array", napi_uint16_array, layer.birth));
+  out.Set("bias", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.bias));
+  out.Set("biasMomentum",
+          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.bias_momentum));
   return out;
 }
 
@@ -253,7 +254,9 @@ Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
       require_memory(2 * sizeof(float) * cells, "[predict] " + std::to_string(samples->count) + " rows of outputs");
       auto out = std::make_shared<std::vector<float>>(samples->count * state.outputs);
       state.model->predict(samples->view(), out->data(), state.cancel);
-      return [out](Napi::Env env) -> Napi::Value { return typed_array<Napi::Float32Array>(env, "Float32Array", *out); };
+      return [out](Napi::Env env) -> Napi::Value {
+        return typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, *out);
+      };
     });
   });
 }

@@ -1,19 +1,15 @@
+import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import type { InitName, RegrowInitName, TopologyName } from '../native.js';
 import {
   type BackendChoice,
   backendChoices,
-  checkChoice,
-  checkKeys,
-  checkNumber,
   inits,
   type MethodName,
-  type NumberRange,
   ranges,
   regrowInits,
   topologies,
   methods as trainingMethods,
-  wholeNumber,
 } from '../training/options.js';
 
 /** A training method, or `dense`: the same network with every link present. */
@@ -114,7 +110,7 @@ function list<T>(option: string, values: T[], check: (value: T) => void, repeats
       details: { option, value: values },
     });
   }
-  values.forEach(check);
+  for (const value of values) check(value); // forEach passes over holes
   if (!repeats && new Set(values).size < values.length) {
     throw new SetNativeError('ERR_OUT_OF_RANGE', `[bench] ${option} must name each value once, got ${values}`, {
       details: { option, value: values },

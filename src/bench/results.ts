@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors.js';
 import type { TopologyName } from '../native.js';
 import type { EpochReport } from '../training/run.js';
 import type { BenchMethod, ExperimentConfig } from './config.js';
@@ -11,13 +12,13 @@ export const schemaVersion = 1;
 
 export interface BenchResults {
   schemaVersion: typeof schemaVersion;
-  /** False when the experiment was stopped or failed: `runs` then holds the epochs completed. */
+  /** False when the experiment was stopped, or any training failed: `runs` then holds the epochs completed. */
   complete: boolean;
   environment: BenchEnvironment;
   /** Every option of the experiment, defaults included. */
   config: ExperimentConfig;
   dataset: BenchDataset;
-  /** What must be read beside the numbers: caveats of the data set, networks that cannot learn. */
+  /** What must be read beside the numbers: caveats of the data set, networks that cannot learn, failed trainings. */
   notes: string[];
   runs: BenchRun[];
   summary: BenchSummary[];
@@ -29,7 +30,8 @@ export interface BenchEnvironment {
   platform: string;
   cpu: string;
   cores: number;
-  isa: string;
+  /** null where SET_NATIVE_ISA names what this machine has not. */
+  isa: string | null;
   threads: number;
   backend: string;
   /** Start of the experiment, ISO 8601. */
@@ -58,6 +60,8 @@ export interface BenchRun {
   /** nnz / cells of all layers */
   density: number;
   epochs: EpochReport[];
+  /** Present when the training diverged; `epochs` ends before that epoch. The others went on without it. */
+  failure?: { code: ErrorCode; message: string };
 }
 
 /** Mean over runs, and the sample standard deviation: null for a single run. */
@@ -66,7 +70,7 @@ export interface Spread {
   spread: number | null;
 }
 
-/** All runs of one method and epsilon; of an unfinished experiment, those that got furthest. */
+/** All runs of one method and epsilon; where some were stopped or failed, those that got furthest. */
 export interface BenchSummary {
   method: BenchMethod;
   epsilon: number | null;

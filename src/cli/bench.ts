@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
@@ -10,13 +10,14 @@ import {
   sparseTopologies,
 } from '../bench/config.js';
 import { runExperiment } from '../bench/experiment.js';
+import { resultsJson } from '../bench/report/json.js';
 import { createProgress } from '../bench/report/progress.js';
 import { renderTable } from '../bench/report/table.js';
 import type { BenchResults } from '../bench/results.js';
 import { listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
 import { backendChoices, inits, ranges, regrowInits } from '../training/options.js';
-import { listOf, numberIn, oneOf } from './options.js';
+import { filePath, listOf, numberIn, oneOf } from './options.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset'> & { dataset?: string; json?: string; out?: string };
 
@@ -31,7 +32,6 @@ export function benchCommand(): Command {
     const value = key && experimentDefaults[key];
     return key ? made.default(value, Array.isArray(value) ? value.join(',') : String(value)) : made;
   };
-  const text = (value: string) => value;
   const samplesDefault = (part: 'train' | 'test') => `(default: ${defaultSamples[part]}, or all of a smaller data set)`;
   const datasets = listDatasets().map(({ name }) => name);
   return new Command('bench')
@@ -39,7 +39,7 @@ export function benchCommand(): Command {
     .addOption(
       option('--dataset <name>', 'see `set-native data list` (default: fashion-mnist if found)', oneOf(datasets)),
     )
-    .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', text))
+    .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath))
     .addOption(option('--methods <list>', `of ${benchMethods.join(', ')}`, listOf(oneOf(benchMethods)), 'methods'))
     .addOption(
       option(
@@ -90,12 +90,13 @@ export function benchCommand(): Command {
     .addOption(option('--seed <n>', 'seed of the first run', numberIn(ranges.seed), 'seed'))
     .addOption(option('--threads <n>', '0: all cores', numberIn(ranges.threads), 'threads'))
     .addOption(option('--backend <name>', backendChoices.join(', '), oneOf(backendChoices), 'backend'))
-    .addOption(option('--json <file>', 'write the results as JSON', text))
-    .addOption(option('--out <dir>', 'write results.json and table.txt there', text))
+    .addOption(option('--json <file>', 'write the results as JSON', filePath))
+    .addOption(option('--out <dir>', 'write results.json and table.txt there', filePath))
     .addHelpText(
       'after',
       `
-Ctrl-C stops within a batch, keeps what was done and exits with 130.
+Ctrl-C stops within a batch, keeps what was done and exits with 130. A training that diverges leaves the others
+alone; the exit code is then 1.
 
 Examples:
   $ set-native bench
@@ -108,36 +109,46 @@ Examples:
 async function bench({ json, out, dataset, ...options }: BenchOptions): Promise<void> {
   const files = outputFiles(json, out);
   const config: ExperimentConfig = { ...options, dataset: dataset ?? defaultDataset(options.dataDir) };
+  const progress = createProgress(config, process.stderr);
   const controller = new AbortController();
   const interrupt = () => {
     if (controller.signal.aborted) process.exit(130); // asked twice: do not wait for the batch
+    progress.log('Stopping after what runs now; Ctrl-C again quits at once.');
     controller.abort();
   };
   process.on('SIGINT', interrupt);
-  const progress = createProgress(config, process.stderr);
+  let results: BenchResults;
   try {
-    const results = await runExperiment(config, {
+    results = await runExperiment(config, {
       onEpoch: (run, report) => progress.epoch(run, report),
       onNote: (note) => progress.log(`Note: ${note}`),
       signal: controller.signal,
     });
-    progress.stop();
-    deliver(results, files);
   } catch (error) {
     progress.stop();
     const partial = error instanceof SetNativeError && (error.details.results as BenchResults | undefined);
-    if (partial && partial.runs.length > 0) deliver(partial, files);
+    if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) deliver(partial, files);
     throw error;
   } finally {
     process.off('SIGINT', interrupt);
   }
+  progress.stop();
+  deliver(results, files);
+  const failures = results.runs.flatMap(({ failure }) => failure ?? []);
+  if (failures.length > 0) {
+    const others = failures.length > 1 ? ` (and ${failures.length - 1} more, see the notes)` : '';
+    throw new SetNativeError(failures[0]!.code, `${failures[0]!.message}${others}`);
+  }
 }
 
 function defaultDataset(dataDir: string | undefined): string {
-  if (listDatasets({ dataDir }).find(({ name }) => name === 'fashion-mnist')?.found) return 'fashion-mnist';
+  // A folder that was named must hold it: nobody wants another experiment because of a typing error.
+  const named = dataDir !== undefined || Boolean(process.env.SET_NATIVE_DATA);
+  if (named || listDatasets().find(({ name }) => name === 'fashion-mnist')?.found) return 'fashion-mnist';
   process.stderr.write(
     'Fashion-MNIST was not found, using the embedded procedural data set. ' +
-      'For the real one, point --data-dir or SET_NATIVE_DATA at its four .gz files (github.com/zalandoresearch/fashion-mnist).\n',
+      'For the real one, point --data-dir or SET_NATIVE_DATA at its four .gz files ' +
+      '(github.com/zalandoresearch/fashion-mnist).\n',
   );
   return 'procedural';
 }
@@ -156,7 +167,7 @@ function outputFiles(json: string | undefined, out: string | undefined): OutputF
   }
   if (out !== undefined) {
     try {
-      mkdirSync(out, { recursive: true });
+      makeFolder(path.resolve(out));
     } catch (cause) {
       throw notWritable('--out', out, cause);
     }
@@ -165,6 +176,16 @@ function outputFiles(json: string | undefined, out: string | undefined): OutputF
     for (const file of [...files.json, ...files.table]) checkWritable('--out', file);
   }
   return files;
+}
+
+/** Node's own recursion never ends where a folder exists and mkdir in it says that it does not, as in /proc. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) {
+    if (statSync(folder).isDirectory()) return;
+    throw new Error(`${folder} is a file, not a folder`);
+  }
+  makeFolder(path.dirname(folder));
+  mkdirSync(folder);
 }
 
 function checkWritable(option: string, file: string): void {
@@ -188,10 +209,22 @@ function notWritable(option: string, file: string, cause: unknown): SetNativeErr
   );
 }
 
+/** Writes every file and the table, even when one of them fails; then that failure is thrown. */
 function deliver(results: BenchResults, files: OutputFiles): void {
+  const failures: unknown[] = [];
+  const attempt = (write: () => void) => {
+    try {
+      write();
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  for (const file of files.json) attempt(() => writeAtomically(file, resultsJson(results)));
+  for (const file of files.table) {
+    attempt(() => writeAtomically(file, [`${renderTable(results, { color: false })}\n`]));
+  }
   process.stdout.write(`${renderTable(results, { color: useColor() })}\n`);
-  for (const file of files.json) writeAtomically(file, `${JSON.stringify(results, undefined, 2)}\n`);
-  for (const file of files.table) writeAtomically(file, `${renderTable(results, { color: false })}\n`);
+  if (failures.length > 0) throw failures[0];
 }
 
 function useColor(): boolean {
@@ -199,9 +232,14 @@ function useColor(): boolean {
 }
 
 /** A reader never sees half a file. */
-function writeAtomically(file: string, content: string): void {
+function writeAtomically(file: string, pieces: Iterable<string>): void {
   try {
-    writeFileSync(temporary(file), content);
+    const open = openSync(temporary(file), 'w');
+    try {
+      for (const piece of pieces) writeFileSync(open, piece);
+    } finally {
+      closeSync(open);
+    }
     renameSync(temporary(file), file);
   } catch (cause) {
     rmSync(temporary(file), { force: true });

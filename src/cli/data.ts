@@ -1,6 +1,8 @@
+import { existsSync, statSync } from 'node:fs';
 import { Command } from 'commander';
 import { type DatasetListing, listDatasets } from '../datasets/registry.js';
 import { plainTable } from '../table.js';
+import { filePath } from './options.js';
 
 export function dataCommand(): Command {
   return new Command('data').description('data sets: what there is and where').addCommand(listCommand());
@@ -9,7 +11,7 @@ export function dataCommand(): Command {
 function listCommand(): Command {
   return new Command('list')
     .description('list the data sets known by name, and where their files were found')
-    .option('--data-dir <dir>', 'look here first (also: SET_NATIVE_DATA)')
+    .option('--data-dir <dir>', 'look here first (also: SET_NATIVE_DATA)', filePath)
     .option('--json', 'print it as JSON')
     .addHelpText(
       'after',
@@ -22,6 +24,9 @@ Examples:
   $ set-native data list --data-dir ~/data --json`,
     )
     .action(({ json, dataDir }: { json?: boolean; dataDir?: string }) => {
+      if (dataDir !== undefined && !(existsSync(dataDir) && statSync(dataDir).isDirectory())) {
+        process.stderr.write(`There is no folder ${dataDir} (--data-dir).\n`);
+      }
       const listings = listDatasets({ dataDir });
       process.stdout.write(`${json ? JSON.stringify(listings, undefined, 2) : describe(listings)}\n`);
     });

@@ -26,7 +26,7 @@ function describe({ version, node, platform, cpu, isa, threads, backends }: Retu
     ['set-native', version],
     ['Node', `${node} on ${platform}`],
     ['CPU', `${cpu}, ${threads} threads`],
-    ['ISA', `${isa.used} used; found: ${isa.available.join(', ')}`],
+    ['ISA', `${isa.used ?? 'none'} used; found: ${isa.available.join(', ')}`],
     ...backends.map(({ name, available, device, reason }) => [name, available ? device : reason]),
   ];
   return rows.map(([name, text]) => `${name!.padEnd(12)}${text}`).join('\n');

@@ -41,8 +41,13 @@ function exitCode(error: unknown): number {
   return error.code === 'ERR_USAGE' || error.details.option !== undefined ? 2 : 1;
 }
 
-// The reader of a pipe may leave early (`| head`); that is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+// The reader of a pipe may leave early (`| head`): that is no failure, and what is left to do, files above all, is done.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') return;
+  process.exitCode = 1;
+  report(error);
+});
+process.stderr.on('error', () => {}); // progress is for whoever looks on
 
 try {
   await settle(program()).parseAsync();

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
-import type { NumberRange } from '../training/options.js';
+import type { NumberRange } from '../checks.js';
+import { parseDecimal } from '../datasets/numbers.js';
 
 /*
  * Parsers of option values. commander puts the option and the value given in front of their messages.
@@ -7,10 +8,15 @@ import type { NumberRange } from '../training/options.js';
 
 export function numberIn(range: NumberRange): (text: string) => number {
   return (text) => {
-    const value = text.trim() === '' ? Number.NaN : Number(text);
-    if (!range.accepts(value)) throw new InvalidArgumentError(`Expected ${range.text}.`);
+    const value = range.whole && !/^\d+$/.test(text) ? undefined : parseDecimal(text);
+    if (value === undefined || !range.accepts(value)) throw new InvalidArgumentError(`Expected ${range.text}.`);
     return value;
   };
+}
+
+export function filePath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('Expected a path.');
+  return text;
 }
 
 export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {

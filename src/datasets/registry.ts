@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { checkKeys, invalid, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { readCsvSamples } from './csv.js';
 import { readIdxSamples } from './idx.js';
@@ -190,6 +191,12 @@ export interface LookupOptions {
   dataDir?: string | undefined;
 }
 
+function checkLookup(options: LookupOptions): void {
+  checkKeys('data', options, ['dataDir']);
+  const { dataDir } = options;
+  if (dataDir !== undefined && typeof dataDir !== 'string') throw invalid('data', 'dataDir', 'a path', dataDir);
+}
+
 /** The data folders, in the order they are looked in; `origin` is what named them. */
 function dataFolders({ dataDir }: LookupOptions): { origin: string; folder: string }[] {
   const environment = process.env.SET_NATIVE_DATA;
@@ -280,13 +287,14 @@ function notFound(known: KnownDataset, options: LookupOptions): SetNativeError {
  *   ERR_DATA_FORMAT (naming file and place), ERR_NON_FINITE, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function loadDataset(name: string, options: LookupOptions = {}): Dataset {
+  checkLookup(options);
   if (name === PROCEDURAL.name) return proceduralDataset();
   const known = KNOWN.find((candidate) => candidate.name === name);
   if (known === undefined) {
     const names = [PROCEDURAL, ...KNOWN].map((candidate) => candidate.name);
     throw new SetNativeError(
       'ERR_DATA_NOT_FOUND',
-      `[data] expected a data set of ${names.join(', ')}, came ${JSON.stringify(name)}`,
+      `[data] expected a data set of ${names.join(', ')}, came ${show(name)}`,
       { details: { name, names } },
     );
   }
@@ -325,6 +333,7 @@ export interface DatasetListing {
 
 /** All known data sets and whether their files are there. Looks only at names, so it is quick. */
 export function listDatasets(options: LookupOptions = {}): DatasetListing[] {
+  checkLookup(options);
   const listings = KNOWN.map((known): DatasetListing => {
     const found = find(known, options);
     const source = found?.source ?? known.sources[0]!;

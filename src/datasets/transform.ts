@@ -1,10 +1,11 @@
+import { checkChoice, checkKeys, checkNumber, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { native } from '../native.js';
 import type { Dataset, Samples, Scaling } from './types.js';
 
 /*
- * Samples to samples: checks, subsets, splits and scaling; at the end all of it in one call, `prepare`. Nothing here changes its input. What is random depends on
- * the seed alone.
+ * Samples to samples: checks, subsets, splits and scaling; at the end all of it in one call, `prepare`. Nothing here
+ * changes its input. What is random depends on the seed alone.
  */
 
 /** A random order of 0 .. count - 1, the same for the same seed. */
@@ -108,7 +109,8 @@ export function subsetSamples(samples: Samples, count: number, seed: number, per
 
 /** How to split. */
 export interface SplitOptions {
-  seed: number;
+  /** Default 0. */
+  seed?: number;
   /** Share of the samples that becomes the test set, above 0 and below 1; default 1/3. */
   testFraction?: number;
   /** Split each class by itself, so that both parts have the same mix; default true. */
@@ -121,10 +123,11 @@ export interface SplitOptions {
  * test set, of each class when stratified; a class of two or more then has at least one sample on either side.
  *
  * @throws SetNativeError ERR_OUT_OF_RANGE: testFraction outside (0, 1), a bad seed, or so few samples that a part
- *   would be empty
+ *   would be empty; ERR_INVALID_ARGUMENT: an unknown option
  */
-export function splitSamples(samples: Samples, options: SplitOptions): { train: Samples; test: Samples } {
-  const { seed, testFraction = 1 / 3, stratified = true, permutation = nativePermutation } = options;
+export function splitSamples(samples: Samples, options: SplitOptions = {}): { train: Samples; test: Samples } {
+  checkKeys('split', options, ['seed', 'testFraction', 'stratified', 'permutation']);
+  const { seed = 0, testFraction = 1 / 3, stratified = true, permutation = nativePermutation } = options;
   checkSeed(seed);
   if (!(testFraction > 0 && testFraction < 1)) {
     throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] expected 0 < testFraction < 1, came ${testFraction}`, {
@@ -178,13 +181,15 @@ export interface FittedScaling {
 
 /**
  * Fits a scaling to the train samples only, so that nothing of the test set leaks in. A feature that is constant in
- * train gets divisor infinity: it carries nothing and becomes 0 everywhere, in test as well (`min-max` and `standardise`).
+ * train gets divisor infinity: it carries nothing and becomes 0 everywhere, in test as well (`min-max` and
+ * `standardise`).
  *
  * @throws SetNativeError ERR_NON_FINITE (naming row and feature), ERR_OUT_OF_RANGE (`divide` by zero or less, or by
- *   what is not finite; no samples)
+ *   what is not finite; no samples), ERR_INVALID_ARGUMENT (no such kind)
  */
 export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
   const { x, count, features } = train;
+  checkChoice('data', 'scaling.kind', scaling?.kind, ['none', 'divide', 'min-max', 'standardise']);
   if (count < 1) throw new SetNativeError('ERR_OUT_OF_RANGE', '[data] expected train samples to scale by, came none');
   checkFinite(train, 'train samples');
   const offset = new Float64Array(features);
@@ -247,8 +252,8 @@ export function applyScaling(samples: Samples, { offset, divisor }: FittedScalin
 
 /** How to make a data set ready for training. */
 export interface PrepareOptions {
-  /** Decides split and subsets, alone: all methods of a paired run get the same samples from the same seed. */
-  seed: number;
+  /** Default 0. Decides split and subsets, alone: all methods of a paired run get the same samples of one seed. */
+  seed?: number;
   /** Number of train samples; default all. */
   train?: number | undefined;
   /** Number of test samples; default all. */
@@ -262,10 +267,15 @@ export interface PrepareOptions {
  * Makes train and test samples of a data set: splits it 2/3 to 1/3, each class by itself, where it has no test set of
  * its own; draws the subsets; scales both by what the train subset says.
  *
- * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than what there is, or empty; a bad seed), ERR_NON_FINITE
+ * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than what there is, or empty; a bad seed), ERR_NON_FINITE,
+ *   ERR_INVALID_ARGUMENT (an option that is unknown or of the wrong kind)
  */
-export function prepare(dataset: Dataset, options: PrepareOptions): { train: Samples; test: Samples } {
-  const { seed, scaling = dataset.scaling, permutation = nativePermutation } = options;
+export function prepare(dataset: Dataset, options: PrepareOptions = {}): { train: Samples; test: Samples } {
+  checkKeys('prepare', options, ['seed', 'train', 'test', 'scaling', 'permutation']);
+  for (const part of ['train', 'test'] as const) {
+    if (options[part] !== undefined) checkNumber('prepare', part, options[part], wholeNumber(1, 2 ** 31 - 1));
+  }
+  const { seed = 0, scaling = dataset.scaling, permutation = nativePermutation } = options;
   const whole =
     dataset.test === undefined
       ? splitSamples(dataset.train, { seed, permutation })

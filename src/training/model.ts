@@ -1,14 +1,15 @@
+import { checkHooks, checkKeys, invalid, show } from '../checks.js';
 import type { Samples } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
-import { fromNative, type NativeLayer, type NativeModel, type NativeSamples, native } from '../native.js';
 import {
-  checkKeys,
-  type ModelOptions,
-  modelSpec,
-  type TrainingOptions,
-  trainingKeys,
-  trainingPlan,
-} from './options.js';
+  fromNative,
+  type NativeLayer,
+  type NativeModel,
+  type NativeModelSpec,
+  type NativeSamples,
+  native,
+} from '../native.js';
+import { type ModelOptions, modelSpec, type TrainingOptions, trainingKeys, trainingPlan } from './options.js';
 import { type EpochReport, TrainingRun } from './run.js';
 
 export interface FitOptions extends TrainingOptions {
@@ -55,14 +56,16 @@ export type LayerData = NativeLayer;
 export class SparseMLP {
   readonly #model: NativeModel;
   readonly #inputs: number;
+  readonly #outputs: number;
   readonly #motifSize: number;
   #epochs = 0;
   #running: string | undefined;
   #disposed = false;
 
-  private constructor(model: NativeModel, inputs: number, motifSize: number) {
+  private constructor(model: NativeModel, { sizes, motifSize }: NativeModelSpec) {
     this.#model = model;
-    this.#inputs = inputs;
+    this.#inputs = sizes[0]!;
+    this.#outputs = sizes.at(-1)!;
     this.#motifSize = motifSize;
   }
 
@@ -75,7 +78,7 @@ export class SparseMLP {
   static async create(options: ModelOptions): Promise<SparseMLP> {
     const spec = modelSpec('create', options);
     try {
-      return new SparseMLP(await native().createModel(spec), spec.sizes[0]!, spec.motifSize);
+      return new SparseMLP(await native().createModel(spec), spec);
     } catch (error) {
       throw fromNative(error);
     }
@@ -96,13 +99,17 @@ export class SparseMLP {
    */
   async fit(train: Samples, options: FitOptions = {}): Promise<History> {
     checkKeys('fit', options, [...trainingKeys, 'validation', 'onEpoch', 'signal']);
+    checkHooks('fit', { onEpoch: options.onEpoch, signal: options.signal });
     const plan = trainingPlan('fit', options, this.#motifSize);
     return this.#exclusive('fit', async () => {
       const history: History = { epochs: [] };
       const samples: { train?: NativeSamples; validation?: NativeSamples } = {};
       try {
         samples.train = upload(train);
-        if (options.validation !== undefined) samples.validation = upload(options.validation);
+        if (options.validation !== undefined) {
+          samples.validation = upload(options.validation);
+          this.#checkValidation(options.validation);
+        }
         const uploaded = { train: samples.train, validation: samples.validation };
         const run = new TrainingRun(this.#model, plan, uploaded, {
           epochsBefore: this.#epochs,
@@ -166,6 +173,25 @@ export class SparseMLP {
     this.dispose();
   }
 
+  /** What `evaluate` would refuse after an epoch has been trained already. */
+  #checkValidation({ features, labels }: Samples): void {
+    if (features !== this.#inputs) {
+      throw new SetNativeError(
+        'ERR_SHAPE',
+        `[fit] validation must have ${this.#inputs} features, as the model has inputs, got ${features}`,
+      );
+    }
+    if (labels === undefined) throw invalid('fit', 'validation.labels', 'a Uint32Array', labels);
+    const classes = Math.max(2, this.#outputs); // a single output takes labels 0 and 1
+    const row = labels.findIndex((label) => label >= classes);
+    if (row >= 0) {
+      throw new SetNativeError(
+        'ERR_OUT_OF_RANGE',
+        `[fit] validation.labels must be below ${classes}, got ${labels[row]} in row ${row}`,
+      );
+    }
+  }
+
   async #exclusive<T>(operation: string, work: () => Promise<T>): Promise<T> {
     if (this.#disposed) {
       throw new SetNativeError('ERR_DISPOSED', `[${operation}] the model was disposed; create a new one`);
@@ -200,18 +226,25 @@ export class SparseMLP {
 }
 
 /** Copies samples into native memory, where values and the number of labels are checked. */
-export function upload(samples: Pick<Samples, 'x' | 'features'> & { labels?: Uint32Array }): NativeSamples {
+export function upload(samples: Pick<Samples, 'x' | 'features'> & Partial<Samples>): NativeSamples {
   if (typeof samples !== 'object' || samples === null) {
     throw new SetNativeError(
       'ERR_INVALID_ARGUMENT',
-      `[samples] expected an object with x, labels and features, got ${String(samples)}`,
+      `[samples] expected an object with x, labels and features, got ${show(samples)}`,
     );
   }
+  const { x, labels, count, features } = samples;
   try {
-    return new (native().Samples)(samples.x, samples.features, samples.labels);
+    const uploaded = new (native().Samples)(x, features, labels);
+    if (count === undefined || count === uploaded.count) return uploaded;
+    uploaded.dispose();
   } catch (error) {
     throw fromNative(error);
   }
+  throw new SetNativeError(
+    'ERR_SHAPE',
+    `[samples] count must be x.length / features = ${x.length / features}, got ${show(count)}`,
+  );
 }
 
 function isAborted(error: unknown): boolean {

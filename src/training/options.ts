@@ -1,3 +1,4 @@
+import { checkBoolean, checkChoice, checkKeys, checkNumber, type NumberRange, show, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import type {
   ActivationName,
@@ -104,76 +105,30 @@ const motifScores = ['mean', 'max', 'min', 'sum'] as const satisfies MotifScoreN
 const motifParses = ['aligned', 'runs'] as const satisfies MotifParseName[];
 const weightDecayModes = ['thesis', 'l2', 'decoupled'] as const satisfies WeightDecayMode[];
 
-/** What a number may be, and how to say so. */
-export interface NumberRange {
-  text: string;
-  accepts(value: number): boolean;
-}
-
-export const wholeNumber = (min: number, max: number): NumberRange => ({
-  text: `a whole number from ${min} to ${max}`,
-  accepts: (value) => Number.isInteger(value) && value >= min && value <= max,
-});
+// The kernels get the nearest float32, which may be 0, 1 or infinity where the number is not.
+const belowOne: NumberRange = {
+  text: 'a number from 0 to below 1 (in float32)',
+  accepts: (value) => value >= 0 && Math.fround(value) < 1,
+};
 
 export const ranges = {
   layerSize: wholeNumber(1, 2 ** 31 - 1),
   epsilon: { text: 'a number above 0', accepts: (value) => value > 0 && Number.isFinite(value) },
   motifSize: wholeNumber(2, 64),
   seed: wholeNumber(0, Number.MAX_SAFE_INTEGER),
-  threads: wholeNumber(0, 256),
+  threads: wholeNumber(0, 1024),
   epochs: wholeNumber(1, 65_535),
   batchSize: wholeNumber(1, 65_536),
-  learningRate: { text: 'a number above 0', accepts: (value) => value > 0 && Number.isFinite(value) },
-  momentum: { text: 'a number from 0 to below 1', accepts: (value) => value >= 0 && value < 1 },
-  weightDecay: { text: 'a number from 0 to below 1', accepts: (value) => value >= 0 && value < 1 },
+  learningRate: {
+    text: 'a number above 0 (in float32)',
+    accepts: (value) => Math.fround(value) > 0 && Number.isFinite(Math.fround(value)),
+  },
+  momentum: belowOne,
+  weightDecay: belowOne,
   zeta: { text: 'a number above 0 and below 1', accepts: (value) => value > 0 && value < 1 },
   runs: wholeNumber(1, 10_000),
   samples: wholeNumber(1, 2 ** 31 - 1),
 } satisfies Record<string, NumberRange>;
-
-/** Throws ERR_INVALID_ARGUMENT for a value that is no number, ERR_OUT_OF_RANGE outside the range. */
-export function checkNumber(operation: string, option: string, value: unknown, range: NumberRange): number {
-  if (typeof value === 'number' && range.accepts(value)) return value;
-  throw new SetNativeError(
-    typeof value === 'number' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARGUMENT',
-    `[${operation}] ${option} must be ${range.text}, got ${show(value)}`,
-    { details: { option, value } },
-  );
-}
-
-/** Throws ERR_INVALID_ARGUMENT listing the choices. */
-export function checkChoice<T extends string>(
-  operation: string,
-  option: string,
-  value: unknown,
-  choices: readonly T[],
-): T {
-  if (choices.includes(value as T)) return value as T;
-  throw new SetNativeError(
-    'ERR_INVALID_ARGUMENT',
-    `[${operation}] ${option} must be one of ${choices.join(', ')}; got ${show(value)}`,
-    { details: { option, value } },
-  );
-}
-
-/** Throws ERR_INVALID_ARGUMENT for a key of `given` that is not in `known`: a misspelt option must not pass unseen. */
-export function checkKeys(operation: string, given: unknown, known: readonly string[]): void {
-  if (typeof given !== 'object' || given === null) {
-    throw new SetNativeError('ERR_INVALID_ARGUMENT', `[${operation}] expected an options object, got ${show(given)}`);
-  }
-  const unknown = Object.keys(given).find((key) => !known.includes(key));
-  if (unknown !== undefined) {
-    throw new SetNativeError(
-      'ERR_INVALID_ARGUMENT',
-      `[${operation}] unknown option ${show(unknown)}; the options are ${known.join(', ')}`,
-      { details: { option: unknown } },
-    );
-  }
-}
-
-function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value);
-}
 
 const modelKeys = [
   'layers',
@@ -195,13 +150,14 @@ export function modelSpec(operation: string, options: ModelOptions): NativeModel
   if (!Array.isArray(layers) || layers.length < 2) {
     throw new SetNativeError(
       'ERR_SHAPE',
-      `[${operation}] layers must be at least two sizes, inputs first and outputs last, got ${JSON.stringify(layers)}`,
+      `[${operation}] layers must be at least two sizes, inputs first and outputs last, got ${show(layers)}`,
       { details: { option: 'layers', value: layers } },
     );
   }
   const backend = checkChoice(operation, 'backend', options.backend ?? 'auto', backendChoices);
   return {
-    sizes: layers.map((size, i) => checkNumber(operation, `layers[${i}]`, size, ranges.layerSize)),
+    // Array.from, because map passes over holes
+    sizes: Array.from(layers, (size, i) => checkNumber(operation, `layers[${i}]`, size, ranges.layerSize)),
     epsilon: checkNumber(operation, 'epsilon', options.epsilon ?? 13, ranges.epsilon),
     topology: checkChoice(operation, 'topology', options.topology ?? 'erdos-renyi', topologies),
     motifSize: checkNumber(operation, 'motifSize', options.motifSize ?? 2, ranges.motifSize),
@@ -244,6 +200,7 @@ export function trainingPlan(operation: string, options: TrainingOptions, motifS
   const mode = checkChoice(operation, 'weightDecayMode', options.weightDecayMode ?? 'thesis', weightDecayModes);
   const rate = options.learningRate ?? 0.05;
   if (typeof rate !== 'function') checkNumber(operation, 'learningRate', rate, ranges.learningRate);
+  const shuffle = checkBoolean(operation, 'shuffle', options.shuffle ?? true);
   const policy = evolutionPolicy(operation, options.evolution ?? {}, motifSize);
   return {
     epochs,
@@ -254,7 +211,7 @@ export function trainingPlan(operation: string, options: TrainingOptions, motifS
           : rate;
       const decay = { thesis: weightDecay, decoupled: learningRate * weightDecay, l2: 0 }[mode];
       const l2 = mode === 'l2' ? weightDecay : 0;
-      return { epoch, batchSize, learningRate, momentum, l2, decay, shuffle: options.shuffle ?? true };
+      return { epoch, batchSize, learningRate, momentum, l2, decay, shuffle };
     },
     ...(policy && { policy }),
   };
@@ -277,6 +234,7 @@ function evolutionPolicy(
   );
   const motifScore = checkChoice(operation, 'evolution.motifScore', options.motifScore ?? 'mean', motifScores);
   const motifParse = checkChoice(operation, 'evolution.motifParse', options.motifParse ?? 'aligned', motifParses);
+  const evolveOutput = checkBoolean(operation, 'evolution.evolveOutput', options.evolveOutput ?? false);
   if (method === 'static') return undefined;
-  return { method, zeta, regrowInit, motifSize, motifScore, motifParse, evolveOutput: options.evolveOutput ?? false };
+  return { method, zeta, regrowInit, motifSize, motifScore, motifParse, evolveOutput };
 }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -75,6 +75,8 @@ test.each([
   [['bench', '--dataset', 'cifar'], 'Expected one of fashion-mnist'],
   [['bench', '--epsilon', '0'], "'--epsilon <list>' argument '0' is invalid. Expected a number above 0."],
   [['bench', '--epsilon', '1,,2'], '--epsilon'],
+  [['bench', '--epsilon', '0x10'], '--epsilon'],
+  [['bench', '--epochs', '1e1'], '--epochs'],
   [['bench', '--runs', '0'], '--runs'],
   [['bench', '--epochs', '1.5'], '--epochs'],
   [['bench', '--train', '-1'], '--train'],
@@ -94,9 +96,15 @@ test.each([
   [['bench', '--threads', '2.5'], '--threads'],
   [['bench', '--backend', 'tpu'], '--backend'],
   [['bench', '--json'], 'argument missing'],
+  [['bench', '--json='], "'--json <file>' argument '' is invalid. Expected a path."],
+  [['bench', '--out='], '--out'],
+  [['bench', '--data-dir='], '--data-dir'],
+  [['data', 'list', '--data-dir='], '--data-dir'],
   [['bench', '--json', 'no/such/folder/x.json'], '--json must name a place that can be written'],
   [['bench', '--json', '.'], 'not a regular file'],
   [['bench', '--out', `${main}/x`], '--out must name a place that can be written'],
+  [['bench', '--out', `${main}/x`], 'main.js is a file, not a folder'],
+  [['bench', '--out', main], 'main.js is a file, not a folder'],
   [[...tiny, '--train', '20000'], 'expected a subset of 1 .. 10000 samples'],
 ])('%j is a usage error', async (args, message) => {
   const { code, stdout, stderr } = await run(args);
@@ -110,7 +118,10 @@ test.each([
   ['data that is not there', ['bench', '--dataset', 'lung', '--data-dir', 'nowhere'], 'nowhere', {}],
   ['a back end that is not there', [...tiny, '--backend', 'cuda'], 'not available, because', {}],
   ['a training that diverges', [...tiny, '--learning-rate', '1e30'], '[bench] set at epsilon 1, seed 0', {}],
-  ['an impossible instruction set', ['info'], 'SET_NATIVE_ISA', { SET_NATIVE_ISA: 'sse9' }],
+  ['an impossible instruction set', tiny, 'SET_NATIVE_ISA', { SET_NATIVE_ISA: 'sse9' }],
+  ['a folder without Fashion-MNIST', ['bench', '--data-dir', 'nowhere'], 'fashion-mnist: expected', {}],
+  ['another one', ['bench'], 'fashion-mnist: expected', { SET_NATIVE_DATA: 'nowhere' }],
+  ['a network too large', ['bench', '--dataset', 'procedural', '--hidden', '2000000,2000000'], '[bench] dense: ', {}],
 ])('%s is a failure', async (_, args, message, env) => {
   const { code, stderr } = await run(args, { env });
   expect(code).toBe(1);
@@ -196,6 +207,90 @@ test('Ctrl-C ends with 130, the table and what was completed', async () => {
   expect(results.runs[0]!.epochs.length).toBeGreaterThan(0);
 });
 
+test('Ctrl-C before the first epoch ends with 130 and empty results', async () => {
+  // The first network is found to have no path; the second, dense and large, takes its time to draw.
+  const networks = ['--hidden', '4000,4000,4000', '--methods', 'static,dense', '--topology', 'motif-printed'];
+  const { code, stdout, stderr } = await run([...tiny, ...networks, '--epsilon', '1', '--json', 'empty.json'], {
+    interrupt: /no path leads/,
+  });
+  expect({ code, stderr }).toEqual({ code: 130, stderr: expect.stringContaining('Stopped by Ctrl-C.') });
+  expect(stderr).toContain('Stopping after what runs now; Ctrl-C again quits at once.\n');
+  expect(stdout).toContain('Not complete');
+  expect(JSON.parse(readFileSync(path.join(folder, 'empty.json'), 'utf8'))).toMatchObject({
+    ...{ complete: false, runs: [], summary: [] },
+  });
+});
+
+test('a training that diverges leaves results with its failure; the exit code is 1', async () => {
+  const args = ['--learning-rate', '1e12', '--methods', 'set', '--epsilon', '2,0.2', '--epochs', '2'];
+  const { code, stdout, stderr } = await run([...tiny, ...args, '--json', 'failed.json']);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^error: \[bench\] set at epsilon 2, seed 0: /m);
+  expect(stdout).toMatch(/^set +0.2 /m);
+  const results: BenchResults = JSON.parse(readFileSync(path.join(folder, 'failed.json'), 'utf8'));
+  expect(results.complete).toBe(false);
+  expect(results.runs.map(({ failure, epochs }) => [failure?.code, epochs.length])).toEqual([
+    ['ERR_NON_FINITE', 0],
+    [undefined, 2],
+  ]);
+});
+
+/** Runs it in a shell, where streams can be closed or full. */
+function shell(command: string, json: string) {
+  const program = [process.execPath, main, ...tiny, '--epochs', '2', '--json', json].join(' ');
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', command.replace('BENCH', program)], {
+    ...{ cwd: folder, encoding: 'utf8', timeout: 25_000 },
+  });
+  return { status, stdout, stderr };
+}
+
+test.each([
+  ['both streams', 'BENCH 2>&1 | head -1; exit $PIPESTATUS'],
+  ['stdout', 'BENCH 2>/dev/null | head -1; exit $PIPESTATUS'],
+  ['stderr', 'BENCH 2> >(head -1) >/dev/null'],
+])('%s closed early: the results are written all the same', (name, command) => {
+  const json = `head ${name}.json`.replaceAll(' ', '-');
+  expect(shell(command, json)).toMatchObject({ status: 0, stderr: name === 'stderr' ? expect.anything() : '' });
+  expect(JSON.parse(readFileSync(path.join(folder, json), 'utf8'))).toMatchObject({ complete: true });
+});
+
+test.runIf(existsSync('/dev/full'))('a full disk behind stdout is said, and the file is written', () => {
+  expect(shell('BENCH >/dev/full', 'full.json')).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(/^error: .*ENOSPC/m),
+  });
+  expect(JSON.parse(readFileSync(path.join(folder, 'full.json'), 'utf8'))).toMatchObject({ complete: true });
+});
+
+test('a file that cannot be written any more is a failure, and the others are written', () => {
+  const more = '--out kept --methods static --epsilon 2 --epochs 300';
+  // The folder goes away with the first line of progress.
+  const command = `mkdir gone; BENCH ${more} 2>&1 >/dev/null | { read line; rm -r gone; cat >&2; }; exit $PIPESTATUS`;
+  expect(shell(command, 'gone/x.json')).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(/^error: \[bench\] could not write gone\/x.json: ENOENT/m),
+  });
+  expect(readdirSync(path.join(folder, 'kept')).sort()).toEqual(['results.json', 'table.txt']);
+});
+
+test.runIf(existsSync('/proc/self'))('--out in a place where no folder can be made does not hang', async () => {
+  const { code, stderr } = await run([...tiny, '--out', '/proc/x/y']);
+  expect(code).toBe(2);
+  expect(stderr).toContain('--out must name a place that can be written, got /proc/x/y');
+});
+
+test('--out makes folders within folders', async () => {
+  const { code } = await run([...tiny, '--epochs', '1', '--methods', 'static', '--out', 'some/new/folder']);
+  expect(code).toBe(0);
+  expect(readdirSync(path.join(folder, 'some/new/folder')).sort()).toEqual(['results.json', 'table.txt']);
+});
+
+test('data list says when the folder is not there', async () => {
+  const { code, stdout, stderr } = await run(['data', 'list', '--data-dir', '/nonexistent']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: 'There is no folder /nonexistent (--data-dir).\n' });
+  expect(stdout).toContain('fashion-mnist');
+});
+
 test('without Fashion-MNIST the embedded data set is used, and how to get the real one is said', async () => {
   const { code, stdout, stderr } = await run(['bench', ...tiny.slice(3), '--epochs', '1', '--methods', 'static']);
   expect(code).toBe(0);
@@ -208,6 +303,8 @@ test('info and data list say the same as the library', async () => {
   expect(text.code).toBe(0);
   for (const { name } of info().backends) expect(text.stdout).toContain(name);
   expect(JSON.parse((await run(['info', '--json'])).stdout)).toEqual(info());
+  const wrong = await run(['info'], { env: { SET_NATIVE_ISA: 'sse9' } });
+  expect(wrong).toMatchObject({ code: 0, stdout: expect.stringMatching(/none used.*SET_NATIVE_ISA/s) });
   const names = listDatasets().map(({ name }) => name);
   const list = await run(['data', 'list']);
   for (const name of names) expect(list.stdout).toMatch(new RegExp(`^${name} .*(not found|embedded)`, 'm'));

@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 
-const index = path.resolve(import.meta.dirname, '../../dist/index.js');
+const root = path.resolve(import.meta.dirname, '../..');
+const index = path.join(root, 'dist/index.js');
 
 /** Runs a program of its own and hands back its exit code, signal and output. */
 function node(program: string) {
@@ -22,25 +23,54 @@ const training = `
   const fit = model.fit({ x, labels, count, features }, { epochs: 1000, onEpoch });
 `;
 
-test('a worker terminated while it trains takes nothing down', () => {
-  const worker = `
-    import { parentPort } from 'node:worker_threads';
-    const onEpoch = () => parentPort.postMessage('epoch');
-    ${training}
-    await fit;`;
-  const { status, signal, stdout, stderr } = node(`
+/** Runs a worker five times and terminates it at another moment each time after its first message. */
+function terminated(worker: string) {
+  return node(`
     import { once } from 'node:events';
     import { setTimeout } from 'node:timers/promises';
     import { Worker } from 'node:worker_threads';
     for (let i = 0; i < 5; i++) {
       const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(${JSON.stringify(worker)})));
       await once(worker, 'message');
-      await setTimeout(3 * i);
+      await setTimeout(7 * i);
       console.log(await worker.terminate());
     }
     console.log('alive');`);
-  expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: '' });
-  expect(stdout).toBe(`${'1\n'.repeat(5)}alive\n`);
+}
+
+test('a worker terminated while it trains takes nothing down', () => {
+  const worker = `
+    import { parentPort } from 'node:worker_threads';
+    const onEpoch = () => parentPort.postMessage('epoch');
+    ${training}
+    await fit;`;
+  expect(terminated(worker)).toEqual({ status: 0, signal: null, stderr: '', stdout: `${'1\n'.repeat(5)}alive\n` });
+});
+
+test.each([
+  ['draws a network', 'ready(); for (;;) (await addon.createModel(spec)).dispose();'],
+  [
+    'evolves',
+    `const model = await addon.createModel(spec);
+     ready();
+     for (let epoch = 1; ; epoch++) await model.evolve(policy, epoch);`,
+  ],
+])('a worker terminated while it %s takes nothing down', (_, forever) => {
+  const worker = `
+    import { createRequire } from 'node:module';
+    import { parentPort } from 'node:worker_threads';
+    const addon = createRequire(${JSON.stringify(path.join(root, 'package.json'))})('node-gyp-build')(${JSON.stringify(root)});
+    const spec = {
+      sizes: [3000, 3000, 3000, 10], topology: 'erdos-renyi', epsilon: 100, motifSize: 2, init: 'he-fan-in', activation: 'relu',
+      loss: 'softmax-cross-entropy', seed: 0, backend: 'cpu', threads: 2,
+    };
+    const policy = {
+      method: 'set', zeta: 0.3, regrowInit: 'he-dense', motifSize: 2, motifScore: 'mean', motifParse: 'aligned',
+      evolveOutput: false,
+    };
+    const ready = () => parentPort.postMessage('ready');
+    ${forever}`;
+  expect(terminated(worker)).toEqual({ status: 0, signal: null, stderr: '', stdout: `${'1\n'.repeat(5)}alive\n` });
 });
 
 test('process.exit in the middle of an epoch ends cleanly', () => {

@@ -22,17 +22,16 @@ function bar(config: ExperimentConfig, stream: NodeJS.WriteStream): Progress {
   const bars = new cliProgress.MultiBar(
     {
       stream,
-      format: '{bar} {done}  {run}  accuracy {accuracy}  {left}',
+      format: (_options, { progress }, status: Status) => statusLine(status, progress, stream.columns || 80),
       hideCursor: true,
       clearOnComplete: true,
-      barsize: 24,
       gracefulExit: false, // the command handles Ctrl-C itself
       linewrap: false,
     },
     cliProgress.Presets.shades_classic,
   );
   const width = Math.max(...pairings(config).map((pairing) => label(pairing).length));
-  const single = bars.create(total, 0, { done: `0/${total}`, run: 'starting', accuracy: '–', left: '' });
+  const single = bars.create(total, 0, { done: `0/${total}`, run: 'starting' } satisfies Status);
   let done = 0;
   return {
     epoch(run, report) {
@@ -40,14 +39,46 @@ function bar(config: ExperimentConfig, stream: NodeJS.WriteStream): Progress {
       const left = timeLeft(run, report);
       single.update(done, {
         done: `${done}/${total}`,
-        run: `${label(run).padEnd(width)}  seed ${run.seed}  epoch ${report.epoch}/${config.epochs}`,
-        accuracy: report.testAccuracy?.toFixed(3) ?? '–',
+        run: label(run).padEnd(width),
+        seed: `seed ${run.seed}`,
+        epoch: `epoch ${report.epoch}/${config.epochs}`,
+        accuracy: `accuracy ${report.testAccuracy!.toFixed(3)}`,
         left: left === undefined ? '' : `${clock(left)} left`,
-      });
+      } satisfies Status);
     },
-    log: (line) => bars.log(`${line}\n`),
+    log(line) {
+      bars.log(`${line}\n`);
+      bars.update(); // now, since stop() forgets lines that were not shown yet
+    },
     stop: () => bars.stop(),
   };
+}
+
+/** What stands beside the bar, in this order; what is empty is not shown. */
+export interface Status {
+  done: string;
+  run: string;
+  seed?: string;
+  epoch?: string;
+  accuracy?: string;
+  left?: string;
+}
+
+/** One line that fits `columns`: what matters least goes first, and the bar takes what room is left. */
+export function statusLine(status: Status, progress: number, columns: number): string {
+  const shown = { ...status };
+  const text = () =>
+    [shown.done, shown.run, shown.seed, shown.epoch, shown.accuracy, shown.left].filter(Boolean).join('  ');
+  const fullBar = 24;
+  const shortBar = 6;
+  for (const part of ['seed', 'epoch', 'done', 'run', 'left'] as const) {
+    if (shortBar + 2 + text().length < columns) break;
+    shown[part] = '';
+  }
+  const size = Math.min(fullBar, columns - 3 - text().length);
+  if (size < 1) return text().slice(0, columns - 1);
+  const filled = Math.round(size * progress);
+  return `${'█'.repeat(filled)}${'░'.repeat(size - filled)}  ${text()}`;
 }
 
 /** A line per finished run, and one for its first epoch and about four more. */

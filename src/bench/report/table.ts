@@ -19,15 +19,15 @@ const columns: [heading: string, cell: (entry: BenchSummary) => string][] = [
 ];
 
 /** The summary of an experiment for a terminal: a table, and under it what must be known to read it. */
-export function renderTable(results: BenchResults, { color }: { color: boolean }): string {
+export function renderTable(results: BenchResults, { color = false }: { color?: boolean } = {}): string {
   const { bold, dim, yellow } = pc.createColors(color);
   const { summary, environment, dataset, complete } = results;
   const title = [
     `${bold(dataset.name)}, ${dataset.train} training and ${dataset.test} test samples`,
-    `${environment.backend} (${environment.isa}), ${count(environment.threads, 'thread')}`,
+    `${environment.backend} (${environment.isa ?? 'no ISA'}), ${count(environment.threads, 'thread')}`,
   ].join(dim(' · '));
   const lines = summary.length > 0 ? [title, '', grid(summary, bold), ''] : [];
-  if (!complete) lines.push(yellow('Not complete: the experiment ended early, this is what was done.'));
+  if (!complete) lines.push(yellow('Not complete: it ended early, or a training failed; this is what was done.'));
   for (const note of results.notes) lines.push(yellow(`Note: ${note}`));
   if (summary.length > 0) lines.push(...legend(results).map(dim));
   return lines.join('\n');

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import os from 'node:os';
+import { expect, test, vi } from 'vitest';
 import { type BenchResults, type ExperimentConfig, runExperiment } from '../../../src/index.js';
 
 const tiny: Partial<ExperimentConfig> & { dataset: string } = {
@@ -75,13 +76,58 @@ test('stopped half way, it hands back what was done', async () => {
   expect(results.summary).toHaveLength(7);
 });
 
-test('a training that diverges fails the experiment, naming it', async () => {
-  const error = await runExperiment({ ...tiny, learningRate: 1e30 }).catch((reason) => reason);
-  expect(error).toMatchObject({
-    code: 'ERR_NON_FINITE',
-    message: expect.stringMatching(/\[bench\] set at epsilon 2, seed 0/),
+test('a signal that fires while a network is drawn stops before anything is trained', async () => {
+  const controller = new AbortController();
+  const running = runExperiment(tiny, { signal: controller.signal }).catch((reason) => reason);
+  controller.abort();
+  const error = await running;
+  expect(error).toMatchObject({ code: 'ERR_ABORTED' });
+  expect(error.details.results).toMatchObject({ complete: false, runs: [], summary: [] });
+});
+
+test('a training that diverges leaves the experiment, and the others are what they are without it', async () => {
+  const notes: string[] = [];
+  // So high a rate throws a network off that has paths from input to output, not one that has none.
+  const high: typeof tiny = { ...tiny, methods: ['set'], runs: 1, learningRate: 1e12 };
+  const results = await runExperiment({ ...high, epsilon: [2, 0.2] }, { onNote: (note) => notes.push(note) });
+  const [diverged, other] = results.runs;
+  const message = expect.stringContaining('[bench] set at epsilon 2, seed 0: ');
+  expect(diverged).toMatchObject({ epochs: [], failure: { code: 'ERR_NON_FINITE', message } });
+  expect(results).toMatchObject({ complete: false, notes, summary: [{ epsilon: 0.2, runs: 1, epochs: 3 }] });
+  expect(notes).toContainEqual(message);
+  const alone = await runExperiment({ ...high, epsilon: [0.2] });
+  expect(alone.complete).toBe(true);
+  expect(untimed({ ...results, runs: [other!] })).toBe(untimed(alone));
+});
+
+test('networks that together need more than the machine has are refused before the first is built', async () => {
+  const totalmem = vi.spyOn(os, 'totalmem').mockReturnValue(3e6);
+  try {
+    const error = await runExperiment({ ...tiny, hidden: [400, 400] }).catch((reason) => reason);
+    expect(error).toMatchObject({ name: 'SetNativeError', code: 'ERR_OUT_OF_MEMORY' });
+    expect(error.message).toMatch(/7 networks of a seed \(set at epsilon 2, .*, dense\).* fewer methods or epsilons/);
+    expect(error.details).not.toHaveProperty('results');
+  } finally {
+    totalmem.mockRestore();
+  }
+});
+
+test('a network that no machine can hold is refused by name', async () => {
+  const error = await runExperiment({ ...tiny, hidden: [2e6, 2e6] }).catch((reason) => reason);
+  expect(error).toMatchObject({ code: 'ERR_OUT_OF_MEMORY', message: expect.stringContaining('[bench] dense: ') });
+});
+
+test.each([
+  ['onEpoch', { onEpoch: 'x' }],
+  ['onNote', { onNote: {} }],
+  ['signal', { signal: new AbortController() }],
+  ['onEpochs', { onEpochs() {} }],
+  ['options', null],
+])('a bad hook is refused: %s', async (name, hooks) => {
+  await expect(runExperiment(tiny, hooks as never)).rejects.toMatchObject({
+    code: 'ERR_INVALID_ARGUMENT',
+    message: expect.stringContaining(name),
   });
-  expect(error.details).toMatchObject({ method: 'set', epsilon: 2, seed: 0 });
 });
 
 test('the printed motif topology comes with a warning that nothing can be learned', async () => {
@@ -107,15 +153,28 @@ test('an unknown data set is refused', async () => {
   await expect(runExperiment({ dataset: 'cifar' })).rejects.toMatchObject({ name: 'SetNativeError' });
 });
 
-test('a sparse network learns the procedural data better than chance, quickly', async () => {
+test('a sparse network learns what softmax regression cannot (0.455)', async () => {
   const { summary } = await runExperiment({
-    dataset: 'procedural',
-    methods: ['set'],
-    hidden: [300, 300],
-    epsilon: [13],
-    train: 2000,
-    test: 500,
-    epochs: 8,
+    ...{ dataset: 'procedural', methods: ['set'], hidden: [300, 300], epsilon: [13] },
+    ...{ train: 4000, test: 1000, epochs: 10 },
   });
-  expect(summary[0]!.finalAccuracy.mean).toBeGreaterThan(0.4);
+  expect(summary[0]!.finalAccuracy.mean).toBeGreaterThan(0.7);
+});
+
+test('at epsilon 1 weights scaled as if dense learn nothing, those scaled by fan-in train', async () => {
+  const sparsest = async (init: 'he-dense' | 'he-fan-in') => {
+    const { runs } = await runExperiment({
+      ...{ dataset: 'procedural', methods: ['set', 'static'], hidden: [500, 500, 500], epsilon: [1], init },
+      ...{ train: 4000, test: 1000, epochs: 10 },
+    });
+    return runs.map(({ epochs }) => epochs.at(-1)!);
+  };
+  for (const { testAccuracy, trainLoss } of await sparsest('he-dense')) {
+    expect(testAccuracy).toBeLessThan(0.13);
+    expect(trainLoss).toBeCloseTo(Math.log(10), 1);
+  }
+  for (const { testAccuracy, trainLoss } of await sparsest('he-fan-in')) {
+    expect(testAccuracy).toBeGreaterThan(0.2);
+    expect(trainLoss).toBeLessThan(2.1);
+  }
 });

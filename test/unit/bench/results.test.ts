@@ -89,6 +89,14 @@ test('unfinished runs do not blur finished ones', () => {
   expect(summarize([empty])).toEqual([]);
 });
 
+test('a failed run counts only where no other of its kind got further', () => {
+  const failure = { code: 'ERR_NON_FINITE' as const, message: 'diverged' };
+  const failed = { ...set1, epochs: set1.epochs.slice(0, 1), failure };
+  expect(summarize([set0, failed])).toMatchObject([{ runs: 1, epochs: 2, finalAccuracy: { mean: 0.7 } }]);
+  expect(summarize([failed])).toMatchObject([{ runs: 1, epochs: 1, finalAccuracy: { mean: 0.9 } }]);
+  expect(summarize([{ ...failed, epochs: [] }])).toEqual([]);
+});
+
 test('ordered by epsilon, static beside SET-motif, dense last, whatever the order of the runs', () => {
   const runs = [
     run('dense', null, 0, [[0.9, [1, 0, 1]]]),

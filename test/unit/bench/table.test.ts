@@ -81,6 +81,10 @@ test('evolution without static beside it, missing epochs and notes are pointed o
   expect(plain([], { complete: false })).toMatch(/Not complete/);
 });
 
+test('options may be left out', () => {
+  expect(renderTable(results([entry]))).toBe(plain([entry]));
+});
+
 test('colour only when asked for; a line fits a terminal of 120 columns', () => {
   const esc = String.fromCharCode(27);
   expect(plain([entry])).not.toContain(esc);

@@ -1,11 +1,14 @@
 import { InvalidArgumentError } from 'commander';
 import { expect, test } from 'vitest';
-import { listOf, numberIn, oneOf } from '../../../src/cli/options.js';
+import { filePath, listOf, numberIn, oneOf } from '../../../src/cli/options.js';
 import { ranges } from '../../../src/training/options.js';
 
-test.each(['', ' ', 'many', '1x', '0', '-1', '1.5', '65536', 'NaN', 'Infinity'])('epochs refuse %j', (text) => {
-  expect(() => numberIn(ranges.epochs)(text)).toThrow(InvalidArgumentError);
-});
+test.each(['', ' ', 'many', '1x', '0x10', '0b1', '1e3', '1.0', '0', '-1', '1.5', '65536', 'NaN', 'Infinity'])(
+  'epochs refuse %j',
+  (text) => {
+    expect(() => numberIn(ranges.epochs)(text)).toThrow(InvalidArgumentError);
+  },
+);
 
 test.each([
   ['epochs', '1', 1],
@@ -26,6 +29,18 @@ test.each([
   ['seed', '9007199254740992'],
 ] as const)('%s refuses its bound %j', (name, text) => {
   expect(() => numberIn(ranges[name])(text)).toThrow(ranges[name].text);
+});
+
+test('numbers that are not whole are decimal too', () => {
+  expect(numberIn(ranges.epsilon)('1e3')).toBe(1000);
+  for (const text of ['0x10', '1_000', 'Infinity', '1e999', '']) {
+    expect(() => numberIn(ranges.epsilon)(text)).toThrow(InvalidArgumentError);
+  }
+});
+
+test('a path is not empty', () => {
+  expect(filePath('a b')).toBe('a b');
+  expect(() => filePath('')).toThrow('Expected a path.');
 });
 
 test('a choice lists what it takes', () => {

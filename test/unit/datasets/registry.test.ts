@@ -199,6 +199,14 @@ describe('listDatasets', () => {
     expect(new Set(listings.map(({ name }) => name)).size).toBe(8);
   });
 
+  it('refuses what are no options, as loadDataset does', () => {
+    for (const options of [null, 'x', { dataDir: 5 }, { datadir: 'x' }]) {
+      expect(errorOf(() => listDatasets(options as never)).code).toBe('ERR_INVALID_ARGUMENT');
+      expect(errorOf(() => loadDataset('procedural', options as never)).code).toBe('ERR_INVALID_ARGUMENT');
+    }
+    expect(errorOf(() => loadDataset(5n as never)).code).toBe('ERR_DATA_NOT_FOUND');
+  });
+
   it('lists the procedural set with the sizes it has', () => {
     const { train, test, features, classes } = loadDataset('procedural');
     const shape = { train: train.count, test: test!.count, features, classes };

@@ -165,6 +165,12 @@ describe('scaling', () => {
     }
     const narrow = { ...test, features: 1, count: 2 };
     expect(errorOf(() => applyScaling(narrow, fitted)).code).toBe('ERR_SHAPE');
+    for (const scaling of [{ kind: 'log' }, {}, null]) {
+      expect(errorOf(() => fitScaling(train, scaling as never))).toMatchObject({
+        code: 'ERR_INVALID_ARGUMENT',
+        message: expect.stringContaining('scaling.kind must be one of none, divide, min-max, standardise'),
+      });
+    }
     const none = { ...train, count: 0, x: new Float32Array(0), labels: new Uint32Array(0) };
     expect(errorOf(() => fitScaling(none, { kind: 'none' })).code).toBe('ERR_OUT_OF_RANGE');
   });
@@ -196,6 +202,26 @@ describe('prepare', () => {
     const { train, test } = prepare(dataset, { seed: 5, scaling: { kind: 'none' }, permutation });
     expect(new Set([...rowsOf(train), ...rowsOf(test)]).size).toBe(90);
     expect([train.count, test.count]).toEqual([60, 30]);
+  });
+
+  it('needs no options, and refuses those it does not know or cannot read', () => {
+    expect(prepare(dataset).train.count).toBe(60);
+    expect(prepare(dataset)).toEqual(prepare(dataset, { seed: 0 }));
+    expect(splitSamples(mixed)).toEqual(splitSamples(mixed, { seed: 0 }));
+    for (const [options, code, message] of [
+      [null, 'ERR_INVALID_ARGUMENT', 'expected an options object, got null'],
+      [{ sed: 1 }, 'ERR_INVALID_ARGUMENT', 'unknown option "sed"'],
+      [{ train: '5' }, 'ERR_INVALID_ARGUMENT', 'train must be a whole number'],
+      [{ test: 2.5 }, 'ERR_OUT_OF_RANGE', 'test must be a whole number'],
+      [{ scaling: { kind: 'log' } }, 'ERR_INVALID_ARGUMENT', 'scaling.kind'],
+      [{ seed: 'x' }, 'ERR_OUT_OF_RANGE', 'seed'],
+    ] as const) {
+      expect(errorOf(() => prepare(dataset, options as never))).toMatchObject({
+        code,
+        message: expect.stringContaining(message),
+      });
+    }
+    expect(errorOf(() => splitSamples(mixed, { fraction: 0.5 } as never)).code).toBe('ERR_INVALID_ARGUMENT');
   });
 
   it("uses the data set's own test set", () => {

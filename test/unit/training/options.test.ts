@@ -20,6 +20,14 @@ test('a model needs layers only; the rest has defaults', () => {
 
 test.each([
   [{ layers: [4] }, 'ERR_SHAPE', 'at least two sizes'],
+  [{ layers: [5n] }, 'ERR_SHAPE', 'got [ 5n ]'],
+  [{ layers: [4, 5n] }, 'ERR_INVALID_ARGUMENT', 'layers[1] must be a whole number'],
+  // biome-ignore lint/suspicious/noSparseArray: what is tested
+  [{ layers: [4, , 2] }, 'ERR_INVALID_ARGUMENT', 'layers[1] must be a whole number'],
+  [{ layers: [4, 2.5] }, 'ERR_OUT_OF_RANGE', 'layers[1]'],
+  [{ layers, threads: 1025 }, 'ERR_OUT_OF_RANGE', 'threads'],
+  [{ layers, motifSize: 65 }, 'ERR_OUT_OF_RANGE', 'motifSize must be a whole number from 2 to 64'],
+  [{ layers, init: Object.create(null) }, 'ERR_INVALID_ARGUMENT', 'init must be one of'],
   [{}, 'ERR_SHAPE', 'got undefined'],
   [{ layers: [4, 0] }, 'ERR_OUT_OF_RANGE', 'layers[1]'],
   [{ layers: [4, '3'] }, 'ERR_INVALID_ARGUMENT', 'layers[1] must be a whole number'],
@@ -29,7 +37,7 @@ test.each([
   [{ layers, seed: -1 }, 'ERR_OUT_OF_RANGE', 'seed'],
   [{ layers, sigma: 3 }, 'ERR_INVALID_ARGUMENT', 'unknown option "sigma"'],
   [null, 'ERR_INVALID_ARGUMENT', 'expected an options object, got null'],
-])('a model refuses %j', (options, code, message) => {
+])('a model refuses %o', (options, code, message) => {
   expect(() => modelSpec('create', options as never)).toThrow(
     expect.objectContaining({ name: 'SetNativeError', code, message: expect.stringContaining(message) }),
   );
@@ -38,7 +46,15 @@ test.each([
 test.each([
   [{ epochs: 0 }, 'epochs'],
   [{ batchSize: 1.5 }, 'batchSize'],
+  [{ batchSize: 65_537 }, 'batchSize'],
   [{ learningRate: 0 }, 'learningRate'],
+  [{ learningRate: 1e39 }, 'learningRate must be a number above 0 (in float32), got 1e+39'],
+  [{ learningRate: 1e-60 }, 'learningRate'],
+  [{ momentum: 1 - 1e-12 }, 'momentum'],
+  [{ weightDecay: 1 - 1e-12 }, 'weightDecay'],
+  [{ shuffle: 1 }, 'shuffle must be true or false, got 1'],
+  [{ evolution: { evolveOutput: 'yes' } }, 'evolution.evolveOutput must be true or false, got "yes"'],
+  [{ evolution: { method: 'static', evolveOutput: 0 } }, 'evolution.evolveOutput'],
   [{ momentum: 1 }, 'momentum'],
   [{ weightDecay: -1 }, 'weightDecay'],
   [{ weightDecayMode: 'adamw' }, 'weightDecayMode'],
@@ -61,7 +77,7 @@ test('weight decay: thesis ignores the learning rate, decoupled scales by it, l2
 test('the learning rate may follow the epoch, and is checked when it is asked for', () => {
   const plan = trainingPlan('fit', { learningRate: (epoch) => 2 - epoch }, 2);
   expect(plan.epoch(1).learningRate).toBe(1);
-  expect(() => plan.epoch(2)).toThrow('learningRate(2) must be a number above 0, got 0');
+  expect(() => plan.epoch(2)).toThrow('learningRate(2) must be a number above 0 (in float32), got 0');
 });
 
 test('static has no evolution; the motif size is that of the model unless given', () => {

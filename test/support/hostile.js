@@ -1,0 +1,232 @@
+/*
+ * Calls of the raw addon that TypeScript would never let through. Run in a process of its own by addon.test.ts, with
+ * --expose-gc: whatever comes must be an error that JavaScript can catch, never a crash or a silent acceptance.
+ */
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const addon = createRequire(import.meta.url)('node-gyp-build')(root);
+
+const spec = {
+  sizes: [20, 30, 4],
+  topology: 'erdos-renyi',
+  epsilon: 4,
+  motifSize: 2,
+  init: 'he-fan-in',
+  activation: 'relu',
+  loss: 'softmax-cross-entropy',
+  seed: 0,
+  backend: 'cpu',
+  threads: 1,
+};
+const options = { epoch: 1, batchSize: 10, learningRate: 0.1, momentum: 0.9, l2: 0, decay: 0, shuffle: true };
+const policy = {
+  method: 'set',
+  zeta: 0.3,
+  regrowInit: 'he-dense',
+  motifSize: 2,
+  motifScore: 'mean',
+  motifParse: 'aligned',
+  evolveOutput: false,
+};
+const x = new Float32Array(200).fill(0.5);
+const labels = new Uint32Array(10).map((_, i) => i % 4);
+
+const trap = new Error('trap');
+const thrower = () => {
+  throw trap;
+};
+/** No argument of the addon may be any of these. */
+const strange = [
+  undefined,
+  null,
+  -1,
+  1e300,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  5n,
+  'x',
+  Symbol('s'),
+  [],
+  {},
+  () => {},
+  new Float64Array(3),
+  new DataView(new ArrayBuffer(8)),
+  Promise.resolve(1),
+  new Proxy({}, { get: thrower }),
+];
+
+let calls = 0;
+/** The error of a call that throws or rejects. */
+async function errorOf(call) {
+  calls += 1;
+  try {
+    await call();
+  } catch (error) {
+    return error;
+  }
+  return assert.fail(`accepted: ${call}`);
+}
+async function refused(call, code = /^ERR_/) {
+  const error = await errorOf(call);
+  const unprintable = error instanceof TypeError && error.message.startsWith('Cannot convert'); // symbols, in messages
+  if (error !== trap && !unprintable) assert.match(String(error.code), code, `${call}: ${error}`);
+}
+async function illegal(call) {
+  assert.ok((await errorOf(call)) instanceof Error);
+}
+
+const samples = new addon.Samples(x, 20, labels);
+const model = await addon.createModel(spec);
+
+// Wrong types and impossible values, argument by argument and key by key.
+for (const value of strange) {
+  await refused(() => addon.createModel(value));
+  await refused(() => addon.modelBytes(value));
+  await refused(() => addon.permutation(value, 3));
+  await refused(() => addon.permutation(1, value));
+  await refused(() => new addon.Samples(value, 20, labels));
+  await refused(() => new addon.Samples(x, value, labels));
+  if (value !== undefined) await refused(() => new addon.Samples(x, 20, value));
+  for (const method of ['trainEpoch', 'evaluate', 'predict']) await refused(() => model[method](value, options));
+  await refused(() => model.trainEpoch(samples, value));
+  await refused(() => model.evolve(value, 1));
+  await refused(() => model.evolve(policy, value));
+  for (const key of Object.keys(spec)) {
+    if (key === 'epsilon' && value === 1e300) continue; // every cell is a link then
+    await refused(() => addon.createModel({ ...spec, [key]: value }));
+    // neither changes the bytes, and modelBytes does not look at them
+    if (key !== 'backend' && key !== 'threads') await refused(() => addon.modelBytes({ ...spec, [key]: value }));
+  }
+  await refused(() => addon.createModel({ ...spec, sizes: [20, value, 4] }));
+  for (const key of Object.keys(options)) {
+    // l2 and decay are checked as numbers, whose range is the caller's business
+    if (typeof value === 'number' && value === -1) continue;
+    await refused(() => model.trainEpoch(samples, { ...options, [key]: value }));
+  }
+  for (const key of Object.keys(policy)) await refused(() => model.evolve({ ...policy, [key]: value }, 1));
+}
+
+// Getters that throw, and getters that pull the model from under the call.
+for (const key of Object.keys(spec)) {
+  const bad = Object.defineProperty({ ...spec }, key, { get: thrower });
+  assert.equal(await errorOf(() => addon.createModel(bad)), trap);
+}
+for (const key of Object.keys(options)) {
+  const bad = Object.defineProperty({ ...options }, key, { get: thrower });
+  assert.equal(await errorOf(() => model.trainEpoch(samples, bad)), trap);
+}
+for (const key of Object.keys(policy)) {
+  const bad = Object.defineProperty({ ...policy }, key, { get: thrower });
+  assert.equal(await errorOf(() => model.evolve(bad, 1)), trap);
+}
+const sizes = Object.defineProperty([20, 30, 4], 1, { get: thrower });
+assert.equal(await errorOf(() => addon.createModel({ ...spec, sizes })), trap);
+{
+  const victim = await addon.createModel(spec);
+  const shuffle = {
+    get() {
+      victim.dispose();
+      gc();
+      return true;
+    },
+  };
+  const bad = Object.defineProperty({ ...options }, 'shuffle', shuffle);
+  await refused(() => victim.trainEpoch(samples, bad), /ERR_DISPOSED/);
+}
+{
+  const victim = new addon.Samples(x, 20, labels);
+  const shuffle = {
+    get() {
+      victim.dispose();
+      gc();
+      return true;
+    },
+  };
+  await model.trainEpoch(victim, Object.defineProperty({ ...options }, 'shuffle', shuffle));
+  await refused(() => model.trainEpoch(victim, options), /ERR_DISPOSED/);
+}
+
+// Arrays whose memory is gone, or shrinks.
+const detached = (array) => {
+  structuredClone(array.buffer, { transfer: [array.buffer] });
+  return array;
+};
+await refused(() => new addon.Samples(detached(new Float32Array(40)), 20), /ERR_SHAPE/);
+await refused(() => new addon.Samples(x, 20, detached(new Uint32Array(10))), /ERR_SHAPE/);
+const resizable = new ArrayBuffer(160, { maxByteLength: 320 });
+const shrunk = new Float32Array(resizable, 0, 40);
+resizable.resize(8);
+await refused(() => new addon.Samples(shrunk, 20), /ERR_SHAPE/);
+
+// Properties that describe native memory cannot be changed; methods know their own kind.
+for (const [object, key] of [
+  [samples, 'count'],
+  [samples, 'features'],
+  [model, 'backend'],
+  [model, 'threads'],
+]) {
+  assert.deepEqual(
+    { ...Object.getOwnPropertyDescriptor(object, key), value: 0 },
+    { value: 0, writable: false, enumerable: true, configurable: false },
+  );
+  assert.throws(() => {
+    object[key] = 1e9;
+  }, TypeError);
+}
+const Model = model.constructor;
+const foreign = [undefined, null, 1, {}, addon, [], Object.create(model), Object.create(samples), new Proxy(model, {})];
+for (const [prototype, others] of [
+  [Model.prototype, [...foreign, samples]],
+  [addon.Samples.prototype, [...foreign, model]],
+]) {
+  for (const name of Object.getOwnPropertyNames(prototype)) {
+    if (name === 'constructor') continue;
+    for (const receiver of others) await illegal(() => prototype[name].call(receiver, samples, options));
+  }
+}
+for (const bad of [model, Object.create(samples), new Proxy(samples, {}), Object.setPrototypeOf({}, addon.Samples)]) {
+  await refused(() => model.trainEpoch(bad, options), /ERR_INVALID_ARGUMENT/);
+}
+await illegal(() => addon.Samples(x, 20));
+await illegal(() => new Model());
+await illegal(() => new Model(model));
+await illegal(() => Model());
+await illegal(() => Reflect.construct(Model, [samples], Object));
+
+// Sizes that no machine has, and shapes that mean nothing.
+await refused(() => addon.createModel({ ...spec, sizes: [4294967295, 4294967295] }), /ERR_OUT_OF_(MEMORY|RANGE)/);
+await refused(() => addon.modelBytes({ ...spec, sizes: [4294967295, 4294967295] }), /ERR_OUT_OF_(MEMORY|RANGE)/);
+await refused(() => addon.createModel({ ...spec, sizes: [20, 30, 1] }), /ERR_SHAPE/);
+await refused(() => addon.createModel({ ...spec, sizes: [20] }), /ERR_(SHAPE|OUT_OF_RANGE)/);
+await refused(() => addon.createModel({ ...spec, topology: 'motif', motifSize: 65 }), /ERR_OUT_OF_RANGE/);
+await refused(() => addon.permutation(0, 4294967295), /ERR_OUT_OF_RANGE/);
+
+// One job at a time; nobody keeps what works but the job itself.
+const epoch = model.trainEpoch(samples, options);
+await refused(() => model.evolve(policy, 1), /ERR_BUSY/);
+await epoch;
+await (async () => {
+  const own = await addon.createModel({ ...spec, sizes: [20, 2000, 2000, 4] });
+  return own.trainEpoch(new addon.Samples(x, 20, labels), options);
+})();
+const jobs = Array.from({ length: 8 }, async () => (await addon.createModel(spec)).stats());
+for (let i = 0; i < 5; i++) {
+  gc();
+  await new Promise(setImmediate);
+}
+assert.equal((await Promise.all(jobs)).length, 8);
+const pending = addon.createModel(spec);
+for (const name of Object.keys(addon)) delete addon[name];
+gc();
+const late = await pending;
+gc();
+assert.equal((await late.stats()).length, 2);
+late.dispose();
+late.dispose();
+late.abort();
+await refused(() => late.stats(), /ERR_DISPOSED/);
+
+console.log(`survived ${calls} calls`);
