@@ -56,7 +56,7 @@ export const defaultSamples = { train: 5000, test: 1000 };
 /** The Fashion-MNIST configuration of the thesis, with fan-in-aware initialisation and a short schedule. */
 export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
   methods: [...benchMethods],
-  epsilon: [1, 13],
+  epsilon: [5, 13],
   runs: 1,
   epochs: 6,
   hidden: [3000, 3000, 3000],

@@ -93,7 +93,7 @@ void finish_source(const DenseBackward& op, size_t i) {
 
 void dense_backward(const DenseBackward& op, size_t begin, size_t end) {
   const Tiling tiling(op.stride, kMaxTile);
-  alignas(64) float gradient[kSources * kTargets];
+  alignas(64) float gradient[kSources * kTargets] = {};
   for (size_t block = begin; block < end; block += kSources) {
     const size_t block_end = block + kSources < end ? block + kSources : end;
     if (op.dx != nullptr)
