@@ -1,5 +1,6 @@
 #include "cpu/loss.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace set_native::cpu {
@@ -23,8 +24,8 @@ double sigmoid(double z) {
 }
 
 double largest(const float* z, size_t outputs, size_t stride) {
-  double top = z[0];
-  for (size_t o = 1; o < outputs; ++o) top = std::fmax(top, z[o * stride]);
+  float top = z[0];
+  for (size_t o = 1; o < outputs; ++o) top = std::max(top, z[o * stride]);  // NaN is passed over, and then met in exp
   return top;
 }
 
