@@ -117,7 +117,7 @@ test.each([
 test.each([
   ['data that is not there', ['bench', '--dataset', 'lung', '--data-dir', 'nowhere'], 'nowhere', {}],
   ['a back end that is not there', [...tiny, '--backend', 'cuda'], 'not available, because', {}],
-  ['a training that diverges', [...tiny, '--learning-rate', '1e30'], '[bench] set at epsilon 1, seed 0', {}],
+  ['a training that diverges', [...tiny, '--learning-rate', '1e30'], '[bench] set at epsilon 5, seed 0', {}],
   ['an impossible instruction set', tiny, 'SET_NATIVE_ISA', { SET_NATIVE_ISA: 'sse9' }],
   ['a folder without Fashion-MNIST', ['bench', '--data-dir', 'nowhere'], 'fashion-mnist: expected', {}],
   ['another one', ['bench'], 'fashion-mnist: expected', { SET_NATIVE_DATA: 'nowhere' }],
