@@ -17,7 +17,8 @@
  * set_native_bench [--epsilon 13] [--batch 40] [--threads 0] [--isa NAME] [--runs 9] [--dense 0|1]
  *
  * Times the CPU back end without Node: the kernels on one layer of 3000 x 3000, then epochs of the reference network
- * 784-3000-3000-3000-10 on 5000 random samples. Everything is compared with plain loops in double first.
+ * 784-3000-3000-3000-10 on 5000 random samples. Kernels are compared with plain loops in double first, the network's
+ * training, evaluation, prediction and evolution with the reference back end.
  */
 using namespace set_native;
 
@@ -220,11 +221,20 @@ void bench_network(const Settings& settings) {
 
   Samples few = samples;
   few.count = std::min<uint64_t>(kSamples, 3 * uint64_t{settings.batch} + 1);
-  const double want = reference_backend().create(model, {})->train_epoch(few, options, go_on);
-  const double got = cpu_backend().create(model, {settings.threads})->train_epoch(few, options, go_on);
-  require(std::fabs(got - want) <= 1e-4 * want, "the training loss");
+  const auto close = [](double got, double want) { return std::fabs(got - want) <= 1e-4 * want; };
+  const auto oracle = reference_backend().create(model, {}), network = cpu_backend().create(model, {settings.threads});
+  oracle->evolve({}, options.epoch);  // first, while the weights are equal: then the links must be, too
+  network->evolve({}, options.epoch);
+  const Model evolved = network->download(), expected = oracle->download();
+  for (size_t l = 0; l < model.layers.size(); ++l)
+    require(evolved.layers[l].links.col_indices == expected.layers[l].links.col_indices, "evolution");
+  require(close(network->train_epoch(few, options, go_on), oracle->train_epoch(few, options, go_on)), "training");
+  require(close(network->evaluate(few, go_on).loss, oracle->evaluate(few, go_on).loss), "evaluation");
+  std::vector<float> got(10 * few.count), want(10 * few.count);
+  network->predict(few, got.data(), go_on);
+  oracle->predict(few, want.data(), go_on);
+  for (size_t k = 0; k < got.size(); ++k) require(std::fabs(got[k] - want[k]) <= 1e-3f, "prediction");
 
-  const auto network = cpu_backend().create(model, {settings.threads});
   std::printf("784-3000-3000-3000-10, epsilon %g: %llu links, batch %u, %u samples\n", settings.epsilon,
               static_cast<unsigned long long>(links), settings.batch, kSamples);
   const auto report = [](const char* name, const Times& times) {
@@ -233,6 +243,7 @@ void bench_network(const Settings& settings) {
   report("train epoch", time(settings.runs, [&] { network->train_epoch(samples, options, go_on); }));
   report("evaluate", time(settings.runs, [&] { network->evaluate(samples, go_on); }));
   report("evolve", time(settings.runs, [&] { network->evolve({}, options.epoch); }));
+  report("  by reference", time(3, [&] { oracle->evolve({}, options.epoch); }));
   Samples one = samples;
   one.count = 1;
   std::vector<float> out(10);

@@ -1,7 +1,6 @@
 #include <napi.h>
 
 #include <algorithm>
-#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -53,20 +52,14 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   });
 }
 
-/** permutation(seed, count): ascending 64-bit draws of stream `split`, ties by index. */
+/** permutation(seed, count): random_order of stream `split`. */
 Napi::Value permutation(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   return guarded(env, [&]() -> Napi::Value {
     const uint64_t seed = seed_of(call[0], "[permutation] seed");
     const uint32_t count = integer(call[1], "[permutation] count", 0, 1u << 27);
-    std::vector<uint64_t> keys(count);
-    for (uint32_t k = 0; k < count; ++k) keys[k] = word64(draw(seed, Stream::split, 0, 0, k));
-    auto out = new_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, count);
-    uint32_t* order = out.Data();
-    std::iota(order, order + count, 0u);
-    std::sort(order, order + count,
-              [&](uint32_t a, uint32_t b) { return keys[a] != keys[b] ? keys[a] < keys[b] : a < b; });
-    return out;
+    return typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array,
+                                          random_order(seed, Stream::split, 0, count));
   });
 }
 

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <cmath>
+#include <cstring>
 #include <initializer_list>
 #include <string>
 #include <utility>
@@ -91,6 +92,14 @@ Array new_array(Napi::Env env, const char* constructor, napi_typedarray_type typ
     throw Error(ErrorCode::out_of_memory, std::string("[native] no memory for a ") + constructor + " of " +
                                               std::to_string(length) + " elements (" + error.Message() + ")");
   }
+}
+
+/** A copy of `values` for JavaScript. */
+template <class Array, class Vector>
+Array typed_array(Napi::Env env, const char* constructor, napi_typedarray_type type, const Vector& values) {
+  Array array = new_array<Array>(env, constructor, type, values.size());
+  if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof values[0]);
+  return array;
 }
 
 inline Napi::Float32Array float_array(const Napi::Value& value, const std::string& what) {

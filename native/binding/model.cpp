@@ -88,11 +88,11 @@ EvolutionPolicy evolution_policy(const Napi::Object& policy) {
   return out;
 }
 
-template <class Array, class Vector>
-Array typed_array(Napi::Env env, const char* constructor, napi_typedarray_type type, const Vector& values) {
-  Array array = new_array<Array>(env, constructor, type, values.size());
-  if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof values[0]);
-  return array;
+/** An object of numbers. */
+Napi::Object numbers(Napi::Env env, std::initializer_list<std::pair<const char*, double>> entries) {
+  auto out = Napi::Object::New(env);
+  for (const auto& [name, value] : entries) out.Set(name, value);
+  return out;
 }
 
 Napi::Object layer_to_js(Napi::Env env, const Layer& layer) {
@@ -218,12 +218,7 @@ Napi::Value ModelObject::train_epoch(const Napi::CallbackInfo& info) {
       const auto begin = Clock::now();
       const double loss = state.model->train_epoch(samples->view(), options, state.cancel);
       const double ms = ms_since(begin);
-      return [loss, ms](Napi::Env env) -> Napi::Value {
-        auto out = Napi::Object::New(env);
-        out.Set("loss", loss);
-        out.Set("durationMs", ms);
-        return out;
-      };
+      return [loss, ms](Napi::Env env) -> Napi::Value { return numbers(env, {{"loss", loss}, {"durationMs", ms}}); };
     });
   });
 }
@@ -236,11 +231,7 @@ Napi::Value ModelObject::evaluate(const Napi::CallbackInfo& info) {
       const Evaluation result = state.model->evaluate(samples->view(), state.cancel);
       const double ms = ms_since(begin);
       return [result, ms](Napi::Env env) -> Napi::Value {
-        auto out = Napi::Object::New(env);
-        out.Set("loss", result.loss);
-        out.Set("accuracy", result.accuracy);
-        out.Set("durationMs", ms);
-        return out;
+        return numbers(env, {{"loss", result.loss}, {"accuracy", result.accuracy}, {"durationMs", ms}});
       };
     });
   });
@@ -272,10 +263,8 @@ Napi::Value ModelObject::evolve(const Napi::CallbackInfo& info) {
       return [layers, ms](Napi::Env env) -> Napi::Value {
         auto out = Napi::Object::New(env);
         out.Set("layers", array_of(env, layers, [](Napi::Env e, const LayerEvolution& layer) {
-                  auto entry = Napi::Object::New(e);
-                  entry.Set("pruned", static_cast<double>(layer.pruned));
-                  entry.Set("grown", static_cast<double>(layer.grown));
-                  return entry;
+                  return numbers(
+                      e, {{"pruned", static_cast<double>(layer.pruned)}, {"grown", static_cast<double>(layer.grown)}});
                 }));
         out.Set("durationMs", ms);
         return out;

@@ -23,13 +23,9 @@ const Backend& find_backend(const std::string& name) {
 }
 
 std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count, bool shuffle) {
+  if (shuffle) return random_order(seed, Stream::shuffle, epoch, count);
   std::vector<uint32_t> order(count);
   std::iota(order.begin(), order.end(), 0u);
-  if (!shuffle) return order;
-  std::vector<uint64_t> draws(count);
-  for (uint64_t s = 0; s < count; ++s) draws[s] = word64(draw(seed, Stream::shuffle, 0, epoch, s));
-  std::sort(order.begin(), order.end(),
-            [&](uint32_t a, uint32_t b) { return draws[a] != draws[b] ? draws[a] < draws[b] : a < b; });
   return order;
 }
 

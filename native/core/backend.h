@@ -119,7 +119,7 @@ std::vector<const Backend*> backends();
 /** The one called `name`; throws invalid_argument listing the names. */
 const Backend& find_backend(const std::string& name);
 
-/** Order of the samples in an epoch: ascending 64-bit draws of stream `shuffle`, ties by sample. */
+/** Order of the samples in an epoch: random_order of stream `shuffle`, or as they come. */
 std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count, bool shuffle);
 
 /** Counts links by birth epoch; length = last birth + 1. Dense layers: all links are initial. */

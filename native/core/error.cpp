@@ -43,7 +43,7 @@ double usable_memory() {
 }  // namespace
 
 void require_memory(double bytes, const std::string& what) {
-  const double all = usable_memory();
+  static const double all = usable_memory();  // one-sample predictions ask, too, and it means reading a file
   if (bytes <= all) return;
   char text[240];
   std::snprintf(text, sizeof text,

@@ -1,5 +1,8 @@
 #include "core/philox.h"
 
+#include <algorithm>
+#include <numeric>
+
 #if defined(__SSE2__)
 #define SET_PHILOX_SSE2
 #include <emmintrin.h>
@@ -61,6 +64,16 @@ void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, con
   }
 #endif
   for (; done < count; ++done) out[done] = word64(draw(seed, stream, layer, epoch, index[done], round));
+}
+
+std::vector<uint32_t> random_order(uint64_t seed, Stream stream, uint32_t epoch, uint64_t count) {
+  std::vector<uint32_t> order(count);
+  std::iota(order.begin(), order.end(), 0u);
+  std::vector<uint64_t> draws(count);
+  for (uint64_t k = 0; k < count; ++k) draws[k] = word64(draw(seed, stream, 0, epoch, k));
+  std::sort(order.begin(), order.end(),
+            [&](uint32_t a, uint32_t b) { return draws[a] != draws[b] ? draws[a] < draws[b] : a < b; });
+  return order;
 }
 
 }  // namespace set_native

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace set_native {
 
@@ -47,6 +48,9 @@ inline uint64_t word64(const PhiloxBlock& block, int half = 0) {
 /** out[k] = word64(draw(seed, stream, layer, epoch, index[k], round)) for all k < count; faster than one by one. */
 void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, const uint64_t* index, uint32_t round,
                size_t count, uint64_t* out);
+
+/** A random permutation of 0 .. count-1: ascending word64(draw(seed, stream, 0, epoch, k)), ties by k. */
+std::vector<uint32_t> random_order(uint64_t seed, Stream stream, uint32_t epoch, uint64_t count);
 
 /** Uniform in 0 .. count-1 by the high half of a 64 x 64 bit product; bias below count / 2^64. */
 inline uint64_t below(uint64_t u, uint64_t count) {

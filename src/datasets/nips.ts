@@ -95,7 +95,7 @@ export function parseNipsParam(bytes: Uint8Array, file: string): { features?: nu
 }
 
 /** Puts a table of features and a table of labels together. */
-export function nipsSamples(data: NumberTable, dataFile: string, labels: NumberTable, labelFile: string): RawSamples {
+function nipsSamples(data: NumberTable, dataFile: string, labels: NumberTable, labelFile: string): RawSamples {
   if (labels.columns !== 1)
     throw formatError(labelFile, { line: 1 }, 'one label per line', `${labels.columns} numbers`);
   if (labels.rows !== data.rows) {

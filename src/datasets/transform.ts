@@ -12,7 +12,7 @@ import type { Dataset, Samples, Scaling } from './types.js';
 export type Permutation = (seed: number, count: number) => Uint32Array;
 
 /** The addon's generator, which every random draw of the library comes from. */
-export const nativePermutation: Permutation = (seed, count) => native().permutation(seed, count);
+const nativePermutation: Permutation = (seed, count) => native().permutation(seed, count);
 
 /**
  * Checks that samples are sound.
