@@ -38,9 +38,16 @@ export interface ExperimentConfig {
   zeta: number;
   init: InitName;
   regrowInit: RegrowInitName;
-  /** For all sparse methods. By default `motif` for `set-motif` and `erdos-renyi` for the others. */
+  /**
+   * For all sparse methods; the motif topologies then take a single motif size above 1. By default `motif` for what runs at a
+   * motif size above 1, and `erdos-renyi` for the others.
+   */
   topology?: Exclude<TopologyName, 'dense'>;
-  motifSize: number;
+  /**
+   * Sources per motif: `set-motif` runs once per size; size 1, single links, is SET itself. With several sizes `static`
+   * runs beside each of them, on its topology.
+   */
+  motifSize: number[];
   seed: number;
   /** 0: all cores. */
   threads: number;
@@ -49,6 +56,7 @@ export interface ExperimentConfig {
 
 export const benchMethods = [...trainingMethods, 'dense'] as const satisfies BenchMethod[];
 export const sparseTopologies = topologies.filter((name) => name !== 'dense');
+export const motifSizes = wholeNumber(1, 64);
 
 /** Sizes of the subsets, where the data set has a test set of its own and that many samples; else all are used. */
 export const defaultSamples = { train: 5000, test: 1000 };
@@ -67,7 +75,7 @@ export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
   zeta: 0.3,
   init: 'he-fan-in',
   regrowInit: 'he-dense',
-  motifSize: 2,
+  motifSize: [2],
   seed: 0,
   threads: 0,
   backend: 'auto',
@@ -84,6 +92,7 @@ export function experimentConfig(
     checkNumber('bench', option, config[option], range);
   list('methods', config.methods, (value) => checkChoice('bench', 'methods', value, benchMethods));
   list('epsilon', config.epsilon, (value) => checkNumber('bench', 'epsilon', value, ranges.epsilon));
+  list('motifSize', config.motifSize, (value) => checkNumber('bench', 'motifSize', value, motifSizes));
   list('hidden', config.hidden, (value) => checkNumber('bench', 'hidden', value, ranges.layerSize), true);
   number('runs', ranges.runs);
   number('epochs', ranges.epochs);
@@ -94,14 +103,31 @@ export function experimentConfig(
   number('momentum', ranges.momentum);
   number('weightDecay', ranges.weightDecay);
   number('zeta', ranges.zeta);
-  number('motifSize', ranges.motifSize);
   number('seed', wholeNumber(0, Number.MAX_SAFE_INTEGER - (config.runs - 1)));
   number('threads', ranges.threads);
   checkChoice('bench', 'init', config.init, inits);
   checkChoice('bench', 'regrowInit', config.regrowInit, regrowInits);
   checkChoice('bench', 'backend', config.backend, backendChoices);
   if (config.topology !== undefined) checkChoice('bench', 'topology', config.topology, sparseTopologies);
+  checkMotifSizes(config);
   return config;
+}
+
+function checkMotifSizes({ methods, topology, motifSize }: ExperimentConfig): void {
+  const refuse = (expected: string) => {
+    throw new SetNativeError('ERR_OUT_OF_RANGE', `[bench] motifSize must be ${expected}; got ${motifSize}`, {
+      details: { option: 'motifSize', value: motifSize },
+    });
+  };
+  if ((topology === 'motif' || topology === 'motif-printed') && (motifSize.length > 1 || motifSize[0] === 1)) {
+    refuse(
+      `a single size above 1 with topology ${topology}, which all sparse methods share ` +
+        '(without a topology, set-motif and static run on the motifs of each of several sizes)',
+    );
+  }
+  if (motifSize.length > 1 && !methods.includes('set-motif')) {
+    refuse('a single size unless set-motif is among the methods');
+  }
 }
 
 function list<T>(option: string, values: T[], check: (value: T) => void, repeats = false): void {

@@ -7,9 +7,9 @@ import { SetNativeError } from '../errors.js';
 import { info } from '../info.js';
 import { fromNative, type NativeModel, type NativeModelSpec, native, type TopologyName } from '../native.js';
 import { upload } from '../training/model.js';
-import { modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
+import { type MethodName, modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
 import { type EpochReport, TrainingRun } from '../training/run.js';
-import { type BenchMethod, defaultSamples, type ExperimentConfig, experimentConfig } from './config.js';
+import { defaultSamples, type ExperimentConfig, experimentConfig } from './config.js';
 import { type BenchResults, type BenchRun, schemaVersion, summarize } from './results.js';
 
 export interface ExperimentHooks {
@@ -22,7 +22,7 @@ export interface ExperimentHooks {
 }
 
 /** What runs once per seed, as its results name it. */
-type Pairing = Pick<BenchRun, 'method' | 'epsilon'>;
+type Pairing = Pick<BenchRun, 'method' | 'epsilon' | 'motifSize'>;
 
 interface Contender {
   model: NativeModel;
@@ -34,7 +34,7 @@ type Samples = ConstructorParameters<typeof TrainingRun>[2];
 type CheckedHooks = ExperimentHooks & { onNote: (note: string) => void };
 
 /**
- * Trains every method at every epsilon, `runs` times, so that they can be compared.
+ * Trains every method at every epsilon, SET-motif at every motif size too, `runs` times, so that they can be compared.
  *
  * Paired: within one seed all methods see the same samples in the same orders and start, where their topologies
  * allow, from the same network. Interleaved: methods take turns epoch by epoch, each time starting with another,
@@ -77,10 +77,26 @@ export async function runExperiment(
   }
 }
 
+/** Nothing twice: SET-motif at motif size 1 is SET, also where SET is asked for by name. */
 export function pairings(config: ExperimentConfig): Pairing[] {
-  const sparse = config.methods.filter((method) => method !== 'dense');
-  const cells = config.epsilon.flatMap((epsilon) => sparse.map((method) => ({ method, epsilon })));
-  return config.methods.includes('dense') ? [...cells, { method: 'dense', epsilon: null }] : cells;
+  const cells = new Map<string, Pairing>();
+  const add = (pairing: Pairing) => cells.set(JSON.stringify(pairing), pairing);
+  for (const epsilon of config.epsilon) {
+    for (const method of config.methods.filter((name) => name !== 'dense')) {
+      for (const motifSize of motifSizesOf(method, config)) {
+        add({ method: method === 'set-motif' && motifSize === 1 ? 'set' : method, epsilon, motifSize });
+      }
+    }
+  }
+  if (config.methods.includes('dense')) add({ method: 'dense', epsilon: null, motifSize: null });
+  return [...cells.values()];
+}
+
+/** 1 where neither the topology nor the evolution of `method` knows motifs. */
+function motifSizesOf(method: MethodName, { methods, motifSize, topology }: ExperimentConfig): number[] {
+  if (method === 'set-motif' || topology === 'motif' || topology === 'motif-printed') return motifSize;
+  if (method === 'set' || topology === 'erdos-renyi' || motifSize.length === 1) return [1];
+  return methods.includes('set') ? [...new Set([1, ...motifSize])] : motifSize; // static, beside all the others
 }
 
 /** All networks of a seed are alive at once; the addon refuses a single one that does not fit. */
@@ -95,7 +111,7 @@ function checkMemory(config: ExperimentConfig, dataset: Dataset): void {
     'ERR_OUT_OF_MEMORY',
     `[bench] the ${all.length} networks of a seed (${all.map((pairing) => title(pairing)).join(', ')}) train side by ` +
       `side and need about ${gigabytes(bytes)}, this machine has ${gigabytes(available)}; ` +
-      'use fewer methods or epsilons at once, or smaller layers',
+      'use fewer methods, epsilons or motif sizes at once, or smaller layers',
     { details: { bytes, available } },
   );
 }
@@ -170,22 +186,23 @@ function fail({ model, run }: Contender, error: unknown, onNote: CheckedHooks['o
 
 type Entry = Pairing & { seed: number };
 
-function specOf(config: ExperimentConfig, { method, epsilon, seed }: Entry, dataset: Dataset): NativeModelSpec {
-  const { motifSize, init, threads, backend, hidden } = config;
+function specOf(config: ExperimentConfig, entry: Entry, dataset: Dataset): NativeModelSpec {
+  const { epsilon, motifSize, seed } = entry;
+  const { init, threads, backend, hidden } = config;
   return modelSpec('bench', {
     layers: [dataset.features, ...hidden, dataset.classes],
-    topology: topologyOf(method, config.topology),
-    motifSize,
+    topology: topologyOf(entry, config.topology),
     init,
     seed,
     threads,
     backend,
     ...(epsilon !== null && { epsilon }),
+    ...(motifSize !== null && motifSize > 1 && { motifSize }),
   });
 }
 
-function planOf(config: ExperimentConfig, { method }: Entry): TrainingPlan {
-  const { epochs, batchSize, learningRate, momentum, weightDecay, motifSize, zeta, regrowInit } = config;
+function planOf(config: ExperimentConfig, { method }: Entry, { motifSize }: NativeModelSpec): TrainingPlan {
+  const { epochs, batchSize, learningRate, momentum, weightDecay, zeta, regrowInit } = config;
   const evolution = { method: method === 'dense' ? ('static' as const) : method, zeta, regrowInit };
   return trainingPlan('bench', { epochs, batchSize, learningRate, momentum, weightDecay, evolution }, motifSize);
 }
@@ -199,7 +216,7 @@ async function enter(
   { signal, onNote }: CheckedHooks,
 ): Promise<Contender> {
   const spec = specOf(config, entry, dataset);
-  const plan = planOf(config, entry);
+  const plan = planOf(config, entry, spec);
   checkSignal(signal);
   const model = await native()
     .createModel(spec)
@@ -210,20 +227,19 @@ async function enter(
     checkSignal(signal);
     const { topology } = spec;
     if (topology !== 'dense' && (await model.reachability()).outputs === 0) {
+      const motifSize = topology === 'erdos-renyi' ? 1 : entry.motifSize; // its network knows none
       onNote(
-        `${topology} at epsilon ${entry.epsilon}, seed ${entry.seed}: no path leads from any input to any output, ` +
+        `${title({ ...entry, motifSize }, topology)}: no path leads from any input to any output, ` +
           'so nothing can be learned from the data.',
       );
     }
     const stats = await model.stats();
     const nnz = stats.reduce((sum, layer) => sum + layer.nnz, 0);
     const cells = stats.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
-    const knowsMotifs = entry.method === 'set-motif' || topology === 'motif' || topology === 'motif-printed';
-    const motifSize = knowsMotifs ? config.motifSize : null;
     return {
       model,
       training: new TrainingRun(model, plan, samples, { signal }),
-      run: { ...entry, topology, motifSize, nnz, density: nnz / cells, epochs: [] },
+      run: { ...entry, topology, nnz, density: nnz / cells, epochs: [] },
     };
   } catch (error) {
     model.dispose();
@@ -237,20 +253,21 @@ function checkSignal(signal: AbortSignal | undefined): void {
   }
 }
 
-function topologyOf(method: BenchMethod, chosen: ExperimentConfig['topology']): TopologyName {
+function topologyOf({ method, motifSize }: Pairing, chosen: ExperimentConfig['topology']): TopologyName {
   if (method === 'dense') return 'dense';
-  return chosen ?? (method === 'set-motif' ? 'motif' : 'erdos-renyi');
+  return chosen ?? (motifSize === 1 ? 'erdos-renyi' : 'motif');
 }
 
-function title({ method, epsilon, seed }: Pairing & { seed?: number }): string {
-  const pairing = epsilon === null ? method : `${method} at epsilon ${epsilon}`;
+function title({ method, epsilon, motifSize, seed }: Pairing & { seed?: number }, name: string = method): string {
+  const size = motifSize !== null && motifSize > 1 ? ` and motif size ${motifSize}` : '';
+  const pairing = epsilon === null ? name : `${name} at epsilon ${epsilon}${size}`;
   return seed === undefined ? pairing : `${pairing}, seed ${seed}`;
 }
 
 /** The error with the training it belongs to. */
-function named(error: unknown, { method, epsilon, seed }: Pairing & { seed?: number }): unknown {
+function named(error: unknown, { method, epsilon, motifSize, seed }: Pairing & { seed?: number }): unknown {
   if (!(error instanceof SetNativeError)) return error;
-  const run = { method, epsilon, ...(seed !== undefined && { seed }) };
+  const run = { method, epsilon, motifSize, ...(seed !== undefined && { seed }) };
   const details = { ...error.details, ...run };
   return new SetNativeError(error.code, `[bench] ${title(run)}: ${error.message}`, { details, cause: error });
 }

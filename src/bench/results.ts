@@ -8,7 +8,7 @@ import type { BenchMethod, ExperimentConfig } from './config.js';
  */
 
 /** Raised when a key changes its meaning or goes away; new keys do not raise it. */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 export interface BenchResults {
   schemaVersion: typeof schemaVersion;
@@ -52,10 +52,10 @@ export interface BenchRun {
   method: BenchMethod;
   /** null for `dense`. */
   epsilon: number | null;
+  /** Sources per motif; 1 where neither topology nor evolution knows motifs; null for `dense`. */
+  motifSize: number | null;
   seed: number;
   topology: TopologyName;
-  /** null where neither topology nor evolution knows motifs. */
-  motifSize: number | null;
   nnz: number;
   /** nnz / cells of all layers */
   density: number;
@@ -70,10 +70,11 @@ export interface Spread {
   spread: number | null;
 }
 
-/** All runs of one method and epsilon; where some were stopped or failed, those that got furthest. */
+/** All runs of one method, epsilon and motif size; where some were stopped or failed, those that got furthest. */
 export interface BenchSummary {
   method: BenchMethod;
   epsilon: number | null;
+  motifSize: number | null;
   runs: number;
   epochs: number;
   /** Mean over the runs. */
@@ -82,6 +83,8 @@ export interface BenchSummary {
   finalAccuracy: Spread;
   /** Best epoch of each run, chosen on the test set: optimistic. */
   bestAccuracy: Spread;
+  /** Final accuracy less that of SET of the same seed and epsilon, over the seeds; dense: of the largest epsilon. */
+  differenceToSet: Spread | null;
   /** Milliseconds per epoch: the median of a run, meaned over runs; evolve: of the epochs that evolved. */
   trainMs: number;
   evolveMs: number;
@@ -90,42 +93,57 @@ export interface BenchSummary {
   ratioToSet: { train: number; total: number } | null;
   /** Share of the initial links alive at the end, in the layers that may evolve; null when there is none. */
   initialLinks: number | null;
+  /**
+   * Among SET and SET-motif of this epsilon: whether no other trains faster (by the ratio to SET, or the time where SET
+   * is missing) and is on average at least as accurate. null for the other methods, without another, and unless all
+   * cover as many runs and epochs.
+   */
+  onFrontier: boolean | null;
 }
 
-/** Summary of `runs`, ordered by epsilon, then SET, SET-motif, static; dense last. */
+/** Summary of `runs`, ordered by epsilon, then SET, SET-motif, static, then motif size; dense last. */
 export function summarize(runs: BenchRun[]): BenchSummary[] {
   const order: BenchMethod[] = ['set', 'set-motif', 'static', 'dense'];
   const groups = new Map<string, BenchRun[]>();
   for (const run of runs) {
     if (run.epochs.length === 0) continue;
-    const key = `${run.method} ${run.epsilon}`;
+    const key = `${run.method} ${run.epsilon} ${run.motifSize}`;
     groups.set(key, [...(groups.get(key) ?? []), run]);
   }
-  return [...groups.values()]
-    .map((group) => summary(group, runs))
+  const entries = [...groups.values()].map((group) => summary(group, runs));
+  return entries
+    .map((entry) => ({ ...entry, onFrontier: onFrontier(entry, entries) }))
     .sort(
-      (a, b) => (a.epsilon ?? Infinity) - (b.epsilon ?? Infinity) || order.indexOf(a.method) - order.indexOf(b.method),
+      (a, b) =>
+        (a.epsilon ?? Infinity) - (b.epsilon ?? Infinity) ||
+        order.indexOf(a.method) - order.indexOf(b.method) ||
+        a.motifSize! - b.motifSize!,
     );
 }
 
-function summary(group: BenchRun[], all: BenchRun[]): BenchSummary {
+type Entry = Omit<BenchSummary, 'onFrontier'>;
+
+function summary(group: BenchRun[], all: BenchRun[]): Entry {
   const epochs = Math.max(...group.map((run) => run.epochs.length));
   const runs = group.filter((run) => run.epochs.length === epochs);
-  const { method, epsilon } = runs[0]!;
+  const { method, epsilon, motifSize } = runs[0]!;
+  const pairs = pairsWithSet(runs, all);
   const survivals = runs.map(survival).filter((share) => share !== null);
   return {
     method,
     epsilon,
+    motifSize,
     runs: runs.length,
     epochs,
     nnz: mean(runs.map((run) => run.nnz)),
     density: mean(runs.map((run) => run.density)),
-    finalAccuracy: spread(runs.map((run) => run.epochs.at(-1)!.testAccuracy!)),
+    finalAccuracy: spread(runs.map(finalAccuracy)),
     bestAccuracy: spread(runs.map((run) => Math.max(...run.epochs.map((epoch) => epoch.testAccuracy!)))),
+    differenceToSet: differenceToSet(pairs),
     trainMs: mean(runs.map((run) => medianMs(run, 'trainMs'))),
     evolveMs: mean(runs.map((run) => medianMs(run, 'evolveMs'))),
     evaluateMs: mean(runs.map((run) => medianMs(run, 'evaluateMs'))),
-    ratioToSet: ratioToSet(runs, all),
+    ratioToSet: ratioToSet(pairs),
     initialLinks: survivals.length > 0 ? mean(survivals) : null,
   };
 }
@@ -136,13 +154,40 @@ function survival({ epochs }: BenchRun): number | null {
   return total > 0 ? links[0]! / total : null;
 }
 
-function ratioToSet(runs: BenchRun[], all: BenchRun[]): BenchSummary['ratioToSet'] {
+function finalAccuracy({ epochs }: BenchRun): number {
+  return epochs.at(-1)!.testAccuracy!;
+}
+
+interface Pair {
+  run: BenchRun;
+  set: BenchRun;
+}
+
+function pairsWithSet(runs: BenchRun[], all: BenchRun[]): Pair[] {
   const sets = all.filter((run) => run.method === 'set' && run.epochs.length > 0);
   const epsilon = runs[0]!.epsilon ?? Math.max(...sets.map((set) => set.epsilon!));
-  const pairs = runs.flatMap((run) => {
+  return runs.flatMap((run) => {
     const set = sets.find((other) => other.seed === run.seed && other.epsilon === epsilon);
     return set === undefined ? [] : [{ run, set }];
   });
+}
+
+/** Of the pairs that got equally far. */
+function differenceToSet(pairs: Pair[]): Spread | null {
+  const equal = pairs.filter(({ run, set }) => run.epochs.length === set.epochs.length);
+  return equal.length > 0 ? spread(equal.map(({ run, set }) => finalAccuracy(run) - finalAccuracy(set))) : null;
+}
+
+function onFrontier(entry: Entry, all: Entry[]): boolean | null {
+  const evolves = ({ method }: Entry) => method === 'set' || method === 'set-motif';
+  const others = all.filter((other) => other !== entry && evolves(other) && other.epsilon === entry.epsilon);
+  const comparable = others.every(({ runs, epochs }) => runs === entry.runs && epochs === entry.epochs);
+  if (!evolves(entry) || others.length === 0 || !comparable) return null;
+  const time = ({ ratioToSet, trainMs }: Entry) => ratioToSet?.train ?? trainMs;
+  return others.every((other) => time(other) >= time(entry) || other.finalAccuracy.mean < entry.finalAccuracy.mean);
+}
+
+function ratioToSet(pairs: Pair[]): BenchSummary['ratioToSet'] {
   if (pairs.length === 0) return null;
   const total = (run: BenchRun) => medianMs(run, 'trainMs') + medianMs(run, 'evolveMs') + medianMs(run, 'evaluateMs');
   return {

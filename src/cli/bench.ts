@@ -7,6 +7,7 @@ import {
   defaultSamples,
   type ExperimentConfig,
   experimentDefaults,
+  motifSizes,
   sparseTopologies,
 } from '../bench/config.js';
 import { runExperiment } from '../bench/experiment.js';
@@ -86,7 +87,14 @@ export function benchCommand(): Command {
         oneOf(sparseTopologies),
       ),
     )
-    .addOption(option('--motif-size <n>', 'sources per motif', numberIn(ranges.motifSize), 'motifSize'))
+    .addOption(
+      option(
+        '--motif-size <list>',
+        'sources per motif of set-motif; 1 is SET; with several, static runs beside each',
+        listOf(numberIn(motifSizes)),
+        'motifSize',
+      ),
+    )
     .addOption(option('--seed <n>', 'seed of the first run', numberIn(ranges.seed), 'seed'))
     .addOption(option('--threads <n>', '0: all cores', numberIn(ranges.threads), 'threads'))
     .addOption(option('--backend <name>', backendChoices.join(', '), oneOf(backendChoices), 'backend'))
@@ -101,6 +109,7 @@ alone; the exit code is then 1.
 Examples:
   $ set-native bench
   $ set-native bench --methods set,set-motif,static --epsilon 1,5,13 --epochs 20 --runs 5 --out results
+  $ set-native bench --methods set,set-motif,static --motif-size 1,2,4,8,16 --runs 5 --epochs 40
   $ set-native bench --dataset fashion-mnist --data-dir ~/data --init he-dense --epsilon 13 --json thesis.json`,
     )
     .action(bench);
@@ -223,7 +232,8 @@ function deliver(results: BenchResults, files: OutputFiles): void {
   for (const file of files.table) {
     attempt(() => writeAtomically(file, [`${renderTable(results, { color: false })}\n`]));
   }
-  process.stdout.write(`${renderTable(results, { color: useColor() })}\n`);
+  const terminal = { color: useColor(), columns: process.stdout.columns || Infinity }; // 0 or undefined: unknown
+  process.stdout.write(`${renderTable(results, terminal)}\n`);
   if (failures.length > 0) throw failures[0];
 }
 

@@ -91,7 +91,11 @@ test.each([
   [['bench', '--init', 'xavier'], 'Expected one of he-dense, he-fan-in, normal.'],
   [['bench', '--regrow-init', 'one'], '--regrow-init'],
   [['bench', '--topology', 'ring'], '--topology'],
-  [['bench', '--motif-size', '1'], '--motif-size'],
+  [['bench', '--motif-size', '2,65'], "'--motif-size <list>' argument '2,65' is invalid. Expected a whole number"],
+  [['bench', '--motif-size', '0'], '--motif-size'],
+  [['bench', '--motif-size', '2,2'], 'Name each value once'],
+  [[...tiny, '--motif-size', '1,2', '--topology', 'motif'], 'a single size above 1 with topology motif'],
+  [[...tiny, '--motif-size', '1,2', '--methods', 'set'], 'a single size unless set-motif is among the methods'],
   [['bench', '--seed', '-1'], '--seed'],
   [['bench', '--threads', '2.5'], '--threads'],
   [['bench', '--backend', 'tpu'], '--backend'],
@@ -149,14 +153,14 @@ test('bench writes a table and results with every documented key', async () => {
   expect(Object.keys(results)).toEqual([
     ...['schemaVersion', 'complete', 'environment', 'config', 'dataset', 'notes', 'runs', 'summary'],
   ]);
-  expect(results).toMatchObject({ schemaVersion: 1, complete: true, notes: [] });
+  expect(results).toMatchObject({ schemaVersion: 2, complete: true, notes: [] });
   expect(results.environment).toMatchObject({ node: process.version, backend: 'cpu', isa: info().isa.used });
   expect(results.config).toMatchObject({ epsilon: [2], runs: 2, zeta: 0.3, init: 'he-fan-in', train: 200 });
   expect(results.dataset).toMatchObject({ name: 'procedural', features: 784, classes: 10, train: 200, test: 100 });
   expect(results.runs).toHaveLength(8);
   for (const run of results.runs) {
     expect(Object.keys(run)).toEqual([
-      ...['method', 'epsilon', 'seed', 'topology', 'motifSize', 'nnz', 'density', 'epochs'],
+      ...['method', 'epsilon', 'motifSize', 'seed', 'topology', 'nnz', 'density', 'epochs'],
     ]);
     expect(run.epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
     for (const epoch of run.epochs) {
@@ -180,6 +184,30 @@ test('bench writes a table and results with every documented key', async () => {
     ['dense', 2, 3],
   ]);
   expect(results.summary[0]!.ratioToSet).toEqual({ train: 1, total: 1 });
+  for (const entry of results.summary) {
+    expect(Object.keys(entry)).toEqual([
+      ...['method', 'epsilon', 'motifSize', 'runs', 'epochs', 'nnz', 'density', 'finalAccuracy', 'bestAccuracy'],
+      ...['differenceToSet', 'trainMs', 'evolveMs', 'evaluateMs', 'ratioToSet', 'initialLinks', 'onFrontier'],
+    ]);
+  }
+});
+
+test('bench compares motif sizes: a second table, what is on the frontier, and all of it in the results', async () => {
+  const { code, stdout, stderr } = await run([
+    ...[...tiny, '--epochs', '2', '--epsilon', '2', '--runs', '2', '--json', 'sizes.json'],
+    ...['--methods', 'set-motif,static', '--motif-size', '1,2,4'],
+  ]);
+  expect(code).toBe(0);
+  const second = stdout.split('Accuracy and time against motif size')[1]!;
+  for (const size of [1, 2, 4]) expect(second).toMatch(new RegExp(`^2 +${size} +\\d.* %$`, 'm'));
+  for (const name of ['set', 'set-motif 2', 'set-motif 4', 'static', 'static 2', 'static 4']) {
+    for (const seed of [0, 1]) expect(stderr).toContain(`seed ${seed}  ${name} ε 2  epoch 2/2`);
+  }
+  const { config, runs, summary }: BenchResults = JSON.parse(readFileSync(path.join(folder, 'sizes.json'), 'utf8'));
+  expect(config.motifSize).toEqual([1, 2, 4]);
+  expect(runs).toHaveLength(12);
+  const frontier = summary.filter(({ onFrontier }) => onFrontier).map(({ motifSize }) => motifSize);
+  expect(second).toContain(`Motif sizes on the frontier: ${frontier.join(', ')} at ε 2.`);
 });
 
 test('Ctrl-C ends with 130, the table and what was completed', async () => {

@@ -1,47 +1,64 @@
 import pc from 'picocolors';
-import { plainTable } from '../../table.js';
 import type { BenchResults, BenchSummary, Spread } from '../results.js';
+import { type Column, count, grid, integer, milliseconds, orDash, percent } from './format.js';
+import { frontier } from './frontier.js';
 
-/** Column by column: heading, and what a summary entry shows there. */
-const columns: [heading: string, cell: (entry: BenchSummary) => string][] = [
-  ['method', ({ method }) => method],
-  ['epsilon', ({ epsilon }) => (epsilon === null ? '–' : String(epsilon))],
-  ['links', ({ nnz }) => Math.round(nnz).toLocaleString('en-US')],
+const methodColumn: Column<BenchSummary> = ['method', ({ method }) => method];
+const motifSizeColumn: Column<BenchSummary> = ['motif\nsize', ({ motifSize }) => orDash(motifSize, String)];
+const columns: Column<BenchSummary>[] = [
+  ['ε', ({ epsilon }) => orDash(epsilon, String)],
+  ['links', ({ nnz }) => integer(nnz)],
   ['density', ({ density }) => `${Number((100 * density).toPrecision(3))} %`],
   ['final\naccuracy', ({ finalAccuracy }) => accuracy(finalAccuracy)],
   ['best\naccuracy', ({ bestAccuracy }) => accuracy(bestAccuracy)],
   ['train\nms', ({ trainMs }) => milliseconds(trainMs)],
   ['evolve\nms', ({ evolveMs }) => milliseconds(evolveMs)],
   ['evaluate\nms', ({ evaluateMs }) => milliseconds(evaluateMs)],
-  ['train\n× SET', ({ ratioToSet }) => ratioToSet?.train.toFixed(2) ?? '–'],
-  ['total\n× SET', ({ ratioToSet }) => ratioToSet?.total.toFixed(2) ?? '–'],
-  ['initial\nlinks', ({ initialLinks }) => (initialLinks === null ? '–' : `${(100 * initialLinks).toFixed(0)} %`)],
+  ['train\n× SET', ({ ratioToSet }) => orDash(ratioToSet, ({ train }) => train.toFixed(2))],
+  ['total\n× SET', ({ ratioToSet }) => orDash(ratioToSet, ({ total }) => total.toFixed(2))],
+  ['initial\nlinks', ({ initialLinks }) => orDash(initialLinks, percent)],
 ];
 
-/** The summary of an experiment for a terminal: a table, and under it what must be known to read it. */
-export function renderTable(results: BenchResults, { color = false }: { color?: boolean } = {}): string {
+/** Left out in this order where room is short. */
+const expendable = ['density', 'best\naccuracy', 'evaluate\nms', 'evolve\nms'];
+
+/**
+ * The summary of an experiment for a terminal: a table, one more where motif sizes are compared, and under them what
+ * must be known to read them. A terminal of few columns gets fewer of the table's.
+ */
+export function renderTable(
+  results: BenchResults,
+  { color = false, columns: room = Infinity }: { color?: boolean; columns?: number } = {},
+): string {
   const { bold, dim, yellow } = pc.createColors(color);
   const { summary, environment, dataset, complete } = results;
   const title = [
     `${bold(dataset.name)}, ${dataset.train} training and ${dataset.test} test samples`,
     `${environment.backend} (${environment.isa ?? 'no ISA'}), ${count(environment.threads, 'thread')}`,
   ].join(dim(' · '));
-  const lines = summary.length > 0 ? [title, '', grid(summary, bold), ''] : [];
+  const comparesSizes = results.config.motifSize.length > 1;
+  const all = [methodColumn, ...(comparesSizes ? [motifSizeColumn] : []), ...columns];
+  const shown = fitting(all, summary, room);
+  const lines = summary.length > 0 ? [title, '', grid(shown, summary, bold), ''] : [];
+  if (comparesSizes) lines.push(...frontier(results, bold));
   if (!complete) lines.push(yellow('Not complete: it ended early, or a training failed; this is what was done.'));
   for (const note of results.notes) lines.push(yellow(`Note: ${note}`));
   if (summary.length > 0) lines.push(...legend(results).map(dim));
+  if (shown.length < all.length) {
+    const missing = all.filter((column) => !shown.includes(column)).map(([heading]) => heading.split('\n')[0]);
+    lines.push(dim(`Narrow terminal: without the columns ${missing.join(', ')}; --json and --out have all.`));
+  }
   return lines.join('\n');
 }
 
-function grid(summary: BenchSummary[], bold: (text: string) => string): string {
-  const headings = columns.map(([heading], i) => ({
-    heading: heading.split('\n').map(bold).join('\n'),
-    align: i === 0 ? ('left' as const) : ('right' as const),
-  }));
-  return plainTable(
-    headings,
-    summary.map((entry) => columns.map(([, cell]) => cell(entry))),
-  );
+function fitting(columns: Column<BenchSummary>[], rows: BenchSummary[], room: number): Column<BenchSummary>[] {
+  let shown = columns;
+  for (const heading of expendable) {
+    const lines = grid(shown, rows, String).split('\n');
+    if (lines.every((line) => line.length <= room)) break;
+    shown = shown.filter((column) => column[0] !== heading);
+  }
+  return shown;
 }
 
 function legend({ summary, config }: BenchResults): string[] {
@@ -60,7 +77,7 @@ function legend({ summary, config }: BenchResults): string[] {
     const ofDense =
       has('dense') && config.epsilon.length > 1 ? `; dense: SET at epsilon ${Math.max(...config.epsilon)}` : '';
     lines.push(
-      `× SET: time over that of SET with the same seed and epsilon${ofDense}. Total = train + evolve + evaluate.`,
+      `× SET: time over that of SET of the same seed and epsilon${ofDense}. Total = train + evolve + evaluate.`,
     );
   }
   if (summary.some((entry) => entry.initialLinks !== null)) {
@@ -74,12 +91,4 @@ function legend({ summary, config }: BenchResults): string[] {
 
 function accuracy({ mean, spread }: Spread): string {
   return spread === null ? mean.toFixed(3) : `${mean.toFixed(3)} ± ${spread.toFixed(3)}`;
-}
-
-function milliseconds(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value.toFixed(1);
-}
-
-function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? '' : 's'}`;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { experimentConfig } from '../../../src/bench/config.js';
+import { type ExperimentConfig, experimentConfig } from '../../../src/bench/config.js';
 import { pairings } from '../../../src/bench/experiment.js';
 
 const dataset = 'procedural';
@@ -28,7 +28,11 @@ test.each([
   ['learningRate', 1e-60],
   ['momentum', 1 - 1e-12],
   ['threads', 1025],
-  ['motifSize', 65],
+  ['motifSize', [2, 65]],
+  ['motifSize', [0]],
+  ['motifSize', [2, 2]],
+  ['motifSize', []],
+  ['motifSize', 2],
   ['zeta', 1],
   ['epochs', 0],
   ['runs', '3'],
@@ -56,10 +60,57 @@ test('a misspelt option does not pass unseen', () => {
 test('dense runs once per seed, the others at every epsilon', () => {
   const config = experimentConfig({ dataset, methods: ['dense', 'set', 'static'], epsilon: [1, 5] });
   expect(pairings(config)).toEqual([
-    { method: 'set', epsilon: 1 },
-    { method: 'static', epsilon: 1 },
-    { method: 'set', epsilon: 5 },
-    { method: 'static', epsilon: 5 },
-    { method: 'dense', epsilon: null },
+    { method: 'set', epsilon: 1, motifSize: 1 },
+    { method: 'static', epsilon: 1, motifSize: 1 },
+    { method: 'set', epsilon: 5, motifSize: 1 },
+    { method: 'static', epsilon: 5, motifSize: 1 },
+    { method: 'dense', epsilon: null, motifSize: null },
   ]);
+});
+
+/** What runs at one epsilon, as `method size`. */
+function runsOf(options: Partial<ExperimentConfig>): string[] {
+  const config = experimentConfig({ dataset, epsilon: [5], methods: ['set', 'set-motif', 'static'], ...options });
+  return pairings(config).map(({ method, motifSize }) => `${method} ${motifSize}`);
+}
+
+test('a single motif size is that of SET-motif alone; size 1 is SET, once', () => {
+  expect(runsOf({})).toEqual(['set 1', 'set-motif 2', 'static 1']);
+  expect(runsOf({ motifSize: [4] })).toEqual(['set 1', 'set-motif 4', 'static 1']);
+  expect(runsOf({ motifSize: [1] })).toEqual(['set 1', 'static 1']);
+  expect(runsOf({ motifSize: [1], methods: ['set-motif'] })).toEqual(['set 1']);
+});
+
+test('several motif sizes: SET-motif at each, SET where it is size 1 or asked for, static beside all of them', () => {
+  const four = ['set 1', 'set-motif 2', 'set-motif 4', 'static 1', 'static 2', 'static 4'];
+  expect(runsOf({ motifSize: [1, 2, 4] })).toEqual(four);
+  expect(runsOf({ motifSize: [2, 4] })).toEqual(four);
+  expect(runsOf({ motifSize: [1, 2, 4], methods: ['set-motif', 'static'] })).toEqual(four);
+  expect(runsOf({ motifSize: [2, 4], methods: ['set-motif', 'static'] })).toEqual([
+    ...['set-motif 2', 'set-motif 4', 'static 2', 'static 4'],
+  ]);
+  expect(runsOf({ motifSize: [4, 1], methods: ['static', 'set-motif', 'set'] })).toEqual([
+    ...['static 1', 'static 4', 'set-motif 4', 'set 1'],
+  ]);
+});
+
+test('with one topology for all, what does not depend on the motif size runs once', () => {
+  const topology = 'erdos-renyi';
+  expect(runsOf({ motifSize: [1, 2, 4], topology })).toEqual(['set 1', 'set-motif 2', 'set-motif 4', 'static 1']);
+  expect(runsOf({ motifSize: [4], topology: 'motif' })).toEqual(['set 4', 'set-motif 4', 'static 4']);
+});
+
+test.each<[Partial<ExperimentConfig>, string]>([
+  [{ topology: 'motif', motifSize: [2, 4] }, 'a single size above 1 with topology motif, .*; got 2,4'],
+  [{ topology: 'motif', motifSize: [1] }, 'a single size above 1 with topology motif'],
+  [{ topology: 'motif-printed', motifSize: [1, 2] }, 'a single size above 1 with topology motif-printed'],
+  [{ methods: ['set', 'static'], motifSize: [1, 2] }, 'a single size unless set-motif is among the methods'],
+])('motif sizes that say nothing are refused: %j', (options, message) => {
+  expect(() => runsOf(options)).toThrow(
+    expect.objectContaining({
+      code: 'ERR_OUT_OF_RANGE',
+      message: expect.stringMatching(`^\\[bench\\] motifSize must be ${message}`),
+      details: expect.objectContaining({ option: 'motifSize' }),
+    }),
+  );
 });

@@ -31,7 +31,7 @@ test('methods are paired: same samples, same order, and the same network where t
       const find = (method: string) =>
         runs.find((r) => r.method === method && r.seed === seed && r.epsilon === epsilon)!;
       const [set, still, motif] = [find('set'), find('static'), find('set-motif')];
-      expect(set).toMatchObject({ topology: 'erdos-renyi', motifSize: null, nnz: still.nnz });
+      expect(set).toMatchObject({ topology: 'erdos-renyi', motifSize: 1, nnz: still.nnz });
       expect(set.epochs[0]).toMatchObject({
         trainLoss: still.epochs[0]!.trainLoss,
         testAccuracy: still.epochs[0]!.testAccuracy,
@@ -42,6 +42,34 @@ test('methods are paired: same samples, same order, and the same network where t
   }
   expect(runs.filter(({ method }) => method === 'dense').map(({ seed }) => seed)).toEqual([0, 1]);
   expect(new Set(runs.map(({ epochs }) => epochs[0]!.trainLoss)).size).toBeGreaterThan(runs.length / 2);
+});
+
+test('every motif size has its own network, and static has the same one', async () => {
+  const { runs, summary } = await runExperiment({ ...tiny, runs: 1, epsilon: [2], motifSize: [1, 2, 4] });
+  expect(runs.map(({ method, motifSize, topology }) => [method, motifSize, topology])).toEqual([
+    ['set', 1, 'erdos-renyi'],
+    ...[2, 4].map((size) => ['set-motif', size, 'motif']),
+    ['static', 1, 'erdos-renyi'],
+    ...[2, 4].map((size) => ['static', size, 'motif']),
+    ['dense', null, 'dense'],
+  ]);
+  const first = runs.map(({ epochs }) => epochs[0]!.trainLoss);
+  const last = runs.map(({ epochs }) => epochs[2]!.trainLoss);
+  expect(first.slice(3, 6)).toEqual(first.slice(0, 3));
+  expect(new Set(first).size).toBe(4);
+  for (const i of [0, 1, 2]) expect(last[i]).not.toBe(last[i + 3]);
+  expect(summary.map(({ method, motifSize }) => `${method} ${motifSize}`)).toEqual([
+    ...['set 1', 'set-motif 2', 'set-motif 4', 'static 1', 'static 2', 'static 4', 'dense null'],
+  ]);
+});
+
+test('a motif size changes nothing for the others', async () => {
+  const few = await runExperiment({ ...tiny, runs: 1, epsilon: [2], methods: ['set', 'set-motif'] });
+  const many = await runExperiment({ ...tiny, runs: 1, epsilon: [2], motifSize: [8, 2, 1] });
+  const both = many.runs.filter(
+    ({ method, motifSize }) => method === 'set' || (method === 'set-motif' && motifSize === 2),
+  );
+  expect(untimed({ ...many, runs: both })).toBe(untimed(few));
 });
 
 test('one topology for all when it is asked for', async () => {
@@ -105,8 +133,12 @@ test('networks that together need more than the machine has are refused before t
   try {
     const error = await runExperiment({ ...tiny, hidden: [400, 400] }).catch((reason) => reason);
     expect(error).toMatchObject({ name: 'SetNativeError', code: 'ERR_OUT_OF_MEMORY' });
-    expect(error.message).toMatch(/7 networks of a seed \(set at epsilon 2, .*, dense\).* fewer methods or epsilons/);
+    expect(error.message).toMatch(
+      /7 networks of a seed \(set at epsilon 2, .*, dense\).* fewer methods, epsilons or motif sizes/,
+    );
     expect(error.details).not.toHaveProperty('results');
+    const sizes = await runExperiment({ ...tiny, hidden: [400, 400], motifSize: [2, 4, 8] }).catch((reason) => reason);
+    expect(sizes.message).toMatch(/17 networks of a seed \(.*, set-motif at epsilon 2 and motif size 8, /);
   } finally {
     totalmem.mockRestore();
   }
@@ -146,7 +178,9 @@ test('the printed motif topology comes with a warning that nothing can be learne
   );
   expect(results.notes).toEqual(notes);
   expect(notes).toHaveLength(1);
-  expect(notes[0]).toMatch(/motif-printed at epsilon 1, seed 0: no path leads from any input to any output/);
+  expect(notes[0]).toMatch(
+    /motif-printed at epsilon 1 and motif size 2, seed 0: no path leads from any input to any output/,
+  );
 });
 
 test('an unknown data set is refused', async () => {

@@ -19,9 +19,10 @@ function fakeStream(terminal: { isTTY?: boolean; columns?: number }) {
   return { stream: Object.assign(stream, terminal) as unknown as NodeJS.WriteStream, written: () => text };
 }
 
-const network = { topology: 'dense', motifSize: null, nnz: 1, density: 1 } as const;
-function reporter(method: BenchRun['method'], trainMs: number) {
-  const run: BenchRun = { method, epsilon: method === 'dense' ? null : 13, seed: 7, ...network, epochs: [] };
+const network = { topology: 'dense', nnz: 1, density: 1 } as const;
+function reporter(method: BenchRun['method'], trainMs: number, motifSize = 1) {
+  const cell = method === 'dense' ? { epsilon: null, motifSize: null } : { epsilon: 13, motifSize };
+  const run: BenchRun = { method, ...cell, seed: 7, ...network, epochs: [] };
   return () => {
     const epoch = run.epochs.length + 1;
     const evolution = { evolveMs: 0, evaluateMs: 0, nnz: 1, pruned: 0, grown: 0, linksByBirth: [] };
@@ -64,6 +65,21 @@ test('anything else gets plain lines: the first epoch, about five of many, and t
   progress.stop();
   const line = (epoch: number) => `seed 7  set ε 13  epoch ${epoch}/20  accuracy 0.123`;
   expect(written().split('\n')).toEqual([...[1, 4, 8, 12, 16].map(line), `${line(20)}  done in 10.0 s`, 'a note', '']);
+});
+
+test('motif sizes are told apart, and the time left waits for each of them', async () => {
+  const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
+  const sizes = experimentConfig({ ...config, methods: ['set-motif'], motifSize: [1, 2, 4], epochs: 1 });
+  const progress = createProgress(sizes, stream);
+  progress.epoch(...reporter('set', 1000)());
+  progress.epoch(...reporter('set-motif', 1000, 2)());
+  await drawn();
+  expect(written()).toMatch(/2\/3 {2}set-motif 2 ε 13 /);
+  expect(written()).not.toContain('left');
+  progress.epoch(...reporter('set-motif', 1000, 4)());
+  await drawn();
+  progress.stop();
+  expect(written()).toMatch(/3\/3 {2}set-motif 4 ε 13 .* 00:00 left/);
 });
 
 test('the line fits the terminal: accuracy and time left stay at 60 columns, the bar shrinks', () => {

@@ -4,13 +4,19 @@ import { type BenchRun, summarize } from '../../../src/bench/results.js';
 const zeros = { trainLoss: 1, testLoss: 1, nnz: 10, pruned: 0, grown: 0 };
 
 /** A run whose epochs have these accuracies and times [train, evolve, evaluate]. */
-function run(method: BenchRun['method'], epsilon: number | null, seed: number, epochs: [number, number[]][]): BenchRun {
+function run(
+  method: BenchRun['method'],
+  epsilon: number | null,
+  seed: number,
+  epochs: [number, number[]][],
+  motifSize = method === 'set-motif' ? 2 : 1,
+): BenchRun {
   return {
     method,
     epsilon,
+    motifSize: method === 'dense' ? null : motifSize,
     seed,
     topology: 'erdos-renyi',
-    motifSize: null,
     nnz: 10 + seed,
     density: 0.1,
     epochs: epochs.map(([testAccuracy, [trainMs, evolveMs, evaluateMs]], i) => ({
@@ -113,4 +119,104 @@ test('ordered by epsilon, static beside SET-motif, dense last, whatever the orde
     'static 13',
     'dense null',
   ]);
+});
+
+/** Runs of one epoch: accuracy and training time per seed. */
+function seeds(motifSize: number, epochs: [accuracy: number, trainMs: number][], epsilon = 5): BenchRun[] {
+  const method = motifSize === 1 ? 'set' : 'set-motif';
+  return epochs.map(([accuracy, trainMs], seed) =>
+    run(method, epsilon, seed, [[accuracy, [trainMs, 0, 1]]], motifSize),
+  );
+}
+
+test('every motif size has an entry, in ascending order behind its method', () => {
+  const runs = [...seeds(16, [[0.5, 1]]), ...seeds(2, [[0.5, 1]]), ...seeds(4, [[0.5, 1]]), ...seeds(1, [[0.5, 1]])];
+  expect(summarize(runs).map(({ method, motifSize, runs }) => `${method} ${motifSize} ${runs}`)).toEqual([
+    ...['set 1 1', 'set-motif 2 1', 'set-motif 4 1', 'set-motif 16 1'],
+  ]);
+});
+
+test('the difference to SET is taken within a seed and epsilon, then over the seeds', () => {
+  const set = seeds(1, [
+    [0.5, 10],
+    [0.9, 10],
+  ]); // far apart, so that unpaired spreads would show
+  const motif = seeds(4, [
+    [0.52, 5],
+    [0.91, 5],
+  ]);
+  const otherEpsilon = seeds(
+    1,
+    [
+      [0.1, 1],
+      [0.1, 1],
+    ],
+    1,
+  );
+  const summary = summarize([...set, ...motif, ...otherEpsilon]);
+  const { differenceToSet } = summary.find(({ motifSize }) => motifSize === 4)!;
+  expect(differenceToSet!.mean).toBeCloseTo(0.015, 12);
+  expect(differenceToSet!.spread).toBeCloseTo(0.01 / Math.SQRT2, 12);
+  expect(summary.find(({ method }) => method === 'set')!.differenceToSet).toEqual({ mean: 0, spread: 0 });
+  expect(summarize(motif)[0]!.differenceToSet).toBeNull();
+  expect(summarize([...set, motif[1]!])[1]!.differenceToSet).toEqual({ mean: expect.closeTo(0.01, 12), spread: null });
+});
+
+test('only runs that got equally far are subtracted', () => {
+  const set = run('set', 5, 0, [
+    [0.5, [1, 0, 1]],
+    [0.7, [1, 0, 1]],
+  ]);
+  const [cut] = seeds(2, [[0.6, 1]]);
+  expect(summarize([set, cut!]).map(({ differenceToSet }) => differenceToSet)).toEqual([
+    { mean: 0, spread: null },
+    null,
+  ]);
+});
+
+test('the frontier: what no other size of this epsilon beats in both time and accuracy', () => {
+  const frontier = (...runs: BenchRun[]) =>
+    summarize(runs)
+      .filter(({ onFrontier }) => onFrontier)
+      .map(({ epsilon, motifSize }) => `${epsilon}: ${motifSize}`);
+  const slowBest = seeds(1, [[0.8, 10]]);
+  const beaten = seeds(2, [[0.7, 9]]);
+  const middle = seeds(4, [[0.7, 8]]); // as accurate and faster
+  const fastWorst = seeds(8, [[0.6, 5]]);
+  const still = run('static', 5, 0, [[0.99, [1, 0, 1]]]);
+  const otherEpsilon = [...seeds(1, [[0.9, 1]], 13), ...seeds(2, [[0.95, 0.5]], 13)];
+  expect(frontier(...slowBest, ...beaten, ...middle, ...fastWorst, still, ...otherEpsilon)).toEqual([
+    ...['5: 1', '5: 4', '5: 8', '13: 2'],
+  ]);
+  expect(frontier(...slowBest, ...seeds(2, [[0.8, 10]]))).toEqual(['5: 1', '5: 2']);
+  expect(frontier(...beaten, ...middle, ...fastWorst)).toEqual(['5: 4', '5: 8']); // without SET
+  // Ratios within a seed decide, not the mean time, in which a slow spell of the machine weighs most.
+  const paired = [
+    ...seeds(1, [
+      [0.8, 10],
+      [0.8, 100],
+    ]),
+    ...seeds(2, [
+      [0.8, 8],
+      [0.8, 104],
+    ]),
+  ];
+  expect(frontier(...paired)).toEqual(['5: 2']);
+});
+
+test('no frontier without another size, for static and dense, or between runs of different length', () => {
+  const still = run('static', 5, 0, [[0.9, [1, 0, 1]]], 2);
+  const dense = run('dense', null, 0, [[0.9, [1, 0, 1]]]);
+  const onFrontier = (...runs: BenchRun[]) => summarize(runs).map((entry) => entry.onFrontier);
+  expect(onFrontier(set0, still, dense)).toEqual([null, null, null]);
+  expect(onFrontier(set0, ...seeds(2, [[0.9, 1]]))).toEqual([null, null]);
+  expect(
+    onFrontier(
+      ...seeds(1, [
+        [0.5, 1],
+        [0.5, 1],
+      ]),
+      ...seeds(2, [[0.9, 1]]),
+    ),
+  ).toEqual([null, null]);
 });

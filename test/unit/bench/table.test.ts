@@ -6,22 +6,25 @@ import type { BenchResults, BenchSummary } from '../../../src/bench/results.js';
 const entry: BenchSummary = {
   method: 'set',
   epsilon: 13,
+  motifSize: 1,
   runs: 3,
   epochs: 20,
   nnz: 1_234_567,
   density: 0.0123,
   finalAccuracy: { mean: 0.8214, spread: 0.0042 },
   bestAccuracy: { mean: 0.8333, spread: 0.001 },
+  differenceToSet: { mean: 0, spread: 0 },
   trainMs: 123.4,
   evolveMs: 7.25,
   evaluateMs: 9.99,
   ratioToSet: { train: 1, total: 1 },
   initialLinks: 0.655,
+  onFrontier: true,
 };
 
 function results(summary: BenchSummary[], changes: Partial<BenchResults> = {}): BenchResults {
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
     complete: true,
     environment: {
       version: '0.1.0',
@@ -69,7 +72,7 @@ test('what does not exist is a dash: epsilon and survival of dense, ratios witho
 test('the lines under the table say what ± and × SET are, and that best is chosen on the test set', () => {
   const text = plain([entry, { ...entry, method: 'static' }]);
   expect(text).toMatch(/3 paired runs of 20 epochs; ± is the sample standard deviation/);
-  expect(text).toMatch(/× SET: time over that of SET with the same seed and epsilon/);
+  expect(text).toMatch(/× SET: time over that of SET of the same seed and epsilon/);
   expect(text).toMatch(/chosen on the test set/);
   expect(text).not.toMatch(/No static runs/);
 });
@@ -91,4 +94,83 @@ test('colour only when asked for; a line fits a terminal of 120 columns', () => 
   expect(renderTable(results([entry]), { color: true })).toContain(esc);
   const lines = plain([entry, { ...entry, method: 'set-motif', epsilon: 13.5 }]).split('\n');
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(120);
+});
+
+const motif4: BenchSummary = {
+  ...entry,
+  method: 'set-motif',
+  motifSize: 4,
+  differenceToSet: { mean: -0.0042, spread: 0.0123 },
+  trainMs: 61.7,
+  ratioToSet: { train: 0.5, total: 0.6 },
+};
+const beaten: BenchSummary = { ...motif4, motifSize: 16, onFrontier: false };
+const static4: BenchSummary = { ...motif4, method: 'static', finalAccuracy: { mean: 0.8001, spread: 0.02 } };
+const sizes = { config: { ...results([]).config, motifSize: [1, 4, 16] } };
+
+/** The second table, one space between cells. */
+function frontier(summary: BenchSummary[], changes: Partial<BenchResults> = sizes): string[] {
+  const text = plain(summary, changes).split('Accuracy and time against motif size')[1];
+  return text?.split('\n').map((line) => line.trim().replaceAll(/ +/g, ' ')) ?? [];
+}
+
+test('motif sizes get a second table: accuracy, difference to SET, static of the same size, time', () => {
+  const lines = frontier([entry, motif4, beaten, { ...entry, method: 'static' }, static4]);
+  expect(lines).toContain('13 1 1,234,567 82.1 ± 0.4 – 82.1 ± 0.4 123 1.00 66 %');
+  expect(lines).toContain('13 4 1,234,567 82.1 ± 0.4 -0.4 ± 1.2 80.0 ± 2.0 61.7 0.50 66 %');
+  expect(lines).toContain('13 16 1,234,567 82.1 ± 0.4 -0.4 ± 1.2 – 61.7 0.50 66 %');
+  expect(plain([entry, motif4], sizes)).toMatch(/^set-motif +4 +13 +1,234,567 /m);
+  expect(plain([entry, motif4])).not.toContain('motif size');
+});
+
+test('under it stands what is on the frontier at each epsilon, and how to read it', () => {
+  const sparser = [entry, motif4].map((each) => ({ ...each, epsilon: 5, onFrontier: each.motifSize === 4 }));
+  const lines = frontier([...sparser, entry, motif4, beaten, static4]);
+  expect(lines).toContain('Motif sizes on the frontier: 4 at ε 5; 1, 4 at ε 13.');
+  expect(lines).toContainEqual(expect.stringMatching(/^There, no other size is both faster and at least as accurate/));
+  expect(lines).toContainEqual(expect.stringMatching(/^Size 1 is SET; vs SET: difference within a seed/));
+  expect(lines).toContainEqual(expect.stringMatching(/^Static: same network, not evolved/));
+});
+
+test('without SET, static or a frontier nothing is claimed about them', () => {
+  const alone = { ...motif4, ratioToSet: null, differenceToSet: null, onFrontier: null };
+  const lines = frontier([alone, { ...alone, motifSize: 16 }]);
+  expect(lines).toContain('13 4 1,234,567 82.1 ± 0.4 – – 61.7 – 66 %');
+  expect(lines).toContainEqual(expect.stringMatching(/^Without SET \(motif size 1\)/));
+  expect(lines.join()).not.toMatch(/on the frontier|Size 1 is SET|Static: same/);
+  expect(frontier([static4])).toEqual([]);
+});
+
+test('with one topology of single links for all, the one static run stands beside every size', () => {
+  const config = { ...sizes.config, topology: 'erdos-renyi' as const };
+  const lines = frontier([entry, motif4, { ...static4, motifSize: 1 }], { config });
+  expect(lines.filter((line) => line.includes(' 80.0 ± 2.0 '))).toHaveLength(2);
+});
+
+test('80 columns: fewer of them, and a line that names those left out', () => {
+  const summary = [
+    entry,
+    motif4,
+    beaten,
+    static4,
+    { ...entry, method: 'dense' as const, epsilon: null, nnz: 20_382_000 },
+  ];
+  const widest = (columns?: number) => {
+    const text = renderTable(results(summary, sizes), { ...(columns !== undefined && { columns }) });
+    return {
+      text,
+      width: Math.max(
+        ...text
+          .split('\n')
+          .filter((line) => !/[.:]( |$)/.test(line))
+          .map((l) => l.length),
+      ),
+    };
+  };
+  expect(widest(120).width).toBeLessThanOrEqual(120);
+  expect(widest(80).width).toBeLessThanOrEqual(80);
+  expect(widest(80).text).toContain('without the columns density, best, evolve, evaluate; --json');
+  expect(widest(120).text.split('\n').slice(0, -1).join('\n')).not.toContain('Narrow');
+  expect(widest().text).toMatch(/density.*final.*best.*evolve.*evaluate/);
+  expect(widest().text).not.toContain('Narrow');
 });

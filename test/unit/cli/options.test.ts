@@ -25,7 +25,6 @@ test.each([
   ['zeta', '1'],
   ['epsilon', '0'],
   ['momentum', '1'],
-  ['motifSize', '1'],
   ['seed', '9007199254740992'],
 ] as const)('%s refuses its bound %j', (name, text) => {
   expect(() => numberIn(ranges[name])(text)).toThrow(ranges[name].text);
