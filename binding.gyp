@@ -25,7 +25,10 @@
     {
       "target_name": "set_native",
       "includes": ["native/target.gypi"],
-      "sources": ["<!@(node -p \"require('./native/sources.json').addon.join(' ')\")"],
+      "sources": [
+        "<!@(node -p \"require('./native/sources.json').addon.join(' ')\")",
+        "<!@(node -p \"require('./native/sources.json').bench.join(' ')\")"
+      ],
       "defines": [
         "NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
         "NODE_ADDON_API_DISABLE_DEPRECATED"
@@ -74,6 +77,12 @@
           "includes": ["native/target.gypi"],
           "sources": ["<!@(node -p \"require('./native/sources.json').test.join(' ')\")"],
           "dependencies": ["set_core", "set_kernels_emulated16"]
+        },
+        {
+          "target_name": "set_native_instructions", "type": "executable",
+          "includes": ["native/target.gypi"],
+          "sources": ["<!@(node -p \"require('./native/sources.json').instructions.join(' ')\")"],
+          "dependencies": ["set_core"]
         }
       ]
     }]

@@ -1,278 +1,182 @@
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
+#include <ctime>
+#include <fstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "core/backend.h"
-#include "core/error.h"
-#include "core/philox.h"
+#include "bench/report.h"
 #include "cpu/kernels.h"
 
 /*
- * set_native_bench [--epsilon 13] [--batch 40] [--threads 0] [--isa NAME] [--runs 9] [--dense 0|1]
+ * set_native_bench [--filter "WORDS"] [--full 0|1] [--threads N] [--isa NAME] [--json FILE] [--sweep MAX_LINKS]
  *
- * Times the CPU back end without Node: the kernels on one layer of 3000 x 3000, then epochs of the reference network
- * 784-3000-3000-3000-10 on 5000 random samples. Kernels are compared with plain loops in double first, the network's
- * training, evaluation, prediction and evolution with the reference back end.
+ * What `set-native bench kernels` does, without Node: ceilings of the machine, then every case, each checked against
+ * the reference and timed; or the sweep over links. Exit status 1: a check failed.
  */
 using namespace set_native;
+using namespace set_native::bench;
 
 namespace {
 
-constexpr uint32_t kNeurons = 3000;
-constexpr uint32_t kSamples = 5000;
-constexpr cpu::UpdateRule kRule{0.05f, 0.9f, 0.0f, 0.0002f};
-
 struct Settings {
-  double epsilon = 13.0;
-  uint32_t batch = 40;
-  uint32_t threads = 0;
-  int runs = 9;
-  bool dense = true;
+  std::string filter, isa, json;
+  unsigned threads = 0;
+  bool full = false;
+  uint64_t sweep = 0;  // most links, 0: none
 };
 
-/** Median and minimum wall time in ms of `runs` calls after one to warm up. */
-struct Times {
-  double median, minimum;
-};
-
-Times time(int runs, const std::function<void()>& body) {
-  body();
-  std::vector<double> ms;
-  for (int r = 0; r < runs; ++r) {
-    const auto start = std::chrono::steady_clock::now();
-    body();
-    ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
-  }
-  std::sort(ms.begin(), ms.end());
-  return {ms[ms.size() / 2], ms.front()};
-}
-
-void require(bool right, const std::string& what) {
-  if (!right) throw std::runtime_error(what + " is wrong: not timed");
-}
-
-float noise(uint64_t index) {
-  return symmetric_unit(draw(1, Stream::split, 0, 0, index)[0]);
-}
-
-/** rows x stride, the first `batch` columns random, the rest zero. */
-AlignedVector<float> random_rows(size_t rows, size_t stride, size_t batch, uint64_t salt) {
-  AlignedVector<float> values(rows * stride, 0.0f);
-  for (size_t r = 0; r < rows; ++r)
-    for (size_t b = 0; b < batch; ++b) values[r * stride + b] = noise(salt << 40 | r * stride | b << 24);
-  return values;
-}
-
-bool near(const AlignedVector<float>& got, const std::vector<double>& want) {
-  double largest = 0.0;
-  for (const double w : want) largest = std::max(largest, std::fabs(w));
-  for (size_t k = 0; k < want.size(); ++k)
-    if (!(std::fabs(got[k] - want[k]) <= 1e-5 * largest)) return false;
-  return true;
-}
-
-/** One layer with its batch, and what its passes should give. */
-struct Problem {
-  Layer layer;
-  size_t batch, stride;
-  AlignedVector<float> x, dz, z, dx, gradient, scratch, dz_by_sample;
-
-  Problem(double epsilon, uint32_t batch_size, size_t width)
-      : batch(batch_size), stride((batch + width - 1) / width * width), scratch(kNeurons) {
-    ModelSpec spec;
-    spec.sizes = {kNeurons, kNeurons};
-    spec.epsilon = epsilon;
-    layer = build_model(spec).layers.front();
-    x = random_rows(kNeurons, stride, batch, 1);
-    dz = random_rows(kNeurons, stride, batch, 2);
-    z.resize(kNeurons * stride);
-    dx.resize(kNeurons * stride);
-    gradient.resize(layer.nnz());
-    const size_t outputs_stride = (kNeurons + 15) / 16 * 16;
-    dz_by_sample.resize(batch * outputs_stride);
-    for (size_t j = 0; j < kNeurons; ++j)
-      for (size_t b = 0; b < batch; ++b) dz_by_sample[b * outputs_stride + j] = dz[j * stride + b];
-  }
-
-  /** Plain loops over the links in double. */
-  void check(const std::string& what) const {
-    std::vector<double> want_z(kNeurons * stride), want_dx(kNeurons * stride), want_gradient(layer.nnz());
-    for (size_t j = 0; j < kNeurons; ++j)
-      for (size_t b = 0; b < stride; ++b) want_z[j * stride + b] = layer.bias[j];
-    for (size_t i = 0; i < kNeurons; ++i) {
-      const size_t first = layer.dense ? i * kNeurons : layer.links.row_offsets[i];
-      const size_t last = layer.dense ? first + kNeurons : layer.links.row_offsets[i + 1];
-      for (size_t k = first; k < last; ++k) {
-        const size_t j = layer.dense ? k - first : layer.links.col_indices[k];
-        for (size_t b = 0; b < batch; ++b) {
-          const double w = layer.weights[k], xb = x[i * stride + b], dzb = dz[j * stride + b];
-          want_z[j * stride + b] += w * xb;
-          want_dx[i * stride + b] += w * dzb;
-          want_gradient[k] += xb * dzb;
-        }
-      }
-    }
-    require(near(z, want_z) && near(dx, want_dx) && near(gradient, want_gradient), what);
-  }
-};
-
-void bench_sparse(const cpu::KernelTable& table, const Settings& settings) {
-  Problem p(settings.epsilon, settings.batch, table.width);
-  if (p.layer.dense) return;
-  TargetView view;
-  build_target_view(p.layer.links, view);
-  const auto linear = cpu::ActivationKind::linear;
-  const cpu::SparseForward forward{view.offsets.data(),
-                                   view.sources.data(),
-                                   view.links.data(),
-                                   p.layer.weights.data(),
-                                   p.layer.bias.data(),
-                                   p.x.data(),
-                                   p.z.data(),
-                                   p.stride,
-                                   linear};
-  cpu::SparseBackward backward{p.layer.links.row_offsets.data(),
-                               p.layer.links.col_indices.data(),
-                               p.layer.weights.data(),
-                               nullptr,
-                               p.gradient.data(),
-                               p.x.data(),
-                               p.dz.data(),
-                               p.dx.data(),
-                               nullptr,
-                               nullptr,
-                               p.stride,
-                               linear,
-                               kRule,
-                               p.scratch.data()};
-  table.sparse_forward(forward, 0, kNeurons);
-  table.sparse_backward(backward, 0, kNeurons);
-  p.check("the sparse layer");
-  backward.velocity = p.layer.momentum.data();
-  backward.gradient = nullptr;
-  const auto report = [&](const char* name, const Times& times) {
-    const double links = static_cast<double>(p.layer.nnz());
-    std::printf("%-16s %8.3f ms median %8.3f ms minimum %7.2f ns per link (1 thread)\n", name, times.median,
-                times.minimum, times.median * 1e6 / links);
-  };
-  const int runs = settings.runs * 5;
-  report("sparse_forward", time(runs, [&] { table.sparse_forward(forward, 0, kNeurons); }));
-  report("sparse_backward", time(runs, [&] { table.sparse_backward(backward, 0, kNeurons); }));
-}
-
-void bench_dense(const cpu::KernelTable& table, const Settings& settings) {
-  Problem p(kNeurons, settings.batch, table.width);
-  const auto linear = cpu::ActivationKind::linear;
-  const cpu::DenseForward forward{
-      p.layer.weights.data(), p.layer.bias.data(), p.x.data(), p.z.data(), kNeurons, kNeurons, p.stride, linear};
-  cpu::DenseBackward backward{p.layer.weights.data(),
-                              nullptr,
-                              p.gradient.data(),
-                              p.x.data(),
-                              p.dz.data(),
-                              p.dz_by_sample.data(),
-                              p.dz_by_sample.size() / p.batch,
-                              p.dx.data(),
-                              nullptr,
-                              nullptr,
-                              kNeurons,
-                              kNeurons,
-                              p.batch,
-                              p.stride,
-                              linear,
-                              kRule};
-  table.dense_forward(forward, 0, kNeurons);
-  table.dense_backward(backward, 0, kNeurons);
-  p.check("the dense layer");
-  backward.velocity = p.layer.momentum.data();
-  backward.gradient = nullptr;
-  const auto report = [&](const char* name, double passes, const Times& times) {
-    const double flops = 2.0 * passes * kNeurons * kNeurons * static_cast<double>(p.batch);
-    std::printf("%-16s %8.3f ms median %8.3f ms minimum %7.1f GFLOP/s (1 thread)\n", name, times.median, times.minimum,
-                flops / times.median * 1e-6);
-  };
-  report("dense_forward", 1, time(settings.runs, [&] { table.dense_forward(forward, 0, kNeurons); }));
-  report("dense_backward", 2, time(settings.runs, [&] { table.dense_backward(backward, 0, kNeurons); }));
-}
-
-void bench_network(const Settings& settings) {
-  ModelSpec spec;
-  spec.sizes = {784, kNeurons, kNeurons, kNeurons, 10};
-  spec.epsilon = settings.epsilon;
-  const Model model = build_model(spec);
-  uint64_t links = 0;
-  for (const Layer& layer : model.layers) links += layer.nnz();
-
-  std::vector<float> x(size_t{kSamples} * 784);
-  std::vector<uint32_t> labels(kSamples);
-  for (size_t k = 0; k < x.size(); ++k) x[k] = noise(k);
-  for (uint32_t s = 0; s < kSamples; ++s) labels[s] = s % 10;
-  Samples samples{x.data(), labels.data(), nullptr, kSamples, 784, 10};
-  TrainOptions options;
-  options.batch_size = settings.batch;
-  options.learning_rate = 0.01f;
-  const std::atomic<bool> go_on{false};
-
-  Samples few = samples;
-  few.count = std::min<uint64_t>(kSamples, 3 * uint64_t{settings.batch} + 1);
-  const auto close = [](double got, double want) { return std::fabs(got - want) <= 1e-4 * want; };
-  const auto oracle = reference_backend().create(model, {}), network = cpu_backend().create(model, {settings.threads});
-  oracle->evolve({}, options.epoch);  // first, while the weights are equal: then the links must be, too
-  network->evolve({}, options.epoch);
-  const Model evolved = network->download(), expected = oracle->download();
-  for (size_t l = 0; l < model.layers.size(); ++l)
-    require(evolved.layers[l].links.col_indices == expected.layers[l].links.col_indices, "evolution");
-  require(close(network->train_epoch(few, options, go_on), oracle->train_epoch(few, options, go_on)), "training");
-  require(close(network->evaluate(few, go_on).loss, oracle->evaluate(few, go_on).loss), "evaluation");
-  std::vector<float> got(10 * few.count), want(10 * few.count);
-  network->predict(few, got.data(), go_on);
-  oracle->predict(few, want.data(), go_on);
-  for (size_t k = 0; k < got.size(); ++k) require(std::fabs(got[k] - want[k]) <= 1e-3f, "prediction");
-
-  std::printf("784-3000-3000-3000-10, epsilon %g: %llu links, batch %u, %u samples\n", settings.epsilon,
-              static_cast<unsigned long long>(links), settings.batch, kSamples);
-  const auto report = [](const char* name, const Times& times) {
-    std::printf("%-16s %8.2f ms median %8.2f ms minimum\n", name, times.median, times.minimum);
-  };
-  report("train epoch", time(settings.runs, [&] { network->train_epoch(samples, options, go_on); }));
-  report("evaluate", time(settings.runs, [&] { network->evaluate(samples, go_on); }));
-  report("evolve", time(settings.runs, [&] { network->evolve({}, options.epoch); }));
-  report("  by reference", time(3, [&] { oracle->evolve({}, options.epoch); }));
-  Samples one = samples;
-  one.count = 1;
-  std::vector<float> out(10);
-  report("predict 1", time(settings.runs * 20, [&] { network->predict(one, out.data(), go_on); }));
-}
+const std::atomic<bool> kGoOn{false};
 
 Settings parse(int argc, char** argv) {
   Settings settings;
   for (int a = 1; a < argc; a += 2) {
     const std::string name = argv[a];
-    if (a + 1 == argc) throw std::runtime_error(name + " needs a value");
+    if (a + 1 == argc) throw std::runtime_error(name + " needs a value; see the head of native/bench/main.cpp");
     const char* value = argv[a + 1];
-    if (name == "--epsilon")
-      settings.epsilon = std::atof(value);
-    else if (name == "--batch")
-      settings.batch = static_cast<uint32_t>(std::atoi(value));
+    if (name == "--filter")
+      settings.filter = value;
+    else if (name == "--full")
+      settings.full = std::atoi(value) != 0;
     else if (name == "--threads")
-      settings.threads = static_cast<uint32_t>(std::atoi(value));
-    else if (name == "--runs")
-      settings.runs = std::atoi(value);
-    else if (name == "--dense")
-      settings.dense = std::atoi(value) != 0;
+      settings.threads = static_cast<unsigned>(std::clamp(std::atoi(value), 0, static_cast<int>(kMaxThreads)));
     else if (name == "--isa")
-      setenv("SET_NATIVE_ISA", value, 1);
+      settings.isa = value;
+    else if (name == "--json")
+      settings.json = value;
+    else if (name == "--sweep")
+      settings.sweep = static_cast<uint64_t>(std::atof(value));
     else
       throw std::runtime_error("unknown option " + name + "; see the head of native/bench/main.cpp");
   }
-  if (settings.batch == 0 || settings.runs < 1) throw std::runtime_error("--batch and --runs must be at least 1");
+  if (settings.threads == 0) settings.threads = std::max(1u, std::thread::hardware_concurrency());
   return settings;
+}
+
+void print(const Ceilings& c) {
+  std::printf("%u thread%s: %.0f GFLOP/s; read L1 %.0f, L2 %.0f, L3 %.0f, DRAM %.0f GB/s; random row of 160 B %.1f ns",
+              c.threads, c.threads == 1 ? "" : "s", c.gflops, c.l1, c.l2, c.l3, c.dram, c.row_ns);
+  if (c.threads > 1) std::printf("; barrier %.0f ns, ping-pong %.0f ns", c.barrier_ns, c.ping_pong_ns);
+  std::printf("\n");
+}
+
+/** A number in a column of `width`, a dash where there is none. */
+void column(int width, double value, bool known) {
+  if (!known) return void(std::printf(" %*s", width, "-"));
+  const int decimals = value >= 100.0 ? 0 : value >= 10.0 ? 1 : value >= 1.0 ? 2 : 4;
+  std::printf(" %*.*f", width, decimals, value);
+}
+
+void print(const Case& c, const Result& result) {
+  const std::string group = c.op + " " + c.shape() + " ";
+  std::printf("  %-44s", c.name().substr(group.size()).c_str());
+  if (!result.failure.empty()) return void(std::printf(" FAILED: %s\n", result.failure.c_str()));
+  const double ms = result.times.median;
+  column(9, ms, true);
+  column(9, result.times.p95, true);
+  column(8, ms * 1e6 / result.links, result.links > 0.0);
+  column(8, result.flops / ms * 1e-6, result.flops > 0.0);
+  column(7, result.bytes / ms * 1e-6, result.bytes > 0.0);
+  if (result.limit.ms > 0.0)
+    std::printf("  %-7s %4.0f %%\n", result.limit.name, 100.0 * result.limit.ms / ms);
+  else
+    std::printf("  -\n");
+  std::fflush(stdout);
+}
+
+struct Output {
+  std::string entries;  // JSON, separated by commas
+  size_t failures = 0;
+
+  void add(const std::string& json, bool failed) {
+    entries += (entries.empty() ? "\n  " : ",\n  ") + json;
+    failures += failed;
+  }
+};
+
+Output run_cases(Context& context, const Settings& settings) {
+  const std::vector<Case> cases = list_cases({settings.full, settings.threads}, settings.filter);
+  if (cases.empty()) throw std::runtime_error("--filter \"" + settings.filter + "\" matches no case");
+  Output output;
+  std::string group;
+  for (const Case& c : cases) {
+    const std::string own = c.op + " " + c.shape();
+    if (own != group)
+      std::printf("\n%-46s %9s %9s %8s %8s %7s  %-7s %s\n", own.c_str(), "median ms", "p95 ms", "ns/link", "GFLOP/s",
+                  "GB/s", "limit", "share");
+    group = own;
+    const Result result = c.run(c, context);
+    print(c, result);
+    output.add(result_json(c, result), !result.failure.empty());
+  }
+  return output;
+}
+
+/** In a child process, for the sake of its memory. */
+SweepPoint sweep_point_apart(uint64_t links, uint32_t motif_size, const Settings& settings, const std::string& isa) {
+  SweepPoint point;
+  point.links = links;
+  point.motif_size = motif_size;
+  point.threads = settings.threads;
+  point.failure = "the process ended before its time, perhaps for want of memory";
+  int ends[2];
+  if (pipe(ends) != 0) throw std::runtime_error("no pipe");
+  const pid_t child = fork();
+  if (child < 0) throw std::runtime_error("no process");
+  if (child == 0) {
+    try {
+      const SweepPoint measured = measure_sweep_point(links, motif_size, settings.threads, isa, kGoOn);
+      _exit(write(ends[1], &measured, sizeof measured) == sizeof measured ? 0 : 1);
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+      _exit(1);
+    }
+  }
+  close(ends[1]);
+  SweepPoint measured;
+  if (read(ends[0], &measured, sizeof measured) == sizeof measured) point = measured;
+  close(ends[0]);
+  waitpid(child, nullptr, 0);
+  return point;
+}
+
+Output run_sweep(const Settings& settings, const std::string& isa, std::string& exponents) {
+  Output output;
+  std::printf("\n%11s %6s %10s %15s %15s %15s %12s %12s\n", "links", "motif", "neurons", "train ns/link",
+              "evolve ns/link", "init ns/link", "model B/link", "peak B/link");
+  for (const uint32_t motif_size : {1u, 4u}) {
+    std::vector<double> links, train, evolve, initialise;
+    for (const uint64_t wanted : sweep_links(settings.sweep)) {
+      const SweepPoint p = sweep_point_apart(wanted, motif_size, settings, isa);
+      output.add(sweep_point_json(p), p.failure != nullptr);
+      if (p.failure != nullptr) {
+        std::printf("%11.0f %6u FAILED: %s\n", static_cast<double>(p.links), p.motif_size, p.failure);
+        continue;
+      }
+      const auto nnz = static_cast<double>(p.nnz);
+      std::printf("%11.0f %6u %10u %15.2f %15.2f %15.2f %12.1f %12.1f\n", nnz, p.motif_size, p.neurons, p.train_ns,
+                  p.evolve_ns, p.initialise_ns, p.model_bytes, p.peak_bytes);
+      std::fflush(stdout);
+      links.push_back(nnz);
+      train.push_back(nnz * p.train_ns);
+      evolve.push_back(nnz * p.evolve_ns);
+      initialise.push_back(nnz * p.initialise_ns);
+    }
+    if (links.size() < 2) continue;
+    const double fitted[] = {fitted_exponent(links, train), fitted_exponent(links, evolve),
+                             fitted_exponent(links, initialise)};
+    std::printf("time ~ links^k, motif %u: train k = %.3f, evolve %.3f, init %.3f\n", motif_size, fitted[0], fitted[1],
+                fitted[2]);
+    exponents += (exponents.empty() ? "" : ", ") + exponents_json(motif_size, fitted[0], fitted[1], fitted[2]);
+  }
+  return output;
 }
 
 }  // namespace
@@ -280,11 +184,36 @@ Settings parse(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     const Settings settings = parse(argc, argv);
-    const cpu::KernelTable& table = cpu::kernels();
-    std::printf("%s; kernels %s, width %zu\n", cpu_backend().probe().device.c_str(), table.name, table.width);
-    bench_sparse(table, settings);
-    if (settings.dense) bench_dense(table, settings);
-    bench_network(settings);
+    std::ofstream file;
+    if (!settings.json.empty()) {
+      file.open(settings.json);
+      if (!file) throw std::runtime_error("--json: " + settings.json + " cannot be written");
+    }
+    const cpu::KernelTable* table = settings.isa.empty() ? &cpu::kernels() : cpu::find_kernels(settings.isa.c_str());
+    if (table == nullptr) throw std::runtime_error("--isa: this machine has no " + settings.isa);
+    Context context(*table, kGoOn);
+    std::printf("%s; kernels %s\n", cpu_backend().probe().device.c_str(), table->name);
+    std::vector<unsigned> threads = {1};
+    if (settings.threads > 1) threads.push_back(settings.threads);
+    std::string ceilings, exponents;
+    for (const unsigned t : threads) {
+      print(context.machine.ceilings(t));
+      ceilings += (ceilings.empty() ? "" : ",\n  ") + ceilings_json(context.machine.ceilings(t));
+    }
+    char date[32];
+    const std::time_t now = std::time(nullptr);
+    std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
+    const Output output =
+        settings.sweep > 0 ? run_sweep(settings, table->name, exponents) : run_cases(context, settings);
+    const std::string cases = settings.sweep > 0 ? "" : output.entries + "\n";
+    const std::string sweep = settings.sweep == 0 ? "null"
+                                                  : "{\"batch\": " + std::to_string(kSweepBatch) + ", \"points\": [" +
+                                                        output.entries + "\n], \"exponents\": [" + exponents + "]}";
+    file << "{\"schemaVersion\": " << kSchemaVersion << ",\n\"complete\": true,\n\"date\": \"" << date
+         << "\",\n\"version\": null,\n\"machine\": " << machine_json(context.machine) << ",\n\"ceilings\": [\n  "
+         << ceilings << "\n],\n\"cases\": [" << cases << "],\n\"sweep\": " << sweep << "}\n";
+    if (output.failures > 0) std::printf("\n%zu FAILED\n", output.failures);
+    return output.failures > 0 ? 1 : 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "binding/arguments.h"
+#include "binding/bench.h"
 #include "binding/job.h"
 #include "binding/model.h"
 #include "binding/samples.h"
@@ -71,6 +72,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Samples", SamplesObject::define(env));
   exports.Set("modelBytes", Napi::Function::New(env, model_bytes, "modelBytes"));
   exports.Set("createModel", Napi::Function::New(env, create_model, "createModel"));
+  exports.Set("createKernelBench", Napi::Function::New(env, create_kernel_bench, "createKernelBench"));
+  exports.Set("measureSweepPoint", Napi::Function::New(env, measure_sweep_point, "measureSweepPoint"));
   return exports;
 }
 

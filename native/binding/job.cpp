@@ -130,6 +130,18 @@ Napi::Promise run_job(Napi::Env env, std::function<Convert()> work, std::functio
   return promise;
 }
 
+Napi::Promise run_at_once(Napi::Env env, const std::function<Convert()>& work) {
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  try {
+    deferred.Resolve(work()(env));
+  } catch (const Napi::Error& error) {
+    deferred.Reject(error.Value());
+  } catch (...) {
+    deferred.Reject(current_error(env).Value());
+  }
+  return deferred.Promise();
+}
+
 Napi::Error make_error(Napi::Env env, const char* code, const std::string& message) {
   Napi::Error error = Napi::Error::New(env, message);
   error.Set("code", Napi::String::New(env, code));

@@ -21,6 +21,9 @@ using Convert = std::function<Napi::Value(Napi::Env)>;
 Napi::Promise run_job(Napi::Env env, std::function<Convert()> work, std::function<void()> settle,
                       std::function<void()> cancel);
 
+/** The same at once, on the JavaScript thread: for work that takes less time than handing it to another thread. */
+Napi::Promise run_at_once(Napi::Env env, const std::function<Convert()>& work);
+
 /** Creates the per-environment state that run_job needs, and its cleanup hook. */
 void init_jobs(Napi::Env env);
 

@@ -20,6 +20,7 @@ struct ModelState {
   std::unique_ptr<BackendModel> model;
   std::string backend;
   uint32_t outputs = 0;
+  uint64_t links = 0;
   int64_t bytes = 0;  // about what the model holds, as told to V8
   std::atomic<bool> cancel{false};
   bool busy = false;
@@ -43,8 +44,9 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   void abort(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
-  /** Starts `work` unless the model is busy or disposed of. */
-  Napi::Promise start(Napi::Env env, const char* operation, std::function<Convert(ModelState&)> work);
+  /** Starts `work`, or does it at once, unless the model is busy or disposed of. */
+  Napi::Promise start(Napi::Env env, const char* operation, std::function<Convert(ModelState&)> work,
+                      bool at_once = false);
 
   void Finalize(Napi::Env env) override;
   void dispose_state(Napi::Env env);

@@ -48,8 +48,7 @@ namespace {
 }
 }  // namespace
 
-void check_samples(const Samples& samples, const Model& model, const std::string& operation) {
-  const uint32_t features = model.layers.front().inputs, outputs = model.layers.back().outputs;
+void check_samples(const Samples& samples, uint32_t features, uint32_t outputs, const std::string& operation) {
   if (samples.count == 0) refuse(ErrorCode::shape, operation, "expected at least one sample, got none");
   if (samples.count > UINT32_MAX)
     refuse(ErrorCode::out_of_range, operation,
@@ -75,8 +74,8 @@ void check_samples(const Samples& samples, const Model& model, const std::string
                  std::to_string(classes - 1));
 }
 
-void check_targets(const Samples& samples, const Model& model, const std::string& operation) {
-  check_samples(samples, model, operation);
+void check_targets(const Samples& samples, uint32_t features, uint32_t outputs, const std::string& operation) {
+  check_samples(samples, features, outputs, operation);
   if (samples.labels == nullptr && samples.targets == nullptr)
     refuse(ErrorCode::invalid_argument, operation, "expected labels or targets, got neither");
 }

@@ -126,13 +126,13 @@ std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count,
 LayerStats layer_stats(const Layer& layer);
 
 /**
- * Throws invalid_argument, shape or out_of_range unless the samples fit the model: features, outputs, labels, at least
- * one sample. With a single output labels are 0 or 1.
+ * Throws invalid_argument, shape or out_of_range unless the samples fit a model of so many features and outputs: labels
+ * included, and at least one sample. With a single output labels are 0 or 1.
  */
-void check_samples(const Samples& samples, const Model& model, const std::string& operation);
+void check_samples(const Samples& samples, uint32_t features, uint32_t outputs, const std::string& operation);
 
 /** check_samples for samples that need labels or targets: those of training and evaluation. */
-void check_targets(const Samples& samples, const Model& model, const std::string& operation);
+void check_targets(const Samples& samples, uint32_t features, uint32_t outputs, const std::string& operation);
 
 /** Throws out_of_range unless the batch has a sample and the rates are finite and not negative. */
 void check_options(const TrainOptions& options, const std::string& operation);

@@ -20,25 +20,30 @@ void check_policy(const EvolutionPolicy& policy) {
   }
 }
 
-bool begin_evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
+void check_evolution(const EvolutionPolicy& policy, const EvolutionKey& key) {
   check_policy(policy);
   if (key.layer >= kMaxLayers || key.epoch > std::numeric_limits<uint16_t>::max()) {
     throw Error(ErrorCode::out_of_range, "[evolve] expected a layer below " + std::to_string(kMaxLayers) +
                                              " and an epoch of at most 65535, got " + std::to_string(key.layer) +
                                              " and " + std::to_string(key.epoch));
   }
+}
+
+void refuse_weight(float weight, uint64_t source, uint64_t target, uint32_t layer) {
+  throw Error(ErrorCode::non_finite, "[evolve] weights must be finite, got " + std::to_string(weight) + " on link " +
+                                         std::to_string(source) + " -> " + std::to_string(target) + " of layer " +
+                                         std::to_string(layer) + "; a lower learning rate may help");
+}
+
+bool begin_evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
+  check_evolution(policy, key);
   if (layer.dense || policy.method == Method::fixed || layer.nnz() == 0) return false;
-  bool finite = true;  // one branch-free pass; the place is looked for only when there is something to tell
-  for (const float w : layer.weights) finite &= std::fabs(w) <= std::numeric_limits<float>::max();
-  if (finite) return true;
   uint32_t row = 0;
   for (uint32_t k = 0; k < layer.nnz(); ++k) {
     while (layer.links.row_offsets[row + 1] <= k) ++row;
-    if (std::isfinite(layer.weights[k])) continue;
-    throw Error(ErrorCode::non_finite, "[evolve] weights must be finite, got " + std::to_string(layer.weights[k]) +
-                                           " on link " + std::to_string(row) + " -> " +
-                                           std::to_string(layer.links.col_indices[k]) + " of layer " +
-                                           std::to_string(key.layer) + "; a lower learning rate may help");
+    if (!std::isfinite(layer.weights[k])) {
+      refuse_weight(layer.weights[k], row, layer.links.col_indices[k], key.layer);
+    }
   }
   return true;
 }

@@ -80,6 +80,12 @@ inline uint64_t share(double zeta, uint64_t count) {
 /** Throws out_of_range for a zeta outside (0, 1) or a motif size outside 2 .. kMaxMotifSize. */
 void check_policy(const EvolutionPolicy& policy);
 
+/** Throws out_of_range for a bad policy or a key beyond the counter words. */
+void check_evolution(const EvolutionPolicy& policy, const EvolutionKey& key);
+
+/** Throws non_finite, naming the link. */
+[[noreturn]] void refuse_weight(float weight, uint64_t source, uint64_t target, uint32_t layer);
+
 /**
  * What every evolution does before it changes anything: checks policy and key (out_of_range) and that all weights are
  * finite (non_finite, naming the link). False: nothing to do (dense layer, Method::fixed, no links).

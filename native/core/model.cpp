@@ -13,7 +13,9 @@ namespace set_native {
 
 namespace {
 
-constexpr double kBytesPerLink = 22.0;      // column, weight, momentum, birth, and source and link of the target view
+constexpr double kBytesPerLink = 10.0;      // weight, momentum, birth
+constexpr double kBytesPerBlock = 4.0;      // place in the view by target
+constexpr uint32_t kNarrow = 1u << 16;      // neurons up to which an index takes 2 bytes, else 4; a block has two
 constexpr double kBytesPerDenseCell = 8.0;  // weight, momentum
 constexpr double kBytesPerSource = 4.0;     // row offset
 constexpr double kBytesPerTarget = 12.0;    // bias, bias momentum, target view offset
@@ -86,7 +88,9 @@ double model_bytes(const ModelSpec& spec) {
              "a sparse layer must have fewer than 2^32 links, layer " + std::to_string(l) + " would have about " +
                  std::to_string(static_cast<uint64_t>(links)) + "; lower epsilon");
     }
-    bytes += links * kBytesPerLink;
+    const double index = std::max(spec.sizes[l], spec.sizes[l + 1]) <= kNarrow ? 2.0 : 4.0;
+    const double blocks = spec.topology == Topology::motif ? links / spec.motif_size : links;
+    bytes += links * kBytesPerLink + blocks * (kBytesPerBlock + 2.0 * index);
   }
   require_memory(bytes, "[model] a network " + shape.substr(0, 60) + (shape.size() > 60 ? "..." : ""));
   return bytes;

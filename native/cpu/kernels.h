@@ -7,25 +7,54 @@
  * The kernels that exist once per instruction set, as plain functions over plain pointers.
  *
  * Activations are feature-major: row r of a matrix holds neuron r over the samples of the batch, `stride` floats
- * apart, 64-byte aligned, stride a multiple of the table's `width`. Columns beyond the batch are padding: zero in
- * inputs and in output gradients, so they add nothing to any sum.
+ * apart. The stride is the batch rounded up by `row_stride`: 1, 2 or 4 for the smallest batches, else a multiple of a
+ * vector. Columns beyond the batch are padding: zero in inputs and in output gradients, so they add nothing to any sum.
+ * Matrices start at a cache line; where a sparse layer's blocks stick out over its sources, so do its x and dx, by rows
+ * of zeros.
  *
- * Every function computes whole rows [begin, end) and writes nothing else, and the order of summation within a row
- * depends on nothing but the shapes: results do not depend on how rows are dealt to threads.
+ * Sparse layers come as blocks of `height` sources by one target (cpu/blocks.h). Every function computes whole rows
+ * [begin, end) and writes nothing else, and the order of summation within a row depends on nothing but the shapes:
+ * results do not depend on how rows are dealt to threads.
  */
 namespace set_native::cpu {
 
 enum class ActivationKind : int { relu, tanh, sigmoid, linear };  // values as in set_native::Activation
 
-/** z_j = f(b_j + sum over links (i, j) of w x_i), for targets j. */
+/**
+ * z_j = f(b_j + sum over links (i, j) of w x_i). Where a row is longer than kLongestScattered, targets [begin, end) are
+ * computed one by one, by gathering. Rows of one or two samples are scattered, all targets at once: begin is 0 and end
+ * m.
+ */
+template <class Index>
 struct SparseForward {
-  const uint32_t* offsets;  // target view: m + 1
-  const uint32_t* sources;
-  const uint32_t* links;  // place of the weight in `weights`
+  // By group: what scattering walks.
+  const uint32_t* group_offsets;  // groups + 1
+  const Index* targets;
+  size_t groups;
+  // By target: what gathering walks.
+  const uint32_t* offsets;  // m + 1
+  const Index* sources;     // group of each block
+  const uint32_t* blocks;   // place of its weights, counted in blocks
   const float* weights;
+  size_t height;
   const float* bias;  // m
   const float* x;     // n x stride
   float* z;           // m x stride
+  size_t outputs;     // m
+  size_t stride;
+  ActivationKind activation;
+};
+
+constexpr size_t kLongestScattered = 2;
+
+/** z_j = f(b_j + sum of `count` parts), j in [begin, end): the end of a scattered forward pass. z may be the only part.
+ */
+struct FinishForward {
+  const float* parts;  // count matrices m x stride, one after the other
+  size_t count;
+  const float* bias;
+  float* z;
+  size_t outputs;  // m
   size_t stride;
   ActivationKind activation;
 };
@@ -39,18 +68,22 @@ struct UpdateRule {
 };
 
 /**
- * For sources i and their links (i, j):
+ * For the sources i of groups [begin, end) and their links (i, j):
  *   dx_i = f'(x_i) * sum of w dz_j   (with the weights before the update; when dx is given)
  *   g    = sum over the batch of x_i dz_j   (kept in `gradient` when given, else only in scratch)
  *   and the update of weights and momentum by g (when momentum is given)
  *   and, when dx is given and bias is, the update of source i's own bias by the sum of dx_i.
  */
+template <class Index>
 struct SparseBackward {
-  const uint32_t* offsets;  // CSR by source: n + 1
-  const uint32_t* targets;
+  const uint32_t* offsets;  // groups + 1
+  const Index* targets;
+  uint32_t blocks;  // of the layer
   float* weights;
   float* velocity;  // momentum of each link; nullptr: no update
-  float* gradient;  // nnz; nullptr: not wanted
+  float* gradient;  // as the weights; nullptr: not wanted
+  size_t height;
+  size_t inputs;    // n: sources that exist
   const float* x;   // n x stride: outputs of the layer below
   const float* dz;  // m x stride: gradient of the loss by z, already divided by the batch size
   float* dx;        // n x stride: gradient by the pre-activation of the layer below; nullptr for the first layer
@@ -59,8 +92,16 @@ struct SparseBackward {
   size_t stride;
   ActivationKind activation;  // of the layer below
   UpdateRule rule;
-  float* scratch;  // at least the largest fan-out of the rows, private to the caller's thread
+  float* scratch;  // scratch_size(...) floats of the caller's thread
 };
+
+/** Gradients and sources that SparseBackward takes before it updates weights: at least one group, else about this many.
+ */
+constexpr size_t kUpdateBatch = 1024;
+/** Floats of scratch where no group has more than `longest_row` links and blocks are `height` sources high. */
+inline size_t scratch_size(size_t longest_row, size_t height) {
+  return kUpdateBatch + (longest_row > height ? longest_row : height) + 4;
+}
 
 /** z_j = f(b_j + sum over i of w_ij x_i) for a dense layer, for targets j; W is n x m, row by source. */
 struct DenseForward {
@@ -92,16 +133,43 @@ struct DenseBackward {
   UpdateRule rule;
 };
 
+template <class Index>
+struct SparseKernels {
+  void (*forward)(const SparseForward<Index>&, size_t begin, size_t end);
+  /** z_j += the share of the sources in groups [begin, end), for all j; bias and f are left to `finish_forward`. */
+  void (*scatter)(const SparseForward<Index>&, size_t begin, size_t end);
+  void (*backward)(const SparseBackward<Index>&, size_t begin, size_t end);
+};
+
 struct KernelTable {
   const char* name;  // "portable", "avx2", "avx512"
-  size_t width;      // floats per vector: strides are multiples of it
-  void (*sparse_forward)(const SparseForward&, size_t begin, size_t end);
-  void (*sparse_backward)(const SparseBackward&, size_t begin, size_t end);
+  size_t width;      // floats per vector
+  SparseKernels<uint16_t> narrow;
+  SparseKernels<uint32_t> wide;
+  void (*finish_forward)(const FinishForward&, size_t begin, size_t end);
   void (*dense_forward)(const DenseForward&, size_t begin, size_t end);
   void (*dense_backward)(const DenseBackward&, size_t begin, size_t end);
   /** Update of `count` parameters whose gradient is known (output bias, and on its own in benches). */
   void (*momentum_update)(float* weights, float* velocity, const float* gradient, size_t count, const UpdateRule&);
 };
+
+template <class Index>
+const SparseKernels<Index>& sparse_kernels(const KernelTable& table);
+template <>
+inline const SparseKernels<uint16_t>& sparse_kernels(const KernelTable& table) {
+  return table.narrow;
+}
+template <>
+inline const SparseKernels<uint32_t>& sparse_kernels(const KernelTable& table) {
+  return table.wide;
+}
+
+/** Floats per row for a batch: a vector of two samples is not padded to one of sixteen. */
+inline size_t row_stride(const KernelTable& table, size_t batch) {
+  for (size_t stride = 1; stride < table.width; stride *= 2)
+    if (batch <= stride) return stride;
+  return (batch + table.width - 1) / table.width * table.width;
+}
 
 /**
  * The widest table this CPU runs, or what SET_NATIVE_ISA names. Throws Error(backend_unavailable). Reads the

@@ -1,22 +1,26 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "core/evolution.h"
+#include "cpu/blocks.h"
+#include "cpu/marks.h"
+#include "cpu/thread_pool.h"
 
 namespace set_native::cpu {
 
 /** What is removed from a layer. The layer itself is not changed. */
 struct Pruning {
-  std::vector<uint8_t> removed;  // per link: 1 = removed
-  uint64_t links = 0;            // number of ones
-  bool whole_motifs = false;     // set_motif, aligned: every occupied slot was full, and whole slots were removed:
-  uint64_t full_slots = 0;       //   of full groups,
-  uint64_t truncated_slots = 0;  //   and of the smaller last group
+  Marks removed;           // blocks
+  uint64_t full = 0;       // number of them in full groups,
+  uint64_t truncated = 0;  //   and in a smaller last group
 };
 
-/** Prune phase of Method::set or Method::set_motif, as core/evolution.h defines it. O(nnz + n + m). */
-Pruning prune(const Layer& layer, const EvolutionPolicy& policy);
+/**
+ * Prune phase, as core/evolution.h defines it, where blocks go as a whole: Method::set on single links, or
+ * Method::set_motif, aligned, on blocks of motif_size. O(blocks / threads).
+ */
+template <class Index>
+Pruning prune_blocks(const Blocks<Index>& blocks, const EvolutionPolicy& policy, ThreadPool& pool);
 
 }  // namespace set_native::cpu

@@ -1,20 +1,26 @@
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
 #include "core/evolution.h"
+#include "cpu/blocks.h"
+#include "cpu/proposals.h"
 #include "cpu/prune.h"
+#include "cpu/thread_pool.h"
 
 namespace set_native::cpu {
 
-struct Cell {
-  uint32_t row;
-  uint32_t col;
-};
+/**
+ * The blocks to grow, as many as were removed, by (group, target): Method::set on single links, or Method::set_motif,
+ * aligned, on blocks of motif_size, like for like. O((blocks + groups) / threads + groups + m), see proposals.h.
+ */
+template <class Index>
+Places regrow_blocks(const Blocks<Index>& blocks, const Pruning& pruning, const EvolutionKey& key, ThreadPool& pool,
+                     Workspace<Index>& workspace);
 
-/** The cells of the links to grow, as many as were removed, sorted by (row, col). O(nnz + n + m), see regrow.cpp. */
-std::vector<Cell> regrow(const Layer& layer, const Pruning& pruning, const EvolutionPolicy& policy,
-                         const EvolutionKey& key);
+/**
+ * The links to grow in a layer of single links whose motifs are not whole, or are runs: motifs first, then single ones.
+ */
+template <class Index>
+Places regrow_units(const Blocks<Index>& links, const Pruning& pruning, const EvolutionPolicy& policy,
+                    const EvolutionKey& key, ThreadPool& pool, Workspace<Index>& workspace);
 
 }  // namespace set_native::cpu

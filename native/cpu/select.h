@@ -1,71 +1,159 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <utility>
+#include <cstring>
+#include <limits>
+#include <numeric>
 #include <vector>
+
+#include "core/aligned.h"
+#include "cpu/parts.h"
+#include "cpu/thread_pool.h"
 
 namespace set_native::cpu {
 
-/** Where a selection ends: items with key < limit are taken whole, and `rest` more of the item with key == limit. */
-struct Cut {
-  uint64_t limit;
-  uint64_t rest;
+/** Bits of a float: those of floats of one sign order like their absolute values. */
+inline uint32_t float_bits(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+/** The items around zero: those with low < value < high, and of those at the bounds the ones before an item. */
+struct Around {
+  float low;
+  float high;
+  uint32_t low_item;
+  uint32_t high_item;
+
+  bool inside(float value) const { return (value > low) & (value < high); }
+  bool at_bound(float value) const { return (value == low) | (value == high); }
+  bool tied(float value, uint32_t item) const {
+    return ((value == low) & (item < low_item)) | ((value == high) & (item < high_item));
+  }
 };
 
 /**
- * Selects the items of lowest key that together weigh a given amount, without sorting.
+ * Finds the items of lowest |value|, of positive and of negative ones apart, ties by item, without sorting. +0 is the
+ * lowest positive, -0 the lowest negative value. O(size / threads), two passes over the values.
  *
- * Items 0 .. size - 1 have distinct 64-bit keys key(i) and weights weight(i). The high word of a key holds the bits of
- * a float, so the lower half of the keys belongs to the positive and the upper half to the negative floats; each half
- * is ranked by itself, |float| ascending. A histogram over the top 14 bits finds the bucket in which the cut falls,
- * repeated halving (nth_element) the place inside it: O(size) on average, two passes over the items.
+ * A histogram over the top 12 bits, one per thread, tells the bucket in which a cut falls; only the values in it are
+ * collected, and nth_element finds the place.
  */
-template <class Key, class Weight>
+template <class Value>
 class Selection {
  public:
-  Selection(uint32_t size, Key key, Weight weight) : size_(size), key_(key), weight_(weight), buckets_(2 * kHalf, 0) {
-    for (uint32_t i = 0; i < size; ++i) buckets_[key_(i) >> kShift] += weight_(i);
+  /** value(i) is the value of item i < size, no NaN. */
+  Selection(uint32_t size, Value value, ThreadPool& pool)
+      : size_(size), value_(value), pool_(pool), histograms_(pool.size()), buckets_(2 * kHalf, 0) {
+    pool_.run([this](unsigned t) {
+      histograms_[t].assign(2 * kHalf, 0);
+      uint32_t* const counts = histograms_[t].data();
+      const Part part = part_of(size_, t, pool_.size());
+      for (size_t i = part.begin; i < part.end; ++i) ++counts[bucket_of(bits_of(i))];
+    });
+    for (const std::vector<uint32_t>& counts : histograms_) {
+      for (size_t b = 0; b < buckets_.size(); ++b) buckets_[b] += counts[b];
+    }
   }
 
-  /** Weight of all items of a half. */
-  uint64_t total(bool upper) const {
-    uint64_t sum = 0;
-    for (uint32_t b = upper * kHalf; b < (upper + 1) * kHalf; ++b) sum += buckets_[b];
-    return sum;
+  /** Positive (half 0) or negative (half 1) items other than zeros. */
+  uint64_t non_zeros(int half) const {
+    const auto begin = buckets_.begin() + half * kHalf;
+    return std::accumulate(begin, begin + kHalf - 1, uint64_t{0});
   }
+  uint64_t zeros(int half) const { return buckets_[zeros_of(half)]; }
 
-  Cut cut(bool upper, uint64_t amount) const {
-    uint64_t bucket = upper * kHalf;
-    const uint64_t end = bucket + kHalf;
-    while (bucket < end && buckets_[bucket] <= amount) amount -= buckets_[bucket++];
-    if (bucket == end) return {upper ? ~uint64_t{0} : uint64_t{1} << 63, 0};  // the whole half
-    std::vector<std::pair<uint64_t, uint32_t>> items;
-    for (uint32_t i = 0; i < size_; ++i) {
-      if (key_(i) >> kShift == bucket) items.emplace_back(key_(i), weight_(i));
-    }
-    auto first = items.begin(), last = items.end();
-    while (last - first > 1) {
-      const auto middle = first + (last - first) / 2;
-      std::nth_element(first, middle, last);
-      uint64_t below_middle = 0;
-      for (auto item = first; item != middle; ++item) below_middle += item->second;
-      if (amount < below_middle) {
-        last = middle;
-      } else {
-        amount -= below_middle;
-        first = middle;
-      }
-    }
-    return {first->first, amount};
+  /** That many of the positive and of the negative items, zeros included. */
+  Around lowest(uint64_t positive, uint64_t negative) const {
+    Cut high = cut_in_buckets(0, positive), low = cut_in_buckets(1, negative);
+    AlignedVector<uint32_t> members = collect(high.bucket, low.bucket);
+    const auto in = [](const Cut& cut) { return [&cut](uint32_t bits) { return bucket_of(bits) == cut.bucket; }; };
+    const auto end_high = std::partition(members.begin(), members.end(), in(high));
+    const auto end_low = std::partition(end_high, members.end(), in(low));
+    pool_.run([&](unsigned t) {
+      if (t == 0) place(high, members.begin(), end_high);
+      if (t + 1 == pool_.size()) place(low, end_high, end_low);
+    });
+    return {-low.bound, high.bound, low.item, high.item};
   }
 
  private:
-  static constexpr int kShift = 50;
-  static constexpr uint32_t kHalf = 1u << 13;
+  using Member = AlignedVector<uint32_t>::iterator;
+
+  static constexpr int kShift = 20;
+  static constexpr uint32_t kHalf = 1u << 11;
+  static constexpr uint32_t kNowhere = 2 * kHalf;  // no bucket
+
+  /** The items below a cut: |value| < bound, or equal and before `item`. */
+  struct Cut {
+    float bound = std::numeric_limits<float>::infinity();
+    uint32_t item = std::numeric_limits<uint32_t>::max();
+    uint32_t bucket = kNowhere;  // in which the cut falls,
+    uint64_t rest = 0;           //   and how many of its items are below the cut
+  };
+
+  uint32_t bits_of(size_t item) const { return float_bits(value_(static_cast<uint32_t>(item))); }
+  /**
+   * One less sends a zero to the last bucket of the other half, where only NaNs would be: zeros have it for themselves.
+   */
+  static uint32_t bucket_of(uint32_t bits) { return (bits - 1) >> kShift; }
+  static uint32_t zeros_of(int half) { return half == 0 ? 2 * kHalf - 1 : kHalf - 1; }
+
+  Cut cut_in_buckets(int half, uint64_t amount) const {
+    Cut cut;
+    uint32_t bucket = zeros_of(half), next = half * kHalf;
+    const uint32_t end = next + kHalf - 1;
+    while (bucket != end && buckets_[bucket] <= amount) {
+      amount -= buckets_[bucket];
+      bucket = next++;
+    }
+    if (bucket == end) return cut;  // the whole half
+    cut.bucket = bucket;
+    cut.rest = amount;
+    return cut;
+  }
+
+  /** Bits of the items of two buckets, and others among them. */
+  AlignedVector<uint32_t> collect(uint32_t a, uint32_t b) const {
+    std::vector<size_t> begin(1, 0);
+    for (const std::vector<uint32_t>& counts : histograms_) {
+      // One entry more, where items are written before it is known that they belong.
+      begin.push_back(begin.back() + (a == kNowhere ? 0 : counts[a]) + (b == kNowhere ? 0 : counts[b]) + 1);
+    }
+    AlignedVector<uint32_t> members(begin.back());
+    pool_.run([&](unsigned t) {
+      const Part part = part_of(size_, t, pool_.size());
+      uint32_t* to = members.data() + begin[t];
+      for (size_t i = part.begin; i < part.end; ++i) {
+        const uint32_t bits = bits_of(i), bucket = bucket_of(bits);
+        *to = bits;
+        to += (bucket == a) | (bucket == b);
+      }
+      *to = kOther;
+    });
+    return members;
+  }
+
+  /** The bound is the first member that is not taken. */
+  void place(Cut& cut, Member begin, Member end) const {
+    if (cut.bucket == kNowhere) return;
+    const Member nth = begin + static_cast<std::ptrdiff_t>(cut.rest);
+    std::nth_element(begin, nth, end);
+    const uint32_t bits = *nth, magnitude = bits & 0x7fffffffu;
+    std::memcpy(&cut.bound, &magnitude, sizeof magnitude);
+    cut.item = 0;
+    for (auto ties = std::count(begin, nth, bits); ties > 0; ++cut.item) ties -= bits_of(cut.item) == bits;
+  }
+
+  static constexpr uint32_t kOther = 0x7fc00000u;  // a NaN, in no bucket of items
+
   uint32_t size_;
-  Key key_;
-  Weight weight_;
+  Value value_;
+  ThreadPool& pool_;
+  std::vector<std::vector<uint32_t>> histograms_;
   std::vector<uint32_t> buckets_;
 };
 

@@ -113,6 +113,18 @@ void ThreadPool::run_erased(Function function, void* context) {
   if (error_ != nullptr) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
+void ThreadPool::barrier(unsigned team) {
+  if (team == 1) return;
+  const uint64_t passed = barriers_.load();
+  if (arrived_.fetch_add(1) + 1 == team) {
+    arrived_.store(0);
+    barriers_.fetch_add(1);
+    wake_sleepers(sleepers_, mutex_, wake_);
+    return;
+  }
+  wait_until([this, passed] { return barriers_.load() != passed; }, sleepers_, mutex_, wake_);
+}
+
 void ThreadPool::work(unsigned thread) {
   for (uint64_t seen = 0;; ++seen) {
     wait_until([this, seen] { return run_number_.load() != seen; }, sleepers_, mutex_, wake_);

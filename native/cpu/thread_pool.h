@@ -28,6 +28,21 @@ class ThreadPool {
 
   unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
 
+  /** The same on threads 0 .. team - 1; a team of one is the caller alone, and nobody is woken. */
+  template <class Task>
+  void run(unsigned team, Task&& task) {
+    if (team == 1) return task(0u);
+    run([&](unsigned t) {
+      if (t < team) task(t);
+    });
+  }
+
+  /**
+   * Returns when all `team` threads of the present run have called it; what they wrote before is visible to all. None
+   * of them may throw before the last barrier of the run: the others would wait for ever.
+   */
+  void barrier(unsigned team);
+
   /**
    * Calls task(t) for t = 0 .. size() - 1, each on its own thread, and returns when all are done: what they wrote is
    * visible to the caller. Throws the first exception a task threw, after all have ended.
@@ -55,6 +70,8 @@ class ThreadPool {
   alignas(64) std::atomic<uint64_t> run_number_{0};  // raised to start a run
   alignas(64) std::atomic<unsigned> working_{0};     // workers that have not finished the run
   alignas(64) std::atomic<unsigned> sleepers_{0};    // threads that sleep or are about to
+  alignas(64) std::atomic<unsigned> arrived_{0};     // at the present barrier
+  alignas(64) std::atomic<uint64_t> barriers_{0};    // passed
   std::mutex mutex_;
   std::condition_variable wake_;
   std::exception_ptr error_;  // first of the run, under `mutex_`

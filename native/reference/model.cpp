@@ -98,7 +98,7 @@ class ReferenceModel final : public BackendModel {
   }
 
   double train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) override {
-    check_targets(samples, model_, "train");
+    check_targets(samples, model_.layers.front().inputs, model_.layers.back().outputs, "train");
     check_options(options, "train");
     const std::vector<uint32_t> order = epoch_order(model_.seed, options.epoch, samples.count, options.shuffle);
     double total = 0.0;
@@ -128,7 +128,7 @@ class ReferenceModel final : public BackendModel {
   }
 
   Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) override {
-    check_targets(samples, model_, "evaluate");
+    check_targets(samples, model_.layers.front().inputs, model_.layers.back().outputs, "evaluate");
     double total = 0.0;
     uint64_t correct = 0;
     for_each_batch(samples, cancel, "evaluate", [&](const Batch& batch, const std::vector<double>& z, size_t) {
@@ -144,7 +144,7 @@ class ReferenceModel final : public BackendModel {
   }
 
   void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) override {
-    check_samples(samples, model_, "predict");
+    check_samples(samples, model_.layers.front().inputs, model_.layers.back().outputs, "predict");
     for_each_batch(samples, cancel, "predict", [&](const Batch& batch, std::vector<double> z, size_t begin) {
       output_activation(network_.loss, z, outputs(), batch.size);
       for (size_t k = 0; k < z.size(); ++k) out[begin * outputs() + k] = static_cast<float>(z[k]);

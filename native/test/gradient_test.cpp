@@ -35,16 +35,19 @@ struct Problem {
   std::vector<float> x;
   std::vector<float> targets;
 
-  Samples samples() const {
-    Samples all;
-    all.x = x.data();
-    all.targets = targets.data();
-    all.count = kBatch;
-    all.features = model.layers.front().inputs;
-    all.outputs = model.layers.back().outputs;
-    return all;
+  Samples samples(size_t count) const {
+    Samples view;
+    view.x = x.data();
+    view.targets = targets.data();
+    view.count = count;
+    view.features = model.layers.front().inputs;
+    view.outputs = model.layers.back().outputs;
+    return view;
   }
-  Doubles inputs() const { return Doubles(x.begin(), x.end()); }
+  /** Those of the first samples. */
+  Doubles inputs(size_t count = kBatch) const {
+    return Doubles(x.begin(), x.begin() + static_cast<ptrdiff_t>(count * model.layers.front().inputs));
+  }
 };
 
 /** 9 -> 14 sparse -> 11 dense -> 8 sparse -> 4 dense (or sparse), all with biases. */
@@ -80,15 +83,19 @@ Problem make_problem(Activation activation, Loss loss, bool sparse_output) {
   return problem;
 }
 
+/** Mean loss of the samples x, the first of the problem's or variations of them. */
 double mean_loss(const reference::Network& network, const Doubles& x, const Problem& problem, Doubles* dz = nullptr) {
-  const Doubles z = reference::forward(network, x, kBatch).back();
-  return reference::loss_and_gradient(network.loss, z, 4, kBatch, nullptr, problem.targets.data(), dz) / kBatch;
+  const size_t count = x.size() / problem.model.layers.front().inputs;
+  const Doubles z = reference::forward(network, x, count).back();
+  return reference::loss_and_gradient(network.loss, z, 4, count, nullptr, problem.targets.data(), dz) /
+         static_cast<double>(count);
 }
 
-reference::Gradients gradients_of(const reference::Network& network, const Problem& problem) {
+reference::Gradients gradients_of(const reference::Network& network, const Problem& problem, size_t count = kBatch) {
+  const Doubles x = problem.inputs(count);
   Doubles dz;
-  mean_loss(network, problem.inputs(), problem, &dz);
-  return reference::backward(network, reference::forward(network, problem.inputs(), kBatch), dz, kBatch);
+  mean_loss(network, x, problem, &dz);
+  return reference::backward(network, reference::forward(network, x, count), dz, count);
 }
 
 /** How near any hidden unit comes to the kink of relu. */
@@ -170,46 +177,51 @@ TEST("gradient: labels and their one-hot targets have the same loss and gradient
   }
 }
 
-TEST("gradient: one step of the CPU follows the reference's gradient") {
+/** One step of the CPU back end on the first `count` samples, against the reference's gradients. */
+void check_step(const Problem& problem, size_t count) {
+  const std::string what = problem.name + ", " + std::to_string(count) + " samples";
+  const reference::Network network = reference::make_network(problem.model);
+  const reference::Gradients want = gradients_of(network, problem, count);
+
+  // With learning rate 1, no momentum and no decay the velocity after the step is minus the gradient.
+  TrainOptions options;
+  options.batch_size = kBatch;
+  options.learning_rate = 1.0f;
+  options.momentum = 0.0f;
+  options.decay = 0.0f;
+  options.shuffle = false;
+  const auto model = cpu_backend().create(problem.model, {1});
+  const std::atomic<bool> cancel{false};
+  const double got_loss = model->train_epoch(problem.samples(count), options, cancel);
+  const double want_loss = mean_loss(network, problem.inputs(count), problem);
+  CHECK_MSG(std::fabs(got_loss - want_loss) <= 1e-6 * want_loss, what << ": loss " << got_loss);
+
+  const Model after = model->download();
+  for (size_t l = 0; l < after.layers.size(); ++l) {
+    const auto check = [&](const AlignedVector<float>& velocity, const Doubles& gradient,
+                           const AlignedVector<float>& parameters, const AlignedVector<float>& before,
+                           const char* kind) {
+      double largest = 0.0;
+      for (const double g : gradient) largest = std::max(largest, std::fabs(g));
+      for (size_t k = 0; k < gradient.size(); ++k) {
+        CHECK_MSG(std::fabs(velocity[k] + gradient[k]) <= 2e-6 * largest,
+                  what << ", layer " << l + 1 << ", " << kind << " [" << k << "]: gradient " << -velocity[k]
+                       << ", expected " << gradient[k]);
+        CHECK(parameters[k] == before[k] + velocity[k]);
+      }
+    };
+    const Layer& layer = after.layers[l];
+    const Layer& before = problem.model.layers[l];
+    check(layer.momentum, want.weights[l], layer.weights, before.weights, "weight");
+    check(layer.bias_momentum, want.bias[l], layer.bias, before.bias, "bias");
+  }
+}
+
+TEST("gradient: one step of the CPU follows the reference's gradient, for every kind of batch") {
   for (const Activation activation : kActivations)
     for (const Loss loss : kLosses)
-      for (const bool sparse_output : {false, true}) {
-        const Problem problem = make_problem(activation, loss, sparse_output);
-        const reference::Network network = reference::make_network(problem.model);
-        const reference::Gradients want = gradients_of(network, problem);
-
-        // With learning rate 1, no momentum and no decay the velocity after the step is minus the gradient.
-        TrainOptions options;
-        options.batch_size = kBatch;
-        options.learning_rate = 1.0f;
-        options.momentum = 0.0f;
-        options.decay = 0.0f;
-        const auto model = cpu_backend().create(problem.model, {1});
-        const std::atomic<bool> cancel{false};
-        const double got_loss = model->train_epoch(problem.samples(), options, cancel);
-        const double want_loss = mean_loss(network, problem.inputs(), problem);
-        CHECK_MSG(std::fabs(got_loss - want_loss) <= 1e-6 * want_loss, problem.name << ": loss " << got_loss);
-
-        const Model after = model->download();
-        for (size_t l = 0; l < after.layers.size(); ++l) {
-          const auto check = [&](const AlignedVector<float>& velocity, const Doubles& gradient,
-                                 const AlignedVector<float>& parameters, const AlignedVector<float>& before,
-                                 const char* kind) {
-            double largest = 0.0;
-            for (const double g : gradient) largest = std::max(largest, std::fabs(g));
-            for (size_t k = 0; k < gradient.size(); ++k) {
-              CHECK_MSG(std::fabs(velocity[k] + gradient[k]) <= 2e-6 * largest,
-                        problem.name << ", layer " << l + 1 << ", " << kind << " [" << k << "]: gradient "
-                                     << -velocity[k] << ", expected " << gradient[k]);
-              CHECK(parameters[k] == before[k] + velocity[k]);
-            }
-          };
-          const Layer& layer = after.layers[l];
-          const Layer& before = problem.model.layers[l];
-          check(layer.momentum, want.weights[l], layer.weights, before.weights, "weight");
-          check(layer.bias_momentum, want.bias[l], layer.bias, before.bias, "bias");
-        }
-      }
+      for (const bool sparse_output : {false, true})
+        for (const size_t count : {1, 2, 3, 6}) check_step(make_problem(activation, loss, sparse_output), count);
 }
 
 }  // namespace

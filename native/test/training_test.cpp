@@ -16,70 +16,18 @@
 #include "cpu/kernels.h"
 #include "reference/model.h"
 #include "reference/ops.h"
-#include "test/check.h"
+#include "test/model_support.h"
 
 /*
  * Whole models: the CPU back end against the reference, and against itself with other threads and instruction sets.
- * Seeds here are fixed, because a comparison over many steps must know that no relu stands at its kink.
  */
 namespace set_native {
+
+using namespace test;
+
 namespace {
 
-const std::atomic<bool> kGoOn{false};
-
-/** Samples in memory. */
-struct Data {
-  uint32_t features = 0, outputs = 0;
-  std::vector<float> x;
-  std::vector<uint32_t> labels;
-  std::vector<float> targets;
-
-  Samples samples() const { return first(x.size() / features); }
-  Samples first(uint64_t count) const {
-    Samples view;
-    view.x = x.data();
-    view.count = count;
-    view.features = features;
-    view.outputs = outputs;
-    if (!labels.empty()) view.labels = labels.data();
-    if (!targets.empty()) view.targets = targets.data();
-    return view;
-  }
-};
-
-/** `count` samples, uniform in [-1, 1]; the label is the largest of random linear functions (one output: a sign). */
-Data make_data(uint32_t features, uint32_t outputs, size_t count, uint32_t seed) {
-  std::mt19937 engine(seed);
-  const auto uniform = [&] { return static_cast<float>(engine() >> 8) * 0x1p-23f - 1.0f; };
-  std::vector<float> teacher(features * outputs);
-  for (float& w : teacher) w = uniform();
-  Data data;
-  data.features = features;
-  data.outputs = outputs;
-  for (size_t s = 0; s < count; ++s) {
-    std::vector<float> scores(outputs);
-    for (uint32_t i = 0; i < features; ++i) {
-      data.x.push_back(uniform());
-      for (uint32_t o = 0; o < outputs; ++o) scores[o] += teacher[i * outputs + o] * data.x.back();
-    }
-    const auto best = std::max_element(scores.begin(), scores.end());
-    data.labels.push_back(outputs == 1 ? scores[0] > 0.0f : static_cast<uint32_t>(best - scores.begin()));
-  }
-  return data;
-}
-
-ModelSpec make_spec(std::vector<uint32_t> sizes, double epsilon, Activation activation, Loss loss) {
-  ModelSpec spec;
-  spec.sizes = std::move(sizes);
-  spec.epsilon = epsilon;
-  if (epsilon == 0.0) spec.topology = Topology::dense;
-  spec.activation = activation;
-  spec.loss = loss;
-  spec.seed = 42;
-  return spec;
-}
-
-/** Networks large enough that a step is shared among threads. */
+/** Small networks; a batch of 40 is enough work to be shared among threads. */
 struct Network {
   const char* name;
   Model model;
@@ -94,61 +42,6 @@ std::vector<Network> networks() {
   CHECK(all[1].model.layers.back().dense && !all[1].model.layers.front().dense);
   CHECK(all[2].model.layers.front().dense);
   return all;
-}
-
-TrainOptions options_for(uint32_t epoch, uint32_t batch_size) {
-  TrainOptions options;
-  options.epoch = epoch;
-  options.batch_size = batch_size;
-  options.l2 = 0.001f;
-  return options;
-}
-
-std::unique_ptr<BackendModel> on_cpu(const Model& model, uint32_t threads = 1) {
-  return cpu_backend().create(model, {threads});
-}
-
-std::unique_ptr<BackendModel> on_reference(const Model& model) {
-  return reference_backend().create(model, {});
-}
-
-bool same_bits(const AlignedVector<float>& a, const AlignedVector<float>& b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
-}
-
-bool same_bits(const Model& a, const Model& b) {
-  for (size_t l = 0; l < a.layers.size(); ++l) {
-    const Layer &p = a.layers[l], &q = b.layers[l];
-    if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices ||
-        p.birth != q.birth || !same_bits(p.weights, q.weights) || !same_bits(p.momentum, q.momentum) ||
-        !same_bits(p.bias, q.bias) || !same_bits(p.bias_momentum, q.bias_momentum))
-      return false;
-  }
-  return true;
-}
-
-/** Largest difference of two lists of parameters, relative to the largest parameter. */
-double distance(const AlignedVector<float>& a, const AlignedVector<float>& b) {
-  double largest = 1e-30, difference = 0.0;
-  for (size_t k = 0; k < a.size(); ++k) {
-    largest = std::max(largest, std::fabs(static_cast<double>(b[k])));
-    difference = std::max(difference, std::fabs(static_cast<double>(a[k]) - b[k]));
-    if (!std::isfinite(a[k])) return INFINITY;
-  }
-  return difference / largest;
-}
-
-/** Checks that two models of the same topology agree in every parameter but for float rounding. */
-void check_close(const Model& got, const Model& want, double tolerance, const std::string& what) {
-  for (size_t l = 0; l < want.layers.size(); ++l) {
-    const Layer &p = got.layers[l], &q = want.layers[l];
-    CHECK_MSG(p.links.col_indices == q.links.col_indices, what << ": topology of layer " << l + 1);
-    const double weights = distance(p.weights, q.weights), momentum = distance(p.momentum, q.momentum),
-                 bias = distance(p.bias, q.bias), bias_momentum = distance(p.bias_momentum, q.bias_momentum);
-    CHECK_MSG(std::max({weights, momentum, bias, bias_momentum}) <= tolerance,
-              what << ": layer " << l + 1 << " is off by " << weights << " (weights), " << momentum << " (momentum), "
-                   << bias << " (bias), " << bias_momentum << " (bias momentum)");
-  }
 }
 
 /** SET_NATIVE_ISA for as long as it lives. */
@@ -405,8 +298,6 @@ TEST("evolution: a policy out of range is refused and changes nothing") {
   }
 }
 
-// Evaluation and prediction ----------------------------------------------------------------------------------------
-
 TEST("evolution: one weight that is not finite, in any layer, and nothing changes") {
   for (const size_t bad : {0u, 1u, 2u})
     for (const uint32_t threads : {1u, 4u}) {
@@ -428,54 +319,6 @@ TEST("evolution: one weight that is not finite, in any layer, and nothing change
         CHECK(same_bits(model->download(), before));
       }
     }
-}
-
-TEST("evaluation and prediction: agree with the reference for every loss and form of target") {
-  for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse})
-    for (const uint32_t outputs : {1u, 2u, 7u})
-      for (const bool with_targets : {false, true}) {
-        if (outputs == 1 && loss == Loss::softmax_cross_entropy) continue;  // refused
-        const std::string what = "loss " + std::to_string(static_cast<int>(loss)) + ", outputs " +
-                                 std::to_string(outputs) + (with_targets ? ", targets" : ", labels");
-        Data data = make_data(20, outputs, 300, 8);
-        if (with_targets) {
-          for (const uint32_t label : data.labels)
-            for (uint32_t o = 0; o < outputs; ++o)
-              data.targets.push_back(outputs == 1 ? static_cast<float>(label) : label == o ? 0.75f : 0.25f);
-          data.labels.clear();
-        }
-        const Model model = build_model(make_spec({20, 32, outputs}, 4.0, Activation::relu, loss));
-        const auto cpu = on_cpu(model, 2), reference = on_reference(model);
-        const Evaluation got = cpu->evaluate(data.samples(), kGoOn), want = reference->evaluate(data.samples(), kGoOn);
-        CHECK_MSG(std::fabs(got.loss - want.loss) <= 1e-6 * want.loss,
-                  what << ": loss " << got.loss << ", expected " << want.loss);
-        CHECK_MSG(got.accuracy == want.accuracy,
-                  what << ": accuracy " << got.accuracy << ", expected " << want.accuracy);
-        CHECK((want.accuracy > 0.0) == !with_targets);
-
-        std::vector<float> got_outputs(300 * outputs), want_outputs(300 * outputs);
-        cpu->predict(data.samples(), got_outputs.data(), kGoOn);
-        reference->predict(data.samples(), want_outputs.data(), kGoOn);
-        for (size_t k = 0; k < got_outputs.size(); ++k)
-          CHECK_MSG(std::fabs(got_outputs[k] - want_outputs[k]) <= 2e-6f * (1.0f + std::fabs(want_outputs[k])),
-                    what << ": output " << k << " is " << got_outputs[k] << ", expected " << want_outputs[k]);
-      }
-}
-
-TEST("prediction: a sample's outputs do not depend on how many are asked for") {
-  const Data data = make_data(60, 10, 129, 9);
-  for (const Network& network : networks()) {
-    const auto model = on_cpu(network.model, 3);
-    std::vector<float> all(129 * 10);
-    model->predict(data.samples(), all.data(), kGoOn);
-    for (const uint64_t count : {1, 2, 3, 40, 65}) {
-      std::vector<float> some(count * 10);
-      model->predict(data.first(count), some.data(), kGoOn);
-      CHECK_MSG(std::memcmp(some.data(), all.data(), some.size() * sizeof(float)) == 0,
-                network.name << ": " << count << " of 129 samples");
-    }
-    CHECK(same_bits(model->download(), network.model));
-  }
 }
 
 // Cancelling, failing, refusing ------------------------------------------------------------------------------------
@@ -557,14 +400,6 @@ TEST("model: softmax over one output is refused, it would learn nothing") {
   model.loss = Loss::softmax_cross_entropy;
   CHECK_THROWS(shape, on_cpu(model));
   CHECK_THROWS(shape, on_reference(model));
-}
-
-TEST("evaluation: outputs that saturate are told apart by their logits") {
-  const Data data = make_data(20, 10, 200, 29);
-  Model model = build_model(make_spec({20, 10}, 0.0, Activation::relu, Loss::sigmoid_binary_cross_entropy));
-  for (float& w : model.layers[0].weights) w *= 1000.0f;
-  const double accuracy = on_cpu(model)->evaluate(data.samples(), kGoOn).accuracy;
-  CHECK_EQ(accuracy, on_reference(model)->evaluate(data.samples(), kGoOn).accuracy);
 }
 
 TEST("failure: samples that are not finite stop the epoch and leave nothing behind") {

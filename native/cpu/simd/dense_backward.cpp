@@ -1,4 +1,4 @@
-#include "cpu/simd/rows.h"
+#include "cpu/simd/dense.h"
 
 /*
  * For sources i in [begin, end) of a dense layer: dx_i = f'(x_i) sum over j of w_ij dz_j, g_ij = dot(x_i, dz_j), and
@@ -79,25 +79,30 @@ void block_gradient(const DenseBackward& op, size_t i, size_t i_end, size_t j, s
 /** Applies f' to the finished row of dx and updates the neuron's bias by its sum. */
 void finish_source(const DenseBackward& op, size_t i) {
   Vec total = {};
-  for (size_t c = i * op.stride; c < (i + 1) * op.stride; c += kWidth) {
+  size_t c = i * op.stride;
+  for (; c + kWidth <= (i + 1) * op.stride; c += kWidth) {
     const Vec v = through_activation(load(op.x + c), load(op.dx + c), op.activation);
     store(op.dx + c, v);
     total += v;
   }
-  if (op.bias == nullptr) return;
-  const float gradient = sums_of(total, Vec{}, Vec{}, Vec{})[0];
-  update(op.bias + i, op.bias_velocity + i, &gradient, 1, op.rule);
+  float gradient = sums_of(total, Vec{}, Vec{}, Vec{})[0];
+  for (; c < (i + 1) * op.stride; ++c) {
+    op.dx[c] = through_activation(op.x[c], op.dx[c], op.activation);
+    gradient += op.dx[c];
+  }
+  if (op.bias != nullptr) update(op.bias + i, op.bias_velocity + i, &gradient, 1, op.rule);
 }
 
 }  // namespace
 
 void dense_backward(const DenseBackward& op, size_t begin, size_t end) {
-  const Tiling tiling(op.stride, kMaxTile);
+  const Tiling tiling(op.stride / kWidth, kMaxTile);
+  const bool small = op.stride < kWidth;
   alignas(64) float gradient[kSources * kTargets] = {};
   for (size_t block = begin; block < end; block += kSources) {
     const size_t block_end = block + kSources < end ? block + kSources : end;
     if (op.dx != nullptr)
-      for (size_t c = block * op.stride; c < block_end * op.stride; c += kWidth) store(op.dx + c, Vec{});
+      for (size_t c = block * op.stride; c < block_end * op.stride; ++c) op.dx[c] = 0.0f;
     for (size_t j = 0; j < op.outputs; j += kTargets) {
       const size_t count = j + kTargets < op.outputs ? kTargets : op.outputs - j;
       for (size_t i = block; i < block_end; ++i)
@@ -105,6 +110,7 @@ void dense_backward(const DenseBackward& op, size_t begin, size_t end) {
           prefetch(op.weights + i * op.outputs + j + ahead);
           if (op.velocity != nullptr) prefetch(op.velocity + i * op.outputs + j + ahead);
         }
+      for (size_t i = block; small && op.dx != nullptr && i < block_end; ++i) dense_small_dx(op, i, j, count);
       for (size_t pass = 0; op.dx != nullptr && pass < tiling.passes; ++pass) {
         const size_t tile = tiling.size(pass) - 1, column = tiling.first(pass) * kWidth;
         size_t i = block;

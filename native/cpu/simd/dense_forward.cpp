@@ -1,4 +1,4 @@
-#include "cpu/simd/rows.h"
+#include "cpu/simd/dense.h"
 
 /*
  * z_j = f(b_j + sum over i of w_ij x_i), j in [begin, end): GEMM, W n x m row by source.
@@ -63,7 +63,8 @@ constexpr TileFunction kTiles[kMaxTile] = {forward_tile<1>, forward_tile<2>, for
 }  // namespace
 
 void dense_forward(const DenseForward& op, size_t begin, size_t end) {
-  const Tiling tiling(op.stride, kMaxTile);
+  if (op.stride < kWidth) return dense_small_forward(op, begin, end);
+  const Tiling tiling(op.stride / kWidth, kMaxTile);
   for (size_t pass = 0; pass < tiling.passes; ++pass)
     kTiles[tiling.size(pass) - 1](op, begin, end, tiling.first(pass) * kWidth);
 }

@@ -15,18 +15,21 @@ namespace {
  */
 struct Tiling {
   size_t vectors, passes;
-  Tiling(size_t stride, size_t max_tile)
-      : vectors(stride / kWidth), passes((stride / kWidth + max_tile - 1) / max_tile) {}
+  Tiling(size_t vector_count, size_t max_tile)
+      : vectors(vector_count), passes((vector_count + max_tile - 1) / max_tile) {}
   size_t first(size_t pass) const { return vectors * pass / passes; }
   size_t size(size_t pass) const { return first(pass + 1) - first(pass); }
 };
 
-/** f in place over `count` floats, a multiple of the width. */
+/** f in place over `count` floats. */
 SET_INLINE void activate(float* z, size_t count, ActivationKind activation) {
   switch (activation) {
-    case ActivationKind::relu:
-      for (size_t c = 0; c < count; c += kWidth) store(z + c, positive_part(load(z + c)));
+    case ActivationKind::relu: {
+      size_t c = 0;
+      for (; c + kWidth <= count; c += kWidth) store_unaligned(z + c, positive_part(load_unaligned(z + c)));
+      for (; c < count; ++c) z[c] = z[c] < 0.0f ? 0.0f : z[c];
       break;
+    }
     case ActivationKind::tanh:
       for (size_t c = 0; c < count; ++c) z[c] = tanhf(z[c]);
       break;
@@ -39,19 +42,31 @@ SET_INLINE void activate(float* z, size_t count, ActivationKind activation) {
 }
 
 /** f'(z) v, from the output x = f(z). */
-SET_INLINE Vec through_activation(Vec x, Vec v, ActivationKind activation) {
-  switch (activation) {
-    case ActivationKind::relu:
-      return where_positive(x, v);
-    case ActivationKind::tanh:
-      return fma(x * v, -x, v);
-    case ActivationKind::sigmoid:
-      return fma(x * v, -x, x * v);
-    case ActivationKind::linear:
-      break;
+#define SET_THROUGH_ACTIVATION(V)                                        \
+  SET_INLINE V through_activation(V x, V v, ActivationKind activation) { \
+    switch (activation) {                                                \
+      case ActivationKind::relu:                                         \
+        return where_positive(x, v);                                     \
+      case ActivationKind::tanh:                                         \
+        return fma(x * v, -x, v);                                        \
+      case ActivationKind::sigmoid:                                      \
+        return fma(x * v, -x, x * v);                                    \
+      case ActivationKind::linear:                                       \
+        break;                                                           \
+    }                                                                    \
+    return v;                                                            \
   }
-  return v;
+SET_THROUGH_ACTIVATION(Float4)
+#if SET_VEC_WIDTH >= 8
+SET_THROUGH_ACTIVATION(Float8)
+#endif
+#if SET_VEC_WIDTH >= 16
+SET_THROUGH_ACTIVATION(Float16)
+#endif
+SET_INLINE float where_positive(float x, float v) {
+  return x > 0.0f ? v : 0.0f;
 }
+SET_THROUGH_ACTIVATION(float)
 
 /** v = momentum v - rate (g + l2 w), w = w + (v - decay w); an element's bits do not depend on its place. */
 SET_INLINE void update(float* weights, float* velocity, const float* gradient, size_t count, const UpdateRule& rule) {

@@ -9,8 +9,8 @@
 #endif
 
 /*
- * One vector of floats, as wide as the instruction set for which a kernel file is compiled: 16 (AVX-512), 8 (AVX2
- * with FMA) or 4 (SSE2, NEON or whatever the compiler makes of four floats).
+ * Vectors of floats as wide as the instruction set for which a kernel file is compiled: 16 (AVX-512), 8 (AVX2 with FMA)
+ * or 4 (SSE2, NEON or whatever the compiler makes of four floats), and the narrower ones for small batches.
  *
  * SET_ISA names the instruction set and the namespace. SET_VEC_WIDTH may be given to build the logic of another width
  * without its instructions: how the 16-wide kernels are tested on machines without AVX-512.
@@ -40,17 +40,20 @@ namespace {
 
 constexpr size_t kWidth = SET_VEC_WIDTH;
 
-typedef float Vec __attribute__((vector_size(SET_VEC_WIDTH * sizeof(float)), may_alias));
-typedef float UnalignedVec
-    __attribute__((vector_size(SET_VEC_WIDTH * sizeof(float)), may_alias, aligned(sizeof(float))));
-typedef float Float4 __attribute__((vector_size(16), may_alias));
-typedef float UnalignedFloat4 __attribute__((vector_size(16), may_alias, aligned(sizeof(float))));
+#define SET_FLOATS(n, alignment) __attribute__((vector_size(n * sizeof(float)), may_alias, aligned(alignment)))
+typedef float Float4 SET_FLOATS(4, 16);
+#if SET_VEC_WIDTH >= 8
+typedef float Float8 SET_FLOATS(8, 32);
+#endif
+#if SET_VEC_WIDTH >= 16
+typedef float Float16 SET_FLOATS(16, 64);
+#endif
+typedef float Vec SET_FLOATS(SET_VEC_WIDTH, SET_VEC_WIDTH * sizeof(float));
+typedef float UnalignedFloat4 SET_FLOATS(4, sizeof(float));
+typedef float UnalignedVec SET_FLOATS(SET_VEC_WIDTH, sizeof(float));
 
 SET_INLINE Vec load(const float* p) {
   return *reinterpret_cast<const Vec*>(p);
-}
-SET_INLINE void store(float* p, Vec v) {
-  *reinterpret_cast<Vec*>(p) = v;
 }
 SET_INLINE Vec load_unaligned(const float* p) {
   return *reinterpret_cast<const UnalignedVec*>(p);
@@ -59,15 +62,14 @@ SET_INLINE void store_unaligned(float* p, Vec v) {
   *reinterpret_cast<UnalignedVec*>(p) = v;
 }
 
-/** v, kept in a register: GCC would otherwise load it again in each fma that uses it, and load ports bind GEMM. */
-SET_INLINE Vec in_register(Vec v) {
-#if SET_VEC_WIDTH == 16 && defined(__AVX512F__)
-  __asm__("" : "+v"(v));
-#elif SET_VEC_WIDTH == 8 && defined(__AVX2__)
-  __asm__("" : "+x"(v));
+/** v, kept in a register: GCC would otherwise load it again in each fma that uses it, and load ports bind. */
+#if defined(__AVX512F__)
+#define SET_KEEP(v) __asm__("" : "+v"(v))
+#elif defined(__SSE2__) && (SET_VEC_WIDTH <= 4 || defined(__AVX2__))
+#define SET_KEEP(v) __asm__("" : "+x"(v))
+#else
+#define SET_KEEP(v) (void)0
 #endif
-  return v;
-}
 
 /** All lanes s. Written as a subtraction because s - 0 is s for every s, -0 and NaN included. */
 SET_INLINE Vec broadcast(float s) {
@@ -75,18 +77,33 @@ SET_INLINE Vec broadcast(float s) {
 }
 
 /** a b + c, rounded once where the instruction set can, twice elsewhere (the build turns contraction off). */
-SET_INLINE Vec fma(Vec a, Vec b, Vec c) {
-#if SET_VEC_WIDTH == 16 && defined(__AVX512F__)
-  return _mm512_fmadd_ps(a, b, c);
-#elif SET_VEC_WIDTH == 8 && defined(__FMA__)
-  return _mm256_fmadd_ps(a, b, c);
-#elif SET_VEC_WIDTH == 4 && defined(__ARM_FEATURE_FMA) && defined(__ARM_NEON)
+SET_INLINE Float4 fma(Float4 a, Float4 b, Float4 c) {
+#if SET_VEC_WIDTH > 4 && defined(__FMA__)
+  return _mm_fmadd_ps(a, b, c);
+#elif defined(__ARM_FEATURE_FMA) && defined(__ARM_NEON)
   return vfmaq_f32(c, a, b);
 #else
   return a * b + c;
 #endif
 }
-
+#if SET_VEC_WIDTH >= 8
+SET_INLINE Float8 fma(Float8 a, Float8 b, Float8 c) {
+#if SET_VEC_WIDTH > 4 && defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+#endif
+#if SET_VEC_WIDTH >= 16
+SET_INLINE Float16 fma(Float16 a, Float16 b, Float16 c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+#endif
 /** The same for the elements left over by a vector loop: same rounding as a lane of the vector. */
 SET_INLINE float fma(float a, float b, float c) {
 #if (SET_VEC_WIDTH > 4 && defined(__FMA__)) || (defined(__ARM_FEATURE_FMA) && defined(__ARM_NEON))
@@ -96,42 +113,95 @@ SET_INLINE float fma(float a, float b, float c) {
 #endif
 }
 
-/** max(0, v); NaN stays NaN, so a diverged network shows in its loss. */
-SET_INLINE Vec positive_part(Vec v) {
-  return v < Vec{} ? Vec{} : v;
-}
+/*
+ * store; in_register; max(0, v), where NaN stays NaN, so that a diverged network shows in its loss; v where x > 0, else
+ * 0. Overloads by macro, because templates drop the attributes of vector types.
+ */
+#define SET_VECTOR_FUNCTIONS(V)           \
+  SET_INLINE void store(float* p, V v) {  \
+    *reinterpret_cast<V*>(p) = v;         \
+  }                                       \
+  SET_INLINE V in_register(V v) {         \
+    SET_KEEP(v);                          \
+    return v;                             \
+  }                                       \
+  SET_INLINE V positive_part(V v) {       \
+    return v < V{} ? V{} : v;             \
+  }                                       \
+  SET_INLINE V where_positive(V x, V v) { \
+    return x > V{} ? v : V{};             \
+  }
+SET_VECTOR_FUNCTIONS(Float4)
+#if SET_VEC_WIDTH >= 8
+SET_VECTOR_FUNCTIONS(Float8)
+#endif
+#if SET_VEC_WIDTH >= 16
+SET_VECTOR_FUNCTIONS(Float16)
+#endif
 
-/** v where x > 0, else 0. */
-SET_INLINE Vec where_positive(Vec x, Vec v) {
-  return x > Vec{} ? v : Vec{};
-}
+/** Vectors of a given number of lanes, for kernels whose rows may be narrower than Vec. */
+template <size_t kLanes>
+struct Lanes;
+#define SET_LANES(n)                                                                    \
+  template <>                                                                           \
+  struct Lanes<n> {                                                                     \
+    typedef Float##n V;                                                                 \
+    static constexpr size_t width = n;                                                  \
+    static SET_INLINE V load(const float* p) { return *reinterpret_cast<const V*>(p); } \
+    static SET_INLINE V broadcast(float s) { return s - V{}; }                          \
+  };
+SET_LANES(4)
+#if SET_VEC_WIDTH >= 8
+SET_LANES(8)
+#endif
+#if SET_VEC_WIDTH >= 16
+SET_LANES(16)
+#endif
 
 /** {sum of a, sum of b, sum of c, sum of d}, in an order fixed by the width. */
-SET_INLINE Float4 sums_of(Vec a, Vec b, Vec c, Vec d) {
-#if SET_VEC_WIDTH == 16 && defined(__AVX512F__)
-  // Zero-masking forms with full masks: the plain ones warn of uninitialised variables inside the headers of GCC 12.
-  const Vec ab = _mm512_maskz_unpacklo_ps(0xffff, a, b) + _mm512_maskz_unpackhi_ps(0xffff, a, b);
-  const Vec cd = _mm512_maskz_unpacklo_ps(0xffff, c, d) + _mm512_maskz_unpackhi_ps(0xffff, c, d);
-  const Vec abcd = _mm512_shuffle_ps(ab, cd, 0x44) + _mm512_shuffle_ps(ab, cd, 0xee);
-  const __m256 half = _mm512_maskz_extractf32x8_ps(0xff, abcd, 0) + _mm512_maskz_extractf32x8_ps(0xff, abcd, 1);
-  return _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
-#elif SET_VEC_WIDTH == 8 && defined(__AVX2__)
-  const Vec ab = _mm256_unpacklo_ps(a, b) + _mm256_unpackhi_ps(a, b);
-  const Vec cd = _mm256_unpacklo_ps(c, d) + _mm256_unpackhi_ps(c, d);
-  const Vec abcd = _mm256_shuffle_ps(ab, cd, 0x44) + _mm256_shuffle_ps(ab, cd, 0xee);
-  return _mm256_castps256_ps128(abcd) + _mm256_extractf128_ps(abcd, 1);
-#elif SET_VEC_WIDTH == 4 && defined(__SSE2__)
-  const Vec ab = _mm_unpacklo_ps(a, b) + _mm_unpackhi_ps(a, b);
-  const Vec cd = _mm_unpacklo_ps(c, d) + _mm_unpackhi_ps(c, d);
+SET_INLINE Float4 sums_of(Float4 a, Float4 b, Float4 c, Float4 d) {
+#if defined(__SSE2__)
+  const Float4 ab = _mm_unpacklo_ps(a, b) + _mm_unpackhi_ps(a, b);
+  const Float4 cd = _mm_unpacklo_ps(c, d) + _mm_unpackhi_ps(c, d);
   return _mm_movelh_ps(ab, cd) + _mm_movehl_ps(cd, ab);
-#elif SET_VEC_WIDTH == 4 && defined(__aarch64__)
+#elif defined(__aarch64__)
   return vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d));
 #else
   Float4 sums = {};
-  for (size_t lane = 0; lane < kWidth; ++lane) sums += Float4{a[lane], b[lane], c[lane], d[lane]};
+  for (size_t lane = 0; lane < 4; ++lane) sums += Float4{a[lane], b[lane], c[lane], d[lane]};
   return sums;
 #endif
 }
+#if SET_VEC_WIDTH >= 8
+SET_INLINE Float4 sums_of(Float8 a, Float8 b, Float8 c, Float8 d) {
+#if SET_VEC_WIDTH > 4 && defined(__AVX2__)
+  const Float8 ab = _mm256_unpacklo_ps(a, b) + _mm256_unpackhi_ps(a, b);
+  const Float8 cd = _mm256_unpacklo_ps(c, d) + _mm256_unpackhi_ps(c, d);
+  const Float8 abcd = _mm256_shuffle_ps(ab, cd, 0x44) + _mm256_shuffle_ps(ab, cd, 0xee);
+  return _mm256_castps256_ps128(abcd) + _mm256_extractf128_ps(abcd, 1);
+#else
+  Float4 sums = {};
+  for (size_t lane = 0; lane < 8; ++lane) sums += Float4{a[lane], b[lane], c[lane], d[lane]};
+  return sums;
+#endif
+}
+#endif
+#if SET_VEC_WIDTH >= 16
+SET_INLINE Float4 sums_of(Float16 a, Float16 b, Float16 c, Float16 d) {
+#if defined(__AVX512F__)
+  // Zero-masking forms with full masks: the plain ones warn of uninitialised variables inside the headers of GCC 12.
+  const Float16 ab = _mm512_maskz_unpacklo_ps(0xffff, a, b) + _mm512_maskz_unpackhi_ps(0xffff, a, b);
+  const Float16 cd = _mm512_maskz_unpacklo_ps(0xffff, c, d) + _mm512_maskz_unpackhi_ps(0xffff, c, d);
+  const Float16 abcd = _mm512_shuffle_ps(ab, cd, 0x44) + _mm512_shuffle_ps(ab, cd, 0xee);
+  const __m256 half = _mm512_maskz_extractf32x8_ps(0xff, abcd, 0) + _mm512_maskz_extractf32x8_ps(0xff, abcd, 1);
+  return _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
+#else
+  Float4 sums = {};
+  for (size_t lane = 0; lane < 16; ++lane) sums += Float4{a[lane], b[lane], c[lane], d[lane]};
+  return sums;
+#endif
+}
+#endif
 
 SET_INLINE void store_sums(float* p, Float4 sums) {
   *reinterpret_cast<UnalignedFloat4*>(p) = sums;

@@ -1,0 +1,341 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <variant>
+
+#include "bench/cases.h"
+#include "core/philox.h"
+#include "cpu/blocks.h"
+#include "cpu/loss.h"
+#include "cpu/network.h"
+#include "reference/ops.h"
+
+/*
+ * Single operations on one thread: the kernels on one layer, and what training does beside them. Kernels are compared
+ * with plain loops in double over the links of core's Layer, so that blocks and their indices are checked, too.
+ */
+namespace set_native::bench {
+
+namespace {
+
+constexpr cpu::UpdateRule kRule{0.01f, 0.9f, 0.001f, 0.0002f};
+constexpr size_t kLine = kAlignment / sizeof(float);
+
+float noise(uint64_t index) {
+  return symmetric_unit(draw(1, Stream::split, 0, 2, index)[0]);
+}
+
+/** rows x stride: `batch` columns of noise, then zeros; negative values become zero when `relu`, as after a layer. */
+AlignedVector<float> random_rows(size_t rows, size_t batch, size_t stride, bool relu) {
+  AlignedVector<float> values(rows * stride, 0.0f);
+  for (size_t r = 0; r < rows; ++r)
+    for (size_t b = 0; b < batch; ++b) {
+      const float v = noise(uint64_t{relu} << 40 | (r * batch + b));
+      values[r * stride + b] = relu && v < 0.0f ? 0.0f : v;
+    }
+  return values;
+}
+
+/** Within 1e-5 of the largest value wanted. */
+template <class Got>
+bool near(const Got& got, const std::vector<double>& want) {
+  double largest = 0.0;
+  for (const double w : want) largest = std::max(largest, std::fabs(w));
+  for (size_t k = 0; k < want.size(); ++k)
+    if (!(std::fabs(got[k] - want[k]) <= 1e-5 * largest)) return false;
+  return true;
+}
+
+struct Parameters {
+  std::vector<double> weights, velocity;
+};
+
+/** The update rule in double. */
+Parameters updated(const AlignedVector<float>& weights, const AlignedVector<float>& velocity,
+                   const std::vector<double>& gradient) {
+  Parameters out{{weights.begin(), weights.end()}, {velocity.begin(), velocity.end()}};
+  TrainOptions options;
+  options.learning_rate = kRule.rate;
+  options.momentum = kRule.momentum;
+  options.l2 = kRule.l2;
+  options.decay = kRule.decay;
+  reference::momentum_update(out.weights, out.velocity, gradient, options);
+  return out;
+}
+
+/** One layer between two ReLUs with a batch, and what its passes should give. */
+struct Problem {
+  Layer layer;           // as core has it
+  cpu::Network network;  // its layer 0 is the same as the back end holds it
+  size_t batch, stride;
+  AlignedVector<float> x, dz, z, dx;
+  std::vector<double> want_z, want_dx, want_gradient;  // links in the layer's order
+
+  Problem(const Case& c, const cpu::KernelTable& table) : batch(c.batch), stride(cpu::row_stride(table, c.batch)) {
+    ModelSpec spec = spec_of(c.sizes, c.epsilon, std::max(1u, c.motif_size));
+    spec.sizes.push_back(1);  // so that the layer is not the last, which has no ReLU
+    spec.loss = Loss::sigmoid_binary_cross_entropy;
+    Model model = build_model(spec);
+    for (size_t j = 0; j < model.layers[0].outputs; ++j) model.layers[0].bias[j] = 0.1f * noise(uint64_t{3} << 40 | j);
+    layer = model.layers[0];
+    network = cpu::make_network(std::move(model));
+    const size_t n = layer.inputs, m = layer.outputs;
+    const size_t rows = (n + kMaxMotifSize - 1) / kMaxMotifSize * kMaxMotifSize;  // blocks may stick out over the layer
+    x = random_rows(n, batch, stride, true);
+    x.resize(rows * stride);
+    dz = random_rows(m, batch, stride, false);
+    z.resize(m * stride);
+    dx.resize(rows * stride);
+    work_out();
+  }
+
+ private:
+  void work_out() {
+    const size_t n = layer.inputs, m = layer.outputs;
+    want_z.resize(m * stride);
+    want_dx.resize(n * stride);
+    want_gradient.resize(layer.nnz());
+    for (size_t j = 0; j < m; ++j) std::fill_n(&want_z[j * stride], stride, layer.bias[j]);
+    for (size_t i = 0; i < n; ++i) {
+      const size_t first = layer.dense ? i * m : layer.links.row_offsets[i];
+      const size_t last = layer.dense ? first + m : layer.links.row_offsets[i + 1];
+      for (size_t k = first; k < last; ++k) {
+        const size_t j = layer.dense ? k - first : layer.links.col_indices[k];
+        const double w = layer.weights[k];
+        double sum = 0.0;
+        for (size_t b = 0; b < batch; ++b) {
+          const double xb = x[i * stride + b], dzb = dz[j * stride + b];
+          want_z[j * stride + b] += w * xb;
+          want_dx[i * stride + b] += w * dzb;
+          sum += xb * dzb;
+        }
+        want_gradient[k] = sum;
+      }
+      for (size_t b = 0; b < batch; ++b)
+        if (!(x[i * stride + b] > 0.0f)) want_dx[i * stride + b] = 0.0;
+    }
+    for (double& v : want_z) v = std::max(0.0, v);
+  }
+};
+
+Result timed(Context& context, const Work& work, double links, const Times& times) {
+  Result result;
+  result.times = times;
+  result.links = links;
+  result.flops = work.flops;
+  result.bytes = work.bytes();
+  result.limit = limit_of(context.machine, {work}, 1.0, 1);
+  return result;
+}
+
+Result failed(const char* what) {
+  Result result;
+  result.failure = what;
+  return result;
+}
+
+template <class Index>
+cpu::SparseBackward<Index> backward_op(cpu::Blocks<Index>& blocks, Problem& p, AlignedVector<float>& scratch) {
+  size_t longest = 0;
+  for (uint32_t b = 0; b < blocks.groups(); ++b)
+    longest = std::max<size_t>(longest, (blocks.offsets[b + 1] - blocks.offsets[b]) * blocks.height);
+  scratch.resize(cpu::scratch_size(longest, blocks.height));
+  cpu::SparseBackward<Index> op{};
+  op.offsets = blocks.offsets.data();
+  op.targets = blocks.targets.data();
+  op.blocks = blocks.size();
+  op.weights = blocks.weights.data();
+  op.height = blocks.height;
+  op.inputs = blocks.inputs;
+  op.x = p.x.data();
+  op.dz = p.dz.data();
+  op.dx = p.dx.data();
+  op.stride = p.stride;
+  op.activation = cpu::ActivationKind::relu;
+  op.rule = kRule;
+  op.scratch = scratch.data();
+  return op;
+}
+
+/** Values that blocks hold one per link, in the order of the layer's links. */
+template <class Index>
+AlignedVector<float> by_link(const cpu::Blocks<Index>& blocks, const AlignedVector<float>& values) {
+  cpu::Blocks<Index> copy = blocks;
+  copy.weights = values;
+  Layer layer;
+  layer.inputs = blocks.inputs;
+  layer.outputs = blocks.outputs;
+  cpu::unpack(copy, layer);
+  return layer.weights;
+}
+
+/** Sparse or dense. */
+Result forward(const Case& c, Context& context) {
+  Problem p(c, context.table);
+  const float* weights = p.network.layers[0].weights().data();
+  const auto body = [&] {
+    cpu::forward_rows(context.table, p.network, 0, weights, p.x.data(), p.z.data(), p.stride, 0, p.layer.outputs);
+  };
+  body();
+  if (!near(p.z, p.want_z)) return failed("z differs from plain loops");
+  const Times times = measure({}, context.cancel, body);
+  const LayerShape shape = shape_of(p.layer);
+  return timed(context, forward_work(shape, p.batch, p.stride), shape.links, times);
+}
+
+template <class Index>
+Result sparse_backward_on(cpu::Blocks<Index>& blocks, Problem& p, Context& context) {
+  AlignedVector<float> scratch, gradient(blocks.weights.size());
+  auto op = backward_op(blocks, p, scratch);
+  const auto kernel = cpu::sparse_kernels<Index>(context.table).backward;
+  op.gradient = gradient.data();
+  kernel(op, 0, blocks.groups());
+  if (!near(p.dx, p.want_dx)) return failed("dx differs from plain loops");
+  if (!near(by_link(blocks, gradient), p.want_gradient)) return failed("the gradient differs from plain loops");
+  const Parameters want = updated(p.layer.weights, p.layer.momentum, p.want_gradient);
+  op.gradient = nullptr;
+  op.velocity = blocks.momentum.data();
+  kernel(op, 0, blocks.groups());
+  if (!near(by_link(blocks, blocks.weights), want.weights) || !near(by_link(blocks, blocks.momentum), want.velocity))
+    return failed("the update differs from plain loops");
+  const Times times = measure({}, context.cancel, [&] { kernel(op, 0, blocks.groups()); });
+  const LayerShape shape = shape_of(p.layer);
+  return timed(context, backward_work(shape, p.batch, p.stride, true), shape.links, times);
+}
+
+Result sparse_backward(const Case& c, Context& context) {
+  Problem p(c, context.table);
+  return std::visit([&](auto& blocks) { return sparse_backward_on(blocks, p, context); }, p.network.layers[0].blocks);
+}
+
+Result dense_backward(const Case& c, Context& context) {
+  Problem p(c, context.table);
+  const size_t n = p.layer.inputs, m = p.layer.outputs, outputs_stride = (m + kLine - 1) / kLine * kLine;
+  AlignedVector<float> gradient(n * m), dz_by_sample(p.batch * outputs_stride);
+  for (size_t j = 0; j < m; ++j)
+    for (size_t b = 0; b < p.batch; ++b) dz_by_sample[b * outputs_stride + j] = p.dz[j * p.stride + b];
+  cpu::DenseBackward op{};
+  op.weights = p.layer.weights.data();
+  op.gradient = gradient.data();
+  op.x = p.x.data();
+  op.dz = p.dz.data();
+  op.dz_by_sample = dz_by_sample.data();
+  op.outputs_stride = outputs_stride;
+  op.dx = p.dx.data();
+  op.inputs = n;
+  op.outputs = m;
+  op.batch = p.batch;
+  op.stride = p.stride;
+  op.activation = cpu::ActivationKind::relu;
+  op.rule = kRule;
+  context.table.dense_backward(op, 0, n);
+  if (!near(p.dx, p.want_dx)) return failed("dx differs from plain loops");
+  if (!near(gradient, p.want_gradient)) return failed("the gradient differs from plain loops");
+  const Parameters want = updated(p.layer.weights, p.layer.momentum, p.want_gradient);
+  op.gradient = nullptr;
+  op.velocity = p.layer.momentum.data();
+  context.table.dense_backward(op, 0, n);
+  if (!near(p.layer.weights, want.weights) || !near(p.layer.momentum, want.velocity))
+    return failed("the update differs from plain loops");
+  const Times times = measure({}, context.cancel, [&] { context.table.dense_backward(op, 0, n); });
+  const LayerShape shape = shape_of(p.layer);
+  return timed(context, backward_work(shape, p.batch, p.stride, true), shape.links, times);
+}
+
+Result momentum_update(const Case& c, Context& context) {
+  const size_t count = c.sizes.front();
+  AlignedVector<float> weights(count), velocity(count), gradient(count);
+  for (size_t k = 0; k < count; ++k) {
+    weights[k] = noise(3 * k);
+    velocity[k] = noise(3 * k + 1);
+    gradient[k] = noise(3 * k + 2);
+  }
+  const Parameters want = updated(weights, velocity, {gradient.begin(), gradient.end()});
+  const auto update = [&] {
+    context.table.momentum_update(weights.data(), velocity.data(), gradient.data(), count, kRule);
+  };
+  update();
+  if (!near(weights, want.weights) || !near(velocity, want.velocity))
+    return failed("the update differs from plain loops");
+  const Times times = measure({}, context.cancel, update);
+  return timed(context, update_work(static_cast<double>(count)), static_cast<double>(count), times);
+}
+
+Result loss(const Case& c, Context& context) {
+  const size_t outputs = c.sizes.front(), batch = c.batch, stride = cpu::row_stride(context.table, batch);
+  const AlignedVector<float> z = random_rows(outputs, batch, stride, false);
+  AlignedVector<float> dz(z.size());
+  std::vector<uint32_t> labels(batch);
+  std::vector<double> by_sample(batch * outputs), want_by_sample, want(z.size());
+  for (size_t b = 0; b < batch; ++b) {
+    labels[b] = static_cast<uint32_t>(b % outputs);
+    for (size_t j = 0; j < outputs; ++j) by_sample[b * outputs + j] = z[j * stride + b];
+  }
+  const auto kind = Loss::softmax_cross_entropy;
+  const double want_loss =
+      reference::loss_and_gradient(kind, by_sample, outputs, batch, labels.data(), nullptr, &want_by_sample);
+  for (size_t b = 0; b < batch; ++b)
+    for (size_t j = 0; j < outputs; ++j) want[j * stride + b] = want_by_sample[b * outputs + j];
+  double sum = 0.0;
+  const auto body = [&] {
+    sum = cpu::loss_and_gradient(kind, z.data(), outputs, batch, stride, labels.data(), nullptr, dz.data());
+  };
+  body();
+  if (!(std::fabs(sum - want_loss) <= 1e-5 * want_loss) || !near(dz, want))
+    return failed("loss or gradient differ from the reference");
+  Result result;
+  result.times = measure({}, context.cancel, body);
+  return result;
+}
+
+Result gather(const Case& c, Context& context) {
+  constexpr uint32_t kSamples = 5000;
+  const uint32_t features = c.sizes.front();
+  const Samples samples = context.samples(kSamples, features, 10);
+  const std::vector<uint32_t> order = epoch_order(1, 1, kSamples, true);
+  const size_t batch = c.batch, stride = cpu::row_stride(context.table, batch);
+  AlignedVector<float> x(features * stride, 1.0f);
+  uint64_t first = 0;
+  const auto body = [&] {
+    cpu::gather(samples, order.data(), first, batch, x.data(), stride, 0, features);
+    first = first + 2 * batch <= kSamples ? first + batch : 0;
+  };
+  body();
+  for (size_t f = 0; f < features; ++f)
+    for (size_t b = 0; b < stride; ++b)
+      if (x[f * stride + b] != (b < batch ? samples.x[size_t{order[b]} * features + f] : 0.0f))
+        return failed("a sample is not where it belongs");
+  return timed(context, gather_work(features, batch), 0.0, measure({}, context.cancel, body));
+}
+
+}  // namespace
+
+void add_op_cases(const Grid& grid, std::vector<Case>& cases) {
+  constexpr std::array<double, 5> kEpsilons = {1, 5, 13, 21, 31};
+  constexpr std::array<uint32_t, 6> kBatches = {1, 2, 8, 40, 100, 128};
+  constexpr std::array<uint32_t, 4> kMotifSizes = {1, 2, 4, 8};
+  const auto along_an_axis = [&](double epsilon, uint32_t batch, uint32_t motif) {
+    if (grid.full) return true;
+    if (motif > 1) return epsilon == 13 && (batch == 2 || batch == 40);
+    return epsilon == 13 || batch == 40;
+  };
+  for (const auto& [op, run] : {std::pair{"sparse-forward", &forward}, {"sparse-backward", &sparse_backward}}) {
+    for (const uint32_t motif : kMotifSizes)
+      for (const uint32_t batch : kBatches)
+        for (const double epsilon : kEpsilons)
+          if (along_an_axis(epsilon, batch, motif))
+            cases.push_back({op, {3000, 3000}, epsilon, batch, motif, 0, 1, run});
+    cases.push_back({op, {100000, 100000}, 5, 40, 1, 0, 1, run});  // 32-bit indices, activations beyond L2
+  }
+  for (const auto& [op, run] : {std::pair{"dense-forward", &forward}, {"dense-backward", &dense_backward}}) {
+    for (const uint32_t batch : kBatches)
+      if (grid.full || batch == 1 || batch == 40) cases.push_back({op, {3000, 3000}, 0, batch, 0, 0, 1, run});
+    cases.push_back({op, {3000, 10}, 0, 40, 0, 0, 1, run});
+  }
+  for (const uint32_t count : {80'000u, 9'000'000u})
+    cases.push_back({"update", {count}, 0, 0, 0, 0, 1, momentum_update});
+  for (const uint32_t batch : {2u, 40u}) cases.push_back({"loss", {10}, 0, batch, 0, 0, 1, loss});
+  for (const uint32_t batch : {2u, 40u}) cases.push_back({"gather", {784}, 0, batch, 0, 0, 1, gather});
+}
+
+}  // namespace set_native::bench

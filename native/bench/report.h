@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+
+#include "bench/cases.h"
+#include "bench/sweep.h"
+
+/*
+ * Results as JSON, the form in which both `set-native bench kernels` and set_native_bench write them and the binding
+ * hands them to JavaScript: docs/bench-kernels.md describes the keys, src/bench/kernels/results.ts types them.
+ */
+namespace set_native::bench {
+
+/** Raised when a key changes its meaning or goes away. */
+constexpr int kSchemaVersion = 1;
+
+/** {"cpu": ..., "isa": ..., "cores": ..., "compiler": ..., "caches": {...}} */
+std::string machine_json(const Machine& machine);
+
+std::string ceilings_json(const Ceilings& ceilings);
+
+std::string result_json(const Case& measured, const Result& result);
+
+std::string sweep_point_json(const SweepPoint& point);
+
+std::string exponents_json(uint32_t motif_size, double train, double evolve, double initialise);
+
+}  // namespace set_native::bench

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "bench/ceilings.h"
+#include "core/model.h"
+
+/*
+ * What an operation must at least do, and how fast this machine could do that: the one place of these formulas.
+ *
+ * A layer of n sources, m targets and N links in blocks of h sources by one target, rows of `stride` floats (the batch,
+ * padded), I bytes per index (2, or 4 from 65,537 neurons on). With K = N / h blocks:
+ *
+ *                    flops                 random rows                bytes in order
+ *   forward          2 N batch             K of h stride 4 bytes (x)  K (I + 4 h) + m stride 4
+ *   backward         2 N batch (dw)        K of stride 4 bytes (dz)   K (I + 8 h) + n stride 4 (x)
+ *                    + 2 N batch (dx)                                 + n stride 4 (dx)
+ *                    + 6 N (update)
+ *   dense forward    2 n m batch           none                       4 n m + (n + m) stride 4
+ *   dense backward   4 n m batch + 6 n m   none                       8 n m + (2 n + m) stride 4
+ *   update           6 N                   none                       12 N
+ *   gather           none                  none                       8 n batch
+ *   evolution,       none                  none                       K (2 I + 4 + 10 h): weights, momenta, births,
+ *   initialisation                                                    and the indices of both directions
+ *
+ * Evolution and initialisation have no limit here: what they take is draws and selection, not bytes.
+ * A byte counts once, read, written or both: what is written is brought in first, and goes back beside later reads.
+ * Weights are counted as if they were met in order both forward and backward, and rows as if x and dx, or z, stayed in
+ * registers: no algorithm that visits each link once in each direction does less. dw without dx in the first layer.
+ *
+ * Limits of one operation on T threads, each with 1 / T of the work:
+ *   fma      flops / peak
+ *   l1       (row bytes, in whole vectors, + bytes in order) / read bandwidth of L1
+ *   rows     rows x time of such a row out of such a matrix, measured for just these sizes (Machine::row_ns);
+ *            nothing where the matrix fits L1
+ *   stream   bytes in order / read bandwidth over a buffer of the size of all that is passed over, measured
+ *   barrier  barriers x their cost: one per layer and direction, but one direction only for the last layer
+ * Rows and stream go through the same door to L1, so their times add up; the rest overlaps:
+ *   limit = max(fma, l1, rows + stream) + barrier
+ * A network's limit is the sum over its layers. What binds is what takes most of that sum.
+ */
+namespace set_native::bench {
+
+/** What a layer is to the formulas. */
+struct LayerShape {
+  size_t inputs, outputs;
+  double links;
+  size_t height;  // h
+  bool dense;
+
+  double blocks() const { return links / static_cast<double>(height); }
+  double index_bytes() const { return inputs > 65536 || outputs > 65536 ? 4.0 : 2.0; }
+};
+
+LayerShape shape_of(const Layer& layer);
+
+/** One operation on one layer. */
+struct Work {
+  double flops = 0.0;
+  double rows = 0.0;  // random rows: how many, bytes of each, and rows of the matrix they lie in
+  size_t row_bytes = 0, matrix_rows = 0;
+  double streamed = 0.0;   // bytes in order
+  double footprint = 0.0;  // bytes of everything passed over
+  double barriers = 0.0;
+
+  /** For GB/s: rows and stream. */
+  double bytes() const { return rows * static_cast<double>(row_bytes) + streamed; }
+};
+
+Work forward_work(const LayerShape& shape, size_t batch, size_t stride);
+Work backward_work(const LayerShape& shape, size_t batch, size_t stride, bool with_dx);
+Work update_work(double parameters);
+Work gather_work(size_t features, size_t batch);
+/** Evolution or initialisation. */
+Work rebuild_work(const LayerShape& shape);
+
+/** Gather, forward and (when training) backward of every layer for one batch; what lies between is not counted. */
+std::vector<Work> network_work(const std::vector<LayerShape>& layers, size_t batch, size_t stride, bool training);
+
+struct Limit {
+  double ms = 0.0;
+  const char* name = "";  // what binds: fma, l1, rows, stream or barrier
+};
+
+/** Of `times` repetitions of all of `work`, one after the other, on `threads` threads. */
+Limit limit_of(Machine& machine, const std::vector<Work>& work, double times, unsigned threads);
+
+}  // namespace set_native::bench

@@ -1,0 +1,166 @@
+#include "cpu/blocks.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "cpu/target_index.h"
+
+namespace set_native::cpu {
+
+namespace {
+
+bool same_row(const Csr& links, uint32_t a, uint32_t b) {
+  const auto cols = links.col_indices.begin();
+  const auto& offsets = links.row_offsets;
+  return std::equal(cols + offsets[a], cols + offsets[a + 1], cols + offsets[b], cols + offsets[b + 1]);
+}
+
+/** Gives memory back, which clear() does not. */
+template <class Vector>
+void release(Vector& vector) {
+  Vector().swap(vector);
+}
+
+/** Values in link order, row by row, to blocks: those of a block side by side, 0 for sources beyond the layer. */
+template <class Index, class From, class To>
+void to_blocks(const Blocks<Index>& blocks, From& from, To& to) {
+  if constexpr (std::is_same_v<From, To>) {
+    if (blocks.height == 1) {
+      to = std::move(from);
+      return;
+    }
+  }
+  to.assign(static_cast<size_t>(blocks.size()) * blocks.height, 0);
+  size_t link = 0;
+  for (uint32_t b = 0; b < blocks.groups(); ++b) {
+    for (uint32_t r = 0; r < blocks.sources_of(b); ++r) {
+      for (size_t k = blocks.offsets[b]; k < blocks.offsets[b + 1]; ++k) to[k * blocks.height + r] = from[link++];
+    }
+  }
+  release(from);
+}
+
+template <class Index, class From, class To>
+void from_blocks(const Blocks<Index>& blocks, From& from, To& to) {
+  if constexpr (std::is_same_v<From, To>) {
+    if (blocks.height == 1) {
+      to = std::move(from);
+      return;
+    }
+  }
+  to.resize(blocks.nnz());
+  size_t link = 0;
+  for (uint32_t b = 0; b < blocks.groups(); ++b) {
+    for (uint32_t r = 0; r < blocks.sources_of(b); ++r) {
+      for (size_t k = blocks.offsets[b]; k < blocks.offsets[b + 1]; ++k) to[link++] = from[k * blocks.height + r];
+    }
+  }
+  release(from);
+}
+
+}  // namespace
+
+template <class Index>
+void Blocks<Index>::index_targets() {
+  ThreadPool caller(1);
+  index_targets(caller);
+}
+
+template <class Index>
+void Blocks<Index>::index_targets(ThreadPool& pool) {
+  TargetIndex<Index> index(*this, pool);
+  index.count();
+  index.place();
+}
+
+bool is_whole(const Csr& links, uint32_t height) {
+  for (uint32_t row = 1; row < links.rows; ++row) {
+    if (row % height != 0 && !same_row(links, row - 1, row)) return false;
+  }
+  return true;
+}
+
+uint32_t whole_height(const Csr& links) {
+  if (links.nnz() == 0) return 1;
+  // Blocks may end only where a row differs from the one before: their height divides all such rows.
+  uint32_t divisor = 0;
+  for (uint32_t row = 1; row < links.rows && divisor != 1; ++row) {
+    if (!same_row(links, row - 1, row)) divisor = std::gcd(divisor, row);
+  }
+  uint32_t height = std::min(kMaxMotifSize, links.rows);
+  while (divisor % height != 0) --height;
+  return height;
+}
+
+template <class Index>
+Blocks<Index> pack_as(Layer& layer, uint32_t height) {
+  Blocks<Index> blocks;
+  blocks.inputs = layer.inputs;
+  blocks.outputs = layer.outputs;
+  blocks.height = height;
+  Csr& links = layer.links;
+  blocks.offsets.push_back(0);
+  if (height == 1) {
+    blocks.offsets = std::move(links.row_offsets);
+    blocks.targets.assign(links.col_indices.begin(), links.col_indices.end());
+  } else {
+    uint64_t size = 0;
+    for (uint64_t row = 0; row < links.rows; row += height) {
+      size += links.row_offsets[row + 1] - links.row_offsets[row];
+      blocks.offsets.push_back(static_cast<uint32_t>(size));
+    }
+    blocks.targets.reserve(size);
+    for (uint64_t row = 0; row < links.rows; row += height) {
+      const auto cols = links.col_indices.begin();
+      blocks.targets.insert(blocks.targets.end(), cols + links.row_offsets[row], cols + links.row_offsets[row + 1]);
+    }
+  }
+  links = {};
+  to_blocks(blocks, layer.weights, blocks.weights);
+  to_blocks(blocks, layer.momentum, blocks.momentum);
+  to_blocks(blocks, layer.birth, blocks.birth);
+  blocks.index_targets();
+  return blocks;
+}
+
+AnyBlocks pack(Layer& layer, uint32_t height) {
+  constexpr uint32_t kNarrow = std::numeric_limits<uint16_t>::max() + 1;
+  if (layer.inputs <= kNarrow && layer.outputs <= kNarrow) return pack_as<uint16_t>(layer, height);
+  return pack_as<uint32_t>(layer, height);
+}
+
+template <class Index>
+void unpack(Blocks<Index>& blocks, Layer& layer) {
+  release(blocks.by_target.groups);
+  release(blocks.by_target.blocks);
+  Csr& links = layer.links;
+  links.rows = layer.inputs;
+  links.cols = layer.outputs;
+  links.row_offsets.assign(1, 0);
+  links.row_offsets.reserve(static_cast<size_t>(layer.inputs) + 1);
+  links.col_indices.clear();
+  links.col_indices.reserve(blocks.nnz());
+  for (uint32_t b = 0; b < blocks.groups(); ++b) {
+    const auto targets = blocks.targets.begin();
+    for (uint32_t r = 0; r < blocks.sources_of(b); ++r) {
+      links.col_indices.insert(links.col_indices.end(), targets + blocks.offsets[b], targets + blocks.offsets[b + 1]);
+      links.row_offsets.push_back(static_cast<uint32_t>(links.nnz()));
+    }
+  }
+  release(blocks.targets);
+  from_blocks(blocks, blocks.weights, layer.weights);
+  from_blocks(blocks, blocks.momentum, layer.momentum);
+  from_blocks(blocks, blocks.birth, layer.birth);
+  blocks = {};
+}
+
+template struct Blocks<uint16_t>;
+template struct Blocks<uint32_t>;
+template Blocks<uint16_t> pack_as(Layer& layer, uint32_t height);
+template Blocks<uint32_t> pack_as(Layer& layer, uint32_t height);
+template void unpack(Blocks<uint16_t>& blocks, Layer& layer);
+template void unpack(Blocks<uint32_t>& blocks, Layer& layer);
+
+}  // namespace set_native::cpu

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <atomic>
+
+#include "cpu/network.h"
+#include "cpu/thread_pool.h"
+
+namespace set_native::cpu {
+
+/**
+ * Evaluation and prediction: batches of samples, each taken through the whole network by one thread, so that threads
+ * share nothing but the weights. How samples are cut into batches depends on the network alone: same bits for any
+ * number of threads.
+ */
+class Inference {
+ public:
+  Inference(const Network& network, const KernelTable& table, ThreadPool& pool)
+      : network_(network), table_(table), pool_(pool) {}
+
+  Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel);
+  void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel);
+
+ private:
+  /** Two matrices that take turns as input and output of a layer; and sums over the batches the thread has done. */
+  struct ThreadWork {
+    AlignedVector<float> rows[2];
+  };
+
+  template <class Batch>
+  void for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel, Batch&& body);
+  float* logits(ThreadWork& work, const Samples& samples, uint64_t first, size_t batch, size_t stride);
+  std::string place_of_overflow(const Samples& samples, uint64_t first, size_t batch) const;
+
+  const Network& network_;
+  const KernelTable& table_;
+  ThreadPool& pool_;
+  std::vector<ThreadWork> work_;
+};
+
+}  // namespace set_native::cpu

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+#include "cpu/blocks.h"
+#include "cpu/kernels.h"
+
+namespace set_native::cpu {
+
+/** A layer as the CPU back end holds it: as core's Layer, but for the links of a sparse one, which come as blocks. */
+struct NetworkLayer {
+  uint32_t inputs = 0;
+  uint32_t outputs = 0;
+  bool dense = false;
+  Activation activation = Activation::relu;
+  AnyBlocks blocks;            // sparse
+  AlignedVector<float> cells;  // dense: weights, n x m
+  AlignedVector<float> cell_momentum;
+  AlignedVector<float> bias;
+  AlignedVector<float> bias_momentum;
+
+  uint64_t nnz() const;
+  /** Rows of its input matrix: sources, rounded up to whole groups. */
+  uint32_t input_rows() const;
+  AlignedVector<float>& weights();
+  const AlignedVector<float>& weights() const;
+  bool finite() const;
+};
+
+struct Network {
+  std::vector<NetworkLayer> layers;
+  Loss loss = Loss::softmax_cross_entropy;
+  uint64_t seed = 0;
+
+  uint32_t features() const { return layers.front().inputs; }
+  uint32_t outputs() const { return layers.back().outputs; }
+  uint64_t nnz() const;
+  /** Of the output of layer l. What follows the output layer belongs to the loss. */
+  ActivationKind activation(size_t l) const {
+    return l + 1 == layers.size() ? ActivationKind::linear : static_cast<ActivationKind>(layers[l].activation);
+  }
+};
+
+/** Takes the model over, layer by layer, so that no more than one layer exists twice. */
+Network make_network(Model model);
+
+/** The model as every back end gives it: a copy. */
+Model to_model(const Network& network);
+
+/** As core's layer_stats. */
+LayerStats layer_stats(const NetworkLayer& layer);
+
+/** Rows of the matrix between layers l - 1 and l: outputs of the one, input_rows of the other. */
+size_t rows_between(const Network& network, size_t l);
+
+/** What the kernels need of a sparse layer forward. */
+template <class Index>
+SparseForward<Index> forward_op(const Network& network, size_t l, const Blocks<Index>& blocks, const float* weights,
+                                const float* x, float* z, size_t stride) {
+  return {blocks.offsets.data(),
+          blocks.targets.data(),
+          blocks.groups(),
+          blocks.by_target.offsets.data(),
+          blocks.by_target.groups.data(),
+          blocks.by_target.blocks.data(),
+          weights,
+          blocks.height,
+          network.layers[l].bias.data(),
+          x,
+          z,
+          blocks.outputs,
+          stride,
+          network.activation(l)};
+}
+
+/**
+ * Targets [begin, end) of layer l (all of them, where SparseForward scatters), from x (input_rows x stride) into z
+ * (outputs x stride). `weights` are the layer's or a copy.
+ */
+void forward_rows(const KernelTable& table, const Network& network, size_t l, const float* weights, const float* x,
+                  float* z, size_t stride, size_t begin, size_t end);
+
+/** Samples order[first ..] (without order: first ..) into rows [begin, end) of x, feature-major; padding columns zero.
+ */
+void gather(const Samples& samples, const uint32_t* order, uint64_t first, size_t batch, float* x, size_t stride,
+            size_t begin, size_t end);
+
+bool all_finite(const float* values, size_t count);
+
+}  // namespace set_native::cpu

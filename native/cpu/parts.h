@@ -1,0 +1,68 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "cpu/thread_pool.h"
+
+namespace set_native::cpu {
+
+/** Items [begin, end). */
+struct Part {
+  size_t begin;
+  size_t end;
+};
+
+/** Part t of `parts` nearly equal parts of 0 .. size - 1, all but the last a multiple of `unit` long. */
+inline Part part_of(size_t size, unsigned t, unsigned parts, size_t unit = 1) {
+  const size_t units = (size + unit - 1) / unit;
+  return {std::min(units * t / parts * unit, size), std::min(units * (t + 1) / parts * unit, size)};
+}
+
+/** Cuts rows into parts of nearly equal cost: `row_cost` each beside their items. Part t begins at row [t]. */
+inline std::vector<uint32_t> parts_of_rows(const std::vector<uint32_t>& offsets, unsigned parts, double row_cost) {
+  const auto rows = static_cast<uint32_t>(offsets.size() - 1);
+  const auto cost = [&](uint32_t row) { return offsets[row] + row_cost * row; };
+  std::vector<uint32_t> first(static_cast<size_t>(parts) + 1, rows);
+  first[0] = 0;
+  for (unsigned t = 1; t < parts; ++t) {
+    const double before = cost(rows) * t / parts;
+    uint32_t low = first[t - 1], high = rows;
+    while (low < high) {
+      const uint32_t middle = low + (high - low) / 2;
+      (cost(middle) < before ? low = middle + 1 : high = middle);
+    }
+    first[t] = low;
+  }
+  return first;
+}
+
+/** Calls task(t) for t = 0 .. threads - 1 <= pool.size() - 1; one alone on the caller, without waking anybody. */
+template <class Task>
+void run_on(ThreadPool& pool, unsigned threads, Task&& task) {
+  if (threads == 1) return task(0u);
+  pool.run([&](unsigned t) {
+    if (t < threads) task(t);
+  });
+}
+
+/**
+ * Calls task(t, begin, end) for pieces of rows 0 .. rows - 1, whoever is free next: for work that differs from row to
+ * row, and whose result does not depend on who did it.
+ */
+template <class Task>
+void deal_rows(ThreadPool& pool, unsigned threads, uint32_t rows, Task&& task) {
+  constexpr uint32_t kPiecesPerThread = 16;
+  const uint32_t piece = rows / (threads * kPiecesPerThread) + 1;
+  std::atomic<uint64_t> next{0};
+  run_on(pool, threads, [&](unsigned t) {
+    for (uint64_t begin; (begin = next.fetch_add(piece, std::memory_order_relaxed)) < rows;) {
+      task(t, static_cast<uint32_t>(begin), static_cast<uint32_t>(std::min<uint64_t>(begin + piece, rows)));
+    }
+  });
+}
+
+}  // namespace set_native::cpu

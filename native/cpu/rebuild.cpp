@@ -1,0 +1,260 @@
+#include "cpu/rebuild.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/philox.h"
+#include "cpu/parts.h"
+
+namespace set_native::cpu {
+
+namespace {
+
+constexpr double kGroupCost = 4.0;  // of a group beside its blocks, in blocks
+
+/** The arrays that have an entry, or kHeight of them, per block. A height of 0 is one known only at run time. */
+template <class Index, size_t kHeight>
+struct Arrays {
+  using IndexType = Index;
+
+  explicit Arrays(Blocks<Index>& blocks)
+      : runtime_height(blocks.height),
+        targets(blocks.targets.data()),
+        weights(blocks.weights.data()),
+        momentum(blocks.momentum.data()),
+        birth(blocks.birth.data()) {}
+
+  size_t height() const { return kHeight > 0 ? kHeight : runtime_height; }
+
+  void copy(size_t from, size_t to) const {
+    targets[to] = targets[from];
+    copy_values(from, to);
+  }
+  void copy_values(size_t from, size_t to) const {
+    const size_t h = height();
+    for (size_t r = 0; r < h; ++r) weights[to * h + r] = weights[from * h + r];
+    for (size_t r = 0; r < h; ++r) momentum[to * h + r] = momentum[from * h + r];
+    for (size_t r = 0; r < h; ++r) birth[to * h + r] = birth[from * h + r];
+  }
+
+  void move(size_t from, size_t to, size_t count) const {
+    const auto move_array = [=](auto* values, size_t unit) {
+      std::memmove(values + to * unit, values + from * unit, count * unit * sizeof *values);
+    };
+    move_array(targets, 1);
+    move_array(weights, height());
+    move_array(momentum, height());
+    move_array(birth, height());
+  }
+
+  size_t runtime_height;
+  Index* targets;
+  float* weights;
+  float* momentum;
+  uint16_t* birth;
+};
+
+/** The kept blocks [first_kept, end_kept) and the grown ones [first_grown, end_grown) of a group. */
+struct Row {
+  uint32_t first_kept, end_kept;
+  uint32_t first_grown, end_grown;
+};
+
+/**
+ * Merges a group from its last block down: the last goes to end_kept + end_grown - 1. cols[g], the target of grown
+ * block g, becomes its number. What grown blocks hold is still to come, but for the target.
+ *
+ * No branch on which of the two is last, which nothing could predict: a grown block gets a kept block's values here,
+ * and its number is written until it is right. Masks, because compilers make branches of conditional expressions.
+ */
+template <class Arrays>
+[[gnu::noinline]] void merge_row(const Arrays arrays, uint32_t* cols, const Row row) {
+  uint32_t kept = row.end_kept, g = row.end_grown;
+  uint32_t col = g > row.first_grown ? cols[g - 1] : 0;
+  while (g > row.first_grown && kept > row.first_kept) {
+    const uint32_t to = kept + g - 1;
+    const uint32_t kept_col = arrays.targets[kept - 1], col_below = cols[std::max(g, 2u) - 2];
+    const uint32_t take_kept = kept_col > col, mask = 0 - take_kept;
+    arrays.copy_values(kept - 1, to);
+    arrays.targets[to] = static_cast<typename Arrays::IndexType>(col ^ ((col ^ kept_col) & mask));
+    cols[g - 1] = to;
+    col = col_below ^ ((col_below ^ col) & mask);
+    kept -= take_kept;
+    g -= 1 - take_kept;
+  }
+  for (; g > row.first_grown; --g) {
+    arrays.targets[kept + g - 1] = static_cast<typename Arrays::IndexType>(col);
+    cols[g - 1] = kept + g - 1;
+    col = cols[std::max(g, 2u) - 2];
+  }
+  for (; kept > row.first_kept; --kept) arrays.copy(kept - 1, kept + g - 1);
+}
+
+}  // namespace
+
+template <class Index>
+Rebuild<Index>::Rebuild(Blocks<Index>& blocks, const EvolutionPolicy& policy, const EvolutionKey& key, ThreadPool& pool)
+    : blocks_(blocks),
+      policy_(policy),
+      key_(key),
+      pool_(pool),
+      index_(blocks, pool),
+      bounds_(blocks.outputs, he_bound(blocks.inputs)) {
+  for (const uint32_t group : parts_of_rows(blocks.offsets, pool.size(), kGroupCost)) {
+    parts_.push_back({group, blocks.offsets[group], 0, 0});
+  }
+}
+
+template <class Index>
+void Rebuild<Index>::run(const Marks& removed, Places& grown) {
+  switch (blocks_.height) {
+    case 1:
+      merge<Arrays<Index, 1>>(removed, grown);
+      break;
+    case 2:
+      merge<Arrays<Index, 2>>(removed, grown);
+      break;
+    case 4:
+      merge<Arrays<Index, 4>>(removed, grown);
+      break;
+    default:
+      merge<Arrays<Index, 0>>(removed, grown);
+  }
+  index_.count();
+  set_grown_weights(grown);
+  clear_beyond_layer();
+  blocks_.by_target.blocks = std::move(grown.cols);
+  index_.place();
+}
+
+template <class Index>
+template <class Arrays>
+void Rebuild<Index>::merge(const Marks& removed, Places& grown) {
+  pool_.run([&](unsigned t) { compact<Arrays>(parts_[t], parts_[t + 1], removed); });
+  place_parts(grown);
+  // Parts that move down go first, in order, then those that move up, in reverse: none meets one that has yet to move.
+  const Arrays arrays(blocks_);
+  const auto move = [&](const Part& part) { arrays.move(part.from, part.to, part.kept); };
+  for (auto part = parts_.begin(); part != parts_.end(); ++part) {
+    if (part->to < part->from) move(*part);
+  }
+  for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
+    if (part->to > part->from) move(*part);
+  }
+  pool_.run([&](unsigned t) { expand<Arrays>(parts_[t], parts_[t + 1], grown); });
+}
+
+/** Kept blocks to the front of the part; offsets[b + 1] becomes the end of those of group b. */
+template <class Index>
+template <class Arrays>
+void Rebuild<Index>::compact(Part& part, const Part& next, const Marks& removed) {
+  const Arrays arrays(blocks_);
+  uint32_t* const offsets = blocks_.offsets.data();
+  uint32_t to = part.from, k = part.from;
+  for (uint32_t b = part.group; b < next.group; ++b) {
+    const uint32_t end = b + 1 == next.group ? next.from : offsets[b + 1];
+    for (; k < end; ++k) {
+      arrays.copy(k, to);
+      to += 1 - removed.bit(k);
+    }
+    offsets[b + 1] = to;
+  }
+  part.kept = to - part.from;
+}
+
+template <class Index>
+void Rebuild<Index>::place_parts(const Places& grown) {
+  for (size_t t = 0; t + 1 < parts_.size(); ++t) {
+    const uint32_t grown_in_part = grown.offsets[parts_[t + 1].group] - grown.offsets[parts_[t].group];
+    parts_[t + 1].to = parts_[t].to + parts_[t].kept + grown_in_part;
+  }
+}
+
+/** Merges the groups of a part; offsets[b + 1] becomes their end. */
+template <class Index>
+template <class Arrays>
+void Rebuild<Index>::expand(const Part& part, const Part& next, Places& grown) {
+  const Arrays arrays(blocks_);
+  uint32_t* const cols = grown.cols.data() + grown.offsets[part.group];
+  uint32_t* const offsets = blocks_.offsets.data();
+  uint32_t kept = part.to + part.kept;
+  uint32_t g = grown.offsets[next.group] - grown.offsets[part.group];  // blocks of the part still to grow
+  for (uint32_t b = next.group; b-- > part.group;) {
+    const uint32_t first_kept = (b == part.group ? part.from : offsets[b]) - part.from + part.to;
+    const uint32_t first_grown = grown.offsets[b] - grown.offsets[part.group];
+    offsets[b + 1] = kept + g;
+    merge_row(arrays, cols, {first_kept, kept, first_grown, g});
+    kept = first_kept;
+    g = first_grown;
+  }
+}
+
+/** Links of sources beyond the layer do not exist: they are 0 in everything. */
+template <class Index>
+void Rebuild<Index>::clear_beyond_layer() {
+  const uint32_t last = blocks_.groups() - 1;
+  for (size_t k = blocks_.offsets[last]; k < blocks_.offsets[last + 1]; ++k) {
+    for (size_t r = blocks_.sources_of(last); r < blocks_.height; ++r) {
+      blocks_.weights[k * blocks_.height + r] = 0.0f;
+      blocks_.birth[k * blocks_.height + r] = 0;
+    }
+  }
+}
+
+/** Of the grown weights. The fan-in is that of by_target.offsets. */
+template <class Index>
+void Rebuild<Index>::set_bounds() {
+  if (policy_.regrow_init != RegrowInit::he_fan_in) return;
+  const std::vector<uint32_t>& begins = blocks_.by_target.offsets;
+  for (uint32_t j = 0; j < blocks_.outputs; ++j) {
+    bounds_[j] = he_bound((begins[j + 1] - begins[j]) * blocks_.height);
+  }
+  const uint32_t last = blocks_.groups() - 1, missing = blocks_.height - blocks_.sources_of(last);
+  for (size_t k = blocks_.offsets[last]; missing > 0 && k < blocks_.offsets[last + 1]; ++k) {
+    const uint32_t j = blocks_.targets[k];
+    bounds_[j] = he_bound((begins[j + 1] - begins[j]) * blocks_.height - missing);
+  }
+}
+
+/** Weight, momentum and birth of the grown blocks: draws in batches. `grown` has their numbers. */
+template <class Index>
+void Rebuild<Index>::set_grown_weights(const Places& grown) {
+  set_bounds();
+  deal_rows(pool_, pool_.size(), blocks_.groups(), [&](unsigned, uint32_t begin, uint32_t end) {
+    constexpr size_t kBatch = 256;
+    const bool zero = policy_.regrow_init == RegrowInit::zero;
+    uint64_t cells[kBatch] = {}, words[kBatch] = {};
+    size_t links[kBatch];
+    Index targets[kBatch];
+    size_t count = 0;
+    const auto draw_weights = [&] {
+      if (!zero) draw_many(key_.seed, Stream::regrow_weights, key_.layer, key_.epoch, cells, 0, count, words);
+      for (size_t t = 0; t < count; ++t) {
+        const float unit = symmetric_unit(static_cast<uint32_t>(words[t]));
+        blocks_.weights[links[t]] = zero ? 0.0f : bounds_[targets[t]] * unit;
+        blocks_.momentum[links[t]] = 0.0f;
+        blocks_.birth[links[t]] = static_cast<uint16_t>(key_.epoch);
+      }
+      count = 0;
+    };
+    const size_t height = blocks_.height;
+    for (uint32_t b = begin; b < end; ++b) {
+      for (uint32_t p = grown.offsets[b]; p < grown.offsets[b + 1]; ++p) {
+        const Index target = blocks_.targets[grown.cols[p]];
+        for (size_t r = 0; r < height; ++r) {
+          cells[count] = (b * height + r) * blocks_.outputs + target;
+          links[count] = grown.cols[p] * height + r;
+          targets[count] = target;
+          if (++count == kBatch) draw_weights();
+        }
+      }
+    }
+    draw_weights();
+  });
+}
+
+template class Rebuild<uint16_t>;
+template class Rebuild<uint32_t>;
+
+}  // namespace set_native::cpu

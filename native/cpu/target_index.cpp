@@ -1,0 +1,110 @@
+#include "cpu/target_index.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cpu/parts.h"
+
+namespace set_native::cpu {
+
+namespace {
+
+constexpr uint64_t kPanel = 2048;     // targets whose columns stay in the cache while they are filled
+constexpr uint64_t kWorthwhile = 4;   // blocks of a group in a panel that make up for coming back to it
+constexpr uint32_t kGroupsAhead = 8;  // the blocks of a group in a panel are too few for the hardware to see coming
+
+void prefetch(const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address);
+  __builtin_prefetch(static_cast<const char*>(address) + kAlignment);
+#else
+  static_cast<void>(address);
+#endif
+}
+
+}  // namespace
+
+template <class Index>
+TargetIndex<Index>::TargetIndex(Blocks<Index>& blocks, ThreadPool& pool) : blocks_(blocks), pool_(pool) {
+  const uint64_t size = std::max(blocks.size(), 1u), m = blocks.outputs, groups = blocks.groups();
+  // No more threads than make their counters worth while.
+  threads_ = static_cast<unsigned>(std::clamp<uint64_t>(size / m, 1, pool.size()));
+  panel_ = static_cast<uint32_t>(std::min(m, std::max(kPanel, kWorthwhile * groups * m / size)));
+  next_.resize(threads_);
+  for (std::vector<uint32_t>& next : next_) next.resize(m);
+  if (panel_ < m) cursors_.resize(groups + threads_);
+  blocks.by_target.offsets.resize(m + 1);
+}
+
+template <class Index>
+void TargetIndex<Index>::count() {
+  run_on(pool_, threads_, [&](unsigned t) {
+    const Part part = part_of(blocks_.size(), t, threads_);
+    std::fill(next_[t].begin(), next_[t].end(), 0);
+    uint32_t* const counts = next_[t].data();
+    for (size_t k = part.begin; k < part.end; ++k) ++counts[blocks_.targets[k]];
+  });
+  uint32_t* const offsets = blocks_.by_target.offsets.data();
+  uint32_t total = 0;
+  for (uint32_t j = 0; j < blocks_.outputs; ++j) {
+    offsets[j] = total;
+    for (unsigned t = 0; t < threads_; ++t) total += std::exchange(next_[t][j], total);
+  }
+  offsets[blocks_.outputs] = total;
+}
+
+template <class Index>
+void TargetIndex<Index>::place() {
+  blocks_.by_target.groups.resize(blocks_.size());
+  blocks_.by_target.blocks.resize(blocks_.size());
+  run_on(pool_, threads_, [&](unsigned t) { place_range(t); });
+}
+
+template <class Index>
+void TargetIndex<Index>::place_range(unsigned t) {
+  const Part part = part_of(blocks_.size(), t, threads_);
+  if (part.begin == part.end) return;
+  const std::vector<uint32_t>& offsets = blocks_.offsets;
+  // The groups that hold the first and the last block of the range.
+  const auto group_of = [&](size_t k) {
+    return static_cast<uint32_t>(std::upper_bound(offsets.begin(), offsets.end(), k) - offsets.begin() - 1);
+  };
+  const uint32_t first = group_of(part.begin), last = group_of(part.end - 1);
+  const Index* const targets = blocks_.targets.data();
+  Index* const groups = blocks_.by_target.groups.data();
+  uint32_t* const blocks = blocks_.by_target.blocks.data();
+  uint32_t* const next = next_[t].data();
+  const auto put = [=](uint32_t k, uint32_t group) {
+    const uint32_t place = next[targets[k]]++;
+    groups[place] = static_cast<Index>(group);
+    blocks[place] = k;
+  };
+  const auto end_of = [&](uint32_t group) {
+    return static_cast<uint32_t>(std::min<size_t>(offsets[group + 1], part.end));
+  };
+  auto k = static_cast<uint32_t>(part.begin);
+  if (cursors_.empty()) {
+    for (uint32_t group = first; group <= last; ++group) {
+      for (const uint32_t end = end_of(group); k < end; ++k) put(k, group);
+    }
+    return;
+  }
+  uint32_t* const cursors = cursors_.data() + t;  // ranges may share a group, hence one entry more per thread
+  for (uint32_t group = first; group <= last; ++group) {
+    cursors[group] = k;
+    k = end_of(group);
+  }
+  for (uint64_t panel_end = panel_; panel_end < uint64_t{blocks_.outputs} + panel_; panel_end += panel_) {
+    for (uint32_t group = first; group <= last; ++group) {
+      const uint32_t end = end_of(group);
+      prefetch(targets + cursors[std::min(group + kGroupsAhead, last)]);
+      for (k = cursors[group]; k < end && targets[k] < panel_end; ++k) put(k, group);
+      cursors[group] = k;
+    }
+  }
+}
+
+template class TargetIndex<uint16_t>;
+template class TargetIndex<uint32_t>;
+
+}  // namespace set_native::cpu

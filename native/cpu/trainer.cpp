@@ -1,0 +1,403 @@
+#include "cpu/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "core/error.h"
+#include "cpu/denormals.h"
+#include "cpu/loss.h"
+
+namespace set_native::cpu {
+
+namespace {
+
+constexpr uint64_t kRowCost = 4;              // of a row beside its links, in links
+constexpr uint64_t kWorthSharing = 1u << 16;  // multiply-adds of a step below which one thread is not even challenged
+constexpr size_t kLine = kAlignment / sizeof(float);
+constexpr unsigned kChunks = 8;       // of a scattered layer; more threads than that are not of use there
+constexpr uint32_t kRowsAtOnce = 64;  // rows between two calls of publish: few enough to be in L1 still
+
+uint32_t round_up(uint32_t value, uint32_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+/** Rows that fill whole cache lines at a stride. */
+uint32_t rows_per_line(size_t stride) {
+  return static_cast<uint32_t>(kLine / std::gcd(kLine, stride));
+}
+
+/** Deals rows in order, in multiples of `unit`; each thread gets about the same share of links, counted by `offsets`.
+ */
+Deal deal_by_links(const std::vector<uint32_t>& offsets, unsigned team, uint32_t unit) {
+  const auto rows = static_cast<uint32_t>(offsets.size() - 1);
+  const auto cost = [&](uint32_t row) { return offsets[row] + kRowCost * row; };
+  Deal deal(team + 1, rows);
+  deal[0] = 0;
+  uint32_t row = 0;
+  for (unsigned t = 1; t < team; ++t) {
+    while (row < rows && cost(row) * team < cost(rows) * t) ++row;
+    deal[t] = std::min(rows, round_up(row, unit));
+  }
+  return deal;
+}
+
+Deal deal_evenly(uint32_t rows, unsigned team, uint32_t unit) {
+  const uint64_t units = (uint64_t{rows} + unit - 1) / unit;
+  Deal deal(team + 1, rows);
+  for (unsigned t = 0; t < team; ++t)
+    deal[t] = static_cast<uint32_t>(std::min<uint64_t>(units * t / team * unit, rows));
+  return deal;
+}
+
+}  // namespace
+
+void Trainer::fit(size_t batch) {
+  if (stride_ != row_stride(table_, batch)) pace_.restart();
+  stride_ = row_stride(table_, batch);
+  work_.resize(network_.layers.size());
+  size_t largest = network_.outputs();
+  double floats = 0.0;
+  for (size_t l = 0; l < work_.size(); ++l) {
+    largest = std::max(largest, rows_between(network_, l));
+    floats += static_cast<double>(rows_between(network_, l));
+  }
+  require_memory((floats + 2.0 * static_cast<double>(largest)) * static_cast<double>(stride_) * sizeof(float),
+                 "[cpu] a batch of " + std::to_string(batch) + " samples");
+  // Rows beyond a layer's neurons are read by the blocks that stick out over it: they must be zero, and nobody writes
+  // them.
+  const auto fit_rows = [this](AlignedVector<float>& matrix, size_t rows) {
+    if (matrix.size() != rows * stride_) matrix.assign(rows * stride_, 0.0f);
+  };
+  fit_rows(shared_input_, rows_between(network_, 0));
+  for (size_t l = 0; l < work_.size(); ++l) fit_rows(work_[l].shared_z, rows_between(network_, l + 1));
+  for (AlignedVector<float>& dz : shared_dz_) fit_rows(dz, largest);
+}
+
+void Trainer::deal_layer(size_t l) {
+  const NetworkLayer& layer = network_.layers[l];
+  LayerWork& work = work_[l];
+  const uint32_t unit = rows_per_line(stride_);
+  if (layer.dense) {
+    work.targets = deal_evenly(layer.outputs, team_, unit);
+    work.sources = deal_evenly(layer.inputs, team_, std::max(unit, 16u));
+    return;
+  }
+  std::visit(
+      [&](const auto& blocks) {
+        work.targets = deal_by_links(blocks.by_target.offsets, team_, unit);
+        if (!scatters(l)) {
+          work.sources = deal_by_links(blocks.offsets, team_, unit);
+          return;
+        }
+        work.chunks = deal_by_links(blocks.offsets, kChunks, unit);
+        work.sources.resize(team_ + 1);
+        for (unsigned t = 0; t <= team_; ++t) work.sources[t] = work.chunks[kChunks * t / team_];
+      },
+      layer.blocks);
+}
+
+/** Deals the work to a team and gives each of its threads the present weights. */
+void Trainer::assemble(TeamMode mode) {
+  const unsigned team = mode.threads, copies = mode.replicated ? team : 0;
+  team_ = team;
+  features_ = deal_evenly(network_.features(), team, static_cast<uint32_t>(kLine));
+  input_.attach(shared_input_.data(), shared_input_.size(), copies);
+  for (int i = 0; i < 2; ++i) dz_[i].attach(shared_dz_[i].data(), shared_dz_[i].size(), copies);
+  size_t longest_row = 0, most_dense = 0;
+  for (size_t l = 0; l < work_.size(); ++l) {
+    NetworkLayer& layer = network_.layers[l];
+    deal_layer(l);
+    work_[l].z.attach(work_[l].shared_z.data(), work_[l].shared_z.size(), copies);
+    work_[l].weights.attach(layer.weights().data(), layer.weights().size(), scatters(l) ? 0 : copies);
+    work_[l].parts.resize(scatters(l) ? kChunks * layer.outputs * stride_ : 0);
+    if (layer.dense) {
+      most_dense = std::max<size_t>(most_dense, layer.outputs);
+      continue;
+    }
+    std::visit(
+        [&](const auto& blocks) {
+          for (uint32_t b = 0; b < blocks.groups(); ++b)
+            longest_row =
+                std::max<size_t>(longest_row, size_t{blocks.height} * (blocks.offsets[b + 1] - blocks.offsets[b]));
+        },
+        layer.blocks);
+  }
+  thread_work_.resize(team);
+  for (unsigned t = 0; t < team; ++t) {
+    thread_work_[t].gradients.resize(scratch_size(longest_row, kMaxMotifSize));
+    thread_work_[t].dz.resize(network_.outputs() * stride_);
+    thread_work_[t].dz_by_sample.resize(round_up(static_cast<uint32_t>(most_dense), kLine) * stride_);
+    input_.refresh(t);
+    for (LayerWork& work : work_) {
+      work.weights.refresh(t);
+      work.z.refresh(t);
+    }
+  }
+}
+
+/** Floats that one row of the deal of sources takes in a matrix of activations: a source, or a group of them. */
+size_t Trainer::source_stride(size_t l) const {
+  return network_.layers[l].input_rows() / work_[l].sources.back() * stride_;
+}
+
+/** The part of layer l's weights that the thread updates. */
+Trainer::Range Trainer::own_weights(unsigned thread, size_t l) const {
+  const NetworkLayer& layer = network_.layers[l];
+  const uint32_t begin = work_[l].sources[thread], end = work_[l].sources[thread + 1];
+  if (layer.dense) return {size_t{begin} * layer.outputs, size_t{end} * layer.outputs};
+  return std::visit(
+      [&](const auto& b) { return Range{size_t{b.offsets[begin]} * b.height, size_t{b.offsets[end]} * b.height}; },
+      layer.blocks);
+}
+
+void Trainer::gather_samples(unsigned thread, const Step& step) {
+  const size_t outputs = network_.outputs();
+  for (size_t b = 0; thread == 0 && b < step.batch; ++b) {
+    const uint64_t s = step.order[step.first + b];
+    if (step.samples.labels != nullptr) labels_[b] = step.samples.labels[s];
+    if (step.samples.targets != nullptr)
+      std::copy_n(step.samples.targets + s * outputs, outputs, targets_.begin() + static_cast<ptrdiff_t>(b * outputs));
+  }
+  if (thread == 0) stopping_ = step.cancel.load(std::memory_order_relaxed);
+  const uint32_t begin = features_[thread], end = features_[thread + 1];
+  gather(step.samples, step.order, step.first, step.batch, input_.own(thread), stride_, begin, end);
+  input_.publish(thread, begin * stride_, end * stride_);
+  pool_.barrier(team_);
+  input_.pull_others(thread, begin * stride_, end * stride_, network_.features() * stride_);
+}
+
+/** Adds up the share of the thread's own sources, whose weights it alone reads and writes, in parts at fixed places. */
+void Trainer::scatter_sources(unsigned thread, size_t l, const float* x) {
+  LayerWork& work = work_[l];
+  const size_t size = network_.layers[l].outputs * stride_;
+  std::visit(
+      [&](const auto& blocks) {
+        using Index = typename std::decay_t<decltype(blocks)>::IndexType;
+        for (unsigned c = kChunks * thread / team_; c < kChunks * (thread + 1) / team_; ++c) {
+          float* part = work.parts.data() + c * size;
+          std::fill(part, part + size, 0.0f);
+          const auto op = forward_op(network_, l, blocks, work.weights.own(thread), x, part, stride_);
+          sparse_kernels<Index>(table_).scatter(op, work.chunks[c], work.chunks[c + 1]);
+        }
+      },
+      network_.layers[l].blocks);
+}
+
+void Trainer::forward(unsigned thread) {
+  for (size_t l = 0; l < work_.size(); ++l) {
+    LayerWork& work = work_[l];
+    const NetworkLayer& layer = network_.layers[l];
+    const float* x = (l == 0 ? input_ : work_[l - 1].z).own(thread);
+    float* z = work.z.own(thread);
+    const uint32_t begin = work.targets[thread], end = work.targets[thread + 1];
+    if (scatters(l)) {
+      scatter_sources(thread, l, x);
+      pool_.barrier(team_);
+      table_.finish_forward(
+          {work.parts.data(), kChunks, layer.bias.data(), z, layer.outputs, stride_, network_.activation(l)}, begin,
+          end);
+      work.z.publish(thread, begin * stride_, end * stride_);
+    } else {
+      const uint32_t rows = team_ == 1 || layer.dense ? end - begin : kRowsAtOnce;
+      for (uint32_t row = begin; row < end; row += rows) {
+        const uint32_t row_end = std::min(end, row + rows);
+        forward_rows(table_, network_, l, work.weights.own(thread), x, z, stride_, row, row_end);
+        work.z.publish(thread, row * stride_, row_end * stride_);
+      }
+    }
+    pool_.barrier(team_);
+    work.z.pull_others(thread, begin * stride_, end * stride_, layer.outputs * stride_);
+  }
+}
+
+void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
+  NetworkLayer& layer = network_.layers.back();
+  for (uint32_t o = 0; o < layer.outputs; ++o) {
+    float gradient = 0.0f;
+    for (size_t b = 0; b < stride_; ++b) gradient += dz[o * stride_ + b];
+    table_.momentum_update(&layer.bias[o], &layer.bias_momentum[o], &gradient, 1, rule);
+  }
+}
+
+void Trainer::backward_layer(unsigned thread, size_t l, size_t batch, const float* dz, Replicas* dx,
+                             const UpdateRule& rule) {
+  NetworkLayer& layer = network_.layers[l];
+  LayerWork& work = work_[l];
+  ThreadWork& own = thread_work_[thread];
+  const float* x = (l == 0 ? input_ : work_[l - 1].z).own(thread);
+  float* bias = l == 0 ? nullptr : network_.layers[l - 1].bias.data();
+  float* bias_velocity = l == 0 ? nullptr : network_.layers[l - 1].bias_momentum.data();
+  const ActivationKind activation = l == 0 ? ActivationKind::linear : network_.activation(l - 1);
+  const uint32_t begin = work.sources[thread], end = work.sources[thread + 1];
+  if (begin == end) return;
+
+  if (layer.dense) {
+    const size_t outputs_stride = round_up(layer.outputs, kLine);
+    for (size_t b = 0; b < batch; ++b)
+      for (size_t j = 0; j < outputs_stride; ++j)
+        own.dz_by_sample[b * outputs_stride + j] = j < layer.outputs ? dz[j * stride_ + b] : 0.0f;
+    const DenseBackward op{work.weights.own(thread),
+                           layer.cell_momentum.data(),
+                           nullptr,
+                           x,
+                           dz,
+                           own.dz_by_sample.data(),
+                           outputs_stride,
+                           dx == nullptr ? nullptr : dx->own(thread),
+                           bias,
+                           bias_velocity,
+                           layer.inputs,
+                           layer.outputs,
+                           batch,
+                           stride_,
+                           activation,
+                           rule};
+    table_.dense_backward(op, begin, end);
+    work.weights.publish(thread, size_t{begin} * layer.outputs, size_t{end} * layer.outputs);
+    if (dx != nullptr) dx->publish(thread, begin * stride_, end * stride_);
+    return;
+  }
+
+  std::visit(
+      [&](auto& blocks) {
+        using Index = typename std::decay_t<decltype(blocks)>::IndexType;
+        const size_t height = blocks.height;
+        const SparseBackward<Index> op{blocks.offsets.data(),
+                                       blocks.targets.data(),
+                                       blocks.size(),
+                                       work.weights.own(thread),
+                                       blocks.momentum.data(),
+                                       nullptr,
+                                       height,
+                                       layer.inputs,
+                                       x,
+                                       dz,
+                                       dx == nullptr ? nullptr : dx->own(thread),
+                                       bias,
+                                       bias_velocity,
+                                       stride_,
+                                       activation,
+                                       rule,
+                                       own.gradients.data()};
+        const uint32_t chunk = team_ == 1 ? end - begin : kRowsAtOnce;
+        size_t published = blocks.offsets[begin] * height;
+        for (uint32_t group = begin; group < end; group += chunk) {
+          const uint32_t group_end = std::min(end, group + chunk);
+          sparse_kernels<Index>(table_).backward(op, group, group_end);
+          // Whole cache lines of weights; what is over goes with the next chunk.
+          size_t done = blocks.offsets[group_end] * height;
+          if (group_end < end) done = std::max(published, done / kLine * kLine);
+          work.weights.publish(thread, published, done);
+          published = done;
+          if (dx != nullptr) dx->publish(thread, group * height * stride_, group_end * height * stride_);
+        }
+      },
+      layer.blocks);
+}
+
+/** From the gradient by the output layer's z down to the first layer, updating. */
+void Trainer::backward(unsigned thread, size_t batch, const UpdateRule& rule) {
+  const float* dz = thread_work_[thread].dz.data();
+  for (size_t l = work_.size(); l-- > 0;) {
+    Replicas* dx = l == 0 ? nullptr : &dz_[l % 2];
+    backward_layer(thread, l, batch, dz, dx, rule);
+    pool_.barrier(team_);
+    if (dx == nullptr) continue;
+    const size_t row = source_stride(l);
+    dx->pull_others(thread, work_[l].sources[thread] * row, work_[l].sources[thread + 1] * row,
+                    work_[l].sources.back() * row);
+    dz = dx->own(thread);
+  }
+}
+
+void Trainer::pull_weights(unsigned thread) {
+  for (size_t l = 0; l < work_.size(); ++l) {
+    const Range own = own_weights(thread, l);
+    work_[l].weights.pull_others(thread, own.begin, own.end, network_.layers[l].weights().size());
+  }
+}
+
+/**
+ * All of one step; every thread of the team calls it. Returns the sum of the batch's losses, or nothing when the epoch
+ * is to stop here; then, and where the loss is not finite, nothing has been updated.
+ */
+std::optional<double> Trainer::step(unsigned thread, const Step& step) {
+  const FlushDenormals flush;
+  gather_samples(thread, step);
+  // Read here and nowhere else: once this step is over, thread 0 may already be answering for the next.
+  if (stopping_) return std::nullopt;
+  forward(thread);
+  float* dz = thread_work_[thread].dz.data();
+  const double loss = loss_and_gradient(network_.loss, work_.back().z.own(thread), network_.outputs(), step.batch,
+                                        stride_, step.samples.labels != nullptr ? labels_.data() : nullptr,
+                                        step.samples.targets != nullptr ? targets_.data() : nullptr, dz);
+  if (!std::isfinite(loss)) return loss;
+  if (thread == 0) update_output_bias(dz, step.rule);
+  backward(thread, step.batch, step.rule);
+  pull_weights(thread);
+  return loss;
+}
+
+Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& options,
+                                   const std::atomic<bool>& cancel) {
+  const auto full_batch = static_cast<size_t>(std::min<uint64_t>(options.batch_size, samples.count));
+  fit(full_batch);
+  const bool small = pool_.size() == 1 || network_.nnz() * stride_ < kWorthSharing;
+  labels_.resize(samples.labels != nullptr ? full_batch : 0);
+  targets_.resize(samples.targets != nullptr ? full_batch * network_.outputs() : 0);
+  const std::vector<uint32_t> order = epoch_order(network_.seed, options.epoch, samples.count, options.shuffle);
+  const UpdateRule rule{options.learning_rate, options.momentum, options.l2, options.decay};
+
+  Result result;
+  const uint64_t steps = (samples.count + full_batch - 1) / full_batch;
+  team_ = 0;  // evolution may have changed what there is to deal
+  stopping_ = false;
+  TeamMode assembled{};
+  for (uint64_t done = 0; done < steps && !stopping_ && result.divergence.batch == 0;) {
+    const TeamMode mode = small ? TeamMode{1, false} : pace_.mode();
+    if (team_ == 0 || mode.threads != assembled.threads || mode.replicated != assembled.replicated) assemble(mode);
+    assembled = mode;
+    const uint64_t until = std::min(steps, done + pace_.steps());
+    const auto start = std::chrono::steady_clock::now();
+    const auto work = [&](unsigned thread) {
+      for (uint64_t s = done; s < until; ++s) {
+        const uint64_t first = s * full_batch;
+        const auto batch = static_cast<size_t>(std::min<uint64_t>(full_batch, samples.count - first));
+        const std::optional<double> loss = step(thread, {samples, order.data(), first, batch, rule, cancel});
+        if (!loss) return;
+        if (!std::isfinite(*loss)) {
+          if (thread == 0) result.divergence = {s + 1, batch};
+          return;
+        }
+        if (thread == 0) result.loss += *loss;
+      }
+    };
+    pool_.run(team_, work);
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    if (until == done + pace_.steps()) pace_.report(time.count() / static_cast<double>(until - done));
+    done = until;
+  }
+  result.cancelled = stopping_;
+  return result;
+}
+
+std::string Trainer::place_of_divergence(size_t samples) const {
+  const auto finite_columns = [&](const float* rows, size_t count) {
+    for (size_t r = 0; r < count; ++r)
+      if (!all_finite(rows + r * stride_, samples)) return false;
+    return true;
+  };
+  if (!finite_columns(input_.own(0), network_.features())) return "the samples";
+  for (size_t l = 0; l < work_.size(); ++l) {
+    const NetworkLayer& layer = network_.layers[l];
+    const bool finite = layer.finite();
+    if (finite && finite_columns(work_[l].z.own(0), layer.outputs)) continue;
+    return std::string(finite ? "the outputs" : "the weights") + " of layer " + std::to_string(l + 1) + " of " +
+           std::to_string(work_.size());
+  }
+  return "the loss itself";
+}
+
+}  // namespace set_native::cpu

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "cpu/network.h"
+#include "cpu/pace.h"
+#include "cpu/replicas.h"
+#include "cpu/thread_pool.h"
+
+namespace set_native::cpu {
+
+/** first[t] .. first[t + 1] are the rows of thread t. */
+using Deal = std::vector<uint32_t>;
+
+/** Where an epoch stopped making sense: the loss of this batch is not finite. */
+struct Divergence {
+  uint64_t batch = 0;  // 1-based; 0: none
+  size_t samples = 0;  // of the batch
+};
+
+/**
+ * Epochs of momentum SGD on a team of threads.
+ *
+ * All threads of the team run the same steps, each on its own rows: targets forward and sources backward, dealt so that
+ * all have about the same number of links, with a barrier after every layer. A row is computed by one thread in an
+ * order that the dealing does not touch, and the loss by every thread alike: the bits do not depend on the size of the
+ * team, which may thus change between steps, and does when threads keep waiting for each other (TeamSize).
+ */
+class Trainer {
+ public:
+  Trainer(Network& network, const KernelTable& table, ThreadPool& pool)
+      : network_(network), table_(table), pool_(pool), pace_(pool.size()) {}
+
+  struct Result {
+    double loss = 0.0;  // sum over the samples
+    Divergence divergence;
+    bool cancelled = false;
+  };
+
+  /** One pass over the samples, which have been checked. Stops after a batch when `cancel` is set. */
+  Result run_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel);
+
+  /** First place where the numbers of a batch that diverged are not finite: the samples, weights or outputs of a layer.
+   */
+  std::string place_of_divergence(size_t samples) const;
+
+ private:
+  struct LayerWork {
+    Deal targets, sources;
+    Deal chunks;                 // scattered layers: kChunks parts of the groups, however many threads there are
+    AlignedVector<float> parts;  // and what each of them adds to z
+    Replicas weights;
+    AlignedVector<float> shared_z;
+    Replicas z;
+  };
+  /** What one thread needs for itself. */
+  struct ThreadWork {
+    std::vector<float> gradients;       // of a few rows
+    AlignedVector<float> dz;            // gradient by the output layer's z
+    AlignedVector<float> dz_by_sample;  // of the dense layer at work
+  };
+  struct Range {
+    size_t begin, end;
+  };
+  struct Step {
+    const Samples& samples;
+    const uint32_t* order;
+    uint64_t first;
+    size_t batch;
+    UpdateRule rule;
+    const std::atomic<bool>& cancel;
+  };
+
+  void fit(size_t batch);
+  void assemble(TeamMode mode);
+  void deal_layer(size_t l);
+  std::optional<double> step(unsigned thread, const Step& step);
+  void gather_samples(unsigned thread, const Step& step);
+  void pull_weights(unsigned thread);
+  void forward(unsigned thread);
+  void scatter_sources(unsigned thread, size_t l, const float* x);
+  bool scatters(size_t l) const { return stride_ <= kLongestScattered && !network_.layers[l].dense; }
+  void backward(unsigned thread, size_t batch, const UpdateRule& rule);
+  void backward_layer(unsigned thread, size_t l, size_t batch, const float* dz, Replicas* dx, const UpdateRule& rule);
+  void update_output_bias(const float* dz, const UpdateRule& rule);
+  size_t source_stride(size_t l) const;
+  Range own_weights(unsigned thread, size_t l) const;
+
+  Network& network_;
+  const KernelTable& table_;
+  ThreadPool& pool_;
+  Pace pace_;
+  unsigned team_ = 0;
+  size_t stride_ = 0;
+  std::vector<LayerWork> work_;
+  std::vector<ThreadWork> thread_work_;
+  Deal features_;
+  AlignedVector<float> shared_input_, shared_dz_[2];
+  Replicas input_, dz_[2];  // dz_: in turn the gradient by the z of a hidden layer and of the one below it
+  std::vector<uint32_t> labels_;
+  std::vector<float> targets_;
+  bool stopping_ = false;  // written by thread 0 before a step's first barrier, read by all after it
+};
+
+}  // namespace set_native::cpu

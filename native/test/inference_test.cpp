@@ -1,0 +1,205 @@
+#include "cpu/inference.h"
+
+#include <thread>
+
+#include "test/kernel_support.h"
+#include "test/model_support.h"
+
+/*
+ * Evaluation and prediction: against the reference, and any number of threads against one, bit for bit.
+ */
+namespace set_native {
+
+using namespace test;
+
+namespace {
+
+TEST("evaluation and prediction: agree with the reference for every loss and form of target") {
+  for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse})
+    for (const uint32_t outputs : {1u, 2u, 7u})
+      for (const bool with_targets : {false, true}) {
+        if (outputs == 1 && loss == Loss::softmax_cross_entropy) continue;  // refused
+        const std::string what = "loss " + std::to_string(static_cast<int>(loss)) + ", outputs " +
+                                 std::to_string(outputs) + (with_targets ? ", targets" : ", labels");
+        Data data = make_data(20, outputs, 300, 8);
+        if (with_targets) {
+          for (const uint32_t label : data.labels)
+            for (uint32_t o = 0; o < outputs; ++o)
+              data.targets.push_back(outputs == 1 ? static_cast<float>(label) : label == o ? 0.75f : 0.25f);
+          data.labels.clear();
+        }
+        const Model model = build_model(make_spec({20, 32, outputs}, 4.0, Activation::relu, loss));
+        const auto cpu = on_cpu(model, 2), reference = on_reference(model);
+        const Evaluation got = cpu->evaluate(data.samples(), kGoOn), want = reference->evaluate(data.samples(), kGoOn);
+        CHECK_MSG(std::fabs(got.loss - want.loss) <= 1e-6 * want.loss,
+                  what << ": loss " << got.loss << ", expected " << want.loss);
+        CHECK_MSG(got.accuracy == want.accuracy,
+                  what << ": accuracy " << got.accuracy << ", expected " << want.accuracy);
+        CHECK((want.accuracy > 0.0) == !with_targets);
+
+        std::vector<float> got_outputs(300 * outputs), want_outputs(300 * outputs);
+        cpu->predict(data.samples(), got_outputs.data(), kGoOn);
+        reference->predict(data.samples(), want_outputs.data(), kGoOn);
+        for (size_t k = 0; k < got_outputs.size(); ++k)
+          CHECK_MSG(std::fabs(got_outputs[k] - want_outputs[k]) <= 2e-6f * (1.0f + std::fabs(want_outputs[k])),
+                    what << ": output " << k << " is " << got_outputs[k] << ", expected " << want_outputs[k]);
+      }
+}
+
+TEST("evaluation: outputs that saturate are told apart by their logits") {
+  const Data data = make_data(20, 10, 200, 29);
+  Model model = build_model(make_spec({20, 10}, 0.0, Activation::relu, Loss::sigmoid_binary_cross_entropy));
+  for (float& w : model.layers[0].weights) w *= 1000.0f;
+  const double accuracy = on_cpu(model)->evaluate(data.samples(), kGoOn).accuracy;
+  CHECK_EQ(accuracy, on_reference(model)->evaluate(data.samples(), kGoOn).accuracy);
+}
+
+/** A network of every storage: single links, blocks that stick out over their layer, dense. */
+std::vector<Model> models() {
+  std::vector<Model> all;
+  for (const uint32_t motif_size : {1u, 2u, 3u, 4u, 8u}) {
+    ModelSpec spec = make_spec({61, 101, 90, 10}, 6.0, Activation::relu, Loss::softmax_cross_entropy);
+    spec.topology = motif_size == 1 ? Topology::erdos_renyi : Topology::motif;
+    spec.motif_size = motif_size;
+    all.push_back(build_model(spec));
+    for (Layer& layer : all.back().layers) std::fill(layer.bias.begin(), layer.bias.end(), 0.05f);
+  }
+  all.push_back(build_model(make_spec({61, 101, 10}, 0.0, Activation::relu, Loss::softmax_cross_entropy)));
+  return all;
+}
+
+struct Answers {
+  std::vector<float> outputs;
+  Evaluation evaluation;
+};
+
+/** What a network answers on so many threads. */
+Answers answers(const Model& model, const Samples& samples, unsigned threads, const cpu::KernelTable& table) {
+  const cpu::Network network = cpu::make_network(model);
+  cpu::ThreadPool pool(threads);
+  cpu::Inference inference(network, table, pool);
+  Answers all;
+  all.outputs.assign(samples.count * network.outputs(), NAN);
+  inference.predict(samples, all.outputs.data(), kGoOn);
+  all.evaluation = inference.evaluate(samples, kGoOn);
+  return all;
+}
+
+void check_answers(const Model& model, const Data& data, const std::vector<uint64_t>& counts,
+                   const cpu::KernelTable& table, const std::string& where) {
+  const auto reference = on_reference(model);
+  for (const uint64_t count : counts) {
+    const std::string what = where + ", " + std::to_string(count) + " samples";
+    const Samples samples = data.first(count);
+    const Answers one = answers(model, samples, 1, table);
+    std::vector<float> want(one.outputs.size());
+    reference->predict(samples, want.data(), kGoOn);
+    for (size_t k = 0; k < want.size(); ++k)
+      CHECK_MSG(std::fabs(one.outputs[k] - want[k]) <= 2e-6f,
+                what << ": output " << k << " is " << one.outputs[k] << ", expected " << want[k]);
+    const Evaluation evaluation = reference->evaluate(samples, kGoOn);
+    CHECK_MSG(std::fabs(one.evaluation.loss - evaluation.loss) <= 1e-6 * evaluation.loss,
+              what << ": loss " << one.evaluation.loss << ", expected " << evaluation.loss);
+    CHECK_EQ(one.evaluation.accuracy, evaluation.accuracy);
+    for (const unsigned threads : {2u, 3u, 9u}) {
+      const Answers more = answers(model, samples, threads, table);
+      CHECK_MSG(more.outputs == one.outputs && more.evaluation.loss == one.evaluation.loss &&
+                    more.evaluation.accuracy == one.evaluation.accuracy,
+                what << ": " << threads << " threads give other bits");
+    }
+  }
+}
+
+void inference_parity(const cpu::KernelTable& table) {
+  const Data data = make_data(61, 10, 1000, 9);
+  for (const Model& model : models())
+    check_answers(model, data, {1, 2, 3, 5, 8, 63, 64, 65, 1000}, table,
+                  std::string(table.name) + ", model " + std::to_string(&model - &models()[0]));
+}
+
+TEST_EACH_ISA("inference: agrees with the reference, with the same bits on any number of threads", inference_parity)
+
+TEST("inference: batches of wide networks are cut smaller, with the same answers") {
+  for (const uint32_t motif_size : {1u, 8u}) {
+    ModelSpec spec = make_spec({9, 20001, 4}, 1.0, Activation::tanh, Loss::softmax_cross_entropy);
+    if (motif_size > 1) spec.topology = Topology::motif;
+    spec.motif_size = motif_size;
+    check_answers(build_model(spec), make_data(9, 4, 70, 41), {1, 70}, cpu::kernels(),
+                  "motif size " + std::to_string(motif_size));
+  }
+}
+
+TEST("inference: one call leaves nothing for the next") {
+  const Data data = make_data(61, 10, 200, 42);
+  for (const Model& model : models()) {
+    const cpu::Network network = cpu::make_network(model);
+    cpu::ThreadPool pool(2);
+    cpu::Inference inference(network, cpu::kernels(), pool);
+    for (const uint64_t count : {200, 1, 65, 2, 5, 64}) {
+      std::vector<float> outputs(count * network.outputs());
+      inference.predict(data.first(count), outputs.data(), kGoOn);
+      CHECK(outputs == answers(model, data.first(count), 1, cpu::kernels()).outputs);
+    }
+  }
+}
+
+TEST("inference: what is not finite is told by its place") {
+  const Data good = make_data(61, 10, 130, 43);
+  Data bad = good;
+  bad.x[129 * 61 + 7] = NAN;
+  for (const Model& model : models()) {
+    const size_t layers = model.layers.size();
+    const auto message = [&](const Data& data, auto change) -> std::string {
+      cpu::Network network = cpu::make_network(model);
+      change(network);
+      cpu::ThreadPool pool(3);
+      try {
+        cpu::Inference(network, cpu::kernels(), pool).evaluate(data.samples(), kGoOn);
+      } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::non_finite);
+        return error.what();
+      }
+      return "nothing";
+    };
+    const auto check = [](const std::string& text, const std::string& part) {
+      CHECK_MSG(text.find(part) != std::string::npos, "'" << text << "' lacks '" << part << "'");
+    };
+    CHECK(message(good, [](cpu::Network&) {}) == "nothing");
+    check(message(bad, [](cpu::Network&) {}), "the samples overflowed");
+    for (size_t l = 0; l < layers; ++l) {
+      const std::string layer = " of layer " + std::to_string(l + 1) + " of " + std::to_string(layers) + " overflowed";
+      check(message(good, [l](cpu::Network& n) { n.layers[l].bias[1] = NAN; }), "the weights" + layer);
+      check(message(good, [l](cpu::Network& n) { enlarge_weights(n.layers[l]); }), "the outputs" + layer);
+    }
+  }
+}
+
+TEST("inference: cancelled at any time, and used again") {
+  const Data data = make_data(61, 10, 1000, 44);
+  const cpu::Network network = cpu::make_network(models().front());
+  for (const unsigned threads : {1u, 3u}) {
+    cpu::ThreadPool pool(threads);
+    cpu::Inference inference(network, cpu::kernels(), pool);
+    std::vector<float> outputs(1000 * 10);
+    for (int round = 0; round < 10; ++round) {
+      std::atomic<bool> cancel{round == 0};
+      std::thread canceller([&] {
+        std::this_thread::sleep_for(std::chrono::microseconds(100 * round));
+        cancel = true;
+      });
+      const auto until_cancelled = [&] {
+        for (;;) {
+          inference.predict(data.samples(), outputs.data(), cancel);
+          inference.evaluate(data.samples(), cancel);
+        }
+      };
+      CHECK_THROWS(aborted, (until_cancelled(), 0));
+      canceller.join();
+    }
+    inference.predict(data.samples(), outputs.data(), kGoOn);
+    CHECK(outputs == answers(models().front(), data.samples(), 1, cpu::kernels()).outputs);
+  }
+}
+
+}  // namespace
+}  // namespace set_native
