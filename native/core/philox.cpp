@@ -31,12 +31,12 @@ PhiloxBlock philox4x32_10(PhiloxBlock c, std::array<uint32_t, 2> k) {
 namespace {
 
 /*
- * Words 0, 1 of many blocks at once: one block per 64-bit lane, each word in the low half of a lane of its own register.
- * The multiplication ignores the high halves, so what xor leaves there need not be cleared. Two registers in flight
- * hide the latency. Blocks done, a multiple of what two registers hold, are returned.
+ * Many blocks at once: one block per 64-bit lane, each word in the low half of a lane of its own register. The
+ * multiplication ignores the high halves, so what xor leaves there need not be cleared. Two registers in flight hide the
+ * latency. Blocks done, a multiple of what two registers hold, are returned.
  */
-size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64_t* index, size_t count,
-                 uint64_t* out) {
+size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64_t* index, size_t count, uint64_t* out,
+                 uint64_t* second) {
   const auto spread = [](uint32_t word) { return _mm_set1_epi64x(word); };
   const __m128i m0 = spread(kMultiplier0), m1 = spread(kMultiplier1), low = spread(0xffffffff);
   size_t done = 0;
@@ -64,13 +64,17 @@ size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64
     for (int v = 0; v < 2; ++v) {
       const __m128i words = _mm_or_si128(_mm_slli_epi64(c1[v], 32), _mm_and_si128(c0[v], low));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(out + done + 2 * v), words);
+      if (second == nullptr) continue;
+      const __m128i others = _mm_or_si128(_mm_slli_epi64(c3[v], 32), _mm_and_si128(c2[v], low));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(second + done + 2 * v), others);
     }
   }
   return done;
 }
 
 __attribute__((target("avx2"))) size_t draw_avx2(uint64_t seed, uint32_t epoch, uint32_t last_word,
-                                                 const uint64_t* index, size_t count, uint64_t* out) {
+                                                 const uint64_t* index, size_t count, uint64_t* out,
+                                                 uint64_t* second) {
   const __m256i m0 = _mm256_set1_epi64x(kMultiplier0), m1 = _mm256_set1_epi64x(kMultiplier1);
   size_t done = 0;
   for (; done + 8 <= count; done += 8) {
@@ -97,6 +101,9 @@ __attribute__((target("avx2"))) size_t draw_avx2(uint64_t seed, uint32_t epoch, 
     for (int v = 0; v < 2; ++v) {
       const __m256i words = _mm256_blend_epi32(c0[v], _mm256_slli_epi64(c1[v], 32), 0xaa);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + done + 4 * v), words);
+      if (second == nullptr) continue;
+      const __m256i others = _mm256_blend_epi32(c2[v], _mm256_slli_epi64(c3[v], 32), 0xaa);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(second + done + 4 * v), others);
     }
   }
   return done;
@@ -106,15 +113,20 @@ __attribute__((target("avx2"))) size_t draw_avx2(uint64_t seed, uint32_t epoch, 
 #endif
 
 void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, const uint64_t* index, uint32_t round,
-               size_t count, uint64_t* out) {
+               size_t count, uint64_t* out, uint64_t* second) {
   size_t done = 0;
 #ifdef SET_PHILOX_X86
   static const bool has_avx2 = __builtin_cpu_supports("avx2");
   const uint32_t last_word = static_cast<uint32_t>(stream) << 24 | layer << 12 | round;
-  if (has_avx2) done = draw_avx2(seed, epoch, last_word, index, count, out);
-  done += draw_sse2(seed, epoch, last_word, index + done, count - done, out + done);
+  if (has_avx2) done = draw_avx2(seed, epoch, last_word, index, count, out, second);
+  done += draw_sse2(seed, epoch, last_word, index + done, count - done, out + done,
+                    second == nullptr ? nullptr : second + done);
 #endif
-  for (; done < count; ++done) out[done] = word64(draw(seed, stream, layer, epoch, index[done], round));
+  for (; done < count; ++done) {
+    const PhiloxBlock block = draw(seed, stream, layer, epoch, index[done], round);
+    out[done] = word64(block, 0);
+    if (second != nullptr) second[done] = word64(block, 1);
+  }
 }
 
 std::vector<uint32_t> random_order(uint64_t seed, Stream stream, uint32_t epoch, uint64_t count) {

@@ -45,9 +45,12 @@ inline uint64_t word64(const PhiloxBlock& block, int half = 0) {
   return static_cast<uint64_t>(block[2 * half + 1]) << 32 | block[2 * half];
 }
 
-/** out[k] = word64(draw(seed, stream, layer, epoch, index[k], round)) for all k < count; faster than one by one. */
+/**
+ * out[k] = word64(block, 0) and, where wanted, second[k] = word64(block, 1) of block = draw(seed, stream, layer, epoch,
+ * index[k], round), for all k < count; faster than one by one.
+ */
 void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, const uint64_t* index, uint32_t round,
-               size_t count, uint64_t* out);
+               size_t count, uint64_t* out, uint64_t* second = nullptr);
 
 /** A random permutation of 0 .. count-1: ascending word64(draw(seed, stream, 0, epoch, k)), ties by k. */
 std::vector<uint32_t> random_order(uint64_t seed, Stream stream, uint32_t epoch, uint64_t count);

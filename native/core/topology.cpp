@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "core/error.h"
+#include "core/geometric.h"
 #include "core/philox.h"
 
 namespace set_native {
@@ -12,20 +14,28 @@ namespace set_native {
 namespace {
 
 /**
- * Appends to `hits` the ascending numbers of 0 .. count - 1 that a coin of probability p picks: after each hit the
- * next floor(log u / log(1 - p)) are passed over. Draw t of a row is half t % 2 of block t / 2.
+ * Appends to `hits` the ascending numbers of 0 .. count - 1 that a coin of probability p picks: after each hit the next
+ * floor(log u / log(1 - p)) are passed over. Draw t of a row is half t % 2 of block t / 2.
  */
 void draw_row(uint32_t row, uint32_t count, double p, TopologyKey key, std::vector<uint32_t>& hits) {
+  constexpr size_t kMost = 64;
+  uint64_t blocks[kMost], first[kMost], second[kMost];
+  double skips[2 * kMost];
   const double log_miss = std::log1p(-p);
-  int64_t last = -1;
-  PhiloxBlock block{};
-  for (uint64_t t = 0;; ++t) {
-    if (t % 2 == 0) block = draw(key.seed, Stream::topology, key.layer, 0, static_cast<uint64_t>(row) << 32 | t / 2);
-    const double skip = std::floor(std::log(unit_open(word64(block, t % 2))) / log_miss);
-    // Compared as doubles: for tiny p the skip is beyond every integer.
-    if (!(skip < static_cast<double>(static_cast<int64_t>(count) - 1 - last))) return;
-    last += 1 + static_cast<int64_t>(skip);
-    hits.push_back(static_cast<uint32_t>(last));
+  double position = -1.0;
+  for (uint64_t block = static_cast<uint64_t>(row) << 32;;) {
+    // About as many draws as the rest of the row will need.
+    const auto size = static_cast<size_t>(std::min(0.5 * p * (count - position) + 4.0, double{kMost}));
+    std::iota(blocks, blocks + size, block);
+    block += size;
+    draw_many(key.seed, Stream::topology, key.layer, 0, blocks, 0, size, first, second);
+    geometric_skips(first, second, size, log_miss, skips);
+    for (size_t t = 0; t < 2 * size; ++t) {
+      // As doubles: for tiny p the skip is beyond every integer.
+      position += 1.0 + skips[t];
+      if (!(position < count)) return;
+      hits.push_back(static_cast<uint32_t>(position));
+    }
   }
 }
 

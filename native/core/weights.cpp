@@ -1,6 +1,8 @@
 #include "core/weights.h"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "core/philox.h"
 
@@ -21,36 +23,68 @@ float he_bound(uint32_t fan_in) {
   return static_cast<float>(std::sqrt(6.0 / fan_in));
 }
 
-float initial_weight(Init init, uint64_t seed, uint32_t layer, uint64_t cell, uint32_t inputs, uint32_t fan_in) {
-  const PhiloxBlock block = draw(seed, Stream::weights, layer, 0, cell);
-  switch (init) {
-    case Init::he_dense:
-      return he_bound(inputs) * symmetric_unit(block[0]);
-    case Init::he_fan_in:
-      return he_bound(fan_in) * symmetric_unit(block[0]);
-    case Init::normal:
-      return normal(block);
+namespace {
+
+/** Writes the weights of one link after the other; the draws are made in batches. */
+class WeightFiller {
+ public:
+  WeightFiller(Layer& layer, Init init, uint64_t seed, uint32_t index)
+      : weights_(layer.weights.data()), init_(init), seed_(seed), index_(index) {}
+
+  /** Weight of the next link. */
+  void add(uint64_t cell, float bound) {
+    cells_[count_] = cell;
+    bounds_[count_] = bound;
+    if (++count_ == kBatch) flush();
   }
-  return 0.0f;
-}
+  void flush() {
+    if (init_ == Init::normal) {
+      for (size_t k = 0; k < count_; ++k) weights_[k] = normal(draw(seed_, Stream::weights, index_, 0, cells_[k]));
+    } else {
+      uint64_t words[kBatch];
+      draw_many(seed_, Stream::weights, index_, 0, cells_, 0, count_, words);
+      for (size_t k = 0; k < count_; ++k) {
+        weights_[k] = bounds_[k] * symmetric_unit(static_cast<uint32_t>(words[k]));
+      }
+    }
+    weights_ += count_;
+    count_ = 0;
+  }
+
+ private:
+  static constexpr size_t kBatch = 256;
+  float* weights_;
+  Init init_;
+  uint64_t seed_;
+  uint32_t index_;
+  size_t count_ = 0;
+  uint64_t cells_[kBatch] = {};
+  float bounds_[kBatch] = {};
+};
+
+}  // namespace
 
 void init_weights(Layer& layer, Init init, uint64_t seed, uint32_t index) {
   const uint64_t n = layer.inputs, m = layer.outputs;
+  const float dense_bound = he_bound(layer.inputs);
+  layer.weights.resize(layer.dense ? n * m : layer.links.nnz());
+  WeightFiller filler(layer, init, seed, index);
   if (layer.dense) {
-    layer.weights.resize(n * m);
-    for (uint64_t cell = 0; cell < n * m; ++cell) {
-      layer.weights[cell] = initial_weight(init, seed, index, cell, layer.inputs, layer.inputs);
-    }
-    return;
+    for (uint64_t cell = 0; cell < n * m; ++cell) filler.add(cell, dense_bound);
+    return filler.flush();
   }
-  layer.weights.resize(layer.links.nnz());
-  const std::vector<uint32_t> links_into = fan_in(layer.links);
+  std::vector<float> bounds(m, dense_bound);
+  if (init == Init::he_fan_in) {
+    const std::vector<uint32_t> links_into = fan_in(layer.links);
+    std::transform(links_into.begin(), links_into.end(), bounds.begin(), he_bound);
+  }
   for (uint64_t i = 0; i < n; ++i) {
     for (uint32_t k = layer.links.row_offsets[i]; k < layer.links.row_offsets[i + 1]; ++k) {
       const uint32_t j = layer.links.col_indices[k];
-      layer.weights[k] = initial_weight(init, seed, index, i * m + j, layer.inputs, links_into[j]);
+      filler.add(i * m + j, bounds[j]);
     }
   }
+  filler.flush();
 }
 
 float regrown_weight(RegrowInit init, uint64_t seed, uint32_t layer, uint32_t epoch, uint64_t cell, uint32_t inputs,

@@ -3,7 +3,7 @@
 
 #include "core/backend.h"
 #include "core/error.h"
-#include "cpu/evolve.h"
+#include "cpu/evolution/evolve.h"
 #include "cpu/inference.h"
 #include "cpu/kernels.h"
 #include "cpu/network.h"

@@ -40,15 +40,6 @@ inline std::vector<uint32_t> parts_of_rows(const std::vector<uint32_t>& offsets,
   return first;
 }
 
-/** Calls task(t) for t = 0 .. threads - 1 <= pool.size() - 1; one alone on the caller, without waking anybody. */
-template <class Task>
-void run_on(ThreadPool& pool, unsigned threads, Task&& task) {
-  if (threads == 1) return task(0u);
-  pool.run([&](unsigned t) {
-    if (t < threads) task(t);
-  });
-}
-
 /**
  * Calls task(t, begin, end) for pieces of rows 0 .. rows - 1, whoever is free next: for work that differs from row to
  * row, and whose result does not depend on who did it.
@@ -58,7 +49,7 @@ void deal_rows(ThreadPool& pool, unsigned threads, uint32_t rows, Task&& task) {
   constexpr uint32_t kPiecesPerThread = 16;
   const uint32_t piece = rows / (threads * kPiecesPerThread) + 1;
   std::atomic<uint64_t> next{0};
-  run_on(pool, threads, [&](unsigned t) {
+  pool.run(threads, [&](unsigned t) {
     for (uint64_t begin; (begin = next.fetch_add(piece, std::memory_order_relaxed)) < rows;) {
       task(t, static_cast<uint32_t>(begin), static_cast<uint32_t>(std::min<uint64_t>(begin + piece, rows)));
     }

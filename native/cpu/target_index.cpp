@@ -38,7 +38,7 @@ TargetIndex<Index>::TargetIndex(Blocks<Index>& blocks, ThreadPool& pool) : block
 
 template <class Index>
 void TargetIndex<Index>::count() {
-  run_on(pool_, threads_, [&](unsigned t) {
+  pool_.run(threads_, [&](unsigned t) {
     const Part part = part_of(blocks_.size(), t, threads_);
     std::fill(next_[t].begin(), next_[t].end(), 0);
     uint32_t* const counts = next_[t].data();
@@ -57,7 +57,7 @@ template <class Index>
 void TargetIndex<Index>::place() {
   blocks_.by_target.groups.resize(blocks_.size());
   blocks_.by_target.blocks.resize(blocks_.size());
-  run_on(pool_, threads_, [&](unsigned t) { place_range(t); });
+  pool_.run(threads_, [&](unsigned t) { place_range(t); });
 }
 
 template <class Index>

@@ -8,12 +8,13 @@
 #include "core/error.h"
 #include "cpu/denormals.h"
 #include "cpu/loss.h"
+#include "cpu/parts.h"
 
 namespace set_native::cpu {
 
 namespace {
 
-constexpr uint64_t kRowCost = 4;              // of a row beside its links, in links
+constexpr double kRowCost = 4.0;              // of a row beside its links, in links
 constexpr uint64_t kWorthSharing = 1u << 16;  // multiply-adds of a step below which one thread is not even challenged
 constexpr size_t kLine = kAlignment / sizeof(float);
 constexpr unsigned kChunks = 8;       // of a scattered layer; more threads than that are not of use there
@@ -31,15 +32,8 @@ uint32_t rows_per_line(size_t stride) {
 /** Deals rows in order, in multiples of `unit`; each thread gets about the same share of links, counted by `offsets`.
  */
 Deal deal_by_links(const std::vector<uint32_t>& offsets, unsigned team, uint32_t unit) {
-  const auto rows = static_cast<uint32_t>(offsets.size() - 1);
-  const auto cost = [&](uint32_t row) { return offsets[row] + kRowCost * row; };
-  Deal deal(team + 1, rows);
-  deal[0] = 0;
-  uint32_t row = 0;
-  for (unsigned t = 1; t < team; ++t) {
-    while (row < rows && cost(row) * team < cost(rows) * t) ++row;
-    deal[t] = std::min(rows, round_up(row, unit));
-  }
+  Deal deal = parts_of_rows(offsets, team, kRowCost);
+  for (unsigned t = 1; t < team; ++t) deal[t] = std::min(deal[team], round_up(deal[t], unit));
   return deal;
 }
 

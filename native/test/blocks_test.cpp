@@ -151,7 +151,8 @@ TEST("blocks: the height is the largest in which all links come") {
   Random random(test::seed());
   const auto height_of = [](const Csr& links) {
     const uint32_t height = cpu::whole_height(links);
-    for (uint32_t h = 1; h <= kMaxMotifSize; ++h) CHECK(h <= height || h > links.rows || links.nnz() == 0 || !cpu::is_whole(links, h));
+    for (uint32_t h = 1; h <= kMaxMotifSize; ++h)
+      CHECK(h <= height || h > links.rows || links.nnz() == 0 || !cpu::is_whole(links, h));
     CHECK(cpu::is_whole(links, height));
     return height;
   };
@@ -160,9 +161,9 @@ TEST("blocks: the height is the largest in which all links come") {
     CHECK_EQ(height_of(motif(400, 100, 0.1, g, {random(), 0})), g);
     CHECK_EQ(height_of(motif(401, 100, 0.1, g, {random(), 0})), g);
   }
-  CHECK_EQ(height_of({3, 2, {0, 0, 0, 0}, {}}), 1u);                    // no links
-  CHECK_EQ(height_of({1, 2, {0, 1}, {1}}), 1u);                         // one source
-  CHECK_EQ(height_of({3, 2, {0, 1, 2, 3}, {1, 1, 1}}), 3u);             // all alike
+  CHECK_EQ(height_of({3, 2, {0, 0, 0, 0}, {}}), 1u);                     // no links
+  CHECK_EQ(height_of({1, 2, {0, 1}, {1}}), 1u);                          // one source
+  CHECK_EQ(height_of({3, 2, {0, 1, 2, 3}, {1, 1, 1}}), 3u);              // all alike
   CHECK_EQ(height_of({5, 2, {0, 1, 2, 3, 4, 5}, {1, 1, 0, 1, 1}}), 1u);  // changes after 2 and after 3 sources
   CHECK_EQ(height_of({5, 2, {0, 1, 2, 3, 4, 5}, {1, 1, 0, 0, 1}}), 2u);  // the last group is smaller
   CHECK(!cpu::is_whole({3, 2, {0, 1, 2, 2}, {0, 1}}, 2));

@@ -10,7 +10,7 @@
 
 #include "core/topology.h"
 #include "cpu/blocks.h"
-#include "cpu/evolve.h"
+#include "cpu/evolution/evolve.h"
 #include "cpu/thread_pool.h"
 #include "reference/evolve.h"
 #include "test/check.h"
@@ -26,9 +26,10 @@ double uniform(Random& random) {
 }
 
 /** What the weights of a test layer look like. */
-enum class Weights { uniform, ties, zeros, all_zero, all_equal, wild };
+enum class Weights { uniform, ties, zeros, all_zero, all_equal, wild, rising, falling };
 
-float test_weight(Weights kind, Random& random) {
+/** `place` tells where in the layer the link is, from 0 to 1. */
+float test_weight(Weights kind, double place, Random& random) {
   const double u = 2 * uniform(random) - 1;
   switch (kind) {
     case Weights::uniform:
@@ -43,6 +44,10 @@ float test_weight(Weights kind, Random& random) {
       return 0.7f;       // not a power of two: the mean of three is rounded
     case Weights::wild:  // denormal to nearly infinite
       return std::ldexp(static_cast<float>(u < 0 ? -1 : 1), static_cast<int>(random() % 270) - 145);
+    case Weights::rising:  // all that goes, goes from one end of the layer: its rows move far
+      return std::copysign(static_cast<float>(place), static_cast<float>(u));
+    case Weights::falling:
+      return std::copysign(static_cast<float>(1 - place), static_cast<float>(u));
   }
   return 0.0f;
 }
@@ -53,7 +58,8 @@ Layer dress(Csr links, Weights kind, Random& random) {
   layer.inputs = links.rows;
   layer.outputs = links.cols;
   for (uint64_t k = 0; k < links.nnz(); ++k) {
-    layer.weights.push_back(test_weight(kind, random));
+    layer.weights.push_back(
+        test_weight(kind, (static_cast<double>(k) + 0.5) / static_cast<double>(links.nnz()), random));
     layer.momentum.push_back(static_cast<float>(uniform(random)) + 1.0f);
     layer.birth.push_back(static_cast<uint16_t>(random() % 5));
   }
@@ -101,7 +107,7 @@ Scenario random_scenario(Random& random) {
   Csr links = density == 1.0 ? full_pattern(n, m)
               : motifs       ? motif(n, m, density, s.policy.motif_size, topology)
                              : erdos_renyi(n, m, density, topology);
-  const auto kind = static_cast<Weights>(random() % 6);
+  const auto kind = static_cast<Weights>(random() % 8);
   s.layer = dress(std::move(links), kind, random);
   std::ostringstream text;
   text << n << " x " << m << ", " << s.layer.nnz() << " links" << (motifs ? " in motifs" : "") << ", zeta "
@@ -362,7 +368,8 @@ void check_scenario(const Scenario& s) {
     Layer other = s.layer;
     const LayerEvolution evolved = evolve_in(form, other, s.policy, s.key);
     CHECK_MSG(same_layer(other, oracle), "cpu and reference differ: " << s.text << ", " << form.threads
-                                             << " threads, blocks of " << height << (form.wide ? ", wide" : ""));
+                                                                      << " threads, blocks of " << height
+                                                                      << (form.wide ? ", wide" : ""));
     CHECK_EQ(evolved.pruned, expected.pruned);
     CHECK_EQ(evolved.grown, expected.grown);
   }
@@ -459,6 +466,30 @@ TEST("evolution: larger layers, cpu equal to the reference") {
                         Weights::uniform, random);
         s.text = "301 x 283";
         check_scenario(s);
+      }
+    }
+  }
+}
+
+TEST("evolution: layers so full that thousands of proposals fail, on several threads") {
+  Random random(test::seed() + 3);
+  for (const double density : {0.35, 0.48, 0.7}) {
+    for (const auto& [method, g] : {std::pair{Method::set, 1u}, {Method::set_motif, 2u}, {Method::set_motif, 3u}}) {
+      Scenario s;
+      s.policy.method = method;
+      s.policy.zeta = 0.6;
+      s.policy.motif_size = std::max(g, 2u);
+      s.key = {random(), 1, 9};
+      const TopologyKey key{random(), 0};
+      const uint32_t n = 200 * g + 1, m = 300;
+      s.layer = dress(g > 1 ? motif(n, m, density, g, key) : erdos_renyi(n, m, density, key), Weights::uniform, random);
+      s.text = std::to_string(n) + " x 300, density " + std::to_string(density);
+      Layer oracle = s.layer;
+      reference::evolve_layer(oracle, s.policy, s.key);
+      for (const unsigned threads : kThreads) {
+        Layer layer = s.layer;
+        evolve_in({threads, g, threads == 3}, layer, s.policy, s.key);
+        CHECK_MSG(same_layer(layer, oracle), s.text << ", " << threads << " threads");
       }
     }
   }

@@ -13,7 +13,7 @@
 #include "core/error.h"
 #include "core/evolution.h"
 #include "core/philox.h"
-#include "cpu/columns.h"
+#include "cpu/evolution/columns.h"
 #include "cpu/parts.h"
 #include "cpu/thread_pool.h"
 
@@ -216,7 +216,7 @@ class Proposals {
     const auto drawers =
         static_cast<unsigned>(std::clamp<size_t>(round.size / std::max(space_.rows, 1u), 1, round.threads));
     std::vector<std::vector<uint32_t>> next(drawers);
-    run_on(pool_, drawers, [&](unsigned t) {
+    pool_.run(drawers, [&](unsigned t) {
       next[t].assign(space_.rows, 0);
       uint32_t* const counts = next[t].data();
       draw_for(round, part_of(round.size, t, drawers), [&](uint32_t, const uint64_t* words, size_t count) {
@@ -229,7 +229,7 @@ class Proposals {
       for (unsigned t = 0; t < drawers; ++t) total += std::exchange(next[t][row], total);
     }
     round.offsets[space_.rows] = total;
-    run_on(pool_, drawers, [&](unsigned t) {
+    pool_.run(drawers, [&](unsigned t) {
       uint32_t* const to = next[t].data();
       uint32_t* const slots = round.slots.data();
       Index* const cols = round.cols.data();

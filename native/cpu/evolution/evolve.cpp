@@ -1,13 +1,13 @@
-#include "cpu/evolve.h"
+#include "cpu/evolution/evolve.h"
 
 #include <cmath>
 #include <limits>
 #include <utility>
 
-#include "cpu/prune.h"
-#include "cpu/rebuild.h"
-#include "cpu/regrow.h"
-#include "cpu/units.h"
+#include "cpu/evolution/prune.h"
+#include "cpu/evolution/rebuild.h"
+#include "cpu/evolution/regrow.h"
+#include "cpu/evolution/units.h"
 
 namespace set_native::cpu {
 
@@ -73,6 +73,16 @@ bool fit_height(Blocks<Index>& blocks, const EvolutionPolicy& policy) {
 }
 
 template <class Index>
+void restore_targets(Blocks<Index>& blocks, ThreadPool& pool) {
+  try {
+    blocks.index_targets(pool);
+  } catch (...) {
+    blocks.by_target = {};
+    throw;
+  }
+}
+
+template <class Index>
 LayerEvolution evolve_blocks(Blocks<Index>& blocks, const EvolutionPolicy& policy, const EvolutionKey& key,
                              ThreadPool& pool) {
   const bool as_blocks = fit_height(blocks, policy);
@@ -87,7 +97,7 @@ LayerEvolution evolve_blocks(Blocks<Index>& blocks, const EvolutionPolicy& polic
     blocks.by_target.groups.resize(blocks.size());
     grown.cols.resize(blocks.size());
   } catch (...) {
-    blocks.index_targets(pool);
+    restore_targets(blocks, pool);
     throw;
   }
   rebuild.run(pruning.removed, grown);

@@ -5,8 +5,8 @@
 
 #include "core/evolution.h"
 #include "cpu/blocks.h"
-#include "cpu/marks.h"
-#include "cpu/proposals.h"
+#include "cpu/evolution/marks.h"
+#include "cpu/evolution/proposals.h"
 #include "cpu/target_index.h"
 #include "cpu/thread_pool.h"
 

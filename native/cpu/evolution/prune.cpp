@@ -1,12 +1,12 @@
-#include "cpu/prune.h"
+#include "cpu/evolution/prune.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <vector>
 
+#include "cpu/evolution/select.h"
 #include "cpu/parts.h"
-#include "cpu/select.h"
 
 namespace set_native::cpu {
 
@@ -91,9 +91,7 @@ Pruning prune_blocks(const Blocks<Index>& blocks, const EvolutionPolicy& policy,
   if (policy.method == Method::set) {
     const Weight weight{blocks.weights.data()};
     const Selection<Weight> selection(size, weight, pool);
-    const auto amount = [&](int half) {
-      return selection.zeros(half) + share(policy.zeta, selection.non_zeros(half));
-    };
+    const auto amount = [&](int half) { return selection.zeros(half) + share(policy.zeta, selection.non_zeros(half)); };
     return mark(size, weight, selection.lowest(amount(0), amount(1)), size, pool);
   }
   const uint32_t last = blocks.groups() - 1;

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/marks.h"
+#include "cpu/evolution/marks.h"
 
 namespace set_native::cpu {
 
@@ -100,7 +100,7 @@ class OrderedSet {
   std::vector<std::vector<uint64_t>> levels_;
 };
 
-constexpr uint32_t kFew = 32;
+constexpr uint32_t kFew = 96;
 
 /**
  * Sorts at most kFew distinct numbers: the number of smaller ones tells the place of each. All are compared with all,

@@ -2,8 +2,8 @@
 
 #include "core/evolution.h"
 #include "cpu/blocks.h"
-#include "cpu/proposals.h"
-#include "cpu/prune.h"
+#include "cpu/evolution/proposals.h"
+#include "cpu/evolution/prune.h"
 #include "cpu/thread_pool.h"
 
 namespace set_native::cpu {

@@ -2,7 +2,7 @@
 
 #include "core/evolution.h"
 #include "cpu/blocks.h"
-#include "cpu/prune.h"
+#include "cpu/evolution/prune.h"
 
 namespace set_native::cpu {
 

@@ -1,4 +1,4 @@
-#include "cpu/regrow.h"
+#include "cpu/evolution/regrow.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "cpu/units.h"
+#include "cpu/evolution/units.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/select.h"
+#include "cpu/evolution/select.h"
 
 namespace set_native::cpu {
 

@@ -1,4 +1,4 @@
-#include "cpu/rebuild.h"
+#include "cpu/evolution/rebuild.h"
 
 #include <algorithm>
 #include <cstring>

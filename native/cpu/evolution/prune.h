@@ -4,7 +4,7 @@
 
 #include "core/evolution.h"
 #include "cpu/blocks.h"
-#include "cpu/marks.h"
+#include "cpu/evolution/marks.h"
 #include "cpu/thread_pool.h"
 
 namespace set_native::cpu {
