@@ -120,6 +120,23 @@ export interface NativeInfo {
   backends: { name: BackendName; available: boolean; device: string; reason: string }[];
 }
 
+/**
+ * The kernel benchmarks of native/bench. Results are JSON texts, typed by src/bench/kernels/results.ts. One measurement
+ * at a time: a second call meanwhile is ERR_BUSY. They run on native threads; `abort` makes what runs reject with
+ * ERR_ABORTED between two repetitions, and everything after it too.
+ */
+export interface NativeKernelBench {
+  /** KernelMachine */
+  readonly machine: string;
+  /** Names, in the order of the report. */
+  readonly cases: string[];
+  /** Resolves to KernelCeilings. */
+  ceilings(threads: number): Promise<string>;
+  /** Checks and times a case by its number; resolves to KernelCase. */
+  run(number: number): Promise<string>;
+  abort(): void;
+}
+
 interface Addon {
   info(): NativeInfo;
   /** A permutation of 0 .. count - 1 by seed, for subsets and splits (random stream `split`). */
@@ -133,6 +150,10 @@ interface Addon {
   /** Bytes that training such a model on the CPU takes, expected; throws for a network that cannot be. */
   modelBytes(spec: NativeModelSpec): number;
   createModel(spec: NativeModelSpec): Promise<NativeModel>;
+  /** `isa` may be empty: what SET_NATIVE_ISA names, else the widest. `filter`: words that a case's name must have. */
+  createKernelBench(options: { isa: string; threads: number; full: boolean; filter: string }): NativeKernelBench;
+  /** Resolves to SweepPoint as JSON. In a process of its own, whose memory it measures. */
+  measureSweepPoint(options: { links: number; motifSize: number; threads: number; isa: string }): Promise<string>;
 }
 
 const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));

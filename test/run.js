@@ -56,6 +56,12 @@ async function suite(title, command, args, count) {
   failed += ok ? counts.failed : Math.max(1, counts.failed);
 }
 
+/** Of `N passed, N failed`. */
+function lastLine(output) {
+  const match = /^(\d+) passed, (\d+) failed/m.exec(output);
+  return { passed: Number(match?.[1] ?? 0), failed: Number(match?.[2] ?? 1) };
+}
+
 /** The files of the repository, those not yet added too; undefined where there is no git, as in an unpacked archive. */
 function gitFiles(...patterns) {
   const args = ['ls-files', '--cached', '--others', '--exclude-standard', '--', ...patterns];
@@ -82,10 +88,8 @@ await check('TypeScript: build', bin('tsc'), ['-p', 'tsconfig.json']);
 
 const tests = { SET_NATIVE_TESTS: '1' };
 if (await check('native tests: build', bin('node-gyp'), ['configure', 'build', '--silent'], tests)) {
-  await suite('native tests', path.join(build, 'Release', 'set_native_test'), [], (output) => {
-    const match = /^(\d+) passed, (\d+) failed/m.exec(output);
-    return { passed: Number(match?.[1] ?? 0), failed: Number(match?.[2] ?? 1) };
-  });
+  await suite('native tests', path.join(build, 'Release', 'set_native_test'), [], lastLine);
+  await suite('instructions per link', process.execPath, ['test/instructions.js'], lastLine);
 }
 await suite('TypeScript tests', bin('vitest'), ['run', '--reporter=default', '--no-color'], (output) => {
   const line = /^\s*Tests\s+(.*)$/m.exec(output)?.[1] ?? '1 failed';

@@ -1,7 +1,6 @@
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import pc from 'picocolors';
 import {
   benchMethods,
   defaultSamples,
@@ -18,7 +17,10 @@ import type { BenchResults } from '../bench/results.js';
 import { listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
 import { backendChoices, inits, ranges, regrowInits } from '../training/options.js';
+import { checkWritable, notWritable, writeAtomically } from './files.js';
+import { kernelsCommand } from './kernels.js';
 import { filePath, listOf, numberIn, oneOf } from './options.js';
+import { interruptible, useColor } from './terminal.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset'> & { dataset?: string; json?: string; out?: string };
 
@@ -112,34 +114,31 @@ Examples:
   $ set-native bench --methods set,set-motif,static --motif-size 1,2,4,8,16 --runs 5 --epochs 40
   $ set-native bench --dataset fashion-mnist --data-dir ~/data --init he-dense --epsilon 13 --json thesis.json`,
     )
-    .action(bench);
+    .action(bench)
+    .enablePositionalOptions() // what follows `kernels` is for it, --json too
+    .addCommand(kernelsCommand());
 }
 
 async function bench({ json, out, dataset, ...options }: BenchOptions): Promise<void> {
   const files = outputFiles(json, out);
   const config: ExperimentConfig = { ...options, dataset: dataset ?? defaultDataset(options.dataDir) };
   const progress = createProgress(config, process.stderr);
-  const controller = new AbortController();
-  const interrupt = () => {
-    if (controller.signal.aborted) process.exit(130); // asked twice: do not wait for the batch
-    progress.log('Stopping after what runs now; Ctrl-C again quits at once.');
-    controller.abort();
-  };
-  process.on('SIGINT', interrupt);
   let results: BenchResults;
   try {
-    results = await runExperiment(config, {
-      onEpoch: (run, report) => progress.epoch(run, report),
-      onNote: (note) => progress.log(`Note: ${note}`),
-      signal: controller.signal,
-    });
+    results = await interruptible(
+      (text) => progress.log(text),
+      (signal) =>
+        runExperiment(config, {
+          onEpoch: (run, report) => progress.epoch(run, report),
+          onNote: (note) => progress.log(`Note: ${note}`),
+          signal,
+        }),
+    );
   } catch (error) {
     progress.stop();
     const partial = error instanceof SetNativeError && (error.details.results as BenchResults | undefined);
     if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) deliver(partial, files);
     throw error;
-  } finally {
-    process.off('SIGINT', interrupt);
   }
   progress.stop();
   deliver(results, files);
@@ -197,27 +196,6 @@ function makeFolder(folder: string): void {
   mkdirSync(folder);
 }
 
-function checkWritable(option: string, file: string): void {
-  try {
-    const folder = path.dirname(path.resolve(file));
-    if (!existsSync(folder)) throw new Error(`there is no folder ${folder}`);
-    if (existsSync(file) && !statSync(file).isFile()) throw new Error('it is not a regular file');
-    const probe = temporary(file);
-    writeFileSync(probe, '');
-    rmSync(probe);
-  } catch (cause) {
-    throw notWritable(option, file, cause);
-  }
-}
-
-function notWritable(option: string, file: string, cause: unknown): SetNativeError {
-  return new SetNativeError(
-    'ERR_USAGE',
-    `[bench] ${option} must name a place that can be written, got ${file}: ${(cause as Error).message}`,
-    { details: { option, file }, cause },
-  );
-}
-
 /** Writes every file and the table, even when one of them fails; then that failure is thrown. */
 function deliver(results: BenchResults, files: OutputFiles): void {
   const failures: unknown[] = [];
@@ -235,28 +213,4 @@ function deliver(results: BenchResults, files: OutputFiles): void {
   const terminal = { color: useColor(), columns: process.stdout.columns || Infinity }; // 0 or undefined: unknown
   process.stdout.write(`${renderTable(results, terminal)}\n`);
   if (failures.length > 0) throw failures[0];
-}
-
-function useColor(): boolean {
-  return process.stdout.isTTY === true && pc.isColorSupported; // which knows NO_COLOR
-}
-
-/** A reader never sees half a file. */
-function writeAtomically(file: string, pieces: Iterable<string>): void {
-  try {
-    const open = openSync(temporary(file), 'w');
-    try {
-      for (const piece of pieces) writeFileSync(open, piece);
-    } finally {
-      closeSync(open);
-    }
-    renameSync(temporary(file), file);
-  } catch (cause) {
-    rmSync(temporary(file), { force: true });
-    throw new SetNativeError('ERR_IO', `[bench] could not write ${file}: ${(cause as Error).message}`, { cause });
-  }
-}
-
-function temporary(file: string): string {
-  return `${file}.${process.pid}.tmp`;
 }

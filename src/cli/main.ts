@@ -16,6 +16,7 @@ function program(): Command {
     .description('Truly sparse neural-network training: SET and SET-motif on native CSR kernels')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
+    .enablePositionalOptions() // so that bench can leave to `bench kernels` what follows it
     .addCommand(benchCommand())
     .addCommand(dataCommand())
     .addCommand(infoCommand())

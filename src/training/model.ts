@@ -141,7 +141,8 @@ export class SparseMLP {
   }
 
   /**
-   * Outputs after softmax, sigmoid or nothing, as the loss has it.
+   * Outputs after softmax, sigmoid or nothing, as the loss has it. The same samples give the same bits for any number of
+   * threads; how many are asked for at once may change the last ones.
    *
    * @param x  count × inputs, row-major
    * @returns  count × outputs, row-major

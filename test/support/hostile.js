@@ -80,6 +80,9 @@ async function illegal(call) {
 
 const samples = new addon.Samples(x, 20, labels);
 const model = await addon.createModel(spec);
+const benchOptions = { isa: '', threads: 1, full: false, filter: 'loss' };
+const bench = addon.createKernelBench(benchOptions);
+const sweepPoint = { links: 1e5, motifSize: 1, threads: 1, isa: 'portable' };
 
 // Wrong types and impossible values, argument by argument and key by key.
 for (const value of strange) {
@@ -107,6 +110,16 @@ for (const value of strange) {
     await refused(() => model.trainEpoch(samples, { ...options, [key]: value }));
   }
   for (const key of Object.keys(policy)) await refused(() => model.evolve({ ...policy, [key]: value }, 1));
+  await refused(() => addon.createKernelBench(value));
+  await refused(() => addon.measureSweepPoint(value));
+  await refused(() => bench.ceilings(value));
+  await refused(() => bench.run(value));
+  for (const key of Object.keys(benchOptions)) {
+    if (key === 'filter' && value === 'x') continue; // finds nothing, as it may
+    await refused(() => addon.createKernelBench({ ...benchOptions, [key]: value }));
+  }
+  for (const key of Object.keys(sweepPoint))
+    await refused(() => addon.measureSweepPoint({ ...sweepPoint, [key]: value }));
 }
 
 // Getters that throw, and getters that pull the model from under the call.
@@ -203,6 +216,14 @@ await refused(() => addon.createModel({ ...spec, sizes: [20, 30, 1] }), /ERR_SHA
 await refused(() => addon.createModel({ ...spec, sizes: [20] }), /ERR_(SHAPE|OUT_OF_RANGE)/);
 await refused(() => addon.createModel({ ...spec, topology: 'motif', motifSize: 65 }), /ERR_OUT_OF_RANGE/);
 await refused(() => addon.permutation(0, 4294967295), /ERR_OUT_OF_RANGE/);
+
+// A suite of no cases, one that is busy, and one that was stopped.
+await refused(() => addon.createKernelBench({ ...benchOptions, filter: 'nothing' }).run(0), /ERR_OUT_OF_RANGE/);
+const running = bench.run(0);
+await refused(() => bench.run(0), /ERR_BUSY/);
+assert.equal(JSON.parse(await running).op, 'loss');
+bench.abort();
+await refused(() => bench.run(0), /ERR_ABORTED/);
 
 // One job at a time; nobody keeps what works but the job itself.
 const epoch = model.trainEpoch(samples, options);

@@ -1,0 +1,114 @@
+import { Command, Option } from 'commander';
+import { compareKernels } from '../bench/kernels/compare.js';
+import { loadFigure } from '../bench/kernels/figure.js';
+import { type KernelResults, kernelsJson, readKernelResults } from '../bench/kernels/results.js';
+import { type KernelBenchOptions, runKernelBench } from '../bench/kernels/run.js';
+import { renderKernels } from '../bench/kernels/table.js';
+import { wholeNumber } from '../checks.js';
+import { SetNativeError } from '../errors.js';
+import { ranges } from '../training/options.js';
+import { checkWritable, writeAtomically } from './files.js';
+import { filePath, numberIn, oneOf } from './options.js';
+import { interruptible, useColor } from './terminal.js';
+
+interface KernelsOptions extends Omit<KernelBenchOptions, 'maxLinks'> {
+  json?: string;
+  compare?: string;
+  sweep?: boolean;
+  maxLinks?: number;
+  figure?: string;
+}
+
+const isas = ['portable', 'avx2', 'avx512'] as const;
+const defaultMaxLinks = 1e8;
+
+export function kernelsCommand(): Command {
+  const apart = ['filter', 'full', 'compare']; // of cases, which a sweep has none of
+  return new Command('kernels')
+    .description('time the native kernels, each checked first, against what this machine can do')
+    .option('--filter <words>', 'only cases with all these words in their name, as "train batch=40"', '')
+    .option('--full', 'every combination of epsilon, batch, motif size and threads: hours', false)
+    .addOption(new Option('--json <file>', 'write the results as JSON').argParser(filePath))
+    .addOption(new Option('--compare <file>', 'show old over new times of an earlier --json').argParser(filePath))
+    .addOption(new Option('--sweep', 'instead, time training, evolution and initialisation by links').conflicts(apart))
+    .addOption(
+      new Option('--max-links <n>', `end of the sweep (default: ${defaultMaxLinks})`).argParser(
+        numberIn(wholeNumber(1e5, 1e9)),
+      ),
+    )
+    .addOption(new Option('--figure <file>', 'draw the sweep as SVG').argParser(filePath))
+    .addOption(new Option('--threads <n>', '0: all cores').argParser(numberIn(ranges.threads)).default(0))
+    .addOption(
+      new Option('--isa <name>', `kernels for ${isas.join(', ')} (default: the widest)`).argParser(oneOf(isas)),
+    )
+    .addHelpText(
+      'after',
+      `
+Two to three minutes without --filter and --full; a sweep up to 1e8 links some minutes and 8 GB. Ctrl-C stops between
+two runs of a case and shows what was done. A case that differs from the reference is not timed; the exit code is then 1.
+
+Examples:
+  $ set-native bench kernels --json before.json
+  $ set-native bench kernels --filter "sparse-forward batch=40" --compare before.json
+  $ set-native bench kernels --sweep --max-links 1000000 --figure sweep.svg`,
+    )
+    .action(kernels);
+}
+
+async function kernels(options: KernelsOptions, command: Command): Promise<void> {
+  refuseOptionsOfBench(command);
+  const { json, compare, sweep, maxLinks, figure, ...rest } = options;
+  for (const [option, value] of Object.entries({ '--max-links': maxLinks, '--figure': figure })) {
+    if (value !== undefined && !sweep) throw usage(`${option} belongs to --sweep`, option);
+  }
+  if (json !== undefined) checkWritable('--json', json);
+  if (figure !== undefined) checkWritable('--figure', figure);
+  const old = compare === undefined ? undefined : readKernelResults(compare);
+  const draw = figure === undefined ? undefined : await loadFigure();
+
+  const { onStep, log, end } = progress(process.stderr);
+  const deliver = (results: KernelResults) => {
+    end();
+    if (json !== undefined) writeAtomically(json, kernelsJson(results));
+    const comparison = old && compareKernels(old, results);
+    process.stdout.write(`${renderKernels(results, { color: useColor(), ...(comparison && { comparison }) })}\n`);
+  };
+  let results: KernelResults;
+  try {
+    results = await interruptible(log, (signal) =>
+      runKernelBench({ ...rest, ...(sweep && { maxLinks: maxLinks ?? defaultMaxLinks }) }, { signal, onStep }),
+    );
+  } catch (error) {
+    const partial = error instanceof SetNativeError && (error.details.results as KernelResults | undefined);
+    if (partial) deliver(partial);
+    end();
+    throw error;
+  }
+  deliver(results);
+  if (draw && figure !== undefined && results.sweep) writeAtomically(figure, [await draw(results.sweep)]);
+  const failed = [...results.cases, ...(results.sweep?.points ?? [])].filter(({ failure }) => failure !== undefined);
+  if (failed.length > 0) {
+    throw new SetNativeError('ERR_INTERNAL', `[bench] ${failed.length} of the measurements failed; see the table`);
+  }
+}
+
+/** `bench --epochs 3 kernels` would not do what it says. */
+function refuseOptionsOfBench({ parent }: Command): void {
+  const given = parent?.options.find((option) => parent.getOptionValueSource(option.attributeName()) === 'cli');
+  if (given) throw usage(`${given.long} is an option of bench, not of bench kernels`, given.long!);
+}
+
+function usage(message: string, option: string): SetNativeError {
+  return new SetNativeError('ERR_USAGE', `[bench] ${message}`, { details: { option } });
+}
+
+/** On a terminal one line that changes, elsewhere a line per step. */
+function progress(stream: NodeJS.WriteStream) {
+  const clear = stream.isTTY ? '\r\x1b[K' : '';
+  return {
+    onStep: (text: string) =>
+      void stream.write(stream.isTTY ? `${clear}${text.slice(0, (stream.columns || 80) - 1)}` : `${text}\n`),
+    log: (text: string) => void stream.write(`${clear}${text}\n`),
+    end: () => void stream.write(clear),
+  };
+}
