@@ -1,8 +1,8 @@
 /*
  * Instructions per link of everything that is hot, counted by callgrind: a guard that a noisy machine cannot move.
  *
- *   node test/instructions.js            compares with test/instructions.json
- *   node test/instructions.js --record   writes that file anew, after a change that was meant
+ *   npm run test:instructions               compares with test/instructions.json
+ *   npm run test:instructions -- --record   writes that file anew, after a change that was meant
  *
  * Counts depend on the compiler: with another one than the record's, differences are shown and fail nothing. Skipped
  * where valgrind is missing, or on another architecture than the record's. The last line is `N passed, N failed`.
@@ -108,7 +108,7 @@ function main() {
     console.log(`Compiled by ${compiler}, recorded with ${record.compiler}: differences fail nothing.`);
   if (failed > 0) {
     console.log(
-      `More than ${100 * tolerance} % above the record. If that was meant: node test/instructions.js --record`,
+      `More than ${100 * tolerance} % above the record. If that was meant: npm run test:instructions -- --record`,
     );
   }
   console.log(`${passed} passed, ${failed} failed`);

@@ -129,14 +129,17 @@ TEST("inference: batches of wide networks are cut smaller, with the same answers
   }
 }
 
-TEST("inference: one call leaves nothing for the next") {
+TEST("inference: one call leaves nothing for the next, not even numbers that are not finite") {
   const Data data = make_data(61, 10, 200, 42);
+  Data spoilt = data;
+  std::fill(spoilt.x.begin(), spoilt.x.end(), NAN);
   for (const Model& model : models()) {
     const cpu::Network network = cpu::make_network(model);
     cpu::ThreadPool pool(2);
     cpu::Inference inference(network, cpu::kernels(), pool);
     for (const uint64_t count : {200, 1, 65, 2, 5, 64}) {
       std::vector<float> outputs(count * network.outputs());
+      inference.predict(spoilt.samples(), std::vector<float>(200 * network.outputs()).data(), kGoOn);
       inference.predict(data.first(count), outputs.data(), kGoOn);
       CHECK(outputs == answers(model, data.first(count), 1, cpu::kernels()).outputs);
     }

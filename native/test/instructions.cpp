@@ -50,7 +50,7 @@ constexpr Workload kWorkloads[] = {
 
 ModelSpec spec_of(double epsilon, uint32_t motif_size) {
   ModelSpec spec;
-  spec.sizes = {kInputs, 600, 600, kOutputs};
+  spec.sizes = {kInputs, 400, 400, kOutputs};
   spec.epsilon = epsilon;
   spec.topology = motif_size > 1 ? Topology::motif : Topology::erdos_renyi;
   if (motif_size > 1) spec.motif_size = motif_size;

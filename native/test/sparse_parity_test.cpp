@@ -275,7 +275,7 @@ BackwardState check_backward_mode(const cpu::KernelTable& table, const Packed<In
     op.activation = static_cast<cpu::ActivationKind>(packed.problem.activation);
     op.rule = update_rule();
     op.scratch = scratch.data();
-    std::fill_n(scratch.data(), scratch.size(), guard_word());  // what it holds must not matter
+    std::fill_n(scratch.data(), scratch.size(), NAN);  // what it holds must not matter
     cpu::sparse_kernels<Index>(table).backward(op, begin, end);
     CHECK_MSG(state.intact() && scratch.intact(), what << ": wrote outside its arrays");
   };

@@ -44,7 +44,7 @@ export function kernelsCommand(): Command {
     .addHelpText(
       'after',
       `
-Two to three minutes without --filter and --full; a sweep up to 1e8 links some minutes and 8 GB. Ctrl-C stops between
+Two to three minutes without --filter and --full; a sweep up to 1e8 links some minutes and 4 GB. Ctrl-C stops between
 two runs of a case and shows what was done. A case that differs from the reference is not timed; the exit code is then 1.
 
 Examples:
