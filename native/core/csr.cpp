@@ -49,22 +49,6 @@ void check_csr(const Csr& csr, const std::string& operation) {
   }
 }
 
-void build_target_view(const Csr& csr, TargetView& view) {
-  view.offsets.assign(static_cast<size_t>(csr.cols) + 1, 0);
-  view.sources.resize(csr.nnz());
-  view.links.resize(csr.nnz());
-  for (const uint32_t col : csr.col_indices) ++view.offsets[col];
-  // offsets[j] becomes the end of target j; filling from the last link down moves it to the beginning.
-  for (size_t j = 1; j <= csr.cols; ++j) view.offsets[j] += view.offsets[j - 1];
-  for (uint32_t row = csr.rows; row-- > 0;) {
-    for (uint32_t k = csr.row_offsets[row + 1]; k-- > csr.row_offsets[row];) {
-      const uint32_t place = --view.offsets[csr.col_indices[k]];
-      view.sources[place] = row;
-      view.links[place] = k;
-    }
-  }
-}
-
 std::vector<uint32_t> fan_in(const Csr& csr) {
   std::vector<uint32_t> counts(csr.cols, 0);
   for (const uint32_t col : csr.col_indices) ++counts[col];

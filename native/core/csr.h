@@ -25,19 +25,6 @@ struct Csr {
 /** Throws Error(invalid_csr) naming `operation`, the rule broken and the place. O(rows + nnz). */
 void check_csr(const Csr& csr, const std::string& operation);
 
-/**
- * The same links seen from the targets (a CSC view): for target j the links `links[k]` and their sources
- * `sources[k]`, k in [offsets[j], offsets[j + 1]), sources ascending.
- */
-struct TargetView {
-  std::vector<uint32_t> offsets;
-  std::vector<uint32_t> sources;
-  std::vector<uint32_t> links;
-};
-
-/** Rebuilds `view` from `csr`, reusing its memory. O(rows + cols + nnz). */
-void build_target_view(const Csr& csr, TargetView& view);
-
 /** Number of links into each target, length cols. */
 std::vector<uint32_t> fan_in(const Csr& csr);
 

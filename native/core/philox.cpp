@@ -32,8 +32,8 @@ namespace {
 
 /*
  * Many blocks at once: one block per 64-bit lane, each word in the low half of a lane of its own register. The
- * multiplication ignores the high halves, so what xor leaves there need not be cleared. Two registers in flight hide the
- * latency. Blocks done, a multiple of what two registers hold, are returned.
+ * multiplication ignores the high halves, so what xor leaves there need not be cleared. Two registers in flight hide
+ * the latency. Blocks done, a multiple of what two registers hold, are returned.
  */
 size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64_t* index, size_t count, uint64_t* out,
                  uint64_t* second) {
@@ -73,8 +73,7 @@ size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64
 }
 
 __attribute__((target("avx2"))) size_t draw_avx2(uint64_t seed, uint32_t epoch, uint32_t last_word,
-                                                 const uint64_t* index, size_t count, uint64_t* out,
-                                                 uint64_t* second) {
+                                                 const uint64_t* index, size_t count, uint64_t* out, uint64_t* second) {
   const __m256i m0 = _mm256_set1_epi64x(kMultiplier0), m1 = _mm256_set1_epi64x(kMultiplier1);
   size_t done = 0;
   for (; done + 8 <= count; done += 8) {
