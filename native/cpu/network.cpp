@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu/shuffle.h"
+
 namespace set_native::cpu {
 
 bool all_finite(const float* values, size_t count) {
@@ -137,19 +139,18 @@ namespace {
 
 constexpr size_t kTile = 4;
 typedef float Float4 __attribute__((vector_size(16), may_alias, aligned(4)));
-typedef int32_t Int4 __attribute__((vector_size(16)));
 
 /** rows[f] = {sample 0, 1, 2, 3} of feature f, for four features from p[0 .. 3] on. */
 void transpose(const float* const* p, size_t feature, float* row, size_t stride) {
   const auto load = [&](size_t s) { return *reinterpret_cast<const Float4*>(p[s] + feature); };
   const Float4 a = load(0), b = load(1), c = load(2), d = load(3);
-  const Float4 ab_low = __builtin_shuffle(a, b, Int4{0, 4, 1, 5}), ab_high = __builtin_shuffle(a, b, Int4{2, 6, 3, 7});
-  const Float4 cd_low = __builtin_shuffle(c, d, Int4{0, 4, 1, 5}), cd_high = __builtin_shuffle(c, d, Int4{2, 6, 3, 7});
+  const Float4 ab_low = SET_SHUFFLE(a, b, 0, 4, 1, 5), ab_high = SET_SHUFFLE(a, b, 2, 6, 3, 7);
+  const Float4 cd_low = SET_SHUFFLE(c, d, 0, 4, 1, 5), cd_high = SET_SHUFFLE(c, d, 2, 6, 3, 7);
   const auto put = [&](size_t f, Float4 v) { *reinterpret_cast<Float4*>(row + f * stride) = v; };
-  put(0, __builtin_shuffle(ab_low, cd_low, Int4{0, 1, 4, 5}));
-  put(1, __builtin_shuffle(ab_low, cd_low, Int4{2, 3, 6, 7}));
-  put(2, __builtin_shuffle(ab_high, cd_high, Int4{0, 1, 4, 5}));
-  put(3, __builtin_shuffle(ab_high, cd_high, Int4{2, 3, 6, 7}));
+  put(0, SET_SHUFFLE(ab_low, cd_low, 0, 1, 4, 5));
+  put(1, SET_SHUFFLE(ab_low, cd_low, 2, 3, 6, 7));
+  put(2, SET_SHUFFLE(ab_high, cd_high, 0, 1, 4, 5));
+  put(3, SET_SHUFFLE(ab_high, cd_high, 2, 3, 6, 7));
 }
 
 }  // namespace

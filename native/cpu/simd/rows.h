@@ -42,6 +42,7 @@ SET_INLINE void activate(float* z, size_t count, ActivationKind activation) {
 }
 
 /** f'(z) v, from the output x = f(z). */
+// NOLINTBEGIN(bugprone-macro-parentheses): V is a type.
 #define SET_THROUGH_ACTIVATION(V)                                        \
   SET_INLINE V through_activation(V x, V v, ActivationKind activation) { \
     switch (activation) {                                                \
@@ -56,6 +57,7 @@ SET_INLINE void activate(float* z, size_t count, ActivationKind activation) {
     }                                                                    \
     return v;                                                            \
   }
+// NOLINTEND(bugprone-macro-parentheses)
 SET_THROUGH_ACTIVATION(Float4)
 #if SET_VEC_WIDTH >= 8
 SET_THROUGH_ACTIVATION(Float8)

@@ -1,3 +1,4 @@
+#include "cpu/shuffle.h"
 #include "cpu/simd/sparse.h"
 
 /*
@@ -18,7 +19,6 @@ namespace set_native::cpu::SET_ISA {
 namespace {
 
 typedef float UnalignedFloat4s SET_FLOATS(4, sizeof(float));
-typedef int32_t Int4 __attribute__((vector_size(16)));
 
 SET_INLINE Float4 load4(const float* p) {
   return *reinterpret_cast<const UnalignedFloat4s*>(p);
@@ -36,17 +36,17 @@ SET_INLINE void store4(float* p, Float4 v) {
 }
 /** {v0, v0, v1, v1} */
 SET_INLINE Float4 each_twice(Float4 v) {
-  return __builtin_shuffle(v, Int4{0, 0, 1, 1});
+  return SET_SHUFFLE(v, v, 0, 0, 1, 1);
 }
 SET_INLINE Float4 low_twice(Float4 v) {
-  return __builtin_shuffle(v, Int4{0, 1, 0, 1});
+  return SET_SHUFFLE(v, v, 0, 1, 0, 1);
 }
 SET_INLINE Float4 high_first(Float4 v) {
-  return __builtin_shuffle(v, Int4{2, 3, 0, 1});
+  return SET_SHUFFLE(v, v, 2, 3, 0, 1);
 }
 /** {a0 + a1, a2 + a3, b0 + b1, b2 + b3} */
 SET_INLINE Float4 pair_sums(Float4 a, Float4 b) {
-  return __builtin_shuffle(a, b, Int4{0, 2, 4, 6}) + __builtin_shuffle(a, b, Int4{1, 3, 5, 7});
+  return SET_SHUFFLE(a, b, 0, 2, 4, 6) + SET_SHUFFLE(a, b, 1, 3, 5, 7);
 }
 SET_INLINE Float4 all(float s) {
   return s - Float4{};

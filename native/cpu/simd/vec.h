@@ -40,7 +40,7 @@ namespace {
 
 constexpr size_t kWidth = SET_VEC_WIDTH;
 
-#define SET_FLOATS(n, alignment) __attribute__((vector_size(n * sizeof(float)), may_alias, aligned(alignment)))
+#define SET_FLOATS(n, alignment) __attribute__((vector_size((n) * sizeof(float)), may_alias, aligned(alignment)))
 typedef float Float4 SET_FLOATS(4, 16);
 #if SET_VEC_WIDTH >= 8
 typedef float Float8 SET_FLOATS(8, 32);
@@ -117,6 +117,7 @@ SET_INLINE float fma(float a, float b, float c) {
  * store; in_register; max(0, v), where NaN stays NaN, so that a diverged network shows in its loss; v where x > 0, else
  * 0. Overloads by macro, because templates drop the attributes of vector types.
  */
+// NOLINTBEGIN(bugprone-macro-parentheses): V is a type.
 #define SET_VECTOR_FUNCTIONS(V)           \
   SET_INLINE void store(float* p, V v) {  \
     *reinterpret_cast<V*>(p) = v;         \
@@ -131,6 +132,7 @@ SET_INLINE float fma(float a, float b, float c) {
   SET_INLINE V where_positive(V x, V v) { \
     return x > V{} ? v : V{};             \
   }
+// NOLINTEND(bugprone-macro-parentheses)
 SET_VECTOR_FUNCTIONS(Float4)
 #if SET_VEC_WIDTH >= 8
 SET_VECTOR_FUNCTIONS(Float8)
