@@ -2,17 +2,21 @@ export {
   type BenchMethod,
   type ExperimentConfig,
   experimentDefaults,
+  type Reading,
+  type ScalingChoice,
 } from './bench/config.js';
-export { type ExperimentHooks, runExperiment } from './bench/experiment.js';
+export { type ExperimentHooks, type ResumeOptions, resumeExperiment, runExperiment } from './bench/experiment.js';
 export { renderTable } from './bench/report/table.js';
 export type {
   BenchDataset,
   BenchEnvironment,
   BenchResults,
   BenchRun,
-  BenchSummary,
-  Spread,
+  Experiment,
+  LayerDegrees,
 } from './bench/results.js';
+export type { Difference, Estimate } from './bench/statistics.js';
+export type { BenchSummary } from './bench/summary.js';
 export {
   type Dataset,
   type DatasetListing,

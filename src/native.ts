@@ -149,7 +149,8 @@ interface Addon {
   ) => NativeSamples;
   /** Bytes that training such a model on the CPU takes, expected; throws for a network that cannot be. */
   modelBytes(spec: NativeModelSpec): number;
-  createModel(spec: NativeModelSpec): Promise<NativeModel>;
+  /** Draws the layers that `spec` describes; or takes `layers`, as `download` gives them, of the sizes of `spec`. */
+  createModel(spec: NativeModelSpec, layers?: NativeLayer[]): Promise<NativeModel>;
   /** `isa` may be empty: what SET_NATIVE_ISA names, else the widest. `filter`: words that a case's name must have. */
   createKernelBench(options: { isa: string; threads: number; full: boolean; filter: string }): NativeKernelBench;
   /** Resolves to SweepPoint as JSON. In a process of its own, whose memory it measures. */

@@ -102,6 +102,18 @@ Array typed_array(Napi::Env env, const char* constructor, napi_typedarray_type t
   return array;
 }
 
+/** Copies the typed array `from[key]`, of elements as `to` has them. */
+template <class Array, class Vector>
+void copy_array(const Napi::Object& from, const char* key, napi_typedarray_type type, const std::string& what,
+                Vector& to) {
+  const Napi::Value value = from.Get(key);
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
+    throw Error(ErrorCode::invalid_argument,
+                what + "." + key + " must be a typed array of the kind that download gives");
+  const auto array = value.As<Array>();
+  to.assign(array.Data(), array.Data() + array.ElementLength());
+}
+
 inline Napi::Float32Array float_array(const Napi::Value& value, const std::string& what) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
     throw Error(ErrorCode::invalid_argument, what + " must be a Float32Array");

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -115,6 +116,51 @@ Napi::Object layer_to_js(Napi::Env env, const Layer& layer) {
   return out;
 }
 
+/** The opposite of layer_to_js; check_model looks at what is in it. */
+Layer layer_from_js(const Napi::Value& value, const std::string& what) {
+  const Napi::Object from = object(value, what);
+  Layer layer;
+  layer.inputs = integer(from.Get("inputs"), what + ".inputs", 1, 0xffffffffu);
+  layer.outputs = integer(from.Get("outputs"), what + ".outputs", 1, 0xffffffffu);
+  layer.dense = boolean(from.Get("dense"), what + ".dense");
+  layer.activation = choice<Activation>(from.Get("activation"), what + ".activation", kActivations);
+  if (!layer.dense) {
+    layer.links.rows = layer.inputs;
+    layer.links.cols = layer.outputs;
+    copy_array<Napi::Uint32Array>(from, "rowOffsets", napi_uint32_array, what, layer.links.row_offsets);
+    copy_array<Napi::Uint32Array>(from, "colIndices", napi_uint32_array, what, layer.links.col_indices);
+    copy_array<Napi::Uint16Array>(from, "birth", napi_uint16_array, what, layer.birth);
+  }
+  copy_array<Napi::Float32Array>(from, "weights", napi_float32_array, what, layer.weights);
+  copy_array<Napi::Float32Array>(from, "momentum", napi_float32_array, what, layer.momentum);
+  copy_array<Napi::Float32Array>(from, "bias", napi_float32_array, what, layer.bias);
+  copy_array<Napi::Float32Array>(from, "biasMomentum", napi_float32_array, what, layer.bias_momentum);
+  return layer;
+}
+
+/** Layers of the sizes that `spec` names, which also gives loss and seed. */
+Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
+  if (!value.IsArray()) throw Error(ErrorCode::invalid_argument, "[create] layers must be an array");
+  const auto list = value.As<Napi::Array>();
+  if (list.Length() + 1 != spec.sizes.size())
+    throw Error(ErrorCode::shape, "[create] expected " + std::to_string(spec.sizes.size() - 1) + " layers, got " +
+                                      std::to_string(list.Length()));
+  Model model;
+  model.loss = spec.loss;
+  model.seed = spec.seed;
+  for (uint32_t l = 0; l < list.Length(); ++l) {
+    const std::string what = "[create] layers[" + std::to_string(l) + "]";
+    Layer layer = layer_from_js(list.Get(l), what);
+    if (layer.inputs != spec.sizes[l] || layer.outputs != spec.sizes[l + 1])
+      throw Error(ErrorCode::shape, what + " must be " + std::to_string(spec.sizes[l]) + " x " +
+                                        std::to_string(spec.sizes[l + 1]) + ", got " + std::to_string(layer.inputs) +
+                                        " x " + std::to_string(layer.outputs));
+    model.layers.push_back(std::move(layer));
+  }
+  check_model(model, "create");
+  return model;
+}
+
 Napi::Object stats_to_js(Napi::Env env, const LayerStats& stats) {
   auto out = Napi::Object::New(env);
   out.Set("inputs", stats.inputs);
@@ -171,13 +217,15 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
     if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[create] " + availability.reason);
     auto state = std::make_shared<ModelState>();
     state->backend = backend.name();
+    auto given = std::make_shared<std::optional<Model>>();
+    if (!info[1].IsUndefined()) given->emplace(model_from_js(info[1], spec));
     // The environment is read here: the JavaScript thread may change it while a job runs.
     const BackendOptions backend_options{threads, cpu::kernels().name};
     return run_job(
         info.Env(),
-        [state, spec, &backend, backend_options]() -> Convert {
+        [state, spec, given, &backend, backend_options]() -> Convert {
           state->bytes = static_cast<int64_t>(model_bytes(spec));
-          Model model = build_model(spec);
+          Model model = given->has_value() ? std::move(given->value()) : build_model(spec);
           state->outputs = model.layers.back().outputs;
           for (const Layer& layer : model.layers) state->links += layer.nnz();
           state->model = backend.create(std::move(model), backend_options);

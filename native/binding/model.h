@@ -57,7 +57,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
 /** modelBytes(spec): number of bytes that training such a model takes. */
 Napi::Value model_bytes(const Napi::CallbackInfo& info);
 
-/** createModel(spec): Promise<Model>. */
+/** createModel(spec, layers?): Promise<Model>, of drawn layers or of given ones. */
 Napi::Value create_model(const Napi::CallbackInfo& info);
 
 }  // namespace set_native::binding

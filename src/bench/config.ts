@@ -1,7 +1,8 @@
 import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
-import type { InitName, RegrowInitName, TopologyName } from '../native.js';
+import type { ActivationName, InitName, RegrowInitName, TopologyName } from '../native.js';
 import {
+  activations,
   type BackendChoice,
   backendChoices,
   inits,
@@ -12,6 +13,16 @@ import {
   methods as trainingMethods,
 } from '../training/options.js';
 
+/**
+ * How the thesis is read (docs/reproduction.md). `published`: what its program did, drawn as NumPy drew it, set-motif a
+ * static network; `described`: what its text says, on Erdős–Rényi topologies; `improved`: with fan-in-aware weights and layers
+ * of whole motifs; `plain`: the options as given.
+ */
+export type Reading = 'published' | 'described' | 'improved' | 'plain';
+
+/** How features are brought to scale; `own`: as the data set's entry says. */
+export type ScalingChoice = 'own' | 'none' | 'min-max' | 'standardise';
+
 /** A training method, or `dense`: the same network with every link present. */
 export type BenchMethod = MethodName | 'dense';
 
@@ -20,6 +31,7 @@ export interface ExperimentConfig {
   dataset: string;
   /** Where data sets are looked for first. */
   dataDir?: string;
+  readings: Reading[];
   methods: BenchMethod[];
   epsilon: number[];
   /** Runs per method and epsilon, with seeds `seed`, `seed + 1` ... */
@@ -27,8 +39,14 @@ export interface ExperimentConfig {
   epochs: number;
   /** Samples to train on, drawn by seed; the same for all methods. Default 5000, or all of a smaller data set. */
   train?: number;
+  /**
+   * Samples held out of the training set to choose an epoch by. Default 1000 where so many are left over of a data set that
+   * has a test set of its own, else 0: none.
+   */
+  validation?: number;
   /** Samples to test on. Default 1000, or all of a smaller data set. */
   test?: number;
+  scaling: ScalingChoice;
   hidden: number[];
   batchSize: number;
   learningRate: number;
@@ -36,6 +54,8 @@ export interface ExperimentConfig {
   /** Not scaled by the learning rate (the thesis' form). */
   weightDecay: number;
   zeta: number;
+  /** Of the hidden layers. */
+  activation: ActivationName;
   init: InitName;
   regrowInit: RegrowInitName;
   /**
@@ -49,8 +69,10 @@ export interface ExperimentConfig {
    */
   motifSize: number[];
   seed: number;
-  /** 0: all cores. */
+  /** Of each training; 0: all cores, shared out among the jobs. */
   threads: number;
+  /** Groups of trainings at once: with several, times are those of a machine that does other work too. */
+  jobs: number;
   backend: BackendChoice;
 }
 
@@ -59,10 +81,17 @@ export const sparseTopologies = topologies.filter((name) => name !== 'dense');
 export const motifSizes = wholeNumber(1, 64);
 
 /** Sizes of the subsets, where the data set has a test set of its own and that many samples; else all are used. */
-export const defaultSamples = { train: 5000, test: 1000 };
+export const defaultSamples = { train: 5000, validation: 1000, test: 1000 };
+
+export const readings = ['published', 'described', 'improved', 'plain'] as const satisfies Reading[];
+export const scalings = ['own', 'none', 'min-max', 'standardise'] as const satisfies ScalingChoice[];
+
+/** The epochs whose accuracies the thesis reports. */
+export const publishedEpochs = 11;
 
 /** The Fashion-MNIST configuration of the thesis, with fan-in-aware initialisation and a short schedule. */
 export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
+  readings: ['plain'],
   methods: [...benchMethods],
   epsilon: [5, 13],
   runs: 1,
@@ -73,23 +102,35 @@ export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
   momentum: 0.9,
   weightDecay: 0.0002,
   zeta: 0.3,
+  scaling: 'own',
+  activation: 'relu',
   init: 'he-fan-in',
   regrowInit: 'he-dense',
   motifSize: [2],
   seed: 0,
   threads: 0,
+  jobs: 1,
   backend: 'auto',
 };
+
+const optionalKeys = [
+  'dataDir',
+  'topology',
+  'train',
+  'validation',
+  'test',
+] as const satisfies (keyof ExperimentConfig)[];
 
 /** Defaults filled in, everything checked: errors name the option in `details.option`. */
 export function experimentConfig(
   given: Partial<ExperimentConfig> & Pick<ExperimentConfig, 'dataset'>,
 ): ExperimentConfig {
-  checkKeys('bench', given, [...Object.keys(experimentDefaults), 'dataset', 'dataDir', 'topology', 'train', 'test']);
+  checkKeys('bench', given, [...Object.keys(experimentDefaults), 'dataset', ...optionalKeys]);
   const { dataset, ...rest } = given;
   const config = { dataset, ...experimentDefaults, ...rest };
   const number = (option: keyof ExperimentConfig, range: NumberRange) =>
     checkNumber('bench', option, config[option], range);
+  list('readings', config.readings, (value) => checkChoice('bench', 'readings', value, readings));
   list('methods', config.methods, (value) => checkChoice('bench', 'methods', value, benchMethods));
   list('epsilon', config.epsilon, (value) => checkNumber('bench', 'epsilon', value, ranges.epsilon));
   list('motifSize', config.motifSize, (value) => checkNumber('bench', 'motifSize', value, motifSizes));
@@ -97,7 +138,10 @@ export function experimentConfig(
   number('runs', ranges.runs);
   number('epochs', ranges.epochs);
   if (config.train !== undefined) number('train', ranges.samples);
+  if (config.validation !== undefined) number('validation', wholeNumber(0, 2 ** 31 - 1));
   if (config.test !== undefined) number('test', ranges.samples);
+  checkChoice('bench', 'scaling', config.scaling, scalings);
+  checkChoice('bench', 'activation', config.activation, activations);
   number('batchSize', ranges.batchSize);
   number('learningRate', ranges.learningRate);
   number('momentum', ranges.momentum);
@@ -105,6 +149,7 @@ export function experimentConfig(
   number('zeta', ranges.zeta);
   number('seed', wholeNumber(0, Number.MAX_SAFE_INTEGER - (config.runs - 1)));
   number('threads', ranges.threads);
+  number('jobs', wholeNumber(1, 1024));
   checkChoice('bench', 'init', config.init, inits);
   checkChoice('bench', 'regrowInit', config.regrowInit, regrowInits);
   checkChoice('bench', 'backend', config.backend, backendChoices);

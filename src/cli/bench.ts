@@ -1,4 +1,3 @@
-import { existsSync, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import {
@@ -7,22 +6,35 @@ import {
   type ExperimentConfig,
   experimentDefaults,
   motifSizes,
+  readings,
+  scalings,
   sparseTopologies,
 } from '../bench/config.js';
-import { runExperiment } from '../bench/experiment.js';
+import { type ExperimentHooks, resumeExperiment, runExperiment } from '../bench/experiment.js';
+import { presetCommand, presets } from '../bench/presets.js';
+import { readExperiment } from '../bench/read.js';
 import { resultsJson } from '../bench/report/json.js';
-import { createProgress } from '../bench/report/progress.js';
+import { createProgress, type Progress } from '../bench/report/progress.js';
 import { renderTable } from '../bench/report/table.js';
-import type { BenchResults } from '../bench/results.js';
+import type { BenchResults, BenchRun } from '../bench/results.js';
+import { wholeNumber } from '../checks.js';
 import { listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
-import { backendChoices, inits, ranges, regrowInits } from '../training/options.js';
-import { checkWritable, notWritable, writeAtomically } from './files.js';
+import { checkWritable, writeAtomically } from '../files.js';
+import { writeReport } from '../report/index.js';
+import { activations, backendChoices, inits, ranges, regrowInits } from '../training/options.js';
 import { kernelsCommand } from './kernels.js';
 import { filePath, listOf, numberIn, oneOf } from './options.js';
 import { interruptible, useColor } from './terminal.js';
 
-type BenchOptions = Omit<ExperimentConfig, 'dataset'> & { dataset?: string; json?: string; out?: string };
+type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
+  dataset?: string;
+  reading: ExperimentConfig['readings'];
+  preset?: string;
+  resume?: string;
+  json?: string;
+  out?: string;
+};
 
 export function benchCommand(): Command {
   const option = <T>(
@@ -39,10 +51,19 @@ export function benchCommand(): Command {
   const datasets = listDatasets().map(({ name }) => name);
   return new Command('bench')
     .description('train SET, SET-motif, static and dense networks side by side and compare them')
+    .addOption(option('--preset <name>', presets.map(({ name, text }) => `${name} (${text})`).join('; '), preset))
     .addOption(
       option('--dataset <name>', 'see `set-native data list` (default: fashion-mnist if found)', oneOf(datasets)),
     )
     .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath))
+    .addOption(
+      option(
+        '--reading <list>',
+        `how the thesis is read: ${readings.join(', ')}; all: the first three`,
+        readingList,
+        'readings',
+      ),
+    )
     .addOption(option('--methods <list>', `of ${benchMethods.join(', ')}`, listOf(oneOf(benchMethods)), 'methods'))
     .addOption(
       option(
@@ -56,6 +77,13 @@ export function benchCommand(): Command {
     .addOption(option('--epochs <n>', 'epochs per run', numberIn(ranges.epochs), 'epochs'))
     .addOption(
       option('--train <n>', `training samples, drawn by seed ${samplesDefault('train')}`, numberIn(ranges.samples)),
+    )
+    .addOption(
+      option(
+        '--validation <n>',
+        `of the rest, to choose an epoch by (default: ${defaultSamples.validation} where they are left over, else 0)`,
+        numberIn(wholeNumber(0, 2 ** 31 - 1)),
+      ),
     )
     .addOption(option('--test <n>', `test samples, drawn by seed ${samplesDefault('test')}`, numberIn(ranges.samples)))
     .addOption(
@@ -73,6 +101,22 @@ export function benchCommand(): Command {
       ),
     )
     .addOption(option('--zeta <x>', 'fraction of links replaced after an epoch', numberIn(ranges.zeta), 'zeta'))
+    .addOption(
+      option(
+        '--scaling <name>',
+        `of the features: ${scalings.join(', ')}; own: the data set's`,
+        oneOf(scalings),
+        'scaling',
+      ),
+    )
+    .addOption(
+      option(
+        '--activation <name>',
+        `of the hidden layers: ${activations.join(', ')}`,
+        oneOf(activations),
+        'activation',
+      ),
+    )
     .addOption(option('--init <name>', `initial weights: ${inits.join(', ')}`, oneOf(inits), 'init'))
     .addOption(
       option(
@@ -98,20 +142,36 @@ export function benchCommand(): Command {
       ),
     )
     .addOption(option('--seed <n>', 'seed of the first run', numberIn(ranges.seed), 'seed'))
-    .addOption(option('--threads <n>', '0: all cores', numberIn(ranges.threads), 'threads'))
+    .addOption(
+      option(
+        '--threads <n>',
+        'of each training; 0: all cores, shared out among the jobs',
+        numberIn(ranges.threads),
+        'threads',
+      ),
+    )
+    .addOption(option('--jobs <n>', 'groups of trainings at once', numberIn(wholeNumber(1, 1024)), 'jobs'))
     .addOption(option('--backend <name>', backendChoices.join(', '), oneOf(backendChoices), 'backend'))
     .addOption(option('--json <file>', 'write the results as JSON', filePath))
-    .addOption(option('--out <dir>', 'write results.json and table.txt there', filePath))
+    .addOption(
+      option(
+        '--out <dir>',
+        'keep the experiment there while it runs, and its report: tables, figures, report.html',
+        filePath,
+      ),
+    )
+    .addOption(option('--resume <dir>', 'go on with the experiment of an --out that was stopped', filePath))
     .addHelpText(
       'after',
       `
-Ctrl-C stops within a batch, keeps what was done and exits with 130. A training that diverges leaves the others
-alone; the exit code is then 1.
+Ctrl-C stops within a batch, keeps what was done and exits with 130; with --out, --resume goes on from there. A training that
+diverges leaves the others alone; the exit code is then 1.
 
 Examples:
   $ set-native bench
   $ set-native bench --methods set,set-motif,static --epsilon 1,5,13 --epochs 20 --runs 5 --out results
   $ set-native bench --methods set,set-motif,static --motif-size 1,2,4,8,16 --runs 5 --epochs 40
+  $ set-native bench --preset thesis-fmnist --out thesis      # hours; Ctrl-C, then --resume thesis
   $ set-native bench --dataset fashion-mnist --data-dir ~/data --init he-dense --epsilon 13 --json thesis.json`,
     )
     .action(bench)
@@ -119,34 +179,103 @@ Examples:
     .addCommand(kernelsCommand());
 }
 
-async function bench({ json, out, dataset, ...options }: BenchOptions): Promise<void> {
-  const files = outputFiles(json, out);
-  const config: ExperimentConfig = { ...options, dataset: dataset ?? defaultDataset(options.dataDir) };
-  const progress = createProgress(config, process.stderr);
+async function bench(options: BenchOptions, command: Command): Promise<void> {
+  const { json, resume } = options;
+  if (json !== undefined) checkWritable('--json', json);
+  const { config, out, finished, conduct } =
+    resume === undefined ? anew(options, command) : onwards(resume, options, command);
+  const progress = createProgress(config, process.stderr, finished);
   let results: BenchResults;
   try {
     results = await interruptible(
       (text) => progress.log(text),
-      (signal) =>
-        runExperiment(config, {
-          onEpoch: (run, report) => progress.epoch(run, report),
-          onNote: (note) => progress.log(`Note: ${note}`),
-          signal,
-        }),
+      (signal) => conduct(hooksOf(progress, signal)),
     );
   } catch (error) {
     progress.stop();
     const partial = error instanceof SetNativeError && (error.details.results as BenchResults | undefined);
-    if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) deliver(partial, files);
+    if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) deliver(partial, json);
+    if (partial && out !== undefined) process.stderr.write(`Go on with: set-native bench --resume ${out}\n`);
     throw error;
   }
   progress.stop();
-  deliver(results, files);
+  if (out !== undefined) await report(out, results);
+  deliver(results, json);
   const failures = results.runs.flatMap(({ failure }) => failure ?? []);
   if (failures.length > 0) {
     const others = failures.length > 1 ? ` (and ${failures.length - 1} more, see the notes)` : '';
     throw new SetNativeError(failures[0]!.code, `${failures[0]!.message}${others}`);
   }
+}
+
+interface Plan {
+  config: ExperimentConfig;
+  out: string | undefined;
+  /** By an earlier process. */
+  finished: BenchRun[];
+  conduct: (hooks: ExperimentHooks) => Promise<BenchResults>;
+}
+
+function anew({ json, out, resume, preset: chosen, reading, ...options }: BenchOptions, command: Command): Plan {
+  const preset = presets.find(({ name }) => name === chosen);
+  const given = { ...options, readings: reading };
+  const config = { ...given, ...preset?.options, ...typed(given, command) };
+  const dataset = config.dataset ?? defaultDataset(options.dataDir);
+  if (preset !== undefined) process.stderr.write(`${preset.name}: ${presetCommand(preset)}\n`);
+  const line = `set-native ${process.argv.slice(2).join(' ')}`;
+  return {
+    config: { ...config, dataset },
+    out,
+    finished: [],
+    conduct: (hooks) =>
+      runExperiment({ ...config, dataset }, { ...hooks, command: line, ...(out !== undefined && { out }) }),
+  };
+}
+
+/** The options that stand on the command line, not those that have their default. */
+function typed<T extends object>(options: T, command: Command): Partial<T> {
+  const source = (key: string) => command.getOptionValueSource(key === 'readings' ? 'reading' : key);
+  return Object.fromEntries(Object.entries(options).filter(([key]) => source(key) === 'cli')) as Partial<T>;
+}
+
+function onwards(dir: string, options: BenchOptions, command: Command): Plan {
+  const free = ['resume', 'json', 'jobs', 'threads', 'dataDir'];
+  const bound = Object.keys(typed(options, command)).find((key) => !free.includes(key));
+  if (bound !== undefined) {
+    throw new SetNativeError(
+      'ERR_USAGE',
+      `[bench] --resume goes on with the options that ${dir} was begun with; of others only --jobs, --threads, --data-dir ` +
+        `and --json may stand beside it, not --${bound}`,
+      { details: { option: bound } },
+    );
+  }
+  const { jobs, threads, dataDir } = typed(options, command);
+  const changes = {
+    ...(jobs !== undefined && { jobs }),
+    ...(threads !== undefined && { threads }),
+    ...(dataDir !== undefined && { dataDir }),
+  };
+  const { experiment, runs } = readExperiment(dir);
+  return {
+    config: { ...experiment.config, ...changes },
+    out: dir,
+    finished: runs,
+    conduct: (hooks) => resumeExperiment(dir, changes, hooks),
+  };
+}
+
+function hooksOf(progress: Progress, signal: AbortSignal): ExperimentHooks {
+  return {
+    onEpoch: (run, report) => progress.epoch(run, report),
+    onNote: (note) => progress.log(`Note: ${note}`),
+    signal,
+  };
+}
+
+const preset = oneOf(presets.map(({ name }) => name));
+
+function readingList(text: string): ExperimentConfig['readings'] {
+  return text === 'all' ? ['published', 'described', 'improved'] : listOf(oneOf(readings))(text);
 }
 
 function defaultDataset(dataDir: string | undefined): string {
@@ -161,56 +290,21 @@ function defaultDataset(dataDir: string | undefined): string {
   return 'procedural';
 }
 
-interface OutputFiles {
-  json: string[];
-  table: string[];
-}
-
-/** Where results go; found out before anything is trained, so that an hour of work is not lost to a typing error. */
-function outputFiles(json: string | undefined, out: string | undefined): OutputFiles {
-  const files: OutputFiles = { json: [], table: [] };
-  if (json !== undefined) {
-    checkWritable('--json', json);
-    files.json.push(json);
-  }
-  if (out !== undefined) {
-    try {
-      makeFolder(path.resolve(out));
-    } catch (cause) {
-      throw notWritable('--out', out, cause);
-    }
-    files.json.push(path.join(out, 'results.json'));
-    files.table.push(path.join(out, 'table.txt'));
-    for (const file of [...files.json, ...files.table]) checkWritable('--out', file);
-  }
-  return files;
-}
-
-/** Node's own recursion never ends where a folder exists and mkdir in it says that it does not, as in /proc. */
-function makeFolder(folder: string): void {
-  if (existsSync(folder)) {
-    if (statSync(folder).isDirectory()) return;
-    throw new Error(`${folder} is a file, not a folder`);
-  }
-  makeFolder(path.dirname(folder));
-  mkdirSync(folder);
-}
-
-/** Writes every file and the table, even when one of them fails; then that failure is thrown. */
-function deliver(results: BenchResults, files: OutputFiles): void {
-  const failures: unknown[] = [];
-  const attempt = (write: () => void) => {
-    try {
-      write();
-    } catch (error) {
-      failures.push(error);
-    }
-  };
-  for (const file of files.json) attempt(() => writeAtomically(file, resultsJson(results)));
-  for (const file of files.table) {
-    attempt(() => writeAtomically(file, [`${renderTable(results, { color: false })}\n`]));
+/** Writes the file and the table, also when the file fails; then that failure is thrown. */
+function deliver(results: BenchResults, json: string | undefined): void {
+  let failure: unknown;
+  try {
+    if (json !== undefined) writeAtomically(json, resultsJson(results));
+  } catch (error) {
+    failure = error;
   }
   const terminal = { color: useColor(), columns: process.stdout.columns || Infinity }; // 0 or undefined: unknown
   process.stdout.write(`${renderTable(results, terminal)}\n`);
-  if (failures.length > 0) throw failures[0];
+  if (failure !== undefined) throw failure;
+}
+
+async function report(dir: string, { runs, summary, ...experiment }: BenchResults): Promise<void> {
+  const missing = await writeReport(dir, [{ dir, experiment, runs }]);
+  if (missing !== undefined) process.stderr.write(`${missing}\n`);
+  process.stderr.write(`Report: ${path.join(dir, 'report.html')}\n`);
 }

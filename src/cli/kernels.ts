@@ -1,13 +1,14 @@
 import { Command, Option } from 'commander';
 import { compareKernels } from '../bench/kernels/compare.js';
-import { loadFigure } from '../bench/kernels/figure.js';
+import { sweepSpec } from '../bench/kernels/figure.js';
 import { type KernelResults, kernelsJson, readKernelResults } from '../bench/kernels/results.js';
 import { type KernelBenchOptions, runKernelBench } from '../bench/kernels/run.js';
 import { renderKernels } from '../bench/kernels/table.js';
 import { wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
+import { loadVega } from '../figures/vega.js';
+import { checkWritable, writeAtomically } from '../files.js';
 import { ranges } from '../training/options.js';
-import { checkWritable, writeAtomically } from './files.js';
 import { filePath, numberIn, oneOf } from './options.js';
 import { interruptible, useColor } from './terminal.js';
 
@@ -64,7 +65,7 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   if (json !== undefined) checkWritable('--json', json);
   if (figure !== undefined) checkWritable('--figure', figure);
   const old = compare === undefined ? undefined : readKernelResults(compare);
-  const draw = figure === undefined ? undefined : await loadFigure();
+  const draw = figure === undefined ? undefined : await loadVega('--figure');
 
   const { onStep, log, end } = progress(process.stderr);
   const deliver = (results: KernelResults) => {
@@ -85,7 +86,7 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
     throw error;
   }
   deliver(results);
-  if (draw && figure !== undefined && results.sweep) writeAtomically(figure, [await draw(results.sweep)]);
+  if (draw && figure !== undefined && results.sweep) writeAtomically(figure, [await draw(sweepSpec(results.sweep))]);
   const failed = [...results.cases, ...(results.sweep?.points ?? [])].filter(({ failure }) => failure !== undefined);
   if (failed.length > 0) {
     throw new SetNativeError('ERR_INTERNAL', `[bench] ${failed.length} of the measurements failed; see the table`);

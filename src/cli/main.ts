@@ -6,6 +6,7 @@ import { version } from '../info.js';
 import { benchCommand } from './bench.js';
 import { dataCommand } from './data.js';
 import { infoCommand } from './info.js';
+import { reportCommand } from './report.js';
 
 /*
  * Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C.
@@ -18,6 +19,7 @@ function program(): Command {
     .helpOption('-h, --help', 'print this help')
     .enablePositionalOptions() // so that bench can leave to `bench kernels` what follows it
     .addCommand(benchCommand())
+    .addCommand(reportCommand())
     .addCommand(dataCommand())
     .addCommand(infoCommand())
     .addHelpText('after', '\nset-native <command> --help explains a command.');

@@ -256,6 +256,8 @@ export interface PrepareOptions {
   seed?: number;
   /** Number of train samples; default all. */
   train?: number | undefined;
+  /** Number of samples held out of the training set, none of them among the train samples; default 0. */
+  validation?: number | undefined;
   /** Number of test samples; default all. */
   test?: number | undefined;
   /** Default: the data set's own. */
@@ -263,27 +265,54 @@ export interface PrepareOptions {
   permutation?: Permutation;
 }
 
+/** What `prepare` makes; `validation` is there where some were asked for. */
+export interface Prepared {
+  train: Samples;
+  validation?: Samples;
+  test: Samples;
+}
+
 /**
  * Makes train and test samples of a data set: splits it 2/3 to 1/3, each class by itself, where it has no test set of
- * its own; draws the subsets; scales both by what the train subset says.
+ * its own; draws the subsets; scales all by what the train subset says. The train samples do not depend on how many are held
+ * out, where `train` is given.
  *
  * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than what there is, or empty; a bad seed), ERR_NON_FINITE,
  *   ERR_INVALID_ARGUMENT (an option that is unknown or of the wrong kind)
  */
-export function prepare(dataset: Dataset, options: PrepareOptions = {}): { train: Samples; test: Samples } {
-  checkKeys('prepare', options, ['seed', 'train', 'test', 'scaling', 'permutation']);
-  for (const part of ['train', 'test'] as const) {
-    if (options[part] !== undefined) checkNumber('prepare', part, options[part], wholeNumber(1, 2 ** 31 - 1));
+export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepared {
+  checkKeys('prepare', options, ['seed', 'train', 'validation', 'test', 'scaling', 'permutation']);
+  for (const part of ['train', 'validation', 'test'] as const) {
+    const least = part === 'validation' ? 0 : 1;
+    if (options[part] !== undefined) checkNumber('prepare', part, options[part], wholeNumber(least, 2 ** 31 - 1));
   }
-  const { seed = 0, scaling = dataset.scaling, permutation = nativePermutation } = options;
+  const { seed = 0, validation = 0, scaling = dataset.scaling, permutation = nativePermutation } = options;
   const whole =
     dataset.test === undefined
       ? splitSamples(dataset.train, { seed, permutation })
       : { train: dataset.train, test: dataset.test };
   const subset = (samples: Samples, count: number | undefined) =>
     count === undefined ? samples : subsetSamples(samples, count, seed, permutation);
-  const train = subset(whole.train, options.train);
   const test = subset(whole.test, options.test);
+  if (validation === 0) {
+    const train = subset(whole.train, options.train);
+    const fitted = fitScaling(train, scaling);
+    return { train: applyScaling(train, fitted), test: applyScaling(test, fitted) };
+  }
+  const trainCount = options.train ?? Math.max(1, whole.train.count - validation);
+  const drawn = subsetSamples(whole.train, trainCount + validation, seed, permutation);
+  const train = takeRows(
+    drawn,
+    Uint32Array.from({ length: trainCount }, (_, row) => row),
+  );
+  const held = takeRows(
+    drawn,
+    Uint32Array.from({ length: validation }, (_, row) => trainCount + row),
+  );
   const fitted = fitScaling(train, scaling);
-  return { train: applyScaling(train, fitted), test: applyScaling(test, fitted) };
+  return {
+    train: applyScaling(train, fitted),
+    validation: applyScaling(held, fitted),
+    test: applyScaling(test, fitted),
+  };
 }

@@ -110,7 +110,7 @@ export class SparseMLP {
           samples.validation = upload(options.validation);
           this.#checkValidation(options.validation);
         }
-        const uploaded = { train: samples.train, validation: samples.validation };
+        const uploaded = { train: samples.train, test: samples.validation };
         const run = new TrainingRun(this.#model, plan, uploaded, {
           epochsBefore: this.#epochs,
           signal: options.signal,

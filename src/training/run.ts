@@ -8,14 +8,17 @@ export interface EpochReport {
   epoch: number;
   /** Mean loss over the samples, each taken before the update of its batch. */
   trainLoss: number;
-  /** Absent without validation samples. */
+  /** Absent without test samples; those that `fit` calls validation are meant too. */
   testLoss?: number;
-  /** Share of validation samples classified correctly, before the evolution that follows. */
+  /** Share of test samples classified correctly, before the evolution that follows. */
   testAccuracy?: number;
+  /** Absent without samples held out to choose an epoch by. */
+  validationLoss?: number;
+  validationAccuracy?: number;
   trainMs: number;
   /** 0 where nothing evolved: `static`, dense layers only, the last epoch. */
   evolveMs: number;
-  /** 0 without validation samples. */
+  /** Of the test samples; 0 without. */
   evaluateMs: number;
   /** Links of all layers at the end of the epoch. */
   nnz: number;
@@ -28,6 +31,14 @@ export interface EpochReport {
   linksByBirth: number[];
 }
 
+/** On the device already. */
+export interface TrainingSamples {
+  train: NativeSamples;
+  /** Held out, to choose an epoch by. */
+  validation?: NativeSamples | undefined;
+  test?: NativeSamples | undefined;
+}
+
 /**
  * The training loop, one epoch at a time, so that a caller can run it to the end (`SparseMLP.fit`) or take turns
  * between several models (the benchmark). An epoch is: train, evaluate, evolve unless it is the last.
@@ -35,8 +46,7 @@ export interface EpochReport {
 export class TrainingRun {
   readonly #model: NativeModel;
   readonly #plan: TrainingPlan;
-  readonly #train: NativeSamples;
-  readonly #validation: NativeSamples | undefined;
+  readonly #samples: TrainingSamples;
   readonly #signal: AbortSignal | undefined;
   readonly #lastEpoch: number;
   #trained: number;
@@ -44,13 +54,12 @@ export class TrainingRun {
   constructor(
     model: NativeModel,
     plan: TrainingPlan,
-    samples: { train: NativeSamples; validation?: NativeSamples | undefined },
+    samples: TrainingSamples,
     { epochsBefore = 0, signal }: { epochsBefore?: number; signal?: AbortSignal | undefined } = {},
   ) {
     this.#model = model;
     this.#plan = plan;
-    this.#train = samples.train;
-    this.#validation = samples.validation;
+    this.#samples = samples;
     this.#signal = signal;
     this.#trained = epochsBefore;
     this.#lastEpoch = epochsBefore + plan.epochs;
@@ -85,10 +94,13 @@ export class TrainingRun {
     const epoch = this.#trained + 1;
     const options = this.#plan.epoch(epoch);
     this.#checkSignal(epoch);
-    const training = await this.#model.trainEpoch(this.#train, options);
+    const { train, validation, test } = this.#samples;
+    const training = await this.#model.trainEpoch(train, options);
     this.#trained = epoch;
     this.#checkSignal(epoch);
-    const evaluation = this.#validation && (await this.#model.evaluate(this.#validation));
+    const evaluation = test && (await this.#model.evaluate(test));
+    this.#checkSignal(epoch);
+    const held = validation && (await this.#model.evaluate(validation));
     this.#checkSignal(epoch);
     const policy = this.done ? undefined : this.#plan.policy;
     const evolution = policy && (await this.#model.evolve(policy, epoch));
@@ -101,6 +113,7 @@ export class TrainingRun {
       epoch,
       trainLoss: training.loss,
       ...(evaluation && { testLoss: evaluation.loss, testAccuracy: evaluation.accuracy }),
+      ...(held && { validationLoss: held.loss, validationAccuracy: held.accuracy }),
       trainMs: training.durationMs,
       evolveMs: pruned > 0 ? evolution!.durationMs : 0,
       evaluateMs: evaluation?.durationMs ?? 0,

@@ -145,27 +145,31 @@ test('bench writes a table and results with every documented key', async () => {
   expect(stdout + stderr).not.toContain(String.fromCharCode(27));
 
   const text = readFileSync(path.join(folder, 'results.json'), 'utf8');
-  expect(readFileSync(path.join(folder, 'results/results.json'), 'utf8')).toBe(text);
-  expect(readFileSync(path.join(folder, 'results/table.txt'), 'utf8')).toBe(stdout);
+  expect(readdirSync(path.join(folder, 'results')).sort()).toEqual([
+    ...['experiment.json', 'figures', 'report.html', 'results.jsonl', 'summary.csv', 'summary.json'],
+  ]);
+  expect(stderr).toContain(`Report: ${path.join('results', 'report.html')}`);
   expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
 
   const results: BenchResults = JSON.parse(text);
   expect(Object.keys(results)).toEqual([
-    ...['schemaVersion', 'complete', 'environment', 'config', 'dataset', 'notes', 'runs', 'summary'],
+    ...['schemaVersion', 'command', 'complete', 'environment', 'config', 'dataset', 'notes', 'runs', 'summary'],
   ]);
-  expect(results).toMatchObject({ schemaVersion: 2, complete: true, notes: [] });
+  expect(results).toMatchObject({ schemaVersion: 3, complete: true, notes: [] });
   expect(results.environment).toMatchObject({ node: process.version, backend: 'cpu', isa: info().isa.used });
   expect(results.config).toMatchObject({ epsilon: [2], runs: 2, zeta: 0.3, init: 'he-fan-in', train: 200 });
   expect(results.dataset).toMatchObject({ name: 'procedural', features: 784, classes: 10, train: 200, test: 100 });
   expect(results.runs).toHaveLength(8);
   for (const run of results.runs) {
     expect(Object.keys(run)).toEqual([
-      ...['method', 'epsilon', 'motifSize', 'seed', 'topology', 'nnz', 'density', 'epochs'],
+      ...['reading', 'method', 'epsilon', 'motifSize', 'seed', 'topology', 'nnz', 'density', 'epochs', 'degrees'],
+      ...(run.method === 'dense' ? [] : ['inputDegree']),
     ]);
     expect(run.epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
     for (const epoch of run.epochs) {
       expect(Object.keys(epoch)).toEqual([
-        ...['epoch', 'trainLoss', 'testLoss', 'testAccuracy', 'trainMs', 'evolveMs', 'evaluateMs'],
+        ...['epoch', 'trainLoss', 'testLoss', 'testAccuracy', 'validationLoss', 'validationAccuracy'],
+        ...['trainMs', 'evolveMs', 'evaluateMs'],
         ...['nnz', 'pruned', 'grown', 'linksByBirth'],
       ]);
       expect(epoch).toMatchObject({ nnz: run.nnz, pruned: epoch.grown });
@@ -183,11 +187,21 @@ test('bench writes a table and results with every documented key', async () => {
     ['static', 2, 3],
     ['dense', 2, 3],
   ]);
-  expect(results.summary[0]!.ratioToSet).toEqual({ train: 1, total: 1 });
+  expect(results.summary[0]!.ratioToSet).toMatchObject({ train: { mean: 1 }, total: { mean: 1 } });
   for (const entry of results.summary) {
     expect(Object.keys(entry)).toEqual([
-      ...['method', 'epsilon', 'motifSize', 'runs', 'epochs', 'nnz', 'density', 'finalAccuracy', 'bestAccuracy'],
-      ...['differenceToSet', 'trainMs', 'evolveMs', 'evaluateMs', 'ratioToSet', 'initialLinks', 'onFrontier'],
+      ...['reading', 'method', 'epsilon', 'motifSize', 'runs', 'epochs', 'nnz', 'density', 'finalAccuracy'],
+      ...[
+        'selectedAccuracy',
+        'bestAccuracy',
+        'differenceToSet',
+        'trainMs',
+        'evolveMs',
+        'evaluateMs',
+        'ratioToSet',
+        'initialLinks',
+        'onFrontier',
+      ],
     ]);
   }
 });
@@ -298,7 +312,7 @@ test('a file that cannot be written any more is a failure, and the others are wr
     status: 1,
     stderr: expect.stringMatching(/^error: \[bench\] could not write gone\/x.json: ENOENT/m),
   });
-  expect(readdirSync(path.join(folder, 'kept')).sort()).toEqual(['results.json', 'table.txt']);
+  expect(readdirSync(path.join(folder, 'kept'))).toContain('report.html');
 });
 
 test.runIf(existsSync('/proc/self'))('--out in a place where no folder can be made does not hang', async () => {
@@ -310,7 +324,7 @@ test.runIf(existsSync('/proc/self'))('--out in a place where no folder can be ma
 test('--out makes folders within folders', async () => {
   const { code } = await run([...tiny, '--epochs', '1', '--methods', 'static', '--out', 'some/new/folder']);
   expect(code).toBe(0);
-  expect(readdirSync(path.join(folder, 'some/new/folder')).sort()).toEqual(['results.json', 'table.txt']);
+  expect(readdirSync(path.join(folder, 'some/new/folder'))).toContain('results.jsonl');
 });
 
 test('data list says when the folder is not there', async () => {

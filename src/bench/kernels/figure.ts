@@ -1,46 +1,11 @@
-import { SetNativeError } from '../../errors.js';
+import { palette, type Spec } from '../../figures/vega.js';
 import type { KernelSweep } from './results.js';
 
 /*
- * The sweep as a figure: nanoseconds per link against links, both logarithmic, as SVG. Vega and Vega-Lite, optional
- * dependencies, are loaded only here.
+ * The sweep as a figure: nanoseconds per link against links, both logarithmic.
  */
 
-/** What we use of them. */
-interface Vega {
-  parse(spec: unknown): unknown;
-  View: new (runtime: unknown, options: { renderer: 'none' }) => { toSVG(): Promise<string> };
-}
-interface VegaLite {
-  compile(spec: unknown): { spec: unknown };
-}
-
-export type DrawSweep = (sweep: KernelSweep) => Promise<string>;
-
-/** Resolves to what draws. Throws ERR_USAGE, saying how to install it, where it is not there. */
-export async function loadFigure(): Promise<DrawSweep> {
-  const load = async (name: string): Promise<unknown> => {
-    try {
-      return await import(name);
-    } catch (cause) {
-      throw new SetNativeError(
-        'ERR_USAGE',
-        `[bench] --figure takes the packages vega and vega-lite; ${name} could not be loaded ` +
-          `(${(cause as Error).message.split('\n')[0]}). Install them: \`npm install vega vega-lite\``,
-        { details: { option: '--figure' }, cause },
-      );
-    }
-  };
-  const vega = (await load('vega')) as Vega;
-  const vegaLite = (await load('vega-lite')) as VegaLite;
-  return async (sweep) => {
-    const runtime = vega.parse(vegaLite.compile(sweepSpec(sweep)).spec);
-    return await new vega.View(runtime, { renderer: 'none' }).toSVG();
-  };
-}
-
-/** A Vega-Lite specification. */
-export function sweepSpec({ batch, points }: KernelSweep): Record<string, unknown> {
+export function sweepSpec({ batch, points }: KernelSweep): Spec {
   const values = points.flatMap((point) => {
     if (point.failure !== undefined) return [];
     const { nnz, motifSize, trainNsPerLink, evolveNsPerLink, initialiseNsPerLink } = point;
@@ -80,7 +45,7 @@ export function sweepSpec({ batch, points }: KernelSweep): Record<string, unknow
         field: 'what',
         type: 'nominal',
         sort: what,
-        scale: { domain: what, range: ['#0072b2', '#d55e00', '#009e73'] }, // Okabe and Ito: for the colour-blind, too
+        scale: { domain: what, range: [palette.blue, palette.vermilion, palette.green] },
         title: null,
       },
     },

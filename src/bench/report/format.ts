@@ -1,4 +1,5 @@
 import { plainTable } from '../../table.js';
+import type { Estimate } from '../statistics.js';
 
 /*
  * How the tables of an experiment write what they hold.
@@ -37,4 +38,22 @@ export function percent(share: number): string {
 
 export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+/** A share, with what its 95 % confidence interval reaches to either side. */
+export function share({ mean, high }: Estimate): string {
+  return high === null ? mean.toFixed(3) : `${mean.toFixed(3)} ± ${(high - mean).toFixed(3)}`;
+}
+
+/** The same in percent. */
+export function points({ mean, high }: Estimate): string {
+  return high === null ? percents(mean) : `${percents(mean)} ± ${percents(high - mean)}`;
+}
+
+export function signed(difference: Estimate): string {
+  return (difference.mean >= 0 ? '+' : '') + points(difference);
+}
+
+function percents(value: number): string {
+  return (100 * value).toFixed(1);
 }

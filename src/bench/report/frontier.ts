@@ -1,5 +1,6 @@
-import type { BenchResults, BenchSummary, Spread } from '../results.js';
-import { type Column, grid, integer, milliseconds, orDash, percent } from './format.js';
+import type { BenchResults } from '../results.js';
+import type { BenchSummary } from '../summary.js';
+import { type Column, grid, integer, milliseconds, orDash, percent, points, signed } from './format.js';
 
 /*
  * Accuracy and time against motif size: what a user needs to choose one.
@@ -20,7 +21,7 @@ const columns: Column<Row>[] = [
   ['vs SET\npoints', ({ entry }) => orDash(entry.motifSize === 1 ? null : entry.differenceToSet, signed)],
   ['static\n%', ({ still }) => orDash(still?.finalAccuracy, points)],
   ['train\nms', ({ entry }) => milliseconds(entry.trainMs)],
-  ['train\n× SET', ({ entry }) => orDash(entry.ratioToSet?.train, (ratio) => ratio.toFixed(2))],
+  ['train\n× SET', ({ entry }) => orDash(entry.ratioToSet?.train, ({ mean }) => mean.toFixed(2))],
   ['initial\nlinks', ({ entry }) => orDash(entry.initialLinks, percent)],
 ];
 
@@ -33,9 +34,9 @@ export function frontier({ config, summary }: BenchResults, bold: (text: string)
   return [bold('Accuracy and time against motif size'), '', grid(columns, rows, bold), '', ...reading(rows), ''];
 }
 
-function isStatic({ method, epsilon, motifSize }: BenchSummary, of: BenchSummary, topology?: string): boolean {
+function isStatic({ reading, method, epsilon, motifSize }: BenchSummary, of: BenchSummary, topology?: string): boolean {
   const size = topology === 'erdos-renyi' ? 1 : of.motifSize; // where all share single links, static runs once
-  return method === 'static' && epsilon === of.epsilon && motifSize === size;
+  return reading === of.reading && method === 'static' && epsilon === of.epsilon && motifSize === size;
 }
 
 function reading(rows: Row[]): string[] {
@@ -50,7 +51,7 @@ function reading(rows: Row[]): string[] {
     lines.push('There, no other size is both faster and at least as accurate.');
   }
   if (entries.some(({ differenceToSet }) => differenceToSet !== null)) {
-    lines.push('Size 1 is SET; vs SET: difference within a seed, perhaps chance if below its ±.');
+    lines.push('Size 1 is SET; vs SET: difference within a seed, perhaps chance where its ± is larger.');
   } else {
     lines.push('Without SET (motif size 1) nobody can tell what a motif size costs or gains.');
   }
@@ -58,16 +59,4 @@ function reading(rows: Row[]): string[] {
     lines.push('Static: same network, not evolved; where as accurate, evolution gained nothing.');
   }
   return lines;
-}
-
-function points({ mean, spread }: Spread): string {
-  return spread === null ? percents(mean) : `${percents(mean)} ± ${percents(spread)}`;
-}
-
-function signed(difference: Spread): string {
-  return (difference.mean >= 0 ? '+' : '') + points(difference);
-}
-
-function percents(share: number): string {
-  return (100 * share).toFixed(1);
 }

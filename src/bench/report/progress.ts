@@ -1,7 +1,7 @@
 import cliProgress from 'cli-progress';
 import type { EpochReport } from '../../training/run.js';
 import type { ExperimentConfig } from '../config.js';
-import { pairings } from '../experiment.js';
+import { groupsOf, type Pairing } from '../plan.js';
 import type { BenchRun } from '../results.js';
 
 /** Shows an experiment while it runs: a bar on a terminal, plain lines anywhere else. */
@@ -12,13 +12,44 @@ export interface Progress {
   stop(): void;
 }
 
-export function createProgress(config: ExperimentConfig, stream: NodeJS.WriteStream): Progress {
-  return stream.isTTY ? bar(config, stream) : plainLines(config, stream);
+/** @param finished trainings of an experiment that goes on */
+export function createProgress(
+  config: ExperimentConfig,
+  stream: NodeJS.WriteStream,
+  finished: BenchRun[] = [],
+): Progress {
+  const work = workOf(config, finished);
+  return stream.isTTY ? bar(work, stream) : plainLines(work, stream);
 }
 
-function bar(config: ExperimentConfig, stream: NodeJS.WriteStream): Progress {
-  const timeLeft = estimator(config);
-  const total = pairings(config).length * config.runs * config.epochs;
+/** Epochs to do and done, by training. */
+interface Work {
+  trials: Map<string, { label: string; epochs: number; done: number }>;
+  jobs: number;
+}
+
+function workOf(config: ExperimentConfig, finished: BenchRun[]): Work {
+  const trials: Work['trials'] = new Map();
+  for (const { trials: pairings, seed, epochs } of groupsOf(config)) {
+    for (const pairing of pairings) trials.set(keyOf({ ...pairing, seed }), { label: label(pairing), epochs, done: 0 });
+  }
+  for (const run of finished) {
+    const trial = trials.get(keyOf(run));
+    if (trial !== undefined) trial.done = trial.epochs;
+  }
+  return { trials, jobs: config.jobs };
+}
+
+type Trial = Pairing & { seed: number };
+
+function keyOf({ reading, method, epsilon, motifSize, seed }: Trial): string {
+  return [reading, method, epsilon, motifSize, seed].join(' ');
+}
+
+function bar(work: Work, stream: NodeJS.WriteStream): Progress {
+  const timeLeft = estimator(work);
+  const trials = [...work.trials.values()];
+  const total = trials.reduce((sum, { epochs }) => sum + epochs, 0);
   const bars = new cliProgress.MultiBar(
     {
       stream,
@@ -30,18 +61,20 @@ function bar(config: ExperimentConfig, stream: NodeJS.WriteStream): Progress {
     },
     cliProgress.Presets.shades_classic,
   );
-  const width = Math.max(...pairings(config).map((pairing) => label(pairing).length));
-  const single = bars.create(total, 0, { done: `0/${total}`, run: 'starting' } satisfies Status);
-  let done = 0;
+  const width = Math.max(...trials.map((trial) => trial.label.length));
+  const before = trials.reduce((sum, { done }) => sum + done, 0);
+  const single = bars.create(total, before, { done: `${before}/${total}`, run: 'starting' } satisfies Status);
   return {
     epoch(run, report) {
-      done += 1;
+      const trial = work.trials.get(keyOf(run))!;
+      trial.done = report.epoch;
+      const done = trials.reduce((sum, each) => sum + each.done, 0);
       const left = timeLeft(run, report);
       single.update(done, {
         done: `${done}/${total}`,
         run: label(run).padEnd(width),
         seed: `seed ${run.seed}`,
-        epoch: `epoch ${report.epoch}/${config.epochs}`,
+        epoch: `epoch ${report.epoch}/${trial.epochs}`,
         accuracy: `accuracy ${report.testAccuracy!.toFixed(3)}`,
         left: left === undefined ? '' : `${clock(left)} left`,
       } satisfies Status);
@@ -82,17 +115,18 @@ export function statusLine(status: Status, progress: number, columns: number): s
 }
 
 /** A line per finished run, and one for its first epoch and about four more. */
-function plainLines(config: ExperimentConfig, stream: NodeJS.WriteStream): Progress {
-  const every = Math.max(1, Math.round(config.epochs / 5));
+function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
   const log = (line: string) => stream.write(`${line}\n`);
   return {
     epoch(run, report) {
-      const last = report.epoch === config.epochs;
+      const { epochs } = work.trials.get(keyOf(run))!;
+      const every = Math.max(1, Math.round(epochs / 5));
+      const last = report.epoch === epochs;
       if (!last && report.epoch !== 1 && report.epoch % every !== 0) return;
       const seconds = run.epochs.reduce((sum, each) => sum + each.trainMs + each.evolveMs + each.evaluateMs, 0) / 1000;
       const accuracy = report.testAccuracy!.toFixed(3);
       log(
-        `seed ${run.seed}  ${label(run)}  epoch ${report.epoch}/${config.epochs}  accuracy ${accuracy}` +
+        `seed ${run.seed}  ${label(run)}  epoch ${report.epoch}/${epochs}  accuracy ${accuracy}` +
           (last ? `  done in ${seconds.toFixed(1)} s` : ''),
       );
     },
@@ -102,24 +136,29 @@ function plainLines(config: ExperimentConfig, stream: NodeJS.WriteStream): Progr
 }
 
 /**
- * Milliseconds left: each method, epsilon and motif size is charged its own mean epoch, for they differ by a factor of 50.
- * Undefined until every one of them has been seen.
+ * Milliseconds left: each reading, method, epsilon and motif size is charged its own mean epoch, for they differ by a factor
+ * of 50; one that was not seen yet is charged the mean of the others. Undefined until each was seen, or fifty epochs.
  */
-function estimator(config: ExperimentConfig) {
+function estimator({ trials, jobs }: Work) {
   const seen = new Map<string, { epochs: number; ms: number }>();
-  const contenders = pairings(config).length;
+  const all = [...trials.values()];
+  const kinds = new Set(all.map((trial) => trial.label)).size;
   return (run: BenchRun, report: EpochReport): number | undefined => {
     const { epochs, ms } = seen.get(label(run)) ?? { epochs: 0, ms: 0 };
     seen.set(label(run), { epochs: epochs + 1, ms: ms + report.trainMs + report.evolveMs + report.evaluateMs });
-    if (seen.size < contenders) return undefined;
-    const planned = config.runs * config.epochs;
-    return [...seen.values()].reduce((sum, each) => sum + (each.ms / each.epochs) * (planned - each.epochs), 0);
+    const means = new Map([...seen].map(([name, each]) => [name, each.ms / each.epochs]));
+    const known = [...seen.values()].reduce((sum, each) => sum + each.epochs, 0);
+    if (seen.size < kinds && known < 50) return undefined;
+    const mean = [...means.values()].reduce((sum, each) => sum + each, 0) / means.size;
+    const left = all.reduce((sum, trial) => sum + (means.get(trial.label) ?? mean) * (trial.epochs - trial.done), 0);
+    return left / jobs;
   };
 }
 
-function label({ method, epsilon, motifSize }: Pick<BenchRun, 'method' | 'epsilon' | 'motifSize'>): string {
+function label({ reading, method, epsilon, motifSize }: Pairing): string {
   const name = motifSize !== null && motifSize > 1 ? `${method} ${motifSize}` : method;
-  return epsilon === null ? name : `${name} ε ${epsilon}`;
+  const plain = epsilon === null ? name : `${name} ε ${epsilon}`;
+  return reading === 'plain' ? plain : `${reading} ${plain}`;
 }
 
 function clock(ms: number): string {

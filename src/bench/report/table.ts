@@ -1,26 +1,38 @@
 import pc from 'picocolors';
-import type { BenchResults, BenchSummary, Spread } from '../results.js';
-import { type Column, count, grid, integer, milliseconds, orDash, percent } from './format.js';
+import type { BenchResults } from '../results.js';
+import type { BenchSummary } from '../summary.js';
+import { type Column, count, grid, integer, milliseconds, orDash, percent, share, signed } from './format.js';
 import { frontier } from './frontier.js';
 
 const methodColumn: Column<BenchSummary> = ['method', ({ method }) => method];
+const readingColumn: Column<BenchSummary> = ['reading', ({ reading }) => reading];
 const motifSizeColumn: Column<BenchSummary> = ['motif\nsize', ({ motifSize }) => orDash(motifSize, String)];
 const columns: Column<BenchSummary>[] = [
   ['ε', ({ epsilon }) => orDash(epsilon, String)],
   ['links', ({ nnz }) => integer(nnz)],
   ['density', ({ density }) => `${Number((100 * density).toPrecision(3))} %`],
-  ['final\naccuracy', ({ finalAccuracy }) => accuracy(finalAccuracy)],
-  ['best\naccuracy', ({ bestAccuracy }) => accuracy(bestAccuracy)],
+  ['final\naccuracy', ({ finalAccuracy }) => share(finalAccuracy)],
+  ['selected\naccuracy', ({ selectedAccuracy }) => orDash(selectedAccuracy, share)],
+  ['best\naccuracy', ({ bestAccuracy }) => share(bestAccuracy)],
+  ['vs SET\npoints', (entry) => orDash(entry.method === 'set' ? null : entry.differenceToSet, signed)],
   ['train\nms', ({ trainMs }) => milliseconds(trainMs)],
   ['evolve\nms', ({ evolveMs }) => milliseconds(evolveMs)],
   ['evaluate\nms', ({ evaluateMs }) => milliseconds(evaluateMs)],
-  ['train\n× SET', ({ ratioToSet }) => orDash(ratioToSet, ({ train }) => train.toFixed(2))],
-  ['total\n× SET', ({ ratioToSet }) => orDash(ratioToSet, ({ total }) => total.toFixed(2))],
+  ['train\n× SET', ({ ratioToSet }) => orDash(ratioToSet, ({ train }) => train.mean.toFixed(2))],
+  ['total\n× SET', ({ ratioToSet }) => orDash(ratioToSet, ({ total }) => total.mean.toFixed(2))],
   ['initial\nlinks', ({ initialLinks }) => orDash(initialLinks, percent)],
 ];
 
 /** Left out in this order where room is short. */
-const expendable = ['density', 'best\naccuracy', 'evaluate\nms', 'evolve\nms'];
+const expendable = [
+  'density',
+  'best\naccuracy',
+  'evaluate\nms',
+  'evolve\nms',
+  'selected\naccuracy',
+  'total\n× SET',
+  'initial\nlinks',
+];
 
 /**
  * The summary of an experiment for a terminal: a table, one more where motif sizes are compared, and under them what
@@ -37,7 +49,13 @@ export function renderTable(
     `${environment.backend} (${environment.isa ?? 'no ISA'}), ${count(environment.threads, 'thread')}`,
   ].join(dim(' · '));
   const comparesSizes = results.config.motifSize.length > 1;
-  const all = [methodColumn, ...(comparesSizes ? [motifSizeColumn] : []), ...columns];
+  const severalReadings = new Set(summary.map(({ reading }) => reading)).size > 1;
+  const all = [
+    ...(severalReadings ? [readingColumn] : []),
+    methodColumn,
+    ...(comparesSizes ? [motifSizeColumn] : []),
+    ...columns,
+  ];
   const shown = fitting(all, summary, room);
   const lines = summary.length > 0 ? [title, '', grid(shown, summary, bold), ''] : [];
   if (comparesSizes) lines.push(...frontier(results, bold));
@@ -66,16 +84,25 @@ function legend({ summary, config }: BenchResults): string[] {
   const lengths = summary.map((entry) => entry.epochs);
   const [shortest, longest] = [Math.min(...lengths), Math.max(...lengths)];
   const epochs = shortest === longest ? count(longest, 'epoch') : `${shortest} to ${longest} epochs`;
-  const has = (method: string) => summary.some((entry) => entry.method === method);
+  const has = (name: string) => summary.some((entry) => entry.method === name || entry.reading === name);
   const lines = [
     runs === 1
       ? `One run of each, ${epochs}: without --runs there is no spread, and a point of accuracy means little.`
-      : `Mean of ${runs} paired runs of ${epochs}; ± is the sample standard deviation over runs.`,
+      : `Mean of ${runs} paired runs of ${epochs}; ± reaches to the ends of the 95 % confidence interval (Student's t).`,
     'Best accuracy is the best epoch, chosen on the test set: optimistic. Times are median milliseconds per epoch.',
   ];
+  if (summary.some((entry) => entry.selectedAccuracy !== null)) {
+    lines.push('Selected accuracy: of the epoch that is best on the validation samples.');
+  }
+  if (has('published')) {
+    lines.push(
+      "Published: the thesis' program, maxima of 11 epochs on the test set; its SET-motif was the static network.",
+    );
+  }
   if (has('set')) {
     const ofDense =
       has('dense') && config.epsilon.length > 1 ? `; dense: SET at epsilon ${Math.max(...config.epsilon)}` : '';
+    lines.push('vs SET: difference of the final accuracies within a seed.');
     lines.push(
       `× SET: time over that of SET of the same seed and epsilon${ofDense}. Total = train + evolve + evaluate.`,
     );
@@ -87,8 +114,4 @@ function legend({ summary, config }: BenchResults): string[] {
     lines.push('No static runs: without them nobody can tell what evolution contributes (--methods ...,static).');
   }
   return lines;
-}
-
-function accuracy({ mean, spread }: Spread): string {
-  return spread === null ? mean.toFixed(3) : `${mean.toFixed(3)} ± ${spread.toFixed(3)}`;
 }

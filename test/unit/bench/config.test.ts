@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type ExperimentConfig, experimentConfig } from '../../../src/bench/config.js';
-import { pairings } from '../../../src/bench/experiment.js';
+import { groupsOf, networkOf, type Pairing } from '../../../src/bench/plan.js';
 
 const dataset = 'procedural';
 
@@ -59,19 +59,60 @@ test('a misspelt option does not pass unseen', () => {
 
 test('dense runs once per seed, the others at every epsilon', () => {
   const config = experimentConfig({ dataset, methods: ['dense', 'set', 'static'], epsilon: [1, 5] });
-  expect(pairings(config)).toEqual([
-    { method: 'set', epsilon: 1, motifSize: 1 },
-    { method: 'static', epsilon: 1, motifSize: 1 },
-    { method: 'set', epsilon: 5, motifSize: 1 },
-    { method: 'static', epsilon: 5, motifSize: 1 },
-    { method: 'dense', epsilon: null, motifSize: null },
+  expect(trialsOf(config)).toEqual([
+    { reading: 'plain', method: 'set', epsilon: 1, motifSize: 1 },
+    { reading: 'plain', method: 'static', epsilon: 1, motifSize: 1 },
+    { reading: 'plain', method: 'set', epsilon: 5, motifSize: 1 },
+    { reading: 'plain', method: 'static', epsilon: 5, motifSize: 1 },
+    { reading: 'plain', method: 'dense', epsilon: null, motifSize: null },
+  ]);
+});
+
+function trialsOf(config: ExperimentConfig): Pairing[] {
+  return groupsOf(config).flatMap(({ trials }) => trials);
+}
+
+test('groups: all that is compared together, seed by seed, each with a name of its own', () => {
+  const groups = groupsOf(
+    experimentConfig({ dataset, methods: ['set', 'static', 'dense'], epsilon: [5, 1], runs: 2, seed: 3 }),
+  );
+  expect(groups.map(({ id, trials }) => [id, trials.map(({ method }) => method).join()])).toEqual([
+    ['seed-3-plain-epsilon-5', 'set,static,dense'],
+    ['seed-3-plain-epsilon-1', 'set,static'],
+    ['seed-4-plain-epsilon-5', 'set,static,dense'],
+    ['seed-4-plain-epsilon-1', 'set,static'],
+  ]);
+});
+
+test('readings: published has no motifs and eleven epochs, described no motif topology, improved its own weights', () => {
+  const config = experimentConfig({
+    dataset,
+    readings: ['published', 'described', 'improved'],
+    methods: ['set', 'set-motif'],
+    epsilon: [5],
+    epochs: 40,
+    init: 'he-dense',
+  });
+  const size = { features: 784, classes: 10 };
+  const table = groupsOf(config).map(({ reading, epochs, trials }) => [
+    reading,
+    epochs,
+    ...trials.map((trial) => {
+      const { topology, init } = networkOf(config, trial, 0, size);
+      return `${trial.method} ${trial.motifSize} ${topology} ${init}`;
+    }),
+  ]);
+  expect(table).toEqual([
+    ['published', 11, 'set 1 erdos-renyi he-dense', 'static 1 erdos-renyi he-dense'],
+    ['described', 40, 'set 1 erdos-renyi he-dense', 'set-motif 2 erdos-renyi he-dense'],
+    ['improved', 40, 'set 1 erdos-renyi he-fan-in', 'set-motif 2 motif he-fan-in'],
   ]);
 });
 
 /** What runs at one epsilon, as `method size`. */
 function runsOf(options: Partial<ExperimentConfig>): string[] {
   const config = experimentConfig({ dataset, epsilon: [5], methods: ['set', 'set-motif', 'static'], ...options });
-  return pairings(config).map(({ method, motifSize }) => `${method} ${motifSize}`);
+  return trialsOf(config).map(({ method, motifSize }) => `${method} ${motifSize}`);
 }
 
 test('a single motif size is that of SET-motif alone; size 1 is SET, once', () => {

@@ -5,7 +5,13 @@ import { experimentConfig } from '../../../src/bench/config.js';
 import { createProgress, type Status, statusLine } from '../../../src/bench/report/progress.js';
 import type { BenchRun } from '../../../src/bench/results.js';
 
-const config = experimentConfig({ dataset: 'procedural', methods: ['set', 'dense'], epsilon: [13], epochs: 2 });
+const config = experimentConfig({
+  dataset: 'procedural',
+  methods: ['set', 'dense'],
+  epsilon: [13],
+  epochs: 2,
+  seed: 7,
+});
 
 /** A stream that keeps what is written to it. */
 function fakeStream(terminal: { isTTY?: boolean; columns?: number }) {
@@ -22,7 +28,7 @@ function fakeStream(terminal: { isTTY?: boolean; columns?: number }) {
 const network = { topology: 'dense', nnz: 1, density: 1 } as const;
 function reporter(method: BenchRun['method'], trainMs: number, motifSize = 1) {
   const cell = method === 'dense' ? { epsilon: null, motifSize: null } : { epsilon: 13, motifSize };
-  const run: BenchRun = { method, ...cell, seed: 7, ...network, epochs: [] };
+  const run: BenchRun = { reading: 'plain', method, ...cell, seed: 7, ...network, epochs: [] };
   return () => {
     const epoch = run.epochs.length + 1;
     const evolution = { evolveMs: 0, evaluateMs: 0, nnz: 1, pruned: 0, grown: 0, linksByBirth: [] };
@@ -65,6 +71,26 @@ test('anything else gets plain lines: the first epoch, about five of many, and t
   progress.stop();
   const line = (epoch: number) => `seed 7  set ε 13  epoch ${epoch}/20  accuracy 0.123`;
   expect(written().split('\n')).toEqual([...[1, 4, 8, 12, 16].map(line), `${line(20)}  done in 10.0 s`, 'a note', '']);
+});
+
+test('with dozens of trainings the time left is told before each was seen', async () => {
+  const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
+  const progress = createProgress({ ...config, epochs: 100 }, stream);
+  const set = reporter('set', 1000);
+  for (let epoch = 1; epoch <= 50; epoch++) progress.epoch(...set());
+  await drawn();
+  progress.stop();
+  expect(written()).toMatch(/50\/200 .* 02:30 left/);
+});
+
+test('an experiment that goes on begins where it was stopped', async () => {
+  const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
+  const [run] = reporter('set', 1000)();
+  const progress = createProgress(config, stream, [run]);
+  progress.epoch(...reporter('dense', 1000)());
+  await drawn();
+  progress.stop();
+  expect(written()).toMatch(/3\/4 /);
 });
 
 test('motif sizes are told apart, and the time left waits for each of them', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { loadFigure, sweepSpec } from '../../../../src/bench/kernels/figure.js';
+import { sweepSpec } from '../../../../src/bench/kernels/figure.js';
 import { exponents, fittedExponent, sweepLinks } from '../../../../src/bench/kernels/sweep.js';
+import { loadVega } from '../../../../src/figures/vega.js';
 import { point } from './results.js';
 
 test('links go up by threes and tens, to the end that was asked for', () => {
@@ -53,12 +54,12 @@ test('the figure has every time of every point, both axes logarithmic with unit'
 });
 
 test('the figure is drawn where the optional packages are installed, and else says how to install them', async () => {
-  const draw = await loadFigure().catch((error) => error);
+  const draw = await loadVega('--figure').catch((error) => error);
   if (draw instanceof Error) {
     expect(draw.message).toContain('npm install vega vega-lite');
     return;
   }
-  const svg: string = await draw(sweep);
+  const svg: string = await draw(sweepSpec(sweep));
   expect(svg).toMatch(/^<svg /);
   for (const text of ['time per link (ns)', 'links', 'motifs of 4', 'initialisation'])
     expect(svg).toContain(`>${text}<`);

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type BenchRun, summarize } from '../../../src/bench/results.js';
+import type { BenchRun } from '../../../src/bench/results.js';
+import { summarize } from '../../../src/bench/summary.js';
 
 const zeros = { trainLoss: 1, testLoss: 1, nnz: 10, pruned: 0, grown: 0 };
 
@@ -12,6 +13,7 @@ function run(
   motifSize = method === 'set-motif' ? 2 : 1,
 ): BenchRun {
   return {
+    reading: 'plain',
     method,
     epsilon,
     motifSize: method === 'dense' ? null : motifSize,
@@ -56,7 +58,7 @@ test('means and sample standard deviations over runs, computed by hand', () => {
   expect(set!.bestAccuracy.mean).toBeCloseTo(0.8, 12);
   expect(set!.bestAccuracy.spread).toBeCloseTo(0.2 / Math.SQRT2, 12);
   expect(set).toMatchObject({ trainMs: 15, evolveMs: 6, evaluateMs: 2, initialLinks: 0.6 });
-  expect(set!.ratioToSet).toEqual({ train: 1, total: 1 });
+  expect(set!.ratioToSet).toMatchObject({ train: { mean: 1, low: 1, high: 1 }, total: { mean: 1 } });
 });
 
 test('times are medians, so that one disturbed epoch does not count', () => {
@@ -71,21 +73,21 @@ test('times are medians, so that one disturbed epoch does not count', () => {
 test('ratios pair the runs of one seed before they are averaged', () => {
   const summary = summarize([set0, set1, static0, static1]);
   const { ratioToSet } = summary.find(({ method }) => method === 'static')!;
-  expect(ratioToSet!.train).toBeCloseTo((5 / 10 + 20 / 20) / 2, 12);
-  expect(ratioToSet!.total).toBeCloseTo((7 / 16 + 22 / 30) / 2, 12);
+  expect(ratioToSet!.train.mean).toBeCloseTo((5 / 10 + 20 / 20) / 2, 12);
+  expect(ratioToSet!.total.mean).toBeCloseTo((7 / 16 + 22 / 30) / 2, 12);
 });
 
 test('dense is compared with SET of the largest epsilon and has no surviving links to report', () => {
   const dense = run('dense', null, 0, [[0.9, [400, 0, 8]]]);
   const sparser = run('set', 1, 0, [[0.5, [4, 0, 1]]]);
   const entry = summarize([set0, sparser, dense]).find(({ method }) => method === 'dense')!;
-  expect(entry.ratioToSet!.train).toBeCloseTo(40, 12);
+  expect(entry.ratioToSet!.train.mean).toBeCloseTo(40, 12);
   expect(entry.initialLinks).toBeNull();
   expect(summarize([dense])[0]!.ratioToSet).toBeNull();
 });
 
 test('a single run has no spread', () => {
-  expect(summarize([set0])[0]!.finalAccuracy).toEqual({ mean: 0.7, spread: null });
+  expect(summarize([set0])[0]!.finalAccuracy).toEqual({ mean: 0.7, spread: null, low: null, high: null });
 });
 
 test('unfinished runs do not blur finished ones', () => {
@@ -157,9 +159,17 @@ test('the difference to SET is taken within a seed and epsilon, then over the se
   const { differenceToSet } = summary.find(({ motifSize }) => motifSize === 4)!;
   expect(differenceToSet!.mean).toBeCloseTo(0.015, 12);
   expect(differenceToSet!.spread).toBeCloseTo(0.01 / Math.SQRT2, 12);
-  expect(summary.find(({ method }) => method === 'set')!.differenceToSet).toEqual({ mean: 0, spread: 0 });
+  expect(summary.find(({ method }) => method === 'set')!.differenceToSet).toMatchObject({
+    mean: 0,
+    spread: 0,
+    pValue: 1,
+  });
   expect(summarize(motif)[0]!.differenceToSet).toBeNull();
-  expect(summarize([...set, motif[1]!])[1]!.differenceToSet).toEqual({ mean: expect.closeTo(0.01, 12), spread: null });
+  expect(summarize([...set, motif[1]!])[1]!.differenceToSet).toMatchObject({
+    mean: expect.closeTo(0.01, 12),
+    spread: null,
+    pValue: null,
+  });
 });
 
 test('only runs that got equally far are subtracted', () => {
@@ -168,7 +178,7 @@ test('only runs that got equally far are subtracted', () => {
     [0.7, [1, 0, 1]],
   ]);
   const [cut] = seeds(2, [[0.6, 1]]);
-  expect(summarize([set, cut!]).map(({ differenceToSet }) => differenceToSet)).toEqual([
+  expect(summarize([set, cut!]).map(({ differenceToSet }) => differenceToSet)).toMatchObject([
     { mean: 0, spread: null },
     null,
   ]);
@@ -219,4 +229,39 @@ test('no frontier without another size, for static and dense, or between runs of
       ...seeds(2, [[0.9, 1]]),
     ),
   ).toEqual([null, null]);
+});
+
+test('the epoch that the validation samples choose: their best, the first of several; its test accuracy', () => {
+  const chosen = (accuracies: [validation: number, test: number][]): BenchRun => {
+    const base = run(
+      'set',
+      5,
+      0,
+      accuracies.map(([, test]) => [test, [1, 1, 1]]),
+    );
+    return { ...base, epochs: base.epochs.map((epoch, i) => ({ ...epoch, validationAccuracy: accuracies[i]![0] })) };
+  };
+  const { selectedAccuracy, bestAccuracy } = summarize([
+    chosen([
+      [0.5, 0.9],
+      [0.8, 0.6],
+      [0.8, 0.7],
+    ]),
+  ])[0]!;
+  expect(selectedAccuracy!.mean).toBe(0.6);
+  expect(bestAccuracy.mean).toBe(0.9);
+  expect(summarize([set0])[0]!.selectedAccuracy).toBeNull();
+});
+
+test('readings are summed up apart, each beside its own SET; published by the best epochs', () => {
+  const of = (reading: BenchRun['reading'], run: BenchRun): BenchRun => ({ ...run, reading });
+  const summary = summarize([
+    ...[set0, static0].map((each) => of('described', each)),
+    ...[set1, static1].map((each) => of('published', each)),
+  ]);
+  expect(summary.map(({ reading, method }) => `${reading} ${method}`)).toEqual([
+    ...['published set', 'published static', 'described set', 'described static'],
+  ]);
+  expect(summary[1]!.differenceToSet!.mean).toBeCloseTo(0.6 - 0.9, 12);
+  expect(summary[3]!.differenceToSet!.mean).toBeCloseTo(0.6 - 0.7, 12);
 });

@@ -1,9 +1,9 @@
-import { closeSync, existsSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { SetNativeError } from '../errors.js';
+import { SetNativeError } from './errors.js';
 
 /*
- * Output files of commands: checked before the work starts, written in one piece at its end.
+ * Output files: checked before the work starts, written in one piece.
  */
 
 /** Throws ERR_USAGE unless `option` names a place for a file. */
@@ -28,8 +28,18 @@ export function notWritable(option: string, file: string, cause: unknown): SetNa
   );
 }
 
+/** Node's own recursion never ends where a folder exists and mkdir in it says that it does not, as in /proc. */
+export function makeFolder(folder: string): void {
+  if (existsSync(folder)) {
+    if (statSync(folder).isDirectory()) return;
+    throw new Error(`${folder} is a file, not a folder`);
+  }
+  makeFolder(path.dirname(folder));
+  mkdirSync(folder);
+}
+
 /** A reader never sees half a file. */
-export function writeAtomically(file: string, pieces: Iterable<string>): void {
+export function writeAtomically(file: string, pieces: Iterable<string | Uint8Array>): void {
   try {
     const open = openSync(temporary(file), 'w');
     try {

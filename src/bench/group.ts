@@ -1,0 +1,173 @@
+import type { Dataset } from '../datasets/types.js';
+import { SetNativeError } from '../errors.js';
+import { fromNative, type NativeModel, native } from '../native.js';
+import { upload } from '../training/model.js';
+import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
+import type { GroupState } from './checkpoint.js';
+import type { ExperimentConfig } from './config.js';
+import { degreesOf, fanOut } from './degrees.js';
+import { type Group, networkOf, type Pairing, title, trainingOf } from './plan.js';
+import type { BenchRun } from './results.js';
+import { samplesOf } from './samples.js';
+
+export interface GroupHooks {
+  /** After every epoch of every trial; `run.epochs` already holds the report. */
+  onEpoch?: (run: BenchRun, report: EpochReport) => void | Promise<void>;
+  /** What must be read beside the numbers. */
+  onNote: (note: string) => void;
+  /** The sizes of the samples and what trains on them, as soon as they are known. */
+  onFacts: (facts: GroupFacts) => void;
+  /** Called when all trials have an epoch behind them. */
+  onRound?: (snapshot: () => Promise<GroupState>) => Promise<void>;
+  signal?: AbortSignal | undefined;
+}
+
+export interface GroupFacts {
+  samples: { train: number; validation: number; test: number };
+  threads: number;
+  backend: string;
+}
+
+interface Contender {
+  model: NativeModel;
+  training: TrainingRun;
+  run: BenchRun;
+}
+
+/**
+ * Trains the trials of a group, in turns: each round trains an epoch of every one, each time starting with another, so that
+ * a machine that slows down slows all of them. Continues from `state` where there is one, to the same bits.
+ *
+ * A training that diverges (ERR_NON_FINITE) leaves the group: its run gets `failure` and the others go on. Any other error
+ * rejects; `runs`, which fills as the trials start, keeps what was done.
+ */
+export async function runGroup(
+  config: ExperimentConfig,
+  group: Group,
+  dataset: Dataset,
+  runs: BenchRun[],
+  hooks: GroupHooks,
+  state?: GroupState,
+): Promise<void> {
+  const { train, validation, test } = samplesOf(config, group.seed, dataset);
+  const samples = {
+    train: upload(train),
+    test: upload(test),
+    ...(validation && { validation: upload(validation) }),
+  };
+  const contenders: Contender[] = [];
+  try {
+    for (const [i, pairing] of group.trials.entries()) {
+      const contender = await enter(config, group, pairing, dataset, samples, hooks, state?.trials[i], state?.epoch);
+      contenders.push(contender);
+      runs.push(contender.run);
+      hooks.onFacts({
+        samples: { train: train.count, validation: validation?.count ?? 0, test: test.count },
+        threads: contender.model.threads,
+        backend: contender.model.backend,
+      });
+    }
+    for (let epoch = state?.epoch ?? 0; epoch < group.epochs; epoch++) {
+      for (let turn = 0; turn < contenders.length; turn++) {
+        const contender = contenders[(epoch + turn) % contenders.length]!;
+        const { training, run } = contender;
+        if (run.failure !== undefined) continue;
+        const report = await training.next().catch((error) => fail(contender, named(error, run), hooks.onNote));
+        if (report === undefined) continue;
+        run.epochs.push(report);
+        await hooks.onEpoch?.(run, report);
+      }
+      if (epoch + 1 < group.epochs) await hooks.onRound?.(() => snapshot(contenders, epoch + 1));
+    }
+    for (const contender of contenders) await conclude(contender);
+  } finally {
+    for (const { model } of contenders) model.dispose();
+    for (const each of Object.values(samples)) each.dispose();
+  }
+}
+
+async function snapshot(contenders: Contender[], epoch: number): Promise<GroupState> {
+  const trials: GroupState['trials'] = [];
+  for (const { model, run } of contenders) {
+    trials.push({ run: structuredClone(run), ...(run.failure === undefined && { layers: await model.download() }) });
+  }
+  return { epoch, trials };
+}
+
+async function conclude({ model, run }: Contender): Promise<void> {
+  if (run.failure !== undefined || run.degrees === undefined) return;
+  const layers = await model.download();
+  run.degrees.end = degreesOf(layers);
+  if (!layers[0]!.dense) run.inputDegree = Array.from(fanOut(layers[0]!));
+}
+
+/** Records that a training diverged; any other error ends the experiment. */
+function fail({ model, run }: Contender, error: unknown, onNote: GroupHooks['onNote']): undefined {
+  if (!(error instanceof SetNativeError) || error.code !== 'ERR_NON_FINITE') throw error;
+  run.failure = { code: error.code, message: error.message };
+  model.dispose();
+  onNote(`${error.message}; this training ended, the others went on`);
+}
+
+/** Draws a network and looks at it, or takes up one that was left. */
+async function enter(
+  config: ExperimentConfig,
+  { seed, epochs }: Group,
+  pairing: Pairing,
+  dataset: Dataset,
+  samples: TrainingSamples,
+  { signal, onNote }: GroupHooks,
+  left?: GroupState['trials'][number],
+  epochsBefore = 0,
+): Promise<Contender> {
+  const spec = networkOf(config, pairing, seed, dataset);
+  const plan = trainingOf(config, pairing, epochs - epochsBefore, spec.motifSize);
+  checkSignal(signal);
+  const model = await native()
+    .createModel(spec, left?.layers)
+    .catch((error) => {
+      throw named(fromNative(error), { ...pairing, seed });
+    });
+  try {
+    checkSignal(signal);
+    const training = new TrainingRun(model, plan, samples, { epochsBefore, signal });
+    if (left !== undefined) {
+      if (left.run.failure !== undefined) model.dispose();
+      return { model, training, run: left.run };
+    }
+    const { topology } = spec;
+    if (topology !== 'dense' && (await model.reachability()).outputs === 0) {
+      const motifSize = topology === 'erdos-renyi' ? 1 : pairing.motifSize; // its network knows none
+      onNote(
+        `${title({ ...pairing, motifSize, seed }, topology)}: no path leads from any input to any output, ` +
+          'so nothing can be learned from the data.',
+      );
+    }
+    const layers = await model.download();
+    const nnz = layers.reduce((sum, layer) => sum + layer.weights.length, 0);
+    const cells = layers.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
+    const start = degreesOf(layers);
+    const run = { ...pairing, seed, topology, nnz, density: nnz / cells, epochs: [], degrees: { start, end: [] } };
+    return { model, training, run };
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) {
+    throw new SetNativeError('ERR_ABORTED', '[bench] stopped by the signal', { cause: signal.reason });
+  }
+}
+
+/** The error with the training it belongs to. */
+export function named(
+  error: unknown,
+  { reading, method, epsilon, motifSize, seed }: Pairing & { seed?: number },
+): unknown {
+  if (!(error instanceof SetNativeError)) return error;
+  const run = { reading, method, epsilon, motifSize, ...(seed !== undefined && { seed }) };
+  const details = { ...error.details, ...run };
+  return new SetNativeError(error.code, `[bench] ${title(run)}: ${error.message}`, { details, cause: error });
+}

@@ -1,0 +1,89 @@
+import { benchMethods, type ExperimentConfig } from './config.js';
+
+/*
+ * Experiments by name. A preset is nothing but options, printed as such; whoever gives an option overrides it.
+ */
+
+export interface Preset {
+  name: string;
+  text: string;
+  options: Partial<ExperimentConfig>;
+}
+
+const thesis: Partial<ExperimentConfig> = {
+  readings: ['published', 'described', 'improved'],
+  methods: ['set', 'set-motif', 'static'],
+  epochs: 100,
+  runs: 4,
+};
+
+const thesisFashion: Partial<ExperimentConfig> = {
+  ...thesis,
+  dataset: 'fashion-mnist',
+  epsilon: Array.from({ length: 16 }, (_, k) => 2 * k + 1),
+  init: 'he-dense',
+};
+
+/** MLP, MLP-FixProb and SET-MLP of Mocanu et al. 2018, Figure 1. */
+const setPaper: Partial<ExperimentConfig> = {
+  methods: ['set', 'static', 'dense'],
+  epsilon: [20],
+  activation: 'relu',
+  init: 'he-dense',
+  learningRate: 0.01,
+  batchSize: 100,
+};
+
+export const presets: readonly Preset[] = [
+  { name: 'quick', text: 'the default, about a minute', options: { methods: [...benchMethods] } },
+  {
+    name: 'thesis-fmnist',
+    text: 'Fashion-MNIST: Tables 3, 4, 7, 8 and Figure 11 of the thesis',
+    options: thesisFashion,
+  },
+  {
+    name: 'thesis-fmnist-stress',
+    text: 'the same with 16 runs: Table 9 and Figure 12',
+    options: { ...thesisFashion, runs: 16 },
+  },
+  {
+    name: 'thesis-lung',
+    text: 'lung: Tables 5 to 8 and Figure 13',
+    options: {
+      ...thesis,
+      readings: ['described', 'improved'],
+      dataset: 'lung',
+      epsilon: [1, 2, 3, 4, 5, 6, 13, 32],
+      batchSize: 2,
+      learningRate: 0.01,
+      init: 'normal',
+      scaling: 'standardise',
+    },
+  },
+  {
+    name: 'madelon',
+    text: 'Madelon, on which the thesis reports failure: docs/madelon.md tells why',
+    options: { ...thesis, readings: ['described', 'improved'], dataset: 'madelon', epsilon: [1, 5, 13] },
+  },
+  {
+    name: 'set-paper-mnist',
+    text: 'MNIST as in Figure 1 of Mocanu et al. 2018, with SReLU',
+    options: { ...setPaper, dataset: 'mnist', hidden: [1000, 1000, 1000], epochs: 500, train: 60_000, test: 10_000 },
+  },
+  {
+    name: 'set-paper-higgs',
+    text: 'HIGGS, the same',
+    options: { ...setPaper, dataset: 'higgs', hidden: [1000, 1000, 1000], epochs: 500 },
+  },
+];
+
+/** The options of a preset as one would type them. */
+export function presetCommand({ options }: Preset): string {
+  const flags = Object.entries(options).map(([option, value]) => `--${flagOf(option)} ${String(value)}`);
+  return ['set-native bench', ...flags].join(' ');
+}
+
+function flagOf(option: string): string {
+  if (option === 'readings') return 'reading';
+  return option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

@@ -1,0 +1,133 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { SetNativeError } from '../errors.js';
+import { benchMethods, readings } from './config.js';
+import { type BenchRun, type Experiment, schemaVersion } from './results.js';
+
+/*
+ * Reads back the folder of an experiment. Its files may have been cut, edited or written by another version: whatever is not as
+ * src/bench/results.ts has it is refused, naming file, line and key.
+ */
+
+const count = z.number().int().nonnegative();
+const share = z.number().min(0).max(1);
+const counts = z.array(count);
+
+const epoch = z.object({
+  epoch: z.number().int().positive(),
+  trainLoss: z.number(),
+  testLoss: z.number().optional(),
+  testAccuracy: share,
+  validationLoss: z.number().optional(),
+  validationAccuracy: share.optional(),
+  trainMs: z.number().nonnegative(),
+  evolveMs: z.number().nonnegative(),
+  evaluateMs: z.number().nonnegative(),
+  nnz: count,
+  pruned: count,
+  grown: count,
+  linksByBirth: counts,
+});
+
+const degrees = z.array(z.object({ inputs: count, outputs: count, dense: z.boolean(), in: counts, out: counts }));
+
+const trial = z.object({
+  reading: z.enum(readings),
+  method: z.enum(benchMethods),
+  epsilon: z.number().positive().nullable(),
+  motifSize: z.number().int().positive().nullable(),
+  seed: count,
+  topology: z.enum(['erdos-renyi', 'motif', 'motif-printed', 'dense']),
+  nnz: count,
+  density: share,
+  epochs: z.array(epoch),
+  degrees: z.object({ start: degrees, end: degrees }).optional(),
+  inputDegree: counts.optional(),
+  failure: z.object({ code: z.string(), message: z.string() }).optional(),
+});
+
+const experiment = z.object({
+  schemaVersion: z.literal(schemaVersion),
+  command: z.string(),
+  complete: z.boolean(),
+  environment: z.object({
+    version: z.string(),
+    node: z.string(),
+    platform: z.string(),
+    cpu: z.string(),
+    cores: count,
+    isa: z.string().nullable(),
+    threads: count,
+    backend: z.string(),
+    date: z.string(),
+  }),
+  config: z.looseObject({ dataset: z.string() }), // experimentConfig checks the rest of it when it is used
+  dataset: z.object({
+    name: z.string(),
+    source: z.string(),
+    features: count,
+    classes: count,
+    available: count,
+    train: count,
+    validation: count,
+    test: count,
+    image: z.object({ width: count, height: count }).optional(),
+  }),
+  notes: z.array(z.string()),
+});
+
+/** Throws ERR_USAGE unless `dir` is the folder of an experiment. */
+export function requireExperiment(dir: string): void {
+  if (existsSync(path.join(dir, 'experiment.json'))) return;
+  throw new SetNativeError(
+    'ERR_USAGE',
+    `[bench] expected the folder of an experiment, as \`set-native bench --out\` makes it, but ${dir} has no experiment.json`,
+    { details: { option: 'dir', dir } },
+  );
+}
+
+/**
+ * What `dir` holds. A last line without an end is what a kill may leave of a training, and is passed over.
+ *
+ * @throws SetNativeError ERR_USAGE (no experiment there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything else than this program writes)
+ */
+export function readExperiment(dir: string): { experiment: Experiment; runs: BenchRun[] } {
+  requireExperiment(dir);
+  const head = path.join(dir, 'experiment.json');
+  const list = path.join(dir, 'results.jsonl');
+  const lines = existsSync(list) ? read(list).split('\n').slice(0, -1) : [];
+  return {
+    experiment: parse(experiment, read(head), head) as unknown as Experiment,
+    runs: lines.map((line, i) => parse(trial, line, `${list}, line ${i + 1}`) as BenchRun),
+  };
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, text: string, where: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw damaged(where, `is not JSON (${(cause as Error).message})`, cause);
+  }
+  const { data, error } = schema.safeParse(value);
+  if (error === undefined) return data as T;
+  const { path: keys, message } = error.issues[0]!;
+  throw damaged(where, `has ${keys.length > 0 ? `${keys.join('.')}: ` : ''}${message}`, error);
+}
+
+function damaged(where: string, what: string, cause: unknown): SetNativeError {
+  return new SetNativeError(
+    'ERR_DATA_FORMAT',
+    `[bench] expected what \`set-native bench --out\` writes (schemaVersion ${schemaVersion}), but ${where} ${what}`,
+    { details: { where }, cause },
+  );
+}

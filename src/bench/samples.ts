@@ -1,0 +1,37 @@
+import { type Prepared, prepare } from '../datasets/transform.js';
+import type { Dataset, Scaling } from '../datasets/types.js';
+import { SetNativeError } from '../errors.js';
+import { defaultSamples, type ExperimentConfig } from './config.js';
+
+/** The samples of a seed, ready for training: the same for all trials of the seed. */
+export function samplesOf(config: ExperimentConfig, seed: number, dataset: Dataset): Prepared {
+  const counts = countsOf(config, dataset);
+  const scaling: Scaling = config.scaling === 'own' ? dataset.scaling : { kind: config.scaling };
+  try {
+    return prepare(dataset, { ...counts, scaling, seed });
+  } catch (error) {
+    if (!(error instanceof SetNativeError) || error.details.available === undefined) throw error;
+    const details = { ...error.details, option: 'train, validation, test' };
+    throw new SetNativeError(error.code, `[bench] train, validation or test: ${error.message}`, {
+      details,
+      cause: error,
+    });
+  }
+}
+
+/** Samples of each part; undefined: all there are. */
+function countsOf(
+  config: ExperimentConfig,
+  dataset: Dataset,
+): { train: number | undefined; validation: number; test: number | undefined } {
+  const whole = dataset.train.count;
+  const fits = (part: 'train' | 'test') =>
+    dataset.test !== undefined && dataset[part]!.count >= defaultSamples[part] ? defaultSamples[part] : undefined;
+  const train = config.train ?? fits('train');
+  const left = dataset.test === undefined || train === undefined ? 0 : whole - train;
+  return {
+    train,
+    validation: config.validation ?? (left >= defaultSamples.validation ? defaultSamples.validation : 0),
+    test: config.test ?? fits('test'),
+  };
+}

@@ -1,0 +1,81 @@
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { readExperiment } from '../bench/read.js';
+import type { BenchRun, Experiment } from '../bench/results.js';
+import { summarize } from '../bench/summary.js';
+import { notWritable, writeAtomically } from '../files.js';
+import { summaryCsv } from './csv.js';
+import { figuresOf } from './figures.js';
+import { dataTitle, renderPage, type Section } from './page.js';
+import { loadRenderer, onPaper, type Renderer } from './render.js';
+
+export interface ReportSource {
+  /** What the report calls it. */
+  dir: string;
+  experiment: Experiment;
+  runs: BenchRun[];
+}
+
+/**
+ * Writes the report of one or several experiments into `out`: summary.json, summary.csv, figures/ (Vega-Lite specifications, SVG,
+ * PNG) and report.html, which holds all of it and needs nothing else. The same results give the same bytes. Resolves to what
+ * the reader should know: why there are no figures. Rejects with ERR_USAGE or ERR_IO where it cannot write.
+ */
+export async function writeReport(out: string, sources: ReportSource[]): Promise<string | undefined> {
+  const renderer = await loadRenderer();
+  const sections: Section[] = [];
+  for (const [i, source] of sources.entries()) {
+    const prefix = sources.length > 1 ? `${i + 1}-` : '';
+    sections.push(await sectionOf(source, path.join(out, 'figures'), prefix, renderer));
+  }
+  const summary = sections.flatMap(({ dir, summary: rows }) =>
+    sources.length > 1 ? rows.map((row) => ({ dir, ...row })) : rows,
+  );
+  writeAtomically(path.join(out, 'summary.json'), [`${JSON.stringify(summary, undefined, 2)}\n`]);
+  writeAtomically(path.join(out, 'summary.csv'), [summaryCsv(summary)]);
+  writeAtomically(path.join(out, 'report.html'), [renderPage(sections)]);
+  return typeof renderer === 'string' ? renderer : undefined;
+}
+
+/** The experiment kept in `dir`, for a report. Throws as readExperiment does. */
+export function reportSource(dir: string): ReportSource {
+  return { dir, ...readExperiment(dir) };
+}
+
+async function sectionOf(
+  { dir, experiment, runs }: ReportSource,
+  folder: string,
+  prefix: string,
+  renderer: Renderer | string,
+): Promise<Section> {
+  const section: Section = { dir, experiment, runs, summary: summarize(runs), figures: [] };
+  if (typeof renderer === 'string') return { ...section, missing: renderer };
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (cause) {
+    throw notWritable('the folder of a report', folder, cause);
+  }
+  const title = dataTitle(experiment);
+  const readings = [...new Set(section.summary.map(({ reading }) => reading))];
+  for (const reading of readings) {
+    const caveat = `${readings.length > 1 ? `, reading ${reading}` : ''}: ${title}`;
+    for (const { name, title: heading, text, spec } of figuresOf(runs, experiment.dataset, reading, caveat)) {
+      const svg = ownIds(await renderer.draw(spec), `${prefix}${name}`);
+      const file = (extension: string) => path.join(folder, `${prefix}${name}.${extension}`);
+      writeAtomically(file('vl.json'), [`${JSON.stringify(spec, undefined, 1)}\n`]);
+      writeAtomically(file('svg'), [onPaper(svg)]);
+      writeAtomically(file('png'), [renderer.toPng(svg)]);
+      section.figures.push({ title: heading, text, svg });
+    }
+  }
+  return section;
+}
+
+/** Vega numbers its gradients and clips over all figures; a page of several needs ids that are the same every time, and unique. */
+function ownIds(svg: string, figure: string): string {
+  const ids = new Map<string, string>();
+  return svg.replace(/\b(?:gradient_|clip)\d+\b/g, (id) => {
+    if (!ids.has(id)) ids.set(id, `${figure}-${ids.size}`);
+    return ids.get(id)!;
+  });
+}
