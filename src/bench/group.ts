@@ -1,12 +1,13 @@
 import type { Dataset } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
-import { fromNative, type NativeModel, native } from '../native.js';
+import { fromNative, type NativeLayer, type NativeModel, native } from '../native.js';
 import { upload } from '../training/model.js';
 import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
 import type { GroupState } from './checkpoint.js';
-import type { ExperimentConfig } from './config.js';
+import { defaultSamples, type ExperimentConfig } from './config.js';
 import { degreesOf, fanOut } from './degrees.js';
 import { type Group, networkOf, type Pairing, title, trainingOf } from './plan.js';
+import { publishedRun } from './published/draws.js';
 import type { BenchRun } from './results.js';
 import { samplesOf } from './samples.js';
 
@@ -49,16 +50,19 @@ export async function runGroup(
   hooks: GroupHooks,
   state?: GroupState,
 ): Promise<void> {
-  const { train, validation, test } = samplesOf(config, group.seed, dataset);
-  const samples = {
-    train: upload(train),
-    test: upload(test),
-    ...(validation && { validation: upload(validation) }),
+  const { published, train, validation, test } = materialOf(config, group, dataset);
+  const uploaded = [upload(train), upload(test), ...(validation ? [upload(validation)] : [])] as const;
+  const samples: TrainingSamples = {
+    train: published === undefined ? uploaded[0] : (epoch) => upload(published.trainOf(epoch)),
+    test: uploaded[1],
+    validation: uploaded[2],
   };
   const contenders: Contender[] = [];
   try {
     for (const [i, pairing] of group.trials.entries()) {
-      const contender = await enter(config, group, pairing, dataset, samples, hooks, state?.trials[i], state?.epoch);
+      const left = state?.trials[i];
+      const layers = left === undefined ? published?.layers : left.layers;
+      const contender = await enter(config, group, pairing, dataset, samples, hooks, { layers, left, state });
       contenders.push(contender);
       runs.push(contender.run);
       hooks.onFacts({
@@ -82,8 +86,20 @@ export async function runGroup(
     for (const contender of contenders) await conclude(contender);
   } finally {
     for (const { model } of contenders) model.dispose();
-    for (const each of Object.values(samples)) each.dispose();
+    for (const each of uploaded) each.dispose();
   }
+}
+
+/** The samples of a group and, in the reading `published`, the network that NumPy drew. */
+function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, dataset: Dataset) {
+  if (reading !== 'published') return { published: undefined, ...samplesOf(config, seed, dataset) };
+  const counts = {
+    train: config.train ?? Math.min(defaultSamples.train, dataset.train.count),
+    test: config.test ?? Math.min(defaultSamples.test, dataset.test?.count ?? 0),
+  };
+  const epsilon = trials.find((trial) => trial.epsilon !== null)?.epsilon ?? Math.max(...config.epsilon);
+  const published = publishedRun(dataset, { run: seed, epsilon, hidden: config.hidden, counts });
+  return { published, train: published.train, validation: undefined, test: published.test };
 }
 
 async function snapshot(contenders: Contender[], epoch: number): Promise<GroupState> {
@@ -117,14 +133,22 @@ async function enter(
   dataset: Dataset,
   samples: TrainingSamples,
   { signal, onNote }: GroupHooks,
-  left?: GroupState['trials'][number],
-  epochsBefore = 0,
+  {
+    layers,
+    left,
+    state,
+  }: {
+    layers: NativeLayer[] | undefined;
+    left: GroupState['trials'][number] | undefined;
+    state: GroupState | undefined;
+  },
 ): Promise<Contender> {
+  const epochsBefore = state?.epoch ?? 0;
   const spec = networkOf(config, pairing, seed, dataset);
   const plan = trainingOf(config, pairing, epochs - epochsBefore, spec.motifSize);
   checkSignal(signal);
   const model = await native()
-    .createModel(spec, left?.layers)
+    .createModel(spec, pairing.method === 'dense' && left === undefined ? undefined : layers)
     .catch((error) => {
       throw named(fromNative(error), { ...pairing, seed });
     });
@@ -143,10 +167,10 @@ async function enter(
           'so nothing can be learned from the data.',
       );
     }
-    const layers = await model.download();
-    const nnz = layers.reduce((sum, layer) => sum + layer.weights.length, 0);
-    const cells = layers.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
-    const start = degreesOf(layers);
+    const drawn = await model.download();
+    const nnz = drawn.reduce((sum, layer) => sum + layer.weights.length, 0);
+    const cells = drawn.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
+    const start = degreesOf(drawn);
     const run = { ...pairing, seed, topology, nnz, density: nnz / cells, epochs: [], degrees: { start, end: [] } };
     return { model, training, run };
   } catch (error) {

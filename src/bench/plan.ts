@@ -114,13 +114,15 @@ function topologyOf(
 
 export function trainingOf(
   config: ExperimentConfig,
-  { method }: Pairing,
+  { reading, method }: Pairing,
   epochs: number,
   motifSize: number,
 ): TrainingPlan {
   const { batchSize, learningRate, momentum, weightDecay, zeta, regrowInit } = config;
   const evolution = { method: method === 'dense' ? ('static' as const) : method, zeta, regrowInit };
-  return trainingPlan('bench', { epochs, batchSize, learningRate, momentum, weightDecay, evolution }, motifSize);
+  const shuffle = reading !== 'published'; // its samples come in the order that NumPy gave them
+  const options = { epochs, batchSize, learningRate, momentum, weightDecay, shuffle, evolution };
+  return trainingPlan('bench', options, motifSize);
 }
 
 export function title(

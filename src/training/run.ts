@@ -33,7 +33,8 @@ export interface EpochReport {
 
 /** On the device already. */
 export interface TrainingSamples {
-  train: NativeSamples;
+  /** Or what makes those of an epoch, which are freed after it. */
+  train: NativeSamples | ((epoch: number) => NativeSamples);
   /** Held out, to choose an epoch by. */
   validation?: NativeSamples | undefined;
   test?: NativeSamples | undefined;
@@ -95,7 +96,10 @@ export class TrainingRun {
     const options = this.#plan.epoch(epoch);
     this.#checkSignal(epoch);
     const { train, validation, test } = this.#samples;
-    const training = await this.#model.trainEpoch(train, options);
+    const samples = typeof train === 'function' ? train(epoch) : train;
+    const training = await this.#model.trainEpoch(samples, options).finally(() => {
+      if (samples !== train) samples.dispose();
+    });
     this.#trained = epoch;
     this.#checkSignal(epoch);
     const evaluation = test && (await this.#model.evaluate(test));
