@@ -206,6 +206,20 @@ test('bench writes a table and results with every documented key', async () => {
   }
 });
 
+test('a preset says what it stands for, and an option given beside it wins', async () => {
+  const preset = ['--preset', 'madelon', '--runs', '1', '--epochs', '2', '--epsilon', '2', '--reading', 'improved'];
+  const { code, stderr } = await run([...tiny, ...preset, '--json', 'preset.json']);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(
+    /^madelon: set-native bench --reading described,improved .*--dataset madelon .*--init normal$/m,
+  );
+  const { config, runs }: BenchResults = JSON.parse(readFileSync(path.join(folder, 'preset.json'), 'utf8'));
+  expect(config).toMatchObject({ dataset: 'procedural', hidden: [40, 40], epochs: 2, batchSize: 100, init: 'normal' });
+  expect(runs.map(({ reading, method }) => `${reading} ${method}`)).toEqual([
+    ...['improved set', 'improved set-motif', 'improved static'],
+  ]);
+});
+
 test('bench compares motif sizes: a second table, what is on the frontier, and all of it in the results', async () => {
   const { code, stdout, stderr } = await run([
     ...[...tiny, '--epochs', '2', '--epsilon', '2', '--runs', '2', '--json', 'sizes.json'],

@@ -122,6 +122,66 @@ for (const value of strange) {
     await refused(() => addon.measureSweepPoint({ ...sweepPoint, [key]: value }));
 }
 
+// Layers handed in: every array of them, damaged.
+{
+  const layers = await model.download();
+  const damaged = (l, key, value) => layers.map((layer, i) => (i === l ? { ...layer, [key]: value } : layer));
+  for (const value of strange) {
+    if (value !== undefined) await refused(() => addon.createModel(spec, value));
+    await refused(() => addon.createModel(spec, [layers[0], value]));
+    for (const [l, layer] of layers.entries()) {
+      for (const key of Object.keys(layer)) {
+        if (layer.dense && ['rowOffsets', 'colIndices', 'birth'].includes(key)) continue; // not looked at
+        await refused(() => addon.createModel(spec, damaged(l, key, value)));
+      }
+    }
+  }
+  await refused(() => addon.createModel(spec, layers.slice(1)), /ERR_SHAPE/);
+  await refused(() => addon.createModel({ ...spec, sizes: [20, 31, 4] }, layers), /ERR_SHAPE/);
+  const { rowOffsets, colIndices, weights } = layers[0];
+  await refused(() => addon.createModel(spec, damaged(0, 'rowOffsets', rowOffsets.toReversed())), /ERR_INVALID_CSR/);
+  await refused(
+    () =>
+      addon.createModel(
+        spec,
+        damaged(
+          0,
+          'colIndices',
+          colIndices.map(() => 30),
+        ),
+      ),
+    /ERR_INVALID_CSR/,
+  );
+  await refused(
+    () =>
+      addon.createModel(
+        spec,
+        damaged(
+          0,
+          'colIndices',
+          colIndices.map(() => 3),
+        ),
+      ),
+    /ERR_INVALID_CSR/,
+  );
+  await refused(() => addon.createModel(spec, damaged(0, 'weights', weights.subarray(1))), /ERR_SHAPE/);
+  await refused(
+    () =>
+      addon.createModel(
+        spec,
+        damaged(
+          0,
+          'weights',
+          weights.map(() => Number.NaN),
+        ),
+      ),
+    /ERR_NON_FINITE/,
+  );
+  const gone = weights.slice();
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  await refused(() => addon.createModel(spec, damaged(0, 'weights', gone)), /ERR_SHAPE/);
+}
+
 // Getters that throw, and getters that pull the model from under the call.
 for (const key of Object.keys(spec)) {
   const bad = Object.defineProperty({ ...spec }, key, { get: thrower });

@@ -198,6 +198,21 @@ describe('prepare', () => {
     expect(prepare(dataset, { seed: 6, train: 30, test: 15, permutation })).not.toEqual({ train, test });
   });
 
+  it('holds validation samples out of the training set; the train samples do not depend on how many', () => {
+    const raw = { seed: 5, train: 30, test: 15, scaling: { kind: 'none' as const }, permutation };
+    const without = prepare(dataset, raw);
+    const { train, validation, test } = prepare(dataset, { ...raw, validation: 20 });
+    expect({ train, test }).toEqual(without);
+    expect(without.validation).toBeUndefined();
+    expect(validation!.count).toBe(20);
+    const rest = prepare(dataset, { ...raw, train: undefined, validation: 20 });
+    expect(rest.train.count + 20).toBe(prepare(dataset, { ...raw, train: undefined }).train.count);
+    const all = [...rowsOf(rest.train), ...rowsOf(rest.validation!), ...rowsOf(test)].sort((a, b) => a - b);
+    const whole = prepare(dataset, { ...raw, train: undefined });
+    expect(all).toEqual([...rowsOf(whole.train), ...rowsOf(test)].sort((a, b) => a - b));
+    expect(errorOf(() => prepare(dataset, { ...raw, train: 55, validation: 20 })).code).toBe('ERR_OUT_OF_RANGE');
+  });
+
   it('shares no sample between train and test', () => {
     const { train, test } = prepare(dataset, { seed: 5, scaling: { kind: 'none' }, permutation });
     expect(new Set([...rowsOf(train), ...rowsOf(test)]).size).toBe(90);
