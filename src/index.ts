@@ -46,6 +46,14 @@ export type {
   TopologyName,
 } from './native.js';
 export {
+  type SelectionConfig,
+  type SelectionHooks,
+  type SelectionResults,
+  type SelectionRun,
+  type SelectionSummary,
+  selectFeatures,
+} from './selection/select.js';
+export {
   type Evaluation,
   type FitOptions,
   type History,

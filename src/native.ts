@@ -10,7 +10,7 @@ import { type ErrorCode, SetNativeError } from './errors.js';
 
 export type TopologyName = 'erdos-renyi' | 'motif' | 'motif-printed' | 'dense';
 export type InitName = 'he-dense' | 'he-fan-in' | 'normal';
-export type ActivationName = 'relu' | 'tanh' | 'sigmoid' | 'linear';
+export type ActivationName = 'relu' | 'tanh' | 'sigmoid' | 'linear' | 'all-relu' | 'srelu';
 export type LossName = 'softmax-cross-entropy' | 'sigmoid-binary-cross-entropy' | 'mse';
 export type RegrowInitName = 'he-dense' | 'zero' | 'he-fan-in';
 export type MotifScoreName = 'mean' | 'max' | 'min' | 'sum';
@@ -25,6 +25,8 @@ export interface NativeModelSpec {
   motifSize: number;
   init: InitName;
   activation: ActivationName;
+  /** Of all-relu. */
+  alpha: number;
   loss: LossName;
   /** 0 .. 2^53 - 1 */
   seed: number;
@@ -75,6 +77,10 @@ export interface NativeLayer {
   birth: Uint16Array;
   bias: Float32Array;
   biasMomentum: Float32Array;
+  /** Of all-relu and srelu: t_l, a_l, t_r, a_r of every target, four times `outputs` numbers; else empty. */
+  pieces: Float32Array;
+  /** Of srelu, whose pieces are learned; else empty. */
+  piecesMomentum: Float32Array;
 }
 
 /** Samples copied into native memory once; labels and values are checked then. */

@@ -25,10 +25,9 @@ double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-constexpr std::initializer_list<std::pair<const char*, Activation>> kActivations = {{"relu", Activation::relu},
-                                                                                    {"tanh", Activation::tanh},
-                                                                                    {"sigmoid", Activation::sigmoid},
-                                                                                    {"linear", Activation::linear}};
+constexpr std::initializer_list<std::pair<const char*, Activation>> kActivations = {
+    {"relu", Activation::relu},     {"tanh", Activation::tanh},         {"sigmoid", Activation::sigmoid},
+    {"linear", Activation::linear}, {"all-relu", Activation::all_relu}, {"srelu", Activation::srelu}};
 
 const char* activation_name(Activation activation) {
   for (const auto& [name, value] : kActivations)
@@ -53,6 +52,7 @@ ModelSpec model_spec(const Napi::Object& spec) {
   out.init = choice<Init>(spec.Get("init"), "[create] init",
                           {{"he-dense", Init::he_dense}, {"he-fan-in", Init::he_fan_in}, {"normal", Init::normal}});
   out.activation = choice<Activation>(spec.Get("activation"), "[create] activation", kActivations);
+  out.alpha = number(spec.Get("alpha"), "[create] alpha");
   out.loss = choice<Loss>(spec.Get("loss"), "[create] loss",
                           {{"softmax-cross-entropy", Loss::softmax_cross_entropy},
                            {"sigmoid-binary-cross-entropy", Loss::sigmoid_binary_cross_entropy},
@@ -113,6 +113,9 @@ Napi::Object layer_to_js(Napi::Env env, const Layer& layer) {
   out.Set("bias", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.bias));
   out.Set("biasMomentum",
           typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.bias_momentum));
+  out.Set("pieces", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.pieces));
+  out.Set("piecesMomentum",
+          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.pieces_momentum));
   return out;
 }
 
@@ -135,6 +138,8 @@ Layer layer_from_js(const Napi::Value& value, const std::string& what) {
   copy_array<Napi::Float32Array>(from, "momentum", napi_float32_array, what, layer.momentum);
   copy_array<Napi::Float32Array>(from, "bias", napi_float32_array, what, layer.bias);
   copy_array<Napi::Float32Array>(from, "biasMomentum", napi_float32_array, what, layer.bias_momentum);
+  copy_array<Napi::Float32Array>(from, "pieces", napi_float32_array, what, layer.pieces);
+  copy_array<Napi::Float32Array>(from, "piecesMomentum", napi_float32_array, what, layer.pieces_momentum);
   return layer;
 }
 

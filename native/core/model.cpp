@@ -19,6 +19,8 @@ constexpr uint32_t kNarrow = 1u << 16;      // neurons up to which an index take
 constexpr double kBytesPerDenseCell = 8.0;  // weight, momentum
 constexpr double kBytesPerSource = 4.0;     // row offset
 constexpr double kBytesPerTarget = 12.0;    // bias, bias momentum, target view offset
+constexpr double kBytesPerPieces = 32.0;    // those of a target and their momenta
+constexpr float kLeakyRelu[] = {0.0f, 0.2f, 1.0f, 1.0f};  // t_l, a_l, t_r, a_r from which srelu starts to learn
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& operation, const std::string& what) {
   throw Error(code, "[" + operation + "] " + what);
@@ -64,6 +66,9 @@ void check_spec(const ModelSpec& spec) {
     refuse(ErrorCode::out_of_range, operation,
            "motif_size must lie in 2 .. " + std::to_string(kMaxMotifSize) + ", got " + std::to_string(spec.motif_size));
   }
+  if (!(spec.alpha >= 0.0 && spec.alpha <= 1.0)) {
+    refuse(ErrorCode::out_of_range, operation, "alpha must lie in 0 .. 1, got " + std::to_string(spec.alpha));
+  }
   check_outputs(spec.loss, spec.sizes.back(), operation);
 }
 
@@ -77,7 +82,7 @@ double model_bytes(const ModelSpec& spec) {
     const double n = spec.sizes[l], m = spec.sizes[l + 1];
     const double p = cell_probability(spec.epsilon, spec.sizes[l], spec.sizes[l + 1]);
     shape += "-" + std::to_string(spec.sizes[l + 1]);
-    bytes += n * kBytesPerSource + m * kBytesPerTarget;
+    bytes += n * kBytesPerSource + m * kBytesPerTarget + (is_piecewise(spec.activation) ? m * kBytesPerPieces : 0.0);
     if (is_dense(spec, p)) {
       bytes += n * m * kBytesPerDenseCell;
       continue;
@@ -132,6 +137,20 @@ double cell_probability(double epsilon, uint32_t inputs, uint32_t outputs) {
   return std::min(1.0, epsilon * (n + m) / (n * m));
 }
 
+namespace {
+
+/** Pieces of hidden layer l, counted from 0. */
+void init_pieces(Layer& layer, double alpha, uint32_t l) {
+  if (!is_piecewise(layer.activation)) return;
+  const bool learned = layer.activation == Activation::srelu;
+  const float all_relu[] = {0.0f, static_cast<float>(l % 2 == 0 ? -alpha : alpha), 0.0f, 1.0f};
+  for (const float piece : learned ? kLeakyRelu : all_relu)
+    layer.pieces.insert(layer.pieces.end(), layer.outputs, piece);
+  layer.pieces_momentum.assign(learned ? layer.pieces.size() : 0, 0.0f);
+}
+
+}  // namespace
+
 Model build_model(const ModelSpec& spec) {
   model_bytes(spec);  // checks the spec, and that it can be held
   Model model;
@@ -153,6 +172,7 @@ Model build_model(const ModelSpec& spec) {
     layer.momentum.assign(layer.weights.size(), 0.0f);
     layer.bias.assign(layer.outputs, 0.0f);
     layer.bias_momentum.assign(layer.outputs, 0.0f);
+    init_pieces(layer, spec.alpha, l);
   }
   return model;
 }
@@ -196,6 +216,12 @@ void check_model(const Model& model, const std::string& operation) {
     check_finite(operation, name + ": momentum", layer.momentum);
     check_finite(operation, name + ": bias", layer.bias);
     check_finite(operation, name + ": bias_momentum", layer.bias_momentum);
+    const uint64_t pieces = uint64_t{4} * layer.outputs;
+    check_length(operation, name + ": pieces", layer.pieces.size(), is_piecewise(layer.activation) ? pieces : 0);
+    check_length(operation, name + ": pieces_momentum", layer.pieces_momentum.size(),
+                 layer.activation == Activation::srelu ? pieces : 0);
+    check_finite(operation, name + ": pieces", layer.pieces);
+    check_finite(operation, name + ": pieces_momentum", layer.pieces_momentum);
   }
   if (model.layers.back().activation != Activation::linear) {
     refuse(ErrorCode::invalid_argument, operation,

@@ -9,10 +9,20 @@
 
 namespace set_native {
 
-enum class Activation { relu, tanh, sigmoid, linear };
+enum class Activation { relu, tanh, sigmoid, linear, all_relu, srelu };
 enum class Loss { softmax_cross_entropy, sigmoid_binary_cross_entropy, mse };
 enum class Topology { erdos_renyi, motif, motif_printed, dense };
 enum class Init { he_dense, he_fan_in, normal };
+
+/**
+ * Made of three straight pieces:
+ *   f(z) = t_r + a_r (z - t_r) for z >= t_r,  else t_l + a_l (z - t_l) for z <= t_l,  else z
+ * srelu learns the four numbers of every neuron (Jin et al. 2016, eq. 3); all-relu is z above 0 and below it -alpha z
+ * and alpha z in turn, in the first hidden layer -alpha z (Curci et al. 2021, eq. 3).
+ */
+inline bool is_piecewise(Activation activation) {
+  return activation == Activation::all_relu || activation == Activation::srelu;
+}
 
 /**
  * One layer of n sources and m targets on the host, the form in which every back end takes and gives it.
@@ -31,6 +41,8 @@ struct Layer {
   std::vector<uint16_t> birth;  // epoch whose evolution grew the link, 0 = initial; sparse layers only
   AlignedVector<float> bias;    // m
   AlignedVector<float> bias_momentum;
+  AlignedVector<float> pieces;           // 4 x m, t_l, a_l, t_r, a_r of every target; piecewise activations only
+  AlignedVector<float> pieces_momentum;  // srelu only: all-relu keeps its pieces
 
   uint64_t nnz() const { return weights.size(); }
 };
@@ -52,6 +64,7 @@ struct ModelSpec {
   uint32_t motif_size = 2;  // sources per motif for Topology::motif, 2 .. kMaxMotifSize
   Init init = Init::he_fan_in;
   Activation activation = Activation::relu;  // of the hidden layers
+  double alpha = 0.6;                        // slope of all-relu below 0, from 0 to 1
   Loss loss = Loss::softmax_cross_entropy;
   uint64_t seed = 0;
 };

@@ -18,7 +18,7 @@
  */
 namespace set_native::cpu {
 
-enum class ActivationKind : int { relu, tanh, sigmoid, linear };  // values as in set_native::Activation
+enum class ActivationKind : int { relu, tanh, sigmoid, linear };  // values as in set_native::Activation, which has more
 
 /**
  * z_j = f(b_j + sum over links (i, j) of w x_i). Where a row is longer than kLongestScattered, targets [begin, end) are
@@ -133,6 +133,35 @@ struct DenseBackward {
   UpdateRule rule;
 };
 
+/**
+ * f(z) in place for rows [begin, end), f of three pieces as in set_native::is_piecewise; z goes to `unbent`, if given.
+ * 2 flops and 8 bytes per number, 12 with `unbent`.
+ */
+struct Piecewise {
+  const float* pieces;  // 4 x m: t_l, a_l, t_r, a_r
+  float* z;             // m x stride
+  float* unbent;        // m x stride or nullptr
+  size_t outputs;       // m
+  size_t stride;
+};
+
+/**
+ * For rows [begin, end): dz = f'(z) dy in place and the update of the row's bias by the sum of dz and, where `velocity`
+ * is given, of its pieces, without decay. By a row: on the piece (t, a) where z lies dt = (1 - a) dy, da = (z - t) dy,
+ * each summed over the batch. 12 bytes and about 8 flops per number.
+ */
+struct PiecewiseBackward {
+  const float* z;   // m x stride, as before f
+  float* dy;        // m x stride
+  float* pieces;    // 4 x m
+  float* velocity;  // 4 x m or nullptr
+  float* bias;      // m
+  float* bias_velocity;
+  size_t outputs;
+  size_t stride;
+  UpdateRule rule;  // of the bias; of the pieces, but for l2 and decay
+};
+
 template <class Index>
 struct SparseKernels {
   void (*forward)(const SparseForward<Index>&, size_t begin, size_t end);
@@ -149,6 +178,8 @@ struct KernelTable {
   void (*finish_forward)(const FinishForward&, size_t begin, size_t end);
   void (*dense_forward)(const DenseForward&, size_t begin, size_t end);
   void (*dense_backward)(const DenseBackward&, size_t begin, size_t end);
+  void (*piecewise)(const Piecewise&, size_t begin, size_t end);
+  void (*piecewise_backward)(const PiecewiseBackward&, size_t begin, size_t end);
   /** Update of `count` parameters whose gradient is known (output bias, and on its own in benches). */
   void (*momentum_update)(float* weights, float* velocity, const float* gradient, size_t count, const UpdateRule&);
 };

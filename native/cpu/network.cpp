@@ -32,7 +32,8 @@ const AlignedVector<float>& NetworkLayer::weights() const {
 }
 
 bool NetworkLayer::finite() const {
-  return all_finite(weights().data(), weights().size()) && all_finite(bias.data(), bias.size());
+  return all_finite(weights().data(), weights().size()) && all_finite(bias.data(), bias.size()) &&
+         all_finite(pieces.data(), pieces.size());
 }
 
 uint64_t Network::nnz() const {
@@ -67,6 +68,8 @@ Network make_network(Model model) {
     }
     to.bias = std::move(from.bias);
     to.bias_momentum = std::move(from.bias_momentum);
+    to.pieces = std::move(from.pieces);
+    to.pieces_momentum = std::move(from.pieces_momentum);
   }
   return network;
 }
@@ -94,6 +97,8 @@ Model to_model(const Network& network) {
     }
     to.bias = from.bias;
     to.bias_momentum = from.bias_momentum;
+    to.pieces = from.pieces;
+    to.pieces_momentum = from.pieces_momentum;
     model.layers.push_back(std::move(to));
   }
   return model;
@@ -121,18 +126,27 @@ LayerStats layer_stats(const NetworkLayer& layer) {
 }
 
 void forward_rows(const KernelTable& table, const Network& network, size_t l, const float* weights, const float* x,
-                  float* z, size_t stride, size_t begin, size_t end) {
+                  float* z, size_t stride, size_t begin, size_t end, float* unbent) {
   const NetworkLayer& layer = network.layers[l];
   if (layer.dense) {
     const DenseForward op{weights, layer.bias.data(), x, z, layer.inputs, layer.outputs, stride, network.activation(l)};
-    return table.dense_forward(op, begin, end);
+    table.dense_forward(op, begin, end);
+  } else {
+    std::visit(
+        [&](const auto& blocks) {
+          using Index = typename std::decay_t<decltype(blocks)>::IndexType;
+          sparse_kernels<Index>(table).forward(forward_op(network, l, blocks, weights, x, z, stride), begin, end);
+        },
+        layer.blocks);
   }
-  std::visit(
-      [&](const auto& blocks) {
-        using Index = typename std::decay_t<decltype(blocks)>::IndexType;
-        sparse_kernels<Index>(table).forward(forward_op(network, l, blocks, weights, x, z, stride), begin, end);
-      },
-      layer.blocks);
+  bend(table, network, l, z, unbent, stride, begin, end);
+}
+
+void bend(const KernelTable& table, const Network& network, size_t l, float* z, float* unbent, size_t stride,
+          size_t begin, size_t end) {
+  const NetworkLayer& layer = network.layers[l];
+  if (!is_piecewise(layer.activation)) return;
+  table.piecewise({layer.pieces.data(), z, unbent, layer.outputs, stride}, begin, end);
 }
 
 namespace {

@@ -20,6 +20,8 @@ struct NetworkLayer {
   AlignedVector<float> cell_momentum;
   AlignedVector<float> bias;
   AlignedVector<float> bias_momentum;
+  AlignedVector<float> pieces;  // as in core's Layer
+  AlignedVector<float> pieces_momentum;
 
   uint64_t nnz() const;
   /** Rows of its input matrix: sources, rounded up to whole groups. */
@@ -37,10 +39,13 @@ struct Network {
   uint32_t features() const { return layers.front().inputs; }
   uint32_t outputs() const { return layers.back().outputs; }
   uint64_t nnz() const;
-  /** Of the output of layer l. What follows the output layer belongs to the loss. */
+  /** What the kernels apply to the output of layer l. What follows the output layer belongs to the loss. */
   ActivationKind activation(size_t l) const {
-    return l + 1 == layers.size() ? ActivationKind::linear : static_cast<ActivationKind>(layers[l].activation);
+    if (l + 1 == layers.size() || piecewise(l)) return ActivationKind::linear;
+    return static_cast<ActivationKind>(layers[l].activation);
   }
+  /** Whether the output of layer l then goes through `bend`. */
+  bool piecewise(size_t l) const { return is_piecewise(layers[l].activation); }
 };
 
 /** Takes the model over, layer by layer, so that no more than one layer exists twice. */
@@ -77,10 +82,14 @@ SparseForward<Index> forward_op(const Network& network, size_t l, const Blocks<I
 
 /**
  * Targets [begin, end) of layer l (all of them, where SparseForward scatters), from x (input_rows x stride) into z
- * (outputs x stride). `weights` are the layer's or a copy.
+ * (outputs x stride). `weights` are the layer's or a copy; `unbent`, if given, keeps what `bend` changes.
  */
 void forward_rows(const KernelTable& table, const Network& network, size_t l, const float* weights, const float* x,
-                  float* z, size_t stride, size_t begin, size_t end);
+                  float* z, size_t stride, size_t begin, size_t end, float* unbent = nullptr);
+
+/** The activation of layer l where it is a piecewise one, in place; rows as they were go to `unbent`, if given. */
+void bend(const KernelTable& table, const Network& network, size_t l, float* z, float* unbent, size_t stride,
+          size_t begin, size_t end);
 
 /** Samples order[first ..] (without order: first ..) into rows [begin, end) of x, feature-major; padding columns zero.
  */

@@ -18,7 +18,7 @@ constexpr double kRowCost = 4.0;              // of a row beside its links, in l
 constexpr uint64_t kWorthSharing = 1u << 16;  // multiply-adds of a step below which one thread is not even challenged
 constexpr size_t kLine = kAlignment / sizeof(float);
 constexpr unsigned kChunks = 8;       // of a scattered layer; more threads than that are not of use there
-constexpr uint32_t kRowsAtOnce = 64;  // rows between two calls of publish: few enough to be in L1 still
+constexpr uint32_t kRowsAtOnce = 64;  // rows between two calls of publish or bend: few enough to be in L1 still
 
 uint32_t round_up(uint32_t value, uint32_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -56,6 +56,7 @@ void Trainer::fit(size_t batch) {
   for (size_t l = 0; l < work_.size(); ++l) {
     largest = std::max(largest, rows_between(network_, l));
     floats += static_cast<double>(rows_between(network_, l));
+    if (network_.piecewise(l)) floats += network_.layers[l].outputs;
   }
   require_memory((floats + 2.0 * static_cast<double>(largest)) * static_cast<double>(stride_) * sizeof(float),
                  "[cpu] a batch of " + std::to_string(batch) + " samples");
@@ -65,7 +66,10 @@ void Trainer::fit(size_t batch) {
     if (matrix.size() != rows * stride_) matrix.assign(rows * stride_, 0.0f);
   };
   fit_rows(shared_input_, rows_between(network_, 0));
-  for (size_t l = 0; l < work_.size(); ++l) fit_rows(work_[l].shared_z, rows_between(network_, l + 1));
+  for (size_t l = 0; l < work_.size(); ++l) {
+    fit_rows(work_[l].shared_z, rows_between(network_, l + 1));
+    if (network_.piecewise(l)) fit_rows(work_[l].unbent, network_.layers[l].outputs);
+  }
   for (AlignedVector<float>& dz : shared_dz_) fit_rows(dz, largest);
 }
 
@@ -192,12 +196,14 @@ void Trainer::forward(unsigned thread) {
       table_.finish_forward(
           {work.parts.data(), kChunks, layer.bias.data(), z, layer.outputs, stride_, network_.activation(l)}, begin,
           end);
+      bend(table_, network_, l, z, work.unbent.data(), stride_, begin, end);
       work.z.publish(thread, begin * stride_, end * stride_);
     } else {
-      const uint32_t rows = team_ == 1 || layer.dense ? end - begin : kRowsAtOnce;
+      const bool at_once = layer.dense || (team_ == 1 && !network_.piecewise(l));
+      const uint32_t rows = at_once ? end - begin : kRowsAtOnce;
       for (uint32_t row = begin; row < end; row += rows) {
         const uint32_t row_end = std::min(end, row + rows);
-        forward_rows(table_, network_, l, work.weights.own(thread), x, z, stride_, row, row_end);
+        forward_rows(table_, network_, l, work.weights.own(thread), x, z, stride_, row, row_end, work.unbent.data());
         work.z.publish(thread, row * stride_, row_end * stride_);
       }
     }
@@ -215,14 +221,25 @@ void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
   }
 }
 
+/** From the gradient by the output of layer l to the one by its z, in place, for rows that the thread owns. */
+void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, const UpdateRule& rule) {
+  NetworkLayer& layer = network_.layers[l];
+  if (!is_piecewise(layer.activation)) return;
+  float* velocity = layer.activation == Activation::srelu ? layer.pieces_momentum.data() : nullptr;
+  table_.piecewise_backward({work_[l].unbent.data(), dy, layer.pieces.data(), velocity, layer.bias.data(),
+                             layer.bias_momentum.data(), layer.outputs, stride_, rule},
+                            begin, end);
+}
+
 void Trainer::backward_layer(unsigned thread, size_t l, size_t batch, const float* dz, Replicas* dx,
                              const UpdateRule& rule) {
   NetworkLayer& layer = network_.layers[l];
   LayerWork& work = work_[l];
   ThreadWork& own = thread_work_[thread];
   const float* x = (l == 0 ? input_ : work_[l - 1].z).own(thread);
-  float* bias = l == 0 ? nullptr : network_.layers[l - 1].bias.data();
-  float* bias_velocity = l == 0 ? nullptr : network_.layers[l - 1].bias_momentum.data();
+  const bool has_bias = l > 0 && !network_.piecewise(l - 1);  // else backward_piecewise sees to it
+  float* bias = has_bias ? network_.layers[l - 1].bias.data() : nullptr;
+  float* bias_velocity = has_bias ? network_.layers[l - 1].bias_momentum.data() : nullptr;
   const ActivationKind activation = l == 0 ? ActivationKind::linear : network_.activation(l - 1);
   const uint32_t begin = work.sources[thread], end = work.sources[thread + 1];
   if (begin == end) return;
@@ -249,6 +266,7 @@ void Trainer::backward_layer(unsigned thread, size_t l, size_t batch, const floa
                            activation,
                            rule};
     table_.dense_backward(op, begin, end);
+    if (dx != nullptr) backward_piecewise(l - 1, dx->own(thread), begin, end, rule);
     work.weights.publish(thread, size_t{begin} * layer.outputs, size_t{end} * layer.outputs);
     if (dx != nullptr) dx->publish(thread, begin * stride_, end * stride_);
     return;
@@ -275,11 +293,15 @@ void Trainer::backward_layer(unsigned thread, size_t l, size_t batch, const floa
                                        activation,
                                        rule,
                                        own.gradients.data()};
-        const uint32_t chunk = team_ == 1 ? end - begin : kRowsAtOnce;
+        const bool at_once = team_ == 1 && (l == 0 || !network_.piecewise(l - 1));
+        const uint32_t chunk = at_once ? end - begin : kRowsAtOnce;
         size_t published = blocks.offsets[begin] * height;
         for (uint32_t group = begin; group < end; group += chunk) {
           const uint32_t group_end = std::min(end, group + chunk);
           sparse_kernels<Index>(table_).backward(op, group, group_end);
+          if (dx != nullptr)
+            backward_piecewise(l - 1, dx->own(thread), group * height,
+                               std::min<size_t>(group_end * height, layer.inputs), rule);
           // Whole cache lines of weights; what is over goes with the next chunk.
           size_t done = blocks.offsets[group_end] * height;
           if (group_end < end) done = std::max(published, done / kLine * kLine);

@@ -55,6 +55,7 @@ class Trainer {
     Replicas weights;
     AlignedVector<float> shared_z;
     Replicas z;
+    AlignedVector<float> unbent;  // z before a piecewise activation, which its output does not tell
   };
   /** What one thread needs for itself. */
   struct ThreadWork {
@@ -85,6 +86,7 @@ class Trainer {
   bool scatters(size_t l) const { return stride_ <= kLongestScattered && !network_.layers[l].dense; }
   void backward(unsigned thread, size_t batch, const UpdateRule& rule);
   void backward_layer(unsigned thread, size_t l, size_t batch, const float* dz, Replicas* dx, const UpdateRule& rule);
+  void backward_piecewise(size_t l, float* dy, size_t begin, size_t end, const UpdateRule& rule);
   void update_output_bias(const float* dz, const UpdateRule& rule);
   size_t source_stride(size_t l) const;
   Range own_weights(unsigned thread, size_t l) const;

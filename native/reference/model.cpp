@@ -25,6 +25,8 @@ Network make_network(const Model& model) {
     wide.momentum.assign(layer.momentum.begin(), layer.momentum.end());
     wide.bias.assign(layer.bias.begin(), layer.bias.end());
     wide.bias_momentum.assign(layer.bias_momentum.begin(), layer.bias_momentum.end());
+    wide.pieces.assign(layer.pieces.begin(), layer.pieces.end());
+    wide.pieces_momentum.assign(layer.pieces_momentum.begin(), layer.pieces_momentum.end());
     network.layers.push_back(std::move(wide));
   }
   return network;
@@ -32,15 +34,18 @@ Network make_network(const Model& model) {
 
 std::vector<std::vector<double>> forward(const Network& network, const std::vector<double>& x, size_t batch) {
   std::vector<std::vector<double>> values{x};
-  for (const NetworkLayer& layer : network.layers)
+  for (const NetworkLayer& layer : network.layers) {
     values.push_back(forward(layer.links, layer.weights, layer.bias, values.back(), batch, layer.activation));
+    if (is_piecewise(layer.activation)) piecewise(values.back(), layer.pieces, layer.links.cols, batch);
+  }
   return values;
 }
 
 Gradients backward(const Network& network, const std::vector<std::vector<double>>& values,
                    const std::vector<double>& dz, size_t batch) {
   const size_t count = network.layers.size();
-  Gradients gradients{std::vector<std::vector<double>>(count), std::vector<std::vector<double>>(count), {}};
+  const std::vector<std::vector<double>> none(count);
+  Gradients gradients{none, none, none, {}};
   std::vector<double> slope = dz;  // by the pre-activations of the layer at hand
   for (size_t l = count; l-- > 0;) {
     const NetworkLayer& layer = network.layers[l];
@@ -48,6 +53,11 @@ Gradients backward(const Network& network, const std::vector<std::vector<double>
     gradients.bias[l] = bias_gradient(slope, layer.links.cols, batch);
     const Activation below = l == 0 ? Activation::linear : network.layers[l - 1].activation;
     slope = input_gradient(layer.links, layer.weights, values[l], slope, batch, below);
+    if (!is_piecewise(below)) continue;
+    // Which piece made an output cannot be told from it: z once more.
+    const NetworkLayer& source = network.layers[l - 1];
+    const auto z = forward(source.links, source.weights, source.bias, values[l - 1], batch, Activation::linear);
+    gradients.pieces[l - 1] = piecewise_gradient(z, slope, source.pieces, source.links.cols, batch);
   }
   gradients.x = std::move(slope);
   return gradients;
@@ -100,6 +110,8 @@ class ReferenceModel final : public BackendModel {
   double train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) override {
     check_targets(samples, model_.layers.front().inputs, model_.layers.back().outputs, "train");
     check_options(options, "train");
+    TrainOptions without_decay = options;
+    without_decay.l2 = without_decay.decay = 0.0f;
     const std::vector<uint32_t> order = epoch_order(model_.seed, options.epoch, samples.count, options.shuffle);
     double total = 0.0;
     for (size_t begin = 0; begin < order.size(); begin += options.batch_size) {
@@ -117,10 +129,13 @@ class ReferenceModel final : public BackendModel {
         NetworkLayer& layer = network_.layers[l];
         momentum_update(layer.weights, layer.momentum, gradients.weights[l], options);
         momentum_update(layer.bias, layer.bias_momentum, gradients.bias[l], options);
+        if (layer.activation == Activation::srelu)
+          momentum_update(layer.pieces, layer.pieces_momentum, gradients.pieces[l], without_decay);
       }
     }
     for (size_t l = 0; l < network_.layers.size(); ++l)
-      if (!all_finite(network_.layers[l].weights) || !all_finite(network_.layers[l].bias))
+      if (!all_finite(network_.layers[l].weights) || !all_finite(network_.layers[l].bias) ||
+          !all_finite(network_.layers[l].pieces))
         throw Error(ErrorCode::non_finite, "[train] weights must stay finite, but at the end of epoch " +
                                                std::to_string(options.epoch) + ", the weights of layer " +
                                                std::to_string(l + 1) + " overflowed: lower the learning rate");
@@ -183,6 +198,8 @@ class ReferenceModel final : public BackendModel {
     round(layer.momentum, image.momentum);
     round(layer.bias, image.bias);
     round(layer.bias_momentum, image.bias_momentum);
+    round(layer.pieces, image.pieces);
+    round(layer.pieces_momentum, image.pieces_momentum);
   }
 
   /** Links that evolution kept keep their doubles; grown ones start from the float that was drawn. */

@@ -20,6 +20,8 @@ struct NetworkLayer {
   std::vector<double> momentum;
   std::vector<double> bias;
   std::vector<double> bias_momentum;
+  std::vector<double> pieces;  // as in core's Layer
+  std::vector<double> pieces_momentum;
 };
 
 /** The output layer is linear (check_model sees to it): what follows it belongs to the loss. */
@@ -37,7 +39,8 @@ std::vector<std::vector<double>> forward(const Network& network, const std::vect
 struct Gradients {
   std::vector<std::vector<double>> weights;  // per layer
   std::vector<std::vector<double>> bias;
-  std::vector<double> x;  // by the inputs, [batch][inputs]
+  std::vector<std::vector<double>> pieces;  // empty where the activation has none
+  std::vector<double> x;                    // by the inputs, [batch][inputs]
 };
 
 /** `values` are those of `forward`, `dz` the gradient by the logits. */

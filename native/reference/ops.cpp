@@ -34,6 +34,8 @@ double activate(Activation activation, double z) {
     case Activation::sigmoid:
       return sigmoid(z);
     case Activation::linear:
+    case Activation::all_relu:
+    case Activation::srelu:
       break;
   }
   return z;
@@ -48,6 +50,8 @@ double activation_slope(Activation activation, double y) {
     case Activation::sigmoid:
       return y * (1.0 - y);
     case Activation::linear:
+    case Activation::all_relu:
+    case Activation::srelu:
       break;
   }
   return 1.0;
@@ -80,6 +84,36 @@ std::vector<double> input_gradient(const Csr& links, const std::vector<double>& 
     }
   }
   return dx;
+}
+
+void piecewise(std::vector<double>& z, const std::vector<double>& pieces, size_t outputs, size_t batch) {
+  for (size_t s = 0; s < batch; ++s)
+    for (size_t j = 0; j < outputs; ++j) {
+      const double t_l = pieces[j], a_l = pieces[outputs + j], t_r = pieces[2 * outputs + j];
+      const double a_r = pieces[3 * outputs + j];
+      double& value = z[s * outputs + j];
+      if (value >= t_r)
+        value = t_r + a_r * (value - t_r);
+      else if (value <= t_l)
+        value = t_l + a_l * (value - t_l);
+    }
+}
+
+std::vector<double> piecewise_gradient(const std::vector<double>& z, std::vector<double>& dy,
+                                       const std::vector<double>& pieces, size_t outputs, size_t batch) {
+  std::vector<double> gradient(4 * outputs);
+  for (size_t s = 0; s < batch; ++s)
+    for (size_t j = 0; j < outputs; ++j) {
+      const double value = z[s * outputs + j];
+      const bool right = value >= pieces[2 * outputs + j], left = !right && value <= pieces[j];
+      if (!right && !left) continue;
+      const size_t t = right ? 2 * outputs + j : j, a = t + outputs;
+      double& d = dy[s * outputs + j];
+      gradient[t] += (1.0 - pieces[a]) * d;
+      gradient[a] += (value - pieces[t]) * d;
+      d *= pieces[a];
+    }
+  return gradient;
 }
 
 std::vector<double> weight_gradient(const Csr& links, const std::vector<double>& x, const std::vector<double>& dz,

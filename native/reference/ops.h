@@ -20,7 +20,7 @@ namespace set_native::reference {
 /** The pattern with all n x m links: a dense layer. */
 Csr full_pattern(uint32_t inputs, uint32_t outputs);
 
-/** f(z). */
+/** f(z); z itself for the piecewise ones, which have operations of their own below. */
 double activate(Activation activation, double z);
 
 /** f'(z) by the output y = f(z); of relu at 0: 0. */
@@ -40,6 +40,16 @@ std::vector<double> weight_gradient(const Csr& links, const std::vector<double>&
 
 /** g_j = sum over the batch of dz_j. Returns [outputs]. */
 std::vector<double> bias_gradient(const std::vector<double>& dz, size_t outputs, size_t batch);
+
+/** f(z) in place, z [batch][outputs], f as described at is_piecewise; `pieces` [4][outputs]. */
+void piecewise(std::vector<double>& z, const std::vector<double>& pieces, size_t outputs, size_t batch);
+
+/**
+ * Turns the gradient dy by y = f(z) into the one by z, in place, and returns the one by the pieces, [4][outputs]:
+ *   dz = f'(z) dy,  dt = (1 - a) dy and da = (z - t) dy on the piece that z lies on, each summed over the batch.
+ */
+std::vector<double> piecewise_gradient(const std::vector<double>& z, std::vector<double>& dy,
+                                       const std::vector<double>& pieces, size_t outputs, size_t batch);
 
 /** v = momentum v - learning_rate (g + l2 w), w = w + (v - decay w): the rule of TrainOptions, in place. */
 void momentum_update(std::vector<double>& weights, std::vector<double>& velocity, const std::vector<double>& gradient,

@@ -206,6 +206,48 @@ TEST("model: check finds every inconsistency") {
   CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].bias[0] = -INFINITY; }));
   CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].bias_momentum[0] = NAN; }));
   CHECK_THROWS(invalid_argument, broken([](Model& m) { m.layers[1].activation = Activation::relu; }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].pieces.resize(4); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].activation = Activation::srelu; }));
+}
+
+TEST("model: piecewise activations bring four numbers per neuron") {
+  ModelSpec spec;
+  spec.sizes = {10, 20, 15, 30, 5};
+  spec.epsilon = 2.0;
+  spec.activation = Activation::all_relu;
+  spec.alpha = 0.25;
+  const auto pieces_of = [](const Layer& layer, uint32_t j) {
+    const uint32_t m = layer.outputs;
+    return std::vector<float>{layer.pieces[j], layer.pieces[m + j], layer.pieces[2 * m + j], layer.pieces[3 * m + j]};
+  };
+  const Model fixed = build_model(spec);
+  for (uint32_t l = 0; l < 3; ++l) {  // -alpha and alpha in turn, from the first hidden layer on
+    CHECK(pieces_of(fixed.layers[l], 7) == (std::vector<float>{0.0f, l % 2 == 0 ? -0.25f : 0.25f, 0.0f, 1.0f}));
+    CHECK(fixed.layers[l].pieces_momentum.empty());
+  }
+  CHECK(fixed.layers[3].pieces.empty());
+  spec.activation = Activation::srelu;
+  const Model learned = build_model(spec);
+  for (uint32_t l = 0; l < 3; ++l) {
+    CHECK(pieces_of(learned.layers[l], 7) == (std::vector<float>{0.0f, 0.2f, 1.0f, 1.0f}));
+    CHECK_EQ(learned.layers[l].pieces_momentum.size(), learned.layers[l].pieces.size());
+  }
+  CHECK(model_bytes(spec) > 32.0 * 65);
+  for (const double alpha : {-0.1, 1.1, static_cast<double>(NAN)}) {
+    spec.alpha = alpha;
+    CHECK_THROWS(out_of_range, build_model(spec));
+  }
+  const auto broken = [&](auto change) {
+    Model model = learned;
+    change(model);
+    check_model(model, "test");
+  };
+  broken([](Model&) {});
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].pieces.pop_back(); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].pieces_momentum.clear(); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].activation = Activation::all_relu; }));
+  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].pieces[0] = NAN; }));
+  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].pieces_momentum[0] = INFINITY; }));
 }
 
 }  // namespace set_native

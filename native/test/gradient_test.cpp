@@ -23,12 +23,13 @@ using Doubles = std::vector<double>;
 
 constexpr size_t kBatch = 6;
 
-const std::vector<Activation> kActivations{Activation::relu, Activation::tanh, Activation::sigmoid, Activation::linear};
+const std::vector<Activation> kActivations{Activation::relu,   Activation::tanh,     Activation::sigmoid,
+                                           Activation::linear, Activation::all_relu, Activation::srelu};
 const std::vector<Loss> kLosses{Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse};
-const char* const kActivationNames[] = {"relu", "tanh", "sigmoid", "linear"};
+const char* const kActivationNames[] = {"relu", "tanh", "sigmoid", "linear", "all-relu", "srelu"};
 const char* const kLossNames[] = {"softmax cross-entropy", "sigmoid cross-entropy", "mse"};
 
-/** A network and a batch. Seeds are fixed: see the margin that `smallest_pre_activation` is asked for. */
+/** A network and a batch. Seeds are fixed: see the margin that `distance_to_kink` is asked for. */
 struct Problem {
   std::string name;
   Model model;
@@ -50,6 +51,21 @@ struct Problem {
   }
 };
 
+/** Of all-relu the usual ones; of srelu some for which all three pieces are met, and each piece has a slope of its own.
+ */
+template <class Uniform>
+void give_pieces(Layer& layer, size_t l, Uniform uniform) {
+  if (!is_piecewise(layer.activation)) return;
+  const uint32_t m = layer.outputs;
+  const bool learned = layer.activation == Activation::srelu;
+  for (uint32_t k = 0; k < 4 * m; ++k) {
+    const float all_relu[] = {0.0f, l % 2 == 0 ? -0.6f : 0.6f, 0.0f, 1.0f};
+    const float least[] = {-0.4f, -0.5f, 0.2f, 0.3f};
+    layer.pieces.push_back(learned ? least[k / m] + uniform(0.0f, 0.3f) : all_relu[k / m]);
+  }
+  if (learned) layer.pieces_momentum.assign(layer.pieces.size(), 0.0f);
+}
+
 /** 9 -> 14 sparse -> 11 dense -> 8 sparse -> 4 dense (or sparse), all with biases. */
 Problem make_problem(Activation activation, Loss loss, bool sparse_output) {
   Problem problem;
@@ -64,8 +80,9 @@ Problem make_problem(Activation activation, Loss loss, bool sparse_output) {
     spec.epsilon = 2.5;
     spec.activation = activation;
     spec.seed = 11 + l;
-    problem.model.layers.push_back(build_model(spec).layers.front());
-    problem.model.layers.back().activation = l < 3 ? activation : Activation::linear;
+    Layer layer = build_model(spec).layers.front();  // an output layer: linear
+    layer.activation = l < 3 ? activation : Activation::linear;
+    problem.model.layers.push_back(std::move(layer));
   }
   std::mt19937 engine(5);
   const auto uniform = [&](float low, float high) {
@@ -73,6 +90,7 @@ Problem make_problem(Activation activation, Loss loss, bool sparse_output) {
   };
   for (Layer& layer : problem.model.layers)
     for (float& bias : layer.bias) bias = uniform(-0.3f, 0.5f);
+  for (size_t l = 0; l < 3; ++l) give_pieces(problem.model.layers[l], l, uniform);
   for (size_t k = 0; k < kBatch * sizes[0]; ++k) problem.x.push_back(uniform(-1.0f, 1.0f));
   // Shares in sixteenths: they sum to exactly 1, as softmax's gradient supposes.
   for (size_t s = 0; s < kBatch; ++s) {
@@ -98,15 +116,19 @@ reference::Gradients gradients_of(const reference::Network& network, const Probl
   return reference::backward(network, reference::forward(network, x, count), dz, count);
 }
 
-/** How near any hidden unit comes to the kink of relu. */
-double smallest_pre_activation(const reference::Network& network, const Doubles& x) {
+/** How near any hidden unit comes to a kink, of relu or of its own pieces. */
+double distance_to_kink(const reference::Network& network, const Doubles& x) {
   const std::vector<Doubles> values = reference::forward(network, x, kBatch);
   double smallest = INFINITY;
   for (size_t l = 0; l + 1 < network.layers.size(); ++l) {
     const reference::NetworkLayer& layer = network.layers[l];
+    size_t unit = 0;
     for (const double z :
-         reference::forward(layer.links, layer.weights, layer.bias, values[l], kBatch, Activation::linear))
-      smallest = std::min(smallest, std::fabs(z));
+         reference::forward(layer.links, layer.weights, layer.bias, values[l], kBatch, Activation::linear)) {
+      const size_t m = layer.bias.size(), j = unit++ % m;
+      smallest = std::min(smallest, std::fabs(layer.pieces.empty() ? z : z - layer.pieces[j]));
+      if (!layer.pieces.empty()) smallest = std::min(smallest, std::fabs(z - layer.pieces[2 * m + j]));
+    }
   }
   return smallest;
 }
@@ -141,8 +163,8 @@ TEST("gradient: the reference's backward pass is the derivative of its loss") {
         reference::Network network = reference::make_network(problem.model);
         const reference::Gradients gradients = gradients_of(network, problem);
         Doubles x = problem.inputs();
-        // No step may carry a unit across relu's kink, where no derivative exists.
-        CHECK(smallest_pre_activation(network, x) > 1e-3);
+        // No step may carry a unit across a kink, where no derivative exists.
+        CHECK(distance_to_kink(network, x) > 5e-4);
         const auto evaluate = [&] { return mean_loss(network, x, problem); };
 
         double largest = 0.0;
@@ -156,6 +178,9 @@ TEST("gradient: the reference's backward pass is the derivative of its loss") {
           }
           for (size_t j = 0; j < layer.bias.size(); ++j)
             check_derivative(layer.bias[j], gradients.bias[l][j], evaluate, where + ", bias", j);
+          CHECK_EQ(gradients.pieces[l].size(), layer.pieces.size());
+          for (size_t k = 0; k < layer.pieces.size(); ++k)
+            check_derivative(layer.pieces[k], gradients.pieces[l][k], evaluate, where + ", piece", k);
         }
         for (size_t k = 0; k < x.size(); ++k)
           check_derivative(x[k], gradients.x[k], evaluate, problem.name + ", input", k);
@@ -214,6 +239,10 @@ void check_step(const Problem& problem, size_t count) {
     const Layer& before = problem.model.layers[l];
     check(layer.momentum, want.weights[l], layer.weights, before.weights, "weight");
     check(layer.bias_momentum, want.bias[l], layer.bias, before.bias, "bias");
+    if (layer.activation == Activation::srelu)
+      check(layer.pieces_momentum, want.pieces[l], layer.pieces, before.pieces, "piece");
+    else
+      CHECK(layer.pieces == before.pieces);
   }
 }
 

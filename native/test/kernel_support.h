@@ -212,7 +212,7 @@ inline std::vector<float> outputs_of(Activation activation, size_t count, Random
       return random.list(count, 0.001f, 0.999f);
     case Activation::tanh:
       return random.list(count, -0.999f, 0.999f);
-    case Activation::linear:
+    default:
       break;
   }
   return random.list(count, -1.5f, 1.5f);

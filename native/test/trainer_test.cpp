@@ -183,6 +183,23 @@ TEST("trainer: teams of 2, 3, 5 and 9 threads have the bits of one, in every way
     }
 }
 
+TEST("trainer: teams have the bits of one thread with activations of pieces, over sparse layers and dense ones") {
+  for (const Activation activation : {Activation::all_relu, Activation::srelu})
+    for (const uint32_t batch : {2u, 8u, 40u}) {
+      const std::string what =
+          "activation " + std::to_string(static_cast<int>(activation)) + ", batch " + std::to_string(batch);
+      const Data data = make_data(151, 10, batch * kStepsForAllModes, 37);
+      ModelSpec spec = motif_spec(make_spec({151, 500, 501, 10}, 42.0, activation, Loss::softmax_cross_entropy), 3);
+      check_teams(build_model(spec), data, batch, {2, 3}, cpu::kernels(), what);
+
+      spec.topology = Topology::dense;
+      const Model dense = build_model(spec);
+      Training alone(dense, 1), team(dense, 3);
+      CHECK(alone.epoch(data.samples(), gentle(1, batch)) == team.epoch(data.samples(), gentle(1, batch)));
+      CHECK_MSG(same_bits(alone.model(), team.model()), what << ", dense");
+    }
+}
+
 void team_parity(const cpu::KernelTable& table) {
   // A sparse output layer; 16-wide rows of 8 and 8-wide rows of 4 have vectors of their own.
   const Model start =

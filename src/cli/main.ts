@@ -7,6 +7,7 @@ import { benchCommand } from './bench.js';
 import { dataCommand } from './data.js';
 import { infoCommand } from './info.js';
 import { reportCommand } from './report.js';
+import { selectCommand } from './select.js';
 
 /*
  * Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C.
@@ -20,6 +21,7 @@ function program(): Command {
     .enablePositionalOptions() // so that bench can leave to `bench kernels` what follows it
     .addCommand(benchCommand())
     .addCommand(reportCommand())
+    .addCommand(selectCommand())
     .addCommand(dataCommand())
     .addCommand(infoCommand())
     .addHelpText('after', '\nset-native <command> --help explains a command.');

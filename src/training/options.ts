@@ -34,8 +34,14 @@ export interface ModelOptions {
   motifSize?: number;
   /** Initial weights. Default `he-fan-in`. */
   init?: InitName;
-  /** Of the hidden layers. Default `relu`. */
+  /**
+   * Of the hidden layers. Default `relu`. `srelu` learns four numbers per neuron, two thresholds and two slopes (Jin et al.
+   * 2016), from a leaky ReLU of slope 0.2 on; `all-relu` is -alpha z and alpha z below 0 in turn from layer to layer (Curci et
+   * al. 2021).
+   */
   activation?: ActivationName;
+  /** Of `all-relu`, from 0 to 1. Default 0.6. */
+  alpha?: number;
   /** Default `softmax-cross-entropy`; it also decides the output activation. */
   loss?: LossName;
   /** 0 .. 2^53 - 1. Same seed, same options, same samples: same bits, for any number of threads. Default 0. */
@@ -99,7 +105,14 @@ export const topologies = ['erdos-renyi', 'motif', 'motif-printed', 'dense'] as 
 export const inits = ['he-dense', 'he-fan-in', 'normal'] as const satisfies InitName[];
 export const regrowInits = ['he-dense', 'zero', 'he-fan-in'] as const satisfies RegrowInitName[];
 export const backendChoices = ['auto', 'cpu', 'cuda', 'metal', 'reference'] as const satisfies BackendChoice[];
-export const activations = ['relu', 'tanh', 'sigmoid', 'linear'] as const satisfies ActivationName[];
+export const activations = [
+  'relu',
+  'tanh',
+  'sigmoid',
+  'linear',
+  'all-relu',
+  'srelu',
+] as const satisfies ActivationName[];
 const losses = ['softmax-cross-entropy', 'sigmoid-binary-cross-entropy', 'mse'] as const satisfies LossName[];
 const motifScores = ['mean', 'max', 'min', 'sum'] as const satisfies MotifScoreName[];
 const motifParses = ['aligned', 'runs'] as const satisfies MotifParseName[];
@@ -128,6 +141,7 @@ export const ranges = {
   zeta: { text: 'a number above 0 and below 1', accepts: (value) => value > 0 && value < 1 },
   runs: wholeNumber(1, 10_000),
   samples: wholeNumber(1, 2 ** 31 - 1),
+  alpha: { text: 'a number from 0 to 1', accepts: (value) => value >= 0 && value <= 1 },
 } satisfies Record<string, NumberRange>;
 
 const modelKeys = [
@@ -137,6 +151,7 @@ const modelKeys = [
   'motifSize',
   'init',
   'activation',
+  'alpha',
   'loss',
   'seed',
   'threads',
@@ -163,6 +178,7 @@ export function modelSpec(operation: string, options: ModelOptions): NativeModel
     motifSize: checkNumber(operation, 'motifSize', options.motifSize ?? 2, ranges.motifSize),
     init: checkChoice(operation, 'init', options.init ?? 'he-fan-in', inits),
     activation: checkChoice(operation, 'activation', options.activation ?? 'relu', activations),
+    alpha: checkNumber(operation, 'alpha', options.alpha ?? 0.6, ranges.alpha),
     loss: checkChoice(operation, 'loss', options.loss ?? 'softmax-cross-entropy', losses),
     seed: checkNumber(operation, 'seed', options.seed ?? 0, ranges.seed),
     threads: checkNumber(operation, 'threads', options.threads ?? 0, ranges.threads),

@@ -16,6 +16,7 @@ const spec = {
   motifSize: 2,
   init: 'he-fan-in',
   activation: 'relu',
+  alpha: 0.6,
   loss: 'softmax-cross-entropy',
   seed: 0,
   backend: 'cpu',

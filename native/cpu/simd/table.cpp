@@ -1,4 +1,5 @@
 #include "cpu/simd/dense.h"
+#include "cpu/simd/piecewise.h"
 #include "cpu/simd/sparse.h"
 
 /* The table of one instruction set, filled with the kernels compiled beside it. */
@@ -19,6 +20,8 @@ const KernelTable table = {SET_TEXT(SET_ISA),
                            finish_forward,
                            dense_forward,
                            dense_backward,
+                           piecewise,
+                           piecewise_backward,
                            momentum_update};
 
 }  // namespace set_native::cpu::SET_ISA

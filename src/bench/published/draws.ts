@@ -107,6 +107,8 @@ function drawNetwork(generator: Mt19937, sizes: number[], epsilon: number): Nati
       birth: new Uint16Array(dense ? 0 : weights.length),
       bias: new Float32Array(outputs),
       biasMomentum: new Float32Array(outputs),
+      pieces: new Float32Array(),
+      piecesMomentum: new Float32Array(),
     };
   });
 }

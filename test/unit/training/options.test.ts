@@ -11,6 +11,7 @@ test('a model needs layers only; the rest has defaults', () => {
     motifSize: 2,
     init: 'he-fan-in',
     activation: 'relu',
+    alpha: 0.6,
     loss: 'softmax-cross-entropy',
     seed: 0,
     threads: 0,
@@ -35,6 +36,8 @@ test.each([
   [{ layers, epsilon: Number.NaN }, 'ERR_OUT_OF_RANGE', 'got NaN'],
   [{ layers, topology: 'ring' }, 'ERR_INVALID_ARGUMENT', 'one of erdos-renyi, motif, motif-printed, dense; got "ring"'],
   [{ layers, seed: -1 }, 'ERR_OUT_OF_RANGE', 'seed'],
+  [{ layers, activation: 'gelu' }, 'ERR_INVALID_ARGUMENT', 'activation must be one of relu, tanh'],
+  [{ layers, alpha: 1.5 }, 'ERR_OUT_OF_RANGE', 'alpha must be a number from 0 to 1, got 1.5'],
   [{ layers, sigma: 3 }, 'ERR_INVALID_ARGUMENT', 'unknown option "sigma"'],
   [null, 'ERR_INVALID_ARGUMENT', 'expected an options object, got null'],
 ])('a model refuses %o', (options, code, message) => {

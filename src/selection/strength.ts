@@ -1,0 +1,29 @@
+import type { LayerData } from '../training/model.js';
+
+/*
+ * Features ranked by the first layer of a trained network (Kichler 2021; Atashgahi et al. 2022): evolution takes links from inputs that
+ * do not matter and gives them to others, so what an input has at the end tells what it is worth.
+ */
+
+/** Strength of every input of a layer: the sum of |w| over its links; 0 for an input that has lost all of them. */
+export function strengths({ inputs, outputs, dense, rowOffsets, weights }: LayerData): Float64Array {
+  const start = (input: number) => (dense ? input * outputs : rowOffsets[input]!);
+  return Float64Array.from({ length: inputs }, (_, input) => {
+    let sum = 0;
+    for (let link = start(input); link < start(input + 1); link++) sum += Math.abs(weights[link]!);
+    return sum;
+  });
+}
+
+/** The `count` strongest features, ascending by number; of equally strong ones the lower number. */
+export function strongest(strength: Float64Array, count: number): Uint32Array {
+  const ranked = Uint32Array.from(strength.keys()).sort((a, b) => strength[b]! - strength[a]! || a - b);
+  return ranked.slice(0, count).sort();
+}
+
+/** Jaccard index: features in both over features in either. */
+export function jaccard(a: Uint32Array, b: Uint32Array): number {
+  const other = new Set(b);
+  const both = a.filter((feature) => other.has(feature)).length;
+  return both / (a.length + b.length - both);
+}
