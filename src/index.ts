@@ -42,6 +42,7 @@ export type {
   LossName,
   MotifParseName,
   MotifScoreName,
+  PruneName,
   RegrowInitName,
   TopologyName,
 } from './native.js';

@@ -13,6 +13,7 @@ export type InitName = 'he-dense' | 'he-fan-in' | 'normal';
 export type ActivationName = 'relu' | 'tanh' | 'sigmoid' | 'linear' | 'all-relu' | 'srelu';
 export type LossName = 'softmax-cross-entropy' | 'sigmoid-binary-cross-entropy' | 'mse';
 export type RegrowInitName = 'he-dense' | 'zero' | 'he-fan-in';
+export type PruneName = 'exact' | 'thesis';
 export type MotifScoreName = 'mean' | 'max' | 'min' | 'sum';
 export type MotifParseName = 'aligned' | 'runs';
 export type BackendName = 'cpu' | 'cuda' | 'metal' | 'reference';
@@ -48,6 +49,7 @@ export interface NativeTrainOptions {
 export interface NativeEvolutionPolicy {
   method: 'set' | 'set-motif';
   zeta: number;
+  prune: PruneName;
   regrowInit: RegrowInitName;
   motifSize: number;
   motifScore: MotifScoreName;

@@ -78,6 +78,8 @@ EvolutionPolicy evolution_policy(const Napi::Object& policy) {
   out.method =
       choice<Method>(policy.Get("method"), "[evolve] method", {{"set", Method::set}, {"set-motif", Method::set_motif}});
   out.zeta = number(policy.Get("zeta"), "[evolve] zeta");
+  out.prune = choice<PruneRule>(policy.Get("prune"), "[evolve] prune",
+                                {{"exact", PruneRule::exact}, {"thesis", PruneRule::thesis}});
   out.regrow_init = choice<RegrowInit>(
       policy.Get("regrowInit"), "[evolve] regrowInit",
       {{"he-dense", RegrowInit::he_dense}, {"zero", RegrowInit::zero}, {"he-fan-in", RegrowInit::he_fan_in}});

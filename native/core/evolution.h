@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -9,12 +10,14 @@
 namespace set_native {
 
 enum class Method { fixed, set, set_motif };  // fixed: no evolution (`static` and `dense` in TypeScript)
+enum class PruneRule { exact, thesis };
 enum class MotifScore { mean, max, min, sum };
 enum class MotifParse { aligned, runs };
 
 struct EvolutionPolicy {
   Method method = Method::set;
-  double zeta = 0.3;  // fraction replaced, 0 < zeta < 1
+  double zeta = 0.3;                   // fraction replaced, 0 < zeta < 1
+  PruneRule prune = PruneRule::exact;  // set
   RegrowInit regrow_init = RegrowInit::he_dense;
   uint32_t motif_size = 2;  // set_motif: g, 2 .. kMaxMotifSize
   MotifScore motif_score = MotifScore::mean;
@@ -41,6 +44,8 @@ struct LayerEvolution {
  * -0 is a zero. Where zeros are not removed first, |w| orders; all ties go by c (or slot, or unit) ascending.
  *
  * Prune, set: of the positive links the share(zeta, positives) smallest, of the negative ones likewise, all zeros.
+ *
+ * Prune, set, by the thesis' arithmetic: numbers and ties as by_thesis says, all zeros.
  *
  * Prune, set_motif, aligned: sources are tiled into groups of g = motif_size, the last may be smaller; slot
  * number b m + j holds the links of group b into target j. The score of a slot is the mean (max, min, sum) of |w| over
@@ -75,6 +80,32 @@ constexpr uint32_t kOpenRounds = 16;
 /** Number of links (or motifs) that `zeta` stands for: floor(zeta * count + 0.5). */
 inline uint64_t share(double zeta, uint64_t count) {
   return static_cast<uint64_t>(std::floor(zeta * static_cast<double>(count) + 0.5));
+}
+
+/** Weights of a layer by sign, and how many of either are nearest 0; of the latter none where there are zeros. */
+struct SignCounts {
+  uint64_t negative, zero, positive;
+  uint64_t nearest_negative, nearest_positive;
+};
+
+struct PrunedBySign {
+  uint64_t negative, positive;
+};
+
+/**
+ * How many links of either sign the program of the thesis removes. Of the N weights in ascending order `first` is the
+ * position of the first of those nearest 0, `last` the one behind the last of them. It reads a lower threshold at
+ * position floor((1 - zeta) first) and an upper one at floor(min(N - 1, last + zeta (N - last))) and removes what lies
+ * between, both included: up to two links of a sign more than share() says. There equal weights go together, here by c.
+ */
+inline PrunedBySign by_thesis(double zeta, const SignCounts& counts) {
+  const auto up_to_zeros = static_cast<double>(counts.negative + counts.zero);
+  const double total = up_to_zeros + static_cast<double>(counts.positive);
+  const auto first = static_cast<double>(counts.negative - counts.nearest_negative);
+  const double last = up_to_zeros + static_cast<double>(counts.nearest_positive);
+  const double low = std::floor((1.0 - zeta) * first);
+  const double high = std::floor(std::min(total - 1.0, last + zeta * (total - last)));
+  return {counts.negative - static_cast<uint64_t>(low), static_cast<uint64_t>(std::max(0.0, high + 1.0 - up_to_zeros))};
 }
 
 /** Throws out_of_range for a zeta outside (0, 1) or a motif size outside 2 .. kMaxMotifSize. */

@@ -86,13 +86,37 @@ class Evolution {
       if (link.weight < 0) negative.emplace_back(-link.weight, cell);
       if (link.weight == 0) removed.push_back(cell);
     }
+    const auto [thesis_negative, thesis_positive] = thesis_counts();
     for (auto* ranked : {&positive, &negative}) {
       std::sort(ranked->begin(), ranked->end());
-      const auto count = static_cast<size_t>(std::floor(policy_.zeta * static_cast<double>(ranked->size()) + 0.5));
+      auto count = static_cast<size_t>(std::floor(policy_.zeta * static_cast<double>(ranked->size()) + 0.5));
+      if (policy_.prune == PruneRule::thesis) count = ranked == &positive ? thesis_positive : thesis_negative;
       for (size_t t = 0; t < count; ++t) removed.push_back((*ranked)[t].second);
     }
     for (const CellId cell : removed) links_.erase(cell);
     return removed.size();
+  }
+
+  /** Negative and positive links between the thresholds of the program, by walking over the sorted weights as it does.
+   */
+  std::pair<size_t, size_t> thesis_counts() const {
+    std::vector<float> values;
+    for (const auto& [cell, link] : links_) values.push_back(link.weight);
+    std::sort(values.begin(), values.end());
+    const size_t size = values.size();
+    size_t first = 0, last = 0;
+    for (size_t k = 0; k < size; ++k) {
+      if (std::fabs(values[k]) < std::fabs(values[first])) first = k;
+      if (std::fabs(values[k]) <= std::fabs(values[last])) last = k;
+    }
+    ++last;
+    const auto low = static_cast<size_t>((1.0 - policy_.zeta) * static_cast<double>(first));
+    const auto high = static_cast<size_t>(std::min(
+        static_cast<double>(size - 1), static_cast<double>(last) + policy_.zeta * static_cast<double>(size - last)));
+    size_t negative = 0, positive = 0;
+    for (size_t k = low; k < size && values[k] < 0; ++k) ++negative;
+    for (size_t k = 0; k <= high; ++k) positive += values[k] > 0 ? 1 : 0;
+    return {negative, positive};
   }
 
   void evolve_motifs() {

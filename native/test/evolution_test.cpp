@@ -97,6 +97,7 @@ Scenario random_scenario(Random& random) {
   Scenario s;
   s.policy.method = random() % 4 == 0 ? Method::set : Method::set_motif;
   s.policy.zeta = pick(std::vector<double>{0.01, 0.1, 0.3, 0.5, 0.77, 0.95});
+  s.policy.prune = random() % 3 == 0 ? PruneRule::thesis : PruneRule::exact;
   s.policy.regrow_init = static_cast<RegrowInit>(random() % 3);
   s.policy.motif_size = pick(kMotifSizes);
   s.policy.motif_score = static_cast<MotifScore>(random() % 4);
@@ -111,9 +112,10 @@ Scenario random_scenario(Random& random) {
   s.layer = dress(std::move(links), kind, random);
   std::ostringstream text;
   text << n << " x " << m << ", " << s.layer.nnz() << " links" << (motifs ? " in motifs" : "") << ", zeta "
-       << s.policy.zeta << ", method " << static_cast<int>(s.policy.method) << ", size " << s.policy.motif_size
-       << ", score " << static_cast<int>(s.policy.motif_score) << ", parse " << static_cast<int>(s.policy.motif_parse)
-       << ", init " << static_cast<int>(s.policy.regrow_init) << ", weights " << static_cast<int>(kind);
+       << s.policy.zeta << ", method " << static_cast<int>(s.policy.method) << ", prune "
+       << static_cast<int>(s.policy.prune) << ", size " << s.policy.motif_size << ", score "
+       << static_cast<int>(s.policy.motif_score) << ", parse " << static_cast<int>(s.policy.motif_parse) << ", init "
+       << static_cast<int>(s.policy.regrow_init) << ", weights " << static_cast<int>(kind);
   s.text = text.str();
   return s;
 }
@@ -185,14 +187,37 @@ std::vector<std::pair<float, uint64_t>> ranked(const std::map<uint64_t, Link>& l
   return result;
 }
 
-/** Per sign: as many as zeta says, and each of them before each kept one in (|w|, cell); no zero is kept. */
-void check_pruned_by_sign(const Fate& fate, double zeta) {
+/** Per sign: as many as zeta says, and each of them before each kept one in (|w|, cell); no zero is kept. How many the
+ * rule of the thesis removes is left to the reference. */
+void check_pruned_by_sign(const Fate& fate, double zeta, PruneRule rule) {
   for (const int sign : {1, -1}) {
     const auto pruned = ranked(fate.pruned, sign), kept = ranked(fate.kept, sign);
-    CHECK_EQ(pruned.size(), rounded(zeta * static_cast<double>(pruned.size() + kept.size())));
+    if (rule == PruneRule::exact)
+      CHECK_EQ(pruned.size(), rounded(zeta * static_cast<double>(pruned.size() + kept.size())));
     if (!pruned.empty() && !kept.empty()) CHECK(pruned.back() < kept.front());
   }
   for (const auto& item : fate.kept) CHECK(item.second.weight != 0.0f);
+}
+
+TEST("prune: the thresholds of the thesis' program, counted by hand") {
+  const auto removed = [](double zeta, const SignCounts& counts) {
+    const PrunedBySign by_sign = by_thesis(zeta, counts);
+    return std::pair<uint64_t, uint64_t>{by_sign.negative, by_sign.positive};
+  };
+  using Pair = std::pair<uint64_t, uint64_t>;
+  // -4 -3 -2 -1 1 2 3 4 5 6: first 3, last 5, thresholds at positions 2 and 6.
+  CHECK(removed(0.3, {4, 0, 6, 1, 1}) == (Pair{2, 3}));
+  // -4 -3 -2 1 2 3 4 5 6 7: first 3, last 4, positions 2 and 5.
+  CHECK(removed(0.3, {3, 0, 7, 0, 1}) == (Pair{1, 3}));
+  // -3 -2 0 0 4 5: first 2, last 4, positions 1 and 4.
+  CHECK(removed(0.3, {2, 2, 2, 0, 0}) == (Pair{1, 1}));
+  // Only positive, only negative, a single one, zeros alone.
+  CHECK(removed(0.3, {0, 0, 10, 0, 1}) == (Pair{0, 4}));
+  CHECK(removed(0.3, {10, 0, 0, 1, 0}) == (Pair{4, 0}));
+  CHECK(removed(0.3, {0, 0, 1, 0, 1}) == (Pair{0, 1}));
+  CHECK(removed(0.3, {0, 5, 0, 0, 0}) == (Pair{0, 0}));
+  // All weights equal: all go.
+  CHECK(removed(0.3, {0, 0, 8, 0, 8}) == (Pair{0, 8}));
 }
 
 /** Slots as sets of links: number of links left and, in float and by ascending source, the sum of |w|. */
@@ -388,7 +413,7 @@ void check_scenario(const Scenario& s) {
   check_grown_weights(s, after, fate);
   const uint64_t n = s.layer.inputs, m = s.layer.outputs, g = s.policy.motif_size;
   if (s.policy.method == Method::set) {
-    check_pruned_by_sign(fate, s.policy.zeta);
+    check_pruned_by_sign(fate, s.policy.zeta, s.policy.prune);
   } else if (s.policy.motif_parse == MotifParse::aligned && whole(slots_of(by_cell(s.layer), m, g), n, m, g)) {
     check_whole_motifs(s, after, fate);
   } else {

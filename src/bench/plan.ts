@@ -119,7 +119,8 @@ export function trainingOf(
   motifSize: number,
 ): TrainingPlan {
   const { batchSize, learningRate, momentum, weightDecay, zeta, regrowInit } = config;
-  const evolution = { method: method === 'dense' ? ('static' as const) : method, zeta, regrowInit };
+  const prune = reading === 'published' ? ('thesis' as const) : ('exact' as const);
+  const evolution = { method: method === 'dense' ? ('static' as const) : method, zeta, prune, regrowInit };
   const shuffle = reading !== 'published'; // its samples come in the order that NumPy gave them
   const options = { epochs, batchSize, learningRate, momentum, weightDecay, shuffle, evolution };
   return trainingPlan('bench', options, motifSize);

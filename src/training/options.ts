@@ -10,6 +10,7 @@ import type {
   NativeEvolutionPolicy,
   NativeModelSpec,
   NativeTrainOptions,
+  PruneName,
   RegrowInitName,
   TopologyName,
 } from '../native.js';
@@ -57,6 +58,11 @@ export interface EvolutionOptions {
   method?: MethodName;
   /** Fraction of the links replaced after each epoch, above 0 and below 1. Default 0.3. */
   zeta?: number;
+  /**
+   * Of `set`. Default `exact`: of the links of either sign zeta of their number, rounded. `thesis`: the thresholds of its
+   * program, which come to up to two links of a sign more.
+   */
+  prune?: PruneName;
   /** Weights of new links. Default `he-dense`. */
   regrowInit?: RegrowInitName;
   /** Default: that of the model. */
@@ -114,6 +120,7 @@ export const activations = [
   'srelu',
 ] as const satisfies ActivationName[];
 const losses = ['softmax-cross-entropy', 'sigmoid-binary-cross-entropy', 'mse'] as const satisfies LossName[];
+const pruneRules = ['exact', 'thesis'] as const satisfies PruneName[];
 const motifScores = ['mean', 'max', 'min', 'sum'] as const satisfies MotifScoreName[];
 const motifParses = ['aligned', 'runs'] as const satisfies MotifParseName[];
 const weightDecayModes = ['thesis', 'l2', 'decoupled'] as const satisfies WeightDecayMode[];
@@ -200,6 +207,7 @@ export const trainingKeys = [
 const evolutionKeys = [
   'method',
   'zeta',
+  'prune',
   'regrowInit',
   'motifSize',
   'motifScore',
@@ -241,6 +249,7 @@ function evolutionPolicy(
   checkKeys(operation, options, evolutionKeys);
   const method = checkChoice(operation, 'evolution.method', options.method ?? 'set', methods);
   const zeta = checkNumber(operation, 'evolution.zeta', options.zeta ?? 0.3, ranges.zeta);
+  const prune = checkChoice(operation, 'evolution.prune', options.prune ?? 'exact', pruneRules);
   const regrowInit = checkChoice(operation, 'evolution.regrowInit', options.regrowInit ?? 'he-dense', regrowInits);
   const motifSize = checkNumber(
     operation,
@@ -252,5 +261,5 @@ function evolutionPolicy(
   const motifParse = checkChoice(operation, 'evolution.motifParse', options.motifParse ?? 'aligned', motifParses);
   const evolveOutput = checkBoolean(operation, 'evolution.evolveOutput', options.evolveOutput ?? false);
   if (method === 'static') return undefined;
-  return { method, zeta, regrowInit, motifSize, motifScore, motifParse, evolveOutput };
+  return { method, zeta, prune, regrowInit, motifSize, motifScore, motifParse, evolveOutput };
 }

@@ -65,7 +65,7 @@ test.each([
       loss: 'softmax-cross-entropy', seed: 0, backend: 'cpu', threads: 2,
     };
     const policy = {
-      method: 'set', zeta: 0.3, regrowInit: 'he-dense', motifSize: 2, motifScore: 'mean', motifParse: 'aligned',
+      method: 'set', zeta: 0.3, prune: 'exact', regrowInit: 'he-dense', motifSize: 2, motifScore: 'mean', motifParse: 'aligned',
       evolveOutput: false,
     };
     const ready = () => parentPort.postMessage('ready');

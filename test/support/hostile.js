@@ -26,6 +26,7 @@ const options = { epoch: 1, batchSize: 10, learningRate: 0.1, momentum: 0.9, l2:
 const policy = {
   method: 'set',
   zeta: 0.3,
+  prune: 'exact',
   regrowInit: 'he-dense',
   motifSize: 2,
   motifScore: 'mean',

@@ -83,6 +83,14 @@ Pruning mark(uint32_t size, const Value& value, const Around& goes, uint32_t fir
   return pruning;
 }
 
+/** Of weights none of which is 0. */
+void count_nearest(const float* weights, uint32_t size, SignCounts& counts) {
+  float nearest = std::fabs(weights[0]);
+  for (uint32_t k = 1; k < size; ++k) nearest = std::min(nearest, std::fabs(weights[k]));
+  counts.nearest_negative = static_cast<uint64_t>(std::count(weights, weights + size, -nearest));
+  counts.nearest_positive = static_cast<uint64_t>(std::count(weights, weights + size, nearest));
+}
+
 }  // namespace
 
 template <class Index>
@@ -91,8 +99,14 @@ Pruning prune_blocks(const Blocks<Index>& blocks, const EvolutionPolicy& policy,
   if (policy.method == Method::set) {
     const Weight weight{blocks.weights.data()};
     const Selection<Weight> selection(size, weight, pool);
-    const auto amount = [&](int half) { return selection.zeros(half) + share(policy.zeta, selection.non_zeros(half)); };
-    return mark(size, weight, selection.lowest(amount(0), amount(1)), size, pool);
+    PrunedBySign amount{share(policy.zeta, selection.non_zeros(1)), share(policy.zeta, selection.non_zeros(0))};
+    if (policy.prune == PruneRule::thesis) {
+      SignCounts counts{selection.non_zeros(1), selection.zeros(0) + selection.zeros(1), selection.non_zeros(0), 0, 0};
+      if (counts.zero == 0) count_nearest(blocks.weights.data(), size, counts);
+      amount = by_thesis(policy.zeta, counts);
+    }
+    const Around goes = selection.lowest(selection.zeros(0) + amount.positive, selection.zeros(1) + amount.negative);
+    return mark(size, weight, goes, size, pool);
   }
   const uint32_t last = blocks.groups() - 1;
   const uint32_t first_truncated = blocks.sources_of(last) < blocks.height ? blocks.offsets[last] : size;

@@ -88,6 +88,7 @@ test('static has no evolution; the motif size is that of the model unless given'
   expect(trainingPlan('fit', { evolution: { method: 'set-motif' } }, 4).policy).toMatchObject({
     method: 'set-motif',
     zeta: 0.3,
+    prune: 'exact',
     regrowInit: 'he-dense',
     motifSize: 4,
     motifScore: 'mean',
