@@ -38,14 +38,14 @@ export interface ExperimentConfig {
   runs: number;
   epochs: number;
   /** Samples to train on, drawn by seed; the same for all methods. Default 5000, or all of a smaller data set. */
-  train?: number;
+  train?: number | 'all';
   /**
    * Samples held out of the training set to choose an epoch by. Default 1000 where so many are left over of a data set that
    * has a test set of its own, else 0: none.
    */
   validation?: number;
   /** Samples to test on. Default 1000, or all of a smaller data set. */
-  test?: number;
+  test?: number | 'all';
   scaling: ScalingChoice;
   hidden: number[];
   batchSize: number;
@@ -137,9 +137,10 @@ export function experimentConfig(
   list('hidden', config.hidden, (value) => checkNumber('bench', 'hidden', value, ranges.layerSize), true);
   number('runs', ranges.runs);
   number('epochs', ranges.epochs);
-  if (config.train !== undefined) number('train', ranges.samples);
+  for (const part of ['train', 'test'] as const) {
+    if (config[part] !== undefined && config[part] !== 'all') number(part, ranges.samples);
+  }
   if (config.validation !== undefined) number('validation', wholeNumber(0, 2 ** 31 - 1));
-  if (config.test !== undefined) number('test', ranges.samples);
   checkChoice('bench', 'scaling', config.scaling, scalings);
   checkChoice('bench', 'activation', config.activation, activations);
   number('batchSize', ranges.batchSize);

@@ -93,10 +93,12 @@ export async function runGroup(
 /** The samples of a group and, in the reading `published`, the network that NumPy drew. */
 function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, dataset: Dataset) {
   if (reading !== 'published') return { published: undefined, ...samplesOf(config, seed, dataset) };
-  const counts = {
-    train: config.train ?? Math.min(defaultSamples.train, dataset.train.count),
-    test: config.test ?? Math.min(defaultSamples.test, dataset.test?.count ?? 0),
+  const countOf = (part: 'train' | 'test') => {
+    const available = dataset[part]?.count ?? 0;
+    const given = config[part];
+    return given === 'all' ? available : (given ?? Math.min(defaultSamples[part], available));
   };
+  const counts = { train: countOf('train'), test: countOf('test') };
   const epsilon = trials.find((trial) => trial.epsilon !== null)?.epsilon ?? Math.max(...config.epsilon);
   const published = publishedRun(dataset, { run: seed, epsilon, hidden: config.hidden, counts });
   return { published, train: published.train, validation: undefined, test: published.test };

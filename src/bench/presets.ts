@@ -24,6 +24,19 @@ const thesisFashion: Partial<ExperimentConfig> = {
   init: 'he-dense',
 };
 
+/** Figure 1 of Mocanu et al. 2018: three hidden layers, epsilon 20, SReLU, batches of 100; all samples. */
+const setPaper: Partial<ExperimentConfig> = {
+  methods: ['dense', 'static', 'set'],
+  epsilon: [20],
+  activation: 'srelu',
+  batchSize: 100,
+  learningRate: 0.01,
+  epochs: 500,
+  runs: 1,
+  train: 'all',
+  test: 'all',
+};
+
 export const presets: readonly Preset[] = [
   { name: 'quick', text: 'the default, about a minute', options: { methods: [...benchMethods] } },
   {
@@ -65,6 +78,27 @@ export const presets: readonly Preset[] = [
       weightDecay: 0.00002,
       init: 'normal',
     },
+  },
+  {
+    name: 'set-paper-mnist',
+    text: 'MNIST as in Figure 1 of the SET paper: dense, fixed sparse and SET',
+    options: { ...setPaper, dataset: 'mnist', hidden: [1000, 1000, 1000] },
+  },
+  {
+    name: 'set-paper-cifar10',
+    text: 'the same on CIFAR-10, without its augmented images',
+    options: {
+      ...setPaper,
+      dataset: 'cifar10',
+      hidden: [4000, 1000, 4000],
+      epochs: 1000,
+      scaling: 'standardise',
+    },
+  },
+  {
+    name: 'set-paper-higgs',
+    text: 'the same on HIGGS, of which the data set here is a sample',
+    options: { ...setPaper, dataset: 'higgs', hidden: [1000, 1000, 1000] },
   },
 ];
 

@@ -27,11 +27,12 @@ function countsOf(
   const whole = dataset.train.count;
   const fits = (part: 'train' | 'test') =>
     dataset.test !== undefined && dataset[part]!.count >= defaultSamples[part] ? defaultSamples[part] : undefined;
-  const train = config.train ?? fits('train');
+  const given = (part: 'train' | 'test') => (config[part] === 'all' ? undefined : (config[part] ?? fits(part)));
+  const train = given('train');
   const left = dataset.test === undefined || train === undefined ? 0 : whole - train;
   return {
     train,
     validation: config.validation ?? (left >= defaultSamples.validation ? defaultSamples.validation : 0),
-    test: config.test ?? fits('test'),
+    test: given('test'),
   };
 }

@@ -75,9 +75,7 @@ export function benchCommand(): Command {
     )
     .addOption(option('--runs <n>', 'runs of each, with seeds seed, seed + 1 ...', numberIn(ranges.runs), 'runs'))
     .addOption(option('--epochs <n>', 'epochs per run', numberIn(ranges.epochs), 'epochs'))
-    .addOption(
-      option('--train <n>', `training samples, drawn by seed ${samplesDefault('train')}`, numberIn(ranges.samples)),
-    )
+    .addOption(option('--train <n>', `training samples, drawn by seed, or all ${samplesDefault('train')}`, samplesIn))
     .addOption(
       option(
         '--validation <n>',
@@ -85,7 +83,7 @@ export function benchCommand(): Command {
         numberIn(wholeNumber(0, 2 ** 31 - 1)),
       ),
     )
-    .addOption(option('--test <n>', `test samples, drawn by seed ${samplesDefault('test')}`, numberIn(ranges.samples)))
+    .addOption(option('--test <n>', `test samples, drawn by seed, or all ${samplesDefault('test')}`, samplesIn))
     .addOption(
       option('--hidden <list>', 'hidden layer sizes', listOf(numberIn(ranges.layerSize), { repeats: true }), 'hidden'),
     )
@@ -272,6 +270,8 @@ function hooksOf(progress: Progress, signal: AbortSignal): ExperimentHooks {
   };
 }
 
+const wholeSample = numberIn(ranges.samples);
+const samplesIn = (text: string) => (text === 'all' ? text : wholeSample(text));
 const preset = oneOf(presets.map(({ name }) => name));
 
 function readingList(text: string): ExperimentConfig['readings'] {

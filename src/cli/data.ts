@@ -1,11 +1,17 @@
 import { existsSync, statSync } from 'node:fs';
-import { Command } from 'commander';
+import cliProgress from 'cli-progress';
+import { Argument, Command } from 'commander';
+import { pullable, pullDataset } from '../datasets/pull.js';
 import { type DatasetListing, listDatasets } from '../datasets/registry.js';
 import { plainTable } from '../table.js';
-import { filePath } from './options.js';
+import { filePath, oneOf } from './options.js';
+import { interruptible } from './terminal.js';
 
 export function dataCommand(): Command {
-  return new Command('data').description('data sets: what there is and where').addCommand(listCommand());
+  return new Command('data')
+    .description('data sets: what there is and where')
+    .addCommand(listCommand())
+    .addCommand(pullCommand());
 }
 
 function listCommand(): Command {
@@ -30,6 +36,47 @@ Examples:
       const listings = listDatasets({ dataDir });
       process.stdout.write(`${json ? JSON.stringify(listings, undefined, 2) : describe(listings)}\n`);
     });
+}
+
+function pullCommand(): Command {
+  return new Command('pull')
+    .description('fetch a data set from where its authors publish it, and check it')
+    .addArgument(new Argument('<name>', pullable.join(', ')).argParser(oneOf(pullable)))
+    .option('--data-dir <dir>', 'put it here (default: SET_NATIVE_DATA, or the cache in the home folder)', filePath)
+    .option('--from <url>', 'a mirror that has the same files')
+    .addHelpText(
+      'after',
+      `
+Files that are there and whole are not fetched again. A file counts as fetched when its SHA-256 is the known one.
+
+Examples:
+  $ set-native data pull fashion-mnist
+  $ set-native data pull cifar10 --data-dir ~/data`,
+    )
+    .action(pull);
+}
+
+async function pull(name: string, { dataDir, from }: { dataDir?: string; from?: string }): Promise<void> {
+  const bars = new cliProgress.MultiBar({
+    format: '{file} [{bar}] {percentage} % of {size} MB',
+    stream: process.stderr,
+    clearOnComplete: false,
+  });
+  const shown = new Map<string, cliProgress.SingleBar>();
+  const onProgress = (file: string, received: number, total: number) => {
+    if (!shown.has(file)) shown.set(file, bars.create(total, 0, { file, size: (total / 1e6).toFixed(1) }));
+    shown.get(file)?.update(received);
+  };
+  const log = (text: string) => process.stderr.write(`${text}\n`);
+  try {
+    const folder = await interruptible(log, (signal) =>
+      pullDataset(name, { signal, onProgress, ...(dataDir && { dataDir }), ...(from && { from }) }),
+    );
+    bars.stop();
+    process.stdout.write(`${name}: ${shown.size > 0 ? 'fetched into' : 'whole already, in'} ${folder}\n`);
+  } finally {
+    bars.stop();
+  }
 }
 
 function describe(listings: DatasetListing[]): string {

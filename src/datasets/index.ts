@@ -1,3 +1,4 @@
+export { type PullOptions, pullDataset } from './pull.js';
 export { type DatasetListing, type DatasetShape, type LookupOptions, listDatasets, loadDataset } from './registry.js';
 export {
   applyScaling,

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { checkKeys, invalid, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
+import { readCifarSamples } from './cifar.js';
 import { readCsvSamples } from './csv.js';
 import { readIdxSamples } from './idx.js';
 import { type DatasetFacts, makeDataset } from './labels.js';
@@ -81,6 +82,13 @@ const matSource = (file: string, shape: DatasetShape, note?: string): Source => 
   load: (files, facts) => makeDataset(facts, readMatSamples(files[0]!)),
 });
 
+const CIFAR_TRAIN = [1, 2, 3, 4, 5].map((batch) => `data_batch_${batch}.bin`);
+export const cifarFiles = [...CIFAR_TRAIN, 'test_batch.bin'];
+const CIFAR_CLASSES = [
+  ...['airplane', 'automobile', 'bird', 'cat', 'deer'],
+  ...['dog', 'frog', 'horse', 'ship', 'truck'],
+];
+
 const FASHION_CLASSES = [
   ...['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat'],
   ...['Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot'],
@@ -117,6 +125,22 @@ const KNOWN: readonly KnownDataset[] = [
         shape: { train: 10_000, features: 784, classes: 10 },
         note: "MNIST's test set only, split into train and test",
         load: (files, facts) => loadIdx(files, facts, DIGITS),
+      },
+    ],
+  },
+  {
+    name: 'cifar10',
+    description: 'CIFAR-10: 32 × 32 colour images of ten kinds of things (Krizhevsky 2009)',
+    folders: ['cifar-10-batches-bin'],
+    scaling: DIVIDE_BY_255,
+    sources: [
+      {
+        files: cifarFiles,
+        shape: { train: 50_000, test: 10_000, features: 3072, classes: 10 },
+        load: (files, facts) => {
+          const [train, test] = [files.slice(0, -1), files.slice(-1)].map((part) => readCifarSamples(part, 10));
+          return { ...facts, features: 3072, classes: 10, classNames: CIFAR_CLASSES, train: train!, test: test! };
+        },
       },
     ],
   },
@@ -198,7 +222,7 @@ function checkLookup(options: LookupOptions): void {
 }
 
 /** The data folders, in the order they are looked in; `origin` is what named them. */
-function dataFolders({ dataDir }: LookupOptions): { origin: string; folder: string }[] {
+export function dataFolders({ dataDir }: LookupOptions): { origin: string; folder: string }[] {
   const environment = process.env.SET_NATIVE_DATA;
   const cache = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
   return [
@@ -268,14 +292,14 @@ function notFound(known: KnownDataset, options: LookupOptions): SetNativeError {
     'ERR_DATA_NOT_FOUND',
     `[data] ${known.name}: expected ${wanted} (each may be .gz), found in none of: ${tried.join(', ')}.` +
       `${partial.length > 0 ? ` ${partial.join('; ')}.` : ''}` +
-      ' Put the files into one of these folders, or name their folder with --data-dir or SET_NATIVE_DATA;' +
+      ' Fetch them with `set-native data pull`, if it knows an address, put them into one of these folders, or name their folder with --data-dir or SET_NATIVE_DATA;' +
       ' the data set `procedural` needs no files',
     { details: { name: known.name, wanted: known.sources.map(({ files }) => files), tried, partial } },
   );
 }
 
 /**
- * Loads a data set by name: `fashion-mnist`, `mnist`, `madelon`, `lung`, `tox-171`, `glioma`, `higgs` or `procedural`.
+ * Loads a data set by name: `fashion-mnist`, `mnist`, `cifar10`, `madelon`, `lung`, `tox-171`, `glioma`, `higgs` or `procedural`.
  * Features come as stored, unscaled; see `prepare`. Synchronous: the largest, Fashion-MNIST, takes about a
  * second and 220 MB.
  *

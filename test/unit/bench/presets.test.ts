@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { experimentConfig } from '../../../src/bench/config.js';
 import { groupsOf } from '../../../src/bench/plan.js';
 import { presetCommand, presets } from '../../../src/bench/presets.js';
+import { samplesOf } from '../../../src/bench/samples.js';
+import { loadDataset } from '../../../src/index.js';
 
 test.each(presets.map((preset) => [preset.name, preset] as const))('%s is a sound experiment', (_, preset) => {
   const config = experimentConfig({ dataset: 'procedural', ...preset.options });
@@ -16,4 +18,13 @@ test('thesis-fmnist: 16 densities, 4 runs, three readings, and what it stands fo
       '--dataset fashion-mnist --epsilon 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31 --init he-dense',
   );
   expect(groupsOf(experimentConfig({ dataset: 'fashion-mnist', ...preset.options }))).toHaveLength(16 * 4 * 3);
+});
+
+test('set-paper-mnist trains on all samples', () => {
+  const { options } = presets.find(({ name }) => name === 'set-paper-mnist')!;
+  const dataset = loadDataset('procedural');
+  const config = experimentConfig({ dataset: 'procedural', ...options });
+  const { train, validation, test } = samplesOf(config, 0, dataset);
+  expect([train.count, validation, test.count]).toEqual([10_000, undefined, 2000]);
+  expect(groupsOf(config)[0]!.trials.map(({ method }) => method)).toEqual(['static', 'set', 'dense']);
 });

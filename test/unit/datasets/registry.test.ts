@@ -93,7 +93,9 @@ describe('lookup', () => {
   it('knows its names', () => {
     expect(errorOf(() => loadDataset('nonesuch'))).toMatchObject({
       code: 'ERR_DATA_NOT_FOUND',
-      message: expect.stringContaining('procedural, fashion-mnist, mnist, madelon, lung, tox-171, glioma, higgs'),
+      message: expect.stringContaining(
+        'procedural, fashion-mnist, mnist, cifar10, madelon, lung, tox-171, glioma, higgs',
+      ),
     });
   });
 });
@@ -196,7 +198,7 @@ describe('listDatasets', () => {
     expect(named('fashion-mnist')).toMatchObject({ found: false, shape: { train: 60_000, test: 10_000 } });
     expect(named('fashion-mnist')).not.toHaveProperty('where');
     expect(named('procedural')).toMatchObject({ found: true, where: 'embedded' });
-    expect(new Set(listings.map(({ name }) => name)).size).toBe(8);
+    expect(new Set(listings.map(({ name }) => name)).size).toBe(9);
   });
 
   it('refuses what are no options, as loadDataset does', () => {

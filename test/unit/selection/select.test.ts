@@ -32,25 +32,25 @@ test('Jaccard index', () => {
 
 const small: Partial<SelectionConfig> & { dataset: string } = {
   dataset: 'procedural',
-  train: 600,
-  test: 200,
-  hidden: [60],
-  epochs: 4,
+  train: 1000,
+  test: 500,
+  hidden: [100],
+  epochs: 8,
   runs: 2,
-  keep: [5, 100],
+  keep: [3, 100],
 };
 
-test('on pictures the strongest twentieth of the pixels beats a random one; the same on repeat', async () => {
+test('on pictures the strongest of the pixels beat as many random ones; the same on repeat', async () => {
   const results = await selectFeatures(small);
   expect(results.summary.map(({ keep, features }) => [keep, features])).toEqual([
-    [5, 39],
+    [3, 24],
     [100, 784],
   ]);
   const [few, all] = results.summary;
   expect(few!.accuracy.mean).toBeGreaterThan(few!.randomAccuracy.mean);
   expect(all!.accuracy).toEqual(all!.randomAccuracy);
   expect(all!.stability).toBe(1);
-  expect(few!.stability).toBeGreaterThan(0.05 / 1.95); // what random sets would share
+  expect(few!.stability).toBeGreaterThan(0.03 / 1.97); // what random sets would share
   expect(results.strength).toHaveLength(784);
   const again = await selectFeatures({ ...small, threads: 1 });
   expect(again.runs).toEqual(results.runs);

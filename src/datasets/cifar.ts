@@ -1,0 +1,46 @@
+import { formatError, readBytes } from './bytes.js';
+import type { Samples } from './types.js';
+
+/*
+ * CIFAR-10, binary version: records of one label byte and 3072 pixel bytes, 32 × 32 red, then green, then blue, row by row.
+ * https://www.cs.toronto.edu/~kriz/cifar.html
+ */
+
+const PIXELS = 3 * 32 * 32;
+const RECORD = 1 + PIXELS;
+
+/**
+ * Reads the records of several files, one after the other; pixels 0 .. 255 as stored.
+ *
+ * @param classes labels must be below this
+ * @throws SetNativeError ERR_DATA_FORMAT (a length that is no whole number of records, none at all, a label out of range),
+ *   ERR_DATA_NOT_FOUND, ERR_IO
+ */
+export function readCifarSamples(files: string[], classes: number): Samples {
+  const parts = files.map((file) => recordsOf(file));
+  const count = parts.reduce((sum, bytes) => sum + bytes.length / RECORD, 0);
+  const samples = {
+    x: new Float32Array(count * PIXELS),
+    labels: new Uint32Array(count),
+    count,
+    features: PIXELS,
+  };
+  let sample = 0;
+  for (const [i, bytes] of parts.entries()) {
+    for (let offset = 0; offset < bytes.length; offset += RECORD, sample++) {
+      const label = bytes[offset]!;
+      if (label >= classes) throw formatError(files[i]!, { offset }, `a label below ${classes}`, String(label));
+      samples.labels[sample] = label;
+      samples.x.set(bytes.subarray(offset + 1, offset + RECORD), sample * PIXELS);
+    }
+  }
+  return samples;
+}
+
+function recordsOf(file: string): Uint8Array {
+  const bytes = readBytes(file);
+  if (bytes.length === 0 || bytes.length % RECORD !== 0) {
+    throw formatError(file, {}, `a whole number of records of ${RECORD} bytes, at least one`, `${bytes.length} bytes`);
+  }
+  return bytes;
+}
