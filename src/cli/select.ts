@@ -1,8 +1,11 @@
+import path from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import { type Column, grid, integer, orDash, share } from '../bench/report/format.js';
 import { listDatasets } from '../datasets/registry.js';
-import { checkWritable, writeAtomically } from '../files.js';
+import { loadRenderer } from '../figures/render.js';
+import { checkWritable, makeFolder, notWritable, writeAtomically } from '../files.js';
+import { figuresOf } from '../selection/figures.js';
 import {
   type SelectionConfig,
   type SelectionResults,
@@ -14,7 +17,7 @@ import { methods, ranges } from '../training/options.js';
 import { filePath, listOf, numberIn, oneOf } from './options.js';
 import { interruptible, useColor } from './terminal.js';
 
-type SelectOptions = SelectionConfig & { json?: string };
+type SelectOptions = SelectionConfig & { out?: string };
 
 export function selectCommand(): Command {
   const option = <T>(
@@ -57,7 +60,7 @@ export function selectCommand(): Command {
     .addOption(option('--runs <n>', 'runs, with seeds seed, seed + 1 ...', numberIn(ranges.runs), 'runs'))
     .addOption(option('--seed <n>', 'seed of the first run', numberIn(ranges.seed), 'seed'))
     .addOption(option('--threads <n>', '0: all cores', numberIn(ranges.threads), 'threads'))
-    .addOption(option('--json <file>', 'write the results as JSON', filePath))
+    .addOption(option('--out <dir>', 'write selection.json and the figures into this folder', filePath))
     .addHelpText(
       'after',
       `
@@ -68,8 +71,16 @@ Examples:
     .action(select);
 }
 
-async function select({ json, ...config }: SelectOptions): Promise<void> {
-  if (json !== undefined) checkWritable('--json', json);
+async function select({ out, ...config }: SelectOptions): Promise<void> {
+  const file = out === undefined ? undefined : path.join(out, 'selection.json');
+  if (out !== undefined && file !== undefined) {
+    try {
+      makeFolder(out);
+    } catch (cause) {
+      throw notWritable('--out', out, cause);
+    }
+    checkWritable('--out', file);
+  }
   const log = (text: string) => process.stderr.write(`${text}\n`);
   const results = await interruptible(log, (signal) =>
     selectFeatures(config, {
@@ -80,7 +91,12 @@ async function select({ json, ...config }: SelectOptions): Promise<void> {
         ),
     }),
   );
-  if (json !== undefined) writeAtomically(json, [`${JSON.stringify(results, undefined, 1)}\n`]);
+  if (out !== undefined && file !== undefined) {
+    writeAtomically(file, [`${JSON.stringify(results, undefined, 1)}\n`]);
+    const renderer = await loadRenderer('--out');
+    if (typeof renderer === 'string') log(renderer);
+    else for (const { name, spec } of figuresOf(results)) await renderer.write(out, name, spec);
+  }
   process.stdout.write(`${table(results)}\n`);
 }
 

@@ -3,11 +3,11 @@ import path from 'node:path';
 import { readExperiment } from '../bench/read.js';
 import type { BenchRun, Experiment } from '../bench/results.js';
 import { summarize } from '../bench/summary.js';
+import { loadRenderer, type Renderer } from '../figures/render.js';
 import { notWritable, writeAtomically } from '../files.js';
 import { summaryCsv } from './csv.js';
 import { figuresOf } from './figures.js';
 import { dataTitle, renderPage, type Section } from './page.js';
-import { loadRenderer, onPaper, type Renderer } from './render.js';
 
 export interface ReportSource {
   /** What the report calls it. */
@@ -22,7 +22,7 @@ export interface ReportSource {
  * the reader should know: why there are no figures. Rejects with ERR_USAGE or ERR_IO where it cannot write.
  */
 export async function writeReport(out: string, sources: ReportSource[]): Promise<string | undefined> {
-  const renderer = await loadRenderer();
+  const renderer = await loadRenderer('a report');
   const sections: Section[] = [];
   for (const [i, source] of sources.entries()) {
     const prefix = sources.length > 1 ? `${i + 1}-` : '';
@@ -60,22 +60,9 @@ async function sectionOf(
   for (const reading of readings) {
     const caveat = `${readings.length > 1 ? `, reading ${reading}` : ''}: ${title}`;
     for (const { name, title: heading, text, spec } of figuresOf(runs, experiment.dataset, reading, caveat)) {
-      const svg = ownIds(await renderer.draw(spec), `${prefix}${name}`);
-      const file = (extension: string) => path.join(folder, `${prefix}${name}.${extension}`);
-      writeAtomically(file('vl.json'), [`${JSON.stringify(spec, undefined, 1)}\n`]);
-      writeAtomically(file('svg'), [onPaper(svg)]);
-      writeAtomically(file('png'), [renderer.toPng(svg)]);
+      const svg = await renderer.write(folder, `${prefix}${name}`, spec);
       section.figures.push({ title: heading, text, svg });
     }
   }
   return section;
-}
-
-/** Vega numbers its gradients and clips over all figures; a page of several needs ids that are the same every time, and unique. */
-function ownIds(svg: string, figure: string): string {
-  const ids = new Map<string, string>();
-  return svg.replace(/\b(?:gradient_|clip)\d+\b/g, (id) => {
-    if (!ids.has(id)) ids.set(id, `${figure}-${ids.size}`);
-    return ids.get(id)!;
-  });
 }

@@ -34,11 +34,11 @@ export const selectionDefaults: Omit<SelectionConfig, 'dataset'> = {
   keep: [5, 10, 20, 30, 50, 100],
   method: 'set',
   epsilon: 13,
-  hidden: [1000],
-  epochs: 20,
+  hidden: [200],
+  epochs: 40,
   batchSize: 40,
   learningRate: 0.05,
-  weightDecay: 0.0002,
+  weightDecay: 0.001,
   zeta: 0.3,
   runs: 3,
   seed: 0,
@@ -67,7 +67,15 @@ export interface SelectionSummary {
 
 export interface SelectionResults {
   config: SelectionConfig;
-  dataset: { name: string; features: number; classes: number; train: number; test: number; note?: string };
+  dataset: {
+    name: string;
+    features: number;
+    classes: number;
+    train: number;
+    test: number;
+    note?: string;
+    image?: { width: number; height: number };
+  };
   /** Mean over the seeds, of every input. */
   strength: number[];
   runs: SelectionRun[];
@@ -130,10 +138,11 @@ export async function selectFeatures(
       hooks.onRun?.(done);
     }
   }
-  const { name, features, classes, note } = dataset;
+  const { name, features, classes, note, imageShape } = dataset;
+  const image = imageShape && { width: imageShape[1], height: imageShape[0] };
   return {
     config,
-    dataset: { name, features, classes, ...sizes, ...(note !== undefined && { note }) },
+    dataset: { name, features, classes, ...sizes, ...(note !== undefined && { note }), ...(image && { image }) },
     strength: Array.from(total),
     runs,
     summary: config.keep.map((keep) => summarize(runs.filter((each) => each.keep === keep))),

@@ -1,6 +1,13 @@
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { type LayerData, type SelectionConfig, selectFeatures } from '../../../src/index.js';
 import { jaccard, strengths, strongest } from '../../../src/selection/strength.js';
+
+const execute = promisify(execFile);
 
 const layer = {
   inputs: 3,
@@ -71,4 +78,22 @@ test('a signal stops it', async () => {
   const controller = new AbortController();
   const running = selectFeatures(small, { signal: controller.signal, onRun: () => controller.abort() });
   await expect(running).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+});
+
+test('the command writes results and figures, of pictures a map', async () => {
+  const out = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-select-'));
+  try {
+    const cli = path.resolve(import.meta.dirname, '../../../dist/cli/main.js');
+    const options = '--dataset procedural --train 200 --test 100 --hidden 20 --epochs 1 --runs 2 --keep 10,100';
+    const { stdout } = await execute(process.execPath, [cli, 'select', ...options.split(' '), '--out', out]);
+    expect(stdout).toMatch(/10 % +78 +0\.\d{3}/);
+    const results = JSON.parse(fs.readFileSync(path.join(out, 'selection.json'), 'utf8'));
+    expect(results.runs).toHaveLength(4);
+    const figures = ['accuracy-by-share', 'strength-map'];
+    const written = figures.flatMap((name) => [`${name}.png`, `${name}.svg`, `${name}.vl.json`]);
+    expect(fs.readdirSync(out).sort()).toEqual([...written, 'selection.json'].sort());
+    expect(fs.readFileSync(path.join(out, 'strength-map.svg'), 'utf8')).toContain('how often among the strongest 10 %');
+  } finally {
+    fs.rmSync(out, { recursive: true });
+  }
 });
