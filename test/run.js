@@ -3,23 +3,24 @@
  * The last line is `N passed, N failed`: the tests of both suites, and one for each other step.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 const build = path.join(root, 'build');
+const jobs = os.availableParallelism();
 
 let passed = 0;
 let failed = 0;
 
 /** Runs a command with its output shown as it comes; resolves to its success and what it wrote to stdout. */
-function run(command, args, env = {}) {
+function run(command, args) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: root,
-      env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let output = '';
@@ -37,14 +38,24 @@ function run(command, args, env = {}) {
 
 const found = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 
-/** A step that is itself one check. */
-async function check(title, command, args, env) {
+/** A step that is itself one check: the command with each list of arguments, all at once. */
+async function check(title, command, ...lists) {
   console.log(`\n== ${title}`);
-  const { ok } = await run(command, args, env);
+  const results = await Promise.all(lists.map((args) => run(command, args)));
+  const ok = results.every((result) => result.ok);
   if (ok) passed += 1;
   else failed += 1;
   console.log(ok ? 'ok' : `FAILED: ${title}`);
   return ok;
+}
+
+/** Leaves one command per source: kernels are compiled once per instruction set, but read the same in each. */
+function lintOnce(file) {
+  const commands = new Map();
+  for (const entry of JSON.parse(readFileSync(file, 'utf8'))) {
+    if (!commands.has(entry.file) || /-DSET_ISA=avx2\b/.test(entry.command)) commands.set(entry.file, entry);
+  }
+  writeFileSync(file, JSON.stringify([...commands.values()]));
 }
 
 /** A suite whose output holds its own counts; a suite that dies without counts is one failure. */
@@ -77,17 +88,21 @@ else console.log('\n== C++: format skipped: this is no git checkout');
 const tidy = ['clang-tidy-19', 'clang-tidy'].find(found);
 const sources = gitFiles('native/core/*.cpp', 'native/reference/*.cpp', 'native/cpu/*.cpp');
 if (tidy && found('cmake') && sources) {
-  await run('cmake', ['-S', '.', '-B', path.join(build, 'tidy')]);
-  const args = ['-p', path.join(build, 'tidy'), '--quiet', '--warnings-as-errors=*', ...sources];
-  await check(`C++: lint (${tidy})`, tidy, args);
+  const folder = path.join(build, 'tidy');
+  await run('cmake', ['-S', '.', '-B', folder]);
+  lintOnce(path.join(folder, 'compile_commands.json'));
+  // Each process takes every `jobs`-th file.
+  const shares = Array.from({ length: jobs }, (_, first) => sources.filter((_, i) => i % jobs === first));
+  const args = shares.map((files) => ['-p', folder, '--quiet', '--warnings-as-errors=*', ...files]);
+  await check(`C++: lint (${tidy})`, tidy, ...args);
 } else {
   console.log('\n== C++: lint skipped: it takes clang-tidy, cmake and a git checkout');
 }
 await check('TypeScript: types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
 await check('TypeScript: build', bin('tsc'), ['-p', 'tsconfig.json']);
 
-const tests = { SET_NATIVE_TESTS: '1' };
-if (await check('native tests: build', bin('node-gyp'), ['configure', 'build', '--silent'], tests)) {
+process.env.SET_NATIVE_TESTS = '1'; // read by binding.gyp
+if (await check('native tests: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`])) {
   await suite('native tests', path.join(build, 'Release', 'set_native_test'), [], lastLine);
   await suite('instructions per link', process.execPath, ['test/instructions.js'], lastLine);
 }

@@ -80,7 +80,7 @@ test.each([
   [['bench', '--runs', '0'], '--runs'],
   [['bench', '--epochs', '1.5'], '--epochs'],
   [['bench', '--train', '-1'], '--train'],
-  [['bench', '--test', 'all'], '--test'],
+  [['bench', '--test', 'every'], '--test'],
   [['bench', '--hidden', '30,0'], '--hidden'],
   [['bench', '--batch-size', '0'], '--batch-size'],
   [['bench', '--learning-rate', 'fast'], '--learning-rate'],
