@@ -19,7 +19,6 @@ namespace set_native::bench {
 namespace {
 
 constexpr cpu::UpdateRule kRule{0.01f, 0.9f, 0.001f, 0.0002f};
-constexpr size_t kLine = kAlignment / sizeof(float);
 
 float noise(uint64_t index) {
   return symmetric_unit(draw(1, Stream::split, 0, 2, index)[0]);
@@ -159,22 +158,22 @@ cpu::SparseBackward<Index> backward_op(cpu::Blocks<Index>& blocks, Problem& p, A
 
 /** Values that blocks hold one per link, in the order of the layer's links. */
 template <class Index>
-AlignedVector<float> by_link(const cpu::Blocks<Index>& blocks, const AlignedVector<float>& values) {
+AlignedVector<float> by_link(const cpu::Blocks<Index>& blocks, const AlignedVector<float>& values, bool dense) {
   cpu::Blocks<Index> copy = blocks;
   copy.weights = values;
   Layer layer;
   layer.inputs = blocks.inputs;
   layer.outputs = blocks.outputs;
-  cpu::unpack(copy, layer);
+  dense ? cpu::unpack_dense(copy, layer) : cpu::unpack(copy, layer);
   return layer.weights;
 }
 
-/** Sparse or dense. */
 Result forward(const Case& c, Context& context) {
   Problem p(c, context.table);
-  const float* weights = p.network.layers[0].weights().data();
+  const cpu::NetworkLayer& layer = p.network.layers[0];
   const auto body = [&] {
-    cpu::forward_rows(context.table, p.network, 0, weights, p.x.data(), p.z.data(), p.stride, 0, p.layer.outputs);
+    cpu::forward_rows(context.table, p.network, 0, cpu::whole_cut(layer), layer.weights().data(), p.x.data(),
+                      p.z.data(), p.stride, 0, p.layer.outputs);
   };
   body();
   if (!near(p.z, p.want_z)) return failed("z differs from plain loops");
@@ -184,62 +183,30 @@ Result forward(const Case& c, Context& context) {
 }
 
 template <class Index>
-Result sparse_backward_on(cpu::Blocks<Index>& blocks, Problem& p, Context& context) {
+Result backward_on(cpu::Blocks<Index>& blocks, Problem& p, Context& context) {
   AlignedVector<float> scratch, gradient(blocks.weights.size());
   auto op = backward_op(blocks, p, scratch);
   const auto kernel = cpu::sparse_kernels<Index>(context.table).backward;
   op.gradient = gradient.data();
   kernel(op, 0, blocks.groups());
   if (!near(p.dx, p.want_dx)) return failed("dx differs from plain loops");
-  if (!near(by_link(blocks, gradient), p.want_gradient)) return failed("the gradient differs from plain loops");
+  if (!near(by_link(blocks, gradient, p.layer.dense), p.want_gradient))
+    return failed("the gradient differs from plain loops");
   const Parameters want = updated(p.layer.weights, p.layer.momentum, p.want_gradient);
   op.gradient = nullptr;
   op.velocity = blocks.momentum.data();
   kernel(op, 0, blocks.groups());
-  if (!near(by_link(blocks, blocks.weights), want.weights) || !near(by_link(blocks, blocks.momentum), want.velocity))
+  if (!near(by_link(blocks, blocks.weights, p.layer.dense), want.weights) ||
+      !near(by_link(blocks, blocks.momentum, p.layer.dense), want.velocity))
     return failed("the update differs from plain loops");
   const Times times = measure({}, context.cancel, [&] { kernel(op, 0, blocks.groups()); });
   const LayerShape shape = shape_of(p.layer);
   return timed(context, backward_work(shape, p.batch, p.stride, true), shape.links, times);
 }
 
-Result sparse_backward(const Case& c, Context& context) {
+Result backward(const Case& c, Context& context) {
   Problem p(c, context.table);
-  return std::visit([&](auto& blocks) { return sparse_backward_on(blocks, p, context); }, p.network.layers[0].blocks);
-}
-
-Result dense_backward(const Case& c, Context& context) {
-  Problem p(c, context.table);
-  const size_t n = p.layer.inputs, m = p.layer.outputs, outputs_stride = (m + kLine - 1) / kLine * kLine;
-  AlignedVector<float> gradient(n * m), dz_by_sample(p.batch * outputs_stride);
-  for (size_t j = 0; j < m; ++j)
-    for (size_t b = 0; b < p.batch; ++b) dz_by_sample[b * outputs_stride + j] = p.dz[j * p.stride + b];
-  cpu::DenseBackward op{};
-  op.weights = p.layer.weights.data();
-  op.gradient = gradient.data();
-  op.x = p.x.data();
-  op.dz = p.dz.data();
-  op.dz_by_sample = dz_by_sample.data();
-  op.outputs_stride = outputs_stride;
-  op.dx = p.dx.data();
-  op.inputs = n;
-  op.outputs = m;
-  op.batch = p.batch;
-  op.stride = p.stride;
-  op.activation = cpu::ActivationKind::relu;
-  op.rule = kRule;
-  context.table.dense_backward(op, 0, n);
-  if (!near(p.dx, p.want_dx)) return failed("dx differs from plain loops");
-  if (!near(gradient, p.want_gradient)) return failed("the gradient differs from plain loops");
-  const Parameters want = updated(p.layer.weights, p.layer.momentum, p.want_gradient);
-  op.gradient = nullptr;
-  op.velocity = p.layer.momentum.data();
-  context.table.dense_backward(op, 0, n);
-  if (!near(p.layer.weights, want.weights) || !near(p.layer.momentum, want.velocity))
-    return failed("the update differs from plain loops");
-  const Times times = measure({}, context.cancel, [&] { context.table.dense_backward(op, 0, n); });
-  const LayerShape shape = shape_of(p.layer);
-  return timed(context, backward_work(shape, p.batch, p.stride, true), shape.links, times);
+  return std::visit([&](auto& blocks) { return backward_on(blocks, p, context); }, p.network.layers[0].blocks);
 }
 
 Result momentum_update(const Case& c, Context& context) {
@@ -319,7 +286,7 @@ void add_op_cases(const Grid& grid, std::vector<Case>& cases) {
     if (motif > 1) return epsilon == 13 && (batch == 2 || batch == 40);
     return epsilon == 13 || batch == 40;
   };
-  for (const auto& [op, run] : {std::pair{"sparse-forward", &forward}, {"sparse-backward", &sparse_backward}}) {
+  for (const auto& [op, run] : {std::pair{"sparse-forward", &forward}, {"sparse-backward", &backward}}) {
     for (const uint32_t motif : kMotifSizes)
       for (const uint32_t batch : kBatches)
         for (const double epsilon : kEpsilons)
@@ -327,7 +294,7 @@ void add_op_cases(const Grid& grid, std::vector<Case>& cases) {
             cases.push_back({op, {3000, 3000}, epsilon, batch, motif, 0, 1, run});
     cases.push_back({op, {100000, 100000}, 5, 40, 1, 0, 1, run});  // 32-bit indices, activations beyond L2
   }
-  for (const auto& [op, run] : {std::pair{"dense-forward", &forward}, {"dense-backward", &dense_backward}}) {
+  for (const auto& [op, run] : {std::pair{"dense-forward", &forward}, {"dense-backward", &backward}}) {
     for (const uint32_t batch : kBatches)
       if (grid.full || batch == 1 || batch == 40) cases.push_back({op, {3000, 3000}, 0, batch, 0, 0, 1, run});
     cases.push_back({op, {3000, 10}, 0, 40, 0, 0, 1, run});

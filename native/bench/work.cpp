@@ -25,24 +25,24 @@ LayerShape shape_of(const Layer& layer) {
 Work forward_work(const LayerShape& shape, size_t batch, size_t stride) {
   Work work;
   const double in = matrix_bytes(shape.inputs, stride), out = matrix_bytes(shape.outputs, stride);
+  const bool by_target = !shape.dense && shape.height == 1;
   work.flops = 2.0 * shape.links * static_cast<double>(batch);
-  work.streamed = out + kFloat * shape.links;
+  work.streamed = kFloat * shape.links + (by_target ? out : in);
   if (shape.dense) {
-    work.streamed += in;
+    work.streamed += out;
   } else {
     work.rows = shape.blocks();
-    work.row_bytes = shape.height * stride * sizeof(float);
-    work.matrix_rows = (shape.inputs + shape.height - 1) / shape.height;
+    work.row_bytes = stride * sizeof(float);
+    work.matrix_rows = by_target ? shape.inputs : shape.outputs;
     work.streamed += shape.blocks() * shape.index_bytes();
   }
-  work.footprint = work.streamed + (shape.dense ? 0.0 : in);
+  work.footprint = in + out + kFloat * shape.links;
   return work;
 }
 
 Work backward_work(const LayerShape& shape, size_t batch, size_t stride, bool with_dx) {
   Work work;
-  const double in = matrix_bytes(shape.inputs, stride) * (with_dx ? 2.0 : 1.0);
-  const double out = matrix_bytes(shape.outputs, stride);
+  const double in = matrix_bytes(shape.inputs, stride), out = matrix_bytes(shape.outputs, stride);
   work.flops = shape.links * ((with_dx ? 4.0 : 2.0) * static_cast<double>(batch) + 6.0);
   work.streamed = in + 2.0 * kFloat * shape.links;
   if (shape.dense) {
@@ -98,13 +98,11 @@ Limit limit_of(Machine& machine, const std::vector<Work>& work, double times, un
   enum Resource { fma, l1, rows, stream, barrier, kResources };
   static constexpr const char* kNames[] = {"fma", "l1", "rows", "stream", "barrier"};
   const Ceilings& ceilings = machine.ceilings(threads);
-  const double vector = kFloat * static_cast<double>(machine.table().width);
   std::array<double, kResources> bound_by{};  // ns
   for (const Work& part : work) {
     std::array<double, kResources> ns{};
     ns[fma] = part.flops / ceilings.gflops;
-    const double vectors_per_row = std::max(1.0, static_cast<double>(part.row_bytes) / vector);
-    ns[l1] = (part.rows * vectors_per_row * vector + part.streamed) / ceilings.l1;
+    ns[l1] = (part.rows * static_cast<double>(part.row_bytes) + part.streamed) / ceilings.l1;
     const bool beyond_l1 = static_cast<double>(part.matrix_rows * part.row_bytes) > machine.caches().l1;
     if (part.rows > 0.0 && beyond_l1)
       ns[rows] = part.rows * machine.row_ns(threads, part.matrix_rows, part.row_bytes) / threads;

@@ -13,12 +13,13 @@
  * padded), I bytes per index (2, or 4 from 65,537 neurons on). With K = N / h blocks:
  *
  *                    flops                 random rows                bytes in order
- *   forward          2 N batch             K of h stride 4 bytes (x)  K (I + 4 h) + m stride 4
- *   backward         2 N batch (dw)        K of stride 4 bytes (dz)   K (I + 8 h) + n stride 4 (x)
- *                    + 2 N batch (dx)                                 + n stride 4 (dx)
+ *   forward, h = 1   2 N batch             K of stride 4 bytes (x)    K (I + 4) + m stride 4 (z)
+ *   forward, h > 1   2 N batch             K of stride 4 bytes (z)    K (I + 4 h) + n stride 4 (x)
+ *   backward         2 N batch (dw)        K of stride 4 bytes (dz)   K (I + 8 h) + n stride 4 (x,
+ *                    + 2 N batch (dx)                                 and dx in its place)
  *                    + 6 N (update)
  *   dense forward    2 n m batch           none                       4 n m + (n + m) stride 4
- *   dense backward   4 n m batch + 6 n m   none                       8 n m + (2 n + m) stride 4
+ *   dense backward   4 n m batch + 6 n m   none                       8 n m + (n + m) stride 4
  *   update           6 N                   none                       12 N
  *   gather           none                  none                       8 n batch
  *   evolution,       none                  none                       K (2 I + 4 + 10 h): weights, momenta, births,
@@ -31,7 +32,7 @@
  *
  * Limits of one operation on T threads, each with 1 / T of the work:
  *   fma      flops / peak
- *   l1       (row bytes, in whole vectors, + bytes in order) / read bandwidth of L1
+ *   l1       (row bytes + bytes in order) / read bandwidth of L1
  *   rows     rows x time of such a row out of such a matrix, measured for just these sizes (Machine::row_ns);
  *            nothing where the matrix fits L1
  *   stream   bytes in order / read bandwidth over a buffer of the size of all that is passed over, measured

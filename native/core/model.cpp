@@ -16,7 +16,7 @@ namespace {
 constexpr double kBytesPerLink = 10.0;      // weight, momentum, birth
 constexpr double kBytesPerBlock = 4.0;      // place in the view by target
 constexpr uint32_t kNarrow = 1u << 16;      // neurons up to which an index takes 2 bytes, else 4; a block has two
-constexpr double kBytesPerDenseCell = 8.0;  // weight, momentum
+constexpr double kBytesPerDenseCell = 8.5;  // weight, momentum, and an index for eight
 constexpr double kBytesPerSource = 4.0;     // row offset
 constexpr double kBytesPerTarget = 12.0;    // bias, bias momentum, target view offset
 constexpr double kBytesPerPieces = 32.0;    // those of a target and their momenta

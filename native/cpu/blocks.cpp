@@ -60,6 +60,29 @@ void from_blocks(const Blocks<Index>& blocks, From& from, To& to) {
   release(from);
 }
 
+bool is_narrow(const Layer& layer) {
+  constexpr uint32_t kNarrow = std::numeric_limits<uint16_t>::max() + 1;
+  return layer.inputs <= kNarrow && layer.outputs <= kNarrow;
+}
+
+/** Every group linked to every target. */
+template <class Index>
+Blocks<Index> pack_dense_as(Layer& layer) {
+  Blocks<Index> blocks;
+  blocks.inputs = layer.inputs;
+  blocks.outputs = layer.outputs;
+  blocks.height = kDenseHeight;
+  const uint32_t groups = (layer.inputs + kDenseHeight - 1) / kDenseHeight;
+  for (uint32_t b = 0; b <= groups; ++b) blocks.offsets.push_back(b * layer.outputs);
+  blocks.targets.reserve(blocks.size());
+  for (uint32_t b = 0; b < groups; ++b) {
+    for (uint32_t j = 0; j < layer.outputs; ++j) blocks.targets.push_back(static_cast<Index>(j));
+  }
+  to_blocks(blocks, layer.weights, blocks.weights);
+  to_blocks(blocks, layer.momentum, blocks.momentum);
+  return blocks;
+}
+
 }  // namespace
 
 template <class Index>
@@ -126,8 +149,7 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height) {
 }
 
 AnyBlocks pack(Layer& layer, uint32_t height) {
-  constexpr uint32_t kNarrow = std::numeric_limits<uint16_t>::max() + 1;
-  if (layer.inputs <= kNarrow && layer.outputs <= kNarrow) return pack_as<uint16_t>(layer, height);
+  if (is_narrow(layer)) return pack_as<uint16_t>(layer, height);
   return pack_as<uint32_t>(layer, height);
 }
 
@@ -156,11 +178,25 @@ void unpack(Blocks<Index>& blocks, Layer& layer) {
   blocks = {};
 }
 
+AnyBlocks pack_dense(Layer& layer) {
+  if (is_narrow(layer)) return pack_dense_as<uint16_t>(layer);
+  return pack_dense_as<uint32_t>(layer);
+}
+
+template <class Index>
+void unpack_dense(Blocks<Index>& blocks, Layer& layer) {
+  from_blocks(blocks, blocks.weights, layer.weights);
+  from_blocks(blocks, blocks.momentum, layer.momentum);
+  blocks = {};
+}
+
 template struct Blocks<uint16_t>;
 template struct Blocks<uint32_t>;
 template Blocks<uint16_t> pack_as(Layer& layer, uint32_t height);
 template Blocks<uint32_t> pack_as(Layer& layer, uint32_t height);
 template void unpack(Blocks<uint16_t>& blocks, Layer& layer);
 template void unpack(Blocks<uint32_t>& blocks, Layer& layer);
+template void unpack_dense(Blocks<uint16_t>& blocks, Layer& layer);
+template void unpack_dense(Blocks<uint32_t>& blocks, Layer& layer);
 
 }  // namespace set_native::cpu

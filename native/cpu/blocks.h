@@ -89,4 +89,13 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height);
 template <class Index>
 void unpack(Blocks<Index>& blocks, Layer& layer);
 
+/** Sources per block of a dense layer: as many as the kernels take at once. */
+constexpr uint32_t kDenseHeight = 8;
+
+/** Takes the cells of a dense layer over (weights, momentum), without indexing the targets. */
+AnyBlocks pack_dense(Layer& layer);
+/** The reverse: gives the cells back, leaving `blocks` empty. */
+template <class Index>
+void unpack_dense(Blocks<Index>& blocks, Layer& layer);
+
 }  // namespace set_native::cpu

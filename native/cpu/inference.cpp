@@ -48,7 +48,7 @@ float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t firs
     // Blocks that stick out over a layer read rows beyond its sources.
     const size_t sources = layer.inputs * stride, rows = layer.input_rows() * stride;
     std::fill(x + sources, x + rows, 0.0f);
-    forward_rows(table_, network_, l, layer.weights().data(), x, z, stride, 0, layer.outputs);
+    forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), x, z, stride, 0, layer.outputs);
   }
   return work.rows[network_.layers.size() % 2].data();
 }
@@ -132,7 +132,8 @@ std::string Inference::place_of_overflow(const Samples& samples, uint64_t first,
     const std::string name = " of layer " + std::to_string(l + 1) + " of " + std::to_string(network_.layers.size());
     if (!layer.finite()) return "the weights" + name;
     AlignedVector<float> z(rows_between(network_, l + 1) * stride);
-    forward_rows(table_, network_, l, layer.weights().data(), x.data(), z.data(), stride, 0, layer.outputs);
+    forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), x.data(), z.data(), stride, 0,
+                 layer.outputs);
     if (!all_finite(z.data(), layer.outputs * stride)) return "the outputs" + name;
     x = std::move(z);
   }

@@ -7,48 +7,52 @@
  * The kernels that exist once per instruction set, as plain functions over plain pointers.
  *
  * Activations are feature-major: row r of a matrix holds neuron r over the samples of the batch, `stride` floats
- * apart. The stride is the batch rounded up by `row_stride`: 1, 2 or 4 for the smallest batches, else a multiple of a
- * vector. Columns beyond the batch are padding: zero in inputs and in output gradients, so they add nothing to any sum.
- * Matrices start at a cache line; where a sparse layer's blocks stick out over its sources, so do its x and dx, by rows
- * of zeros.
+ * apart. The stride is the batch rounded up by `row_stride`: 1 or 2, else a multiple of half a vector, so that a batch
+ * of 40 takes 40 floats with vectors of 16, too. Columns beyond the batch are padding: zero in inputs and in output
+ * gradients, so they add nothing to any sum. Matrices start at a cache line; where a layer's blocks stick out over its
+ * sources, so do its x and dx, by rows of zeros.
  *
- * Sparse layers come as blocks of `height` sources by one target (cpu/blocks.h). Every function computes whole rows
- * [begin, end) and writes nothing else, and the order of summation within a row depends on nothing but the shapes:
- * results do not depend on how rows are dealt to threads.
+ * Layers come as blocks of `height` sources by one target (cpu/blocks.h), dense ones, too. Every function computes
+ * whole rows [begin, end) and writes nothing else, and the order of summation within a row depends on nothing but the
+ * shapes: results do not depend on how rows are dealt to threads.
  */
 namespace set_native::cpu {
 
 enum class ActivationKind : int { relu, tanh, sigmoid, linear };  // values as in set_native::Activation, which has more
 
 /**
- * z_j = f(b_j + sum over links (i, j) of w x_i). Where a row is longer than kLongestScattered, targets [begin, end) are
- * computed one by one, by gathering. Rows of one or two samples are scattered, all targets at once: begin is 0 and end
- * m.
+ * z_j = f(b_j + sum over links (i, j) of w x_i) for targets [begin, end).
+ *
+ * Single links (height 1) are gathered: targets one by one, by target. All others, and rows of at most
+ * kLongestScattered samples, are scattered: groups one by one, each adding its share to all of its targets, which takes
+ * the blocks by group: of group b those in [firsts[b], lasts[b]), which are the ones whose target lies in [begin, end).
  */
 template <class Index>
 struct SparseForward {
-  // By group: what scattering walks.
-  const uint32_t* group_offsets;  // groups + 1
-  const Index* targets;
+  const uint32_t* firsts;  // groups
+  const uint32_t* lasts;   // groups
+  const Index* targets;    // of each block, by group
   size_t groups;
-  // By target: what gathering walks.
-  const uint32_t* offsets;  // m + 1
-  const Index* sources;     // group of each block
+  const uint32_t* offsets;  // m + 1: by target
+  const Index* sources;     // group of each block, by target
   const uint32_t* blocks;   // place of its weights, counted in blocks
   const float* weights;
   size_t height;
   const float* bias;  // m
   const float* x;     // n x stride
   float* z;           // m x stride
-  size_t outputs;     // m
   size_t stride;
   ActivationKind activation;
 };
 
 constexpr size_t kLongestScattered = 2;
 
-/** z_j = f(b_j + sum of `count` parts), j in [begin, end): the end of a scattered forward pass. z may be the only part.
- */
+/** Whether a forward pass walks groups, and not targets. */
+inline bool scatters(size_t height, size_t stride) {
+  return height > 1 || stride <= kLongestScattered;
+}
+
+/** z_j = f(b_j + sum of `count` parts), j in [begin, end): the end of a forward pass scattered in parts. */
 struct FinishForward {
   const float* parts;  // count matrices m x stride, one after the other
   size_t count;
@@ -86,7 +90,8 @@ struct SparseBackward {
   size_t inputs;    // n: sources that exist
   const float* x;   // n x stride: outputs of the layer below
   const float* dz;  // m x stride: gradient of the loss by z, already divided by the batch size
-  float* dx;        // n x stride: gradient by the pre-activation of the layer below; nullptr for the first layer
+  float* dx;        // n x stride: gradient by the pre-activation of the layer below; may be x itself; nullptr for the
+                    // first layer
   float* bias;      // n: of the layer below; nullptr: no bias update
   float* bias_velocity;
   size_t stride;
@@ -100,38 +105,8 @@ struct SparseBackward {
 constexpr size_t kUpdateBatch = 1024;
 /** Floats of scratch where no group has more than `longest_row` links and blocks are `height` sources high. */
 inline size_t scratch_size(size_t longest_row, size_t height) {
-  return kUpdateBatch + (longest_row > height ? longest_row : height) + 4;
+  return kUpdateBatch + (longest_row > height ? longest_row : height) + 16;
 }
-
-/** z_j = f(b_j + sum over i of w_ij x_i) for a dense layer, for targets j; W is n x m, row by source. */
-struct DenseForward {
-  const float* weights;
-  const float* bias;
-  const float* x;
-  float* z;
-  size_t inputs, outputs;
-  size_t stride;
-  ActivationKind activation;
-};
-
-/** SparseBackward for a dense layer: the same results, `gradient` and `velocity` n x m. */
-struct DenseBackward {
-  float* weights;
-  float* velocity;
-  float* gradient;
-  const float* x;
-  const float* dz;
-  const float* dz_by_sample;  // batch x outputs_stride: dz transposed
-  size_t outputs_stride;      // at least outputs rounded up to `width`; the columns in between are zero
-  float* dx;
-  float* bias;
-  float* bias_velocity;
-  size_t inputs, outputs;
-  size_t batch;
-  size_t stride;
-  ActivationKind activation;
-  UpdateRule rule;
-};
 
 /**
  * f(z) in place for rows [begin, end), f of three pieces as in set_native::is_piecewise; z goes to `unbent`, if given.
@@ -165,7 +140,10 @@ struct PiecewiseBackward {
 template <class Index>
 struct SparseKernels {
   void (*forward)(const SparseForward<Index>&, size_t begin, size_t end);
-  /** z_j += the share of the sources in groups [begin, end), for all j; bias and f are left to `finish_forward`. */
+  /**
+   * z_j += the share of the sources in groups [begin, end), for rows of at most kLongestScattered samples and the
+   * targets of [firsts, lasts); bias and f are left to `finish_forward`.
+   */
   void (*scatter)(const SparseForward<Index>&, size_t begin, size_t end);
   void (*backward)(const SparseBackward<Index>&, size_t begin, size_t end);
 };
@@ -173,11 +151,10 @@ struct SparseKernels {
 struct KernelTable {
   const char* name;  // "portable", "avx2", "avx512"
   size_t width;      // floats per vector
+  size_t row_unit;   // rows of more than kLongestScattered samples are multiples of so many floats
   SparseKernels<uint16_t> narrow;
   SparseKernels<uint32_t> wide;
   void (*finish_forward)(const FinishForward&, size_t begin, size_t end);
-  void (*dense_forward)(const DenseForward&, size_t begin, size_t end);
-  void (*dense_backward)(const DenseBackward&, size_t begin, size_t end);
   void (*piecewise)(const Piecewise&, size_t begin, size_t end);
   void (*piecewise_backward)(const PiecewiseBackward&, size_t begin, size_t end);
   /** Update of `count` parameters whose gradient is known (output bias, and on its own in benches). */
@@ -197,9 +174,7 @@ inline const SparseKernels<uint32_t>& sparse_kernels(const KernelTable& table) {
 
 /** Floats per row for a batch: a vector of two samples is not padded to one of sixteen. */
 inline size_t row_stride(const KernelTable& table, size_t batch) {
-  for (size_t stride = 1; stride < table.width; stride *= 2)
-    if (batch <= stride) return stride;
-  return (batch + table.width - 1) / table.width * table.width;
+  return batch <= kLongestScattered ? batch : (batch + table.row_unit - 1) / table.row_unit * table.row_unit;
 }
 
 /**

@@ -12,22 +12,22 @@ bool all_finite(const float* values, size_t count) {
 }
 
 uint64_t NetworkLayer::nnz() const {
-  if (dense) return cells.size();
   return std::visit([](const auto& b) { return b.nnz(); }, blocks);
 }
 
 uint32_t NetworkLayer::input_rows() const {
-  if (dense) return inputs;
   return std::visit([](const auto& b) { return b.groups() * b.height; }, blocks);
 }
 
+uint32_t NetworkLayer::height() const {
+  return std::visit([](const auto& b) { return b.height; }, blocks);
+}
+
 AlignedVector<float>& NetworkLayer::weights() {
-  if (dense) return cells;
   return std::visit([](auto& b) -> AlignedVector<float>& { return b.weights; }, blocks);
 }
 
 const AlignedVector<float>& NetworkLayer::weights() const {
-  if (dense) return cells;
   return std::visit([](const auto& b) -> const AlignedVector<float>& { return b.weights; }, blocks);
 }
 
@@ -60,12 +60,7 @@ Network make_network(Model model) {
     to.outputs = from.outputs;
     to.dense = from.dense;
     to.activation = from.activation;
-    if (from.dense) {
-      to.cells = std::move(from.weights);
-      to.cell_momentum = std::move(from.momentum);
-    } else {
-      to.blocks = pack(from, whole_height(from.links));
-    }
+    to.blocks = from.dense ? pack_dense(from) : pack(from, whole_height(from.links));
     to.bias = std::move(from.bias);
     to.bias_momentum = std::move(from.bias_momentum);
     to.pieces = std::move(from.pieces);
@@ -84,17 +79,12 @@ Model to_model(const Network& network) {
     to.outputs = from.outputs;
     to.dense = from.dense;
     to.activation = from.activation;
-    if (from.dense) {
-      to.weights = from.cells;
-      to.momentum = from.cell_momentum;
-    } else {
-      std::visit(
-          [&](auto copy) {
-            copy.by_target = {};
-            unpack(copy, to);
-          },
-          from.blocks);
-    }
+    std::visit(
+        [&](auto copy) {
+          copy.by_target = {};
+          from.dense ? unpack_dense(copy, to) : unpack(copy, to);
+        },
+        from.blocks);
     to.bias = from.bias;
     to.bias_momentum = from.bias_momentum;
     to.pieces = from.pieces;
@@ -125,20 +115,18 @@ LayerStats layer_stats(const NetworkLayer& layer) {
   return stats;
 }
 
-void forward_rows(const KernelTable& table, const Network& network, size_t l, const float* weights, const float* x,
-                  float* z, size_t stride, size_t begin, size_t end, float* unbent) {
-  const NetworkLayer& layer = network.layers[l];
-  if (layer.dense) {
-    const DenseForward op{weights, layer.bias.data(), x, z, layer.inputs, layer.outputs, stride, network.activation(l)};
-    table.dense_forward(op, begin, end);
-  } else {
-    std::visit(
-        [&](const auto& blocks) {
-          using Index = typename std::decay_t<decltype(blocks)>::IndexType;
-          sparse_kernels<Index>(table).forward(forward_op(network, l, blocks, weights, x, z, stride), begin, end);
-        },
-        layer.blocks);
-  }
+Cut whole_cut(const NetworkLayer& layer) {
+  return std::visit([](const auto& b) { return Cut{b.offsets.data(), b.offsets.data() + 1}; }, layer.blocks);
+}
+
+void forward_rows(const KernelTable& table, const Network& network, size_t l, const Cut& cut, const float* weights,
+                  const float* x, float* z, size_t stride, size_t begin, size_t end, float* unbent) {
+  std::visit(
+      [&](const auto& blocks) {
+        using Index = typename std::decay_t<decltype(blocks)>::IndexType;
+        sparse_kernels<Index>(table).forward(forward_op(network, l, blocks, cut, weights, x, z, stride), begin, end);
+      },
+      network.layers[l].blocks);
   bend(table, network, l, z, unbent, stride, begin, end);
 }
 

@@ -9,15 +9,16 @@
 
 namespace set_native::cpu {
 
-/** A layer as the CPU back end holds it: as core's Layer, but for the links of a sparse one, which come as blocks. */
+/**
+ * A layer as the CPU back end holds it: as core's Layer, but for the links, which come as blocks. A dense layer is all
+ * of its cells in blocks of kDenseHeight, without births and without a view by target, which nothing asks for.
+ */
 struct NetworkLayer {
   uint32_t inputs = 0;
   uint32_t outputs = 0;
   bool dense = false;
   Activation activation = Activation::relu;
-  AnyBlocks blocks;            // sparse
-  AlignedVector<float> cells;  // dense: weights, n x m
-  AlignedVector<float> cell_momentum;
+  AnyBlocks blocks;
   AlignedVector<float> bias;
   AlignedVector<float> bias_momentum;
   AlignedVector<float> pieces;  // as in core's Layer
@@ -26,6 +27,8 @@ struct NetworkLayer {
   uint64_t nnz() const;
   /** Rows of its input matrix: sources, rounded up to whole groups. */
   uint32_t input_rows() const;
+  /** Of its blocks. */
+  uint32_t height() const;
   AlignedVector<float>& weights();
   const AlignedVector<float>& weights() const;
   bool finite() const;
@@ -60,11 +63,21 @@ LayerStats layer_stats(const NetworkLayer& layer);
 /** Rows of the matrix between layers l - 1 and l: outputs of the one, input_rows of the other. */
 size_t rows_between(const Network& network, size_t l);
 
-/** What the kernels need of a sparse layer forward. */
+/**
+ * The blocks of every group whose targets lie in one range: of group b those in [firsts[b], lasts[b]). What a thread
+ * that has this range walks where the forward pass scatters.
+ */
+struct Cut {
+  const uint32_t* firsts;
+  const uint32_t* lasts;
+};
+
+/** What the kernels need of a layer forward. */
 template <class Index>
-SparseForward<Index> forward_op(const Network& network, size_t l, const Blocks<Index>& blocks, const float* weights,
-                                const float* x, float* z, size_t stride) {
-  return {blocks.offsets.data(),
+SparseForward<Index> forward_op(const Network& network, size_t l, const Blocks<Index>& blocks, const Cut& cut,
+                                const float* weights, const float* x, float* z, size_t stride) {
+  return {cut.firsts,
+          cut.lasts,
           blocks.targets.data(),
           blocks.groups(),
           blocks.by_target.offsets.data(),
@@ -75,17 +88,19 @@ SparseForward<Index> forward_op(const Network& network, size_t l, const Blocks<I
           network.layers[l].bias.data(),
           x,
           z,
-          blocks.outputs,
           stride,
           network.activation(l)};
 }
 
+/** All blocks of a layer. */
+Cut whole_cut(const NetworkLayer& layer);
+
 /**
- * Targets [begin, end) of layer l (all of them, where SparseForward scatters), from x (input_rows x stride) into z
- * (outputs x stride). `weights` are the layer's or a copy; `unbent`, if given, keeps what `bend` changes.
+ * Targets [begin, end) of layer l, whose blocks `cut` has, from x (input_rows x stride) into z (outputs x stride).
+ * `weights` are the layer's or a copy; `unbent`, if given, keeps what `bend` changes.
  */
-void forward_rows(const KernelTable& table, const Network& network, size_t l, const float* weights, const float* x,
-                  float* z, size_t stride, size_t begin, size_t end, float* unbent = nullptr);
+void forward_rows(const KernelTable& table, const Network& network, size_t l, const Cut& cut, const float* weights,
+                  const float* x, float* z, size_t stride, size_t begin, size_t end, float* unbent = nullptr);
 
 /** The activation of layer l where it is a piecewise one, in place; rows as they were go to `unbent`, if given. */
 void bend(const KernelTable& table, const Network& network, size_t l, float* z, float* unbent, size_t stride,

@@ -6,7 +6,10 @@
 
 namespace set_native::cpu {
 
-/** How a team of threads shares its arrays: all in one place, or each on a copy of its own (replicas.h). */
+/**
+ * How a team of threads shares its arrays. Weights are copied to each thread (replicas.h), which is faster wherever
+ * they fit; activations lie all in one place or, replicated, are copied, too.
+ */
 struct TeamMode {
   unsigned threads;
   bool replicated;

@@ -37,6 +37,18 @@ Deal deal_by_links(const std::vector<uint32_t>& offsets, unsigned team, uint32_t
   return deal;
 }
 
+/** Of each group the first block whose target is `least` or later. */
+template <class Index>
+std::vector<uint32_t> first_blocks(const Blocks<Index>& blocks, uint32_t least) {
+  std::vector<uint32_t> firsts(blocks.groups());
+  const auto targets = blocks.targets.begin();
+  for (uint32_t b = 0; b < blocks.groups(); ++b) {
+    const auto end = targets + blocks.offsets[b + 1];
+    firsts[b] = static_cast<uint32_t>(std::lower_bound(targets + blocks.offsets[b], end, least) - targets);
+  }
+  return firsts;
+}
+
 Deal deal_evenly(uint32_t rows, unsigned team, uint32_t unit) {
   const uint64_t units = (uint64_t{rows} + unit - 1) / unit;
   Deal deal(team + 1, rows);
@@ -51,14 +63,12 @@ void Trainer::fit(size_t batch) {
   if (stride_ != row_stride(table_, batch)) pace_.restart();
   stride_ = row_stride(table_, batch);
   work_.resize(network_.layers.size());
-  size_t largest = network_.outputs();
-  double floats = 0.0;
+  double floats = static_cast<double>(rows_between(network_, 0));
   for (size_t l = 0; l < work_.size(); ++l) {
-    largest = std::max(largest, rows_between(network_, l));
-    floats += static_cast<double>(rows_between(network_, l));
+    floats += static_cast<double>(rows_between(network_, l + 1));
     if (network_.piecewise(l)) floats += network_.layers[l].outputs;
   }
-  require_memory((floats + 2.0 * static_cast<double>(largest)) * static_cast<double>(stride_) * sizeof(float),
+  require_memory(floats * static_cast<double>(stride_) * sizeof(float),
                  "[cpu] a batch of " + std::to_string(batch) + " samples");
   // Rows beyond a layer's neurons are read by the blocks that stick out over it: they must be zero, and nobody writes
   // them.
@@ -70,30 +80,36 @@ void Trainer::fit(size_t batch) {
     fit_rows(work_[l].shared_z, rows_between(network_, l + 1));
     if (network_.piecewise(l)) fit_rows(work_[l].unbent, network_.layers[l].outputs);
   }
-  for (AlignedVector<float>& dz : shared_dz_) fit_rows(dz, largest);
 }
 
 void Trainer::deal_layer(size_t l) {
   const NetworkLayer& layer = network_.layers[l];
   LayerWork& work = work_[l];
   const uint32_t unit = rows_per_line(stride_);
-  if (layer.dense) {
-    work.targets = deal_evenly(layer.outputs, team_, unit);
-    work.sources = deal_evenly(layer.inputs, team_, std::max(unit, 16u));
-    return;
-  }
   std::visit(
       [&](const auto& blocks) {
-        work.targets = deal_by_links(blocks.by_target.offsets, team_, unit);
-        if (!scatters(l)) {
-          work.sources = deal_by_links(blocks.offsets, team_, unit);
+        work.targets = layer.dense ? deal_evenly(layer.outputs, team_, unit)
+                                   : deal_by_links(blocks.by_target.offsets, team_, unit);
+        work.cuts.clear();
+        if (tiny()) {
+          work.chunks = deal_by_links(blocks.offsets, kChunks, unit);
+          work.sources.resize(team_ + 1);
+          for (unsigned t = 0; t <= team_; ++t) work.sources[t] = work.chunks[kChunks * t / team_];
           return;
         }
-        work.chunks = deal_by_links(blocks.offsets, kChunks, unit);
-        work.sources.resize(team_ + 1);
-        for (unsigned t = 0; t <= team_; ++t) work.sources[t] = work.chunks[kChunks * t / team_];
+        work.sources = deal_by_links(blocks.offsets, team_, unit);
+        for (unsigned t = 1; t < team_ && scatters(blocks.height, stride_); ++t)
+          work.cuts.push_back(first_blocks(blocks, work.targets[t]));
       },
       layer.blocks);
+}
+
+Cut Trainer::cut(unsigned thread, size_t l) const {
+  const auto& cuts = work_[l].cuts;
+  Cut cut = whole_cut(network_.layers[l]);
+  if (thread > 0 && !cuts.empty()) cut.firsts = cuts[thread - 1].data();
+  if (thread < cuts.size()) cut.lasts = cuts[thread].data();
+  return cut;
 }
 
 /** Deals the work to a team and gives each of its threads the present weights. */
@@ -102,18 +118,13 @@ void Trainer::assemble(TeamMode mode) {
   team_ = team;
   features_ = deal_evenly(network_.features(), team, static_cast<uint32_t>(kLine));
   input_.attach(shared_input_.data(), shared_input_.size(), copies);
-  for (int i = 0; i < 2; ++i) dz_[i].attach(shared_dz_[i].data(), shared_dz_[i].size(), copies);
-  size_t longest_row = 0, most_dense = 0;
+  size_t longest_row = 0;
   for (size_t l = 0; l < work_.size(); ++l) {
     NetworkLayer& layer = network_.layers[l];
     deal_layer(l);
     work_[l].z.attach(work_[l].shared_z.data(), work_[l].shared_z.size(), copies);
-    work_[l].weights.attach(layer.weights().data(), layer.weights().size(), scatters(l) ? 0 : copies);
-    work_[l].parts.resize(scatters(l) ? kChunks * layer.outputs * stride_ : 0);
-    if (layer.dense) {
-      most_dense = std::max<size_t>(most_dense, layer.outputs);
-      continue;
-    }
+    work_[l].weights.attach(layer.weights().data(), layer.weights().size(), tiny() || team == 1 ? 0 : team);
+    work_[l].parts.resize(tiny() ? kChunks * layer.outputs * stride_ : 0);
     std::visit(
         [&](const auto& blocks) {
           for (uint32_t b = 0; b < blocks.groups(); ++b)
@@ -126,7 +137,6 @@ void Trainer::assemble(TeamMode mode) {
   for (unsigned t = 0; t < team; ++t) {
     thread_work_[t].gradients.resize(scratch_size(longest_row, kMaxMotifSize));
     thread_work_[t].dz.resize(network_.outputs() * stride_);
-    thread_work_[t].dz_by_sample.resize(round_up(static_cast<uint32_t>(most_dense), kLine) * stride_);
     input_.refresh(t);
     for (LayerWork& work : work_) {
       work.weights.refresh(t);
@@ -135,16 +145,15 @@ void Trainer::assemble(TeamMode mode) {
   }
 }
 
-/** Floats that one row of the deal of sources takes in a matrix of activations: a source, or a group of them. */
+/** Floats that one row of the deal of sources, a group of them, takes in a matrix of activations. */
 size_t Trainer::source_stride(size_t l) const {
-  return network_.layers[l].input_rows() / work_[l].sources.back() * stride_;
+  return network_.layers[l].height() * stride_;
 }
 
 /** The part of layer l's weights that the thread updates. */
 Trainer::Range Trainer::own_weights(unsigned thread, size_t l) const {
   const NetworkLayer& layer = network_.layers[l];
   const uint32_t begin = work_[l].sources[thread], end = work_[l].sources[thread + 1];
-  if (layer.dense) return {size_t{begin} * layer.outputs, size_t{end} * layer.outputs};
   return std::visit(
       [&](const auto& b) { return Range{size_t{b.offsets[begin]} * b.height, size_t{b.offsets[end]} * b.height}; },
       layer.blocks);
@@ -176,7 +185,8 @@ void Trainer::scatter_sources(unsigned thread, size_t l, const float* x) {
         for (unsigned c = kChunks * thread / team_; c < kChunks * (thread + 1) / team_; ++c) {
           float* part = work.parts.data() + c * size;
           std::fill(part, part + size, 0.0f);
-          const auto op = forward_op(network_, l, blocks, work.weights.own(thread), x, part, stride_);
+          const Cut whole = whole_cut(network_.layers[l]);
+          const auto op = forward_op(network_, l, blocks, whole, work.weights.own(thread), x, part, stride_);
           sparse_kernels<Index>(table_).scatter(op, work.chunks[c], work.chunks[c + 1]);
         }
       },
@@ -190,7 +200,7 @@ void Trainer::forward(unsigned thread) {
     const float* x = (l == 0 ? input_ : work_[l - 1].z).own(thread);
     float* z = work.z.own(thread);
     const uint32_t begin = work.targets[thread], end = work.targets[thread + 1];
-    if (scatters(l)) {
+    if (tiny()) {
       scatter_sources(thread, l, x);
       pool_.barrier(team_);
       table_.finish_forward(
@@ -199,11 +209,13 @@ void Trainer::forward(unsigned thread) {
       bend(table_, network_, l, z, work.unbent.data(), stride_, begin, end);
       work.z.publish(thread, begin * stride_, end * stride_);
     } else {
-      const bool at_once = layer.dense || (team_ == 1 && !network_.piecewise(l));
+      // What is scattered is finished all at once.
+      const bool at_once = layer.height() > 1 || (team_ == 1 && !network_.piecewise(l));
       const uint32_t rows = at_once ? end - begin : kRowsAtOnce;
       for (uint32_t row = begin; row < end; row += rows) {
         const uint32_t row_end = std::min(end, row + rows);
-        forward_rows(table_, network_, l, work.weights.own(thread), x, z, stride_, row, row_end, work.unbent.data());
+        forward_rows(table_, network_, l, cut(thread, l), work.weights.own(thread), x, z, stride_, row, row_end,
+                     work.unbent.data());
         work.z.publish(thread, row * stride_, row_end * stride_);
       }
     }
@@ -231,8 +243,7 @@ void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, 
                             begin, end);
 }
 
-void Trainer::backward_layer(unsigned thread, size_t l, size_t batch, const float* dz, Replicas* dx,
-                             const UpdateRule& rule) {
+void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx, const UpdateRule& rule) {
   NetworkLayer& layer = network_.layers[l];
   LayerWork& work = work_[l];
   ThreadWork& own = thread_work_[thread];
@@ -243,34 +254,6 @@ void Trainer::backward_layer(unsigned thread, size_t l, size_t batch, const floa
   const ActivationKind activation = l == 0 ? ActivationKind::linear : network_.activation(l - 1);
   const uint32_t begin = work.sources[thread], end = work.sources[thread + 1];
   if (begin == end) return;
-
-  if (layer.dense) {
-    const size_t outputs_stride = round_up(layer.outputs, kLine);
-    for (size_t b = 0; b < batch; ++b)
-      for (size_t j = 0; j < outputs_stride; ++j)
-        own.dz_by_sample[b * outputs_stride + j] = j < layer.outputs ? dz[j * stride_ + b] : 0.0f;
-    const DenseBackward op{work.weights.own(thread),
-                           layer.cell_momentum.data(),
-                           nullptr,
-                           x,
-                           dz,
-                           own.dz_by_sample.data(),
-                           outputs_stride,
-                           dx == nullptr ? nullptr : dx->own(thread),
-                           bias,
-                           bias_velocity,
-                           layer.inputs,
-                           layer.outputs,
-                           batch,
-                           stride_,
-                           activation,
-                           rule};
-    table_.dense_backward(op, begin, end);
-    if (dx != nullptr) backward_piecewise(l - 1, dx->own(thread), begin, end, rule);
-    work.weights.publish(thread, size_t{begin} * layer.outputs, size_t{end} * layer.outputs);
-    if (dx != nullptr) dx->publish(thread, begin * stride_, end * stride_);
-    return;
-  }
 
   std::visit(
       [&](auto& blocks) {
@@ -314,11 +297,11 @@ void Trainer::backward_layer(unsigned thread, size_t l, size_t batch, const floa
 }
 
 /** From the gradient by the output layer's z down to the first layer, updating. */
-void Trainer::backward(unsigned thread, size_t batch, const UpdateRule& rule) {
+void Trainer::backward(unsigned thread, const UpdateRule& rule) {
   const float* dz = thread_work_[thread].dz.data();
   for (size_t l = work_.size(); l-- > 0;) {
-    Replicas* dx = l == 0 ? nullptr : &dz_[l % 2];
-    backward_layer(thread, l, batch, dz, dx, rule);
+    Replicas* dx = l == 0 ? nullptr : &work_[l - 1].z;
+    backward_layer(thread, l, dz, dx, rule);
     pool_.barrier(team_);
     if (dx == nullptr) continue;
     const size_t row = source_stride(l);
@@ -351,7 +334,7 @@ std::optional<double> Trainer::step(unsigned thread, const Step& step) {
                                         step.samples.targets != nullptr ? targets_.data() : nullptr, dz);
   if (!std::isfinite(loss)) return loss;
   if (thread == 0) update_output_bias(dz, step.rule);
-  backward(thread, step.batch, step.rule);
+  backward(thread, step.rule);
   pull_weights(thread);
   return loss;
 }

@@ -50,18 +50,19 @@ class Trainer {
  private:
   struct LayerWork {
     Deal targets, sources;
-    Deal chunks;                 // scattered layers: kChunks parts of the groups, however many threads there are
+    std::vector<std::vector<uint32_t>>
+        cuts;                    // [t - 1][group]: first block whose target belongs to thread t or a later one
+    Deal chunks;                 // tiny batches: kChunks parts of the groups, however many threads there are
     AlignedVector<float> parts;  // and what each of them adds to z
     Replicas weights;
     AlignedVector<float> shared_z;
-    Replicas z;
+    Replicas z;  // outputs; on the way back, row by row, the gradient by what they were before the activation
     AlignedVector<float> unbent;  // z before a piecewise activation, which its output does not tell
   };
   /** What one thread needs for itself. */
   struct ThreadWork {
-    std::vector<float> gradients;       // of a few rows
-    AlignedVector<float> dz;            // gradient by the output layer's z
-    AlignedVector<float> dz_by_sample;  // of the dense layer at work
+    std::vector<float> gradients;  // of a few rows
+    AlignedVector<float> dz;       // gradient by the output layer's z
   };
   struct Range {
     size_t begin, end;
@@ -83,9 +84,11 @@ class Trainer {
   void pull_weights(unsigned thread);
   void forward(unsigned thread);
   void scatter_sources(unsigned thread, size_t l, const float* x);
-  bool scatters(size_t l) const { return stride_ <= kLongestScattered && !network_.layers[l].dense; }
-  void backward(unsigned thread, size_t batch, const UpdateRule& rule);
-  void backward_layer(unsigned thread, size_t l, size_t batch, const float* dz, Replicas* dx, const UpdateRule& rule);
+  /** Rows so short that sources are dealt to threads forward, too. */
+  bool tiny() const { return stride_ <= kLongestScattered; }
+  Cut cut(unsigned thread, size_t l) const;
+  void backward(unsigned thread, const UpdateRule& rule);
+  void backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx, const UpdateRule& rule);
   void backward_piecewise(size_t l, float* dy, size_t begin, size_t end, const UpdateRule& rule);
   void update_output_bias(const float* dz, const UpdateRule& rule);
   size_t source_stride(size_t l) const;
@@ -100,8 +103,8 @@ class Trainer {
   std::vector<LayerWork> work_;
   std::vector<ThreadWork> thread_work_;
   Deal features_;
-  AlignedVector<float> shared_input_, shared_dz_[2];
-  Replicas input_, dz_[2];  // dz_: in turn the gradient by the z of a hidden layer and of the one below it
+  AlignedVector<float> shared_input_;
+  Replicas input_;
   std::vector<uint32_t> labels_;
   std::vector<float> targets_;
   bool stopping_ = false;  // written by thread 0 before a step's first barrier, read by all after it

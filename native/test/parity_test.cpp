@@ -5,132 +5,14 @@
 #include "test/kernel_support.h"
 
 /*
- * The dense kernels, the momentum update and the loss against reference/ops.h, on the same float inputs, over shapes
- * chosen to hurt. Sparse kernels: sparse_parity_test.cpp.
+ * The momentum update and the loss against reference/ops.h, on the same float inputs, over shapes chosen to hurt. The
+ * kernels of layers: sparse_parity_test.cpp.
  */
 namespace set_native {
 
 using namespace test;
 
 namespace {
-
-// Dense layers -----------------------------------------------------------------------------------------------------
-
-/** Calls test(problem, stride, random, what) for every shape and batch, with activations at random. */
-template <class Test>
-void for_each_problem(const cpu::KernelTable& table, uint64_t stream, Test test) {
-  Random random(stream);
-  for (const auto& [n, m] : std::vector<std::pair<uint32_t, uint32_t>>{{1, 1},
-                                                                       {2, 5},
-                                                                       {3, 17},
-                                                                       {4, 7},
-                                                                       {5, 8},
-                                                                       {13, 300},
-                                                                       {16, 16},
-                                                                       {17, 10},
-                                                                       {31, 97},
-                                                                       {64, 48},
-                                                                       {100, 1},
-                                                                       {784, 10}})
-    for (const Batch& batch : batches()) {
-      if (n * m > 4000 && batch.size > 9 && batch.size != 40) continue;
-      const Activation activation = kActivations[random.below(4)];
-      const LayerProblem problem(reference::full_pattern(n, m), batch.size, activation, random);
-      const size_t stride = cpu::row_stride(table, batch.room);
-      test(problem, stride, random,
-           std::string(table.name) + ", " + std::to_string(n) + "x" + std::to_string(m) + ", batch " +
-               std::to_string(batch.size) + " in rows of " + std::to_string(stride) + ", " + name_of(activation));
-    }
-}
-
-void dense_forward_parity(const cpu::KernelTable& table) {
-  for_each_problem(table, 3, [&](const LayerProblem& problem, size_t stride, Random& random, const std::string& what) {
-    const size_t n = problem.links.rows, m = problem.links.cols;
-    const Guarded x = by_feature(problem.x, n, problem.batch, stride, n, 0.5f),
-                  weights = Guarded::copy_of(problem.weights), bias = Guarded::copy_of(problem.bias);
-    const auto run = [&](Guarded& z, size_t begin, size_t end) {
-      table.dense_forward({weights.data(), bias.data(), x.data(), z.data(), n, m, stride,
-                           static_cast<cpu::ActivationKind>(problem.activation)},
-                          begin, end);
-      CHECK_MSG(z.intact(), what << ": wrote outside z");
-    };
-    const Guarded blank(m * stride, 12345.0f);
-    Guarded whole = blank, pieces = blank, part = blank;
-    run(whole, 0, m);
-    check_rows(kForward, whole, m, problem.batch, stride, problem.z, problem.z_scale, false, what, "z");
-    for (const auto& [begin, end] : random_ranges(m, random)) run(pieces, begin, end);
-    CHECK_MSG(pieces.same_bits(whole), what << ": the bits depend on how rows are dealt");
-    const size_t begin = m / 3, end = m - m / 4;
-    run(part, begin, end);
-    CHECK_MSG(part.same_bits_outside(blank, begin * stride, end * stride), what << ": wrote rows outside [begin, end)");
-  });
-}
-
-TEST_EACH_ISA("parity: dense forward", dense_forward_parity)
-
-bool same_bits_outside(const BackwardState& a, const BackwardState& b, size_t begin, size_t end, size_t outputs,
-                       size_t stride) {
-  return a.weights.same_bits_outside(b.weights, begin * outputs, end * outputs) &&
-         a.velocity.same_bits_outside(b.velocity, begin * outputs, end * outputs) &&
-         a.gradient.same_bits_outside(b.gradient, begin * outputs, end * outputs) &&
-         a.dx.same_bits_outside(b.dx, begin * stride, end * stride) && a.bias.same_bits_outside(b.bias, begin, end) &&
-         a.bias_velocity.same_bits_outside(b.bias_velocity, begin, end);
-}
-
-void dense_backward_parity(const cpu::KernelTable& table) {
-  for_each_problem(table, 4, [&](const LayerProblem& problem, size_t stride, Random& random, const std::string& where) {
-    const size_t n = problem.links.rows, m = problem.links.cols, batch = problem.batch;
-    const Guarded x = by_feature(problem.x, n, batch, stride, n, 0.5f),
-                  dz = by_feature(problem.dz, m, batch, stride, m);
-    const size_t outputs_stride = (m + table.width - 1) / table.width * table.width;
-    Guarded dz_by_sample(batch * outputs_stride);
-    for (size_t s = 0; s < batch; ++s) std::copy_n(&problem.dz[s * m], m, dz_by_sample.data() + s * outputs_stride);
-    Places cells(problem.weights.size());
-    for (size_t k = 0; k < cells.size(); ++k) cells[k] = k;
-    const BackwardState before{Guarded::copy_of(problem.weights),
-                               Guarded::copy_of(problem.velocity),
-                               Guarded(n * m, 12345.0f),
-                               Guarded(n * stride, 12345.0f),
-                               Guarded::copy_of(problem.bias_below),
-                               Guarded::copy_of(problem.velocity_below)};
-    for (const size_t number : {size_t{0}, size_t{2}, 3 + random.below(std::size(kBackwardModes) - 3)}) {
-      const BackwardMode& mode = kBackwardModes[number];
-      const std::string what = where + "," + mode.name();
-      const auto run = [&](BackwardState& state, size_t begin, size_t end) {
-        cpu::DenseBackward op{};
-        op.weights = state.weights.data();
-        op.velocity = mode.update ? state.velocity.data() : nullptr;
-        op.gradient = mode.gradient ? state.gradient.data() : nullptr;
-        op.x = x.data();
-        op.dz = dz.data();
-        op.dz_by_sample = dz_by_sample.data();
-        op.outputs_stride = outputs_stride;
-        op.dx = mode.dx ? state.dx.data() : nullptr;
-        op.bias = mode.bias ? state.bias.data() : nullptr;
-        op.bias_velocity = mode.bias ? state.bias_velocity.data() : nullptr;
-        op.inputs = n;
-        op.outputs = m;
-        op.batch = batch;
-        op.stride = stride;
-        op.activation = static_cast<cpu::ActivationKind>(problem.activation);
-        op.rule = update_rule();
-        table.dense_backward(op, begin, end);
-        CHECK_MSG(state.intact(), what << ": wrote outside its arrays");
-      };
-      BackwardState whole = before, pieces = before, part = before;
-      run(whole, 0, n);
-      check_backward(whole, problem, mode, stride, cells, what);
-      CHECK_MSG(whole.only(mode, before), what << ": wrote what was not asked for");
-      for (const auto& [begin, end] : random_ranges(n, random)) run(pieces, begin, end);
-      CHECK_MSG(pieces.same_bits(whole), what << ": the bits depend on how rows are dealt");
-      const size_t begin = n / 3, end = n - n / 4;
-      run(part, begin, end);
-      CHECK_MSG(same_bits_outside(part, before, begin, end, m, stride), what << ": wrote rows outside [begin, end)");
-    }
-  });
-}
-
-TEST_EACH_ISA("parity: dense backward", dense_backward_parity)
 
 // Update -----------------------------------------------------------------------------------------------------------
 

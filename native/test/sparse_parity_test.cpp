@@ -90,9 +90,21 @@ struct Packed {
     bias = Guarded::copy_of(p.bias);
   }
 
+  /** Of each group the first block whose target is `least` or later. */
+  std::vector<uint32_t> cut_at(size_t least) const {
+    std::vector<uint32_t> cut;
+    for (uint32_t b = 0; b < blocks.groups(); ++b) {
+      uint32_t k = blocks.offsets[b];
+      while (k < blocks.offsets[b + 1] && blocks.targets[k] < least) ++k;
+      cut.push_back(k);
+    }
+    return cut;
+  }
+
   cpu::SparseForward<Index> forward(float* z) const {
     cpu::SparseForward<Index> op{};
-    op.group_offsets = blocks.offsets.data();
+    op.firsts = blocks.offsets.data();
+    op.lasts = blocks.offsets.data() + 1;
     op.targets = blocks.targets.data();
     op.groups = blocks.groups();
     op.offsets = blocks.by_target.offsets.data();
@@ -103,7 +115,6 @@ struct Packed {
     op.bias = bias.data();
     op.x = x.data();
     op.z = z;
-    op.outputs = blocks.outputs;
     op.stride = stride;
     op.activation = static_cast<cpu::ActivationKind>(problem.activation);
     return op;
@@ -150,14 +161,18 @@ void for_each_problem(const cpu::KernelTable& table, uint64_t stream, Test test)
 
 // Forward ----------------------------------------------------------------------------------------------------------
 
-/** Rows of more than two samples: targets one by one. */
+/** Targets in ranges, whether they are gathered or scattered to. */
 template <class Index>
-void check_gathering(const cpu::KernelTable& table, const Packed<Index>& packed, const Guarded& whole, Random& random,
-                     const std::string& what) {
+void check_ranges(const cpu::KernelTable& table, const Packed<Index>& packed, const Guarded& whole, Random& random,
+                  const std::string& what) {
   const size_t m = packed.blocks.outputs, stride = packed.stride;
   const Guarded blank(m * stride, 12345.0f);
   const auto run = [&](Guarded& z, size_t begin, size_t end) {
-    cpu::sparse_kernels<Index>(table).forward(packed.forward(z.data()), begin, end);
+    const std::vector<uint32_t> firsts = packed.cut_at(begin), lasts = packed.cut_at(end);
+    auto op = packed.forward(z.data());
+    op.firsts = firsts.data();
+    op.lasts = lasts.data();
+    cpu::sparse_kernels<Index>(table).forward(op, begin, end);
     CHECK_MSG(z.intact(), what << ": wrote outside z");
   };
   Guarded pieces = blank;
@@ -171,8 +186,7 @@ void check_gathering(const cpu::KernelTable& table, const Packed<Index>& packed,
 
 /** Rows of one or two samples: groups scattered into parts, which are then added up. */
 template <class Index>
-void check_scattering(const cpu::KernelTable& table, const Packed<Index>& packed, Random& random,
-                      const std::string& what) {
+void check_parts(const cpu::KernelTable& table, const Packed<Index>& packed, Random& random, const std::string& what) {
   const LayerProblem& problem = packed.problem;
   const size_t m = packed.blocks.outputs, stride = packed.stride, size = m * stride;
   const std::vector<Range> chunks = random_ranges(packed.blocks.groups(), random);
@@ -214,10 +228,8 @@ Guarded check_forward(const cpu::KernelTable& table, const LayerProblem& problem
   cpu::sparse_kernels<Index>(table).forward(packed.forward(whole.data()), 0, m);
   CHECK_MSG(whole.intact(), what << ": wrote outside z");
   check_rows(kForward, whole, m, problem.batch, stride, problem.z, problem.z_scale, false, what, "z");
-  if (stride > cpu::kLongestScattered)
-    check_gathering(table, packed, whole, random, what);
-  else
-    check_scattering(table, packed, random, what);
+  check_ranges(table, packed, whole, random, what);
+  if (stride <= cpu::kLongestScattered) check_parts(table, packed, random, what);
   return whole;
 }
 

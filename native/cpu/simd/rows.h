@@ -11,22 +11,12 @@
 namespace set_native::cpu::SET_ISA {
 namespace {
 
-/** The vectors of a row are dealt to `passes` tiles as evenly as possible: 13 vectors in tiles of at most 8 are 7 + 6.
- */
-struct Tiling {
-  size_t vectors, passes;
-  Tiling(size_t vector_count, size_t max_tile)
-      : vectors(vector_count), passes((vector_count + max_tile - 1) / max_tile) {}
-  size_t first(size_t pass) const { return vectors * pass / passes; }
-  size_t size(size_t pass) const { return first(pass + 1) - first(pass); }
-};
-
 /** f in place over `count` floats. */
 SET_INLINE void activate(float* z, size_t count, ActivationKind activation) {
   switch (activation) {
     case ActivationKind::relu: {
       size_t c = 0;
-      for (; c + kWidth <= count; c += kWidth) store_unaligned(z + c, positive_part(load_unaligned(z + c)));
+      for (; c + kWidth <= count; c += kWidth) store(z + c, positive_part(load(z + c)));
       for (; c < count; ++c) z[c] = z[c] < 0.0f ? 0.0f : z[c];
       break;
     }
@@ -76,11 +66,11 @@ SET_INLINE void update(float* weights, float* velocity, const float* gradient, s
   const Vec l2 = broadcast(rule.l2), decay = broadcast(-rule.decay);
   size_t k = 0;
   for (; k + kWidth <= count; k += kWidth) {
-    const Vec w = load_unaligned(weights + k);
-    const Vec g = fma(l2, w, load_unaligned(gradient + k));
-    const Vec v = fma(rate, g, momentum * load_unaligned(velocity + k));
-    store_unaligned(velocity + k, v);
-    store_unaligned(weights + k, w + fma(decay, w, v));
+    const Vec w = load(weights + k);
+    const Vec g = fma(l2, w, load(gradient + k));
+    const Vec v = fma(rate, g, momentum * load(velocity + k));
+    store(velocity + k, v);
+    store(weights + k, w + fma(decay, w, v));
   }
   for (; k < count; ++k) {
     const float g = fma(rule.l2, weights[k], gradient[k]);

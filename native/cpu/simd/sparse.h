@@ -2,21 +2,27 @@
 
 #include "cpu/simd/rows.h"
 
-/* The sparse kernels of one instruction set: general ones, and those for rows of one or two samples. */
+/* The kernels of one instruction set: general ones, and those for rows of one or two samples. */
 namespace set_native::cpu::SET_ISA {
 
-void sparse_forward(const SparseForward<uint16_t>& op, size_t begin, size_t end);
-void sparse_forward(const SparseForward<uint32_t>& op, size_t begin, size_t end);
-void sparse_backward(const SparseBackward<uint16_t>& op, size_t begin, size_t end);
-void sparse_backward(const SparseBackward<uint32_t>& op, size_t begin, size_t end);
+void forward(const SparseForward<uint16_t>& op, size_t begin, size_t end);
+void forward(const SparseForward<uint32_t>& op, size_t begin, size_t end);
+/** Of single links. */
+void gather(const SparseForward<uint16_t>& op, size_t begin, size_t end);
+void gather(const SparseForward<uint32_t>& op, size_t begin, size_t end);
+/** Adds the shares of all groups to z, in rows of more than kLongestScattered samples. */
+void scatter(const SparseForward<uint16_t>& op);
+void scatter(const SparseForward<uint32_t>& op);
+void backward(const SparseBackward<uint16_t>& op, size_t begin, size_t end);
+void backward(const SparseBackward<uint32_t>& op, size_t begin, size_t end);
 
-/** Strides 1 and 2. */
-void scatter(const SparseForward<uint16_t>& op, size_t begin, size_t end);
-void scatter(const SparseForward<uint32_t>& op, size_t begin, size_t end);
+/** The same for rows of one or two samples, of groups [begin, end). */
+void scatter_small(const SparseForward<uint16_t>& op, size_t begin, size_t end);
+void scatter_small(const SparseForward<uint32_t>& op, size_t begin, size_t end);
 void finish_forward(const FinishForward& op, size_t begin, size_t end);
 
-/** Gradients of the links of groups [begin, end) into `dots`, which may be written three floats beyond, and dx if
- * wanted. */
+/** Gradients of the links of groups [begin, end) into `dots`, which may be written 15 floats beyond, and dx if wanted.
+ */
 template <class Index>
 using GroupsFunction = void (*)(const SparseBackward<Index>&, size_t begin, size_t end, float* dots);
 

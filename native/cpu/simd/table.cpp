@@ -1,4 +1,3 @@
-#include "cpu/simd/dense.h"
 #include "cpu/simd/piecewise.h"
 #include "cpu/simd/sparse.h"
 
@@ -15,11 +14,10 @@ void momentum_update(float* weights, float* velocity, const float* gradient, siz
 extern const KernelTable table;
 const KernelTable table = {SET_TEXT(SET_ISA),
                            kWidth,
-                           {sparse_forward, scatter, sparse_backward},
-                           {sparse_forward, scatter, sparse_backward},
+                           kHalf,
+                           {forward, scatter_small, backward},
+                           {forward, scatter_small, backward},
                            finish_forward,
-                           dense_forward,
-                           dense_backward,
                            piecewise,
                            piecewise_backward,
                            momentum_update};

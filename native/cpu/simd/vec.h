@@ -52,14 +52,56 @@ typedef float Vec SET_FLOATS(SET_VEC_WIDTH, SET_VEC_WIDTH * sizeof(float));
 typedef float UnalignedFloat4 SET_FLOATS(4, sizeof(float));
 typedef float UnalignedVec SET_FLOATS(SET_VEC_WIDTH, sizeof(float));
 
+/** Half a vector, where there is one: what rows of samples are a multiple of. */
+#if SET_VEC_WIDTH == 16
+typedef Float8 Half;
+#else
+typedef Float4 Half;
+#endif
+constexpr size_t kHalf = sizeof(Half) / sizeof(float);
+
+/** From and to any place: a row begins at a multiple of kHalf. */
 SET_INLINE Vec load(const float* p) {
-  return *reinterpret_cast<const Vec*>(p);
-}
-SET_INLINE Vec load_unaligned(const float* p) {
   return *reinterpret_cast<const UnalignedVec*>(p);
 }
-SET_INLINE void store_unaligned(float* p, Vec v) {
+SET_INLINE void store(float* p, Vec v) {
   *reinterpret_cast<UnalignedVec*>(p) = v;
+}
+/** From and to a multiple of kHalf. */
+SET_INLINE Half load_half(const float* p) {
+  return *reinterpret_cast<const Half*>(p);
+}
+SET_INLINE void store_half(float* p, Half v) {
+  *reinterpret_cast<Half*>(p) = v;
+}
+
+/** The first kHalf lanes. */
+SET_INLINE Half lower(Vec v) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_extractf32x8_ps(0xff, v, 0);
+#elif SET_VEC_WIDTH == 8 && defined(__AVX2__)
+  return _mm256_castps256_ps128(v);
+#elif SET_VEC_WIDTH == 4
+  return v;
+#else
+  Half low{};
+  for (size_t lane = 0; lane < kHalf; ++lane) low[lane] = v[lane];
+  return low;
+#endif
+}
+/** v, then zeros. */
+SET_INLINE Vec widen(Half v) {
+#if defined(__AVX512F__)
+  return _mm512_insertf32x8(_mm512_setzero_ps(), v, 0);
+#elif SET_VEC_WIDTH == 8 && defined(__AVX2__)
+  return _mm256_zextps128_ps256(v);
+#elif SET_VEC_WIDTH == 4
+  return v;
+#else
+  Vec wide{};
+  for (size_t lane = 0; lane < kHalf; ++lane) wide[lane] = v[lane];
+  return wide;
+#endif
 }
 
 /** v, kept in a register: GCC would otherwise load it again in each fma that uses it, and load ports bind. */
@@ -114,14 +156,11 @@ SET_INLINE float fma(float a, float b, float c) {
 }
 
 /*
- * store; in_register; max(0, v), where NaN stays NaN, so that a diverged network shows in its loss; v where x > 0, else
- * 0. Overloads by macro, because templates drop the attributes of vector types.
+ * in_register; max(0, v), where NaN stays NaN, so that a diverged network shows in its loss; v where x > 0, else 0.
+ * Overloads by macro, because templates drop the attributes of vector types.
  */
 // NOLINTBEGIN(bugprone-macro-parentheses): V is a type.
 #define SET_VECTOR_FUNCTIONS(V)           \
-  SET_INLINE void store(float* p, V v) {  \
-    *reinterpret_cast<V*>(p) = v;         \
-  }                                       \
   SET_INLINE V in_register(V v) {         \
     SET_KEEP(v);                          \
     return v;                             \
@@ -139,25 +178,6 @@ SET_VECTOR_FUNCTIONS(Float8)
 #endif
 #if SET_VEC_WIDTH >= 16
 SET_VECTOR_FUNCTIONS(Float16)
-#endif
-
-/** Vectors of a given number of lanes, for kernels whose rows may be narrower than Vec. */
-template <size_t kLanes>
-struct Lanes;
-#define SET_LANES(n)                                                                    \
-  template <>                                                                           \
-  struct Lanes<n> {                                                                     \
-    typedef Float##n V;                                                                 \
-    static constexpr size_t width = n;                                                  \
-    static SET_INLINE V load(const float* p) { return *reinterpret_cast<const V*>(p); } \
-    static SET_INLINE V broadcast(float s) { return s - V{}; }                          \
-  };
-SET_LANES(4)
-#if SET_VEC_WIDTH >= 8
-SET_LANES(8)
-#endif
-#if SET_VEC_WIDTH >= 16
-SET_LANES(16)
 #endif
 
 /** {sum of a, sum of b, sum of c, sum of d}, in an order fixed by the width. */
