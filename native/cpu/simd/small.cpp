@@ -49,9 +49,17 @@ SET_INLINE void scatter_sources(const SparseForward<Index>& op, const float* x, 
   for (size_t g = 0; g < G; ++g) rows[g] = load_row<S>(x + g * S);
   for (uint32_t k = first; k < last; ++k, weights += height) {
     float* const z = all_z + targets[k] * S;
-    Float4 sum = load_row<S>(z);
-    for (size_t g = 0; g < G; ++g) sum = fma(weights[g] - Float4{}, rows[g], sum);
-    store_row<S>(z, sum);
+    if constexpr (G == 1) {
+      store_row<S>(z, fma(weights[0] - Float4{}, rows[0], load_row<S>(z)));
+    } else {
+      // Two sums apart from z: the next group may wait for it.
+      Float4 even = (weights[0] - Float4{}) * rows[0], odd = (weights[1] - Float4{}) * rows[1];
+      for (size_t g = 2; g < G; g += 2) {
+        even = fma(weights[g] - Float4{}, rows[g], even);
+        odd = fma(weights[g + 1] - Float4{}, rows[g + 1], odd);
+      }
+      store_row<S>(z, load_row<S>(z) + (even + odd));
+    }
   }
 }
 
@@ -73,6 +81,7 @@ void scatter_groups(const SparseForward<Index>& op, size_t begin, size_t end) {
     for (size_t group = begin; group < end; ++group) scatter_group<Index, S, G>(op, group);
     return;
   }
+  const size_t height = op.height;
   // Which groups are awake is found first, without branches: nobody could predict them.
   constexpr size_t kAtOnce = 256;
   uint16_t awake[kAtOnce];
@@ -80,9 +89,9 @@ void scatter_groups(const SparseForward<Index>& op, size_t begin, size_t end) {
     const size_t count = end - from < kAtOnce ? end - from : kAtOnce;
     size_t found = 0;
     for (size_t i = 0; i < count; ++i) {
-      const float* const x = op.x + (from + i) * op.height;
-      bool any = false;
-      for (size_t r = 0; r < op.height; ++r) any |= x[r] != 0.0f;  // NaN is not zero, and goes on
+      const float* const x = op.x + (from + i) * height;
+      bool any = x[0] != 0.0f;  // NaN is not zero, and goes on
+      for (size_t r = 1; r < height; ++r) any |= x[r] != 0.0f;
       awake[found] = static_cast<uint16_t>(i);
       found += any ? 1 : 0;
     }
