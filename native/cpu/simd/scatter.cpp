@@ -15,14 +15,12 @@
 namespace set_native::cpu::SET_ISA {
 namespace {
 
-constexpr uint32_t kPrefetchAhead = 8;                         // blocks
-constexpr size_t kHeldVectors = SET_VEC_WIDTH == 16 ? 24 : 8;  // of x; others are read from L1 again and again
+constexpr uint32_t kPrefetchAhead = 8;  // blocks
 
 /** The shares of G sources of a group, from source `part` on, in one tile. H: the height, 0 if it is not known. */
 template <class Index, size_t N, size_t G, size_t H>
 SET_INLINE void add_sources(const SparseForward<Index>& op, size_t group, size_t part, size_t column) {
   using T = TileOf<N>;
-  constexpr bool kHeld = G * T::kVectors <= kHeldVectors;
   const size_t stride = op.stride, height = H == 0 ? op.height : H;
   const uint32_t first = op.firsts[group], last = op.lasts[group];
   // What comes after the group's own blocks: those of the next, of which this thread's alone may be touched.
@@ -30,7 +28,7 @@ SET_INLINE void add_sources(const SparseForward<Index>& op, size_t group, size_t
   const uint32_t next = more ? op.firsts[group + 1] : last, next_last = more ? op.lasts[group + 1] : last;
   const float* const x = op.x + (group * height + part) * stride + column;
   T held[G];
-  for (size_t g = 0; kHeld && g < G; ++g) held[g] = T::hold(x + g * stride);
+  for (size_t g = 0; g < G; ++g) held[g] = T::hold(x + g * stride);
   const Index* const targets = op.targets;
   float* const all_z = op.z + column;
   const float* weights = op.weights + first * height + part;
@@ -39,7 +37,7 @@ SET_INLINE void add_sources(const SparseForward<Index>& op, size_t group, size_t
     if (ahead < next_last) prefetch(all_z + targets[ahead] * stride);
     float* const z = all_z + targets[k] * stride;
     T sum = T::load(z);
-    for (size_t g = 0; g < G; ++g) sum.add_scaled(broadcast(weights[g]), kHeld ? held[g] : T::load(x + g * stride));
+    for (size_t g = 0; g < G; ++g) sum.add_scaled(broadcast(weights[g]), held[g]);
     sum.store(z);
   }
 }
@@ -52,7 +50,7 @@ void scatter_tile(const SparseForward<Index>& op, size_t column) {
     size_t part = 0;
     for (; part + G <= height; part += G) add_sources<Index, N, G, H>(op, group, part, column);
     if (H != 0) continue;
-    for (; part + 2 <= height; part += 2) add_sources<Index, N, 2, H>(op, group, part, column);
+    for (; G > 2 && part + 2 <= height; part += 2) add_sources<Index, N, 2, H>(op, group, part, column);
     if (part < height) add_sources<Index, N, 1, H>(op, group, part, column);
   }
 }
@@ -81,16 +79,19 @@ void scatter_height(const SparseForward<Index>& op) {
 
 template <class Index>
 void scatter_any(const SparseForward<Index>& op) {
-  constexpr size_t kOfEight = SET_VEC_WIDTH == 16 ? 3 : kMaxTile;  // held in 24 registers
-  switch (op.height) {
-    case 2:
-      return scatter_height<Index, 2, 2, kMaxTile>(op);
-    case 4:
-      return scatter_height<Index, 4, 4, kMaxTile>(op);
-    case 8:
-      return scatter_height<Index, 8, 8, kOfEight>(op);
-    default:
-      return scatter_height<Index, 4, 0, kMaxTile>(op);
+  if constexpr (SET_VEC_WIDTH == 16) {
+    switch (op.height) {
+      case 2:
+        return scatter_height<Index, 2, 2, kMaxTile>(op);
+      case 4:
+        return scatter_height<Index, 4, 4, kMaxTile>(op);
+      case 8:
+        return scatter_height<Index, 8, 8, 3>(op);
+      default:
+        return scatter_height<Index, 4, 0, kMaxTile>(op);
+    }
+  } else {  // half as many registers
+    op.height == 2 ? scatter_height<Index, 2, 2, kMaxTile>(op) : scatter_height<Index, 2, 0, kMaxTile>(op);
   }
 }
 
