@@ -71,8 +71,8 @@ Blocks<Index> pack_dense_as(Layer& layer) {
   Blocks<Index> blocks;
   blocks.inputs = layer.inputs;
   blocks.outputs = layer.outputs;
-  blocks.height = kDenseHeight;
-  const uint32_t groups = (layer.inputs + kDenseHeight - 1) / kDenseHeight;
+  blocks.height = dense_height(layer.inputs);
+  const uint32_t groups = (layer.inputs + blocks.height - 1) / blocks.height;
   for (uint32_t b = 0; b <= groups; ++b) blocks.offsets.push_back(b * layer.outputs);
   blocks.targets.reserve(blocks.size());
   for (uint32_t b = 0; b < groups; ++b) {

@@ -89,8 +89,11 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height);
 template <class Index>
 void unpack(Blocks<Index>& blocks, Layer& layer);
 
-/** Sources per block of a dense layer: as many as the kernels take at once. */
-constexpr uint32_t kDenseHeight = 8;
+/** Sources per block of a dense layer: as many as the kernels take at once, or for the fewest sources no more than
+ * that. */
+inline uint32_t dense_height(uint32_t inputs) {
+  return inputs > 4 ? 8 : inputs > 2 ? 4 : 2;
+}
 
 /** Takes the cells of a dense layer over (weights, momentum), without indexing the targets. */
 AnyBlocks pack_dense(Layer& layer);

@@ -11,7 +11,7 @@ namespace set_native::cpu {
 
 /**
  * A layer as the CPU back end holds it: as core's Layer, but for the links, which come as blocks. A dense layer is all
- * of its cells in blocks of kDenseHeight, without births and without a view by target, which nothing asks for.
+ * of its cells in blocks of dense_height, without births and without a view by target, which nothing asks for.
  */
 struct NetworkLayer {
   uint32_t inputs = 0;
