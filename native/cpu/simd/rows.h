@@ -6,7 +6,7 @@
 #include "cpu/simd/vec.h"
 
 /*
- * What sparse and dense kernels do alike with a row once its sums are known: activation, its derivative, the update.
+ * What the kernels do alike with a row once its sums are known: activation, its derivative, the update.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
