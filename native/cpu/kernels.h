@@ -150,7 +150,6 @@ struct SparseKernels {
 
 struct KernelTable {
   const char* name;  // "portable", "avx2", "avx512"
-  size_t width;      // floats per vector
   size_t row_unit;   // rows of more than kLongestScattered samples are multiples of so many floats
   SparseKernels<uint16_t> narrow;
   SparseKernels<uint32_t> wide;

@@ -148,10 +148,6 @@ void fused_tile(const SparseBackward<Index>& op, size_t begin, size_t end, size_
   }
 }
 
-constexpr size_t at_most(size_t halves, size_t vectors) {
-  return halves < vectors * kHalves ? halves : vectors * kHalves;
-}
-
 /** In tiles of at most M vectors. */
 template <class Index, size_t G, size_t H, size_t M, bool kWithDx>
 void fused_groups(const SparseBackward<Index>& op, size_t begin, size_t end, float* dots) {

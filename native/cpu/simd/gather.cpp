@@ -50,20 +50,25 @@ void gather_tile(const SparseForward<Index>& op, size_t begin, size_t end, size_
 
 constexpr size_t kTile = SET_VEC_WIDTH == 16 ? kMaxTile : 8;  // vectors; only sums take registers here
 
-constexpr size_t at_most(size_t halves) {
-  return halves < kTile * kHalves ? halves : kTile * kHalves;
-}
-
 template <class Index>
 void gather_any(const SparseForward<Index>& op, size_t begin, size_t end) {
   using TileFunction = void (*)(const SparseForward<Index>&, size_t, size_t, size_t);
-  static constexpr TileFunction kTiles[16] = {
-      gather_tile<Index, 1>,           gather_tile<Index, 2>,           gather_tile<Index, 3>,
-      gather_tile<Index, 4>,           gather_tile<Index, 5>,           gather_tile<Index, 6>,
-      gather_tile<Index, 7>,           gather_tile<Index, 8>,           gather_tile<Index, at_most(9)>,
-      gather_tile<Index, at_most(10)>, gather_tile<Index, at_most(11)>, gather_tile<Index, at_most(12)>,
-      gather_tile<Index, at_most(13)>, gather_tile<Index, at_most(14)>, gather_tile<Index, at_most(15)>,
-      gather_tile<Index, at_most(16)>};
+  static constexpr TileFunction kTiles[16] = {gather_tile<Index, 1>,
+                                              gather_tile<Index, 2>,
+                                              gather_tile<Index, 3>,
+                                              gather_tile<Index, 4>,
+                                              gather_tile<Index, 5>,
+                                              gather_tile<Index, 6>,
+                                              gather_tile<Index, 7>,
+                                              gather_tile<Index, 8>,
+                                              gather_tile<Index, at_most(9, kTile)>,
+                                              gather_tile<Index, at_most(10, kTile)>,
+                                              gather_tile<Index, at_most(11, kTile)>,
+                                              gather_tile<Index, at_most(12, kTile)>,
+                                              gather_tile<Index, at_most(13, kTile)>,
+                                              gather_tile<Index, at_most(14, kTile)>,
+                                              gather_tile<Index, at_most(15, kTile)>,
+                                              gather_tile<Index, at_most(16, kTile)>};
   const Tiling tiling(op.stride, kTile);
   for (size_t pass = 0; pass < tiling.passes; ++pass)
     kTiles[tiling.size(pass) - 1](op, begin, end, tiling.column(pass));

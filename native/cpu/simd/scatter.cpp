@@ -55,10 +55,6 @@ void scatter_tile(const SparseForward<Index>& op, size_t column) {
   }
 }
 
-constexpr size_t at_most(size_t halves, size_t vectors) {
-  return halves < vectors * kHalves ? halves : vectors * kHalves;
-}
-
 /** G sources at once, in tiles of at most M vectors. */
 template <class Index, size_t G, size_t H, size_t M>
 void scatter_height(const SparseForward<Index>& op) {

@@ -134,10 +134,7 @@ SET_INLINE void backward_sources(const SparseBackward<Index>& op, size_t group, 
              return all_dz + targets[k + (u < left ? u : left - 1)] * S;
            }));
   }
-  if (op.dx == nullptr) return;
-  // As a vector of four where that is enough: what of the activation is computed for empty lanes costs time.
-  const Vec total = fold<S * G>(sum);
-  store_lowest<S * G>(op.dx + row, through_activation(x, total, op.activation));
+  if (op.dx != nullptr) store_lowest<S * G>(op.dx + row, through_activation(x, fold<S * G>(sum), op.activation));
 }
 
 /** Of blocks whose height fits no vector: one source after the other. */

@@ -13,7 +13,6 @@ void momentum_update(float* weights, float* velocity, const float* gradient, siz
 
 extern const KernelTable table;
 const KernelTable table = {SET_TEXT(SET_ISA),
-                           kWidth,
                            kHalf,
                            {forward, scatter_small, backward},
                            {forward, scatter_small, backward},

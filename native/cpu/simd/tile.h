@@ -61,6 +61,11 @@ struct Tile {
 template <size_t N>
 using TileOf = Tile<N / kHalves, N % kHalves>;
 
+/** For tables of functions by the size of a tile: no tile beyond so many vectors is compiled. */
+constexpr size_t at_most(size_t halves, size_t vectors) {
+  return halves < vectors * kHalves ? halves : vectors * kHalves;
+}
+
 /** How rows of a stride are cut into tiles of at most `most` vectors, as evenly as possible: 7 in tiles of 4 are 3 + 4.
  */
 struct Tiling {
