@@ -37,6 +37,7 @@ const config = {
     orient: 'top',
   },
   header: { labelColor: 'currentColor', labelFontSize: 13, title: null },
+  title: { color: 'currentColor', fontSize: 13, fontWeight: 'normal' },
   view: { stroke: null },
 };
 

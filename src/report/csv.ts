@@ -1,11 +1,19 @@
 import type { BenchSummary } from '../bench/summary.js';
 
+/** A row of the summary, and what its numbers are of: the data set with its caveat and, where there are several, the folder. */
+export type LabelledSummary = { dir?: string; dataset: string } & BenchSummary;
+
 /** The summary as a table for other programs: RFC 4180, numbers in full, times in milliseconds, nothing for what is not known. */
-export function summaryCsv(summary: BenchSummary[]): string {
+export function summaryCsv(summary: LabelledSummary[]): string {
   const rows = summary.map((row) => flatten(row));
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  const lines = [columns, ...rows.map((row) => columns.map((column) => row[column] ?? ''))];
+  const lines = [columns, ...rows.map((row) => columns.map((column) => quoted(row[column] ?? '')))];
   return `${lines.map((line) => line.join(',')).join('\r\n')}\r\n`;
+}
+
+function quoted(cell: NonNullable<Cell>): string {
+  const text = String(cell);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 type Cell = string | number | boolean | null;

@@ -25,7 +25,9 @@ const dashes: Record<string, number[]> = { set: [1, 0], 'set-motif': [6, 3], sta
 
 /** All figures that the runs of one reading have data for, in the order of a report. */
 export function figuresOf(runs: BenchRun[], dataset: BenchDataset, reading: Reading, caveat: string): Figure[] {
-  const own = runs.filter((run) => run.reading === reading && run.epochs.length > 0);
+  const own = runs
+    .filter((run) => run.reading === reading && run.epochs.length > 0)
+    .sort((a, b) => (a.epsilon ?? Infinity) - (b.epsilon ?? Infinity) || a.seed - b.seed); // they come as they finished
   const maker = { runs: own, dataset, prefix: reading === 'plain' ? '' : `${reading}-`, caveat };
   const makers = [accuracyByEpsilon, accuracyByEpoch, timeSplit, survivors, degreeHistograms, inputMap];
   return makers.flatMap((make) => make(maker) ?? []);

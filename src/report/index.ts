@@ -28,8 +28,8 @@ export async function writeReport(out: string, sources: ReportSource[]): Promise
     const prefix = sources.length > 1 ? `${i + 1}-` : '';
     sections.push(await sectionOf(source, path.join(out, 'figures'), prefix, renderer));
   }
-  const summary = sections.flatMap(({ dir, summary: rows }) =>
-    sources.length > 1 ? rows.map((row) => ({ dir, ...row })) : rows,
+  const summary = sections.flatMap(({ dir, experiment, summary: rows }) =>
+    rows.map((row) => ({ ...(sources.length > 1 && { dir }), dataset: dataTitle(experiment), ...row })),
   );
   writeAtomically(path.join(out, 'summary.json'), [`${JSON.stringify(summary, undefined, 2)}\n`]);
   writeAtomically(path.join(out, 'summary.csv'), [summaryCsv(summary)]);
@@ -60,7 +60,9 @@ async function sectionOf(
   for (const reading of readings) {
     const caveat = `${readings.length > 1 ? `, reading ${reading}` : ''}: ${title}`;
     for (const { name, title: heading, text, spec } of figuresOf(runs, experiment.dataset, reading, caveat)) {
-      const svg = await renderer.write(folder, `${prefix}${name}`, spec);
+      // A figure may be shown alone: a caveat goes with it.
+      const labelled = title === experiment.dataset.name ? spec : { title, ...spec };
+      const svg = await renderer.write(folder, `${prefix}${name}`, labelled);
       section.figures.push({ title: heading, text, svg });
     }
   }

@@ -1,11 +1,13 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { parse } from 'csv-parse/sync';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runExperiment } from '../../../src/bench/experiment.js';
 import { summarize } from '../../../src/bench/summary.js';
 import { summaryCsv } from '../../../src/report/csv.js';
+import { figuresOf } from '../../../src/report/figures.js';
 import { reportSource, writeReport } from '../../../src/report/index.js';
 import { printedAccuracy } from '../../../src/report/thesis.js';
 
@@ -36,7 +38,9 @@ test('the report is a page, a summary for programs, and every figure as specific
   expect(readdirSync(path.join(one, 'figures')).sort()).toEqual(expected.sort());
   const png = readFileSync(path.join(one, 'figures', 'described-degrees.png'));
   expect(png.subarray(1, 4).toString()).toBe('PNG');
-  expect(JSON.parse(readFileSync(path.join(one, 'summary.json'), 'utf8'))).toEqual(summarize(reportSource(one).runs));
+  expect(JSON.parse(readFileSync(path.join(one, 'summary.json'), 'utf8'))).toEqual(
+    summarize(reportSource(one).runs).map((row) => ({ dataset: 'procedural', ...row })),
+  );
 });
 
 test('the same results give the same bytes', async () => {
@@ -52,6 +56,14 @@ test('the same results give the same bytes', async () => {
   }
 });
 
+test('figures do not depend on the order in which the runs finished', () => {
+  const { experiment, runs } = reportSource(one);
+  const figuresFrom = (list: typeof runs) => figuresOf(list, experiment.dataset, 'improved', '');
+  const byEpsilonDown = [...runs].sort((a, b) => b.epsilon! - a.epsilon!);
+  expect(byEpsilonDown).not.toEqual(runs);
+  expect(figuresFrom(byEpsilonDown)).toEqual(figuresFrom(runs));
+});
+
 test('nothing of the results is taken for markup, and nothing is asked of another machine', () => {
   const page = readFileSync(path.join(one, 'report.html'), 'utf8');
   expect(page).toContain('&lt;script&gt;alert(1)&lt;/script&gt;');
@@ -61,13 +73,18 @@ test('nothing of the results is taken for markup, and nothing is asked of anothe
 });
 
 test('the table for other programs: a line per row of the summary, a column per number', () => {
-  const summary = summarize(reportSource(one).runs);
-  const lines = summaryCsv(summary).split('\r\n');
-  expect(lines).toHaveLength(summary.length + 2);
-  const header = lines[0]!.split(',');
-  const row = Object.fromEntries(lines[1]!.split(',').map((cell, i) => [header[i]!, cell]));
-  expect(row).toMatchObject({ reading: 'described', method: 'set', epsilon: '2', ratioToSetTrainMean: '1' });
-  expect(Number(row.finalAccuracyMean)).toBe(summary[0]!.finalAccuracy.mean);
+  const dataset = 'lung, rounded to "4 levels"';
+  const summary = summarize(reportSource(one).runs).map((row) => ({ dataset, ...row }));
+  const rows: Record<string, string>[] = parse(summaryCsv(summary), { columns: true });
+  expect(rows).toHaveLength(summary.length);
+  expect(rows[0]).toMatchObject({
+    dataset,
+    reading: 'described',
+    method: 'set',
+    epsilon: '2',
+    ratioToSetTrainMean: '1',
+  });
+  expect(Number(rows[0]!.finalAccuracyMean)).toBe(summary[0]!.finalAccuracy.mean);
 });
 
 test('printed values stand beside the published reading of Fashion-MNIST only', () => {
@@ -89,7 +106,7 @@ test('several experiments: a section each, and one table of all', async () => {
   const page = readFileSync(path.join(both, 'report.html'), 'utf8');
   expect(page.match(/<section>/g)).toHaveLength(2);
   expect(page).toContain('<h2>Together</h2>');
-  expect(readFileSync(path.join(both, 'summary.csv'), 'utf8').split('\r\n')[0]).toMatch(/^dir,reading,/);
+  expect(readFileSync(path.join(both, 'summary.csv'), 'utf8').split('\r\n')[0]).toMatch(/^dir,dataset,reading,/);
 });
 
 const browser = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) =>
