@@ -11,6 +11,29 @@ namespace set_native::gpu {
 enum class Op : uint32_t {
   // Training and inference.
   // Evolution.
+  scan_tiles,
+  scan_add,
+  rank_bits,
+  check_finite,
+  block_scores,
+  count_signs,
+  count_nearest,
+  select_histogram,
+  select_digit,
+  count_ties,
+  mark_pruned,
+  occupy,
+  propose,
+  claim,
+  settle,
+  compact,
+  propose_rest,
+  transpose_bits,
+  set_offsets,
+  move_kept,
+  place_grown,
+  index_targets,
+  grow_weights,
 };
 
 /** Which of an operation's instances: the width of a layer's indices and the height of its blocks. */
