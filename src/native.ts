@@ -147,6 +147,12 @@ export interface NativeKernelBench {
 
 interface Addon {
   info(): NativeInfo;
+  /** The CUDA library, when there is one and no thread of this process has opened or refused it; else empty. */
+  untriedCuda(): string;
+  /** Opens library and device. Why cuda is not available, or nothing. A bad driver takes the process down. */
+  tryCuda(): string;
+  /** From now on cuda is not available in this process, `because ${reason}`; false when it is open already. */
+  refuseCuda(reason: string): boolean;
   /** A permutation of 0 .. count - 1 by seed, for subsets and splits (random stream `split`). */
   permutation(seed: number, count: number): Uint32Array;
   /** Copies and checks at once: finite values, one label per row. */

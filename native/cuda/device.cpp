@@ -133,8 +133,6 @@ LaunchShape shape_of(const gpu::Launch& launch) {
   return shape;
 }
 
-constexpr size_t kMostBuffers = 32;
-
 class CudaDevice final : public TimedDevice {
  public:
   explicit CudaDevice(const Library& library)
@@ -252,6 +250,19 @@ Availability availability(const Library& library) {
                              std::to_string(probe.minor) + ", driver for CUDA " + std::to_string(probe.driver / 1000) +
                              "." + std::to_string(probe.driver % 1000 / 10);
   return {true, device, ""};
+}
+
+void try_device(const Library& library) {
+  const auto device = open_device(library);
+  const std::array<uint32_t, 4> sent = {1, 20, 300, 4000}, expected = {1, 20, 0, 20};
+  std::array<uint32_t, 4> back{};
+  const auto buffer = device->allocate(sizeof sent);
+  device->upload(*buffer, 0, sent.data(), sizeof sent);
+  device->clear(*buffer, 8, 4);
+  device->copy(*buffer, 12, *buffer, 4, 4);
+  device->download(back.data(), *buffer, 0, sizeof back);
+  device->synchronize();
+  if (back != expected) throw Error(ErrorCode::internal, "[cuda] the device gave other bytes back than it was given");
 }
 
 std::unique_ptr<TimedDevice> open_device(const Library& library) {

@@ -12,6 +12,9 @@ namespace set_native::cuda {
 /** "NVIDIA H200, 141 GB, compute capability 9.0, driver for CUDA 13.0", or the reason. */
 Availability availability(const Library& library);
 
+/** Opens the device and passes some bytes through it. Throws as it does, internal when other bytes come back. */
+void try_device(const Library& library);
+
 /** A gpu::Device that also tells how long the device took. */
 class TimedDevice : public gpu::Device {
  public:

@@ -241,7 +241,7 @@ int32_t launch(DeviceHandle* device, const LaunchShape* shape, const void* param
                void* const* buffers, uint32_t buffer_count, Failure* failure) {
   const Kernel* kernel = find(*shape, failure);
   if (kernel == nullptr) return kFailed;
-  if (kernel->params_bytes != params_bytes || kernel->buffers != buffer_count)
+  if (kernel->params_bytes != params_bytes || kernel->buffers != buffer_count || buffer_count > kMostBuffers)
     return report(failure, kFailed, "operation %u takes %u bytes of parameters and %u buffers, got %u and %u",
                   shape->op, static_cast<uint32_t>(kernel->params_bytes), static_cast<uint32_t>(kernel->buffers),
                   static_cast<uint32_t>(params_bytes), buffer_count);
@@ -341,6 +341,11 @@ int32_t elapsed(DeviceHandle* device, double* ms, Failure* failure) {
 
 extern "C" __attribute__((visibility("default"))) const set_native::cuda::Library* set_native_cuda_library() {
   using namespace set_native::cuda;
+  try {
+    kernels();  // makes the list, which later calls only read
+  } catch (...) {
+    return nullptr;
+  }
   static const Library library = {kAbi,
                                   sizeof(Library),
                                   probe,

@@ -15,6 +15,8 @@ namespace set_native::cuda {
 /** Raised with every change of this file, of the list of kernels, or of what a kernel takes. */
 constexpr uint32_t kAbi = 1;
 
+constexpr uint32_t kMostBuffers = 32;  // of a launch
+
 enum Status : int32_t {
   kOk = 0,
   kUnavailable = 1,  // the text ends the sentence "not available, because ..."

@@ -36,6 +36,10 @@ std::string own_folder() {
   return file.substr(0, file.rfind('/') + 1);
 }
 
+bool is_there(const std::string& path) {
+  return access(path.c_str(), R_OK) == 0;
+}
+
 std::string text_of_dlerror() {
   const char* text = dlerror();
   return text != nullptr ? text : "no reason given";
@@ -52,6 +56,12 @@ bool complete(const Library& library) {
   return true;
 }
 
+#else
+
+bool is_there(const std::string&) {
+  return false;
+}
+
 #endif
 
 }  // namespace
@@ -63,12 +73,8 @@ std::string library_path() {
   return given != nullptr && *given != '\0' ? given : own_folder() + kName;
 }
 
-bool library_present() {
-  return access(library_path().c_str(), R_OK) == 0;
-}
-
 Loaded load(const std::string& path) {
-  if (access(path.c_str(), R_OK) != 0)
+  if (!is_there(path))
     return {nullptr, "its library was not found at " + path +
                          "; with a CUDA toolkit `npm run build:cuda` builds it, and SET_NATIVE_CUDA_LIBRARY names one "
                          "elsewhere"};
@@ -92,15 +98,17 @@ std::string library_path() {
   return kName;
 }
 
-bool library_present() {
-  return false;
-}
-
 Loaded load(const std::string&) {
   return {nullptr, "it works on Linux only"};
 }
 
 #endif
+
+std::string untried_library() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  const std::string path = library_path();
+  return !loaded && is_there(path) ? path : "";
+}
 
 Loaded library() {
   const std::lock_guard<std::mutex> lock(mutex);

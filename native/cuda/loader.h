@@ -15,8 +15,8 @@ struct Loaded {
 /** SET_NATIVE_CUDA_LIBRARY, else libset_native_cuda.so in the folder of this program or addon. */
 std::string library_path();
 
-/** Whether there is such a file; nothing is opened. */
-bool library_present();
+/** library_path() where there is such a file and this process has neither opened nor refused it; else empty. */
+std::string untried_library();
 
 /** Opens a library and checks its table. It is never closed: CUDA does not survive that. */
 Loaded load(const std::string& path);

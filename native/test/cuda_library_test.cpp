@@ -84,7 +84,7 @@ TEST("cuda library: looked for beside the program, or where SET_NATIVE_CUDA_LIBR
   }
   const Environment elsewhere("SET_NATIVE_CUDA_LIBRARY", "/nowhere/lib.so");
   CHECK(cuda::library_path() == "/nowhere/lib.so");
-  CHECK(!cuda::library_present());
+  CHECK(cuda::untried_library().empty());
   const Loaded loaded = cuda::load(cuda::library_path());
   CHECK(loaded.library == nullptr);
   for (const char* part : {"not found at /nowhere/lib.so", "npm run build:cuda", "SET_NATIVE_CUDA_LIBRARY"})
@@ -96,6 +96,18 @@ TEST("cuda library: a file that is no library, or another one, is refused") {
   CHECK_MSG(text.library == nullptr && contains(text.reason, "could not be opened"), text.reason);
   const Loaded other = cuda::load("/proc/self/exe");
   CHECK_MSG(other.library == nullptr && !other.reason.empty(), other.reason);
+}
+
+TEST("cuda library: one that another process has seen crash is not opened here") {
+  const Environment behave("SET_NATIVE_CUDA_LIBRARY", fake_path().c_str());
+  if (cuda::untried_library().empty()) test::skip("another test has opened the library of this process");
+  CHECK(cuda::untried_library() == fake_path());
+  CHECK(cuda::refuse("its driver crashed"));
+  CHECK(cuda::untried_library().empty());
+  CHECK(cuda::library().library == nullptr && cuda::library().reason == "its driver crashed");
+  const Availability availability = cuda_backend().probe();
+  CHECK(!availability.available);
+  CHECK_MSG(availability.reason == "not available, because its driver crashed", availability.reason);
 }
 
 TEST("cuda library: a wrong table is refused with the reason") {
@@ -156,6 +168,14 @@ TEST("cuda device: memory is written, copied, cleared and read back, and given b
     CHECK_THROWS(internal, device->clear(*a, SIZE_MAX, 2));
   }
   CHECK_EQ(device->memory().free, before);
+}
+
+TEST("cuda device: is tried by passing bytes through it") {
+  const Library& library = fake();
+  cuda::try_device(library);
+  check_throws("nothing clear", ErrorCode::internal, "other bytes", [&] { cuda::try_device(library); });
+  check_throws("nothing download", ErrorCode::internal, "other bytes", [&] { cuda::try_device(library); });
+  check_throws("fail synchronize", ErrorCode::internal, "went wrong", [&] { cuda::try_device(library); });
 }
 
 TEST("cuda device: what does not fit is refused and named, and nothing is lost") {
