@@ -201,6 +201,7 @@ class Machine {
   unsigned choose();
   Fiber& fiber_for(unsigned thread);
   void resume_next();
+  std::exception_ptr deadlock() const;
   [[noreturn]] void stop(std::exception_ptr error);
 
   Shape shape_;
@@ -288,21 +289,25 @@ void Machine::stop(std::exception_ptr error) {
   std::terminate();  // an abandoned fiber is never switched to
 }
 
+std::exception_ptr Machine::deadlock() const {
+  const Meeting* meeting = &grid_;
+  for (const Block& b : blocks_)
+    if (b.meeting.arrived > 0) meeting = &b.meeting;
+  for (const Warp& warp : warps_)
+    if (warp.meeting.arrived > 0) meeting = &warp.meeting;
+  return std::make_exception_ptr(Fault(std::string("deadlock: threads wait in ") + meeting->what + " (line " +
+                                       std::to_string(meeting->line) + ") that others never reach"));
+}
+
 /** Gives the OS thread to the next GPU thread that can go on; comes back when the calling fiber is chosen again. */
 void Machine::resume_next() {
   Fiber* self = running_;
   const unsigned next = choose();
   if (next == kNone) {
-    if (unfinished_ > 0)
-      stop(std::make_exception_ptr(Fault("deadlock: threads wait in " + [this] {
-        for (const Warp& warp : warps_)
-          if (warp.meeting.arrived > 0)
-            return std::string(warp.meeting.what) + " (line " + std::to_string(warp.meeting.line) + ")";
-        for (const Block& b : blocks_)
-          if (b.meeting.arrived > 0)
-            return std::string(b.meeting.what) + " (line " + std::to_string(b.meeting.line) + ")";
-        return std::string("the grid barrier");
-      }() + " that others never reach")));
+    if (unfinished_ > 0) {
+      std::exception_ptr error = deadlock();
+      stop(std::move(error));
+    }
     running_ = nullptr;
     switch_to(self->context, main_);
     return;

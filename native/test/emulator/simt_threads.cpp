@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstring>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,7 @@ struct Meeting {
   uint64_t turn = 0;
   const char* what = nullptr;
   int line = 0;
+  std::condition_variable over{};
 };
 
 struct Warp {
@@ -38,21 +40,25 @@ struct Warp {
 struct Block {
   Meeting meeting, end;
   unsigned sums[2] = {0, 0};
-  std::vector<Warp> warps;
+  std::deque<Warp> warps;
   std::unique_ptr<unsigned char[]> shared;
 };
 
 struct Machine {
   std::mutex mutex;
-  std::condition_variable changed;
   std::exception_ptr error;
-  std::vector<Block> blocks;
+  std::deque<Block> blocks;
   Meeting grid;
   bool cooperative = false;
 
   void fail(std::exception_ptr why) {
     if (error == nullptr) error = std::move(why);
-    changed.notify_all();
+    grid.over.notify_all();
+    for (Block& block : blocks) {
+      block.meeting.over.notify_all();
+      block.end.over.notify_all();
+      for (Warp& warp : block.warps) warp.meeting.over.notify_all();
+    }
   }
   void require_reachable(Meeting& meeting) {
     if (meeting.arrived > 0 && meeting.left > 0)
@@ -74,10 +80,10 @@ struct Machine {
     if (++meeting.arrived == meeting.count) {
       meeting.arrived = 0;
       ++meeting.turn;
-      changed.notify_all();
+      meeting.over.notify_all();
     } else {
       require_reachable(meeting);
-      changed.wait(lock, [&] { return meeting.turn != turn || error != nullptr; });
+      meeting.over.wait(lock, [&] { return meeting.turn != turn || error != nullptr; });
     }
     if (error != nullptr) throw Stopped{};
     return turn % 2;
@@ -146,10 +152,10 @@ void run(const Shape& shape, const Schedule&, const std::function<void()>& kerne
   Machine machine;
   machine.cooperative = shape.cooperative;
   machine.grid.count = at_once * shape.threads;
-  machine.blocks = std::vector<Block>(at_once);
+  machine.blocks.resize(at_once);
   for (Block& block : machine.blocks) {
     block.meeting.count = block.end.count = shape.threads;
-    block.warps = std::vector<Warp>(shape.threads / kWarp);
+    block.warps.resize(shape.threads / kWarp);
     for (Warp& warp : block.warps) warp.meeting.count = kWarp;
     block.shared.reset(new unsigned char[shape.shared_bytes]);
   }
