@@ -10,6 +10,21 @@ namespace set_native::gpu {
  */
 enum class Op : uint32_t {
   // Training and inference.
+  order,
+  sort_tiles,
+  sort_merge,
+  gather,
+  forward,
+  bend,
+  loss,
+  evaluate,
+  output,
+  backward,
+  input_gradient,
+  update_links,
+  bend_backward,
+  end_step,
+  finite,
   // Evolution.
   scan_tiles,
   scan_add,
