@@ -47,7 +47,7 @@ __global__ void transpose_bits(gpu::TransposeParams p, const uint32_t* cells, ui
   const uint32_t bits = row < p.rows ? cells[row * p.words + word] : 0;
   uint32_t own = 0;
   for (uint32_t b = 0; b < 32; ++b) {
-    const uint32_t column = __ballot_sync(kAllLanes, (bits >> b & 1) != 0);
+    const uint32_t column = __ballot_sync(kWholeWarp, (bits >> b & 1) != 0);
     if (b == lane) own = column;
   }
   if (row_word < p.row_words && col < p.cols) by_target[col * p.row_words + row_word] = own;

@@ -119,7 +119,7 @@ __global__ void settle(gpu::RoundParams p, const uint32_t* open, const uint32_t*
         atomicOr(&cells[word_of(slot_rows[slot], p.words, col)], 1u << (col % 32));
       }
     }
-    const uint32_t word = __ballot_sync(kAllLanes, loses);
+    const uint32_t word = __ballot_sync(kWholeWarp, loses);
     if (lane == 0 && position < p.count) lost[position / 32] = word;
     count += static_cast<uint32_t>(__popc(word));
   }

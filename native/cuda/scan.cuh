@@ -15,7 +15,7 @@
  */
 namespace set_native::cuda {
 
-constexpr unsigned kAllLanes = 0xffffffff;
+constexpr unsigned kWholeWarp = 0xffffffff;
 
 __device__ inline uint32_t lane_of_thread() {
   return threadIdx.x % 32;
@@ -34,14 +34,14 @@ __device__ inline uint32_t thread_of_launch() {
 __device__ inline uint32_t sum_of_lanes_before(uint32_t value) {
   uint32_t sum = value;
   for (uint32_t step = 1; step < 32; step *= 2) {
-    const uint32_t other = __shfl_up_sync(kAllLanes, sum, step);
+    const uint32_t other = __shfl_up_sync(kWholeWarp, sum, step);
     if (lane_of_thread() >= step) sum += other;
   }
   return sum - value;
 }
 
 __device__ inline uint32_t sum_of_warp(uint32_t value) {
-  for (uint32_t step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
+  for (uint32_t step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kWholeWarp, value, step);
   return value;
 }
 

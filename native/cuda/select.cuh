@@ -37,7 +37,7 @@ __global__ void block_scores(gpu::ScoreParams p, const float* weights, uint32_t*
   keys[k] = __float_as_uint(p.score == kMean ? score / static_cast<float>(count) : score);
 }
 
-__global__ void check_finite(gpu::FiniteParams p, const uint32_t* weights, uint32_t* flag) {
+__global__ void check_finite(gpu::CheckParams p, const uint32_t* weights, uint32_t* flag) {
   const uint64_t size = static_cast<uint64_t>(p.size_high) << 32 | p.size_low;
   const uint64_t first = static_cast<uint64_t>(blockIdx.x) * blockDim.x * gpu::kThreadItems + threadIdx.x;
   bool finite = true;
@@ -75,7 +75,7 @@ __global__ void count_signs(gpu::SignParams p, const uint32_t* keys, gpu::SignSu
     negative_zero += below_zero && zero;
     if (!zero) nearest = min(nearest, magnitude);
   });
-  for (uint32_t step = 16; step > 0; step /= 2) nearest = min(nearest, __shfl_xor_sync(kAllLanes, nearest, step));
+  for (uint32_t step = 16; step > 0; step /= 2) nearest = min(nearest, __shfl_xor_sync(kWholeWarp, nearest, step));
   if (lane_of_thread() == 0) atomicMin(&summary->nearest, nearest);
   add_from_warp(&summary->positive, positive);
   add_from_warp(&summary->positive_zero, positive_zero);
@@ -149,7 +149,7 @@ __device__ inline TieVotes tie_votes(uint32_t size, uint32_t item, const uint32_
   return {exists && magnitude < cut[sign],
           sign,
           tied,
-          {__ballot_sync(kAllLanes, tied && sign == 0), __ballot_sync(kAllLanes, tied && sign == 1)}};
+          {__ballot_sync(kWholeWarp, tied && sign == 0), __ballot_sync(kWholeWarp, tied && sign == 1)}};
 }
 
 __global__ void count_ties(gpu::MarkParams p, const uint32_t* keys, const gpu::SelectState* state, uint32_t* ties) {
@@ -179,7 +179,7 @@ __global__ void mark_pruned(gpu::MarkParams p, const uint32_t* keys, const gpu::
     const TieVotes votes = tie_votes(p.size, item, keys, cut);
     const uint32_t rank = number[votes.sign] + votes_before(votes.votes[votes.sign]);
     const bool goes = votes.below || (votes.tied && rank < go[votes.sign]);
-    const uint32_t word = __ballot_sync(kAllLanes, goes);
+    const uint32_t word = __ballot_sync(kWholeWarp, goes);
     for (uint32_t s = 0; s < 2; ++s) number[s] += static_cast<uint32_t>(__popc(votes.votes[s]));
     if (lane == 0 && item < p.size) removed[item / 32] = word;
     full += goes && item < p.first_truncated;

@@ -1,11 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "core/evolution.h"
 #include "gpu/device.h"
-#include "gpu/evolve_params.h"
+#include "gpu/evolve_step.h"
 #include "gpu/layer.h"
 
 namespace set_native::gpu {
@@ -41,13 +41,12 @@ class Evolution {
  private:
   static constexpr size_t kKept = size_t{256} << 20;
 
-  class Step;
+  bool is_for_device(const Layer& layer, const EvolutionPolicy& policy) const;
+  void prepare_bounds(uint32_t inputs);
+  LayerEvolution run_on_host(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
 
   Device& device_;
-  std::unique_ptr<Buffer> small_;    // counters, states, a histogram
-  std::unique_ptr<Buffer> scratch_;  // null, or what the last evolution needed
-  std::unique_ptr<Buffer> bounds_;   // he_bound of 0 .. bounds_inputs_, when a layer grew by fan-in
-  uint32_t bounds_inputs_ = 0;
+  EvolutionMemory memory_;
 };
 
 }  // namespace set_native::gpu

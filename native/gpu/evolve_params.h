@@ -35,7 +35,7 @@ struct RankParams {
 };
 
 /** check_finite: weights u32[size] (bits of floats), flag u32[1]: becomes 1 where one is not finite. */
-struct FiniteParams {
+struct CheckParams {
   uint32_t size_low, size_high;
 };
 

@@ -176,7 +176,7 @@ TEST("gpu check: one weight that is not finite, wherever it is") {
       weights[random() % size] = bad;
       const auto on_device = machine.put(weights), flag = machine.zeros(1);
       machine.device.dispatch(evolve_launch(Op::check_finite, divided(size, kThreadItems)), {of(on_device), of(flag)},
-                              FiniteParams{static_cast<uint32_t>(size), 0});
+                              CheckParams{static_cast<uint32_t>(size), 0});
       CHECK_EQ(machine.get(flag)[0], std::isfinite(bad) ? 0u : 1u);
     }
   }
