@@ -8,11 +8,14 @@
  *
  *   SET_SHARED(name)       declares `unsigned char* name`, the block's dynamic shared memory, 16-byte aligned: all the
  *                          shared memory that a kernel uses, cut by hand.
+ *   SET_UNROLL             before a loop: unroll it wholly. SET_UNROLL_2: twice.
  *   SET_GRID_BARRIER(words) waits for all threads of a cooperative launch and makes visible what they wrote: `words` is
  *                          the address of two words that are zero before their first use and used for nothing else.
  */
 #ifdef __CUDACC__
 
+#define SET_UNROLL _Pragma("unroll")
+#define SET_UNROLL_2 _Pragma("unroll 2")
 #define SET_SHARED(name)                                              \
   extern __shared__ __align__(16) unsigned char set_shared_memory_[]; \
   unsigned char* const name = set_shared_memory_
@@ -50,6 +53,8 @@ __device__ __forceinline__ void grid_barrier(uint32_t* words) {
 
 #include "test/emulator/cuda.h"
 
+#define SET_UNROLL
+#define SET_UNROLL_2
 #define SET_SHARED(name) unsigned char* const name = ::set_native::simt::shared_memory()
 #define SET_GRID_BARRIER(words) ((void)(words), ::set_native::simt::grid_barrier(__LINE__))
 

@@ -33,12 +33,11 @@ struct StepState {
 
 /**
  * order: draws u64[size], numbers u32[size], size a power of two of at least kSortTile. A draw for each of `count`
- * samples, or their numbers as draws; the largest draw for all others. Any number of threads.
+ * samples, the largest draw for all others. Any number of threads.
  */
 struct OrderParams {
   DrawKey key;
   uint32_t count, size;
-  uint32_t shuffle;
 };
 
 /**
@@ -104,7 +103,8 @@ struct EvaluateParams {
  *   x f32[][stride] (becomes dx), dz f32[m][stride], bias f32[n] and bias_momentum of the layer below or null.
  * input_gradient: state, offsets, targets, weights, x, dz, dx. Blocks: y by kPassStride of the stride.
  * update_links: state, offsets, targets, weights, momentum, x, dz, dx or null, bias, bias_momentum or null.
- * `warps` share a group. Shared memory: kTrainThreads min(height, kChunk) float4 when warps > 1.
+ * `warps` share a group. Shared memory: kTrainThreads float4 for each source of a block, of kChunk where the
+ * instance is for any height, when warps > 1.
  */
 struct BackwardParams {
   uint32_t inputs, groups, stride, height;

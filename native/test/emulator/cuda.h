@@ -48,6 +48,7 @@ inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) {
   return {x, y, z, w};
 }
 
+using std::isfinite;
 using std::max;
 using std::min;
 
