@@ -136,6 +136,8 @@ export interface NativeInfo {
 export interface NativeKernelBench {
   /** KernelMachine */
   readonly machine: string;
+  /** KernelGpu, or null */
+  readonly gpu: string;
   /** Names, in the order of the report. */
   readonly cases: string[];
   /** Resolves to KernelCeilings. */
@@ -166,7 +168,13 @@ interface Addon {
   /** Draws the layers that `spec` describes; or takes `layers`, as `download` gives them, of the sizes of `spec`. */
   createModel(spec: NativeModelSpec, layers?: NativeLayer[]): Promise<NativeModel>;
   /** `isa` may be empty: what SET_NATIVE_ISA names, else the widest. `filter`: words that a case's name must have. */
-  createKernelBench(options: { isa: string; threads: number; full: boolean; filter: string }): NativeKernelBench;
+  createKernelBench(options: {
+    backend: 'cpu' | 'cuda';
+    isa: string;
+    threads: number;
+    full: boolean;
+    filter: string;
+  }): NativeKernelBench;
   /** Resolves to SweepPoint as JSON. In a process of its own, whose memory it measures. */
   measureSweepPoint(options: { links: number; motifSize: number; threads: number; isa: string }): Promise<string>;
 }

@@ -8,22 +8,27 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "cuda/library.h"
+#include "cuda/table.h"
+#include "test/emulator/device.h"
 
 /*
  * A library that stands in for libset_native_cuda.so where there is no GPU: a device of 1 MB in host memory, whose only
  * kernel writes its parameters to its first buffer and the launch to its second.
  *
- * SET_FAKE_CUDA makes it misbehave: "abi", "bytes", "hole" and "null" spoil the table; "none" has no device, "endless"
- * says so in a text without end; "crash" and "hang" do so when probed; "fail NAME" reports a failure of a function,
- * "full NAME" want of memory, "nothing NAME" success without a result, "odd NAME" a status that there is not.
+ * SET_FAKE_CUDA=emulate runs the kernels of set-native in the emulator instead, in 1 GB. Other values make it
+ * misbehave: "abi", "bytes", "hole" and "null" spoil the table; "none" has no device, "endless" says so in a text
+ * without end; "crash" and "hang" do so when probed; "fail NAME" reports a failure of a function, "full NAME" want of
+ * memory, "nothing NAME" success without a result, "odd NAME" a status that there is not.
  */
+using namespace set_native;
 using namespace set_native::cuda;
 
 namespace set_native::cuda {
 
 struct DeviceHandle {
-  uint64_t free = 1u << 20;
+  uint64_t free;
   bool recording = false;
   std::vector<std::function<void()>> noted;
 };
@@ -36,11 +41,17 @@ struct RecordingHandle {
 
 namespace {
 
-constexpr uint64_t kTotal = 1u << 20;
-
 std::string mood() {
   const char* text = std::getenv("SET_FAKE_CUDA");
   return text != nullptr ? text : "";
+}
+
+bool emulating() {
+  return mood() == "emulate";
+}
+
+uint64_t memory_in_all() {
+  return emulating() ? 1u << 30 : 1u << 20;
 }
 
 /** What SET_FAKE_CUDA has the function do; -1: its work. */
@@ -78,7 +89,7 @@ int32_t probe(Probe* out, Failure* failure) {
     return kUnavailable;
   }
   std::snprintf(out->name, sizeof out->name, "Fake");
-  out->memory = kTotal;
+  out->memory = memory_in_all();
   out->major = 9;
   out->minor = 0;
   out->driver = 13000;
@@ -88,7 +99,7 @@ int32_t probe(Probe* out, Failure* failure) {
 
 int32_t open(DeviceHandle** out, Failure* failure) {
   SET_FAKE_TOLD(open);
-  *out = new DeviceHandle;
+  *out = new DeviceHandle{memory_in_all(), false, {}};
   return kOk;
 }
 
@@ -99,7 +110,7 @@ void close(DeviceHandle* device) {
 int32_t memory(DeviceHandle* device, uint64_t* free, uint64_t* total, Failure* failure) {
   SET_FAKE_TOLD(memory);
   *free = device->free;
-  *total = kTotal;
+  *total = memory_in_all();
   return kOk;
 }
 
@@ -158,16 +169,36 @@ int32_t clear(DeviceHandle* device, void* memory, uint64_t bytes, Failure* failu
   return run(device, [=] { std::memset(memory, 0, bytes); });
 }
 
+/** The launch in the emulator, at once or noted. */
+int32_t emulate(DeviceHandle* device, const LaunchShape& shape, std::vector<char> values, std::vector<void*> buffers,
+                Failure* failure) try {
+  const gpu::KernelId id{static_cast<gpu::Op>(shape.op), shape.wide != 0, shape.height};
+  const Kernel* kernel = find_kernel(id);
+  if (kernel == nullptr) throw Error(ErrorCode::internal, "there is no such kernel");
+  gpu::Launch launch{id};
+  launch.blocks_x = shape.blocks_x;
+  launch.blocks_y = shape.blocks_y;
+  launch.threads = shape.threads;
+  launch.shared_bytes = shape.shared_bytes;
+  launch.cooperative = shape.cooperative != 0;
+  return run(device, [=] { test::run_kernel(*kernel, launch, {}, values.data(), values.size(), buffers); });
+} catch (const std::exception& error) {
+  std::snprintf(failure->text, sizeof failure->text, "%s", error.what());
+  return kFailed;
+}
+
 int32_t launch(DeviceHandle* device, const LaunchShape* shape, const void* params, uint64_t params_bytes,
                void* const* buffers, uint32_t buffer_count, Failure* failure) {
   SET_FAKE_TOLD(launch);
+  const auto* bytes = static_cast<const char*>(params);
+  std::vector<char> values(bytes, bytes + params_bytes);
+  if (emulating())
+    return emulate(device, *shape, std::move(values), std::vector<void*>(buffers, buffers + buffer_count), failure);
   if (buffer_count != 3 || buffers[2] != nullptr) {
     std::snprintf(failure->text, sizeof failure->text, "the kernel takes 3 buffers, the last without memory");
     return kFailed;
   }
-  const auto* bytes = static_cast<const char*>(params);
-  return run(device, [values = std::vector<char>(bytes, bytes + params_bytes), shape = *shape, to = buffers[0],
-                      shape_to = buffers[1]] {
+  return run(device, [values, shape = *shape, to = buffers[0], shape_to = buffers[1]] {
     std::memcpy(to, values.data(), values.size());
     std::memcpy(shape_to, &shape, sizeof shape);
   });
@@ -175,7 +206,7 @@ int32_t launch(DeviceHandle* device, const LaunchShape* shape, const void* param
 
 int32_t resident_blocks(DeviceHandle*, const LaunchShape* shape, uint32_t* blocks, Failure* failure) {
   SET_FAKE_TOLD(resident_blocks);
-  *blocks = 2048 / shape->threads;
+  *blocks = emulating() ? 4 : 2048 / shape->threads;
   return kOk;
 }
 
@@ -195,7 +226,12 @@ int32_t end_recording(DeviceHandle* device, RecordingHandle** recording, Failure
 
 int32_t replay(DeviceHandle*, RecordingHandle* recording, Failure* failure) {
   SET_FAKE_TOLD(replay);
-  for (const auto& step : recording->steps) step();
+  try {
+    for (const auto& step : recording->steps) step();
+  } catch (const std::exception& error) {
+    std::snprintf(failure->text, sizeof failure->text, "%s", error.what());
+    return kFailed;
+  }
   return kOk;
 }
 
