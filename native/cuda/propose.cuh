@@ -150,7 +150,7 @@ __global__ void propose_rest(gpu::RoundParams p, uint32_t* open, uint32_t* cells
   uint32_t* const cols = rows + gpu::kRestThreads;
   uint32_t* const sums = cols + gpu::kRestThreads;
   uint32_t count = left[0];
-  if (count > gpu::kRestThreads) return;
+  if (count == 0 || count > gpu::kRestThreads) return;
   uint32_t slot = threadIdx.x < count ? open[threadIdx.x] : 0;
   for (uint32_t round = p.round; round < p.end_round && count > 0; ++round) {
     const bool proposes = threadIdx.x < count;

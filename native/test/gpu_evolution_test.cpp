@@ -31,6 +31,11 @@ using simt::Order;
 
 enum class Way { device, host };
 
+/** Rounds of a test; few where every GPU thread is an OS thread. */
+int rounds(int count) {
+  return simt::kThreads ? 1 + count / 50 : count;
+}
+
 /** A layer in blocks, as the CPU holds it and as it comes to the device. */
 cpu::NetworkLayer in_blocks(const Layer& layer, uint32_t height, bool wide) {
   Layer copy = layer;
@@ -144,7 +149,7 @@ Scenario scenario_for_device(Random& random, uint32_t height) {
 
 TEST("gpu evolution: equal to cpu and reference in random scenarios, on the device") {
   Random random(seed());
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < rounds(200); ++round) {
     for (const uint32_t height : {1u, 2u, 3u, 4u, 8u}) {
       if (height != 1 && round % 3 != 0) continue;
       check_evolutions(scenario_for_device(random, height), height, random() % 2 == 0, kOrders[random() % 3],
@@ -155,7 +160,7 @@ TEST("gpu evolution: equal to cpu and reference in random scenarios, on the devi
 
 TEST("gpu evolution: equal over the host, where blocks do not fit the policy") {
   Random random(seed() + 1);
-  for (int round = 0; round < 150; ++round) {
+  for (int round = 0; round < rounds(150); ++round) {
     const Scenario s = random_scenario(random);
     for (const uint32_t height : {1u, 2u, 4u}) {
       if (!cpu::is_whole(s.layer.links, height)) continue;
@@ -169,12 +174,13 @@ TEST("gpu evolution: equal over the host, where blocks do not fit the policy") {
 
 TEST("gpu evolution: three in a row, in the same buffers") {
   Random random(seed() + 2);
-  for (int round = 0; round < 8; ++round)
+  for (int round = 0; round < rounds(8); ++round)
     for (const uint32_t height : {1u, 2u, 4u})
       check_evolutions(scenario_for_device(random, height), height, round % 2 == 0, kOrders[round % 3], Way::device, 3);
 }
 
 TEST("gpu evolution: larger layers, and such that thousands of proposals fail") {
+  if (simt::kThreads) skip("every GPU thread is an OS thread here: too slow");
   Random random(seed() + 3);
   for (const double density : {0.05, 0.48, 0.7}) {
     for (const uint32_t height : {1u, 2u, 3u}) {
