@@ -13,8 +13,8 @@
 #include "gpu/evolve_params.h"
 #include "gpu/evolve_step.h"
 #include "test/check.h"
-#include "test/emulator/device.h"
 #include "test/evolution_support.h"
+#include "test/gpu_device.h"
 
 /*
  * Every kernel of evolution on its own, in the emulator, against a plain loop.
@@ -27,9 +27,9 @@ using namespace gpu;
 
 using Words = std::vector<uint32_t>;
 
-/** Arrays on an emulated device. */
+/** Arrays on a device. */
 struct Machine {
-  EmulatedDevice device;
+  TestDevice device;
 
   explicit Machine(simt::Order order = simt::Order::forward) {
     EmulatedDevice::Options options;

@@ -17,8 +17,8 @@
 #include "gpu/layer.h"
 #include "reference/evolve.h"
 #include "test/check.h"
-#include "test/emulator/device.h"
 #include "test/evolution_support.h"
+#include "test/gpu_device.h"
 
 /*
  * Evolution of whole layers on the emulated device, bit for bit against the CPU and the reference.
@@ -85,7 +85,7 @@ cpu::ThreadPool& one_thread() {
 
 /** A device with one layer. */
 struct OnDevice {
-  EmulatedDevice device;
+  TestDevice device;
   gpu::Evolution evolution;
   gpu::Layer layer;
 
@@ -231,6 +231,7 @@ TEST("gpu evolution: one link, one source, one target, rows without links, a row
 }
 
 TEST("gpu evolution: a layer too large for bitmaps goes over the host") {
+  need_emulator();  // its memory can be made small
   Random random(seed() + 5);
   Scenario s;
   s.policy.method = Method::set;
@@ -288,6 +289,7 @@ TEST("gpu evolution: refuses weights that are not numbers, naming the link, and 
 }
 
 TEST("gpu evolution: without memory the layer stays as it was, and evolves when there is some") {
+  need_emulator();
   Random random(seed() + 8);
   for (const uint32_t height : {1u, 2u, 4u}) {  // 4: over the host, with buffers of another size
     Scenario s;
@@ -301,7 +303,7 @@ TEST("gpu evolution: without memory the layer stays as it was, and evolves when 
       OnDevice on_device(held);
       CHECK(on_device.evolution.begin(on_device.layer, s.policy, s.key));
       const size_t before = on_device.device.allocations_made();
-      on_device.device.fail_allocation(n);
+      on_device.device.emulated().fail_allocation(n);
       bool failed = false;
       try {
         on_device.evolution.run(on_device.layer, s.policy, s.key);
@@ -315,7 +317,7 @@ TEST("gpu evolution: without memory the layer stays as it was, and evolves when 
       }
       ++refused;
       CHECK(same_blocks(on_device.held().blocks, held.blocks));
-      on_device.device.fail_no_allocation();
+      on_device.device.emulated().fail_no_allocation();
       on_device.evolve(s.policy, s.key);
       Layer oracle = s.layer;
       reference::evolve_layer(oracle, s.policy, s.key);

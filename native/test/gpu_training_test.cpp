@@ -10,7 +10,7 @@
 #include "core/model.h"
 #include "gpu/model.h"
 #include "test/check.h"
-#include "test/emulator/device.h"
+#include "test/gpu_device.h"
 #include "test/model_support.h"
 
 /*
@@ -28,7 +28,7 @@ using simt::Order;
 const simt::Schedule kForward{Order::forward, 0}, kReversed{Order::reversed, 0}, kShuffled{Order::shuffled, 7};
 
 struct OnGpu {
-  std::shared_ptr<EmulatedDevice> device;
+  std::shared_ptr<TestDevice> device;
   std::unique_ptr<gpu::GpuModel> model;
 };
 
@@ -36,7 +36,7 @@ OnGpu on_gpu(const Model& start, const simt::Schedule& schedule = {}) {
   EmulatedDevice::Options options;
   options.schedule = schedule;
   OnGpu gpu;
-  gpu.device = std::make_shared<EmulatedDevice>(options);
+  gpu.device = std::make_shared<TestDevice>(options);
   gpu.model = std::make_unique<gpu::GpuModel>(gpu.device, start);
   return gpu;
 }
