@@ -3,7 +3,7 @@
  * The last line is `N passed, N failed`: the tests of both suites, and one for each other step.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -82,14 +82,20 @@ function gitFiles(...patterns) {
 }
 
 await check('TypeScript: format and lint (biome)', bin('biome'), ['ci', '--error-on-warnings', '.']);
-const cppFiles = gitFiles('*.h', '*.cpp');
+const cppFiles = gitFiles('*.h', '*.cpp', '*.cuh', '*.cu');
 if (cppFiles) await check('C++: format (clang-format)', bin('clang-format'), ['--dry-run', '-Werror', ...cppFiles]);
 else console.log('\n== C++: format skipped: this is no git checkout');
 const tidy = ['clang-tidy-19', 'clang-tidy'].find(found);
-const sources = gitFiles('native/core/*.cpp', 'native/reference/*.cpp', 'native/cpu/*.cpp');
+const sources = gitFiles(
+  'native/core/*.cpp',
+  'native/reference/*.cpp',
+  'native/cpu/*.cpp',
+  'native/gpu/*.cpp',
+  'native/cuda/*.cpp',
+);
 if (tidy && found('cmake') && sources) {
   const folder = path.join(build, 'tidy');
-  await run('cmake', ['-S', '.', '-B', folder]);
+  await run('cmake', ['-S', '.', '-B', folder, '-DSET_CUDA=OFF']);
   lintOnce(path.join(folder, 'compile_commands.json'));
   // Each process takes every `jobs`-th file.
   const shares = Array.from({ length: jobs }, (_, first) => sources.filter((_, i) => i % jobs === first));
@@ -97,6 +103,23 @@ if (tidy && found('cmake') && sources) {
   await check(`C++: lint (${tidy})`, tidy, ...args);
 } else {
   console.log('\n== C++: lint skipped: it takes clang-tidy, cmake and a git checkout');
+}
+if (found('nvcc')) {
+  const { nvcc, sources: kernels } = JSON.parse(readFileSync(path.join(root, 'native/sources.json'), 'utf8')).cuda;
+  const flags = nvcc.filter((flag) => !/^-(-threads|gencode)/.test(flag)); // one architecture: the rest is build:cuda's
+  const output = path.join(build, 'cuda-check.o');
+  mkdirSync(build, { recursive: true });
+  await check('CUDA: kernels compile (nvcc)', 'nvcc', [
+    ...flags,
+    '-arch=sm_90',
+    '-Inative',
+    '-c',
+    ...kernels,
+    '-o',
+    output,
+  ]);
+} else {
+  console.log('\n== CUDA: compiling the kernels skipped: it takes nvcc');
 }
 await check('TypeScript: types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
 await check('TypeScript: build', bin('tsc'), ['-p', 'tsconfig.json']);
