@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/philox.h"
 #include "cpu/kernels.h"
 
 namespace set_native::gpu {
@@ -55,6 +56,35 @@ uint32_t Network::rows_below(size_t l) const {
   const uint32_t below = l == 0 ? 0 : layers[l - 1].outputs;
   const uint32_t above = l == layers.size() ? 0 : layers[l].input_rows();
   return std::max(below, above);
+}
+
+uint32_t order_size(uint64_t count) {
+  uint32_t size = kSortTile;
+  while (size < count) size *= 2;
+  return size;
+}
+
+void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, const Buffer& draws,
+                 const Buffer& order) {
+  const uint32_t size = order_size(count), tiles = size / kSortTile;
+  OrderParams params{};
+  params.key = draw_key(seed, static_cast<uint32_t>(Stream::shuffle), 0, epoch);
+  params.count = count;
+  params.size = size;
+  device.dispatch(launch_of({Op::order}, std::min(size / kTrainThreads, 1024u)), {{&draws}, {&order}}, params);
+  const auto sort_in_tiles = [&](uint32_t first, uint32_t last) {
+    Launch launch = launch_of({Op::sort_tiles}, tiles, 1, kSortTile * (sizeof(uint64_t) + sizeof(uint32_t)));
+    launch.threads = kSortThreads;
+    device.dispatch(launch, {{&draws}, {&order}}, SortParams{size, first, last, 0});
+  };
+  sort_in_tiles(2, kSortTile);
+  for (uint64_t stage = 2 * kSortTile; stage <= size; stage *= 2) {
+    const auto s = static_cast<uint32_t>(stage);
+    for (uint32_t distance = s / 2; distance >= kSortTile; distance /= 2)
+      device.dispatch(launch_of({Op::sort_merge}, size / 2 / kTrainThreads), {{&draws}, {&order}},
+                      SortParams{size, s, s, distance});
+    sort_in_tiles(s, s);
+  }
 }
 
 void queue_gather(Device& device, const Network& network, Binding state, Binding data, Binding order,

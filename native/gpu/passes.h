@@ -27,6 +27,13 @@ inline uint32_t row_stride(uint32_t batch) {
   return (batch + 3) / 4 * 4;
 }
 
+/** Entries of the two arrays in which so many samples, at most 2^31, are put in order. */
+uint32_t order_size(uint64_t count);
+
+/** order[k], k < count: epoch_order(seed, epoch, count, true), in memory for order_size(count) numbers and draws. */
+void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, const Buffer& draws,
+                 const Buffer& order);
+
 /** Samples of a batch as rows of x: those of the state, or without one `batch` of them from `first` on. */
 void queue_gather(Device& device, const Network& network, Binding state, Binding data, Binding order,
                   const GatherParams& params, const Buffer& x);

@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "core/error.h"
-#include "core/philox.h"
 #include "cpu/network.h"
 
 namespace set_native::gpu {
@@ -14,12 +13,6 @@ namespace set_native::gpu {
 namespace {
 
 constexpr uint64_t kMostShuffled = uint64_t{1} << 31;  // samples that a sort of 2^k entries, k < 32, takes
-
-uint32_t sort_size(uint64_t count) {
-  uint32_t size = kSortTile;
-  while (size < count) size *= 2;
-  return size;
-}
 
 Launch launch_of(Op op, uint32_t blocks, uint32_t threads, size_t shared_bytes = 0) {
   Launch launch{{op}};
@@ -104,7 +97,7 @@ void Trainer::fit_order(uint64_t count) {
   if (count > kMostShuffled)
     throw Error(ErrorCode::out_of_range, "[train] expected at most " + std::to_string(kMostShuffled) +
                                              " samples to shuffle on a GPU, got " + std::to_string(count));
-  const size_t size = sort_size(count);
+  const size_t size = order_size(count);
   if (holds(order_, size * sizeof(uint32_t)) && holds(draws_, size * sizeof(uint64_t))) return;
   step_.reset();
   order_.reset();
@@ -113,28 +106,6 @@ void Trainer::fit_order(uint64_t count) {
                         "[train] the order of " + std::to_string(count) + " samples");
   draws_ = device_.allocate(size * sizeof(uint64_t));
   order_ = device_.allocate(size * sizeof(uint32_t));
-}
-
-void Trainer::queue_order(uint32_t epoch, uint32_t count) {
-  const uint32_t size = sort_size(count), tiles = size / kSortTile;
-  OrderParams params{};
-  params.key = draw_key(network_.seed, static_cast<uint32_t>(Stream::shuffle), 0, epoch);
-  params.count = count;
-  params.size = size;
-  device_.dispatch(launch_of(Op::order, std::min(size / kTrainThreads, 1024u), kTrainThreads),
-                   {{draws_.get()}, {order_.get()}}, params);
-  const auto sort_in_tiles = [&](uint32_t first, uint32_t last) {
-    device_.dispatch(launch_of(Op::sort_tiles, tiles, kSortThreads, kSortTile * (sizeof(uint64_t) + sizeof(uint32_t))),
-                     {{draws_.get()}, {order_.get()}}, SortParams{size, first, last, 0});
-  };
-  sort_in_tiles(2, kSortTile);
-  for (uint64_t stage = 2 * kSortTile; stage <= size; stage *= 2) {
-    const auto s = static_cast<uint32_t>(stage);
-    for (uint32_t distance = s / 2; distance >= kSortTile; distance /= 2)
-      device_.dispatch(launch_of(Op::sort_merge, size / 2 / kTrainThreads, kTrainThreads),
-                       {{draws_.get()}, {order_.get()}}, SortParams{size, s, s, distance});
-    sort_in_tiles(s, s);
-  }
 }
 
 void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
@@ -184,7 +155,7 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
     if (cancel.load(std::memory_order_relaxed)) *stop = 1;
   };
 
-  if (options.shuffle) queue_order(options.epoch, state.count);
+  if (options.shuffle) queue_order(device_, network_.seed, options.epoch, state.count, *draws_, *order_);
   const StepKey key{data.x.get(), data.labels.get(), data.targets.get(), options.shuffle ? order_.get() : nullptr};
   // Samples without an id have buffers of their own each time, which may lie where others lay.
   if (step_ == nullptr || !(key == step_key_) || data.id == 0)

@@ -43,7 +43,6 @@ class Trainer {
  private:
   void fit(const Samples& samples, const TrainOptions& options);
   void fit_order(uint64_t count);
-  void queue_order(uint32_t epoch, uint32_t count);
   void queue_step(const DeviceSamples& samples, bool shuffle);
   size_t find_overflow();
 
