@@ -25,7 +25,7 @@ constexpr unsigned kThreadsAtOnce = 256;  // blocks that fit run at once, so tha
 struct Stopped {};  // unwinds a GPU thread once another has failed
 
 struct Meeting {
-  unsigned count = 0, arrived = 0, left = 0;
+  unsigned count = 0, arrived = 0;
   uint64_t turn = 0;
   const char* what = nullptr;
   int line = 0;
@@ -50,6 +50,7 @@ struct Machine {
   std::deque<Block> blocks;
   Meeting grid;
   bool cooperative = false;
+  unsigned running = 0, waiting = 0;  // threads
 
   void fail(std::exception_ptr why) {
     if (error == nullptr) error = std::move(why);
@@ -60,10 +61,17 @@ struct Machine {
       for (Warp& warp : block.warps) warp.meeting.over.notify_all();
     }
   }
-  void require_reachable(Meeting& meeting) {
-    if (meeting.arrived > 0 && meeting.left > 0)
-      fail(std::make_exception_ptr(Fault(std::string("deadlock: threads wait in ") + meeting.what + " (line " +
-                                         std::to_string(meeting.line) + ") that others never reach")));
+  /** Called with the mutex held: nobody is left that could let the others go on. */
+  void fail_when_stuck() {
+    if (waiting < running || running == 0 || error != nullptr) return;
+    const Meeting* stuck = &grid;
+    for (Block& block : blocks) {
+      if (block.meeting.arrived > 0) stuck = &block.meeting;
+      for (Warp& warp : block.warps)
+        if (warp.meeting.arrived > 0) stuck = &warp.meeting;
+    }
+    fail(std::make_exception_ptr(Fault(std::string("deadlock: threads wait in ") + stuck->what + " (line " +
+                                       std::to_string(stuck->line) + ") that others never reach")));
   }
   /** Called with the mutex held; `deposit(turn)` before anybody can go on. */
   template <class Deposit>
@@ -79,10 +87,12 @@ struct Machine {
     deposit(turn % 2);
     if (++meeting.arrived == meeting.count) {
       meeting.arrived = 0;
+      waiting -= meeting.count - 1;
       ++meeting.turn;
       meeting.over.notify_all();
     } else {
-      require_reachable(meeting);
+      ++waiting;
+      fail_when_stuck();
       meeting.over.wait(lock, [&] { return meeting.turn != turn || error != nullptr; });
     }
     if (error != nullptr) throw Stopped{};
@@ -92,10 +102,10 @@ struct Machine {
     std::unique_lock<std::mutex> lock(mutex);
     meet(lock, meeting, what, line, [](uint64_t) {});
   }
-  void leave(Meeting& meeting) {
-    std::unique_lock<std::mutex> lock(mutex);
-    ++meeting.left;
-    require_reachable(meeting);
+  void leave() {
+    const std::lock_guard<std::mutex> lock(mutex);
+    --running;
+    fail_when_stuck();
   }
 };
 
@@ -119,8 +129,6 @@ void run_thread(Machine& machine, const Shape& shape, unsigned at_once, unsigned
       if (thread == 0) {
         poison(block.shared.get(), shape.shared_bytes);
         block.sums[0] = block.sums[1] = 0;
-        block.meeting.left = 0;
-        for (Warp& warp : block.warps) warp.meeting.left = 0;
       }
       machine.meet(block.end, "the start of a block", 0);
       self.place = {{thread, 0, 0},
@@ -129,9 +137,6 @@ void run_thread(Machine& machine, const Shape& shape, unsigned at_once, unsigned
                     {shape.threads, 1, 1},
                     shape.blocks};
       kernel();
-      machine.leave(self.warp->meeting);
-      machine.leave(block.meeting);
-      if (machine.cooperative) machine.leave(machine.grid);
       machine.meet(block.end, "the end of a block", 0);
     }
   } catch (const Stopped&) {
@@ -139,6 +144,7 @@ void run_thread(Machine& machine, const Shape& shape, unsigned at_once, unsigned
     const std::lock_guard<std::mutex> lock(machine.mutex);
     machine.fail(std::current_exception());
   }
+  machine.leave();
 }
 
 }  // namespace
@@ -151,7 +157,7 @@ void run(const Shape& shape, const Schedule&, const std::function<void()>& kerne
   const unsigned at_once = shape.cooperative ? blocks : std::min(blocks, std::max(1u, kThreadsAtOnce / shape.threads));
   Machine machine;
   machine.cooperative = shape.cooperative;
-  machine.grid.count = at_once * shape.threads;
+  machine.grid.count = machine.running = at_once * shape.threads;
   machine.blocks.resize(at_once);
   for (Block& block : machine.blocks) {
     block.meeting.count = block.end.count = shape.threads;
