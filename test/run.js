@@ -17,10 +17,11 @@ let passed = 0;
 let failed = 0;
 
 /** Runs a command with its output shown as it comes; resolves to its success and what it wrote to stdout. */
-function run(command, args) {
+function run(command, args, env = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: root,
+      env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let output = '';
@@ -59,9 +60,9 @@ function lintOnce(file) {
 }
 
 /** A suite whose output holds its own counts; a suite that dies without counts is one failure. */
-async function suite(title, command, args, count) {
+async function suite(title, command, args, count, env) {
   console.log(`\n== ${title}`);
-  const { ok, output } = await run(command, args);
+  const { ok, output } = await run(command, args, env);
   const counts = count(output);
   passed += counts.passed;
   failed += ok ? counts.failed : Math.max(1, counts.failed);
@@ -127,6 +128,13 @@ await check('TypeScript: build', bin('tsc'), ['-p', 'tsconfig.json']);
 process.env.SET_NATIVE_TESTS = '1'; // read by binding.gyp
 if (await check('native tests: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`])) {
   await suite('native tests', path.join(build, 'Release', 'set_native_test'), [], lastLine);
+  if (process.platform === 'linux') {
+    // Through the same boundary as on a GPU, to a library that runs the kernels in the emulator.
+    const library = path.join(build, 'Release', 'libset_native_cuda_fake.so');
+    const env = { SET_NATIVE_TEST_DEVICE: 'cuda', SET_NATIVE_CUDA_LIBRARY: library, SET_FAKE_CUDA: 'emulate' };
+    const tests = path.join(build, 'Release', 'set_native_test');
+    await suite('native tests for a GPU, emulated', tests, ['cuda hardware'], lastLine, env);
+  }
   await suite('instructions per link', process.execPath, ['test/instructions.js'], lastLine);
 }
 await suite('TypeScript tests', bin('vitest'), ['run', '--reporter=default', '--no-color'], (output) => {

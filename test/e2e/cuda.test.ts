@@ -67,6 +67,18 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
     expect(automatic.stdout).toMatch(/\bcpu \(/);
   });
 
+  test('a training runs on it, its kernels in the emulator', () => {
+    const { status, stderr, stdout } = run([...tiny, '--backend', 'cuda'], { SET_FAKE_CUDA: 'emulate' });
+    expect(status, stderr).toBe(0);
+    expect(stdout).toMatch(/\bcuda \(/);
+  });
+
+  test('the bench of kernels says why it cannot run', () => {
+    const { status, stderr } = run(['bench', 'kernels', '--backend', 'cuda'], { SET_FAKE_CUDA: 'none' });
+    expect(status).toBe(1);
+    expect(stderr).toContain('[bench] cuda is not available, because there is no device');
+  });
+
   test('a driver that hangs is given up', async () => {
     vi.doMock('node:child_process', async (original) => {
       const real = await original<typeof import('node:child_process')>();
