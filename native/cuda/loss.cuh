@@ -89,10 +89,10 @@ __device__ inline double over_block(double value, double* sums) {
   return sums[0];
 }
 
-__global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* order, const uint32_t* labels,
-                     const float* targets, const float* z, float* dz) {
-  SET_SHARED(memory);
-  if (stopped(state)) return;
+/** By one block. */
+__device__ inline void loss_of_batch(const gpu::LossParams& p, gpu::StepState* state, const uint32_t* order,
+                                     const uint32_t* labels, const float* targets, const float* z, float* dz,
+                                     double* sums) {
   const TargetOf target{labels, targets, p.outputs};
   const auto kind = static_cast<Loss>(p.loss);
   const uint32_t first = state->first, batch = state->batch;
@@ -101,7 +101,7 @@ __global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* o
     const uint64_t sample = order != nullptr ? order[first + b] : first + b;
     sum += loss_of(kind, z + b, p.outputs, p.stride, target, sample);
   }
-  sum = over_block(sum, reinterpret_cast<double*>(memory));
+  sum = over_block(sum, sums);
   // Every thread has the same sum, and has seen `stop` before the barrier in front of this.
   if (!isfinite(sum)) {
     if (threadIdx.x == 0) state->stop = gpu::kDiverged;
@@ -116,6 +116,12 @@ __global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* o
     const uint64_t sample = order != nullptr ? order[first + b] : first + b;
     gradient_of(kind, z + b, p.outputs, p.stride, target, sample, batch, dz + b);
   }
+}
+
+__global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* order, const uint32_t* labels,
+                     const float* targets, const float* z, float* dz) {
+  SET_SHARED(memory);
+  if (!stopped(state)) loss_of_batch(p, state, order, labels, targets, z, dz, reinterpret_cast<double*>(memory));
 }
 
 /** Whether `label` is the answer of a column: its largest (the first of equals), or the side of one half. */

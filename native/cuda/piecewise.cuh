@@ -12,9 +12,9 @@
  */
 namespace set_native::cuda {
 
-__global__ void bend(gpu::BendParams p, const gpu::StepState* state, const float* pieces, float* z, float* unbent) {
-  if (stopped(state)) return;
-  const uint32_t j = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
+__device__ inline void bend_rows(const gpu::BendParams& p, uint32_t block, const float* pieces, float* z,
+                                 float* unbent) {
+  const uint32_t j = block * (blockDim.x / 32) + threadIdx.x / 32;
   if (j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
   const float t_l = pieces[j], a_l = pieces[p.outputs + j];
@@ -26,10 +26,14 @@ __global__ void bend(gpu::BendParams p, const gpu::StepState* state, const float
   }
 }
 
-__global__ void bend_backward(gpu::BendParams p, const gpu::StepState* state, const float* unbent, float* dy,
-                              float* pieces, float* pieces_momentum, float* bias, float* bias_momentum) {
-  if (stopped(state)) return;
-  const uint32_t j = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
+__global__ void bend(gpu::BendParams p, const gpu::StepState* state, const float* pieces, float* z, float* unbent) {
+  if (!stopped(state)) bend_rows(p, blockIdx.x, pieces, z, unbent);
+}
+
+__device__ inline void bend_rows_backward(const gpu::BendParams& p, uint32_t block, const gpu::StepState& state,
+                                          const float* unbent, float* dy, float* pieces, float* pieces_momentum,
+                                          float* bias, float* bias_momentum) {
+  const uint32_t j = block * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
   const float t_l = pieces[j], a_l = pieces[p.outputs + j];
@@ -49,11 +53,17 @@ __global__ void bend_backward(gpu::BendParams p, const gpu::StepState* state, co
   SET_UNROLL
   for (int k = 0; k < 5; ++k) sums[k] = over_warp(sums[k]);
   if (lane != 0) return;
-  momentum_update(bias[j], bias_momentum[j], sums[4], *state);
+  momentum_update(bias[j], bias_momentum[j], sums[4], state);
   SET_UNROLL
   for (uint32_t k = 0; k < 4; ++k)
     if (pieces_momentum != nullptr)
-      momentum_update(pieces[k * p.outputs + j], pieces_momentum[k * p.outputs + j], sums[k], *state, true);
+      momentum_update(pieces[k * p.outputs + j], pieces_momentum[k * p.outputs + j], sums[k], state, true);
+}
+
+__global__ void bend_backward(gpu::BendParams p, const gpu::StepState* state, const float* unbent, float* dy,
+                              float* pieces, float* pieces_momentum, float* bias, float* bias_momentum) {
+  if (!stopped(state))
+    bend_rows_backward(p, blockIdx.x, *state, unbent, dy, pieces, pieces_momentum, bias, bias_momentum);
 }
 
 }  // namespace set_native::cuda
