@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cuda/backward.cuh"
+#include "cuda/epoch.cuh"
 #include "cuda/forward.cuh"
 #include "cuda/gather.cuh"
 #include "cuda/kernel_list.h"
@@ -44,6 +45,8 @@ inline void add_training_kernels(KernelList& list) {
   list.add({gpu::Op::evaluate}, &evaluate);
   list.add({gpu::Op::output}, &output);
   list.add({gpu::Op::end_step}, &end_step);
+  list.add({gpu::Op::note_layer}, &note_layer);
+  list.add({gpu::Op::epoch}, &epoch);
   list.add({gpu::Op::finite}, &finite);
 }
 

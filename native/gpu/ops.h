@@ -24,6 +24,8 @@ enum class Op : uint32_t {
   update_links,
   bend_backward,
   end_step,
+  note_layer,
+  epoch,
   finite,
   // Evolution.
   scan_tiles,

@@ -48,6 +48,30 @@ Launch launch_of(const KernelId& kernel, uint32_t blocks_x, uint32_t blocks_y = 
   return launch;
 }
 
+ForwardParams forward_params(const Network& network, size_t l, uint32_t stride) {
+  const Layer& layer = network.layers[l];
+  ForwardParams params{};
+  params.outputs = layer.outputs;
+  params.stride = stride;
+  params.height = layer.height;
+  params.activation = static_cast<uint32_t>(activation_of(network, l));
+  params.warps = warps_for(layer.blocks, layer.outputs, stride);
+  return params;
+}
+
+BackwardParams backward_params(const Network& network, size_t l, uint32_t stride) {
+  const Layer& layer = network.layers[l];
+  BackwardParams params{};
+  params.inputs = layer.inputs;
+  params.groups = layer.groups;
+  params.stride = stride;
+  params.height = layer.height;
+  params.warps = warps_for(layer.blocks, layer.groups, stride);
+  params.wants_dx = l > 0;
+  if (l > 0) params.activation = static_cast<uint32_t>(activation_of(network, l - 1));
+  return params;
+}
+
 constexpr size_t kFloat4 = 4 * sizeof(float);
 
 }  // namespace
@@ -98,12 +122,7 @@ void queue_gather(Device& device, const Network& network, Binding state, Binding
 void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x, const Buffer& z,
                    const Buffer* unbent, uint32_t stride) {
   const Layer& layer = network.layers[l];
-  ForwardParams params{};
-  params.outputs = layer.outputs;
-  params.stride = stride;
-  params.height = layer.height;
-  params.activation = static_cast<uint32_t>(activation_of(network, l));
-  params.warps = warps_for(layer.blocks, layer.outputs, stride);
+  const ForwardParams params = forward_params(network, l, stride);
   device.dispatch(launch_of(instance(Op::forward, layer), share(layer.outputs, kTrainWarps / params.warps),
                             tiles(stride), params.warps > 1 ? kTrainThreads * kFloat4 : 0),
                   {state,
@@ -123,17 +142,10 @@ void queue_forward(Device& device, const Network& network, size_t l, Binding sta
 void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x, const Buffer& dz,
                     const Buffer* dx, uint32_t stride) {
   Layer& layer = network.layers[l];
-  BackwardParams params{};
-  params.inputs = layer.inputs;
-  params.groups = layer.groups;
-  params.stride = stride;
-  params.height = layer.height;
-  params.warps = warps_for(layer.blocks, layer.groups, stride);
-  params.wants_dx = l > 0;
+  const BackwardParams params = backward_params(network, l, stride);
   Binding bias, bias_momentum;
   if (l > 0) {
     Layer& below = network.layers[l - 1];
-    params.activation = static_cast<uint32_t>(activation_of(network, l - 1));
     if (!is_piecewise(below.activation)) {
       bias = {below.bias.get()};
       bias_momentum = {below.bias_momentum.get()};
@@ -168,6 +180,39 @@ void queue_bend_backward(Device& device, Network& network, size_t l, Binding sta
                    {layer.bias.get()},
                    {layer.bias_momentum.get()}},
                   BendParams{layer.outputs, stride});
+}
+
+void queue_note_layer(Device& device, const Network& network, size_t l, const Buffer& table, const Buffer& x,
+                      const Buffer* unbent, const Buffer* dx, uint32_t stride) {
+  const Layer& layer = network.layers[l];
+  NoteLayerParams params{};
+  params.layer = static_cast<uint32_t>(l);
+  params.wide = layer.wide ? 1 : 0;
+  params.instance_height = instance(Op::forward, layer).height;
+  params.forward = forward_params(network, l, stride);
+  params.backward = backward_params(network, l, stride);
+  params.forward_blocks = share(layer.outputs, kTrainWarps / params.forward.warps);
+  params.backward_blocks = share(layer.groups, kTrainWarps / params.backward.warps);
+  params.tiles = tiles(stride);
+  params.row_blocks = share(layer.outputs, kTrainWarps);
+  Launch launch{{Op::note_layer}};
+  device.dispatch(launch,
+                  {{&table},
+                   {layer.offsets.get()},
+                   {layer.targets.get()},
+                   {layer.weights.get()},
+                   {layer.momentum.get()},
+                   {layer.target_offsets.get()},
+                   {layer.target_groups.get()},
+                   {layer.target_blocks.get()},
+                   {layer.bias.get()},
+                   {layer.bias_momentum.get()},
+                   {layer.pieces.get()},
+                   {layer.pieces_momentum.get()},
+                   {&x},
+                   {unbent},
+                   {dx}},
+                  params);
 }
 
 }  // namespace set_native::gpu

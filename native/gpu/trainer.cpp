@@ -28,13 +28,19 @@ bool holds(const std::unique_ptr<Buffer>& buffer, size_t bytes) {
 
 }  // namespace
 
-Trainer::Trainer(Device& device, Network& network, SampleCache& cache)
+Trainer::Trainer(Device& device, Network& network, SampleCache& cache, EpochForm form)
     : device_(device),
       network_(network),
       cache_(cache),
       state_(device.allocate(sizeof(StepState))),
       flags_(device.allocate(network.layers.size() * sizeof(uint32_t))),
-      cancel_(device.allocate_shared(sizeof(uint32_t))) {}
+      cancel_(device.allocate_shared(sizeof(uint32_t))) {
+  if (form == EpochForm::persistent) resident_ = device.resident_blocks({Op::epoch}, kTrainThreads, kEpochShared);
+  if (resident_ == 0) return;
+  table_ = device.allocate(network.layers.size() * kLayerPlaceBytes);
+  barrier_ = device.allocate(2 * sizeof(uint32_t));
+  device.clear(*barrier_, 0, barrier_->bytes());
+}
 
 /** Memory for batches of the size that the options say, or for what differs in size from what is there. */
 void Trainer::fit(const Samples& samples, const TrainOptions& options) {
@@ -121,7 +127,7 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
                    LossParams{outputs, stride_, static_cast<uint32_t>(network_.loss)});
   const Buffer* dz = dz_.get();
   for (size_t l = layers; l-- > 0;) {
-    const Buffer* dx = l == 0 ? nullptr : stride_ > kPassStride ? dx_[l % 2].get() : rows_[l].get();
+    const Buffer* dx = gradient_below(l);
     queue_backward(device_, network_, l, state, *rows_[l], *dz, dx, stride_);
     if (l > 0 && unbent_[l - 1] != nullptr)
       queue_bend_backward(device_, network_, l - 1, state, *unbent_[l - 1], *dx, stride_);
@@ -131,6 +137,50 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   device_.dispatch(launch_of(Op::end_step, 1, kTrainThreads),
                    {state, {cancel_.get()}, {dz_.get()}, {last.bias.get()}, {last.bias_momentum.get()}},
                    EndStepParams{outputs, stride_});
+}
+
+template <class Watch>
+void Trainer::replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t steps, Watch&& watch) {
+  const StepKey key{samples.x.get(), samples.labels.get(), samples.targets.get(), shuffle ? order_.get() : nullptr};
+  // Samples without an id have buffers of their own each time, which may lie where others lay.
+  if (step_ == nullptr || !(key == step_key_) || samples.id == 0)
+    step_ = device_.record([&] { queue_step(samples, shuffle); });
+  step_key_ = key;
+  for (uint64_t s = 0; s < steps; ++s) {
+    watch();
+    device_.replay(*step_);
+  }
+}
+
+/** Where the gradient by the output of layer l - 1 goes. */
+const Buffer* Trainer::gradient_below(size_t l) const {
+  if (l == 0) return nullptr;
+  return stride_ > kPassStride ? dx_[l % 2].get() : rows_[l].get();
+}
+
+void Trainer::queue_epoch(const DeviceSamples& samples, bool shuffle, uint32_t steps) {
+  const size_t layers = network_.layers.size();
+  for (size_t l = 0; l < layers; ++l)
+    queue_note_layer(device_, network_, l, *table_, *rows_[l], unbent_[l].get(), gradient_below(l), stride_);
+  Launch launch = launch_of(Op::epoch, resident_, kTrainThreads, kEpochShared);
+  launch.cooperative = true;
+  EpochParams params{};
+  params.layers = static_cast<uint32_t>(layers);
+  params.steps = steps;
+  params.gather = {network_.features(), stride_, 0, 0};
+  params.loss = {network_.outputs(), stride_, static_cast<uint32_t>(network_.loss)};
+  device_.dispatch(launch,
+                   {{state_.get()},
+                    {table_.get()},
+                    {barrier_.get()},
+                    {cancel_.get()},
+                    {samples.x.get()},
+                    {shuffle ? order_.get() : nullptr},
+                    {samples.labels.get()},
+                    {samples.targets.get()},
+                    {rows_[layers].get()},
+                    {dz_.get()}},
+                   params);
 }
 
 Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& options,
@@ -156,16 +206,11 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
   };
 
   if (options.shuffle) queue_order(device_, network_.seed, options.epoch, state.count, *draws_, *order_);
-  const StepKey key{data.x.get(), data.labels.get(), data.targets.get(), options.shuffle ? order_.get() : nullptr};
-  // Samples without an id have buffers of their own each time, which may lie where others lay.
-  if (step_ == nullptr || !(key == step_key_) || data.id == 0)
-    step_ = device_.record([&] { queue_step(data, options.shuffle); });
-  step_key_ = key;
   const uint64_t steps = (samples.count + state.full_batch - 1) / state.full_batch;
-  for (uint64_t s = 0; s < steps; ++s) {
-    watch();
-    device_.replay(*step_);
-  }
+  if (resident_ > 0)
+    queue_epoch(data, options.shuffle, static_cast<uint32_t>(steps));
+  else
+    replay_steps(data, options.shuffle, steps, watch);
   while (!device_.idle()) {
     watch();
     std::this_thread::sleep_for(std::chrono::microseconds(50));
