@@ -20,6 +20,8 @@
  * has written: one compare-and-swap takes an empty entry, a minimum lowers one that has the same place. Which entry a
  * place gets depends on the schedule, its lowest slot does not. The table has at least twice as many entries as slots.
  *
+ * Per open slot about 60 bytes, half of them in places without order: its word of the bitmap, its entry of the table.
+ *
  * With density d a share d of the slots stays open. What is left after the first rounds, a few slots, one block takes
  * through all further rounds (propose_rest): no launch and no look from the host in between.
  */

@@ -134,6 +134,11 @@ __global__ void select_digit(gpu::SelectParams p, gpu::SelectState* state, uint3
   }
 }
 
+/** One of two registers: an array with an index known only at run time would go to memory. */
+__device__ inline uint32_t of_sign(const uint32_t (&values)[2], uint32_t sign) {
+  return sign == 0 ? values[0] : values[1];
+}
+
 /** Whether the thread's item of a warp's tile is equal to the threshold of its sign. */
 struct TieVotes {
   bool below;  // the item goes for sure
@@ -145,8 +150,8 @@ struct TieVotes {
 __device__ inline TieVotes tie_votes(uint32_t size, uint32_t item, const uint32_t* keys, const uint32_t (&cut)[2]) {
   const bool exists = item < size;
   const uint32_t key = exists ? keys[item] : 0, sign = key >> 31, magnitude = key & kMagnitude;
-  const bool tied = exists && magnitude == cut[sign];
-  return {exists && magnitude < cut[sign],
+  const bool tied = exists && magnitude == of_sign(cut, sign);
+  return {exists && magnitude < of_sign(cut, sign),
           sign,
           tied,
           {__ballot_sync(kWholeWarp, tied && sign == 0), __ballot_sync(kWholeWarp, tied && sign == 1)}};
@@ -177,8 +182,8 @@ __global__ void mark_pruned(gpu::MarkParams p, const uint32_t* keys, const gpu::
   for (uint32_t first = 0; first < gpu::kWarpTile; first += 32) {
     const uint32_t item = tile * gpu::kWarpTile + first + lane;
     const TieVotes votes = tie_votes(p.size, item, keys, cut);
-    const uint32_t rank = number[votes.sign] + votes_before(votes.votes[votes.sign]);
-    const bool goes = votes.below || (votes.tied && rank < go[votes.sign]);
+    const uint32_t rank = of_sign(number, votes.sign) + votes_before(of_sign(votes.votes, votes.sign));
+    const bool goes = votes.below || (votes.tied && rank < of_sign(go, votes.sign));
     const uint32_t word = __ballot_sync(kWholeWarp, goes);
     for (uint32_t s = 0; s < 2; ++s) number[s] += static_cast<uint32_t>(__popc(votes.votes[s]));
     if (lane == 0 && item < p.size) removed[item / 32] = word;

@@ -35,7 +35,10 @@ class Evolution {
    */
   bool begin(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
 
-  /** One evolution in place. Requires that `begin` was true. Waits for the device a few times, about five per layer. */
+  /**
+   * One evolution in place. Requires that `begin` was true. On the device about 30 kernels and two to five looks from
+   * the host. Throws out_of_memory where the device lacks room for the scratch memory.
+   */
   LayerEvolution run(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
 
  private:
