@@ -90,10 +90,12 @@
     ["native_tests==1", {
       "targets": [
         {
-          "target_name": "set_native_cuda_fake", "type": "loadable_module",
+          # An executable to gyp, because node-gyp calls every module .node, and that is for addons.
+          "target_name": "set_native_cuda_fake", "type": "executable",
           "includes": ["native/target.gypi"],
           "sources": ["<!@(node -p \"require('./native/sources.json').fake_cuda.join(' ')\")"],
-          "product_prefix": "lib", "product_extension": "so"
+          "product_name": "libset_native_cuda_fake", "product_extension": "so",
+          "ldflags": ["-shared"]
         },
         {
           "target_name": "set_kernels_emulated16", "type": "static_library",

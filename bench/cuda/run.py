@@ -191,7 +191,8 @@ def run_parts(report, options, folder, native_json, torch_json):
         reason = subprocess.run(asked, capture_output=True, text=True).stderr.strip()
         no_gpu = reason if "not available" in reason else None
     on_gpu = {"SET_NATIVE_TEST_DEVICE": "cuda"}
-    report.run("loader", [test, "cuda"], 15, no_build)
+    nothing_special = {"SET_NATIVE_CUDA_LIBRARY": "", "SET_FAKE_CUDA": ""}
+    report.run("loader", [test, "cuda"], 15, no_build, nothing_special)
     report.run("parity", [test, "gpu"], 30, no_gpu, on_gpu)
     report.run("hardware", [test, "cuda hardware"], 45, no_gpu, on_gpu)
     sanitizer = None if shutil.which("compute-sanitizer") else "compute-sanitizer is not on the PATH"
