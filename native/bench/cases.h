@@ -69,6 +69,9 @@ struct Grid {
   bool cuda = false;  // cases of whole networks on the GPU, and those of cuda_cases.cpp, instead
 };
 
+/** An epoch of training on the target, checked first. */
+Result run_training(const Case& c, Context& context);
+
 void add_op_cases(const Grid& grid, std::vector<Case>& cases);
 void add_network_cases(const Grid& grid, std::vector<Case>& cases);
 void add_cuda_cases(const Grid& grid, std::vector<Case>& cases);

@@ -44,7 +44,7 @@ class Cuda final : public CudaTarget {
   std::unique_ptr<BackendModel> create(Model model, unsigned) override {
     auto device = cuda::open_device(library_);
     clock_.device = device.get();
-    return std::make_unique<gpu::GpuModel>(std::move(device), std::move(model));
+    return std::make_unique<gpu::GpuModel>(std::move(device), std::move(model), form_);
   }
   size_t stride(size_t batch) const override { return (batch + 3) / 4 * 4; }
   Stopwatch& stopwatch() override { return clock_; }
@@ -54,11 +54,13 @@ class Cuda final : public CudaTarget {
     return {streamed * times / facts_.copy * 1e-6, "copy"};
   }
   const GpuFacts& facts() const override { return facts_; }
+  void use(gpu::EpochForm form) override { form_ = form; }
 
  private:
   const cuda::Library& library_;
   GpuFacts facts_;
   EventClock clock_;
+  gpu::EpochForm form_ = gpu::EpochForm::recorded;
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "bench/target.h"
-#include "cuda/library.h"
+#include "gpu/trainer.h"
 
 namespace set_native::bench {
 
@@ -18,6 +18,8 @@ struct GpuFacts {
 class CudaTarget : public Target {
  public:
   virtual const GpuFacts& facts() const = 0;
+  /** How models made from now on run their epochs. At first: recorded, as the back end's. */
+  virtual void use(gpu::EpochForm form) = 0;
 };
 
 /** Measures the copy at once. Throws backend_unavailable with the reason where there is no GPU. */
