@@ -291,5 +291,34 @@ TEST("gpu kernels: losses and their gradients follow the reference") {
       }
 }
 
+TEST("gpu kernels: the end of a step moves the state on, to its last batch, or stops it") {
+  skip_with_threads();
+  for (const uint32_t cancelled : {0u, 1u}) {
+    EmulatedDevice device;
+    gpu::StepState state{};
+    state.count = 25;
+    state.full_batch = state.batch = 10;
+    const auto on_device = device.allocate(sizeof state);
+    device.upload(*on_device, 0, &state, sizeof state);
+    const auto cancel = device.allocate_shared(sizeof cancelled);
+    *static_cast<uint32_t*>(cancel->data()) = cancelled;
+    const auto dz = device.allocate(12 * sizeof(float)), bias = device.allocate(sizeof(float)),
+               momentum = device.allocate(sizeof(float));
+    for (Buffer* buffer : {dz.get(), bias.get(), momentum.get()}) device.clear(*buffer, 0, buffer->bytes());
+    gpu::Launch launch{{gpu::Op::end_step}};
+    launch.threads = gpu::kTrainThreads;
+    const uint32_t firsts[] = {10, 20, 20}, batches_left[] = {10, 5, 5};
+    for (uint32_t step = 0; step < 3; ++step) {
+      device.dispatch(launch, {{on_device.get()}, {cancel.get()}, {dz.get()}, {bias.get()}, {momentum.get()}},
+                      gpu::EndStepParams{1, 12});
+      device.download(&state, *on_device, 0, sizeof state);
+      CHECK_EQ(state.step, cancelled != 0 ? 1u : step + 1);
+      CHECK_EQ(state.first, firsts[cancelled != 0 ? 0 : step]);
+      CHECK_EQ(state.batch, batches_left[cancelled != 0 ? 0 : step]);
+      CHECK_EQ(state.stop, cancelled != 0 ? uint32_t{gpu::kCancelled} : uint32_t{gpu::kRunning});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace set_native
