@@ -1,6 +1,7 @@
 #include "cuda/loader.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <optional>
@@ -41,17 +42,17 @@ bool is_there(const std::string& path) {
 }
 
 std::string text_of_dlerror() {
-  const char* text = dlerror();
+  const char* text = dlerror();  // NOLINT(concurrency-mt-unsafe): glibc keeps one per thread
   return text != nullptr ? text : "no reason given";
 }
 
 bool complete(const Library& library) {
   const auto* begin = reinterpret_cast<const unsigned char*>(&library) + offsetof(Library, probe);
   const auto* end = reinterpret_cast<const unsigned char*>(&library) + sizeof library;
-  for (; begin != end; begin += sizeof(void*)) {
-    void* entry;
+  for (; begin != end; begin += sizeof(uintptr_t)) {
+    uintptr_t entry;
     std::memcpy(&entry, begin, sizeof entry);
-    if (entry == nullptr) return false;
+    if (entry == 0) return false;
   }
   return true;
 }
@@ -69,7 +70,7 @@ bool is_there(const std::string&) {
 #if defined(__linux__)
 
 std::string library_path() {
-  const char* given = std::getenv("SET_NATIVE_CUDA_LIBRARY");
+  const char* given = std::getenv("SET_NATIVE_CUDA_LIBRARY");  // NOLINT(concurrency-mt-unsafe): read only
   return given != nullptr && *given != '\0' ? given : own_folder() + kName;
 }
 
