@@ -30,10 +30,9 @@ inline void need_emulator() {
 /** Throws backend_unavailable where SET_NATIVE_TEST_DEVICE asks for a GPU and there is none. */
 inline std::unique_ptr<gpu::Device> make_test_device(const EmulatedDevice::Options& options) {
   if (!on_cuda()) return std::make_unique<EmulatedDevice>(options);
-  const cuda::Loaded loaded = cuda::library();
-  if (loaded.library == nullptr)
-    throw Error(ErrorCode::backend_unavailable, "[test] cuda is not available, because " + loaded.reason);
-  return cuda::open_device(*loaded.library);
+  const Availability availability = cuda_backend().probe();
+  if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[test] cuda is " + availability.reason);
+  return cuda::open_device(*cuda::library().library);
 }
 
 /** Passes everything on to one of the two. The options are the emulator's. */
