@@ -3,7 +3,8 @@
 # which CMakeLists.txt reads too.
 {
   "variables": {
-    "native_tests%": "<!(node -p \"process.env.SET_NATIVE_TESTS || 0\")"
+    "native_tests%": "<!(node -p \"process.env.SET_NATIVE_TESTS || 0\")",
+    "native_cuda%": "<!(node -p \"process.env.SET_NATIVE_CUDA || 0\")"
   },
   "targets": [
     {
@@ -18,6 +19,7 @@
       "sources": ["<!@(node -p \"require('./native/sources.json').core.join(' ')\")"],
       "dependencies": ["set_kernels_portable"],
       "export_dependent_settings": ["set_kernels_portable"],
+      "link_settings": {"conditions": [["OS=='linux'", {"libraries": ["-ldl"]}]]},
       "conditions": [
         ["target_arch=='x64'", {"dependencies": ["set_kernels_avx2", "set_kernels_avx512"]}]
       ]
@@ -63,8 +65,38 @@
         }
       ]
     }],
+    ["native_cuda==1", {
+      "targets": [
+        {
+          "target_name": "set_native_cuda", "type": "none",
+          "actions": [{
+            "action_name": "nvcc",
+            "message": "Compiling the CUDA library",
+            "inputs": [
+              "native/sources.json",
+              "<!@(node -p \"['cuda', 'gpu'].flatMap((f) => fs.readdirSync('native/' + f).map((n) => 'native/' + f + '/' + n)).join(' ')\")"
+            ],
+            "outputs": ["<(PRODUCT_DIR)/libset_native_cuda.so"],
+            "action": [
+              "nvcc", "-shared", "-cudart=static", "-Inative",
+              "<!@(node -p \"const { nvcc, sources } = require('./native/sources.json').cuda; [...nvcc, ...sources].join(' ')\")",
+              "-Xcompiler=-static-libgcc,-static-libstdc++", "-Xlinker=--exclude-libs,ALL",
+              "-o", "<(PRODUCT_DIR)/libset_native_cuda.so"
+            ]
+          }]
+        }
+      ]
+    }],
     ["native_tests==1", {
       "targets": [
+        {
+          # An executable to gyp, because node-gyp calls every module .node, and that is for addons.
+          "target_name": "set_native_cuda_fake", "type": "executable",
+          "includes": ["native/target.gypi"],
+          "sources": ["<!@(node -p \"require('./native/sources.json').fake_cuda.join(' ')\")"],
+          "product_name": "libset_native_cuda_fake", "product_extension": "so",
+          "ldflags": ["-shared"]
+        },
         {
           "target_name": "set_kernels_emulated16", "type": "static_library",
           "includes": ["native/target.gypi"],
@@ -76,7 +108,7 @@
           "target_name": "set_native_test", "type": "executable",
           "includes": ["native/target.gypi"],
           "sources": ["<!@(node -p \"require('./native/sources.json').test.join(' ')\")"],
-          "dependencies": ["set_core", "set_kernels_emulated16"]
+          "dependencies": ["set_core", "set_kernels_emulated16", "set_native_cuda_fake"]
         },
         {
           "target_name": "set_native_instructions", "type": "executable",

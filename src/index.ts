@@ -1,3 +1,4 @@
+export type { BackendChoice } from './backend.js';
 export {
   type BenchMethod,
   type ExperimentConfig,
@@ -63,7 +64,6 @@ export {
   SparseMLP,
 } from './training/model.js';
 export type {
-  BackendChoice,
   EvolutionOptions,
   MethodName,
   ModelOptions,

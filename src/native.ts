@@ -136,6 +136,8 @@ export interface NativeInfo {
 export interface NativeKernelBench {
   /** KernelMachine */
   readonly machine: string;
+  /** KernelGpu, or null */
+  readonly gpu: string;
   /** Names, in the order of the report. */
   readonly cases: string[];
   /** Resolves to KernelCeilings. */
@@ -147,6 +149,12 @@ export interface NativeKernelBench {
 
 interface Addon {
   info(): NativeInfo;
+  /** The CUDA library, when there is one and no thread of this process has opened or refused it; else empty. */
+  untriedCuda(): string;
+  /** Opens library and device. Why cuda is not available, or nothing. A bad driver takes the process down. */
+  tryCuda(): string;
+  /** From now on cuda is not available in this process, `because ${reason}`; false when it is open already. */
+  refuseCuda(reason: string): boolean;
   /** A permutation of 0 .. count - 1 by seed, for subsets and splits (random stream `split`). */
   permutation(seed: number, count: number): Uint32Array;
   /** Copies and checks at once: finite values, one label per row. */
@@ -160,7 +168,13 @@ interface Addon {
   /** Draws the layers that `spec` describes; or takes `layers`, as `download` gives them, of the sizes of `spec`. */
   createModel(spec: NativeModelSpec, layers?: NativeLayer[]): Promise<NativeModel>;
   /** `isa` may be empty: what SET_NATIVE_ISA names, else the widest. `filter`: words that a case's name must have. */
-  createKernelBench(options: { isa: string; threads: number; full: boolean; filter: string }): NativeKernelBench;
+  createKernelBench(options: {
+    backend: 'cpu' | 'cuda';
+    isa: string;
+    threads: number;
+    full: boolean;
+    filter: string;
+  }): NativeKernelBench;
   /** Resolves to SweepPoint as JSON. In a process of its own, whose memory it measures. */
   measureSweepPoint(options: { links: number; motifSize: number; threads: number; isa: string }): Promise<string>;
 }

@@ -3,7 +3,7 @@
  * The last line is `N passed, N failed`: the tests of both suites, and one for each other step.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,10 +17,11 @@ let passed = 0;
 let failed = 0;
 
 /** Runs a command with its output shown as it comes; resolves to its success and what it wrote to stdout. */
-function run(command, args) {
+function run(command, args, env = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: root,
+      env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let output = '';
@@ -59,9 +60,9 @@ function lintOnce(file) {
 }
 
 /** A suite whose output holds its own counts; a suite that dies without counts is one failure. */
-async function suite(title, command, args, count) {
+async function suite(title, command, args, count, env) {
   console.log(`\n== ${title}`);
-  const { ok, output } = await run(command, args);
+  const { ok, output } = await run(command, args, env);
   const counts = count(output);
   passed += counts.passed;
   failed += ok ? counts.failed : Math.max(1, counts.failed);
@@ -82,14 +83,20 @@ function gitFiles(...patterns) {
 }
 
 await check('TypeScript: format and lint (biome)', bin('biome'), ['ci', '--error-on-warnings', '.']);
-const cppFiles = gitFiles('*.h', '*.cpp');
+const cppFiles = gitFiles('*.h', '*.cpp', '*.cuh', '*.cu');
 if (cppFiles) await check('C++: format (clang-format)', bin('clang-format'), ['--dry-run', '-Werror', ...cppFiles]);
 else console.log('\n== C++: format skipped: this is no git checkout');
 const tidy = ['clang-tidy-19', 'clang-tidy'].find(found);
-const sources = gitFiles('native/core/*.cpp', 'native/reference/*.cpp', 'native/cpu/*.cpp');
+const sources = gitFiles(
+  'native/core/*.cpp',
+  'native/reference/*.cpp',
+  'native/cpu/*.cpp',
+  'native/gpu/*.cpp',
+  'native/cuda/*.cpp',
+);
 if (tidy && found('cmake') && sources) {
   const folder = path.join(build, 'tidy');
-  await run('cmake', ['-S', '.', '-B', folder]);
+  await run('cmake', ['-S', '.', '-B', folder, '-DSET_CUDA=OFF']);
   lintOnce(path.join(folder, 'compile_commands.json'));
   // Each process takes every `jobs`-th file.
   const shares = Array.from({ length: jobs }, (_, first) => sources.filter((_, i) => i % jobs === first));
@@ -98,12 +105,36 @@ if (tidy && found('cmake') && sources) {
 } else {
   console.log('\n== C++: lint skipped: it takes clang-tidy, cmake and a git checkout');
 }
+if (found('nvcc')) {
+  const { nvcc, sources: kernels } = JSON.parse(readFileSync(path.join(root, 'native/sources.json'), 'utf8')).cuda;
+  const flags = nvcc.filter((flag) => !/^-(-threads|gencode)/.test(flag)); // one architecture: the rest is build:cuda's
+  const output = path.join(build, 'cuda-check.o');
+  mkdirSync(build, { recursive: true });
+  await check('CUDA: kernels compile (nvcc)', 'nvcc', [
+    ...flags,
+    '-arch=sm_90',
+    '-Inative',
+    '-c',
+    ...kernels,
+    '-o',
+    output,
+  ]);
+} else {
+  console.log('\n== CUDA: compiling the kernels skipped: it takes nvcc');
+}
 await check('TypeScript: types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
 await check('TypeScript: build', bin('tsc'), ['-p', 'tsconfig.json']);
 
 process.env.SET_NATIVE_TESTS = '1'; // read by binding.gyp
 if (await check('native tests: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`])) {
   await suite('native tests', path.join(build, 'Release', 'set_native_test'), [], lastLine);
+  if (process.platform === 'linux') {
+    // Through the same boundary as on a GPU, to a library that runs the kernels in the emulator.
+    const library = path.join(build, 'Release', 'libset_native_cuda_fake.so');
+    const env = { SET_NATIVE_TEST_DEVICE: 'cuda', SET_NATIVE_CUDA_LIBRARY: library, SET_FAKE_CUDA: 'emulate' };
+    const tests = path.join(build, 'Release', 'set_native_test');
+    await suite('native tests for a GPU, emulated', tests, ['cuda hardware'], lastLine, env);
+  }
   await suite('instructions per link', process.execPath, ['test/instructions.js'], lastLine);
 }
 await suite('TypeScript tests', bin('vitest'), ['run', '--reporter=default', '--no-color'], (output) => {

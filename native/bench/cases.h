@@ -7,21 +7,23 @@
 
 #include "bench/ceilings.h"
 #include "bench/measure.h"
+#include "bench/target.h"
 #include "bench/work.h"
 #include "core/backend.h"
 
 namespace set_native::bench {
 
-/** What all cases share: kernels, the measured machine, random samples, and the way to stop. */
+/** What all cases share: kernels, the measured machine, what networks run on, random samples, and the way to stop. */
 struct Context {
   Context(const cpu::KernelTable& kernels, const std::atomic<bool>& cancelled)
-      : table(kernels), machine(kernels), cancel(cancelled) {}
+      : table(kernels), machine(kernels), target(cpu_target(kernels, machine)), cancel(cancelled) {}
 
   /** `count` samples of uniform noise, sample s labelled s % classes. Kept until other ones are asked for. */
   Samples samples(uint32_t count, uint32_t features, uint32_t classes);
 
   const cpu::KernelTable& table;
   Machine machine;
+  std::unique_ptr<Target> target;
   const std::atomic<bool>& cancel;
 
  private:
@@ -63,11 +65,16 @@ ModelSpec spec_of(const std::vector<uint32_t>& sizes, double epsilon, uint32_t m
 /** For the choice of cases: every combination of parameters, or those along the axes through the reference point. */
 struct Grid {
   bool full;
-  unsigned threads;  // all of them; cases of whole networks run on 1 and on all
+  unsigned threads;   // all of them; cases of whole networks run on 1 and on all
+  bool cuda = false;  // cases of whole networks on the GPU, and those of cuda_cases.cpp, instead
 };
+
+/** An epoch of training on the target, checked first. */
+Result run_training(const Case& c, Context& context);
 
 void add_op_cases(const Grid& grid, std::vector<Case>& cases);
 void add_network_cases(const Grid& grid, std::vector<Case>& cases);
+void add_cuda_cases(const Grid& grid, std::vector<Case>& cases);
 
 /**
  * The suite, in the order of the report. `filter`: only cases that have each of its words: one with a "=" as a whole

@@ -10,13 +10,15 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bench/report.h"
 #include "cpu/kernels.h"
 
 /*
- * set_native_bench [--filter "WORDS"] [--full 0|1] [--threads N] [--isa NAME] [--json FILE] [--sweep MAX_LINKS]
+ * set_native_bench [--backend cpu|cuda] [--filter "WORDS"] [--full 0|1] [--threads N] [--isa NAME] [--json FILE]
+ *                  [--sweep MAX_LINKS]
  *
  * What `set-native bench kernels` does, without Node: ceilings of the machine, then every case, each checked against
  * the reference and timed; or the sweep over links. Exit status 1: a check failed.
@@ -31,6 +33,7 @@ struct Settings {
   unsigned threads = 0;
   bool full = false;
   uint64_t sweep = 0;  // most links, 0: none
+  bool cuda = false;
 };
 
 const std::atomic<bool> kGoOn{false};
@@ -49,13 +52,16 @@ Settings parse(int argc, char** argv) {
       settings.threads = static_cast<unsigned>(std::clamp(std::atoi(value), 0, static_cast<int>(kMaxThreads)));
     else if (name == "--isa")
       settings.isa = value;
+    else if (name == "--backend" && (std::string(value) == "cpu" || std::string(value) == "cuda"))
+      settings.cuda = std::string(value) == "cuda";
     else if (name == "--json")
       settings.json = value;
     else if (name == "--sweep")
       settings.sweep = static_cast<uint64_t>(std::atof(value));
     else
-      throw std::runtime_error("unknown option " + name + "; see the head of native/bench/main.cpp");
+      throw std::runtime_error("unknown option " + name + " " + value + "; see the head of native/bench/main.cpp");
   }
+  if (settings.cuda && settings.sweep > 0) throw std::runtime_error("--sweep is for the CPU");
   if (settings.threads == 0) settings.threads = std::max(1u, std::thread::hardware_concurrency());
   return settings;
 }
@@ -102,7 +108,7 @@ struct Output {
 };
 
 Output run_cases(Context& context, const Settings& settings) {
-  const std::vector<Case> cases = list_cases({settings.full, settings.threads}, settings.filter);
+  const std::vector<Case> cases = list_cases({settings.full, settings.threads, settings.cuda}, settings.filter);
   if (cases.empty()) throw std::runtime_error("--filter \"" + settings.filter + "\" matches no case");
   Output output;
   std::string group;
@@ -193,12 +199,19 @@ int main(int argc, char** argv) {
     if (table == nullptr) throw std::runtime_error("--isa: this machine has no " + settings.isa);
     Context context(*table, kGoOn);
     std::printf("%s; kernels %s\n", cpu_backend().probe().device.c_str(), table->name);
-    std::vector<unsigned> threads = {1};
-    if (settings.threads > 1) threads.push_back(settings.threads);
-    std::string ceilings, exponents;
-    for (const unsigned t : threads) {
-      print(context.machine.ceilings(t));
-      ceilings += (ceilings.empty() ? "" : ",\n  ") + ceilings_json(context.machine.ceilings(t));
+    std::string ceilings, exponents, gpu = "null";
+    if (settings.cuda) {
+      auto target = cuda_target();
+      const GpuFacts& facts = target->facts();
+      std::printf("%s: copies %.0f GB/s\n", facts.device.c_str(), facts.copy);
+      gpu = gpu_json(facts);
+      context.target = std::move(target);
+    } else {
+      for (const unsigned t : {1u, settings.threads}) {
+        if (t == 1 && !ceilings.empty()) break;
+        print(context.machine.ceilings(t));
+        ceilings += (ceilings.empty() ? "" : ",\n  ") + ceilings_json(context.machine.ceilings(t));
+      }
     }
     char date[32];
     const std::time_t now = std::time(nullptr);
@@ -210,8 +223,9 @@ int main(int argc, char** argv) {
                                                   : "{\"batch\": " + std::to_string(kSweepBatch) + ", \"points\": [" +
                                                         output.entries + "\n], \"exponents\": [" + exponents + "]}";
     file << "{\"schemaVersion\": " << kSchemaVersion << ",\n\"complete\": true,\n\"date\": \"" << date
-         << "\",\n\"version\": null,\n\"machine\": " << machine_json(context.machine) << ",\n\"ceilings\": [\n  "
-         << ceilings << "\n],\n\"cases\": [" << cases << "],\n\"sweep\": " << sweep << "}\n";
+         << "\",\n\"version\": null,\n\"machine\": " << machine_json(context.machine) << ",\n\"gpu\": " << gpu
+         << ",\n\"ceilings\": [\n  " << ceilings << "\n],\n\"cases\": [" << cases << "],\n\"sweep\": " << sweep
+         << "}\n";
     if (output.failures > 0) std::printf("\n%zu FAILED\n", output.failures);
     return output.failures > 0 ? 1 : 0;
   } catch (const std::exception& error) {

@@ -35,6 +35,23 @@ inline double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
+/** Tells how long something took, in milliseconds. */
+class Stopwatch {
+ public:
+  virtual ~Stopwatch() = default;
+  virtual void start() = 0;
+  virtual double stop() = 0;
+};
+
+class WallClock final : public Stopwatch {
+ public:
+  void start() override { start_ = Clock::now(); }
+  double stop() override { return ms_since(start_); }
+
+ private:
+  Clock::time_point start_;
+};
+
 /** `share` of the values, which are sorted, are at most the result. */
 inline double percentile(const std::vector<double>& sorted, double share) {
   return sorted[std::min(sorted.size() - 1, static_cast<size_t>(share * static_cast<double>(sorted.size())))];
@@ -59,20 +76,28 @@ inline Times summarize(std::vector<double> ms) {
  * cache is found there. Throws Error(aborted) when `cancel` is set.
  */
 template <class Prepare, class Body>
-Times measure(const Effort& effort, const std::atomic<bool>& cancel, Prepare&& prepare, Body&& body) {
+Times measure(const Effort& effort, const std::atomic<bool>& cancel, Stopwatch& watch, Prepare&& prepare, Body&& body) {
   std::vector<double> ms;
   const auto begin = Clock::now();
   for (bool warm = false;; warm = true) {
     if (cancel.load(std::memory_order_relaxed)) throw Error(ErrorCode::aborted, "[bench] cancelled");
     prepare();
-    const auto start = Clock::now();
+    watch.start();
     body();
-    if (warm) ms.push_back(ms_since(start));
+    const double time = watch.stop();
+    if (warm) ms.push_back(time);
     const double elapsed = ms_since(begin);
     const bool enough = ms.size() >= effort.least_runs && elapsed >= effort.least_ms;
     const bool too_long = ms.size() >= 3 && elapsed >= effort.most_ms;
     if (enough || too_long || ms.size() >= effort.most_runs) return summarize(std::move(ms));
   }
+}
+
+/** By the wall clock. */
+template <class Prepare, class Body>
+Times measure(const Effort& effort, const std::atomic<bool>& cancel, Prepare&& prepare, Body&& body) {
+  WallClock wall;
+  return measure(effort, cancel, wall, prepare, body);
 }
 
 template <class Body>

@@ -32,10 +32,6 @@ double links_of(const std::vector<LayerShape>& shapes) {
   return links;
 }
 
-std::unique_ptr<BackendModel> on_cpu(const Case& c, const Context& context, Model model) {
-  return cpu_backend().create(std::move(model), {c.threads, context.table.name});
-}
-
 Result failed(const char* what) {
   Result result;
   result.failure = what;
@@ -51,6 +47,11 @@ Result timed(const std::vector<Work>& work, double passes, double links, const T
     result.bytes += part.bytes() * passes;
   }
   return result;
+}
+
+template <class Body>
+Times by_target(const Context& context, Body&& body) {
+  return measure(kEffort, context.cancel, context.target->stopwatch(), [] {}, body);
 }
 
 bool close(double got, double want) {
@@ -77,8 +78,8 @@ uint32_t training_samples(const Case& c) {
 
 Result train(const Case& c, Context& context) {
   const Model model = build_model(spec_of(c.sizes, c.epsilon, c.motif_size));
-  const auto network = on_cpu(c, context, model), oracle = reference_backend().create(model, {});
-  const Samples samples = samples_of(c, context, training_samples(c));
+  const auto network = context.target->create(model, c.threads), oracle = reference_backend().create(model, {});
+  Samples samples = samples_of(c, context, training_samples(c));
   TrainOptions options;
   options.batch_size = c.batch;
   options.learning_rate = 0.01f;
@@ -89,12 +90,13 @@ Result train(const Case& c, Context& context) {
     return failed("the training loss differs from the reference");
   if (!predict_alike(*network, *oracle, few, context)) return failed("trained outputs differ from the reference");
 
-  const Times times = measure(kEffort, context.cancel, [&] { network->train_epoch(samples, options, context.cancel); });
+  samples.id = next_samples_id();  // they stay where they are from now on
+  const Times times = by_target(context, [&] { network->train_epoch(samples, options, context.cancel); });
   const std::vector<LayerShape> shapes = shapes_of(model);
   const double steps = std::ceil(static_cast<double>(samples.count) / c.batch);
-  const auto work = network_work(shapes, c.batch, cpu::row_stride(context.table, c.batch), true);
+  const auto work = network_work(shapes, c.batch, context.target->stride(c.batch), true);
   Result result = timed(work, steps, links_of(shapes), times);
-  result.limit = limit_of(context.machine, work, steps, c.threads);
+  result.limit = context.target->limit(work, steps, c.threads);
   return result;
 }
 
@@ -102,7 +104,7 @@ Result train(const Case& c, Context& context) {
 template <class Body>
 Result inference(const Case& c, Context& context, Body&& body) {
   const Model model = build_model(spec_of(c.sizes, c.epsilon, c.motif_size));
-  const auto network = on_cpu(c, context, model), oracle = reference_backend().create(model, {});
+  const auto network = context.target->create(model, c.threads), oracle = reference_backend().create(model, {});
   Samples samples = samples_of(c, context, std::max(c.samples, kDifferent));
   samples.count = c.samples;
   Samples few = samples;
@@ -111,13 +113,14 @@ Result inference(const Case& c, Context& context, Body&& body) {
   const Evaluation got = network->evaluate(few, context.cancel), want = oracle->evaluate(few, context.cancel);
   if (!close(got.loss, want.loss)) return failed("the evaluated loss differs from the reference");
 
-  const Times times = measure(kEffort, context.cancel, [&] { body(*network, samples); });
+  if (c.op == "evaluate") samples.id = next_samples_id();  // they stay where they are from now on
+  const Times times = by_target(context, [&] { body(*network, samples); });
   const std::vector<LayerShape> shapes = shapes_of(model);
   const auto batch = static_cast<size_t>(std::min<uint64_t>(samples.count, kEvaluationBatch));
   const double passes = std::ceil(static_cast<double>(samples.count) / static_cast<double>(batch));
-  const auto work = network_work(shapes, batch, cpu::row_stride(context.table, batch), false);
+  const auto work = network_work(shapes, batch, context.target->stride(batch), false);
   Result result = timed(work, passes, links_of(shapes), times);
-  result.limit = limit_of(context.machine, work, passes, c.threads);
+  result.limit = context.target->limit(work, passes, c.threads);
   return result;
 }
 
@@ -152,7 +155,7 @@ Result evolve(const Case& c, Context& context) {
     policy.method = Method::set_motif;
     policy.motif_size = c.motif_size;
   }
-  const auto network = on_cpu(c, context, model);
+  const auto network = context.target->create(model, c.threads);
   uint32_t epoch = 1;
   {
     const auto oracle = reference_backend().create(model, {});
@@ -160,7 +163,7 @@ Result evolve(const Case& c, Context& context) {
     network->evolve(policy, epoch);
     if (!same_links(network->download(), oracle->download())) return failed("the links differ from the reference");
   }
-  const Times times = measure(kEffort, context.cancel, [&] { network->evolve(policy, ++epoch); });
+  const Times times = by_target(context, [&] { network->evolve(policy, ++epoch); });
   std::vector<LayerShape> shapes = shapes_of(model);
   shapes.pop_back();  // the output layer is left alone
   std::vector<Work> work;
@@ -173,10 +176,11 @@ Result evolve(const Case& c, Context& context) {
 Result initialise(const Case& c, Context& context) {
   const ModelSpec spec = spec_of(c.sizes, c.epsilon, c.motif_size);
   const Model model = build_model(spec);
-  std::unique_ptr<BackendModel> network = on_cpu(c, context, model);
+  std::unique_ptr<BackendModel> network = context.target->create(model, c.threads);
   if (!same_links(network->download(), model)) return failed("the back end holds other links than it was given");
   const Times times = measure(
-      kEffort, context.cancel, [&] { network.reset(); }, [&] { network = on_cpu(c, context, build_model(spec)); });
+      kEffort, context.cancel, [&] { network.reset(); },
+      [&] { network = context.target->create(build_model(spec), c.threads); });
   const std::vector<LayerShape> shapes = shapes_of(model);
   std::vector<Work> work;
   for (const LayerShape& shape : shapes) work.push_back(rebuild_work(shape));
@@ -185,13 +189,17 @@ Result initialise(const Case& c, Context& context) {
 
 }  // namespace
 
+Result run_training(const Case& c, Context& context) {
+  return train(c, context);
+}
+
 void add_network_cases(const Grid& grid, std::vector<Case>& cases) {
   constexpr std::array<double, 5> kEpsilons = {1, 5, 13, 21, 31};
   constexpr std::array<uint32_t, 6> kBatches = {1, 2, 8, 40, 100, 128};
   constexpr std::array<uint32_t, 4> kMotifSizes = {1, 2, 4, 8};
   const std::vector<uint32_t> kTwoMillion = {20000, 20000, 10};  // links, at epsilon 50
   std::vector<unsigned> threads = {1};
-  if (grid.threads > 1) threads.push_back(grid.threads);
+  if (grid.threads > 1 && !grid.cuda) threads.push_back(grid.threads);
   const auto add = [&](const char* op, const std::vector<uint32_t>& sizes, double epsilon, uint32_t batch,
                        uint32_t motif, uint32_t samples, auto run) {
     for (const unsigned t : threads) cases.push_back({op, sizes, epsilon, batch, motif, samples, t, run});

@@ -68,6 +68,10 @@ std::string machine_json(const Machine& machine) {
       .text();
 }
 
+std::string gpu_json(const GpuFacts& facts) {
+  return Object().put("device", facts.device).put("copyGigabytesPerSecond", facts.copy).text();
+}
+
 std::string ceilings_json(const Ceilings& ceilings) {
   return Object()
       .put("threads", ceilings.threads)

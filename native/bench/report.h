@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bench/cases.h"
+#include "bench/cuda_target.h"
 #include "bench/sweep.h"
 
 /*
@@ -16,6 +17,9 @@ constexpr int kSchemaVersion = 1;
 
 /** {"cpu": ..., "isa": ..., "cores": ..., "compiler": ..., "caches": {...}} */
 std::string machine_json(const Machine& machine);
+
+/** {"device": ..., "copyGigabytesPerSecond": ...} */
+std::string gpu_json(const GpuFacts& facts);
 
 std::string ceilings_json(const Ceilings& ceilings);
 

@@ -13,6 +13,8 @@
 #include "core/error.h"
 #include "core/philox.h"
 #include "cpu/kernels.h"
+#include "cuda/device.h"
+#include "cuda/loader.h"
 
 namespace set_native::binding {
 
@@ -64,10 +66,41 @@ Napi::Value permutation(const Napi::CallbackInfo& call) {
   });
 }
 
+/** untriedCuda(): path of the CUDA library when there is one and this process has neither opened nor refused it. */
+Napi::Value untried_cuda(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value { return Napi::String::New(call.Env(), cuda::untried_library()); });
+}
+
+/** tryCuda(): opens library and device; returns why cuda is not available, or nothing. */
+Napi::Value try_cuda(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const Availability availability = cuda_backend().probe();
+    if (!availability.available) return Napi::String::New(env, availability.reason);
+    try {
+      cuda::try_device(*cuda::library().library);
+    } catch (const Error& error) {
+      return Napi::String::New(env, std::string("not available, because ") + error.what());
+    }
+    return Napi::String::New(env, "");
+  });
+}
+
+/** refuseCuda(reason): the library is not opened in this process, in any of its threads. */
+Napi::Value refuse_cuda(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    if (!call[0].IsString()) throw Error(ErrorCode::invalid_argument, "[cuda] the reason must be a string");
+    return Napi::Boolean::New(call.Env(), cuda::refuse(call[0].As<Napi::String>()));
+  });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_jobs(env);
   model_class(env) = Napi::Persistent(ModelObject::define(env));
   exports.Set("info", Napi::Function::New(env, info, "info"));
+  exports.Set("untriedCuda", Napi::Function::New(env, untried_cuda, "untriedCuda"));
+  exports.Set("tryCuda", Napi::Function::New(env, try_cuda, "tryCuda"));
+  exports.Set("refuseCuda", Napi::Function::New(env, refuse_cuda, "refuseCuda"));
   exports.Set("permutation", Napi::Function::New(env, permutation, "permutation"));
   exports.Set("Samples", SamplesObject::define(env));
   exports.Set("modelBytes", Napi::Function::New(env, model_bytes, "modelBytes"));

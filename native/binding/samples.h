@@ -16,9 +16,10 @@ struct SamplesData {
   std::vector<uint32_t> labels;  // empty: no labels
   uint64_t count = 0;
   uint32_t features = 0;
+  uint64_t id = next_samples_id();
 
   int64_t bytes() const { return static_cast<int64_t>((x.size() + labels.size()) * sizeof(float)); }
-  Samples view() const { return {x.data(), labels.empty() ? nullptr : labels.data(), nullptr, count, features, 0}; }
+  Samples view() const { return {x.data(), labels.empty() ? nullptr : labels.data(), nullptr, count, features, 0, id}; }
 };
 
 /** JavaScript class `Samples`: see NativeSamples in src/native.ts. */

@@ -9,6 +9,11 @@
 
 namespace set_native {
 
+uint64_t next_samples_id() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
 std::vector<const Backend*> backends() {
   return {&cpu_backend(), &cuda_backend(), &metal_backend(), &reference_backend()};
 }

@@ -22,7 +22,12 @@ struct Samples {
   uint64_t count = 0;
   uint32_t features = 0;
   uint32_t outputs = 0;  // columns of `targets`
+  uint64_t id = 0;       // what tells these samples from all others, as long as the process lives, if they never change
+                         // (next_samples_id); 0: no such promise, so no back end keeps a copy of its own
 };
+
+/** A number that no samples have had before. */
+uint64_t next_samples_id();
 
 /**
  * One step of momentum SGD on the mean loss of a batch:

@@ -1,10 +1,9 @@
+import { type BackendChoice, backendChoices } from '../backend.js';
 import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import type { ActivationName, InitName, RegrowInitName, TopologyName } from '../native.js';
 import {
   activations,
-  type BackendChoice,
-  backendChoices,
   inits,
   type MethodName,
   ranges,

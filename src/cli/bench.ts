@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { Command, Option } from 'commander';
+import { backendChoices } from '../backend.js';
 import {
   benchMethods,
   defaultSamples,
@@ -22,7 +23,7 @@ import { listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
 import { checkWritable, writeAtomically } from '../files.js';
 import { writeReport } from '../report/index.js';
-import { activations, backendChoices, inits, ranges, regrowInits } from '../training/options.js';
+import { activations, inits, ranges, regrowInits } from '../training/options.js';
 import { kernelsCommand } from './kernels.js';
 import { filePath, listOf, numberIn, oneOf } from './options.js';
 import { interruptible, useColor } from './terminal.js';

@@ -33,6 +33,11 @@ export function kernelsCommand(): Command {
     .addOption(new Option('--compare <file>', 'show old over new times of an earlier --json').argParser(filePath))
     .addOption(new Option('--sweep', 'instead, time training, evolution and initialisation by links').conflicts(apart))
     .addOption(
+      new Option('--backend <name>', 'cpu, or cuda: whole networks on the GPU, without --sweep')
+        .argParser(oneOf(['cpu', 'cuda'] as const))
+        .default('cpu'),
+    )
+    .addOption(
       new Option('--max-links <n>', `end of the sweep (default: ${defaultMaxLinks})`).argParser(
         numberIn(wholeNumber(1e5, 1e9)),
       ),
@@ -58,6 +63,8 @@ Examples:
 
 async function kernels(options: KernelsOptions, command: Command): Promise<void> {
   refuseOptionsOfBench(command);
+  if (options.sweep && options.backend === 'cuda')
+    throw usage('--sweep is for the CPU, not for --backend cuda', '--sweep');
   const { json, compare, sweep, maxLinks, figure, ...rest } = options;
   for (const [option, value] of Object.entries({ '--max-links': maxLinks, '--figure': figure })) {
     if (value !== undefined && !sweep) throw usage(`${option} belongs to --sweep`, option);

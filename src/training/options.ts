@@ -1,8 +1,8 @@
+import { type BackendChoice, backendChoices, chooseBackend } from '../backend.js';
 import { checkBoolean, checkChoice, checkKeys, checkNumber, type NumberRange, show, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import type {
   ActivationName,
-  BackendName,
   InitName,
   LossName,
   MotifParseName,
@@ -22,7 +22,6 @@ import type {
 
 export type MethodName = 'set' | 'set-motif' | 'static';
 export type WeightDecayMode = 'thesis' | 'l2' | 'decoupled';
-export type BackendChoice = 'auto' | BackendName;
 
 export interface ModelOptions {
   /** Neurons per layer, inputs first, outputs last: at least two numbers. */
@@ -110,7 +109,6 @@ export const methods = ['set', 'set-motif', 'static'] as const satisfies MethodN
 export const topologies = ['erdos-renyi', 'motif', 'motif-printed', 'dense'] as const satisfies TopologyName[];
 export const inits = ['he-dense', 'he-fan-in', 'normal'] as const satisfies InitName[];
 export const regrowInits = ['he-dense', 'zero', 'he-fan-in'] as const satisfies RegrowInitName[];
-export const backendChoices = ['auto', 'cpu', 'cuda', 'metal', 'reference'] as const satisfies BackendChoice[];
 export const activations = [
   'relu',
   'tanh',
@@ -165,7 +163,7 @@ const modelKeys = [
   'backend',
 ] as const satisfies (keyof ModelOptions)[];
 
-/** Checked, with defaults. `auto` is the CPU until a faster back end exists. */
+/** Checked, with defaults; `auto` is decided. */
 export function modelSpec(operation: string, options: ModelOptions): NativeModelSpec {
   checkKeys(operation, options, modelKeys);
   const { layers } = options;
@@ -189,7 +187,7 @@ export function modelSpec(operation: string, options: ModelOptions): NativeModel
     loss: checkChoice(operation, 'loss', options.loss ?? 'softmax-cross-entropy', losses),
     seed: checkNumber(operation, 'seed', options.seed ?? 0, ranges.seed),
     threads: checkNumber(operation, 'threads', options.threads ?? 0, ranges.threads),
-    backend: backend === 'auto' ? 'cpu' : backend,
+    backend: chooseBackend(backend),
   };
 }
 

@@ -82,7 +82,7 @@ async function illegal(call) {
 
 const samples = new addon.Samples(x, 20, labels);
 const model = await addon.createModel(spec);
-const benchOptions = { isa: '', threads: 1, full: false, filter: 'loss' };
+const benchOptions = { backend: 'cpu', isa: '', threads: 1, full: false, filter: 'loss' };
 const bench = addon.createKernelBench(benchOptions);
 const sweepPoint = { links: 1e5, motifSize: 1, threads: 1, isa: 'portable' };
 
@@ -90,6 +90,7 @@ const sweepPoint = { links: 1e5, motifSize: 1, threads: 1, isa: 'portable' };
 for (const value of strange) {
   await refused(() => addon.createModel(value));
   await refused(() => addon.modelBytes(value));
+  if (value !== 'x') await refused(() => addon.refuseCuda(value));
   await refused(() => addon.permutation(value, 3));
   await refused(() => addon.permutation(1, value));
   await refused(() => new addon.Samples(value, 20, labels));

@@ -18,6 +18,8 @@ export interface KernelResults {
   /** Of set-native; null from the native bench. */
   version: string | null;
   machine: KernelMachine;
+  /** null, or absent in files of earlier versions, unless the cases ran on a GPU: then there are no ceilings. */
+  gpu?: KernelGpu | null;
   ceilings: KernelCeilings[];
   cases: KernelCase[];
   /** null unless asked for: then there are no cases. */
@@ -31,6 +33,12 @@ export interface KernelMachine {
   compiler: string;
   /** Bytes: of a core, and for l3 of all that share it. */
   caches: { l1: number; l2: number; l3: number };
+}
+
+export interface KernelGpu {
+  device: string;
+  /** Of copies within its memory, bytes read and bytes written. */
+  copyGigabytesPerSecond: number;
 }
 
 /** Measured on `threads` threads at once. */
@@ -79,7 +87,7 @@ export interface TimedCase extends CaseKey {
   gflops: number | null;
   bytesMoved: number | null;
   gigabytesPerSecond: number | null;
-  limit: { name: 'fma' | 'l1' | 'rows' | 'stream' | 'barrier'; ms: number } | null;
+  limit: { name: 'fma' | 'l1' | 'rows' | 'stream' | 'barrier' | 'copy'; ms: number } | null;
   shareOfLimit: number | null;
 }
 

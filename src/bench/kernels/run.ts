@@ -1,3 +1,4 @@
+import { chooseBackend } from '../../backend.js';
 import { SetNativeError } from '../../errors.js';
 import { version } from '../../info.js';
 import { fromNative, type NativeKernelBench, native } from '../../native.js';
@@ -13,6 +14,8 @@ export interface KernelBenchOptions {
   threads: number;
   /** Default: SET_NATIVE_ISA, else the widest. */
   isa?: string;
+  /** Default cpu. On the GPU only whole networks are measured, not single operations. */
+  backend?: 'cpu' | 'cuda';
   /** Instead of the cases: the sweep, up to so many links. */
   maxLinks?: number;
 }
@@ -31,9 +34,10 @@ export async function runKernelBench(
   options: KernelBenchOptions,
   { signal, onStep = () => {} }: KernelBenchHooks = {},
 ): Promise<KernelResults> {
-  const { filter, full, isa = '', maxLinks } = options;
+  const { filter, full, isa = '', backend = 'cpu', maxLinks } = options;
+  if (backend === 'cuda') chooseBackend(backend);
   const threads = options.threads || native().info().threads;
-  const bench = create({ filter, full, isa, threads });
+  const bench = create({ backend, filter, full, isa, threads });
   if (bench.cases.length === 0) {
     throw new SetNativeError(
       'ERR_USAGE',
@@ -47,6 +51,7 @@ export async function runKernelBench(
     date: new Date().toISOString(),
     version: version(),
     machine: JSON.parse(bench.machine),
+    gpu: JSON.parse(bench.gpu),
     ceilings: [],
     cases: [],
     sweep: null,
@@ -55,7 +60,7 @@ export async function runKernelBench(
   signal?.addEventListener('abort', abort);
   try {
     signal?.throwIfAborted();
-    for (const count of threads > 1 ? [1, threads] : [1]) {
+    for (const count of backend === 'cuda' ? [] : threads > 1 ? [1, threads] : [1]) {
       onStep(`ceilings of the machine, ${count} thread${count > 1 ? 's' : ''}`);
       results.ceilings.push(JSON.parse(await bench.ceilings(count)) as KernelCeilings);
     }

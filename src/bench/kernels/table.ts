@@ -13,9 +13,10 @@ export function renderKernels(
   { color = false, comparison }: { color?: boolean; comparison?: Comparison } = {},
 ): string {
   const { bold, dim, red, yellow } = pc.createColors(color);
-  const { machine, ceilings, cases, sweep, complete } = results;
+  const { machine, gpu, ceilings, cases, sweep, complete } = results;
   const lines = [
     `${bold(machine.cpu)}, ${machine.cores} cores, ${machine.isa}; compiler ${machine.compiler}`,
+    ...(gpu ? [`${bold(gpu.device)}; copies ${short(gpu.copyGigabytesPerSecond)} GB/s`] : []),
     '',
     ...(ceilings.length > 0 ? [ceilingsTable(ceilings), ''] : []),
   ];

@@ -1,0 +1,74 @@
+#include "bench/cuda_target.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.h"
+#include "cuda/device.h"
+#include "cuda/loader.h"
+#include "gpu/model.h"
+
+namespace set_native::bench {
+
+namespace {
+
+/** Events of the device that the last model runs on. */
+class EventClock final : public Stopwatch {
+ public:
+  void start() override { device->start_timer(); }
+  double stop() override { return device->stop_timer(); }
+
+  cuda::TimedDevice* device = nullptr;
+};
+
+/** The best of several tries: a quarter of what is free, at most 1 GB, read and written. */
+double copy_rate(const cuda::Library& library) {
+  const auto device = cuda::open_device(library);
+  const size_t bytes = std::min<size_t>(device->memory().free / 8, 1u << 29) / 256 * 256;
+  const auto from = device->allocate(bytes), to = device->allocate(bytes);
+  device->clear(*from, 0, bytes);
+  double best = 0.0;
+  for (int round = 0; round < 10; ++round) {
+    device->start_timer();
+    device->copy(*to, 0, *from, 0, bytes);
+    best = std::max(best, 2.0 * static_cast<double>(bytes) / device->stop_timer() * 1e-6);
+  }
+  return best;
+}
+
+class Cuda final : public CudaTarget {
+ public:
+  Cuda(const cuda::Library& library, std::string device)
+      : library_(library), facts_{std::move(device), copy_rate(library)} {}
+
+  std::unique_ptr<BackendModel> create(Model model, unsigned) override {
+    auto device = cuda::open_device(library_);
+    clock_.device = device.get();
+    return std::make_unique<gpu::GpuModel>(std::move(device), std::move(model), form_);
+  }
+  size_t stride(size_t batch) const override { return (batch + 3) / 4 * 4; }
+  Stopwatch& stopwatch() override { return clock_; }
+  Limit limit(const std::vector<Work>& work, double times, unsigned) override {
+    double streamed = 0.0;
+    for (const Work& part : work) streamed += part.streamed;
+    return {streamed * times / facts_.copy * 1e-6, "copy"};
+  }
+  const GpuFacts& facts() const override { return facts_; }
+  void use(gpu::EpochForm form) override { form_ = form; }
+
+ private:
+  const cuda::Library& library_;
+  GpuFacts facts_;
+  EventClock clock_;
+  gpu::EpochForm form_ = gpu::EpochForm::recorded;
+};
+
+}  // namespace
+
+std::unique_ptr<CudaTarget> cuda_target() {
+  const Availability availability = cuda_backend().probe();
+  if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[bench] cuda is " + availability.reason);
+  return std::make_unique<Cuda>(*cuda::library().library, availability.device);
+}
+
+}  // namespace set_native::bench

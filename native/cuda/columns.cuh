@@ -1,0 +1,135 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/device_code.cuh"
+#include "gpu/train_params.h"
+
+/*
+ * How the kernels of training share out rows of activations, and what they do alike with a row.
+ *
+ * A row of q = stride / 4 float4s lies under q lanes of a warp, at most 32; a shorter one leaves room for `slots`
+ * = 32 / q links at a time, each under q lanes of its own. Sums over links are then taken over the slots, dot products
+ * over the lanes of a slot, both as trees whose shape follows from q alone: same bits, whatever the schedule.
+ */
+namespace set_native::cuda {
+
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+__device__ inline float4 fma4(float w, float4 x, float4 sum) {
+  return make_float4(fmaf(w, x.x, sum.x), fmaf(w, x.y, sum.y), fmaf(w, x.z, sum.z), fmaf(w, x.w, sum.w));
+}
+__device__ inline float4 add4(float4 a, float4 b) {
+  return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+__device__ inline float dot4(float4 a, float4 b) {
+  return fmaf(a.w, b.w, fmaf(a.z, b.z, fmaf(a.y, b.y, a.x * b.x)));
+}
+__device__ inline float sum4(float4 a) {
+  return (a.x + a.y) + (a.z + a.w);
+}
+__device__ inline float4 zero4() {
+  return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+}
+
+struct Columns {
+  uint32_t row;    // float4s of a whole row
+  uint32_t width;  // float4s of this part of it
+  uint32_t slots;
+  uint32_t slot, column;  // of the calling lane; column counts from the start of the row
+  bool active;            // whether the lane has a column
+  uint32_t slot_tree, column_tree;
+
+  __device__ Columns(uint32_t stride, uint32_t tile) {
+    const uint32_t lane = threadIdx.x % 32, before = tile * 32;
+    row = stride / 4;
+    width = row - before < 32 ? row - before : 32;
+    slots = 32 / width;
+    slot = lane / width;
+    column = before + lane % width;
+    active = slot < slots;
+    slot_tree = half_above(slots);
+    column_tree = half_above(width);
+  }
+
+  /** The sum over slots, in slot 0. */
+  __device__ float4 over_slots(float4 v) const {
+    for (uint32_t k = slot_tree; k > 0; k /= 2) {
+      const unsigned lanes = k * width;
+      const float4 other =
+          make_float4(__shfl_down_sync(kAllLanes, v.x, lanes), __shfl_down_sync(kAllLanes, v.y, lanes),
+                      __shfl_down_sync(kAllLanes, v.z, lanes), __shfl_down_sync(kAllLanes, v.w, lanes));
+      if (slot < k && slot + k < slots) v = add4(v, other);
+    }
+    return v;
+  }
+  /** The sum over the lanes of a slot, in the first of them. */
+  __device__ float over_columns(float v) const {
+    const uint32_t at = threadIdx.x % 32 % width;
+    for (uint32_t k = column_tree; k > 0; k /= 2) {
+      const float other = __shfl_down_sync(kAllLanes, v, k);
+      if (at < k && at + k < width) v += other;
+    }
+    return v;
+  }
+
+ private:
+  /** Half of the least power of two that is not less. */
+  __device__ static uint32_t half_above(uint32_t count) {
+    return count < 2 ? 0 : 1u << (31 - __clz(static_cast<int>(count - 1)));
+  }
+};
+
+/** Sums of a warp's 32 lanes, in all of them. */
+__device__ inline float over_warp(float v) {
+  for (int k = 16; k > 0; k /= 2) v += __shfl_xor_sync(kAllLanes, v, k);
+  return v;
+}
+
+__device__ inline bool stopped(const gpu::StepState* state) {
+  return state != nullptr && state->stop != gpu::kRunning;
+}
+
+/** Of `rows` sources from `source` on those that exist; none where the group does not. */
+__device__ inline uint32_t existing_sources(const gpu::BackwardParams& p, uint32_t group, uint32_t source,
+                                            uint32_t rows) {
+  if (group >= p.groups || source >= p.inputs) return 0;
+  return p.inputs - source < rows ? p.inputs - source : rows;
+}
+
+// cpu::ActivationKind
+constexpr uint32_t kRelu = 0, kTanh = 1, kSigmoid = 2;
+
+__device__ inline float activate(float z, uint32_t activation) {
+  if (activation == kRelu) return z < 0.0f ? 0.0f : z;  // NaN stays NaN
+  if (activation == kTanh) return tanhf(z);
+  if (activation == kSigmoid) return 1.0f / (1.0f + expf(-z));
+  return z;
+}
+__device__ inline float4 activate(float4 z, uint32_t activation) {
+  return make_float4(activate(z.x, activation), activate(z.y, activation), activate(z.z, activation),
+                     activate(z.w, activation));
+}
+
+/** f'(z) v, from the output x = f(z). */
+__device__ inline float through_activation(float x, float v, uint32_t activation) {
+  if (activation == kRelu) return x > 0.0f ? v : 0.0f;
+  if (activation == kTanh) return fmaf(x * v, -x, v);
+  if (activation == kSigmoid) return fmaf(x * v, -x, x * v);
+  return v;
+}
+__device__ inline float4 through_activation(float4 x, float4 v, uint32_t activation) {
+  return make_float4(through_activation(x.x, v.x, activation), through_activation(x.y, v.y, activation),
+                     through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
+}
+
+/** v = momentum v - rate (g + l2 w), w = w + (v - decay w). */
+__device__ inline void momentum_update(float& weight, float& velocity, float gradient, const gpu::StepState& rule,
+                                       bool plain = false) {
+  const float w = weight, g = plain ? gradient : fmaf(rule.l2, w, gradient);
+  const float v = fmaf(-rule.rate, g, rule.momentum * velocity);
+  velocity = v;
+  weight = plain ? w + v : w + fmaf(-rule.decay, w, v);
+}
+
+}  // namespace set_native::cuda

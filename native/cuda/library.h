@@ -1,0 +1,93 @@
+#pragma once
+
+#include <stdint.h>
+
+/*
+ * The boundary between set-native and libset_native_cuda.so: C types only. No exception, no C++ object and no type of
+ * CUDA crosses it, so that the library may be built by another compiler than the program, and later.
+ *
+ * The library exports one symbol, `set_native_cuda_library`, which returns its table. Every function that can fail
+ * returns a Status and, unless that is kOk, has written a text into `failure`. Functions without one cannot fail. A
+ * device is not for use from two threads at once; two devices are, each has a stream of its own.
+ */
+namespace set_native::cuda {
+
+/** Raised with every change of this file, of the list of kernels, or of what a kernel takes. */
+constexpr uint32_t kAbi = 1;
+
+constexpr uint32_t kMostBuffers = 32;  // of a launch
+
+enum Status : int32_t {
+  kOk = 0,
+  kUnavailable = 1,  // the text ends the sentence "not available, because ..."
+  kOutOfMemory = 2,  // the device is as it was
+  kFailed = 3,       // the text holds CUDA's own words, the call, file and line
+};
+
+struct Failure {
+  char text[512];  // ends with a zero
+};
+
+struct Probe {
+  char name[256];
+  uint64_t memory;        // bytes in all
+  uint32_t major, minor;  // compute capability
+  uint32_t driver;        // newest CUDA that the driver supports, 1000 major + 10 minor
+  uint32_t runtime;       // CUDA that the library was built with
+};
+
+/** gpu::Launch and gpu::KernelId. */
+struct LaunchShape {
+  uint32_t op, wide, height;
+  uint32_t blocks_x, blocks_y, threads, shared_bytes, cooperative;
+};
+
+struct DeviceHandle;     // device 0 with a stream, staging memory and two events
+struct RecordingHandle;  // an instantiated CUDA graph
+
+struct Library {
+  uint32_t abi;    // kAbi
+  uint32_t bytes;  // sizeof(Library)
+
+  /** Looks for a driver and a device that the kernels run on. Creates no context. */
+  int32_t (*probe)(Probe* probe, Failure* failure);
+  int32_t (*open)(DeviceHandle** device, Failure* failure);
+  void (*close)(DeviceHandle* device);
+
+  int32_t (*memory)(DeviceHandle* device, uint64_t* free, uint64_t* total, Failure* failure);
+  /** Of at least one byte. */
+  int32_t (*allocate)(DeviceHandle* device, uint64_t bytes, void** memory, Failure* failure);
+  void (*release)(DeviceHandle* device, void* memory);
+  /** Pinned memory of the host, and where the device sees it. */
+  int32_t (*allocate_shared)(DeviceHandle* device, uint64_t bytes, void** host, void** memory, Failure* failure);
+  void (*release_shared)(DeviceHandle* device, void* host);
+
+  // In order with the launches. `upload` has read `from` when it returns, `download` has written `to`.
+  int32_t (*upload)(DeviceHandle* device, void* to, const void* from, uint64_t bytes, Failure* failure);
+  int32_t (*download)(DeviceHandle* device, void* to, const void* from, uint64_t bytes, Failure* failure);
+  int32_t (*copy)(DeviceHandle* device, void* to, const void* from, uint64_t bytes, Failure* failure);
+  int32_t (*clear)(DeviceHandle* device, void* memory, uint64_t bytes, Failure* failure);
+
+  /** Refuses a kernel that there is not, and one that takes other parameters or another number of buffers. */
+  int32_t (*launch)(DeviceHandle* device, const LaunchShape* shape, const void* params, uint64_t params_bytes,
+                    void* const* buffers, uint32_t buffer_count, Failure* failure);
+  int32_t (*resident_blocks)(DeviceHandle* device, const LaunchShape* shape, uint32_t* blocks, Failure* failure);
+
+  /** From `begin` to `end` launches, copies and clears are noted, not run; a null `recording` drops what was noted. */
+  int32_t (*begin_recording)(DeviceHandle* device, Failure* failure);
+  int32_t (*end_recording)(DeviceHandle* device, RecordingHandle** recording, Failure* failure);
+  int32_t (*replay)(DeviceHandle* device, RecordingHandle* recording, Failure* failure);
+  void (*release_recording)(DeviceHandle* device, RecordingHandle* recording);
+
+  int32_t (*idle)(DeviceHandle* device, uint32_t* idle, Failure* failure);
+  int32_t (*synchronize)(DeviceHandle* device, Failure* failure);
+
+  /** Sets mark 0 or 1 behind what is queued; `elapsed` waits for mark 1 and tells the time between them. */
+  int32_t (*mark)(DeviceHandle* device, uint32_t mark, Failure* failure);
+  int32_t (*elapsed)(DeviceHandle* device, double* ms, Failure* failure);
+};
+
+using GetLibrary = const Library* (*)();
+constexpr const char* kGetLibrary = "set_native_cuda_library";
+
+}  // namespace set_native::cuda

@@ -1,0 +1,172 @@
+#pragma once
+
+#include "core/model.h"
+#include "cuda/columns.cuh"
+#include "cuda/device_code.cuh"
+#include "gpu/train_params.h"
+
+/*
+ * What follows the logits, as cpu/loss.h defines it: losses and the gradient of their mean, answers, outputs.
+ *
+ * One thread per sample, in double, as on the CPU; the samples of a thread are summed in order, threads by a tree, so
+ * the sum does not depend on the schedule. Padding columns of the gradient are zero. One block: a batch has outputs x
+ * batch numbers, some thousand operations, of which most are exponentials.
+ */
+namespace set_native::cuda {
+
+struct TargetOf {
+  const uint32_t* labels;
+  const float* values;
+  uint32_t outputs;
+
+  __device__ double operator()(uint64_t sample, uint32_t output) const {
+    if (values != nullptr) return values[sample * outputs + output];
+    return outputs == 1 ? labels[sample] : labels[sample] == output ? 1.0 : 0.0;
+  }
+};
+
+__device__ inline double sigmoid_of(double z) {
+  return 1.0 / (1.0 + exp(-z));
+}
+
+struct Softmax {
+  double top, sum;
+
+  __device__ Softmax(const float* z, uint32_t outputs, uint32_t stride) {
+    float largest = z[0];
+    for (uint32_t o = 1; o < outputs; ++o) largest = largest < z[o * stride] ? z[o * stride] : largest;
+    top = largest;
+    sum = 0.0;
+    for (uint32_t o = 0; o < outputs; ++o) sum += exp(z[o * stride] - top);
+  }
+};
+
+__device__ inline double loss_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride, const TargetOf& target,
+                                 uint64_t sample) {
+  double sum = 0.0;
+  if (loss == Loss::softmax_cross_entropy) {
+    const Softmax softmax(z, outputs, stride);
+    const double log_sum = softmax.top + log(softmax.sum);
+    for (uint32_t o = 0; o < outputs; ++o) {
+      const double t = target(sample, o);
+      if (t != 0.0) sum += t * (log_sum - z[o * stride]);
+    }
+    return sum;
+  }
+  for (uint32_t o = 0; o < outputs; ++o) {
+    const double v = z[o * stride], t = target(sample, o);
+    if (loss == Loss::mse)
+      sum += (v - t) * (v - t);
+    else
+      sum += (v < 0.0 ? 0.0 : v) - v * t + log1p(exp(-fabs(v)));
+  }
+  return loss == Loss::mse ? sum / outputs : sum;
+}
+
+__device__ inline void gradient_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride, const TargetOf& target,
+                                   uint64_t sample, double batch, float* dz) {
+  if (loss == Loss::softmax_cross_entropy) {
+    const Softmax softmax(z, outputs, stride);
+    for (uint32_t o = 0; o < outputs; ++o)
+      dz[o * stride] = static_cast<float>((exp(z[o * stride] - softmax.top) / softmax.sum - target(sample, o)) / batch);
+    return;
+  }
+  for (uint32_t o = 0; o < outputs; ++o) {
+    const double v = z[o * stride], t = target(sample, o);
+    dz[o * stride] =
+        static_cast<float>(loss == Loss::mse ? 2.0 * (v - t) / (outputs * batch) : (sigmoid_of(v) - t) / batch);
+  }
+}
+
+/** The sum over a block's threads, in all of them. `sums` holds one number per thread. */
+__device__ inline double over_block(double value, double* sums) {
+  sums[threadIdx.x] = value;
+  __syncthreads();
+  for (uint32_t half = blockDim.x / 2; half > 0; half /= 2) {
+    if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
+    __syncthreads();
+  }
+  return sums[0];
+}
+
+/** By one block. */
+__device__ inline void loss_of_batch(const gpu::LossParams& p, gpu::StepState* state, const uint32_t* order,
+                                     const uint32_t* labels, const float* targets, const float* z, float* dz,
+                                     double* sums) {
+  const TargetOf target{labels, targets, p.outputs};
+  const auto kind = static_cast<Loss>(p.loss);
+  const uint32_t first = state->first, batch = state->batch;
+  double sum = 0.0;
+  for (uint32_t b = threadIdx.x; b < batch; b += blockDim.x) {
+    const uint64_t sample = order != nullptr ? order[first + b] : first + b;
+    sum += loss_of(kind, z + b, p.outputs, p.stride, target, sample);
+  }
+  sum = over_block(sum, sums);
+  // Every thread has the same sum, and has seen `stop` before the barrier in front of this.
+  if (!isfinite(sum)) {
+    if (threadIdx.x == 0) state->stop = gpu::kDiverged;
+    return;
+  }
+  if (threadIdx.x == 0) state->loss += sum;
+  for (uint32_t b = threadIdx.x; b < p.stride; b += blockDim.x) {
+    if (b >= batch) {
+      for (uint32_t o = 0; o < p.outputs; ++o) dz[o * p.stride + b] = 0.0f;
+      continue;
+    }
+    const uint64_t sample = order != nullptr ? order[first + b] : first + b;
+    gradient_of(kind, z + b, p.outputs, p.stride, target, sample, batch, dz + b);
+  }
+}
+
+__global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* order, const uint32_t* labels,
+                     const float* targets, const float* z, float* dz) {
+  SET_SHARED(memory);
+  if (!stopped(state)) loss_of_batch(p, state, order, labels, targets, z, dz, reinterpret_cast<double*>(memory));
+}
+
+/** Whether `label` is the answer of a column: its largest (the first of equals), or the side of one half. */
+__device__ inline bool is_correct(Loss loss, const float* z, uint32_t outputs, uint32_t stride, uint32_t label) {
+  if (outputs == 1) return (loss == Loss::mse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
+  for (uint32_t o = 0; o < outputs; ++o)
+    if (!(o < label ? z[o * stride] < z[label * stride] : z[o * stride] <= z[label * stride])) return false;
+  return true;
+}
+
+__global__ void evaluate(gpu::EvaluateParams p, const uint32_t* labels, const float* targets, const float* z,
+                         double* sums, uint32_t* correct) {
+  SET_SHARED(memory);
+  const TargetOf target{labels, targets, p.outputs};
+  const auto kind = static_cast<Loss>(p.loss);
+  double sum = 0.0, right = 0.0;
+  for (uint32_t b = threadIdx.x; b < p.batch; b += blockDim.x) {
+    const uint64_t sample = static_cast<uint64_t>(p.first) + b;
+    sum += loss_of(kind, z + b, p.outputs, p.stride, target, sample);
+    if (labels != nullptr && is_correct(kind, z + b, p.outputs, p.stride, labels[sample])) right += 1.0;
+  }
+  auto* shared = reinterpret_cast<double*>(memory);
+  sum = over_block(sum, shared);
+  __syncthreads();
+  right = over_block(right, shared);
+  if (threadIdx.x != 0) return;
+  sums[p.result] = sum;
+  correct[p.result] = static_cast<uint32_t>(right);
+}
+
+__global__ void output(gpu::EvaluateParams p, const float* z, float* out) {
+  const uint32_t step = gridDim.x * blockDim.x;
+  const auto kind = static_cast<Loss>(p.loss);
+  for (uint32_t b = blockIdx.x * blockDim.x + threadIdx.x; b < p.batch; b += step) {
+    const float* column = z + b;
+    float* row = out + static_cast<uint64_t>(b) * p.outputs;
+    if (kind == Loss::softmax_cross_entropy) {
+      const Softmax softmax(column, p.outputs, p.stride);
+      for (uint32_t o = 0; o < p.outputs; ++o)
+        row[o] = static_cast<float>(exp(column[o * p.stride] - softmax.top) / softmax.sum);
+      continue;
+    }
+    for (uint32_t o = 0; o < p.outputs; ++o)
+      row[o] = kind == Loss::mse ? column[o * p.stride] : static_cast<float>(sigmoid_of(column[o * p.stride]));
+  }
+}
+
+}  // namespace set_native::cuda

@@ -1,0 +1,48 @@
+#pragma once
+
+#include "cuda/columns.cuh"
+#include "cuda/device_code.cuh"
+#include "gpu/train_params.h"
+
+/*
+ * The end of a step: the update of the output layer's bias by the sums of dz, one warp per output; and then, by one
+ * thread, where the next step stands and whether the host wants it. Also what is asked once an epoch: whether all
+ * numbers of an array are finite.
+ */
+namespace set_native::cuda {
+
+/** By one block. */
+__device__ inline void finish_step(const gpu::EndStepParams& p, gpu::StepState* state, const uint32_t* cancel,
+                                   const float* dz, float* bias, float* bias_momentum) {
+  const uint32_t lane = threadIdx.x % 32, warps = blockDim.x / 32;
+  for (uint32_t j = threadIdx.x / 32; j < p.outputs; j += warps) {
+    float gradient = 0.0f;
+    for (uint32_t b = lane; b < p.stride; b += 32) gradient += dz[static_cast<uint64_t>(j) * p.stride + b];
+    gradient = over_warp(gradient);
+    if (lane == 0) momentum_update(bias[j], bias_momentum[j], gradient, *state);
+  }
+  __syncthreads();  // all have read the state
+  if (threadIdx.x != 0) return;
+  const uint64_t next = static_cast<uint64_t>(state->first) + state->full_batch;
+  ++state->step;
+  if (next >= state->count) return;
+  state->first = static_cast<uint32_t>(next);
+  const uint32_t left = state->count - state->first;
+  state->batch = left < state->full_batch ? left : state->full_batch;
+  if (*static_cast<const volatile uint32_t*>(cancel) != 0) state->stop = gpu::kCancelled;
+}
+
+__global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint32_t* cancel, const float* dz,
+                         float* bias, float* bias_momentum) {
+  if (!stopped(state)) finish_step(p, state, cancel, dz, bias, bias_momentum);
+}
+
+__global__ void finite(gpu::FiniteParams p, const float* values, uint32_t* flags) {
+  const uint64_t step = static_cast<uint64_t>(gridDim.x) * blockDim.x;
+  bool all = true;
+  for (uint64_t k = static_cast<uint64_t>(blockIdx.x) * blockDim.x + threadIdx.x; k < p.count; k += step)
+    all = all && isfinite(values[k]);
+  if (!all) atomicOr(flags + p.flag, 1u);
+}
+
+}  // namespace set_native::cuda

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <string>
+
+#include "gpu/ops.h"
+
+namespace set_native::gpu {
+
+/** Memory on a device, freed with the object. Its contents are undefined until something is written. */
+class Buffer {
+ public:
+  explicit Buffer(size_t bytes) : bytes_(bytes) {}
+  virtual ~Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  size_t bytes() const { return bytes_; }
+
+ private:
+  size_t bytes_;
+};
+
+/** Memory that host and device both see, for flags and small results. */
+class SharedBuffer : public Buffer {
+ public:
+  using Buffer::Buffer;
+  virtual void* data() = 0;
+};
+
+/** One buffer argument of a kernel: from `offset` bytes on. Without a buffer the kernel gets a null pointer. */
+struct Binding {
+  const Buffer* buffer = nullptr;
+  size_t offset = 0;
+};
+
+struct Launch {
+  KernelId kernel;
+  uint32_t blocks_x = 1;
+  uint32_t blocks_y = 1;
+  uint32_t threads = 32;      // per block: a multiple of 32, at most 1024
+  uint32_t shared_bytes = 0;  // of block-wide memory, at most 48 KiB
+  bool cooperative = false;   // all blocks run at once and may wait for each other (CUDA only)
+};
+
+/** A sequence of dispatches that can be replayed as one. */
+class Recording {
+ public:
+  virtual ~Recording() = default;
+};
+
+struct DeviceMemory {
+  size_t free = 0;
+  size_t total = 0;
+};
+
+/**
+ * What the host code above it knows of a GPU: memory, and kernels that run one after the other, each seeing what those
+ * before it wrote. Implemented by CUDA, by Metal, and by the emulator of the tests. Not for use from two threads.
+ */
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual DeviceMemory memory() const = 0;
+
+  /** Throws out_of_memory naming what was asked for and what is free. Zero bytes are allowed. */
+  virtual std::unique_ptr<Buffer> allocate(size_t bytes) = 0;
+  virtual std::unique_ptr<SharedBuffer> allocate_shared(size_t bytes) = 0;
+
+  // In order with the dispatches. `upload` has read its source when it returns; `download` waits for its result.
+  virtual void upload(Buffer& to, size_t offset, const void* from, size_t bytes) = 0;
+  virtual void download(void* to, const Buffer& from, size_t offset, size_t bytes) = 0;
+  virtual void copy(Buffer& to, size_t to_offset, const Buffer& from, size_t from_offset, size_t bytes) = 0;
+  virtual void clear(Buffer& buffer, size_t offset, size_t bytes) = 0;  // to zero
+
+  /** Queues a kernel. `params` is copied; its size must be that of the kernel's parameter structure. */
+  virtual void dispatch(const Launch& launch, std::initializer_list<Binding> buffers, const void* params,
+                        size_t params_bytes) = 0;
+  template <class Params>
+  void dispatch(const Launch& launch, std::initializer_list<Binding> buffers, const Params& params) {
+    dispatch(launch, buffers, &params, sizeof params);
+  }
+
+  /** Notes what `work` dispatches (dispatch, copy and clear only) instead of running it. */
+  virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
+  virtual void replay(const Recording& recording) = 0;
+
+  /** Whether all that was queued is done; throws what went wrong meanwhile. */
+  virtual bool idle() = 0;
+  virtual void synchronize() = 0;
+
+  /** Blocks of a kernel that the whole device runs at once, for cooperative launches. 0 where there are none. */
+  virtual uint32_t resident_blocks(const KernelId& kernel, uint32_t threads, uint32_t shared_bytes) const = 0;
+};
+
+}  // namespace set_native::gpu

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+
+namespace set_native::gpu {
+
+/** What kernels need to draw as core/philox.h does: all but the index. */
+struct DrawKey {
+  uint32_t seed_low, seed_high;
+  uint32_t epoch;
+  uint32_t last_word;  // of the counter: stream << 24 | layer << 12 | round
+};
+
+inline DrawKey draw_key(uint64_t seed, uint32_t stream, uint32_t layer, uint32_t epoch) {
+  return {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), epoch, stream << 24 | layer << 12};
+}
+
+}  // namespace set_native::gpu

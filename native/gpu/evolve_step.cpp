@@ -1,0 +1,377 @@
+#include "gpu/evolve_step.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/weights.h"
+
+namespace set_native::gpu {
+
+namespace {
+
+constexpr uint32_t kWarpSums = 32 * sizeof(uint32_t);             // shared memory of a scan in a block
+constexpr uint32_t kDigits[][2] = {{20, 11}, {10, 10}, {0, 10}};  // shift and width: the 31 bits below the sign
+
+uint64_t divided(uint64_t count, uint64_t by) {
+  return (count + by - 1) / by;
+}
+
+/** Lays pieces of memory out, one behind the other, each on a boundary that suits all of them. */
+class Layout {
+ public:
+  explicit Layout(size_t begin) : end_(begin) {}
+  size_t add(uint64_t bytes) {
+    const size_t place = end_;
+    end_ += divided(bytes, 256) * 256;
+    return place;
+  }
+  size_t words(uint64_t count) { return add(count * sizeof(uint32_t)); }
+  size_t end() const { return end_; }
+
+ private:
+  size_t end_;
+};
+
+uint32_t table_entries(uint32_t slots) {
+  uint32_t entries = 64;
+  while (entries < 2 * uint64_t{slots}) entries *= 2;
+  return entries;
+}
+
+}  // namespace
+
+Launch evolve_launch(Op op, uint64_t threads, bool wide) {
+  Launch launch;
+  launch.kernel = {op, wide, 0};
+  launch.threads = kEvolveThreads;
+  launch.blocks_x = static_cast<uint32_t>(std::max<uint64_t>(1, divided(threads, kEvolveThreads)));
+  return launch;
+}
+
+namespace {
+
+Binding behind(const Binding& binding, uint64_t words) {
+  return {binding.buffer, binding.offset + words * sizeof(uint32_t)};
+}
+
+/** Scans the tiles' sums, and adds to each tile what is before it. */
+void join_tiles(Device& device, Binding values, uint32_t size, Binding sums) {
+  const auto tiles = static_cast<uint32_t>(divided(size, kScanTile));
+  if (tiles <= 1) return;
+  scan(device, sums, tiles, behind(sums, tiles));
+  device.dispatch(evolve_launch(Op::scan_add, size), {values, sums}, ScanParams{size});
+}
+
+Launch tile_launch(Op op, uint32_t size) {
+  Launch launch = evolve_launch(op, divided(size, kScanTile) * kEvolveThreads);
+  launch.shared_bytes = kWarpSums;
+  return launch;
+}
+
+}  // namespace
+
+void scan(Device& device, Binding values, uint32_t size, Binding sums) {
+  device.dispatch(tile_launch(Op::scan_tiles, size), {values, sums}, ScanParams{size});
+  join_tiles(device, values, size, sums);
+}
+
+void rank(Device& device, Binding bits, uint32_t words, Binding ranks, Binding sums) {
+  device.dispatch(tile_launch(Op::rank_bits, words + 1), {bits, ranks, sums}, RankParams{words});
+  join_tiles(device, ranks, words + 1, sums);
+}
+
+uint64_t sums_words(uint64_t size) {
+  uint64_t words = 0;
+  do {
+    size = divided(size, kScanTile);
+    words += size;
+  } while (size > 1);
+  return words;
+}
+
+Bitmaps::Bitmaps(uint32_t groups, uint32_t cols)
+    : words(static_cast<uint32_t>(divided(cols, 32))),
+      row_words(static_cast<uint32_t>(divided(groups, 32))),
+      cell_words(static_cast<uint64_t>(groups) * words),
+      target_words(static_cast<uint64_t>(cols) * row_words) {}
+
+uint64_t Bitmaps::bytes() const {
+  return (cell_words + target_words + std::max(cell_words, target_words) + 1) * sizeof(uint32_t);
+}
+
+EvolutionStep::EvolutionStep(Device& device, EvolutionMemory& memory, const Layer& layer, const EvolutionPolicy& policy,
+                             const EvolutionKey& key)
+    : device_(device),
+      memory_(memory),
+      layer_(layer),
+      policy_(policy),
+      key_(key),
+      bitmaps_(layer.groups, layer.outputs),
+      blocks_(layer.blocks),
+      groups_(layer.groups),
+      height_(layer.height),
+      last_sources_(layer.inputs - (layer.groups - 1) * layer.height),
+      first_truncated_(layer.blocks) {}
+
+LayerEvolution EvolutionStep::run() {
+  if (last_sources_ < height_) {
+    device_.download(&first_truncated_, *layer_.offsets, (groups_ - 1) * sizeof(uint32_t), sizeof(uint32_t));
+  }
+  const Amounts amounts =
+      policy_.method == Method::set ? count_set() : Amounts{static_cast<uint32_t>(share(policy_.zeta, blocks_)), 0};
+  full_ = amounts.positive + amounts.negative;
+  if (full_ == 0) return {};
+  make_plan();
+  select(amounts);
+  mark();
+  const uint64_t links = static_cast<uint64_t>(full_) * height_ + static_cast<uint64_t>(truncated_) * last_sources_;
+  const uint64_t nnz = static_cast<uint64_t>(first_truncated_) * height_ +
+                       static_cast<uint64_t>(blocks_ - first_truncated_) * last_sources_;
+  crowded_ = 2 * (nnz - links) > static_cast<uint64_t>(layer_.inputs) * layer_.outputs;
+  device_.clear(*memory_.scratch, plan_.cells, bitmaps_.cell_words * sizeof(uint32_t));
+  device_.dispatch(evolve_launch(Op::occupy, uint64_t{groups_} * 32, layer_.wide),
+                   {{layer_.offsets.get()}, {layer_.targets.get()}, at(plan_.removed), at(plan_.cells)},
+                   OccupyParams{groups_, bitmaps_.words});
+  const uint32_t full_groups = layer_.inputs / height_;
+  grow({0, full_groups, Stream::regrow, full_, 0});
+  grow({full_groups, groups_ - full_groups, Stream::regrow_single, truncated_, full_});
+  rebuild();
+  index_targets();
+  return {links, links};
+}
+
+/** The weights themselves are the keys of single links; motifs have scores. */
+Binding EvolutionStep::keys() const {
+  if (policy_.method == Method::set) return {layer_.weights.get()};
+  return at(plan_.keys);
+}
+
+EvolutionStep::Amounts EvolutionStep::count_set() {
+  SignSummary found{};
+  found.nearest = kNone;
+  const SignParams params{blocks_};
+  const auto count = [&](Op op) {
+    device_.dispatch(evolve_launch(op, divided(blocks_, kThreadItems)),
+                     {{layer_.weights.get()}, small(SmallParts::summary)}, params);
+    device_.download(&found, *memory_.small, SmallParts::summary, sizeof found);
+  };
+  device_.upload(*memory_.small, SmallParts::summary, &found, sizeof found);
+  count(Op::count_signs);
+  const uint32_t zeros = found.positive_zero + found.negative_zero;
+  PrunedBySign amount{share(policy_.zeta, found.negative), share(policy_.zeta, found.positive)};
+  if (policy_.prune == PruneRule::thesis) {
+    if (zeros == 0) count(Op::count_nearest);
+    amount = by_thesis(policy_.zeta,
+                       {found.negative, zeros, found.positive, found.nearest_negative, found.nearest_positive});
+  }
+  return {found.positive_zero + static_cast<uint32_t>(amount.positive),
+          found.negative_zero + static_cast<uint32_t>(amount.negative)};
+}
+
+/** All memory is there before the layer changes. */
+void EvolutionStep::make_plan() {
+  const uint32_t slots = full_;
+  const uint64_t warp_tiles = divided(blocks_, kWarpTile),
+                 rank_size = std::max(bitmaps_.cell_words, bitmaps_.target_words) + 1;
+  Layout always(0);
+  plan_.removed = always.words(divided(blocks_, 32));
+  plan_.cells = always.words(bitmaps_.cell_words);
+  plan_.by_target = always.words(bitmaps_.target_words);
+  plan_.ranks = always.words(rank_size);
+  plan_.sums = always.words(sums_words(std::max(rank_size, 2 * warp_tiles + 1)));
+  plan_.slot_rows = always.words(slots);
+  plan_.slot_cols = always.words(slots);
+  plan_.entries = always.words(slots);
+
+  Layout prune(always.end());
+  if (policy_.method != Method::set) plan_.keys = prune.words(blocks_);
+  plan_.ties = prune.words(2 * warp_tiles);
+
+  Layout regrow(always.end());
+  plan_.table = regrow.words(table_entries(slots));
+  for (size_t& open : plan_.open) open = regrow.words(slots);
+  plan_.lost = regrow.words(divided(slots, 32));
+  plan_.tile_lost = regrow.words(divided(slots, kWarpTile) + 1);
+
+  Layout rebuild(always.end());
+  plan_.old_offsets = rebuild.words(uint64_t{groups_} + 1);
+  plan_.old_targets = rebuild.add(layer_.targets->bytes());
+  plan_.old_weights = rebuild.add(layer_.weights->bytes());
+  plan_.old_momentum = rebuild.add(layer_.momentum->bytes());
+  plan_.old_birth = rebuild.add(layer_.birth->bytes());
+
+  plan_.bytes = std::max({prune.end(), regrow.end(), rebuild.end()});
+  if (memory_.scratch != nullptr && memory_.scratch->bytes() >= plan_.bytes) return;
+  memory_.scratch.reset();
+  memory_.scratch = device_.allocate(plan_.bytes);
+}
+
+void EvolutionStep::select(Amounts amounts) {
+  if (policy_.method != Method::set) {
+    device_.dispatch(
+        evolve_launch(Op::block_scores, blocks_), {{layer_.weights.get()}, at(plan_.keys)},
+        ScoreParams{blocks_, height_, first_truncated_, last_sources_, static_cast<uint32_t>(policy_.motif_score)});
+  }
+  device_.clear(*memory_.small, SmallParts::histogram, SmallParts::bytes - SmallParts::histogram);
+  const Binding states = small(SmallParts::states), histogram = small(SmallParts::histogram);
+  for (const auto& digit : kDigits) {
+    const SelectParams params{blocks_,          digit[0],        digit[1], &digit == &kDigits[0] ? 1u : 0u,
+                              amounts.positive, amounts.negative};
+    Launch count = evolve_launch(Op::select_histogram, divided(blocks_, kThreadItems));
+    count.shared_bytes = 2 * kSelectBins * sizeof(uint32_t);
+    device_.dispatch(count, {keys(), states, histogram}, params);
+    Launch choose = evolve_launch(Op::select_digit, 2 * kEvolveThreads);
+    choose.shared_bytes = kWarpSums;
+    device_.dispatch(choose, {states, histogram}, params);
+  }
+}
+
+void EvolutionStep::mark() {
+  const auto tiles = static_cast<uint32_t>(divided(blocks_, kWarpTile));
+  const MarkParams params{blocks_, tiles, first_truncated_};
+  const Binding states = small(SmallParts::states);
+  device_.dispatch(evolve_launch(Op::count_ties, uint64_t{tiles} * 32), {keys(), states, at(plan_.ties)}, params);
+  scan(device_, at(plan_.ties), 2 * tiles, at(plan_.sums));
+  device_.clear(*memory_.small, SmallParts::counts, sizeof(PruneCounts));
+  device_.dispatch(evolve_launch(Op::mark_pruned, uint64_t{tiles} * 32),
+                   {keys(), states, at(plan_.ties), at(plan_.removed), small(SmallParts::counts)}, params);
+  if (first_truncated_ == blocks_) return;  // all that goes is full
+  PruneCounts counts{};
+  device_.download(&counts, *memory_.small, SmallParts::counts, sizeof counts);
+  full_ = counts.full;
+  truncated_ = counts.truncated;
+}
+
+void EvolutionStep::grow(const Ground& ground) {
+  RoundParams params{};
+  params.key = draw_key(key_.seed, static_cast<uint32_t>(ground.stream), key_.layer, key_.epoch);
+  params.first_row = ground.first_row;
+  params.rows = ground.rows;
+  params.cols = layer_.outputs;
+  params.words = bitmaps_.words;
+  const DrawKey key = params.key;
+  params.count = ground.wanted;
+  while (params.count > 0) {
+    if (params.round >= kMaxRounds) throw Error(ErrorCode::internal, "[evolve] regrowth did not end; please report");
+    params.key.last_word = key.last_word + params.round;
+    params.listed = crowded_ || params.round >= kOpenRounds;
+    // Few slots are left after a round among all places; a block of its own takes them through the other such rounds.
+    const bool rest = params.listed == 0 && params.round + 1 < kOpenRounds;
+    const uint32_t left = run_round(ground, params, params.round == 0, rest);
+    params.round = rest && left <= kRestThreads ? kOpenRounds : params.round + 1;
+    params.count = left;
+  }
+}
+
+/** Returns how many slots are still open after a round, or after more where `rest` allows. */
+uint32_t EvolutionStep::run_round(const Ground& ground, RoundParams params, bool first, bool rest) {
+  const uint32_t count = params.count;
+  const auto tiles = static_cast<uint32_t>(divided(count, kWarpTile));
+  const uint32_t entries = table_entries(count);
+  params.table_mask = entries - 1;
+  const Binding open = first ? Binding{} : at(plan_.open[open_]), open_next = at(plan_.open[1 - open_]);
+  const Binding cells = at(plan_.cells), table = at(plan_.table), ranks = at(plan_.ranks);
+  const Binding slot_rows = at(plan_.slot_rows, ground.base), slot_cols = at(plan_.slot_cols, ground.base),
+                slot_entries = at(plan_.entries, ground.base);
+  const Binding lost = at(plan_.lost), tile_lost = at(plan_.tile_lost), left = at(plan_.tile_lost, tiles);
+  if (params.listed != 0) {
+    rank(device_, cells, static_cast<uint32_t>(bitmaps_.cell_words), ranks, at(plan_.sums));
+  }
+  device_.clear(*memory_.scratch, plan_.table, entries * sizeof(uint32_t));
+  device_.clear(*memory_.scratch, left.offset, sizeof(uint32_t));
+  device_.dispatch(evolve_launch(Op::propose, count), {open, cells, ranks, slot_rows, slot_cols, slot_entries}, params);
+  device_.dispatch(evolve_launch(Op::claim, count), {open, slot_rows, slot_cols, slot_entries, table}, params);
+  device_.dispatch(evolve_launch(Op::settle, uint64_t{tiles} * 32),
+                   {open, slot_rows, slot_cols, slot_entries, table, cells, lost, tile_lost}, params);
+  scan(device_, tile_lost, tiles + 1, at(plan_.sums));
+  device_.dispatch(evolve_launch(Op::compact, uint64_t{tiles} * 32), {open, lost, tile_lost, open_next}, params);
+  if (rest) {
+    RoundParams further = params;
+    ++further.round;
+    ++further.key.last_word;
+    further.end_round = kOpenRounds;
+    Launch launch = evolve_launch(Op::propose_rest, kRestThreads);
+    launch.threads = kRestThreads;
+    launch.blocks_x = 1;
+    launch.shared_bytes = 2 * kRestThreads * sizeof(uint32_t) + kWarpSums;
+    device_.dispatch(launch, {open_next, cells, slot_rows, slot_cols, left}, further);
+  }
+  open_ = 1 - open_;
+  uint32_t open_slots = 0;
+  device_.download(&open_slots, *memory_.scratch, left.offset, sizeof open_slots);
+  return open_slots;
+}
+
+void EvolutionStep::rebuild() {
+  const auto keep = [this](size_t to, const Buffer& from) {
+    device_.copy(*memory_.scratch, to, from, 0, from.bytes());
+  };
+  device_.copy(*memory_.scratch, plan_.old_offsets, *layer_.offsets, 0, (size_t{groups_} + 1) * sizeof(uint32_t));
+  keep(plan_.old_targets, *layer_.targets);
+  keep(plan_.old_weights, *layer_.weights);
+  keep(plan_.old_momentum, *layer_.momentum);
+  keep(plan_.old_birth, *layer_.birth);
+  const Binding cells = at(plan_.cells), ranks = at(plan_.ranks);
+  rank(device_, cells, static_cast<uint32_t>(bitmaps_.cell_words), ranks, at(plan_.sums));
+  device_.dispatch(evolve_launch(Op::set_offsets, uint64_t{groups_} + 1), {ranks, {layer_.offsets.get()}},
+                   OffsetParams{groups_, bitmaps_.words});
+  device_.dispatch(evolve_launch(Op::move_kept, uint64_t{groups_} * 32, layer_.wide),
+                   {at(plan_.old_offsets),
+                    at(plan_.old_targets),
+                    at(plan_.removed),
+                    at(plan_.old_weights),
+                    at(plan_.old_momentum),
+                    at(plan_.old_birth),
+                    cells,
+                    ranks,
+                    {layer_.targets.get()},
+                    {layer_.weights.get()},
+                    {layer_.momentum.get()},
+                    {layer_.birth.get()}},
+                   MoveParams{groups_, bitmaps_.words, height_});
+  const uint32_t grown = full_ + truncated_;
+  device_.dispatch(evolve_launch(Op::place_grown, grown, layer_.wide),
+                   {at(plan_.slot_rows), at(plan_.slot_cols), cells, ranks, at(plan_.entries), {layer_.targets.get()}},
+                   PlaceParams{grown, bitmaps_.words});
+}
+
+/** The view by target, and what needs it: the weights of what has grown. */
+void EvolutionStep::index_targets() {
+  const uint32_t cols = layer_.outputs, row_words = bitmaps_.row_words;
+  const Binding by_target = at(plan_.by_target), ranks = at(plan_.ranks);
+  device_.dispatch(evolve_launch(Op::transpose_bits, uint64_t{bitmaps_.words} * row_words * 32),
+                   {at(plan_.cells), by_target}, TransposeParams{groups_, cols, bitmaps_.words, row_words});
+  rank(device_, by_target, static_cast<uint32_t>(bitmaps_.target_words), ranks, at(plan_.sums));
+  device_.dispatch(evolve_launch(Op::set_offsets, uint64_t{cols} + 1), {ranks, {layer_.target_offsets.get()}},
+                   OffsetParams{cols, row_words});
+  device_.dispatch(evolve_launch(Op::index_targets, uint64_t{groups_} * 32, layer_.wide),
+                   {{layer_.offsets.get()},
+                    {layer_.targets.get()},
+                    by_target,
+                    ranks,
+                    {layer_.target_groups.get()},
+                    {layer_.target_blocks.get()}},
+                   IndexParams{groups_, row_words});
+  GrowParams params{};
+  params.key = draw_key(key_.seed, static_cast<uint32_t>(Stream::regrow_weights), key_.layer, key_.epoch);
+  params.count = full_ + truncated_;
+  params.height = height_;
+  params.inputs = layer_.inputs;
+  params.cols = cols;
+  params.row_words = row_words;
+  params.init = static_cast<uint32_t>(policy_.regrow_init);
+  params.dense_bound = he_bound(layer_.inputs);
+  device_.dispatch(evolve_launch(Op::grow_weights, uint64_t{params.count} * height_),
+                   {at(plan_.slot_rows),
+                    at(plan_.slot_cols),
+                    at(plan_.entries),
+                    {layer_.target_offsets.get()},
+                    by_target,
+                    {memory_.bounds.get()},
+                    {layer_.weights.get()},
+                    {layer_.momentum.get()},
+                    {layer_.birth.get()}},
+                   params);
+}
+
+}  // namespace set_native::gpu

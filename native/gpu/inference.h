@@ -1,0 +1,57 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/backend.h"
+#include "gpu/passes.h"
+#include "gpu/samples.h"
+
+namespace set_native::gpu {
+
+/**
+ * Evaluation and prediction on a device, by batches of up to kBatch samples, of fewer where layers are very wide: how
+ * samples are cut depends on the network alone. Samples with an id stay on the device, others come batch by batch.
+ * Memory, kept between calls: two matrices of the widest layer's neurons x the batch, and a batch of samples and
+ * outputs.
+ */
+class Inference {
+ public:
+  Inference(Device& device, const Network& network, SampleCache& cache)
+      : device_(device), network_(network), cache_(cache) {}
+
+  Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel);
+  void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel);
+
+ private:
+  static constexpr uint32_t kBatch = 1024;
+  static constexpr uint32_t kLeastBatch = 128;
+  static constexpr uint64_t kLargestMatrix = uint64_t{1} << 26;  // floats, down to kLeastBatch
+
+  /** A batch where it lies on the device. */
+  struct Batch {
+    Binding x, labels, targets;
+    uint32_t first;  // in them
+    uint32_t size;
+    const Buffer* logits;
+  };
+  template <class Body>
+  void for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel, Body&& body);
+  void fit(const Samples& samples, const char* operation);
+  void fit_buffer(std::unique_ptr<Buffer>& buffer, size_t bytes, const std::string& what);
+  Batch stage(const Samples& samples, const DeviceSamples* there, uint64_t first, uint32_t size);
+  const Buffer* queue_layer(size_t l, bool second);
+  std::string place_of_overflow(const Samples& samples, uint64_t first);
+
+  Device& device_;
+  const Network& network_;
+  SampleCache& cache_;
+  uint32_t batch_ = 0, stride_ = 0;
+  std::unique_ptr<Buffer> rows_[2];
+  std::unique_ptr<Buffer> x_, labels_, targets_;  // one batch of samples that do not stay
+  std::unique_ptr<Buffer> outputs_, sums_, correct_;
+};
+
+}  // namespace set_native::gpu

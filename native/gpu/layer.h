@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "core/model.h"
+#include "cpu/network.h"
+#include "gpu/device.h"
+
+namespace set_native::gpu {
+
+/**
+ * A layer in the memory of a device: what cpu::NetworkLayer holds (cpu/blocks.h says how), dense layers, too, with
+ * their view by target. Index is 16 bits where the layer has at most 65,536 sources and targets, else 32 (`wide`).
+ *
+ * Bytes per block of `height` links: 10 height + 4 + 2 sizeof(Index), in dense layers 8 height + 4 + 2 sizeof(Index):
+ * 18 (22) per single link, 14 (16) per link in motifs of two, 9 (9.5) per cell of a dense layer in blocks of eight.
+ * Per target 12, with learned pieces 44; per group of sources 4.
+ */
+struct Layer {
+  uint32_t inputs = 0;   // n
+  uint32_t outputs = 0;  // m
+  uint32_t height = 1;   // sources per block
+  uint32_t groups = 0;   // of sources
+  uint32_t blocks = 0;
+  bool wide = false;
+  bool dense = false;
+  Activation activation = Activation::relu;
+
+  std::unique_ptr<Buffer> offsets;          // u32[groups + 1]
+  std::unique_ptr<Buffer> targets;          // Index[blocks]
+  std::unique_ptr<Buffer> weights;          // f32[blocks height]
+  std::unique_ptr<Buffer> momentum;         // f32[blocks height]
+  std::unique_ptr<Buffer> birth;            // u16[blocks height]; null in dense layers
+  std::unique_ptr<Buffer> target_offsets;   // u32[m + 1]
+  std::unique_ptr<Buffer> target_groups;    // Index[blocks]
+  std::unique_ptr<Buffer> target_blocks;    // u32[blocks]
+  std::unique_ptr<Buffer> bias;             // f32[m]
+  std::unique_ptr<Buffer> bias_momentum;    // f32[m]
+  std::unique_ptr<Buffer> pieces;           // f32[4 m]; null unless the activation is piecewise
+  std::unique_ptr<Buffer> pieces_momentum;  // f32[4 m]; null unless srelu
+
+  /** Rows of its input matrix: sources, rounded up to whole groups. */
+  uint32_t input_rows() const { return groups * height; }
+};
+
+/** Bytes that a layer takes on a device. */
+size_t layer_bytes(const cpu::NetworkLayer& layer);
+
+/** A copy on the device. Blocks without a view by target get one first. */
+Layer upload_layer(Device& device, cpu::NetworkLayer& layer);
+
+/** A copy on the host, with the view by target. Waits for the device. */
+cpu::NetworkLayer download_layer(Device& device, const Layer& layer);
+
+}  // namespace set_native::gpu

@@ -1,0 +1,95 @@
+#include "gpu/model.h"
+
+#include <string>
+#include <utility>
+
+#include "core/error.h"
+#include "cpu/network.h"
+
+namespace set_native::gpu {
+
+namespace {
+
+Network upload_network(Device& device, Model model) {
+  check_model(model, "create");
+  cpu::Network host = cpu::make_network(std::move(model));
+  size_t bytes = 0;
+  for (const cpu::NetworkLayer& layer : host.layers) bytes += layer_bytes(layer);
+  require_device_memory(device, bytes, "[create] a model of " + std::to_string(host.nnz()) + " links");
+  Network network;
+  network.loss = host.loss;
+  network.seed = host.seed;
+  for (cpu::NetworkLayer& layer : host.layers) {
+    network.layers.push_back(upload_layer(device, layer));
+    layer = {};
+  }
+  return network;
+}
+
+}  // namespace
+
+GpuModel::GpuModel(std::shared_ptr<Device> device, Model model, EpochForm form)
+    : device_(std::move(device)),
+      network_(upload_network(*device_, std::move(model))),
+      cache_(*device_),
+      trainer_(*device_, network_, cache_, form),
+      inference_(*device_, network_, cache_),
+      evolution_(*device_) {}
+
+Model GpuModel::download() const {
+  cpu::Network host;
+  host.loss = network_.loss;
+  host.seed = network_.seed;
+  for (const Layer& layer : network_.layers) host.layers.push_back(download_layer(*device_, layer));
+  return cpu::to_model(host);
+}
+
+double GpuModel::train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) {
+  check_targets(samples, network_.features(), network_.outputs(), "train");
+  check_options(options, "train");
+  const Trainer::Result result = trainer_.run_epoch(samples, options, cancel);
+  if (result.cancelled) throw Error(ErrorCode::aborted, "[train] cancelled");
+  const std::string epoch = "epoch " + std::to_string(options.epoch);
+  const std::string advice = " overflowed: lower the learning rate or scale the data";
+  if (result.diverged != 0)
+    throw Error(ErrorCode::non_finite, "[train] the loss must stay a finite number, but in " + epoch + ", batch " +
+                                           std::to_string(result.diverged) + ", " + trainer_.place_of_divergence() +
+                                           advice);
+  // The last update is behind the last loss: nothing else would tell that it overflowed.
+  if (result.weights_overflow != 0)
+    throw Error(ErrorCode::non_finite, "[train] weights must stay finite, but at the end of " + epoch +
+                                           ", the weights of layer " + std::to_string(result.weights_overflow) +
+                                           " of " + std::to_string(network_.layers.size()) + advice);
+  return result.loss / static_cast<double>(samples.count);
+}
+
+Evaluation GpuModel::evaluate(const Samples& samples, const std::atomic<bool>& cancel) {
+  check_targets(samples, network_.features(), network_.outputs(), "evaluate");
+  return inference_.evaluate(samples, cancel);
+}
+
+void GpuModel::predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) {
+  check_samples(samples, network_.features(), network_.outputs(), "predict");
+  inference_.predict(samples, out, cancel);
+}
+
+std::vector<LayerEvolution> GpuModel::evolve(const EvolutionPolicy& policy, uint32_t epoch) {
+  std::vector<LayerEvolution> done(network_.layers.size());
+  const size_t evolving = network_.layers.size() - (policy.evolve_output ? 0 : 1);
+  const auto key = [&](size_t l) { return EvolutionKey{network_.seed, static_cast<uint32_t>(l), epoch}; };
+  // All layers are checked before the first is changed: a refused evolution leaves the model as it was.
+  std::vector<size_t> ready;
+  for (size_t l = 0; l < evolving; ++l)
+    if (evolution_.begin(network_.layers[l], policy, key(l))) ready.push_back(l);
+  trainer_.forget_recording();  // a layer may come back in other buffers
+  for (const size_t l : ready) done[l] = evolution_.run(network_.layers[l], policy, key(l));
+  return done;
+}
+
+std::vector<LayerStats> GpuModel::stats() const {
+  std::vector<LayerStats> all;
+  for (const Layer& layer : network_.layers) all.push_back(cpu::layer_stats(download_layer(*device_, layer)));
+  return all;
+}
+
+}  // namespace set_native::gpu

@@ -1,0 +1,218 @@
+#include "gpu/passes.h"
+
+#include <algorithm>
+
+#include "core/philox.h"
+#include "cpu/kernels.h"
+
+namespace set_native::gpu {
+
+namespace {
+
+uint32_t share(uint64_t items, uint32_t unit) {
+  return static_cast<uint32_t>(std::max<uint64_t>(1, (items + unit - 1) / unit));
+}
+
+/** The instance for a layer: its height where there is one for it, else the one for any. */
+KernelId instance(Op op, const Layer& layer) {
+  const uint32_t h = layer.height;
+  return {op, layer.wide, h == 1 || h == 2 || h == 4 || h == 8 ? h : 0};
+}
+
+/** Warps that share a row of so many blocks on average: few enough that each has some to do. */
+uint32_t warps_for(uint32_t blocks, uint32_t rows, uint32_t stride) {
+  constexpr double kTurns = 16.0;  // of a warp, before another pays
+  const uint32_t width = std::min(stride / 4, 32u), slots = 32 / width;
+  const double turns = static_cast<double>(blocks) / rows / slots;
+  uint32_t warps = 1;
+  while (warps < kTrainWarps && turns > kTurns * warps) warps *= 2;
+  return warps;
+}
+
+uint32_t tiles(uint32_t stride) {
+  return share(stride, kPassStride);
+}
+
+cpu::ActivationKind activation_of(const Network& network, size_t l) {
+  const Activation activation = network.layers[l].activation;
+  if (l + 1 == network.layers.size() || is_piecewise(activation)) return cpu::ActivationKind::linear;
+  return static_cast<cpu::ActivationKind>(activation);
+}
+
+Launch launch_of(const KernelId& kernel, uint32_t blocks_x, uint32_t blocks_y = 1, size_t shared_bytes = 0) {
+  Launch launch{kernel};
+  launch.blocks_x = blocks_x;
+  launch.blocks_y = blocks_y;
+  launch.threads = kTrainThreads;
+  launch.shared_bytes = static_cast<uint32_t>(shared_bytes);
+  return launch;
+}
+
+ForwardParams forward_params(const Network& network, size_t l, uint32_t stride) {
+  const Layer& layer = network.layers[l];
+  ForwardParams params{};
+  params.outputs = layer.outputs;
+  params.stride = stride;
+  params.height = layer.height;
+  params.activation = static_cast<uint32_t>(activation_of(network, l));
+  params.warps = warps_for(layer.blocks, layer.outputs, stride);
+  return params;
+}
+
+BackwardParams backward_params(const Network& network, size_t l, uint32_t stride) {
+  const Layer& layer = network.layers[l];
+  BackwardParams params{};
+  params.inputs = layer.inputs;
+  params.groups = layer.groups;
+  params.stride = stride;
+  params.height = layer.height;
+  params.warps = warps_for(layer.blocks, layer.groups, stride);
+  params.wants_dx = l > 0;
+  if (l > 0) params.activation = static_cast<uint32_t>(activation_of(network, l - 1));
+  return params;
+}
+
+constexpr size_t kFloat4 = 4 * sizeof(float);
+
+}  // namespace
+
+uint32_t Network::rows_below(size_t l) const {
+  const uint32_t below = l == 0 ? 0 : layers[l - 1].outputs;
+  const uint32_t above = l == layers.size() ? 0 : layers[l].input_rows();
+  return std::max(below, above);
+}
+
+uint32_t order_size(uint64_t count) {
+  uint32_t size = kSortTile;
+  while (size < count) size *= 2;
+  return size;
+}
+
+void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, const Buffer& draws,
+                 const Buffer& order) {
+  const uint32_t size = order_size(count), tiles = size / kSortTile;
+  OrderParams params{};
+  params.key = draw_key(seed, static_cast<uint32_t>(Stream::shuffle), 0, epoch);
+  params.count = count;
+  params.size = size;
+  device.dispatch(launch_of({Op::order}, std::min(size / kTrainThreads, 1024u)), {{&draws}, {&order}}, params);
+  const auto sort_in_tiles = [&](uint32_t first, uint32_t last) {
+    Launch launch = launch_of({Op::sort_tiles}, tiles, 1, kSortTile * (sizeof(uint64_t) + sizeof(uint32_t)));
+    launch.threads = kSortThreads;
+    device.dispatch(launch, {{&draws}, {&order}}, SortParams{size, first, last, 0});
+  };
+  sort_in_tiles(2, kSortTile);
+  for (uint64_t stage = 2 * kSortTile; stage <= size; stage *= 2) {
+    const auto s = static_cast<uint32_t>(stage);
+    for (uint32_t distance = s / 2; distance >= kSortTile; distance /= 2)
+      device.dispatch(launch_of({Op::sort_merge}, size / 2 / kTrainThreads), {{&draws}, {&order}},
+                      SortParams{size, s, s, distance});
+    sort_in_tiles(s, s);
+  }
+}
+
+void queue_gather(Device& device, const Network& network, Binding state, Binding data, Binding order,
+                  const GatherParams& params, const Buffer& x) {
+  constexpr uint32_t kTile = 32;
+  device.dispatch(
+      launch_of({Op::gather}, share(network.features(), kTile), 1, size_t{kTile} * (kTile + 1) * sizeof(float)),
+      {state, data, order, {&x}}, params);
+}
+
+void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x, const Buffer& z,
+                   const Buffer* unbent, uint32_t stride) {
+  const Layer& layer = network.layers[l];
+  const ForwardParams params = forward_params(network, l, stride);
+  device.dispatch(launch_of(instance(Op::forward, layer), share(layer.outputs, kTrainWarps / params.warps),
+                            tiles(stride), params.warps > 1 ? kTrainThreads * kFloat4 : 0),
+                  {state,
+                   {layer.target_offsets.get()},
+                   {layer.target_groups.get()},
+                   {layer.target_blocks.get()},
+                   {layer.weights.get()},
+                   {layer.bias.get()},
+                   {&x},
+                   {&z}},
+                  params);
+  if (!is_piecewise(layer.activation)) return;
+  device.dispatch(launch_of({Op::bend}, share(layer.outputs, kTrainWarps)),
+                  {state, {layer.pieces.get()}, {&z}, {unbent}}, BendParams{layer.outputs, stride});
+}
+
+void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x, const Buffer& dz,
+                    const Buffer* dx, uint32_t stride) {
+  Layer& layer = network.layers[l];
+  const BackwardParams params = backward_params(network, l, stride);
+  Binding bias, bias_momentum;
+  if (l > 0) {
+    Layer& below = network.layers[l - 1];
+    if (!is_piecewise(below.activation)) {
+      bias = {below.bias.get()};
+      bias_momentum = {below.bias_momentum.get()};
+    }
+  }
+  const uint32_t blocks = share(layer.groups, kTrainWarps / params.warps);
+  const uint32_t rows = instance(Op::backward, layer).height;
+  const size_t shared = params.warps > 1 ? kTrainThreads * kFloat4 * (rows > 0 ? rows : kChunk) : 0;
+  const Binding offsets{layer.offsets.get()}, targets{layer.targets.get()}, weights{layer.weights.get()},
+      momentum{layer.momentum.get()};
+  if (stride <= kPassStride) {
+    device.dispatch(launch_of(instance(Op::backward, layer), blocks, 1, shared),
+                    {state, offsets, targets, weights, momentum, {&x}, {&dz}, bias, bias_momentum}, params);
+    return;
+  }
+  if (l > 0)
+    device.dispatch(launch_of(instance(Op::input_gradient, layer), blocks, tiles(stride), shared),
+                    {state, offsets, targets, weights, {&x}, {&dz}, {dx}}, params);
+  device.dispatch(launch_of(instance(Op::update_links, layer), blocks),
+                  {state, offsets, targets, weights, momentum, {&x}, {&dz}, {dx}, bias, bias_momentum}, params);
+}
+
+void queue_bend_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& unbent,
+                         const Buffer& dy, uint32_t stride) {
+  Layer& layer = network.layers[l];
+  device.dispatch(launch_of({Op::bend_backward}, share(layer.outputs, kTrainWarps)),
+                  {state,
+                   {&unbent},
+                   {&dy},
+                   {layer.pieces.get()},
+                   {layer.pieces_momentum.get()},
+                   {layer.bias.get()},
+                   {layer.bias_momentum.get()}},
+                  BendParams{layer.outputs, stride});
+}
+
+void queue_note_layer(Device& device, const Network& network, size_t l, const Buffer& table, const Buffer& x,
+                      const Buffer* unbent, const Buffer* dx, uint32_t stride) {
+  const Layer& layer = network.layers[l];
+  NoteLayerParams params{};
+  params.layer = static_cast<uint32_t>(l);
+  params.wide = layer.wide ? 1 : 0;
+  params.instance_height = instance(Op::forward, layer).height;
+  params.forward = forward_params(network, l, stride);
+  params.backward = backward_params(network, l, stride);
+  params.forward_blocks = share(layer.outputs, kTrainWarps / params.forward.warps);
+  params.backward_blocks = share(layer.groups, kTrainWarps / params.backward.warps);
+  params.tiles = tiles(stride);
+  params.row_blocks = share(layer.outputs, kTrainWarps);
+  Launch launch{{Op::note_layer}};
+  device.dispatch(launch,
+                  {{&table},
+                   {layer.offsets.get()},
+                   {layer.targets.get()},
+                   {layer.weights.get()},
+                   {layer.momentum.get()},
+                   {layer.target_offsets.get()},
+                   {layer.target_groups.get()},
+                   {layer.target_blocks.get()},
+                   {layer.bias.get()},
+                   {layer.bias_momentum.get()},
+                   {layer.pieces.get()},
+                   {layer.pieces_momentum.get()},
+                   {&x},
+                   {unbent},
+                   {dx}},
+                  params);
+}
+
+}  // namespace set_native::gpu

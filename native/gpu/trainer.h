@@ -1,0 +1,85 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+#include "gpu/passes.h"
+#include "gpu/samples.h"
+
+namespace set_native::gpu {
+
+/** How the steps of an epoch come to the device: bit by bit the same result. */
+enum class EpochForm {
+  recorded,   // one recording of a step, replayed
+  persistent  // one cooperative launch for all steps, where the device has such, else recorded
+};
+
+/**
+ * Epochs of momentum SGD on a device. In the recorded form a step is a sequence of kernels, recorded once and replayed
+ * for every step of every epoch: what differs between steps stands in a state on the device, which the last kernel of a
+ * step moves on. Within an epoch nothing comes back to the host; a flag in memory that both see tells the device to
+ * stop.
+ *
+ * Memory beside the model, for batches of b samples, b rounded up to 4: 4 b bytes per neuron and source that a block
+ * sticks out by, as much again for neurons of piecewise activation, and, beyond kPassStride samples, for the two widest
+ * layers; 12 bytes per sample, their number rounded up to a power of two; the samples themselves.
+ */
+class Trainer {
+ public:
+  Trainer(Device& device, Network& network, SampleCache& cache, EpochForm form);
+
+  struct Result {
+    double loss = 0.0;      // sum over the samples
+    uint64_t diverged = 0;  // the batch, from 1 on, whose loss is not finite; 0: none
+    bool cancelled = false;
+    size_t weights_overflow = 0;  // the layer, from 1 on, whose parameters are not finite in the end; 0: none
+  };
+
+  Result run_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel);
+
+  /** First place where the numbers of the batch that diverged are not finite. */
+  std::string place_of_divergence();
+
+  /** To be called when layers have got other buffers. */
+  void forget_recording() { step_.reset(); }
+
+ private:
+  void fit(const Samples& samples, const TrainOptions& options);
+  void fit_order(uint64_t count);
+  void queue_step(const DeviceSamples& samples, bool shuffle);
+  template <class Watch>
+  void replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t steps, Watch&& watch);
+  void queue_epoch(const DeviceSamples& samples, bool shuffle, uint32_t steps);
+  const Buffer* gradient_below(size_t l) const;
+  size_t find_overflow();
+
+  /** What a recording of a step holds for. */
+  struct StepKey {
+    const Buffer *x = nullptr, *labels = nullptr, *targets = nullptr, *order = nullptr;
+    bool operator==(const StepKey& other) const {
+      return x == other.x && labels == other.labels && targets == other.targets && order == other.order;
+    }
+  };
+
+  Device& device_;
+  Network& network_;
+  SampleCache& cache_;
+  uint32_t resident_ = 0;  // blocks of the persistent form; 0: the recorded one
+  uint32_t stride_ = 0;
+  std::vector<std::unique_ptr<Buffer>> rows_;    // [l]: below layer l; the last: logits
+  std::vector<std::unique_ptr<Buffer>> unbent_;  // [l]: z of layer l before a piecewise activation, or null
+  std::unique_ptr<Buffer> dz_;                   // gradient by the logits
+  std::unique_ptr<Buffer> dx_[2];                // beyond kPassStride: gradients of two neighbouring layers in turn
+  std::unique_ptr<Buffer> draws_, order_;
+  std::unique_ptr<Buffer> state_, flags_;
+  std::unique_ptr<SharedBuffer> cancel_;
+  std::unique_ptr<Buffer> table_, barrier_;  // of the persistent form
+  std::unique_ptr<Recording> step_;
+  StepKey step_key_;
+};
+
+}  // namespace set_native::gpu

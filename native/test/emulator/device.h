@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cuda/kernel_list.h"
+#include "gpu/device.h"
+#include "test/emulator/simt.h"
+
+namespace set_native::test {
+
+/**
+ * A gpu::Device that runs the CUDA kernels in the emulator, at once. Its memory is exact pieces of the heap, where
+ * AddressSanitizer sees every step over their ends, filled with NaNs; it counts what lives and fails when told to.
+ */
+class EmulatedDevice final : public gpu::Device {
+ public:
+  struct Options {
+    simt::Schedule schedule{};
+    size_t memory = size_t{1} << 32;
+    uint32_t resident_blocks = 4;  // 0: no cooperative launches
+  };
+
+  EmulatedDevice();
+  explicit EmulatedDevice(const Options& options);
+  ~EmulatedDevice() override;
+
+  gpu::DeviceMemory memory() const override;
+  std::unique_ptr<gpu::Buffer> allocate(size_t bytes) override;
+  std::unique_ptr<gpu::SharedBuffer> allocate_shared(size_t bytes) override;
+  void upload(gpu::Buffer& to, size_t offset, const void* from, size_t bytes) override;
+  void download(void* to, const gpu::Buffer& from, size_t offset, size_t bytes) override;
+  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset, size_t bytes) override;
+  void clear(gpu::Buffer& buffer, size_t offset, size_t bytes) override;
+  using gpu::Device::dispatch;
+  void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
+                size_t params_bytes) override;
+  std::unique_ptr<gpu::Recording> record(const std::function<void()>& work) override;
+  void replay(const gpu::Recording& recording) override;
+  bool idle() override { return true; }
+  void synchronize() override {}
+  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads, uint32_t shared_bytes) const override;
+
+  /** What there is beside the allocations themselves, which may outlive the device by mistake. */
+  struct Count {
+    size_t live = 0, bytes = 0;  // allocations now
+    size_t made = 0;             // allocations ever
+    size_t fail_at = SIZE_MAX;   // the allocation that fails, counted by `made`
+    size_t memory = 0;
+  };
+  size_t live_allocations() const { return count_->live; }
+  size_t live_bytes() const { return count_->bytes; }
+  size_t allocations_made() const { return count_->made; }
+  /** The n-th allocation from now on fails, the first being 0, as if memory were short; those after it do not. */
+  void fail_allocation(size_t n) { count_->fail_at = count_->made + n; }
+  void fail_no_allocation() { count_->fail_at = SIZE_MAX; }
+  void set_schedule(const simt::Schedule& schedule) { options_.schedule = schedule; }
+  /** Kernels run since the last call. */
+  size_t take_launches() { return std::exchange(launches_, 0); }
+
+ private:
+  struct Tape;
+  template <class Work>
+  void run_or_note(Work&& work);
+
+  Options options_;
+  std::shared_ptr<Count> count_;
+  Tape* tape_ = nullptr;
+  size_t launches_ = 0;
+};
+
+/** A kernel of a test run with the device's rules: one launch, its own parameters and memory. */
+void run_kernel(const cuda::Kernel& kernel, const gpu::Launch& launch, const simt::Schedule& schedule,
+                const void* params, size_t params_bytes, const std::vector<void*>& buffers);
+
+}  // namespace set_native::test

@@ -1,0 +1,324 @@
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/backend.h"
+#include "cpu/blocks.h"
+#include "cpu/network.h"
+#include "gpu/passes.h"
+#include "reference/ops.h"
+#include "test/check.h"
+#include "test/emulator/device.h"
+#include "test/kernel_support.h"
+
+/*
+ * The kernels of training, launched as the trainer launches them, against the reference: over mean shapes, for every
+ * height of blocks and both widths of indices. Device memory is exact and starts as NaNs: what is read without having
+ * been written spoils a result.
+ */
+namespace set_native {
+
+using namespace test;
+
+namespace {
+
+using gpu::Buffer;
+using simt::Order;
+
+const simt::Schedule kSchedules[] = {{Order::shuffled, 5}, {Order::reversed, 0}};
+
+void skip_with_threads() {
+  if (simt::kThreads) skip("takes too long with an OS thread for each GPU thread");
+}
+
+/** Links in whole slots of `height` sources; group 0 has none, group 1 all targets, target 0 no links but that one. */
+Csr pattern(uint32_t inputs, uint32_t outputs, uint32_t height, double density, Random& random) {
+  const uint32_t groups = (inputs + height - 1) / height;
+  Csr links;
+  links.rows = inputs;
+  links.cols = outputs;
+  links.row_offsets.push_back(0);
+  for (uint32_t b = 0; b < groups; ++b) {
+    std::vector<uint32_t> targets;
+    for (uint32_t j = 0; j < outputs; ++j)
+      if (b == 1 || (b > 1 && j > 0 && random.in(0.0f, 1.0f) < density)) targets.push_back(j);
+    for (uint32_t i = b * height; i < std::min(inputs, (b + 1) * height); ++i) {
+      links.col_indices.insert(links.col_indices.end(), targets.begin(), targets.end());
+      links.row_offsets.push_back(static_cast<uint32_t>(links.col_indices.size()));
+    }
+  }
+  return links;
+}
+
+AlignedVector<float> aligned(const std::vector<float>& values) {
+  return AlignedVector<float>(values.begin(), values.end());
+}
+
+template <class Index>
+gpu::Layer layer_of(gpu::Device& device, const LayerProblem& problem, uint32_t height) {
+  Layer core;
+  core.inputs = problem.links.rows;
+  core.outputs = problem.links.cols;
+  core.links = problem.links;
+  core.weights = aligned(problem.weights);
+  core.momentum = aligned(problem.velocity);
+  core.birth.assign(problem.weights.size(), 0);
+  cpu::NetworkLayer layer;
+  layer.inputs = core.inputs;
+  layer.outputs = core.outputs;
+  layer.blocks = cpu::pack_as<Index>(core, height);
+  layer.bias = aligned(problem.bias);
+  layer.bias_momentum.assign(core.outputs, 0.0f);
+  layer.activation = problem.activation;
+  return gpu::upload_layer(device, layer);
+}
+
+/** The neurons below: all that a layer's backward pass needs of them. */
+gpu::Layer below_of(gpu::Device& device, const LayerProblem& problem) {
+  gpu::Layer below;
+  below.inputs = 1;
+  below.outputs = problem.links.rows;
+  below.activation = problem.activation;
+  const auto upload = [&](const std::vector<float>& values) {
+    auto buffer = device.allocate(values.size() * sizeof(float));
+    device.upload(*buffer, 0, values.data(), values.size() * sizeof(float));
+    return buffer;
+  };
+  below.bias = upload(problem.bias_below);
+  below.bias_momentum = upload(problem.velocity_below);
+  return below;
+}
+
+std::unique_ptr<Buffer> upload(gpu::Device& device, const Guarded& values) {
+  auto buffer = device.allocate(values.size() * sizeof(float));
+  device.upload(*buffer, 0, values.data(), values.size() * sizeof(float));
+  return buffer;
+}
+
+Guarded download(gpu::Device& device, const Buffer& buffer) {
+  Guarded values(buffer.bytes() / sizeof(float));
+  device.download(values.data(), buffer, 0, buffer.bytes());
+  return values;
+}
+
+std::unique_ptr<Buffer> upload_state(gpu::Device& device, size_t batch) {
+  const TrainOptions options = rule_options();
+  gpu::StepState state{};
+  state.count = state.full_batch = state.batch = static_cast<uint32_t>(batch);
+  state.rate = options.learning_rate;
+  state.momentum = options.momentum;
+  state.l2 = options.l2;
+  state.decay = options.decay;
+  auto buffer = device.allocate(sizeof state);
+  device.upload(*buffer, 0, &state, sizeof state);
+  return buffer;
+}
+
+template <class Index>
+void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activation activation,
+                 const simt::Schedule& schedule, Random& random) {
+  const std::string what = "n " + std::to_string(links.rows) + ", m " + std::to_string(links.cols) + ", height " +
+                           std::to_string(height) + ", batch " + std::to_string(batch.size) + " of " +
+                           std::to_string(batch.room) + ", " + name_of(activation);
+  EmulatedDevice::Options options;
+  options.schedule = schedule;
+  EmulatedDevice device(options);
+  const LayerProblem problem(links, batch.size, activation, random);
+  const uint32_t n = links.rows, m = links.cols, stride = gpu::row_stride(static_cast<uint32_t>(batch.room));
+  const auto state = upload_state(device, batch.size);
+
+  gpu::Network forward;  // the layer as a hidden one
+  forward.layers.push_back(layer_of<Index>(device, problem, height));
+  forward.layers.emplace_back();
+  const uint32_t rows = forward.layers[0].input_rows();
+  const auto x = upload(device, by_feature(problem.x, n, batch.size, stride, rows));
+  const auto z = device.allocate(size_t{m} * stride * sizeof(float));
+  gpu::queue_forward(device, forward, 0, {state.get()}, *x, *z, nullptr, stride);
+  check_rows(kForward, download(device, *z), m, batch.size, stride, problem.z, problem.z_scale, false, what, "z");
+
+  gpu::Network backward;
+  backward.layers.push_back(below_of(device, problem));
+  backward.layers.push_back(layer_of<Index>(device, problem, height));
+  const auto dz = upload(device, by_feature(problem.dz, m, batch.size, stride, m));
+  const auto apart = device.allocate(size_t{rows} * stride * sizeof(float));
+  const bool wide = stride > gpu::kPassStride;
+  gpu::queue_backward(device, backward, 1, {state.get()}, *x, *dz, wide ? apart.get() : x.get(), stride);
+  BackwardState got;
+  got.dx = download(device, wide ? *apart : *x);
+  got.weights = download(device, *backward.layers[1].weights);
+  got.velocity = download(device, *backward.layers[1].momentum);
+  got.bias = download(device, *backward.layers[0].bias);
+  got.bias_velocity = download(device, *backward.layers[0].bias_momentum);
+
+  Places place;
+  for (uint32_t i = 0; i < n; ++i) {
+    // Within a group the blocks are numbered by target: as the links of each of its sources.
+    const uint32_t group = i / height;
+    uint32_t first = 0;
+    for (uint32_t b = 0; b < group; ++b) first += links.row_offsets[b * height + 1] - links.row_offsets[b * height];
+    for (uint32_t k = 0; k < links.row_offsets[i + 1] - links.row_offsets[i]; ++k)
+      place.push_back((size_t{first} + k) * height + i % height);
+  }
+  check_backward(got, problem, {true, false, true, true}, stride, place, what);
+  if (!wide)
+    for (size_t k = size_t{n} * stride; k < got.dx.size(); ++k) CHECK_MSG(got.dx[k] == 0.0f, what << ": rows beyond");
+  double unused = 0.0;  // weights of sources that do not exist stay 0
+  for (size_t k = 0; k < got.weights.size(); ++k) unused += got.weights[k] == 0.0f;
+  CHECK_MSG(unused >= static_cast<double>(got.weights.size() - links.nnz()), what << ": weights beyond");
+
+  gpu::Network first;  // the same layer as the lowest: no dx, the same updates, x as it was
+  first.layers.push_back(layer_of<Index>(device, problem, height));
+  const auto x0 = upload(device, by_feature(problem.x, n, batch.size, stride, rows));
+  gpu::queue_backward(device, first, 0, {state.get()}, *x0, *dz, nullptr, stride);
+  CHECK_MSG(download(device, *first.layers[0].weights).same_bits(got.weights), what << ": the lowest layer");
+  CHECK_MSG(download(device, *x0).same_bits(by_feature(problem.x, n, batch.size, stride, rows)), what << ": x");
+}
+
+TEST("gpu kernels: forward and backward follow the reference, every height, width of rows and of indices") {
+  skip_with_threads();
+  Random random(91);
+  uint32_t turn = 0;
+  for (const uint32_t height : {1u, 2u, 3u, 4u, 8u, 11u, 19u})
+    for (const Batch& batch : {Batch{1, 1}, {3, 3}, {5, 5}, {33, 33}, {17, 40}, {129, 129}, {130, 200}}) {
+      const simt::Schedule& schedule = kSchedules[turn % 2];
+      const Activation activation = kActivations[turn % 4];
+      const Csr links = pattern(5 * height - height / 2, 37, height, 0.2, random);
+      if (turn++ % 3 == 0)
+        check_layer<uint32_t>(links, height, batch, activation, schedule, random);
+      else
+        check_layer<uint16_t>(links, height, batch, activation, schedule, random);
+    }
+}
+
+TEST("gpu kernels: rows so long that several warps share them") {
+  skip_with_threads();
+  Random random(92);
+  for (const uint32_t height : {1u, 2u, 8u, 11u})
+    for (const Batch& batch : {Batch{2, 2}, {40, 40}, {132, 132}}) {
+      check_layer<uint16_t>(pattern(3 * height, 2, height, 1.0, random), height, batch, Activation::relu, kSchedules[0],
+                            random);
+      check_layer<uint16_t>(pattern(3 * height, 300, height, 1.0, random), height, batch, Activation::tanh,
+                            kSchedules[1], random);
+      check_layer<uint16_t>(pattern(150 * height - height / 2, 3, height, 1.0, random), height, batch,
+                            Activation::linear, kSchedules[0], random);
+    }
+}
+
+TEST("gpu kernels: the order of an epoch is the CPU's, one for one") {
+  skip_with_threads();
+  for (const simt::Schedule& schedule : kSchedules)
+    for (const uint32_t count : {1u, 2u, 1000u, 2048u, 2049u, 9000u}) {
+      EmulatedDevice::Options options;
+      options.schedule = schedule;
+      EmulatedDevice device(options);
+      const size_t size = gpu::order_size(count);
+      const auto draws = device.allocate(size * sizeof(uint64_t)), order = device.allocate(size * sizeof(uint32_t));
+      gpu::queue_order(device, 0x123456789abcdefu, 3, count, *draws, *order);
+      std::vector<uint32_t> got(count);
+      device.download(got.data(), *order, 0, count * sizeof(uint32_t));
+      CHECK_MSG(got == epoch_order(0x123456789abcdefu, 3, count, true), count << " samples");
+    }
+}
+
+TEST("gpu kernels: samples become rows, in order, with padding of zeros") {
+  skip_with_threads();
+  Random random(93);
+  for (const uint32_t features : {1u, 31u, 32u, 33u, 70u})
+    for (const Batch& batch : {Batch{1, 1}, {3, 5}, {33, 40}, {2, 200}}) {
+      EmulatedDevice device;
+      const uint32_t count = 210, first = 7, stride = gpu::row_stride(static_cast<uint32_t>(batch.room));
+      const std::vector<float> data = random.list(size_t{count} * features, -1.0f, 1.0f);
+      std::vector<uint32_t> order(count);
+      for (uint32_t k = 0; k < count; ++k) order[k] = (k * 11 + 5) % count;
+      const auto on_device = device.allocate(data.size() * sizeof(float)), x = device.allocate(features * stride * 4),
+                 numbers = device.allocate(count * sizeof(uint32_t));
+      device.upload(*on_device, 0, data.data(), data.size() * sizeof(float));
+      device.upload(*numbers, 0, order.data(), count * sizeof(uint32_t));
+      gpu::Network network;
+      network.layers.emplace_back();
+      network.layers[0].inputs = features;
+      for (const bool ordered : {true, false}) {
+        gpu::queue_gather(device, network, {}, {on_device.get()}, {ordered ? numbers.get() : nullptr},
+                          {features, stride, first, static_cast<uint32_t>(batch.size)}, *x);
+        const Guarded got = download(device, *x);
+        bool same = true;
+        for (uint32_t f = 0; f < features; ++f)
+          for (uint32_t s = 0; s < stride; ++s) {
+            const uint32_t sample = ordered ? order[std::min(first + s, count - 1)] : first + s;
+            const float want = s < batch.size ? data[size_t{sample} * features + f] : 0.0f;
+            same = same && got[f * stride + s] == want;
+          }
+        CHECK_MSG(same, features << " features, " << batch.size << " samples of " << batch.room);
+      }
+    }
+}
+
+TEST("gpu kernels: losses and their gradients follow the reference") {
+  skip_with_threads();
+  Random random(94);
+  for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse})
+    for (const uint32_t outputs : {1u, 2u, 10u})
+      for (const Batch& batch : {Batch{1, 1}, {5, 8}, {300, 301}}) {
+        if (outputs == 1 && loss == Loss::softmax_cross_entropy) continue;
+        EmulatedDevice device;
+        const uint32_t stride = gpu::row_stride(static_cast<uint32_t>(batch.room));
+        const std::vector<float> z = random.list(batch.size * outputs, -8.0f, 8.0f);
+        std::vector<uint32_t> labels(batch.size);
+        for (uint32_t& label : labels) label = static_cast<uint32_t>(random.below(std::max(outputs, 2u)));
+        Doubles want_dz;
+        const double want =
+            reference::loss_and_gradient(loss, widen(z), outputs, batch.size, labels.data(), nullptr, &want_dz);
+        const auto state = upload_state(device, batch.size);
+        const auto logits = upload(device, by_feature(z, outputs, batch.size, stride, outputs));
+        const auto dz = device.allocate(outputs * stride * sizeof(float)),
+                   on_device = device.allocate(batch.size * sizeof(uint32_t));
+        device.upload(*on_device, 0, labels.data(), batch.size * sizeof(uint32_t));
+        gpu::Launch launch{{gpu::Op::loss}};
+        launch.threads = gpu::kTrainThreads;
+        launch.shared_bytes = gpu::kTrainThreads * sizeof(double);
+        device.dispatch(launch, {{state.get()}, {}, {on_device.get()}, {}, {logits.get()}, {dz.get()}},
+                        gpu::LossParams{outputs, stride, static_cast<uint32_t>(loss)});
+        gpu::StepState after{};
+        device.download(&after, *state, 0, sizeof after);
+        const std::string what = "loss " + std::to_string(static_cast<int>(loss)) + ", outputs " +
+                                 std::to_string(outputs) + ", batch " + std::to_string(batch.size);
+        CHECK_MSG(std::fabs(after.loss - want) <= 1e-12 * want, what << ": " << after.loss << " and " << want);
+        CHECK_EQ(after.stop, 0u);
+        check_rows({1e-7, 1e-6}, download(device, *dz), outputs, batch.size, stride, want_dz,
+                   Doubles(want_dz.size(), 1.0 / static_cast<double>(batch.size)), true, what, "dz");
+      }
+}
+
+TEST("gpu kernels: the end of a step moves the state on, to its last batch, or stops it") {
+  skip_with_threads();
+  for (const uint32_t cancelled : {0u, 1u}) {
+    EmulatedDevice device;
+    gpu::StepState state{};
+    state.count = 25;
+    state.full_batch = state.batch = 10;
+    const auto on_device = device.allocate(sizeof state);
+    device.upload(*on_device, 0, &state, sizeof state);
+    const auto cancel = device.allocate_shared(sizeof cancelled);
+    *static_cast<uint32_t*>(cancel->data()) = cancelled;
+    const auto dz = device.allocate(12 * sizeof(float)), bias = device.allocate(sizeof(float)),
+               momentum = device.allocate(sizeof(float));
+    for (Buffer* buffer : {dz.get(), bias.get(), momentum.get()}) device.clear(*buffer, 0, buffer->bytes());
+    gpu::Launch launch{{gpu::Op::end_step}};
+    launch.threads = gpu::kTrainThreads;
+    const uint32_t firsts[] = {10, 20, 20}, batches_left[] = {10, 5, 5};
+    for (uint32_t step = 0; step < 3; ++step) {
+      device.dispatch(launch, {{on_device.get()}, {cancel.get()}, {dz.get()}, {bias.get()}, {momentum.get()}},
+                      gpu::EndStepParams{1, 12});
+      device.download(&state, *on_device, 0, sizeof state);
+      CHECK_EQ(state.step, cancelled != 0 ? 1u : step + 1);
+      CHECK_EQ(state.first, firsts[cancelled != 0 ? 0 : step]);
+      CHECK_EQ(state.batch, batches_left[cancelled != 0 ? 0 : step]);
+      CHECK_EQ(state.stop, cancelled != 0 ? uint32_t{gpu::kCancelled} : uint32_t{gpu::kRunning});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace set_native

@@ -1,0 +1,469 @@
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/backend.h"
+#include "core/error.h"
+#include "core/model.h"
+#include "gpu/model.h"
+#include "test/check.h"
+#include "test/gpu_device.h"
+#include "test/model_support.h"
+
+/*
+ * Whole models on the emulated GPU, against the CPU back end and the reference. What needs many steps is left to few
+ * small networks: a step takes some ten milliseconds here.
+ */
+namespace set_native {
+
+using namespace test;
+
+namespace {
+
+using simt::Order;
+
+const simt::Schedule kForward{Order::forward, 0}, kReversed{Order::reversed, 0}, kShuffled{Order::shuffled, 7};
+
+struct OnGpu {
+  std::shared_ptr<TestDevice> device;
+  std::unique_ptr<gpu::GpuModel> model;
+};
+
+OnGpu on_gpu(const Model& start, const simt::Schedule& schedule = {}, gpu::EpochForm form = gpu::EpochForm::recorded) {
+  EmulatedDevice::Options options;
+  options.schedule = schedule;
+  OnGpu gpu;
+  gpu.device = std::make_shared<TestDevice>(options);
+  gpu.model = std::make_unique<gpu::GpuModel>(gpu.device, start, form);
+  return gpu;
+}
+
+void skip_with_threads() {
+  if (simt::kThreads) skip("takes too long with an OS thread for each GPU thread");
+}
+
+/** A model of whole motifs, whose layers the back ends keep in blocks of that height. */
+Model motif_model(std::vector<uint32_t> sizes, double epsilon, uint32_t motif_size, Activation activation) {
+  ModelSpec spec = make_spec(std::move(sizes), epsilon, activation, Loss::softmax_cross_entropy);
+  spec.topology = Topology::motif;
+  spec.motif_size = motif_size;
+  return build_model(spec);
+}
+
+std::string message_of(BackendModel& model, const Samples& samples, const TrainOptions& options) {
+  try {
+    model.train_epoch(samples, options, kGoOn);
+  } catch (const Error& error) {
+    return std::string(code_name(error.code())) + ": " + error.what();
+  }
+  return "no error";
+}
+
+/** Epochs on both; losses within 1e-4, parameters within `tolerance`. */
+void follow(const Model& start, const Data& data, uint32_t batch, uint32_t epochs, double tolerance,
+            const std::string& what) {
+  const OnGpu gpu = on_gpu(start, kShuffled);
+  const auto cpu = on_cpu(start);
+  for (uint32_t epoch = 1; epoch <= epochs; ++epoch) {
+    const TrainOptions options = options_for(epoch, batch);
+    const double got = gpu.model->train_epoch(data.samples(), options, kGoOn);
+    const double want = cpu->train_epoch(data.samples(), options, kGoOn);
+    CHECK_MSG(std::fabs(got - want) <= 1e-4 * want,
+              what << ", epoch " << epoch << ": loss " << got << ", on the CPU " << want);
+  }
+  check_close(gpu.model->download(), cpu->download(), tolerance, what);
+  const Evaluation got = gpu.model->evaluate(data.samples(), kGoOn), want = cpu->evaluate(data.samples(), kGoOn);
+  CHECK_MSG(std::fabs(got.loss - want.loss) <= 1e-4 * want.loss, what << ": evaluation");
+  CHECK_MSG(std::fabs(got.accuracy - want.accuracy) <= 1e-9, what << ": accuracy " << got.accuracy);
+}
+
+TEST("gpu training: follows the CPU over 50 steps") {
+  skip_with_threads();
+  const Data data = make_data(20, 4, 78, 2);
+  const Model start = build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
+  follow(start, data, 8, 5, 5e-5, "50 steps");
+}
+
+TEST("gpu training: every loss and activation, sparse and dense, labels and targets") {
+  skip_with_threads();
+  for (const Activation activation : {Activation::tanh, Activation::sigmoid, Activation::linear})
+    for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse})
+      for (const uint32_t outputs : {4u, 1u}) {
+        if (outputs == 1 && loss == Loss::softmax_cross_entropy) continue;  // refused
+        const double epsilon = loss == Loss::mse ? 0.0 : 3.0;
+        Data data = make_data(12, outputs, 23, 2);
+        if (activation == Activation::sigmoid) {
+          for (size_t s = 0; s < data.labels.size(); ++s)
+            for (uint32_t o = 0; o < outputs; ++o)
+              data.targets.push_back(data.labels[s] % outputs == o ? 0.75f : 0.25f / static_cast<float>(outputs));
+          data.labels.clear();
+        }
+        follow(build_model(make_spec({12, 18, 10, outputs}, epsilon, activation, loss)), data, 10, 2, 5e-5,
+               "activation " + std::to_string(static_cast<int>(activation)) + ", loss " +
+                   std::to_string(static_cast<int>(loss)) + ", outputs " + std::to_string(outputs));
+      }
+}
+
+TEST("gpu training: batches of every width") {
+  skip_with_threads();
+  const Data data = make_data(20, 4, 70, 3);
+  const Model start = build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
+  for (const uint32_t batch : {1u, 2u, 3u, 5u, 33u, 40u, 70u, 100u})
+    follow(start, batch < 3 ? make_data(20, 4, 4, 3) : data, batch, 1, 5e-5, "batch " + std::to_string(batch));
+  const Data many = make_data(20, 4, 150, 3);
+  for (const uint32_t batch : {128u, 129u, 150u}) follow(start, many, batch, 2, 5e-5, "batch " + std::to_string(batch));
+}
+
+TEST("gpu training: relu, all-relu and srelu with rows of one pass and of two") {
+  skip_with_threads();
+  for (const Activation activation : {Activation::relu, Activation::all_relu, Activation::srelu})
+    for (const uint32_t batch : {16u, 132u})
+      follow(build_model(make_spec({12, 20, 16, 4}, 3.0, activation, Loss::softmax_cross_entropy)),
+             make_data(12, 4, batch, activation == Activation::relu ? 21 : 24), batch, 6, 5e-5,
+             "activation " + std::to_string(static_cast<int>(activation)) + ", batch " + std::to_string(batch));
+}
+
+TEST("gpu training: blocks of every height, a last group cut off, rows of one pass and of two") {
+  skip_with_threads();
+  for (const uint32_t motif : {2u, 3u, 4u, 5u, 8u, 12u})
+    for (const uint32_t batch : {6u, 132u}) {
+      const Model start = motif_model({21, 30, 26, 4}, 3.0, motif, Activation::tanh);
+      CHECK_EQ(cpu::make_network(start).layers[0].height(), motif);
+      follow(start, make_data(21, 4, batch * 2, 5), batch, 1, 5e-5,
+             "motifs of " + std::to_string(motif) + ", batch " + std::to_string(batch));
+    }
+}
+
+TEST("gpu training: rows without links, and one row with all of them") {
+  skip_with_threads();
+  Model start = build_model(make_spec({10, 300, 4}, 1.0, Activation::tanh, Loss::softmax_cross_entropy));
+  Layer& layer = start.layers[0];
+  const auto keep = [&](auto&& wanted) {
+    Csr links;
+    links.rows = layer.links.rows;
+    links.cols = layer.links.cols;
+    links.row_offsets.push_back(0);
+    for (uint32_t i = 0; i < links.rows; ++i) {
+      for (uint32_t j = 0; j < links.cols; ++j)
+        if (wanted(i, j)) links.col_indices.push_back(j);
+      links.row_offsets.push_back(static_cast<uint32_t>(links.col_indices.size()));
+    }
+    const size_t nnz = links.nnz();
+    layer.links = std::move(links);
+    layer.weights.resize(nnz);
+    for (size_t k = 0; k < nnz; ++k) layer.weights[k] = 0.05f * static_cast<float>(static_cast<int>(k % 7) - 3);
+    layer.momentum.assign(nnz, 0.0f);
+    layer.birth.assign(nnz, 0);
+  };
+  keep([](uint32_t i, uint32_t j) { return i == 3 || (i == 7 && j == 299) || j == 5; });
+  follow(start, make_data(10, 4, 13, 6), 5, 2, 5e-5, "a long row");
+}
+
+TEST("gpu training: the same bits for every schedule, and on repeat") {
+  skip_with_threads();
+  const Data data = make_data(20, 4, 40, 5);
+  std::vector<Model> starts{
+      build_model(make_spec({20, 32, 24, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)),
+      build_model(make_spec({20, 32, 24, 4}, 0.0, Activation::srelu, Loss::softmax_cross_entropy)),
+      motif_model({20, 32, 24, 4}, 4.0, 2, Activation::relu)};
+  for (const Model& start : starts)
+    for (const uint32_t batch : {7u, 40u}) {
+      const auto run = [&](const simt::Schedule& schedule) {
+        const OnGpu gpu = on_gpu(start, schedule);
+        std::vector<double> losses;
+        for (uint32_t epoch = 1; epoch <= 2; ++epoch)
+          losses.push_back(gpu.model->train_epoch(data.samples(), options_for(epoch, batch), kGoOn));
+        losses.push_back(gpu.model->evaluate(data.samples(), kGoOn).loss);
+        return std::make_pair(losses, gpu.model->download());
+      };
+      const auto once = run(kForward);
+      for (const simt::Schedule& schedule : {kForward, kReversed, kShuffled}) {
+        const auto again = run(schedule);
+        CHECK_MSG(once.first == again.first && same_bits(once.second, again.second),
+                  "batch " << batch << ": another schedule gives other bits");
+      }
+    }
+}
+
+TEST("gpu training: one launch for all steps gives the bits of single kernels, on any number of blocks") {
+  skip_with_threads();
+  const std::vector<Model> starts{
+      build_model(make_spec({20, 32, 24, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)),
+      build_model(make_spec({20, 32, 24, 4}, 0.0, Activation::srelu, Loss::softmax_cross_entropy)),
+      motif_model({21, 30, 26, 4}, 4.0, 3, Activation::tanh)};
+  for (const Model& start : starts)
+    for (const uint32_t batch : {5u, 132u}) {
+      const Data data = make_data(start.layers[0].inputs, 4, batch + batch / 2, 5);
+      const auto run = [&](gpu::EpochForm form, uint32_t blocks, const simt::Schedule& schedule) {
+        EmulatedDevice::Options options;
+        options.schedule = schedule;
+        options.resident_blocks = blocks;
+        const auto device = std::make_shared<EmulatedDevice>(options);
+        gpu::GpuModel model(device, start, form);
+        std::vector<double> losses;
+        for (uint32_t epoch = 1; epoch <= 2; ++epoch) {
+          device->take_launches();
+          losses.push_back(model.train_epoch(data.samples(), options_for(epoch, batch), kGoOn));
+          const size_t launches = device->take_launches();
+          if (form == gpu::EpochForm::persistent && blocks > 0) CHECK(launches < 20);
+          EvolutionPolicy policy;
+          model.evolve(policy, epoch);
+        }
+        return std::make_pair(losses, model.download());
+      };
+      const auto single = run(gpu::EpochForm::recorded, 4, kForward);
+      for (const uint32_t blocks : {0u, 1u, 3u}) {
+        const auto got = run(gpu::EpochForm::persistent, blocks, blocks == 3 ? kShuffled : kReversed);
+        CHECK_MSG(got.first == single.first && same_bits(got.second, single.second),
+                  "batch " << batch << ", " << blocks << " blocks");
+      }
+    }
+}
+
+TEST("gpu training: evolution between epochs is the CPU's") {
+  skip_with_threads();
+  const Data data = make_data(20, 4, 40, 7);
+  const Model start = build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
+  const OnGpu gpu = on_gpu(start);
+  EvolutionPolicy policy;
+  for (uint32_t epoch = 1; epoch <= 3; ++epoch) {
+    gpu.model->train_epoch(data.samples(), options_for(epoch, 20), kGoOn);
+    const Model before = gpu.model->download();
+    const auto cpu = on_cpu(before);
+    const std::vector<LayerEvolution> got = gpu.model->evolve(policy, epoch), want = cpu->evolve(policy, epoch);
+    for (size_t l = 0; l < want.size(); ++l) CHECK_EQ(got[l].pruned, want[l].pruned);
+    CHECK_MSG(same_bits(gpu.model->download(), cpu->download()), "epoch " << epoch);
+    const std::vector<LayerStats> stats = gpu.model->stats(), expected = cpu->stats();
+    for (size_t l = 0; l < stats.size(); ++l) CHECK(stats[l].links_by_birth == expected[l].links_by_birth);
+  }
+  // Blocks of another height than the layer had: motifs that an evolution by single links takes apart.
+  const Model motifs = motif_model({20, 32, 24, 4}, 4.0, 2, Activation::tanh);
+  const OnGpu apart = on_gpu(motifs);
+  const auto cpu = on_cpu(motifs);
+  apart.model->train_epoch(data.samples(), options_for(1, 20), kGoOn);
+  cpu->train_epoch(data.samples(), options_for(1, 20), kGoOn);
+  apart.model->evolve(policy, 1);
+  CHECK(std::isfinite(apart.model->train_epoch(data.samples(), options_for(2, 20), kGoOn)));
+}
+
+TEST("gpu training: samples in order, a recording serves other samples and rates") {
+  skip_with_threads();
+  const Data data = make_data(20, 4, 30, 8), others = make_data(20, 4, 45, 9);
+  const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
+  const OnGpu gpu = on_gpu(start);
+  const auto cpu = on_cpu(start);
+  const uint64_t id = next_samples_id();
+  for (uint32_t epoch = 1; epoch <= 4; ++epoch) {
+    TrainOptions options = options_for(epoch, 10);
+    options.shuffle = epoch % 2 == 0;
+    options.learning_rate = 0.1f / static_cast<float>(epoch);
+    Samples samples = epoch == 3 ? others.samples() : data.samples();
+    if (epoch != 3) samples.id = id;
+    const double got = gpu.model->train_epoch(samples, options, kGoOn);
+    const double want = cpu->train_epoch(samples, options, kGoOn);
+    CHECK_MSG(std::fabs(got - want) <= 1e-5 * want, "epoch " << epoch << ": " << got << " and " << want);
+  }
+  check_close(gpu.model->download(), cpu->download(), 5e-5, "other samples");
+}
+
+TEST("gpu training: samples that keep their id are uploaded once, others each time") {
+  skip_with_threads();
+  Data data = make_data(20, 4, 30, 8);
+  const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
+  const OnGpu gpu = on_gpu(start);
+  Samples samples = data.samples();
+  const double before = gpu.model->evaluate(samples, kGoOn).loss;
+  for (float& x : data.x) x *= 0.5f;
+  CHECK(gpu.model->evaluate(samples, kGoOn).loss != before);
+  samples.id = next_samples_id();
+  gpu.model->evaluate(samples, kGoOn);
+  gpu.model->train_epoch(samples, options_for(1, 10), kGoOn);
+  const size_t made = gpu.device->allocations_made();
+  gpu.model->train_epoch(samples, options_for(2, 10), kGoOn);
+  gpu.model->evaluate(samples, kGoOn);
+  CHECK_EQ(gpu.device->allocations_made(), made);
+}
+
+TEST("gpu training: a long order is the CPU's") {
+  skip_with_threads();
+  const Data data = make_data(2, 2, 9000, 10);  // 16,384 entries: merges over more than a tile
+  const Model start = build_model(make_spec({2, 3, 2}, 0.0, Activation::tanh, Loss::softmax_cross_entropy));
+  follow(start, data, 3000, 2, 5e-5, "9000 samples");
+}
+
+TEST("gpu inference: predict and evaluate over many batches") {
+  skip_with_threads();
+  for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse})
+    for (const size_t count : {1u, 3u, 1100u}) {
+      const Data data = make_data(6, 3, count, 11);
+      const Model start = build_model(make_spec({6, 9, 3}, 2.0, Activation::relu, loss));
+      const OnGpu gpu = on_gpu(start);
+      const auto cpu = on_cpu(start);
+      std::vector<float> got(count * 3, NAN), want(count * 3);
+      Samples samples = data.samples();
+      if (loss == Loss::mse) samples.id = next_samples_id();
+      gpu.model->predict(samples, got.data(), kGoOn);
+      cpu->predict(samples, want.data(), kGoOn);
+      double worst = 0.0;
+      for (size_t k = 0; k < got.size(); ++k)
+        worst = std::isfinite(got[k]) ? std::max<double>(worst, std::fabs(got[k] - want[k])) : INFINITY;
+      CHECK_MSG(worst <= 1e-5, count << " samples are off by " << worst);
+      const Evaluation a = gpu.model->evaluate(samples, kGoOn), b = cpu->evaluate(samples, kGoOn);
+      CHECK(std::fabs(a.loss - b.loss) <= 1e-5 * b.loss);
+      CHECK_EQ(a.accuracy, b.accuracy);
+    }
+}
+
+// Failure ----------------------------------------------------------------------------------------------------------
+
+TEST("gpu failure: losses and weights that overflow are told as the CPU tells them") {
+  skip_with_threads();
+  const Data data = make_data(20, 4, 30, 12);
+  Data bad = data;
+  std::fill(bad.x.begin(), bad.x.end(), INFINITY);
+  Data large = data;
+  for (float& x : large.x) x *= 100.0f;
+  const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::linear, Loss::mse));
+  TrainOptions wild = options_for(3, 10);
+  wild.learning_rate = 1e30f;
+  TrainOptions last = options_for(2, 30);
+  last.learning_rate = 3e38f;
+  const std::pair<const Data*, TrainOptions> runs[] = {{&data, wild}, {&large, last}, {&bad, options_for(1, 10)}};
+  for (const auto& run : runs)
+    for (const gpu::EpochForm form : {gpu::EpochForm::recorded, gpu::EpochForm::persistent}) {
+      const OnGpu gpu = on_gpu(start, {}, form);
+      const auto cpu = on_cpu(start);
+      const std::string got = message_of(*gpu.model, run.first->samples(), run.second);
+      const std::string want = message_of(*cpu, run.first->samples(), run.second);
+      CHECK_MSG(got == want, "'" << got << "' but on the CPU '" << want << "'");
+      CHECK(got != "no error");
+    }
+  const OnGpu gpu = on_gpu(start);
+  CHECK_THROWS(non_finite, gpu.model->train_epoch(bad.samples(), options_for(1, 10), kGoOn));
+  CHECK(same_bits(gpu.model->download(), start));
+  CHECK_THROWS(non_finite, gpu.model->evaluate(bad.samples(), kGoOn));
+  CHECK(std::isfinite(gpu.model->train_epoch(data.samples(), options_for(1, 10), kGoOn)));
+}
+
+TEST("gpu failure: a cancelled epoch stops, and the model goes on afterwards") {
+  const Data data = make_data(20, 4, 30, 13);
+  const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
+  const OnGpu gpu = on_gpu(start);
+  const std::atomic<bool> cancelled{true};
+  std::vector<float> out(30 * 4);
+  CHECK_THROWS(aborted, gpu.model->train_epoch(data.samples(), options_for(1, 10), cancelled));
+  CHECK_THROWS(aborted, gpu.model->evaluate(data.samples(), cancelled));
+  CHECK_THROWS(aborted, gpu.model->predict(data.samples(), out.data(), cancelled));
+  CHECK(same_bits(gpu.model->download(), start));
+  skip_with_threads();
+  CHECK(std::isfinite(gpu.model->train_epoch(data.samples(), options_for(1, 10), kGoOn)));
+}
+
+TEST("gpu training: one step with few threads, which is what ThreadSanitizer can watch") {
+  const Data data = make_data(6, 3, 3, 16);
+  TrainOptions options = options_for(1, 3);
+  options.shuffle = false;
+  for (const gpu::EpochForm form : {gpu::EpochForm::recorded, gpu::EpochForm::persistent}) {
+    const Model start = motif_model({6, 8, 3}, 3.0, 2, Activation::srelu);
+    EmulatedDevice::Options two;
+    two.resident_blocks = 2;
+    gpu::GpuModel model(std::make_shared<EmulatedDevice>(two), start, form);
+    const auto cpu = on_cpu(start);
+    const double got = model.train_epoch(data.samples(), options, kGoOn);
+    const double want = cpu->train_epoch(data.samples(), options, kGoOn);
+    CHECK(std::fabs(got - want) <= 1e-5 * want);
+    check_close(model.download(), cpu->download(), 5e-5, "one step");
+  }
+}
+
+TEST("gpu failure: what does not fit the model is refused") {
+  const Data data = make_data(20, 4, 10, 14);
+  const OnGpu gpu = on_gpu(build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy)));
+  Samples samples = data.samples();
+  samples.features = 19;
+  CHECK_THROWS(shape, gpu.model->evaluate(samples, kGoOn));
+  CHECK_THROWS(out_of_range, gpu.model->train_epoch(data.samples(), options_for(1, 0), kGoOn));
+  samples = data.samples();
+  samples.labels = nullptr;
+  CHECK_THROWS(invalid_argument, gpu.model->train_epoch(samples, options_for(1, 5), kGoOn));
+}
+
+TEST("gpu failure: too little memory is refused before anything is allocated, with the numbers") {
+  EmulatedDevice::Options options;
+  options.memory = 4000;
+  const auto device = std::make_shared<EmulatedDevice>(options);
+  const Model start = build_model(make_spec({20, 64, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
+  try {
+    const gpu::GpuModel model(device, start);
+    CHECK(!"a model larger than the device");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::out_of_memory);
+    CHECK_MSG(std::string(error.what()).find("of 4000 bytes 4000 are free") != std::string::npos, error.what());
+  }
+  CHECK_EQ(device->allocations_made(), size_t{0});
+}
+
+TEST("gpu failure: whichever allocation fails, the error is typed, nothing leaks, and the model goes on") {
+  skip_with_threads();
+  const Data data = make_data(10, 3, 8, 15);
+  const Model start = build_model(make_spec({10, 8, 3}, 3.0, Activation::srelu, Loss::softmax_cross_entropy));
+  const auto expected = [&] {
+    const OnGpu gpu = on_gpu(start);
+    gpu.model->train_epoch(data.samples(), options_for(1, 4), kGoOn);
+    return gpu.model->download();
+  }();
+  for (size_t n = 0;; ++n) {
+    const auto device = std::make_shared<EmulatedDevice>();
+    device->fail_allocation(n);
+    std::unique_ptr<gpu::GpuModel> model;
+    try {
+      model = std::make_unique<gpu::GpuModel>(device, start);
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::out_of_memory);
+      CHECK_EQ(device->live_allocations(), size_t{0});
+      continue;
+    }
+    const auto attempt = [&](auto&& work) {
+      try {
+        work();
+        return true;
+      } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::out_of_memory);
+      }
+      return false;
+    };
+    const auto train = [&] { model->train_epoch(data.samples(), options_for(1, 4), kGoOn); };
+    const auto infer = [&] { model->evaluate(data.samples(), kGoOn); };
+    const bool trained = attempt(train);
+    if (!trained) {
+      CHECK(same_bits(model->download(), start));
+      train();
+    }
+    const bool evaluated = attempt(infer);
+    if (!evaluated) infer();
+    CHECK_MSG(same_bits(model->download(), expected), "allocation " << n);
+    model.reset();
+    CHECK_EQ(device->live_allocations(), size_t{0});
+    if (trained && evaluated) {
+      CHECK(n > 20);
+      break;
+    }
+  }
+}
+
+TEST("gpu training: what is created, trained and dropped leaves no memory behind") {
+  const auto device = std::make_shared<EmulatedDevice>();
+  const Model start = build_model(make_spec({10, 8, 3}, 3.0, Activation::srelu, Loss::softmax_cross_entropy));
+  const Data data = make_data(10, 3, 8, 15);
+  for (int k = 0; k < 3; ++k) {
+    gpu::GpuModel model(device, start);
+    if (!simt::kThreads) model.train_epoch(data.samples(), options_for(1, 4), kGoOn);
+  }
+  CHECK_EQ(device->live_allocations(), size_t{0});
+}
+
+}  // namespace
+}  // namespace set_native
