@@ -95,6 +95,8 @@ int32_t probe(Probe* out, Failure* failure) {
   out->minor = 0;
   out->driver = 13000;
   out->runtime = 13000;
+  out->processors = 4;
+  out->threads = 2048;
   return kOk;
 }
 
