@@ -121,11 +121,20 @@ export interface NativeModel {
   dispose(): void;
 }
 
+/** What a GPU holds at once. */
+export interface GpuCapacity {
+  /** Of 32 threads. */
+  warps: number;
+  /** Bytes in all. */
+  memory: number;
+}
+
 export interface NativeInfo {
   /** `used` is null when SET_NATIVE_ISA names what this machine has not; the cpu back end's reason says so. */
   isa: { used: IsaName | null; available: IsaName[] };
   threads: number;
-  backends: { name: BackendName; available: boolean; device: string; reason: string }[];
+  /** `capacity`: of cuda, where it is available. */
+  backends: { name: BackendName; available: boolean; device: string; reason: string; capacity?: GpuCapacity }[];
 }
 
 /**

@@ -74,7 +74,7 @@ bool matches(const std::string& name, const std::vector<std::string>& wanted) {
 
 std::vector<Case> list_cases(const Grid& grid, const std::string& filter) {
   std::vector<Case> all, chosen;
-  if (!grid.cuda) add_op_cases(grid, all);
+  grid.cuda ? add_cuda_op_cases(grid, all) : add_op_cases(grid, all);
   add_network_cases(grid, all);
   if (grid.cuda) add_cuda_cases(grid, all);
   const std::vector<std::string> wanted = words_of(filter);

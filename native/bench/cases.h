@@ -66,7 +66,7 @@ ModelSpec spec_of(const std::vector<uint32_t>& sizes, double epsilon, uint32_t m
 struct Grid {
   bool full;
   unsigned threads;   // all of them; cases of whole networks run on 1 and on all
-  bool cuda = false;  // cases of whole networks on the GPU, and those of cuda_cases.cpp, instead
+  bool cuda = false;  // cases on the GPU instead: whole networks, cuda_op_cases.cpp and cuda_cases.cpp
 };
 
 /** An epoch of training on the target, checked first. */
@@ -74,6 +74,7 @@ Result run_training(const Case& c, Context& context);
 
 void add_op_cases(const Grid& grid, std::vector<Case>& cases);
 void add_network_cases(const Grid& grid, std::vector<Case>& cases);
+void add_cuda_op_cases(const Grid& grid, std::vector<Case>& cases);
 void add_cuda_cases(const Grid& grid, std::vector<Case>& cases);
 
 /**

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "cuda/device.h"
 #include "cuda/loader.h"
 #include "gpu/model.h"
 
@@ -42,9 +41,12 @@ class Cuda final : public CudaTarget {
       : library_(library), facts_{std::move(device), copy_rate(library)} {}
 
   std::unique_ptr<BackendModel> create(Model model, unsigned) override {
+    return std::make_unique<gpu::GpuModel>(open(), std::move(model), form_);
+  }
+  std::unique_ptr<cuda::TimedDevice> open() override {
     auto device = cuda::open_device(library_);
     clock_.device = device.get();
-    return std::make_unique<gpu::GpuModel>(std::move(device), std::move(model), form_);
+    return device;
   }
   size_t stride(size_t batch) const override { return (batch + 3) / 4 * 4; }
   Stopwatch& stopwatch() override { return clock_; }

@@ -70,6 +70,18 @@ Work gather_work(size_t features, size_t batch) {
   return work;
 }
 
+Work loss_work(size_t outputs, size_t stride) {
+  Work work;
+  work.streamed = work.footprint = 2.0 * matrix_bytes(outputs, stride);
+  return work;
+}
+
+Work order_work(size_t samples) {
+  Work work;
+  work.streamed = work.footprint = static_cast<double>(samples * (sizeof(uint64_t) + sizeof(uint32_t)));
+  return work;
+}
+
 Work rebuild_work(const LayerShape& shape) {
   Work work;
   work.streamed = work.footprint =

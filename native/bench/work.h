@@ -22,6 +22,8 @@
  *   dense backward   4 n m batch + 6 n m   none                       8 n m + (n + m) stride 4
  *   update           6 N                   none                       12 N
  *   gather           none                  none                       8 n batch
+ *   loss             none                  none                       8 m stride (z and its gradient)
+ *   epoch order      none                  none                       12 per sample (draw and number)
  *   evolution,       none                  none                       K (2 I + 4 + 10 h): weights, momenta, births,
  *   initialisation                                                    and the indices of both directions
  *
@@ -73,6 +75,8 @@ Work forward_work(const LayerShape& shape, size_t batch, size_t stride);
 Work backward_work(const LayerShape& shape, size_t batch, size_t stride, bool with_dx);
 Work update_work(double parameters);
 Work gather_work(size_t features, size_t batch);
+Work loss_work(size_t outputs, size_t stride);
+Work order_work(size_t samples);
 /** Evolution or initialisation. */
 Work rebuild_work(const LayerShape& shape);
 

@@ -45,6 +45,13 @@ Napi::Value info(const Napi::CallbackInfo& call) {
       entry.Set("available", availability.available);
       entry.Set("device", availability.device);
       entry.Set("reason", availability.reason);
+      if (backend == &cuda_backend() && availability.available) {
+        const cuda::Capacity capacity = cuda::capacity(*cuda::library().library);
+        auto facts = Napi::Object::New(env);
+        facts.Set("warps", capacity.warps);
+        facts.Set("memory", static_cast<double>(capacity.memory));
+        entry.Set("capacity", facts);
+      }
       list.Set(list.Length(), entry);
     }
     auto out = Napi::Object::New(env);

@@ -252,6 +252,14 @@ Availability availability(const Library& library) {
   return {true, device, ""};
 }
 
+Capacity capacity(const Library& library) {
+  constexpr uint32_t kWarp = 32;
+  Probe probe{};
+  Failure failure{};
+  if (library.probe(&probe, &failure) != kOk) return {};
+  return {probe.memory, probe.processors * (probe.threads / kWarp)};
+}
+
 void try_device(const Library& library) {
   const auto device = open_device(library);
   const std::array<uint32_t, 4> sent = {1, 20, 300, 4000}, expected = {1, 20, 0, 20};

@@ -12,6 +12,15 @@ namespace set_native::cuda {
 /** "NVIDIA H200, 141 GB, compute capability 9.0, driver for CUDA 13.0", or the reason. */
 Availability availability(const Library& library);
 
+/** What the device holds at once. */
+struct Capacity {
+  uint64_t memory = 0;  // bytes in all
+  uint32_t warps = 0;
+};
+
+/** Zeros where the device is not available. */
+Capacity capacity(const Library& library);
+
 /** Opens the device and passes some bytes through it. Throws as it does, internal when other bytes come back. */
 void try_device(const Library& library);
 

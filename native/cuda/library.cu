@@ -108,6 +108,8 @@ int32_t probe(Probe* out, Failure* failure) {
   out->minor = static_cast<uint32_t>(properties.minor);
   out->driver = static_cast<uint32_t>(driver);
   out->runtime = static_cast<uint32_t>(runtime);
+  out->processors = static_cast<uint32_t>(properties.multiProcessorCount);
+  out->threads = static_cast<uint32_t>(properties.maxThreadsPerMultiProcessor);
   return kOk;
 }
 

@@ -13,7 +13,7 @@
 namespace set_native::cuda {
 
 /** Raised with every change of this file, of the list of kernels, or of what a kernel takes. */
-constexpr uint32_t kAbi = 1;
+constexpr uint32_t kAbi = 2;
 
 constexpr uint32_t kMostBuffers = 32;  // of a launch
 
@@ -34,6 +34,8 @@ struct Probe {
   uint32_t major, minor;  // compute capability
   uint32_t driver;        // newest CUDA that the driver supports, 1000 major + 10 minor
   uint32_t runtime;       // CUDA that the library was built with
+  uint32_t processors;    // multiprocessors
+  uint32_t threads;       // that each of them holds
 };
 
 /** gpu::Launch and gpu::KernelId. */

@@ -139,6 +139,13 @@ void queue_forward(Device& device, const Network& network, size_t l, Binding sta
                   {state, {layer.pieces.get()}, {&z}, {unbent}}, BendParams{layer.outputs, stride});
 }
 
+void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels, Binding targets,
+                const Buffer& z, const Buffer& dz, uint32_t stride) {
+  device.dispatch(launch_of({Op::loss}, 1, 1, kTrainThreads * sizeof(double)),
+                  {state, order, labels, targets, {&z}, {&dz}},
+                  LossParams{network.outputs(), stride, static_cast<uint32_t>(network.loss)});
+}
+
 void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x, const Buffer& dz,
                     const Buffer* dx, uint32_t stride) {
   Layer& layer = network.layers[l];

@@ -42,6 +42,10 @@ void queue_gather(Device& device, const Network& network, Binding state, Binding
 void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x, const Buffer& z,
                    const Buffer* unbent, uint32_t stride);
 
+/** dz, and the sum of losses added to the state, of the batch that the state names. */
+void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels, Binding targets,
+                const Buffer& z, const Buffer& dz, uint32_t stride);
+
 /**
  * Backward through layer l from dz, with the updates of its links and of the bias of the layer below. Rows of at most
  * kPassStride floats: the gradient takes the place of x; longer ones: it goes to `dx`. Without it in the first layer.

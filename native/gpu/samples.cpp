@@ -26,6 +26,13 @@ size_t targets_bytes(const Samples& samples) {
   return samples.targets != nullptr ? samples.count * samples.outputs * sizeof(float) : 0;
 }
 
+/** Whether what is on the device is all of these samples. */
+bool same(const DeviceSamples& there, const Samples& samples) {
+  return there.id == samples.id && there.count == samples.count && there.features == samples.features &&
+         there.outputs == samples.outputs && (there.labels != nullptr) == (samples.labels != nullptr) &&
+         (there.targets != nullptr) == (samples.targets != nullptr);
+}
+
 }  // namespace
 
 void require_device_memory(const Device& device, size_t bytes, const std::string& what) {
@@ -42,7 +49,7 @@ size_t sample_bytes(const Samples& samples) {
 
 const DeviceSamples* SampleCache::find(const Samples& samples) {
   if (samples.id == 0) return nullptr;
-  const auto at = std::find_if(kept_.begin(), kept_.end(), [&](const DeviceSamples& s) { return s.id == samples.id; });
+  const auto at = std::find_if(kept_.begin(), kept_.end(), [&](const DeviceSamples& s) { return same(s, samples); });
   if (at == kept_.end()) return nullptr;
   kept_.splice(kept_.begin(), kept_, at);
   return &kept_.front();
@@ -50,7 +57,7 @@ const DeviceSamples* SampleCache::find(const Samples& samples) {
 
 const DeviceSamples& SampleCache::get(const Samples& samples) {
   if (const DeviceSamples* there = find(samples)) return *there;
-  kept_.remove_if([](const DeviceSamples& s) { return s.id == 0; });
+  kept_.remove_if([&](const DeviceSamples& s) { return s.id == 0 || s.id == samples.id; });
   const size_t bytes = sample_bytes(samples);
   while (!kept_.empty() && (kept_.size() >= kKept || bytes > device_.memory().free)) kept_.pop_back();
   require_device_memory(
@@ -58,6 +65,10 @@ const DeviceSamples& SampleCache::get(const Samples& samples) {
       "[samples] " + std::to_string(samples.count) + " samples of " + std::to_string(samples.features) + " features");
   DeviceSamples to;
   to.id = samples.id;
+  to.upload = ++uploads_;
+  to.count = samples.count;
+  to.features = samples.features;
+  to.outputs = samples.outputs;
   to.x = upload(device_, samples.x, features_bytes(samples));
   to.labels = upload(device_, samples.labels, labels_bytes(samples));
   to.targets = upload(device_, samples.targets, targets_bytes(samples));

@@ -122,9 +122,8 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
                *rows_[0]);
   for (size_t l = 0; l < layers; ++l)
     queue_forward(device_, network_, l, state, *rows_[l], *rows_[l + 1], unbent_[l].get(), stride_);
-  device_.dispatch(launch_of(Op::loss, 1, kTrainThreads, kTrainThreads * sizeof(double)),
-                   {state, order, {samples.labels.get()}, {samples.targets.get()}, {rows_[layers].get()}, {dz_.get()}},
-                   LossParams{outputs, stride_, static_cast<uint32_t>(network_.loss)});
+  queue_loss(device_, network_, state, order, {samples.labels.get()}, {samples.targets.get()}, *rows_[layers], *dz_,
+             stride_);
   const Buffer* dz = dz_.get();
   for (size_t l = layers; l-- > 0;) {
     const Buffer* dx = gradient_below(l);
@@ -141,10 +140,8 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
 
 template <class Watch>
 void Trainer::replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t steps, Watch&& watch) {
-  const StepKey key{samples.x.get(), samples.labels.get(), samples.targets.get(), shuffle ? order_.get() : nullptr};
-  // Samples without an id have buffers of their own each time, which may lie where others lay.
-  if (step_ == nullptr || !(key == step_key_) || samples.id == 0)
-    step_ = device_.record([&] { queue_step(samples, shuffle); });
+  const StepKey key{samples.upload, shuffle};
+  if (step_ == nullptr || !(key == step_key_)) step_ = device_.record([&] { queue_step(samples, shuffle); });
   step_key_ = key;
   for (uint64_t s = 0; s < steps; ++s) {
     watch();

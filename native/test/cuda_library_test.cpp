@@ -129,10 +129,13 @@ TEST("cuda library: the probe's device or reason is passed on, a text without en
   const Availability here = cuda::availability(library);
   CHECK(here.available && here.reason.empty());
   CHECK_MSG(here.device == "Fake, 0.0 GB, compute capability 9.0, driver for CUDA 13.0", here.device);
+  CHECK_EQ(cuda::capacity(library).warps, 4u * 64);
+  CHECK_EQ(cuda::capacity(library).memory, uint64_t{1} << 20);
   {
     const Environment behave("SET_FAKE_CUDA", "none");
     const Availability none = cuda::availability(library);
     CHECK(!none.available && none.device.empty());
+    CHECK_EQ(cuda::capacity(library).warps, 0u);
     CHECK_MSG(none.reason == "not available, because there is no device", none.reason);
   }
   {

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/model.h"
 #include "gpu/model.h"
+#include "gpu/samples.h"
 #include "test/check.h"
 #include "test/gpu_device.h"
 #include "test/model_support.h"
@@ -287,6 +288,44 @@ TEST("gpu training: samples that keep their id are uploaded once, others each ti
   CHECK_EQ(gpu.device->allocations_made(), made);
 }
 
+TEST("gpu training: an id that comes back with other sizes is taken for other samples") {
+  skip_with_threads();
+  const Data many = make_data(20, 4, 30, 8), few = make_data(20, 4, 15, 9);
+  const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
+  const OnGpu gpu = on_gpu(start), fresh = on_gpu(start);
+  const uint64_t id = next_samples_id();
+  uint32_t epoch = 0;
+  for (const Data* data : {&many, &few, &many}) {
+    Samples samples = data->samples();
+    const TrainOptions options = options_for(++epoch, 5);
+    const double want = fresh.model->train_epoch(samples, options, kGoOn);
+    samples.id = id;
+    CHECK_EQ(gpu.model->train_epoch(samples, options, kGoOn), want);
+    CHECK_EQ(gpu.model->evaluate(samples, kGoOn).loss, fresh.model->evaluate(data->samples(), kGoOn).loss);
+  }
+
+  EmulatedDevice device;
+  gpu::SampleCache cache(device);
+  const std::vector<float> x(60), targets(60);
+  const std::vector<uint32_t> labels(60);
+  Samples first{x.data(), labels.data(), nullptr, 6, 5, 0, id};
+  const uint64_t upload = cache.get(first).upload;
+  CHECK_EQ(cache.get(first).upload, upload);
+  std::vector<Samples> others(5, first);
+  others[0].count = 5;
+  others[1].features = 6;
+  others[2].outputs = 1;
+  others[3].labels = nullptr;
+  others[4].targets = targets.data();
+  for (const Samples& other : others) {
+    cache.get(first);
+    CHECK(cache.find(other) == nullptr);
+    const gpu::DeviceSamples& got = cache.get(other);
+    CHECK_EQ(got.x->bytes(), size_t{4} * other.count * other.features);
+    CHECK(cache.find(first) == nullptr);
+  }
+}
+
 TEST("gpu training: a long order is the CPU's") {
   skip_with_threads();
   const Data data = make_data(2, 2, 9000, 10);  // 16,384 entries: merges over more than a tile
@@ -360,6 +399,64 @@ TEST("gpu failure: a cancelled epoch stops, and the model goes on afterwards") {
   CHECK(same_bits(gpu.model->download(), start));
   skip_with_threads();
   CHECK(std::isfinite(gpu.model->train_epoch(data.samples(), options_for(1, 10), kGoOn)));
+}
+
+TEST("gpu failure: an epoch cancelled in its midst ends at a batch and keeps those before") {
+  skip_with_threads();
+  const Data data = make_data(20, 4, 50, 13);
+  const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
+  TrainOptions train = options_for(1, 10);
+  train.shuffle = false;
+  const auto after = [&](uint64_t samples, gpu::EpochForm form) {
+    const OnGpu gpu = on_gpu(start, {}, form);
+    Samples first = data.samples();
+    first.count = samples;
+    gpu.model->train_epoch(first, train, kGoOn);
+    return gpu.model->download();
+  };
+  std::atomic<bool> cancelled{false};
+  uint32_t steps = 0;
+  EmulatedDevice::Options options;
+  {  // The host hears of it in the second of five batches, and queues a third that tells the device.
+    options.before_kernel = [&](const gpu::Launch& launch, const std::vector<void*>&) {
+      if (launch.kernel.op == gpu::Op::end_step && ++steps == 2) cancelled = true;
+    };
+    gpu::GpuModel model(std::make_shared<EmulatedDevice>(options), start, gpu::EpochForm::recorded);
+    CHECK_THROWS(aborted, model.train_epoch(data.samples(), train, cancelled));
+    CHECK(same_bits(model.download(), after(30, gpu::EpochForm::recorded)));
+    CHECK(std::isfinite(model.train_epoch(data.samples(), options_for(2, 10), kGoOn)));
+  }
+  {  // The device hears of it while its only launch runs.
+    options.before_kernel = [](const gpu::Launch& launch, const std::vector<void*>& memory) {
+      constexpr size_t kCancel = 3;  // among the buffers of the kernel
+      if (launch.kernel.op == gpu::Op::epoch) *static_cast<uint32_t*>(memory[kCancel]) = 1;
+    };
+    gpu::GpuModel model(std::make_shared<EmulatedDevice>(options), start, gpu::EpochForm::persistent);
+    CHECK_THROWS(aborted, model.train_epoch(data.samples(), train, kGoOn));
+    CHECK(same_bits(model.download(), after(10, gpu::EpochForm::persistent)));
+  }
+}
+
+TEST("gpu failure: an evaluation and a prediction cancelled in their midst run no further batch") {
+  skip_with_threads();
+  constexpr size_t kCount = 1100;
+  const Data data = make_data(6, 3, kCount, 11);
+  std::atomic<bool> cancelled{false};
+  uint32_t batches = 0;
+  EmulatedDevice::Options options;
+  options.before_kernel = [&](const gpu::Launch& launch, const std::vector<void*>&) {
+    if (launch.kernel.op != gpu::Op::gather) return;
+    ++batches;
+    cancelled = true;
+  };
+  gpu::GpuModel model(std::make_shared<EmulatedDevice>(options),
+                      build_model(make_spec({6, 9, 3}, 2.0, Activation::relu, Loss::softmax_cross_entropy)));
+  CHECK_THROWS(aborted, model.evaluate(data.samples(), cancelled));
+  CHECK_EQ(batches, 1u);
+  cancelled = false;
+  std::vector<float> out(kCount * 3);
+  CHECK_THROWS(aborted, model.predict(data.samples(), out.data(), cancelled));
+  CHECK_EQ(batches, 2u);
 }
 
 TEST("gpu training: one step with few threads, which is what ThreadSanitizer can watch") {

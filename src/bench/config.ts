@@ -70,7 +70,10 @@ export interface ExperimentConfig {
   seed: number;
   /** Of each training; 0: all cores, shared out among the jobs. */
   threads: number;
-  /** Groups of trainings at once: with several, times are those of a machine that does other work too. */
+  /**
+   * Groups of trainings at once: with several, times are those of a machine that does other work too. 0: on a GPU as many as
+   * are expected to fill it (`sweepJobs`), else one.
+   */
   jobs: number;
   backend: BackendChoice;
 }
@@ -108,7 +111,7 @@ export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
   motifSize: [2],
   seed: 0,
   threads: 0,
-  jobs: 1,
+  jobs: 0,
   backend: 'auto',
 };
 
@@ -149,7 +152,7 @@ export function experimentConfig(
   number('zeta', ranges.zeta);
   number('seed', wholeNumber(0, Number.MAX_SAFE_INTEGER - (config.runs - 1)));
   number('threads', ranges.threads);
-  number('jobs', wholeNumber(1, 1024));
+  number('jobs', wholeNumber(0, 1024));
   checkChoice('bench', 'init', config.init, inits);
   checkChoice('bench', 'regrowInit', config.regrowInit, regrowInits);
   checkChoice('bench', 'backend', config.backend, backendChoices);

@@ -1,4 +1,5 @@
 import os from 'node:os';
+import { chooseBackend } from '../backend.js';
 import { checkHooks, checkKeys } from '../checks.js';
 import { loadDataset } from '../datasets/registry.js';
 import type { Dataset } from '../datasets/types.js';
@@ -14,12 +15,15 @@ import { type Group, groupsOf, networkOf, type Pairing, title } from './plan.js'
 import { type BenchResults, type BenchRun, type Experiment, schemaVersion } from './results.js';
 import { runResumable } from './resumable.js';
 import { summarize } from './summary.js';
+import { sweepJobs } from './sweep.js';
 
 export interface ExperimentHooks {
   /** After every epoch of every run; `run.epochs` already holds the report. */
   onEpoch?: (run: BenchRun, report: EpochReport) => void | Promise<void>;
   /** As soon as something is known that must be read beside the numbers; `notes` of the results has it too. */
   onNote?: (note: string) => void;
+  /** Before the first training: how many groups train at once. */
+  onJobs?: (jobs: number) => void;
   /** Stops within one batch. */
   signal?: AbortSignal;
   /**
@@ -50,14 +54,15 @@ export async function runExperiment(
   given: Partial<ExperimentConfig> & Pick<ExperimentConfig, 'dataset'>,
   hooks: ExperimentHooks = {},
 ): Promise<BenchResults> {
-  const config = experimentConfig(given);
+  const asked = experimentConfig(given);
   checkExperimentHooks(hooks);
-  const dataset = loadDataset(config.dataset, { dataDir: config.dataDir });
+  const dataset = loadDataset(asked.dataset, { dataDir: asked.dataDir });
+  const config = withJobs(asked, dataset);
   checkMemory(config, dataset);
   const experiment = newExperiment(config, dataset, hooks.command ?? '');
   const folder = hooks.out === undefined ? undefined : ExperimentFolder.create(hooks.out);
   try {
-    return await conduct(experiment, dataset, [], hooks, folder);
+    return await conduct(experiment, dataset, [], hooks, folder, asked.jobs === 0);
   } finally {
     folder?.close();
   }
@@ -80,8 +85,9 @@ export async function resumeExperiment(
   checkExperimentHooks(hooks);
   const { folder, experiment, runs } = ExperimentFolder.resume(dir);
   try {
-    const config = experimentConfig({ ...experiment.config, ...options });
-    const dataset = loadDataset(config.dataset, { dataDir: config.dataDir });
+    const asked = experimentConfig({ ...experiment.config, ...options });
+    const dataset = loadDataset(asked.dataset, { dataDir: asked.dataDir });
+    const config = withJobs(asked, dataset);
     checkSameData(experiment, dataset, dir);
     checkMemory(config, dataset);
     const now = environment(config);
@@ -90,19 +96,23 @@ export async function resumeExperiment(
       const then = experiment.environment[key];
       if (then !== now[key]) notes.push(`Begun with ${key} ${then}, resumed with ${now[key]}: bits may differ.`);
     }
-    return await conduct({ ...experiment, config, notes }, dataset, runs, hooks, folder);
+    return await conduct({ ...experiment, config, notes }, dataset, runs, hooks, folder, asked.jobs === 0);
   } finally {
     folder.close();
   }
 }
 
-/** Runs what `finished` does not have yet. */
+/**
+ * Runs what `finished` does not have yet.
+ * @param chosen whether the number of jobs was chosen here
+ */
 async function conduct(
   experiment: Experiment,
   dataset: Dataset,
   finished: BenchRun[],
   hooks: ExperimentHooks,
   folder: ExperimentFolder | undefined,
+  chosen: boolean,
 ): Promise<BenchResults> {
   const { config } = experiment;
   const groups = groupsOf(config);
@@ -115,6 +125,11 @@ async function conduct(
   };
   folder?.writeExperiment(experiment);
   if (dataset.note !== undefined) note(dataset.note);
+  if (chosen && config.jobs > 1)
+    note(
+      `${config.jobs} groups at once, chosen by the size of the networks and of the GPU; --jobs sets another number.`,
+    );
+  hooks.onJobs?.(config.jobs);
 
   const conductGroup = async (group: Group, run: GroupRunner) => {
     const done = runsOf.get(group)!;
@@ -169,7 +184,8 @@ async function work(
     return;
   }
   const count = Math.min(config.jobs, groups.length);
-  const threads = config.threads || Math.max(1, Math.floor(os.availableParallelism() / count));
+  const onGpu = chooseBackend(config.backend) === 'cuda'; // where threads of the host do not compute
+  const threads = config.threads || (onGpu ? 1 : Math.max(1, Math.floor(os.availableParallelism() / count)));
   const waiting = [...groups];
   const jobs: Job[] = [];
   let failed = false;
@@ -196,6 +212,24 @@ async function work(
   }
 }
 
+/** With a number of jobs, where that was left to choose. */
+function withJobs(config: ExperimentConfig, dataset: Dataset): ExperimentConfig {
+  if (config.jobs > 0) return config;
+  const backend = chooseBackend(config.backend);
+  const gpu =
+    backend === 'cuda' &&
+    native()
+      .info()
+      .backends.find(({ name }) => name === backend)?.capacity;
+  if (!gpu) return { ...config, jobs: 1 };
+  const samples = 4 * dataset.train.count * dataset.features; // at most; each network has its own on the device
+  const bytes = groupsOf(config).map(({ trials }) =>
+    trials.reduce((sum, trial) => sum + samples + expectedBytes(config, trial, dataset), 0),
+  );
+  const layers = [dataset.features, ...config.hidden, dataset.classes];
+  return { ...config, jobs: sweepJobs(layers, bytes, gpu, os.availableParallelism()) };
+}
+
 function belongs(run: BenchRun, group: Group): boolean {
   return run.seed === group.seed && group.trials.some((trial) => sameTrial({ ...trial, seed: group.seed }, run));
 }
@@ -207,9 +241,9 @@ function sameTrial(a: Trial, b: Trial): boolean {
 }
 
 function checkExperimentHooks(hooks: ExperimentHooks): void {
-  checkKeys('bench', hooks, ['onEpoch', 'onNote', 'signal', 'out', 'command']);
-  const { onEpoch, onNote, signal } = hooks;
-  checkHooks('bench', { onEpoch, onNote, signal });
+  checkKeys('bench', hooks, ['onEpoch', 'onNote', 'onJobs', 'signal', 'out', 'command']);
+  const { onEpoch, onNote, onJobs, signal } = hooks;
+  checkHooks('bench', { onEpoch, onNote, onJobs, signal });
 }
 
 /** The networks of a group are alive at once, those of as many groups as there are jobs. */

@@ -149,7 +149,14 @@ export function benchCommand(): Command {
         'threads',
       ),
     )
-    .addOption(option('--jobs <n>', 'groups of trainings at once', numberIn(wholeNumber(1, 1024)), 'jobs'))
+    .addOption(
+      option(
+        '--jobs <n>',
+        'groups of trainings at once; 0: what fills a GPU, else one',
+        numberIn(wholeNumber(0, 1024)),
+        'jobs',
+      ),
+    )
     .addOption(option('--backend <name>', backendChoices.join(', '), oneOf(backendChoices), 'backend'))
     .addOption(option('--json <file>', 'write the results as JSON', filePath))
     .addOption(
@@ -267,6 +274,7 @@ function hooksOf(progress: Progress, signal: AbortSignal): ExperimentHooks {
   return {
     onEpoch: (run, report) => progress.epoch(run, report),
     onNote: (note) => progress.log(`Note: ${note}`),
+    onJobs: (jobs) => progress.jobs(jobs),
     signal,
   };
 }

@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import type { BenchResults } from '../../src/index.js';
 import type { NativeInfo } from '../../src/native.js';
 
 /*
@@ -41,7 +43,8 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
 
   test('info shows device, memory and driver', () => {
     const device = 'Fake, 0.0 GB, compute capability 9.0, driver for CUDA 13.0';
-    expect(cudaOf({ SET_FAKE_CUDA: '' })).toEqual({ name: 'cuda', available: true, device, reason: '' });
+    const capacity = { warps: 256, memory: 2 ** 20 };
+    expect(cudaOf({ SET_FAKE_CUDA: '' })).toEqual({ name: 'cuda', available: true, device, reason: '', capacity });
   });
 
   test.each([
@@ -71,6 +74,30 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
     const { status, stderr, stdout } = run([...tiny, '--backend', 'cuda'], { SET_FAKE_CUDA: 'emulate' });
     expect(status, stderr).toBe(0);
     expect(stdout).toMatch(/\bcuda \(/);
+  });
+
+  test.skipIf(os.availableParallelism() < 2)('a sweep trains several networks at once, to the same results', () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'set-native-'));
+    const json = path.join(folder, 'results.json');
+    const sweep = (...jobs: string[]) => {
+      const args = [...tiny, '--methods', 'set', '--runs', '3', '--backend', 'cuda', '--json', json, ...jobs];
+      const { status, stderr } = run(args, { SET_FAKE_CUDA: 'emulate' });
+      expect(status, stderr).toBe(0);
+      const { config, runs } = JSON.parse(readFileSync(json, 'utf8')) as BenchResults;
+      return {
+        jobs: config.jobs,
+        runs: JSON.stringify(runs, (key, value) => (key.endsWith('Ms') ? 0 : value)),
+        stderr,
+      };
+    };
+    const one = sweep('--jobs', '1');
+    const chosen = sweep();
+    expect(one.jobs).toBe(1);
+    expect(one.stderr).not.toContain('at once');
+    expect(chosen.jobs).toBeGreaterThan(1);
+    expect(chosen.stderr).toContain(`Note: ${chosen.jobs} groups at once, chosen by the size`);
+    expect(chosen.runs).toBe(one.runs);
+    rmSync(folder, { recursive: true });
   });
 
   test('the bench of kernels says why it cannot run', () => {

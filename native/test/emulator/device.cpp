@@ -172,6 +172,7 @@ void EmulatedDevice::dispatch(const Launch& launch, std::initializer_list<Bindin
   const auto* bytes = static_cast<const unsigned char*>(params);
   auto work = [this, kernel, launch, memory, copy = std::vector<unsigned char>(bytes, bytes + params_bytes)] {
     ++launches_;
+    if (options_.before_kernel) options_.before_kernel(launch, memory);
     run_kernel(*kernel, launch, options_.schedule, copy.data(), copy.size(), memory);
   };
   run_or_note(std::move(work));

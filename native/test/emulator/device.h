@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22,6 +23,8 @@ class EmulatedDevice final : public gpu::Device {
     simt::Schedule schedule{};
     size_t memory = size_t{1} << 32;
     uint32_t resident_blocks = 4;  // 0: no cooperative launches
+    /** Called before each kernel runs, replayed ones too, with the memory of its bindings. */
+    std::function<void(const gpu::Launch& launch, const std::vector<void*>& memory)> before_kernel{};
   };
 
   EmulatedDevice();

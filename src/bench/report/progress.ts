@@ -7,6 +7,8 @@ import type { BenchRun } from '../results.js';
 /** Shows an experiment while it runs: a bar on a terminal, plain lines anywhere else. */
 export interface Progress {
   epoch(run: BenchRun, report: EpochReport): void;
+  /** How many groups train at once. */
+  jobs(count: number): void;
   /** A line that stays. */
   log(line: string): void;
   stop(): void;
@@ -37,7 +39,7 @@ function workOf(config: ExperimentConfig, finished: BenchRun[]): Work {
     const trial = trials.get(keyOf(run));
     if (trial !== undefined) trial.done = trial.epochs;
   }
-  return { trials, jobs: config.jobs };
+  return { trials, jobs: Math.max(1, config.jobs) };
 }
 
 type Trial = Pairing & { seed: number };
@@ -78,6 +80,9 @@ function bar(work: Work, stream: NodeJS.WriteStream): Progress {
         accuracy: `accuracy ${report.testAccuracy!.toFixed(3)}`,
         left: left === undefined ? '' : `${clock(left)} left`,
       } satisfies Status);
+    },
+    jobs(count) {
+      work.jobs = count;
     },
     log(line) {
       bars.log(`${line}\n`);
@@ -130,6 +135,7 @@ function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
           (last ? `  done in ${seconds.toFixed(1)} s` : ''),
       );
     },
+    jobs() {},
     log,
     stop() {},
   };
@@ -139,7 +145,8 @@ function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
  * Milliseconds left: each reading, method, epsilon and motif size is charged its own mean epoch, for they differ by a factor
  * of 50; one that was not seen yet is charged the mean of the others. Undefined until each was seen, or fifty epochs.
  */
-function estimator({ trials, jobs }: Work) {
+function estimator(work: Work) {
+  const { trials } = work;
   const seen = new Map<string, { epochs: number; ms: number }>();
   const all = [...trials.values()];
   const kinds = new Set(all.map((trial) => trial.label)).size;
@@ -151,7 +158,7 @@ function estimator({ trials, jobs }: Work) {
     if (seen.size < kinds && known < 50) return undefined;
     const mean = [...means.values()].reduce((sum, each) => sum + each, 0) / means.size;
     const left = all.reduce((sum, trial) => sum + (means.get(trial.label) ?? mean) * (trial.epochs - trial.done), 0);
-    return left / jobs;
+    return left / work.jobs;
   };
 }
 
