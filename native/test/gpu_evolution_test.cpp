@@ -332,12 +332,13 @@ TEST("gpu evolution: scratch memory is kept for the next layer, and grows with i
   Random random(seed() + 9);
   EmulatedDevice device;
   gpu::Evolution evolution(device);
-  const auto upload = [&](uint32_t n, uint32_t m) {
-    cpu::NetworkLayer held =
-        in_blocks(dress(erdos_renyi(n, m, 0.2, {random(), 0}), Weights::uniform, random), 1, false);
-    return gpu::upload_layer(device, held);
+  const auto make = [&](uint32_t n, uint32_t m) {
+    return in_blocks(dress(erdos_renyi(n, m, 0.2, {random(), 0}), Weights::uniform, random), 1, false);
   };
-  gpu::Layer small = upload(20, 30), large = upload(90, 80);
+  cpu::NetworkLayer small_host = make(20, 30), large_host = make(90, 80);
+  gpu::Layer small = gpu::upload_layer(device, small_host), large = gpu::upload_layer(device, large_host);
+  // As it was at first: what a layer needs follows from how many links go, which an evolution changes a little.
+  gpu::Layer large_again = gpu::upload_layer(device, large_host);
   EvolutionPolicy policy;
   const auto allocations_for = [&](gpu::Layer& layer) {
     const size_t before = device.allocations_made();
@@ -348,7 +349,7 @@ TEST("gpu evolution: scratch memory is kept for the next layer, and grows with i
   CHECK_EQ(allocations_for(small), 1u);
   CHECK_EQ(allocations_for(large), 1u);
   CHECK_EQ(allocations_for(small), 0u);
-  CHECK_EQ(allocations_for(large), 0u);
+  CHECK_EQ(allocations_for(large_again), 0u);
 }
 
 }  // namespace set_native::test
