@@ -70,7 +70,7 @@ class Cuda final : public CudaTarget {
 std::unique_ptr<CudaTarget> cuda_target() {
   const Availability availability = cuda_backend().probe();
   if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[bench] cuda is " + availability.reason);
-  return std::make_unique<Cuda>(*cuda::library().library, availability.device);
+  return std::make_unique<Cuda>(*cuda::library().table, availability.device);
 }
 
 }  // namespace set_native::bench

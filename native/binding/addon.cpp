@@ -46,7 +46,7 @@ Napi::Value info(const Napi::CallbackInfo& call) {
       entry.Set("device", availability.device);
       entry.Set("reason", availability.reason);
       if (backend == &cuda_backend() && availability.available) {
-        const cuda::Capacity capacity = cuda::capacity(*cuda::library().library);
+        const cuda::Capacity capacity = cuda::capacity(*cuda::library().table);
         auto facts = Napi::Object::New(env);
         facts.Set("warps", capacity.warps);
         facts.Set("memory", static_cast<double>(capacity.memory));
@@ -85,7 +85,7 @@ Napi::Value try_cuda(const Napi::CallbackInfo& call) {
     const Availability availability = cuda_backend().probe();
     if (!availability.available) return Napi::String::New(env, availability.reason);
     try {
-      cuda::try_device(*cuda::library().library);
+      cuda::try_device(*cuda::library().table);
     } catch (const Error& error) {
       return Napi::String::New(env, std::string("not available, because ") + error.what());
     }

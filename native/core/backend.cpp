@@ -100,4 +100,20 @@ void check_options(const TrainOptions& options, const std::string& operation) {
              std::string(rate.name) + " must be a finite number of at least 0, got " + std::to_string(rate.value));
 }
 
+namespace {
+const char* const kOverflowed = " overflowed: lower the learning rate or scale the data";
+}
+
+void refuse_loss(uint32_t epoch, uint64_t batch, const std::string& place) {
+  refuse(ErrorCode::non_finite, "train",
+         "the loss must stay a finite number, but in epoch " + std::to_string(epoch) + ", batch " +
+             std::to_string(batch) + ", " + place + kOverflowed);
+}
+
+void refuse_trained(uint32_t epoch, size_t layer, size_t layers) {
+  refuse(ErrorCode::non_finite, "train",
+         "weights must stay finite, but at the end of epoch " + std::to_string(epoch) + ", the weights of layer " +
+             std::to_string(layer) + " of " + std::to_string(layers) + kOverflowed);
+}
+
 }  // namespace set_native

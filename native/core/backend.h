@@ -142,4 +142,9 @@ void check_targets(const Samples& samples, uint32_t features, uint32_t outputs, 
 /** Throws out_of_range unless the batch has a sample and the rates are finite and not negative. */
 void check_options(const TrainOptions& options, const std::string& operation);
 
+/** Throw non_finite: the loss of a batch, counted from 1, because of what overflowed at `place`; ... */
+[[noreturn]] void refuse_loss(uint32_t epoch, uint64_t batch, const std::string& place);
+/** ... and the weights that an epoch left in a layer, counted from 1. */
+[[noreturn]] void refuse_trained(uint32_t epoch, size_t layer, size_t layers);
+
 }  // namespace set_native

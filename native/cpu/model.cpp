@@ -76,19 +76,11 @@ double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options
   require_index();
   const Trainer::Result result = trainer_.run_epoch(samples, options, cancel);
   if (result.cancelled) throw Error(ErrorCode::aborted, "[train] cancelled");
-  const std::string epoch = "epoch " + std::to_string(options.epoch);
-  const std::string advice = " overflowed: lower the learning rate or scale the data";
   if (result.divergence.batch != 0)
-    throw Error(ErrorCode::non_finite, "[train] the loss must stay a finite number, but in " + epoch + ", batch " +
-                                           std::to_string(result.divergence.batch) + ", " +
-                                           trainer_.place_of_divergence(result.divergence.samples) + advice);
+    refuse_loss(options.epoch, result.divergence.batch, trainer_.place_of_divergence(result.divergence.samples));
   // The last update is behind the last loss: nothing else would tell that it overflowed.
-  for (size_t l = 0; l < network_.layers.size(); ++l) {
-    if (network_.layers[l].finite()) continue;
-    std::string message = "[train] weights must stay finite, but at the end of " + epoch;
-    message += ", the weights of layer " + std::to_string(l + 1) + " of " + std::to_string(network_.layers.size());
-    throw Error(ErrorCode::non_finite, message + advice);
-  }
+  for (size_t l = 0; l < network_.layers.size(); ++l)
+    if (!network_.layers[l].finite()) refuse_trained(options.epoch, l + 1, network_.layers.size());
   return result.loss / static_cast<double>(samples.count);
 }
 

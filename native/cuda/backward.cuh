@@ -54,17 +54,7 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
   if (p.wants_dx == 0) return;
   SET_UNROLL
   for (uint32_t r = 0; r < kRows; ++r) sums[r] = c.over_slots(sums[r]);
-  if (p.warps > 1) {
-    __syncthreads();  // what the last chunk left there has been read
-    SET_UNROLL
-    for (uint32_t r = 0; r < kRows; ++r) partial[r * gpu::kTrainThreads + threadIdx.x] = sums[r];
-    __syncthreads();
-    if (part != 0) return;
-    SET_UNROLL
-    for (uint32_t r = 0; r < kRows; ++r)
-      for (uint32_t w = 1; w < p.warps; ++w)
-        sums[r] = add4(sums[r], partial[r * gpu::kTrainThreads + threadIdx.x + w * 32]);
-  }
+  if (!over_warps(sums, p.warps, part, partial)) return;
   SET_UNROLL
   for (uint32_t r = 0; r < kRows; ++r) {
     const bool mine = c.slot == 0 && r < existing;

@@ -97,6 +97,25 @@ __device__ inline uint32_t existing_sources(const gpu::BackwardParams& p, uint32
   return p.inputs - source < rows ? p.inputs - source : rows;
 }
 
+/**
+ * Adds up the sums that the warps of a group have, in the first of them, in their order. Every thread of the block
+ * calls it; false in the other warps, which are done then.
+ */
+template <unsigned kRows>
+__device__ inline bool over_warps(float4 (&sums)[kRows], uint32_t warps, uint32_t part, float4* partial) {
+  if (warps == 1) return true;
+  __syncthreads();  // what was left there before has been read
+  SET_UNROLL
+  for (uint32_t r = 0; r < kRows; ++r) partial[r * gpu::kTrainThreads + threadIdx.x] = sums[r];
+  __syncthreads();
+  if (part != 0) return false;
+  SET_UNROLL
+  for (uint32_t r = 0; r < kRows; ++r)
+    for (uint32_t w = 1; w < warps; ++w)
+      sums[r] = add4(sums[r], partial[r * gpu::kTrainThreads + threadIdx.x + w * 32]);
+  return true;
+}
+
 // cpu::ActivationKind
 constexpr uint32_t kRelu = 0, kTanh = 1, kSigmoid = 2;
 

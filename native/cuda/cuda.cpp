@@ -18,8 +18,8 @@ class Cuda final : public Backend {
 
   Availability probe() const override {
     const cuda::Loaded loaded = cuda::library();
-    if (loaded.library == nullptr) return {false, "", "not available, because " + loaded.reason};
-    return cuda::availability(*loaded.library);
+    if (loaded.table == nullptr) return {false, "", "not available, because " + loaded.reason};
+    return cuda::availability(*loaded.table);
   }
 
   std::unique_ptr<BackendModel> create(Model model, const BackendOptions&) const override {
@@ -27,7 +27,7 @@ class Cuda final : public Backend {
     if (!availability.available)
       throw Error(ErrorCode::backend_unavailable,
                   "[create] expected a back end that works here, but cuda is " + availability.reason);
-    return std::make_unique<gpu::GpuModel>(cuda::open_device(*cuda::library().library), std::move(model));
+    return std::make_unique<gpu::GpuModel>(cuda::open_device(*cuda::library().table), std::move(model));
   }
 };
 

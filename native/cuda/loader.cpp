@@ -119,7 +119,7 @@ Loaded library() {
 
 bool refuse(const std::string& reason) {
   const std::lock_guard<std::mutex> lock(mutex);
-  if (loaded && loaded->library != nullptr) return false;
+  if (loaded && loaded->table != nullptr) return false;
   loaded = Loaded{nullptr, reason};
   return true;
 }

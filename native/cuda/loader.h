@@ -8,7 +8,7 @@ namespace set_native::cuda {
 
 /** The table of an opened library, or why there is none: the end of "not available, because ...". */
 struct Loaded {
-  const Library* library = nullptr;
+  const Library* table = nullptr;
   std::string reason;
 };
 

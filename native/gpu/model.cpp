@@ -49,17 +49,9 @@ double GpuModel::train_epoch(const Samples& samples, const TrainOptions& options
   check_options(options, "train");
   const Trainer::Result result = trainer_.run_epoch(samples, options, cancel);
   if (result.cancelled) throw Error(ErrorCode::aborted, "[train] cancelled");
-  const std::string epoch = "epoch " + std::to_string(options.epoch);
-  const std::string advice = " overflowed: lower the learning rate or scale the data";
-  if (result.diverged != 0)
-    throw Error(ErrorCode::non_finite, "[train] the loss must stay a finite number, but in " + epoch + ", batch " +
-                                           std::to_string(result.diverged) + ", " + trainer_.place_of_divergence() +
-                                           advice);
+  if (result.diverged != 0) refuse_loss(options.epoch, result.diverged, trainer_.place_of_divergence());
   // The last update is behind the last loss: nothing else would tell that it overflowed.
-  if (result.weights_overflow != 0)
-    throw Error(ErrorCode::non_finite, "[train] weights must stay finite, but at the end of " + epoch +
-                                           ", the weights of layer " + std::to_string(result.weights_overflow) +
-                                           " of " + std::to_string(network_.layers.size()) + advice);
+  if (result.weights_overflow != 0) refuse_trained(options.epoch, result.weights_overflow, network_.layers.size());
   return result.loss / static_cast<double>(samples.count);
 }
 
@@ -81,8 +73,13 @@ std::vector<LayerEvolution> GpuModel::evolve(const EvolutionPolicy& policy, uint
   std::vector<size_t> ready;
   for (size_t l = 0; l < evolving; ++l)
     if (evolution_.begin(network_.layers[l], policy, key(l))) ready.push_back(l);
-  trainer_.forget_recording();  // a layer may come back in other buffers
-  for (const size_t l : ready) done[l] = evolution_.run(network_.layers[l], policy, key(l));
+  for (const size_t l : ready) {
+    Layer& layer = network_.layers[l];
+    const Buffer* const weights = layer.weights.get();
+    done[l] = evolution_.run(layer, policy, key(l));
+    if (layer.weights.get() != weights)
+      trainer_.forget_recording();  // in blocks of another height: all buffers are new
+  }
   return done;
 }
 

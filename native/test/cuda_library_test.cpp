@@ -56,8 +56,8 @@ Loaded load_as(const char* mood) {
 
 const Library& fake() {
   const Loaded loaded = load_as(nullptr);
-  if (loaded.library == nullptr) throw Error(ErrorCode::internal, loaded.reason);
-  return *loaded.library;
+  if (loaded.table == nullptr) throw Error(ErrorCode::internal, loaded.reason);
+  return *loaded.table;
 }
 
 bool contains(const std::string& text, const std::string& part) {
@@ -86,16 +86,16 @@ TEST("cuda library: looked for beside the program, or where SET_NATIVE_CUDA_LIBR
   CHECK(cuda::library_path() == "/nowhere/lib.so");
   CHECK(cuda::untried_library().empty());
   const Loaded loaded = cuda::load(cuda::library_path());
-  CHECK(loaded.library == nullptr);
+  CHECK(loaded.table == nullptr);
   for (const char* part : {"not found at /nowhere/lib.so", "npm run build:cuda", "SET_NATIVE_CUDA_LIBRARY"})
     CHECK_MSG(contains(loaded.reason, part), loaded.reason);
 }
 
 TEST("cuda library: a file that is no library, or another one, is refused") {
   const Loaded text = cuda::load("/proc/self/status");
-  CHECK_MSG(text.library == nullptr && contains(text.reason, "could not be opened"), text.reason);
+  CHECK_MSG(text.table == nullptr && contains(text.reason, "could not be opened"), text.reason);
   const Loaded other = cuda::load("/proc/self/exe");
-  CHECK_MSG(other.library == nullptr && !other.reason.empty(), other.reason);
+  CHECK_MSG(other.table == nullptr && !other.reason.empty(), other.reason);
 }
 
 TEST("cuda library: one that another process has seen crash is not opened here") {
@@ -104,7 +104,7 @@ TEST("cuda library: one that another process has seen crash is not opened here")
   CHECK(cuda::untried_library() == fake_path());
   CHECK(cuda::refuse("its driver crashed"));
   CHECK(cuda::untried_library().empty());
-  CHECK(cuda::library().library == nullptr && cuda::library().reason == "its driver crashed");
+  CHECK(cuda::library().table == nullptr && cuda::library().reason == "its driver crashed");
   const Availability availability = cuda_backend().probe();
   CHECK(!availability.available);
   CHECK_MSG(availability.reason == "not available, because its driver crashed", availability.reason);
@@ -120,7 +120,7 @@ TEST("cuda library: a wrong table is refused with the reason") {
                {"null", "gave no table"}};
   for (const auto& c : cases) {
     const Loaded loaded = load_as(c.mood);
-    CHECK_MSG(loaded.library == nullptr && contains(loaded.reason, c.part), c.mood << ": " << loaded.reason);
+    CHECK_MSG(loaded.table == nullptr && contains(loaded.reason, c.part), c.mood << ": " << loaded.reason);
   }
 }
 

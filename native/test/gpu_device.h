@@ -32,7 +32,7 @@ inline std::unique_ptr<gpu::Device> make_test_device(const EmulatedDevice::Optio
   if (!on_cuda()) return std::make_unique<EmulatedDevice>(options);
   const Availability availability = cuda_backend().probe();
   if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[test] cuda is " + availability.reason);
-  return cuda::open_device(*cuda::library().library);
+  return cuda::open_device(*cuda::library().table);
 }
 
 /** Passes everything on to one of the two. The options are the emulator's. */
