@@ -89,6 +89,13 @@ __device__ inline double over_block(double value, double* sums) {
   return sums[0];
 }
 
+__device__ inline void add_loss(gpu::LossSum* sum, double value) {
+  double so_far;
+  memcpy(&so_far, sum, sizeof so_far);
+  so_far += value;
+  memcpy(sum, &so_far, sizeof so_far);
+}
+
 /** By one block. */
 __device__ inline void loss_of_batch(const gpu::LossParams& p, gpu::StepState* state, const uint32_t* order,
                                      const uint32_t* labels, const float* targets, const float* z, float* dz,
@@ -107,7 +114,7 @@ __device__ inline void loss_of_batch(const gpu::LossParams& p, gpu::StepState* s
     if (threadIdx.x == 0) state->stop = gpu::kDiverged;
     return;
   }
-  if (threadIdx.x == 0) state->loss += sum;
+  if (threadIdx.x == 0) add_loss(&state->loss, sum);
   for (uint32_t b = threadIdx.x; b < p.stride; b += blockDim.x) {
     if (b >= batch) {
       for (uint32_t o = 0; o < p.outputs; ++o) dz[o * p.stride + b] = 0.0f;
@@ -133,7 +140,7 @@ __device__ inline bool is_correct(Loss loss, const float* z, uint32_t outputs, u
 }
 
 __global__ void evaluate(gpu::EvaluateParams p, const uint32_t* labels, const float* targets, const float* z,
-                         double* sums, uint32_t* correct) {
+                         gpu::LossSum* sums, uint32_t* correct) {
   SET_SHARED(memory);
   const TargetOf target{labels, targets, p.outputs};
   const auto kind = static_cast<Loss>(p.loss);
@@ -148,7 +155,7 @@ __global__ void evaluate(gpu::EvaluateParams p, const uint32_t* labels, const fl
   __syncthreads();
   right = over_block(right, shared);
   if (threadIdx.x != 0) return;
-  sums[p.result] = sum;
+  memcpy(&sums[p.result], &sum, sizeof sum);
   correct[p.result] = static_cast<uint32_t>(right);
 }
 

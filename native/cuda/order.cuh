@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cuda/device_code.cuh"
-#include "cuda/philox.cuh"
+#include "gpu/philox.h"
 #include "gpu/train_params.h"
 
 /*
@@ -17,7 +17,7 @@ namespace set_native::cuda {
 __global__ void order(gpu::OrderParams p, uint64_t* draws, uint32_t* numbers) {
   const uint32_t step = gridDim.x * blockDim.x;
   for (uint32_t k = blockIdx.x * blockDim.x + threadIdx.x; k < p.size; k += step) {
-    draws[k] = k < p.count ? first_64(draw(p.key, k)) : ~uint64_t{0};
+    draws[k] = k < p.count ? gpu::first_64(gpu::draw(p.key, k)) : ~uint64_t{0};
     numbers[k] = k;
   }
 }

@@ -4,9 +4,9 @@
 
 #include "cuda/cells.cuh"
 #include "cuda/device_code.cuh"
-#include "cuda/philox.cuh"
 #include "cuda/scan.cuh"
 #include "gpu/evolve_params.h"
+#include "gpu/philox.h"
 
 /*
  * Regrow: numbered slots propose places; the lowest slot that proposes a free place gets it. A round:
@@ -34,8 +34,8 @@ struct ProposedPlace {
 /** The place that a slot draws among all. */
 __device__ inline ProposedPlace any_place(const gpu::RoundParams& p, uint64_t u) {
   uint64_t fraction;
-  const uint32_t row = below(u, p.rows, fraction);
-  return {p.first_row + row, below(fraction, p.cols, fraction)};
+  const uint32_t row = gpu::below(u, p.rows, fraction);
+  return {p.first_row + row, gpu::below(fraction, p.cols, fraction)};
 }
 
 /** Number of free places of the rows first_row .. first_row + row - 1. */
@@ -48,7 +48,7 @@ __device__ inline uint64_t free_before(const gpu::RoundParams& p, const uint32_t
 /** The place that a slot draws among the free ones, by two searches: for its row, and for its word in the row. */
 __device__ inline ProposedPlace free_place(const gpu::RoundParams& p, const uint32_t* cells, const uint32_t* ranks,
                                            uint64_t u) {
-  uint64_t number = below(u, free_before(p, ranks, p.rows));
+  uint64_t number = gpu::below(u, free_before(p, ranks, p.rows));
   uint32_t row = 0, end_row = p.rows;  // the last row with at most `number` free places before it
   while (end_row - row > 1) {
     const uint32_t middle = row + (end_row - row) / 2;
@@ -77,7 +77,7 @@ __global__ void propose(gpu::RoundParams p, const uint32_t* open, const uint32_t
   const uint32_t position = thread_of_launch();
   if (position >= p.count) return;
   const uint32_t slot = slot_at(open, position);
-  const uint64_t u = first_64(draw(p.key, slot));
+  const uint64_t u = gpu::first_64(gpu::draw(p.key, slot));
   const ProposedPlace place = p.listed != 0 ? free_place(p, cells, ranks, u) : any_place(p, u);
   slot_rows[slot] = place.row;
   slot_cols[slot] = place.col;
@@ -158,7 +158,7 @@ __global__ void propose_rest(gpu::RoundParams p, uint32_t* open, uint32_t* cells
     const bool proposes = threadIdx.x < count;
     gpu::DrawKey key = p.key;
     key.last_word += round - p.round;
-    const ProposedPlace place = any_place(p, first_64(draw(key, slot)));
+    const ProposedPlace place = any_place(p, gpu::first_64(gpu::draw(key, slot)));
     const bool is_free = proposes && !is_set(cells, place.row, p.words, place.col);
     rows[threadIdx.x] = is_free ? place.row : gpu::kNone;
     cols[threadIdx.x] = place.col;

@@ -4,9 +4,9 @@
 
 #include "cuda/cells.cuh"
 #include "cuda/device_code.cuh"
-#include "cuda/philox.cuh"
 #include "cuda/scan.cuh"
 #include "gpu/evolve_params.h"
+#include "gpu/philox.h"
 
 /*
  * Rebuild: the layer that the bitmap of its blocks tells. A block's new number is the rank of its bit, so every block,
@@ -82,7 +82,7 @@ __global__ void grow_weights(gpu::GrowParams p, const uint32_t* slot_rows, const
       if (missing > 0 && is_set(by_target, target, p.row_words, last)) fan_in -= missing;
       bound = bounds[fan_in];
     }
-    weight = bound * symmetric_unit(draw(p.key, source * p.cols + target).x);
+    weight = bound * gpu::symmetric_unit(gpu::draw(p.key, source * p.cols + target).x);
   }
   weights[link] = weight;
   momentum[link] = 0.0f;

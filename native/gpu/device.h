@@ -42,7 +42,7 @@ struct Launch {
   uint32_t blocks_x = 1;
   uint32_t blocks_y = 1;
   uint32_t threads = 32;      // per block: a multiple of 32, at most 1024
-  uint32_t shared_bytes = 0;  // of block-wide memory, at most 48 KiB
+  uint32_t shared_bytes = 0;  // of block-wide memory, at most 32 KiB
   bool cooperative = false;   // all blocks run at once and may wait for each other (CUDA only)
 };
 
@@ -65,6 +65,8 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual DeviceMemory memory() const = 0;
+  /** What its kernels add losses up in (LossSum): doubles, or pairs of floats. */
+  virtual bool has_doubles() const { return true; }
 
   /** Throws out_of_memory naming what was asked for and what is free. Zero bytes are allowed. */
   virtual std::unique_ptr<Buffer> allocate(size_t bytes) = 0;

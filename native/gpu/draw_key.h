@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstdint>
+#include "gpu/language.h"
 
 namespace set_native::gpu {
 

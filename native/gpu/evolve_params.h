@@ -1,8 +1,7 @@
 #pragma once
 
-#include <cstdint>
-
 #include "gpu/draw_key.h"
+#include "gpu/language.h"
 
 namespace set_native::gpu {
 
@@ -16,13 +15,13 @@ namespace set_native::gpu {
  * rank of its bit, and the number of free places before one is known too. `by_target` is the bitmap transposed.
  */
 
-constexpr uint32_t kEvolveThreads = 128;            // per block, in all kernels of evolution but the last rounds
-constexpr uint32_t kScanTile = 8 * kEvolveThreads;  // numbers that a block scans
-constexpr uint32_t kWarpTile = 256;                 // neighbouring items of a warp, where their order counts
-constexpr uint32_t kThreadItems = 8;                // items of a thread, where it does not
-constexpr uint32_t kRestThreads = 512;              // of the one block for the last rounds: at most so many open slots
-constexpr uint32_t kSelectBins = 1u << 11;          // of a digit of a radix select
-constexpr uint32_t kNone = 0xffffffff;              // no entry, no place
+SET_CONSTANT uint32_t kEvolveThreads = 128;            // per block, in all kernels of evolution but the last rounds
+SET_CONSTANT uint32_t kScanTile = 8 * kEvolveThreads;  // numbers that a block scans
+SET_CONSTANT uint32_t kWarpTile = 256;                 // neighbouring items of a warp, where their order counts
+SET_CONSTANT uint32_t kThreadItems = 8;                // items of a thread, where it does not
+SET_CONSTANT uint32_t kRestThreads = 512;      // of the one block for the last rounds: at most so many open slots
+SET_CONSTANT uint32_t kSelectBins = 1u << 11;  // of a digit of a radix select
+SET_CONSTANT uint32_t kNone = 0xffffffff;      // no entry, no place
 
 /** scan_tiles: values u32[size] (in and out), sums u32[tiles].  scan_add: the same. */
 struct ScanParams {

@@ -99,7 +99,7 @@ void Inference::for_batches(const Samples& samples, const char* operation, const
 Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& cancel) {
   fit(samples, "evaluate");
   const uint64_t batches = (samples.count + batch_ - 1) / batch_;
-  fit_buffer(sums_, batches * sizeof(double), "[evaluate] the sums");
+  fit_buffer(sums_, batches * sizeof(LossSum), "[evaluate] the sums");
   fit_buffer(correct_, batches * sizeof(uint32_t), "[evaluate] the sums");
   for_batches(samples, "evaluate", cancel, [&](uint64_t number, uint64_t, const Batch& batch) {
     EvaluateParams params{};
@@ -112,18 +112,19 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
     device_.dispatch(launch_of(Op::evaluate, 1, kTrainThreads * sizeof(double)),
                      {batch.labels, batch.targets, {batch.logits}, {sums_.get()}, {correct_.get()}}, params);
   });
-  std::vector<double> sums(batches);
+  std::vector<LossSum> sums(batches);
   std::vector<uint32_t> correct(batches);
-  device_.download(sums.data(), *sums_, 0, batches * sizeof(double));
+  device_.download(sums.data(), *sums_, 0, batches * sizeof(LossSum));
   device_.download(correct.data(), *correct_, 0, batches * sizeof(uint32_t));
   double loss = 0.0;
   uint64_t right = 0;
   for (uint64_t k = 0; k < batches; ++k) {
-    if (!std::isfinite(sums[k]))
+    const double sum = value_of(device_, sums[k]);
+    if (!std::isfinite(sum))
       throw Error(ErrorCode::non_finite, "[evaluate] the loss must be a finite number, but " +
                                              place_of_overflow(samples, k * batch_) +
                                              " overflowed: lower the learning rate or scale the data");
-    loss += sums[k];
+    loss += sum;
     right += correct[k];
   }
   const auto count = static_cast<double>(samples.count);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace set_native::gpu {
@@ -52,6 +53,23 @@ enum class Op : uint32_t {
   index_targets,
   grow_weights,
 };
+
+/** The name of an operation: that of its kernel. */
+inline const char* op_name(Op op) {
+  static constexpr const char* kNames[] = {
+      "order",          "sort_tiles",   "sort_merge",    "gather",        "forward",
+      "bend",           "loss",         "evaluate",      "output",        "backward",
+      "input_gradient", "update_links", "bend_backward", "end_step",      "note_layer",
+      "epoch",          "finite",       "scan_tiles",    "scan_add",      "rank_bits",
+      "check_finite",   "block_scores", "count_signs",   "count_nearest", "select_histogram",
+      "select_digit",   "count_ties",   "mark_pruned",   "occupy",        "propose",
+      "claim",          "settle",       "compact",       "propose_rest",  "transpose_bits",
+      "set_offsets",    "move_kept",    "place_grown",   "index_targets", "grow_weights",
+  };
+  static_assert(sizeof kNames / sizeof kNames[0] == static_cast<size_t>(Op::grow_weights) + 1,
+                "one name per operation");
+  return kNames[static_cast<size_t>(op)];
+}
 
 /** Which of an operation's instances: the width of a layer's indices and the height of its blocks. */
 struct KernelId {

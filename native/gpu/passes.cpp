@@ -1,6 +1,7 @@
 #include "gpu/passes.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/philox.h"
 #include "cpu/kernels.h"
@@ -75,6 +76,18 @@ BackwardParams backward_params(const Network& network, size_t l, uint32_t stride
 constexpr size_t kFloat4 = 4 * sizeof(float);
 
 }  // namespace
+
+double value_of(const Device& device, const LossSum& sum) {
+  static_assert(sizeof(LossSum) == sizeof(double) && sizeof(LossSum) == 2 * sizeof(float), "");
+  if (device.has_doubles()) {
+    double value;
+    std::memcpy(&value, &sum, sizeof value);
+    return value;
+  }
+  float parts[2];
+  std::memcpy(parts, &sum, sizeof parts);
+  return static_cast<double>(parts[0]) + parts[1];
+}
 
 uint32_t Network::rows_below(size_t l) const {
   const uint32_t below = l == 0 ? 0 : layers[l - 1].outputs;

@@ -22,6 +22,8 @@ struct Network {
   uint32_t rows_below(size_t l) const;
 };
 
+double value_of(const Device& device, const LossSum& sum);
+
 /** Floats of a row of activations. */
 inline uint32_t row_stride(uint32_t batch) {
   return (batch + 3) / 4 * 4;

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <cstdint>
-
 #include "gpu/draw_key.h"
+#include "gpu/language.h"
 
 namespace set_native::gpu {
 
@@ -14,17 +13,25 @@ namespace set_native::gpu {
  * multiple of 4; Index is the layer's width of indices.
  */
 
-constexpr uint32_t kTrainThreads = 256;  // per block, where nothing else is said
-constexpr uint32_t kTrainWarps = kTrainThreads / 32;
-constexpr uint32_t kPassStride = 128;  // floats of a row that the lanes of one warp hold
-constexpr uint32_t kChunk = 8;         // sources of a block that are kept in registers at once
-constexpr uint32_t kSortTile = 2048;   // keys that one block sorts
-constexpr uint32_t kSortThreads = 512;
+SET_CONSTANT uint32_t kTrainThreads = 256;  // per block, where nothing else is said
+SET_CONSTANT uint32_t kTrainWarps = kTrainThreads / 32;
+SET_CONSTANT uint32_t kPassStride = 128;  // floats of a row that the lanes of one warp hold
+SET_CONSTANT uint32_t kChunk = 8;         // sources of a block that are kept in registers at once
+SET_CONSTANT uint32_t kSortTile = 2048;   // keys that one block sorts
+SET_CONSTANT uint32_t kSortThreads = 512;
 
 enum StopReason : uint32_t { kRunning = 0, kCancelled = 1, kDiverged = 2 };
 
+/**
+ * A sum of losses as the device's kernels write it: a double, or, where a device has none, two floats whose sum it is
+ * (Device::has_doubles).
+ */
+struct alignas(8) LossSum {
+  uint32_t words[2];
+};
+
 struct StepState {
-  double loss;  // sum over the samples so far
+  LossSum loss;  // over the samples so far
   uint32_t step, count, full_batch;
   uint32_t first, batch;  // of this step
   uint32_t stop;          // StopReason
@@ -87,9 +94,8 @@ struct LossParams {
 };
 
 /**
- * evaluate: labels or null, targets or null, z, sums f64[], correct u32[]: one batch, into entry `result`. One block.
- * Labels and targets are those of sample `first` on.
- * output: z, out f32[batch][outputs]. Any number of threads.
+ * evaluate: labels or null, targets or null, z, sums LossSum[], correct u32[]: one batch, into entry `result`. One
+ * block. Labels and targets are those of sample `first` on. output: z, out f32[batch][outputs]. Any number of threads.
  */
 struct EvaluateParams {
   uint32_t outputs, stride;
@@ -118,7 +124,7 @@ struct EndStepParams {
   uint32_t outputs, stride;
 };
 
-constexpr uint32_t kLayerPlaceBytes = 256;  // of a layer in the table that note_layer fills
+SET_CONSTANT uint32_t kLayerPlaceBytes = 256;  // of a layer in the table that note_layer fills
 
 /**
  * note_layer: table u64[][kLayerPlaceBytes / 8], then of the layer: offsets, targets, weights, momentum, by-target
@@ -137,7 +143,7 @@ struct NoteLayerParams {
  * null, logits, dz. Cooperative, kTrainThreads, kEpochShared bytes of shared memory. `steps` steps, or until the state
  * stops.
  */
-constexpr uint32_t kEpochShared = kTrainThreads * 16 * kChunk;
+SET_CONSTANT uint32_t kEpochShared = kTrainThreads * 16 * kChunk;
 struct EpochParams {
   uint32_t layers, steps;
   GatherParams gather;

@@ -215,7 +215,7 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
   device_.download(&state, *state_, 0, sizeof state);
 
   Result result;
-  result.loss = state.loss;
+  result.loss = value_of(device_, state.loss);
   result.cancelled = state.stop == kCancelled;
   if (state.stop == kDiverged) result.diverged = uint64_t{state.step} + 1;
   if (state.stop == kRunning) result.weights_overflow = find_overflow();

@@ -9,9 +9,9 @@
 
 #include "core/evolution.h"
 #include "core/philox.h"
-#include "cuda/philox.cuh"
 #include "gpu/evolve_params.h"
 #include "gpu/evolve_step.h"
+#include "gpu/philox.h"
 #include "test/check.h"
 #include "test/evolution_support.h"
 #include "test/gpu_device.h"
@@ -116,19 +116,19 @@ TEST("gpu philox: the words, numbers and floats of the host") {
     const auto round = static_cast<uint32_t>(random() % kMaxRounds);
     DrawKey key = draw_key(key_seed, static_cast<uint32_t>(Stream::regrow), layer, epoch);
     key.last_word += round;
-    const cuda::PhiloxWords got = cuda::draw(key, index);
-    const PhiloxBlock want = draw(key_seed, Stream::regrow, layer, epoch, index, round);
+    const gpu::PhiloxWords got = gpu::draw(key, index);
+    const PhiloxBlock want = set_native::draw(key_seed, Stream::regrow, layer, epoch, index, round);
     CHECK(got.x == want[0] && got.y == want[1] && got.z == want[2] && got.w == want[3]);
-    const uint64_t u = cuda::first_64(got);
+    const uint64_t u = gpu::first_64(got);
     CHECK_EQ(u, word64(want));
-    CHECK_EQ(cuda::symmetric_unit(got.x), symmetric_unit(want[0]));
+    CHECK_EQ(gpu::symmetric_unit(got.x), set_native::symmetric_unit(want[0]));
     const uint64_t count = random() >> random() % 64;
     for (const uint64_t draw_of : {u, ~uint64_t{0}, uint64_t{0}}) {
-      CHECK_EQ(cuda::below(draw_of, count), below(draw_of, count));
+      CHECK_EQ(gpu::below(draw_of, count), set_native::below(draw_of, count));
       const auto rows = static_cast<uint32_t>(random() >> (32 + random() % 32)), cols = static_cast<uint32_t>(random());
       uint64_t fraction;
-      const uint64_t row = cuda::below(draw_of, rows, fraction), col = cuda::below(fraction, cols, fraction);
-      CHECK_EQ(row * cols + col, below(draw_of, static_cast<uint64_t>(rows) * cols));
+      const uint64_t row = gpu::below(draw_of, rows, fraction), col = gpu::below(fraction, cols, fraction);
+      CHECK_EQ(row * cols + col, set_native::below(draw_of, static_cast<uint64_t>(rows) * cols));
     }
   }
 }
@@ -358,14 +358,14 @@ namespace {
 std::pair<uint32_t, uint32_t> proposal(const Cells& cells, const DrawKey& key, const RoundParams& p, uint32_t slot) {
   const PhiloxBlock block = philox4x32_10({slot, 0, key.epoch, key.last_word}, {key.seed_low, key.seed_high});
   if (p.listed == 0) {
-    const uint64_t place = below(word64(block), static_cast<uint64_t>(p.rows) * p.cols);
+    const uint64_t place = set_native::below(word64(block), static_cast<uint64_t>(p.rows) * p.cols);
     return {p.first_row + static_cast<uint32_t>(place / p.cols), static_cast<uint32_t>(place % p.cols)};
   }
   std::vector<std::pair<uint32_t, uint32_t>> free;
   for (uint32_t i = p.first_row; i < p.first_row + p.rows; ++i)
     for (uint32_t j = 0; j < p.cols; ++j)
       if (!cells.set[i][j]) free.emplace_back(i, j);
-  return free[below(word64(block), free.size())];
+  return free[set_native::below(word64(block), free.size())];
 }
 
 /** One round for the open slots: places of the winners go into `cells` and `won`, the others stay open. */

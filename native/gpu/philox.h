@@ -1,24 +1,22 @@
 #pragma once
 
-#include <cstdint>
-
-#include "cuda/device_code.cuh"
 #include "gpu/draw_key.h"
+#include "gpu/language.h"
 
 /*
  * Philox4x32-10 as core/philox.h has it, in 32 x 32 bit products alone: the same words from the same counters.
  */
-namespace set_native::cuda {
+namespace set_native::gpu {
 
 struct PhiloxWords {
   uint32_t x, y, z, w;
 };
 
-__device__ inline uint32_t high_half(uint32_t a, uint32_t b) {
+SET_GPU uint32_t high_half(uint32_t a, uint32_t b) {
   return static_cast<uint32_t>(static_cast<uint64_t>(a) * b >> 32);
 }
 
-__device__ inline PhiloxWords philox4x32_10(PhiloxWords c, uint32_t k0, uint32_t k1) {
+SET_GPU PhiloxWords philox4x32_10(PhiloxWords c, uint32_t k0, uint32_t k1) {
   for (int round = 0; round < 10; ++round) {
     constexpr uint32_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
     c = {high_half(kMultiplier1, c.z) ^ c.y ^ k0, kMultiplier1 * c.z, high_half(kMultiplier0, c.x) ^ c.w ^ k1,
@@ -30,17 +28,17 @@ __device__ inline PhiloxWords philox4x32_10(PhiloxWords c, uint32_t k0, uint32_t
 }
 
 /** The block of an index; `key` names all else. */
-__device__ inline PhiloxWords draw(const gpu::DrawKey& key, uint64_t index) {
+SET_GPU PhiloxWords draw(DrawKey key, uint64_t index) {
   return philox4x32_10({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), key.epoch, key.last_word},
                        key.seed_low, key.seed_high);
 }
 
-__device__ inline uint64_t first_64(const PhiloxWords& words) {
+SET_GPU uint64_t first_64(PhiloxWords words) {
   return static_cast<uint64_t>(words.y) << 32 | words.x;
 }
 
 /** The high 64 of the 128 bits of a product. */
-__device__ inline uint64_t below(uint64_t u, uint64_t count) {
+SET_GPU uint64_t below(uint64_t u, uint64_t count) {
   const uint64_t u0 = static_cast<uint32_t>(u), u1 = u >> 32;
   const uint64_t c0 = static_cast<uint32_t>(count), c1 = count >> 32;
   const uint64_t middle = u1 * c0 + (u0 * c0 >> 32);
@@ -49,7 +47,7 @@ __device__ inline uint64_t below(uint64_t u, uint64_t count) {
 }
 
 /** below(u, count); `fraction` becomes what the product has below it, so that below(fraction, ...) draws on. */
-__device__ inline uint32_t below(uint64_t u, uint32_t count, uint64_t& fraction) {
+SET_GPU uint32_t below(uint64_t u, uint32_t count, SET_THREAD uint64_t& fraction) {
   const uint64_t low = static_cast<uint64_t>(static_cast<uint32_t>(u)) * count;
   const uint64_t high = (u >> 32) * count + (low >> 32);
   fraction = high << 32 | static_cast<uint32_t>(low);
@@ -57,8 +55,8 @@ __device__ inline uint32_t below(uint64_t u, uint32_t count, uint64_t& fraction)
 }
 
 /** Uniform in [-1, 1), as in core/philox.h. */
-__device__ inline float symmetric_unit(uint32_t u) {
-  return static_cast<float>(static_cast<int32_t>(u >> 8) - (1 << 23)) * 0x1p-23f;
+SET_GPU float symmetric_unit(uint32_t u) {
+  return static_cast<float>(static_cast<int32_t>(u >> 8) - (1 << 23)) * 1.1920928955078125e-7f;
 }
 
-}  // namespace set_native::cuda
+}  // namespace set_native::gpu

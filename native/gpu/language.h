@@ -1,0 +1,24 @@
+#pragma once
+
+/*
+ * What headers need that C++, CUDA and the Metal shading language all read: parameters of kernels, Philox.
+ *
+ *   SET_CONSTANT    before a constant of namespace scope
+ *   SET_GPU         before a function for kernels
+ *   SET_THREAD      before a type, in references and pointers to a thread's own variables
+ */
+#if defined(__METAL_VERSION__)
+#define SET_CONSTANT static constant constexpr
+#define SET_GPU inline
+#define SET_THREAD thread
+#elif defined(__CUDACC__)
+#include <cstdint>
+#define SET_CONSTANT constexpr
+#define SET_GPU __host__ __device__ inline
+#define SET_THREAD
+#else
+#include <cstdint>
+#define SET_CONSTANT constexpr
+#define SET_GPU inline
+#define SET_THREAD
+#endif

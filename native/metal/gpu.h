@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+/*
+ * What set-native asks of Metal, in C++ terms: the narrow boundary between the host code (metal/device.h), which is
+ * plain C++, and Objective-C++ (metal/apple_gpu.mm), which is thin. The tests put an emulator behind it.
+ *
+ * Nothing throws across it but where said. Not for use from two threads at once, except that different devices are.
+ */
+namespace set_native::metal {
+
+struct GpuFacts {
+  std::string name;          // "Apple M2"
+  uint64_t working_set = 0;  // bytes that the GPU may use at once without slowing down
+  uint64_t longest_buffer = 0;
+};
+
+/** Memory that processor and GPU share, zero at first. It lives until the commands that use it have run, too. */
+class GpuBuffer {
+ public:
+  virtual ~GpuBuffer() = default;
+  virtual void* contents() const = 0;
+};
+
+/** A compiled kernel. */
+class GpuFunction {
+ public:
+  virtual ~GpuFunction() = default;
+  virtual uint32_t most_threads() const = 0;  // of a threadgroup
+  virtual uint32_t simd_width() const = 0;
+};
+
+/**
+ * A command buffer with one serial compute encoder: dispatches run one after the other, in order with the command
+ * buffers committed before, and each sees what those before it wrote. What is set stays set until it is set anew.
+ */
+class GpuCommands {
+ public:
+  virtual ~GpuCommands() = default;
+  virtual void set_function(const GpuFunction& function) = 0;
+  virtual void set_buffer(const GpuBuffer& buffer, size_t offset, uint32_t index) = 0;
+  virtual void set_bytes(const void* bytes, size_t size, uint32_t index) = 0;  // copied; at most 4 KiB
+  virtual void set_threadgroup_memory(size_t bytes) = 0;                       // of index 0; a multiple of 16
+  virtual void dispatch(uint32_t groups_x, uint32_t groups_y, uint32_t threads) = 0;
+
+  /** Once, after the last dispatch. */
+  virtual void commit() = 0;
+  // After commit():
+  virtual bool done() const = 0;
+  virtual void wait() = 0;
+  /** When done: empty, or what went wrong. */
+  virtual std::string failure() const = 0;
+  /** When done: seconds by the GPU's clock. */
+  virtual double start_time() const = 0;
+  virtual double end_time() const = 0;
+};
+
+class Gpu {
+ public:
+  virtual ~Gpu() = default;
+  virtual GpuFacts facts() const = 0;
+  virtual uint64_t allocated() const = 0;  // bytes that this process has on it
+  /** Null where it is refused. At least one byte. */
+  virtual std::unique_ptr<GpuBuffer> make_buffer(size_t bytes) = 0;
+  /** For threadgroups of so many threads. Null with the compiler's words in `problem` where it fails. */
+  virtual std::unique_ptr<GpuFunction> make_function(const std::string& name, uint32_t threads,
+                                                     std::string& problem) = 0;
+  /** Null where it is refused. */
+  virtual std::unique_ptr<GpuCommands> make_commands() = 0;
+};
+
+/**
+ * The machine's GPU with the kernels compiled from `source`, the text that metal/embed.js makes. Null with the end of
+ * "not available, because ..." in `reason`. Only where metal/apple_gpu.mm is built.
+ */
+std::unique_ptr<Gpu> open_apple_gpu(const char* source, std::string& reason);
+
+// Where a kernel finds its arguments.
+constexpr uint32_t kParamsIndex = 0;       // its parameter structure
+constexpr uint32_t kFirstBufferIndex = 1;  // its buffers, in the order that train_params.h and evolve_params.h say
+constexpr uint32_t kGivenIndex = 30;       // u32: bit k is set where buffer k, as numbered here, was given (not null)
+
+}  // namespace set_native::metal
