@@ -253,8 +253,7 @@ void MetalDevice::finish(GpuCommands& commands) {
   const std::string failure = commands.failure();
   if (!failure.empty()) {
     running_.clear();  // what comes behind a failure cannot be right
-    const bool memory = failure.find("nsufficient") != std::string::npos;  // "Insufficient Memory (...OutOfMemory)"
-    fail(memory ? ErrorCode::out_of_memory : ErrorCode::internal, "could not run: " + failure);
+    fail(commands.ran_out_of_memory() ? ErrorCode::out_of_memory : ErrorCode::internal, "could not run: " + failure);
   }
   if (first_start_ == 0.0) first_start_ = commands.start_time();
   last_end_ = commands.end_time();

@@ -18,14 +18,14 @@ namespace set_native::metal {
 std::string function_name(const gpu::KernelId& kernel);
 
 /**
- * A gpu::Device over a Metal GPU. Dispatches gather in one command buffer, which is committed when somebody waits for
+ * A gpu::TimedDevice over a Metal GPU. Dispatches gather in one command buffer, which is committed when somebody waits for
  * the device or asks whether it is idle: an epoch is one command buffer, or several of kMostDispatches, and nothing
  * comes back to the host in between. Memory is the host's, too: an upload waits for what was queued and is one copy,
  * a download as well. A recording is a list of dispatches, encoded anew at each replay.
  *
  * Errors: out_of_memory where Metal refuses memory or ran out of it, internal with Metal's words else.
  */
-class MetalDevice final : public gpu::Device {
+class MetalDevice final : public gpu::TimedDevice {
  public:
   explicit MetalDevice(std::unique_ptr<Gpu> gpu);
   ~MetalDevice() override;
@@ -50,9 +50,9 @@ class MetalDevice final : public gpu::Device {
   /** Compiles a kernel now, which its first dispatch does otherwise. */
   void prepare(const gpu::KernelId& kernel, uint32_t threads) { function(function_name(kernel), threads); }
 
-  void start_timer();
+  void start_timer() override;
   /** Waits. Milliseconds by the GPU's clock, from the first to the last of the commands since start_timer. */
-  double stop_timer();
+  double stop_timer() override;
 
   static constexpr size_t kMostDispatches = 4096;  // of a command buffer: long ones would keep others from the GPU
 

@@ -152,6 +152,7 @@ class Commands final : public metal::GpuCommands {
   }
   void wait() override { wait_for(); }
   std::string failure() const override { return tape_->failure; }
+  bool ran_out_of_memory() const override { return tape_->failure.find("memory") != std::string::npos; }
   double start_time() const override { return tape_->start; }
   double end_time() const override { return tape_->end; }
 
@@ -226,7 +227,10 @@ void EmulatedGpu::run_through(const Tape& last) {
     tape->start = clock_ += 1e-6;
     tape->failure = std::exchange(failure_, "");
     if (tape->failure.empty())
-      for (const Dispatch& dispatch : tape->dispatches) run_dispatch(dispatch, options_.schedule);
+      for (const Dispatch& dispatch : tape->dispatches) {
+        if (options_.before_kernel) options_.before_kernel(dispatch.kernel->name);
+        run_dispatch(dispatch, options_.schedule);
+      }
     tape->end = clock_ += 1e-6;
     tape->dispatches.clear();
   }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -26,6 +27,8 @@ class EmulatedGpu final : public metal::Gpu {
     uint64_t working_set = uint64_t{1} << 32;
     uint64_t longest_buffer = uint64_t{1} << 31;
     const std::vector<simt_metal::Kernel>* kernels = nullptr;  // null: the back end's
+    /** Called before each kernel runs. */
+    std::function<void(const std::string& name)> before_kernel{};
   };
 
   EmulatedGpu() : EmulatedGpu(Options{}) {}
@@ -39,7 +42,6 @@ class EmulatedGpu final : public metal::Gpu {
                                                     std::string& problem) override;
   std::unique_ptr<metal::GpuCommands> make_commands() override;
 
-  void set_schedule(const simt::Schedule& schedule) { options_.schedule = schedule; }
   /** The next command buffer that runs ends with this failure instead. */
   void fail_commands(std::string text) { failure_ = std::move(text); }
   /** The next buffer is refused. */

@@ -32,10 +32,10 @@ kernel void missing_barrier(constant PlantedParams& p [[buffer(0)]], device cons
   out[0] = sum;
 }
 
-/** One thread reads one number more than there are. */
+/** One thread reads beyond its buffer. */
 kernel void out_of_bounds(constant PlantedParams& p [[buffer(0)]], device const uint32_t* in [[buffer(1)]],
                           device uint32_t* out [[buffer(2)]], uint32_t lane [[thread_index_in_threadgroup]]) {
-  out[lane] = in[lane < p.count ? lane : p.count];
+  out[lane] = in[lane == 0 ? p.count : lane];
 }
 
 /** One thread writes beyond the threadgroup's memory. */
@@ -78,7 +78,7 @@ kernel void beyond_the_simdgroup(constant PlantedParams& p [[buffer(0)]], device
 /** Relies on a weak compare-and-swap to succeed at once. */
 kernel void weak_once(constant PlantedParams& p [[buffer(0)]], device const uint32_t* in [[buffer(1)]],
                       device uint32_t* out [[buffer(2)]], uint32_t lane [[thread_index_in_threadgroup]]) {
-  uint32_t expected = in[lane];
+  uint32_t expected = in[lane] - lane - 1;  // what is there
   atomic_compare_exchange_weak_explicit(reinterpret_cast<device atomic_uint*>(out + lane), &expected, p.count,
                                         memory_order_relaxed, memory_order_relaxed);
 }
