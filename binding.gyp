@@ -107,7 +107,33 @@
         {
           "target_name": "set_native_test", "type": "executable",
           "includes": ["native/target.gypi"],
-          "sources": ["<!@(node -p \"require('./native/sources.json').test.join(' ')\")"],
+          "sources": [
+            "<!@(node -p \"require('./native/sources.json').test.join(' ')\")",
+            "<(INTERMEDIATE_DIR)/metal_kernels.cpp", "<(INTERMEDIATE_DIR)/metal_planted.cpp"
+          ],
+          "actions": [
+            {
+              "action_name": "metal_kernels",
+              "message": "Making C++ of the Metal kernels",
+              "inputs": [
+                "native/metal/embed.js", "native/test/emulator/metal_bindings.js",
+                "<!@(node -p \"['gpu', 'metal', 'metal/kernels'].flatMap((f) => fs.readdirSync('native/' + f).map((n) => 'native/' + f + '/' + n)).filter((n) => /[.](h|metal)$/.test(n)).join(' ')\")"
+              ],
+              "outputs": ["<(INTERMEDIATE_DIR)/metal_kernels.cpp"],
+              "action": ["node", "native/test/emulator/metal_bindings.js", "<(INTERMEDIATE_DIR)/metal_kernels.cpp"]
+            },
+            {
+              "action_name": "metal_planted",
+              "inputs": [
+                "native/metal/embed.js", "native/test/emulator/metal_bindings.js", "native/test/emulator/planted.metal"
+              ],
+              "outputs": ["<(INTERMEDIATE_DIR)/metal_planted.cpp"],
+              "action": [
+                "node", "native/test/emulator/metal_bindings.js", "<(INTERMEDIATE_DIR)/metal_planted.cpp",
+                "planted", "test/emulator/planted.metal"
+              ]
+            }
+          ],
           "dependencies": ["set_core", "set_kernels_emulated16", "set_native_cuda_fake"]
         },
         {

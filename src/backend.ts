@@ -3,27 +3,42 @@ import { fileURLToPath } from 'node:url';
 import { type BackendName, native } from './native.js';
 
 /*
- * Which back end computes, and that asking for it is safe: the first time that this process is to open the CUDA library,
- * a child process does so before. Where there is no library, no child is started.
+ * Which back end computes, and that asking for it is safe: the first time that this process is to use a GPU, a child
+ * process does so before. Where there is nothing to open, no child is started.
  */
 
 export type BackendChoice = 'auto' | BackendName;
 
 export const backendChoices = ['auto', 'cpu', 'cuda', 'metal', 'reference'] as const satisfies BackendChoice[];
 
+/** On which threads of the host do not compute. */
+export const gpuNames = ['cuda', 'metal'] as const satisfies BackendName[];
+
+export type GpuName = (typeof gpuNames)[number];
+
 /** Of `auto`, the first that is available. */
-const preferred = ['cuda', 'metal', 'cpu'] as const satisfies BackendName[];
+const preferred = [...gpuNames, 'cpu'] as const satisfies BackendName[];
 
 let automatic: BackendName | undefined;
 
-const trial = { program: fileURLToPath(new URL('./cudaTrial.js', import.meta.url)), timeoutMs: 30_000 };
+const trialProgram = fileURLToPath(new URL('./trial.js', import.meta.url));
+
+/** How long a trial may take. Metal compiles its kernels in it. */
+const trialSeconds: Record<GpuName, number> = { cuda: 30, metal: 60 };
+
+export function isGpu(name: BackendName): name is GpuName {
+  return (gpuNames as readonly BackendName[]).includes(name);
+}
 
 /** The back end to use. One asked for by name is not replaced; whether it is available, `createModel` says. */
 export function chooseBackend(choice: BackendChoice): BackendName {
-  if (choice === 'auto' || choice === 'cuda') tryCudaApart();
-  if (choice !== 'auto') return choice;
-  automatic ??= fastest();
-  return automatic;
+  if (choice === 'auto') {
+    tryGpusApart();
+    automatic ??= fastest();
+    return automatic;
+  }
+  if (isGpu(choice)) tryApart(choice);
+  return choice;
 }
 
 function fastest(): BackendName {
@@ -33,33 +48,39 @@ function fastest(): BackendName {
 }
 
 /**
- * Before anything asks the addon about CUDA. Blocks while the child runs: a fraction of a second with a good driver, at
- * most 30 seconds with one that hangs, once per process.
+ * Before anything asks the addon about GPUs. Blocks while a child runs: a fraction of a second with a good driver, at most
+ * the seconds above with one that hangs, once per process.
  */
-export function tryCudaApart(): void {
+export function tryGpusApart(): void {
+  for (const name of gpuNames) tryApart(name);
+}
+
+function tryApart(name: GpuName): void {
   const addon = native();
-  if (addon.untriedCuda() === '') return;
-  const reason = troubleApart();
-  if (reason !== '') addon.refuseCuda(reason);
+  if (addon.untried(name) === '') return;
+  const reason = troubleApart(name);
+  if (reason !== '') addon.refuse(name, reason);
 }
 
 /** What the child says or how it ended; nothing when all went well. */
-function troubleApart(): string {
+function troubleApart(name: GpuName): string {
   const { NODE_OPTIONS: _, ...env } = process.env; // a debugger, say, is not for the child
-  const { status, signal, error, stdout, stderr } = spawnSync(process.execPath, [trial.program], {
+  const seconds = trialSeconds[name];
+  const { status, signal, error, stdout, stderr } = spawnSync(process.execPath, [trialProgram, name], {
     env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
     encoding: 'utf8',
-    timeout: trial.timeoutMs,
+    timeout: 1000 * seconds,
     killSignal: 'SIGKILL',
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  const trial = 'its trial in a process of its own';
   if ((error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT') {
-    return `its driver did not answer within ${trial.timeoutMs / 1000} seconds`;
+    return `${trial} did not end within ${seconds} seconds`;
   }
-  if (error) return `it could not be tried in a process of its own: ${error.message}`;
-  if (signal !== null) return `its driver crashed (${signal})`;
-  if (status !== 0) return `its trial ended with status ${status}: ${stderr.trim().split('\n').at(-1)}`;
-  const answer = /^cuda: (.*)$/m.exec(stdout); // a driver may write something of its own
-  if (answer === null) return 'its trial gave no answer';
+  if (error) return `${trial} could not be started: ${error.message}`;
+  if (signal !== null) return `${trial} crashed (${signal})`;
+  if (status !== 0) return `${trial} ended with status ${status}: ${stderr.trim().split('\n').at(-1)}`;
+  const answer = new RegExp(`^${name}: (.*)$`, 'm').exec(stdout); // a driver may write something of its own
+  if (answer === null) return `${trial} gave no answer`;
   return answer[1]!.replace(/^not available, because /, '');
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
-import { tryCudaApart } from './backend.js';
+import { tryGpusApart } from './backend.js';
 import { type NativeInfo, native } from './native.js';
 
 /** This program on this machine. */
@@ -19,7 +19,7 @@ export function version(): string {
 
 /** @throws SetNativeError ERR_NATIVE_LOAD */
 export function info(): Info {
-  tryCudaApart();
+  tryGpusApart();
   return {
     version: version(),
     node: process.version,

@@ -133,7 +133,7 @@ export interface NativeInfo {
   /** `used` is null when SET_NATIVE_ISA names what this machine has not; the cpu back end's reason says so. */
   isa: { used: IsaName | null; available: IsaName[] };
   threads: number;
-  /** `capacity`: of cuda, where it is available. */
+  /** `capacity`: where it is known, of cuda. */
   backends: { name: BackendName; available: boolean; device: string; reason: string; capacity?: GpuCapacity }[];
 }
 
@@ -158,12 +158,12 @@ export interface NativeKernelBench {
 
 interface Addon {
   info(): NativeInfo;
-  /** The CUDA library, when there is one and no thread of this process has opened or refused it; else empty. */
-  untriedCuda(): string;
-  /** Opens library and device. Why cuda is not available, or nothing. A bad driver takes the process down. */
-  tryCuda(): string;
-  /** From now on cuda is not available in this process, `because ${reason}`; false when it is open already. */
-  refuseCuda(reason: string): boolean;
+  /** What the first use of a back end would open, if no thread of this process has opened or refused it; else empty. */
+  untried(name: BackendName): string;
+  /** Opens its device. Why it is not available, or nothing. A bad driver takes the process down. */
+  tryOut(name: BackendName): string;
+  /** From now on it is not available in this process, `because ${reason}`; false when it is open already. */
+  refuse(name: BackendName, reason: string): boolean;
   /** A permutation of 0 .. count - 1 by seed, for subsets and splits (random stream `split`). */
   permutation(seed: number, count: number): Uint32Array;
   /** Copies and checks at once: finite values, one label per row. */

@@ -73,7 +73,7 @@ struct Bench {
 
   Context& context;
   CudaTarget& target;
-  std::unique_ptr<cuda::TimedDevice> device;
+  std::unique_ptr<gpu::TimedDevice> device;
   uint32_t stride;
   std::unique_ptr<gpu::Buffer> state;
 };

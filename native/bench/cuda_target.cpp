@@ -17,7 +17,7 @@ class EventClock final : public Stopwatch {
   void start() override { device->start_timer(); }
   double stop() override { return device->stop_timer(); }
 
-  cuda::TimedDevice* device = nullptr;
+  gpu::TimedDevice* device = nullptr;
 };
 
 /** The best of several tries: a quarter of what is free, at most 1 GB, read and written. */
@@ -43,7 +43,7 @@ class Cuda final : public CudaTarget {
   std::unique_ptr<BackendModel> create(Model model, unsigned) override {
     return std::make_unique<gpu::GpuModel>(open(), std::move(model), form_);
   }
-  std::unique_ptr<cuda::TimedDevice> open() override {
+  std::unique_ptr<gpu::TimedDevice> open() override {
     auto device = cuda::open_device(library_);
     clock_.device = device.get();
     return device;

@@ -20,7 +20,7 @@ class CudaTarget : public Target {
  public:
   virtual const GpuFacts& facts() const = 0;
   /** A device for single operations. The stopwatch is its from now on, until the next one or model is made. */
-  virtual std::unique_ptr<cuda::TimedDevice> open() = 0;
+  virtual std::unique_ptr<gpu::TimedDevice> open() = 0;
   /** How models made from now on run their epochs. At first: recorded, as the back end's. */
   virtual void use(gpu::EpochForm form) = 0;
 };

@@ -13,8 +13,6 @@
 #include "core/error.h"
 #include "core/philox.h"
 #include "cpu/kernels.h"
-#include "cuda/device.h"
-#include "cuda/loader.h"
 
 namespace set_native::binding {
 
@@ -45,8 +43,8 @@ Napi::Value info(const Napi::CallbackInfo& call) {
       entry.Set("available", availability.available);
       entry.Set("device", availability.device);
       entry.Set("reason", availability.reason);
-      if (backend == &cuda_backend() && availability.available) {
-        const cuda::Capacity capacity = cuda::capacity(*cuda::library().table);
+      const Capacity capacity = availability.available ? backend->capacity() : Capacity{};
+      if (capacity.warps > 0) {
         auto facts = Napi::Object::New(env);
         facts.Set("warps", capacity.warps);
         facts.Set("memory", static_cast<double>(capacity.memory));
@@ -73,31 +71,25 @@ Napi::Value permutation(const Napi::CallbackInfo& call) {
   });
 }
 
-/** untriedCuda(): path of the CUDA library when there is one and this process has neither opened nor refused it. */
-Napi::Value untried_cuda(const Napi::CallbackInfo& call) {
-  return guarded(call.Env(), [&]() -> Napi::Value { return Napi::String::New(call.Env(), cuda::untried_library()); });
-}
-
-/** tryCuda(): opens library and device; returns why cuda is not available, or nothing. */
-Napi::Value try_cuda(const Napi::CallbackInfo& call) {
-  const Napi::Env env = call.Env();
-  return guarded(env, [&]() -> Napi::Value {
-    const Availability availability = cuda_backend().probe();
-    if (!availability.available) return Napi::String::New(env, availability.reason);
-    try {
-      cuda::try_device(*cuda::library().table);
-    } catch (const Error& error) {
-      return Napi::String::New(env, std::string("not available, because ") + error.what());
-    }
-    return Napi::String::New(env, "");
+/** untried(name): what the first use of a back end would open, where this process has neither opened nor refused it. */
+Napi::Value untried(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    return Napi::String::New(call.Env(), find_backend(text(call[0], "[backend] name")).untried());
   });
 }
 
-/** refuseCuda(reason): the library is not opened in this process, in any of its threads. */
-Napi::Value refuse_cuda(const Napi::CallbackInfo& call) {
+/** tryOut(name): opens a back end's device; returns why it is not available, or nothing. */
+Napi::Value try_out(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
-    if (!call[0].IsString()) throw Error(ErrorCode::invalid_argument, "[cuda] the reason must be a string");
-    return Napi::Boolean::New(call.Env(), cuda::refuse(call[0].As<Napi::String>()));
+    return Napi::String::New(call.Env(), find_backend(text(call[0], "[backend] name")).try_out());
+  });
+}
+
+/** refuse(name, reason): the back end is not available in this process, in any of its threads. */
+Napi::Value refuse(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const Backend& backend = find_backend(text(call[0], "[backend] name"));
+    return Napi::Boolean::New(call.Env(), backend.refuse(text(call[1], "[backend] reason")));
   });
 }
 
@@ -105,9 +97,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_jobs(env);
   model_class(env) = Napi::Persistent(ModelObject::define(env));
   exports.Set("info", Napi::Function::New(env, info, "info"));
-  exports.Set("untriedCuda", Napi::Function::New(env, untried_cuda, "untriedCuda"));
-  exports.Set("tryCuda", Napi::Function::New(env, try_cuda, "tryCuda"));
-  exports.Set("refuseCuda", Napi::Function::New(env, refuse_cuda, "refuseCuda"));
+  exports.Set("untried", Napi::Function::New(env, untried, "untried"));
+  exports.Set("tryOut", Napi::Function::New(env, try_out, "tryOut"));
+  exports.Set("refuse", Napi::Function::New(env, refuse, "refuse"));
   exports.Set("permutation", Napi::Function::New(env, permutation, "permutation"));
   exports.Set("Samples", SamplesObject::define(env));
   exports.Set("modelBytes", Napi::Function::New(env, model_bytes, "modelBytes"));

@@ -26,6 +26,11 @@ inline Napi::Object object(const Napi::Value& value, const std::string& what) {
   return value.As<Napi::Object>();
 }
 
+inline std::string text(const Napi::Value& value, const std::string& what) {
+  if (!value.IsString()) throw Error(ErrorCode::invalid_argument, what + " must be a string");
+  return value.As<Napi::String>();
+}
+
 inline double number(const Napi::Value& value, const std::string& what) {
   if (!value.IsNumber()) throw Error(ErrorCode::invalid_argument, what + " must be a number");
   return value.As<Napi::Number>().DoubleValue();

@@ -32,11 +32,6 @@ struct BenchState {
   bool busy = false;  // belongs to the JavaScript thread
 };
 
-std::string text(const Napi::Value& value, const std::string& what) {
-  if (!value.IsString()) throw Error(ErrorCode::invalid_argument, what + " must be a string");
-  return value.As<Napi::String>();
-}
-
 /** Empty: what SET_NATIVE_ISA names, else the widest. */
 const cpu::KernelTable& table_called(const std::string& isa) {
   if (isa.empty()) return cpu::kernels();

@@ -14,6 +14,10 @@ uint64_t next_samples_id() {
   return ++last;
 }
 
+std::unique_ptr<gpu::TimedDevice> Backend::open_device() const {
+  throw Error(ErrorCode::backend_unavailable, std::string("[open] ") + name() + " computes on no GPU");
+}
+
 std::vector<const Backend*> backends() {
   return {&cpu_backend(), &cuda_backend(), &metal_backend(), &reference_backend()};
 }

@@ -11,6 +11,10 @@
 
 namespace set_native {
 
+namespace gpu {
+class TimedDevice;
+}
+
 /**
  * A view of samples in host memory, row by row: x is [count][features]. Either `labels` (class numbers, one-hot
  * targets; with a single output the label itself is the target) or `targets` [count][outputs] or neither.
@@ -104,6 +108,12 @@ struct Availability {
   std::string reason;  // when not: "not available, because ..."
 };
 
+/** What a GPU holds at once. */
+struct Capacity {
+  uint64_t memory = 0;  // bytes in all
+  uint32_t warps = 0;   // of 32 threads
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -111,6 +121,20 @@ class Backend {
   virtual Availability probe() const = 0;
   /** Takes the model over. Throws backend_unavailable with the reason of `probe`. */
   virtual std::unique_ptr<BackendModel> create(Model model, const BackendOptions& options) const = 0;
+
+  /** Zeros where it is not known, or there is no GPU. */
+  virtual Capacity capacity() const { return {}; }
+  /** A device of its own for measurements, with nothing on it. Throws backend_unavailable where there is no GPU. */
+  virtual std::unique_ptr<gpu::TimedDevice> open_device() const;
+
+  // The first use of a GPU may take the process down: a program that must go on has another process try it before.
+  // From `probe` on the back end counts as used.
+  /** What a first use would open, if this process has neither opened nor refused it; empty: there is nothing to try. */
+  virtual std::string untried() const { return ""; }
+  /** Uses the device for the first time, a little. "not available, because ...", or empty: all went well. */
+  virtual std::string try_out() const { return ""; }
+  /** From now on not available in this process, because of `reason`. False, without effect, once it was opened. */
+  virtual bool refuse(const std::string&) const { return false; }
 };
 
 const Backend& cpu_backend();

@@ -1,18 +1,17 @@
 #include <memory>
-#include <utility>
+#include <string>
 
 #include "core/backend.h"
-#include "core/error.h"
 #include "cuda/device.h"
 #include "cuda/loader.h"
-#include "gpu/model.h"
+#include "gpu/backend.h"
 
 namespace set_native {
 
 namespace {
 
-/** The GPU's model over device 0, where the library opens and finds one. */
-class Cuda final : public Backend {
+/** Device 0, where the library opens and finds one. */
+class Cuda final : public gpu::GpuBackend {
  public:
   const char* name() const override { return "cuda"; }
 
@@ -22,13 +21,16 @@ class Cuda final : public Backend {
     return cuda::availability(*loaded.table);
   }
 
-  std::unique_ptr<BackendModel> create(Model model, const BackendOptions&) const override {
-    const Availability availability = probe();
-    if (!availability.available)
-      throw Error(ErrorCode::backend_unavailable,
-                  "[create] expected a back end that works here, but cuda is " + availability.reason);
-    return std::make_unique<gpu::GpuModel>(cuda::open_device(*cuda::library().table), std::move(model));
+  Capacity capacity() const override {
+    const cuda::Loaded loaded = cuda::library();
+    return loaded.table == nullptr ? Capacity{} : cuda::capacity(*loaded.table);
   }
+
+  std::string untried() const override { return cuda::untried_library(); }
+  bool refuse(const std::string& reason) const override { return cuda::refuse(reason); }
+
+ protected:
+  std::unique_ptr<gpu::TimedDevice> open() const override { return cuda::open_device(*cuda::library().table); }
 };
 
 }  // namespace

@@ -133,7 +133,7 @@ LaunchShape shape_of(const gpu::Launch& launch) {
   return shape;
 }
 
-class CudaDevice final : public TimedDevice {
+class CudaDevice final : public gpu::TimedDevice {
  public:
   explicit CudaDevice(const Library& library)
       : session_(std::make_shared<Session>(library)), library_(library), device_(session_->device) {}
@@ -260,20 +260,7 @@ Capacity capacity(const Library& library) {
   return {probe.memory, probe.processors * (probe.threads / kWarp)};
 }
 
-void try_device(const Library& library) {
-  const auto device = open_device(library);
-  const std::array<uint32_t, 4> sent = {1, 20, 300, 4000}, expected = {1, 20, 0, 20};
-  std::array<uint32_t, 4> back{};
-  const auto buffer = device->allocate(sizeof sent);
-  device->upload(*buffer, 0, sent.data(), sizeof sent);
-  device->clear(*buffer, 8, 4);
-  device->copy(*buffer, 12, *buffer, 4, 4);
-  device->download(back.data(), *buffer, 0, sizeof back);
-  device->synchronize();
-  if (back != expected) throw Error(ErrorCode::internal, "[cuda] the device gave other bytes back than it was given");
-}
-
-std::unique_ptr<TimedDevice> open_device(const Library& library) {
+std::unique_ptr<gpu::TimedDevice> open_device(const Library& library) {
   return std::make_unique<CudaDevice>(library);
 }
 

@@ -98,4 +98,12 @@ class Device {
   virtual uint32_t resident_blocks(const KernelId& kernel, uint32_t threads, uint32_t shared_bytes) const = 0;
 };
 
+/** A Device that also tells how long it took. */
+class TimedDevice : public Device {
+ public:
+  virtual void start_timer() = 0;
+  /** Waits. Milliseconds, by the device's own clock, that everything queued since start_timer took. */
+  virtual double stop_timer() = 0;
+};
+
 }  // namespace set_native::gpu

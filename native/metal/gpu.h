@@ -54,6 +54,7 @@ class GpuCommands {
   virtual void wait() = 0;
   /** When done: empty, or what went wrong. */
   virtual std::string failure() const = 0;
+  virtual bool ran_out_of_memory() const = 0;
   /** When done: seconds by the GPU's clock. */
   virtual double start_time() const = 0;
   virtual double end_time() const = 0;

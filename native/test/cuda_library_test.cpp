@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "cuda/device.h"
 #include "cuda/loader.h"
+#include "gpu/backend.h"
 #include "test/check.h"
 
 /*
@@ -175,10 +176,13 @@ TEST("cuda device: memory is written, copied, cleared and read back, and given b
 
 TEST("cuda device: is tried by passing bytes through it") {
   const Library& library = fake();
-  cuda::try_device(library);
-  check_throws("nothing clear", ErrorCode::internal, "other bytes", [&] { cuda::try_device(library); });
-  check_throws("nothing download", ErrorCode::internal, "other bytes", [&] { cuda::try_device(library); });
-  check_throws("fail synchronize", ErrorCode::internal, "went wrong", [&] { cuda::try_device(library); });
+  gpu::try_device(*cuda::open_device(library), "cuda");
+  check_throws("nothing clear", ErrorCode::internal, "other bytes",
+               [&] { gpu::try_device(*cuda::open_device(library), "cuda"); });
+  check_throws("nothing download", ErrorCode::internal, "other bytes",
+               [&] { gpu::try_device(*cuda::open_device(library), "cuda"); });
+  check_throws("fail synchronize", ErrorCode::internal, "went wrong",
+               [&] { gpu::try_device(*cuda::open_device(library), "cuda"); });
 }
 
 TEST("cuda device: what does not fit is refused and named, and nothing is lost") {

@@ -5,43 +5,57 @@
 #include <string>
 #include <utility>
 
-#include "core/error.h"
-#include "cuda/device.h"
-#include "cuda/loader.h"
+#include "core/backend.h"
+#include "metal/device.h"
 #include "test/check.h"
 #include "test/emulator/device.h"
+#include "test/emulator/metal_gpu.h"
 
 /*
- * The device that GPU tests run on: the emulator, or with SET_NATIVE_TEST_DEVICE=cuda the one that the CUDA library
- * finds. Tests of what only the emulator can do, failing allocations say, name EmulatedDevice, or call
- * need_emulator().
+ * The device that GPU tests run on. SET_NATIVE_TEST_DEVICE names it:
+ *   nothing          the emulator with the CUDA kernels
+ *   emulated-metal   Metal's host code over the emulator with the Metal kernels
+ *   cuda, metal      the GPU that this back end finds
+ * Tests of what only the emulator can do, failing allocations say, name EmulatedDevice, or call need_emulator().
  */
 namespace set_native::test {
 
-inline bool on_cuda() {
+inline std::string test_device() {
   const char* name = std::getenv("SET_NATIVE_TEST_DEVICE");
-  return name != nullptr && std::string(name) == "cuda";
+  return name != nullptr ? name : "";
+}
+
+/** Whether tests run on hardware. */
+inline bool on_gpu() {
+  return !test_device().empty() && test_device() != "emulated-metal";
+}
+
+inline bool on_cuda() {
+  return test_device() == "cuda";
 }
 
 inline void need_emulator() {
-  if (on_cuda()) skip("only the emulator can be told to misbehave");
+  if (!test_device().empty()) skip("only the emulator's own device can be told to misbehave");
 }
 
 /** Throws backend_unavailable where SET_NATIVE_TEST_DEVICE asks for a GPU and there is none. */
 inline std::unique_ptr<gpu::Device> make_test_device(const EmulatedDevice::Options& options) {
-  if (!on_cuda()) return std::make_unique<EmulatedDevice>(options);
-  const Availability availability = cuda_backend().probe();
-  if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[test] cuda is " + availability.reason);
-  return cuda::open_device(*cuda::library().table);
+  if (on_gpu()) return find_backend(test_device()).open_device();
+  if (test_device().empty()) return std::make_unique<EmulatedDevice>(options);
+  EmulatedGpu::Options gpu;
+  gpu.schedule = options.schedule;
+  gpu.working_set = options.memory;
+  return std::make_unique<metal::MetalDevice>(std::make_unique<EmulatedGpu>(gpu));
 }
 
-/** Passes everything on to one of the two. The options are the emulator's. */
+/** Passes everything on to one of them. The options are the emulator's. */
 class TestDevice final : public gpu::Device {
  public:
   TestDevice() : TestDevice(EmulatedDevice::Options{}) {}
   explicit TestDevice(const EmulatedDevice::Options& options) : device_(make_test_device(options)) {}
 
   gpu::DeviceMemory memory() const override { return device_->memory(); }
+  bool has_doubles() const override { return device_->has_doubles(); }
   std::unique_ptr<gpu::Buffer> allocate(size_t bytes) override {
     ++allocations_;
     return device_->allocate(bytes);
@@ -77,10 +91,6 @@ class TestDevice final : public gpu::Device {
   size_t allocations_made() const { return allocations_; }
   /** Kernels dispatched since the last call. */
   size_t take_launches() { return std::exchange(launches_, 0); }
-  /** Of the emulator; a GPU has its own. */
-  void set_schedule(const simt::Schedule& schedule) {
-    if (auto* emulated = dynamic_cast<EmulatedDevice*>(device_.get())) emulated->set_schedule(schedule);
-  }
   /** need_emulator() first. */
   EmulatedDevice& emulated() { return dynamic_cast<EmulatedDevice&>(*device_); }
 

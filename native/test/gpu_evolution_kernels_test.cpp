@@ -31,9 +31,11 @@ using Words = std::vector<uint32_t>;
 struct Machine {
   TestDevice device;
 
-  explicit Machine(simt::Order order = simt::Order::forward) {
+  explicit Machine(simt::Order order = simt::Order::forward) : device(in_order(order)) {}
+  static EmulatedDevice::Options in_order(simt::Order order) {
     EmulatedDevice::Options options;
-    device.set_schedule({order, 7});
+    options.schedule = {order, 7};
+    return options;
   }
   template <class T>
   std::unique_ptr<Buffer> put(const std::vector<T>& values) {

@@ -329,6 +329,7 @@ TEST("gpu evolution: without memory the layer stays as it was, and evolves when 
 }
 
 TEST("gpu evolution: scratch memory is kept for the next layer, and grows with it") {
+  need_emulator();
   Random random(seed() + 9);
   EmulatedDevice device;
   gpu::Evolution evolution(device);

@@ -10,7 +10,7 @@
 #include "gpu/passes.h"
 #include "reference/ops.h"
 #include "test/check.h"
-#include "test/emulator/device.h"
+#include "test/gpu_device.h"
 #include "test/kernel_support.h"
 
 /*
@@ -124,7 +124,7 @@ void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activati
                            std::to_string(batch.room) + ", " + name_of(activation);
   EmulatedDevice::Options options;
   options.schedule = schedule;
-  EmulatedDevice device(options);
+  TestDevice device(options);
   const LayerProblem problem(links, batch.size, activation, random);
   const uint32_t n = links.rows, m = links.cols, stride = gpu::row_stride(static_cast<uint32_t>(batch.room));
   const auto state = upload_state(device, batch.size);
@@ -212,7 +212,7 @@ TEST("gpu kernels: the order of an epoch is the CPU's, one for one") {
     for (const uint32_t count : {1u, 2u, 1000u, 2048u, 2049u, 9000u}) {
       EmulatedDevice::Options options;
       options.schedule = schedule;
-      EmulatedDevice device(options);
+      TestDevice device(options);
       const size_t size = gpu::order_size(count);
       const auto draws = device.allocate(size * sizeof(uint64_t)), order = device.allocate(size * sizeof(uint32_t));
       gpu::queue_order(device, 0x123456789abcdefu, 3, count, *draws, *order);
@@ -227,7 +227,7 @@ TEST("gpu kernels: samples become rows, in order, with padding of zeros") {
   Random random(93);
   for (const uint32_t features : {1u, 31u, 32u, 33u, 70u})
     for (const Batch& batch : {Batch{1, 1}, {3, 5}, {33, 40}, {2, 200}}) {
-      EmulatedDevice device;
+      TestDevice device;
       const uint32_t count = 210, first = 7, stride = gpu::row_stride(static_cast<uint32_t>(batch.room));
       const std::vector<float> data = random.list(size_t{count} * features, -1.0f, 1.0f);
       std::vector<uint32_t> order(count);
@@ -262,7 +262,7 @@ TEST("gpu kernels: losses and their gradients follow the reference") {
     for (const uint32_t outputs : {1u, 2u, 10u})
       for (const Batch& batch : {Batch{1, 1}, {5, 8}, {300, 301}}) {
         if (outputs == 1 && loss == Loss::softmax_cross_entropy) continue;
-        EmulatedDevice device;
+        TestDevice device;
         const uint32_t stride = gpu::row_stride(static_cast<uint32_t>(batch.room));
         const std::vector<float> z = random.list(batch.size * outputs, -8.0f, 8.0f);
         std::vector<uint32_t> labels(batch.size);
@@ -295,7 +295,7 @@ TEST("gpu kernels: losses and their gradients follow the reference") {
 TEST("gpu kernels: the end of a step moves the state on, to its last batch, or stops it") {
   skip_with_threads();
   for (const uint32_t cancelled : {0u, 1u}) {
-    EmulatedDevice device;
+    TestDevice device;
     gpu::StepState state{};
     state.count = 25;
     state.full_batch = state.batch = 10;

@@ -190,6 +190,7 @@ TEST("gpu training: the same bits for every schedule, and on repeat") {
 }
 
 TEST("gpu training: one launch for all steps gives the bits of single kernels, on any number of blocks") {
+  need_emulator();
   skip_with_threads();
   const std::vector<Model> starts{
       build_model(make_spec({20, 32, 24, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)),
@@ -406,6 +407,7 @@ TEST("gpu failure: a cancelled epoch stops, and the model goes on afterwards") {
 }
 
 TEST("gpu failure: an epoch cancelled in its midst ends at a batch and keeps those before") {
+  need_emulator();
   skip_with_threads();
   const Data data = make_data(20, 4, 50, 13);
   const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
@@ -442,6 +444,7 @@ TEST("gpu failure: an epoch cancelled in its midst ends at a batch and keeps tho
 }
 
 TEST("gpu failure: an evaluation and a prediction cancelled in their midst run no further batch") {
+  need_emulator();
   skip_with_threads();
   constexpr size_t kCount = 1100;
   const Data data = make_data(6, 3, kCount, 11);
@@ -471,7 +474,7 @@ TEST("gpu training: one step with few threads, which is what ThreadSanitizer can
     const Model start = motif_model({6, 8, 3}, 3.0, 2, Activation::srelu);
     EmulatedDevice::Options two;
     two.resident_blocks = 2;
-    gpu::GpuModel model(std::make_shared<EmulatedDevice>(two), start, form);
+    gpu::GpuModel model(std::make_shared<TestDevice>(two), start, form);
     const auto cpu = on_cpu(start);
     const double got = model.train_epoch(data.samples(), options, kGoOn);
     const double want = cpu->train_epoch(data.samples(), options, kGoOn);
@@ -493,6 +496,7 @@ TEST("gpu failure: what does not fit the model is refused") {
 }
 
 TEST("gpu failure: too little memory is refused before anything is allocated, with the numbers") {
+  need_emulator();
   EmulatedDevice::Options options;
   options.memory = 4000;
   const auto device = std::make_shared<EmulatedDevice>(options);
@@ -508,6 +512,7 @@ TEST("gpu failure: too little memory is refused before anything is allocated, wi
 }
 
 TEST("gpu failure: whichever allocation fails, the error is typed, nothing leaks, and the model goes on") {
+  need_emulator();
   skip_with_threads();
   const Data data = make_data(10, 3, 8, 15);
   const Model start = build_model(make_spec({10, 8, 3}, 3.0, Activation::srelu, Loss::softmax_cross_entropy));
@@ -556,6 +561,7 @@ TEST("gpu failure: whichever allocation fails, the error is typed, nothing leaks
 }
 
 TEST("gpu training: what is created, trained and dropped leaves no memory behind") {
+  need_emulator();
   const auto device = std::make_shared<EmulatedDevice>();
   const Model start = build_model(make_spec({10, 8, 3}, 3.0, Activation::srelu, Loss::softmax_cross_entropy));
   const Data data = make_data(10, 3, 8, 15);

@@ -48,7 +48,7 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
   });
 
   test.each([
-    ['crash', 'its driver crashed (SIGSEGV)'],
+    ['crash', 'its trial in a process of its own crashed (SIGSEGV)'],
     ['none', 'there is no device'],
     ['fail open', '[cuda] could not open the device: open went wrong'],
     ['nothing download', '[cuda] the device gave other bytes back than it was given'],
@@ -64,7 +64,7 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
   test('a driver that crashes fails a training that asked for it, and auto takes the CPU', () => {
     const asked = run([...tiny, '--backend', 'cuda'], { SET_FAKE_CUDA: 'crash' });
     expect(asked).toMatchObject({ status: 1, signal: null });
-    expect(asked.stderr).toContain('not available, because its driver crashed (SIGSEGV)');
+    expect(asked.stderr).toContain('its trial in a process of its own crashed (SIGSEGV)');
     const automatic = run(tiny, { SET_FAKE_CUDA: 'crash' });
     expect(automatic).toMatchObject({ status: 0, signal: null });
     expect(automatic.stdout).toMatch(/\bcpu \(/);
@@ -109,15 +109,15 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
   test('a driver that hangs is given up', async () => {
     vi.doMock('node:child_process', async (original) => {
       const real = await original<typeof import('node:child_process')>();
-      const hurried = (file: string, _: string[], options: object) =>
-        real.spawnSync(file, [path.join(root, 'dist/cudaTrial.js')], { ...options, timeout: 1500 });
+      const hurried = (file: string, [, name]: string[], options: object) =>
+        real.spawnSync(file, [path.join(root, 'dist/trial.js'), name!], { ...options, timeout: 1500 });
       return { ...real, spawnSync: hurried };
     });
     vi.stubEnv('SET_NATIVE_CUDA_LIBRARY', fake);
     vi.stubEnv('SET_FAKE_CUDA', 'hang');
     const { info } = await import('../../src/info.js');
     const cuda = info().backends.find(({ name }) => name === 'cuda')!;
-    expect(cuda.reason).toBe('not available, because its driver did not answer within 30 seconds');
+    expect(cuda.reason).toBe('not available, because its trial in a process of its own did not end within 30 seconds');
     vi.doUnmock('node:child_process');
     vi.unstubAllEnvs();
   });

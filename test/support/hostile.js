@@ -90,7 +90,10 @@ const sweepPoint = { links: 1e5, motifSize: 1, threads: 1, isa: 'portable' };
 for (const value of strange) {
   await refused(() => addon.createModel(value));
   await refused(() => addon.modelBytes(value));
-  if (value !== 'x') await refused(() => addon.refuseCuda(value));
+  await refused(() => addon.untried(value));
+  await refused(() => addon.tryOut(value));
+  await refused(() => addon.refuse(value, 'x'));
+  if (value !== 'x') await refused(() => addon.refuse('cuda', value));
   await refused(() => addon.permutation(value, 3));
   await refused(() => addon.permutation(1, value));
   await refused(() => new addon.Samples(value, 20, labels));

@@ -1,0 +1,292 @@
+#include "metal/device.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "core/error.h"
+#include "metal/memory_params.h"
+
+namespace set_native::metal {
+
+namespace {
+
+constexpr uint32_t kSimdWidth = 32;       // that the kernels are written for
+constexpr size_t kLeastBytes = 16;        // of a buffer, and the unit of threadgroup memory
+constexpr size_t kMostShared = 32 << 10;  // of a threadgroup
+
+[[noreturn]] void fail(ErrorCode code, const std::string& text) {
+  throw Error(code, "[metal] " + text);
+}
+
+class MetalBuffer final : public gpu::Buffer {
+ public:
+  MetalBuffer(std::unique_ptr<GpuBuffer> buffer, size_t bytes) : Buffer(bytes), memory(std::move(buffer)) {}
+  const std::unique_ptr<GpuBuffer> memory;
+};
+
+class MetalSharedBuffer final : public gpu::SharedBuffer {
+ public:
+  MetalSharedBuffer(std::unique_ptr<GpuBuffer> buffer, size_t bytes) : SharedBuffer(bytes), memory(std::move(buffer)) {}
+  void* data() override { return memory->contents(); }
+  const std::unique_ptr<GpuBuffer> memory;
+};
+
+/** Checks that `bytes` are left in a buffer from `offset` on. */
+const GpuBuffer& place(const gpu::Buffer& buffer, size_t offset, size_t bytes) {
+  if (offset > buffer.bytes() || bytes > buffer.bytes() - offset)
+    fail(ErrorCode::internal, std::to_string(bytes) + " bytes at " + std::to_string(offset) +
+                                  " are beyond a buffer of " + std::to_string(buffer.bytes()));
+  if (const auto* own = dynamic_cast<const MetalBuffer*>(&buffer)) return *own->memory;
+  if (const auto* shared = dynamic_cast<const MetalSharedBuffer*>(&buffer)) return *shared->memory;
+  fail(ErrorCode::internal, "a buffer of another device");
+}
+
+char* bytes_at(const gpu::Buffer& buffer, size_t offset, size_t bytes) {
+  return static_cast<char*>(place(buffer, offset, bytes).contents()) + offset;
+}
+
+}  // namespace
+
+/** A dispatch, ready to be encoded. Buffers that were not given have no memory. */
+struct MetalDevice::Step {
+  struct Place {
+    const GpuBuffer* memory = nullptr;
+    size_t offset = 0;
+  };
+  const GpuFunction* function = nullptr;
+  uint32_t groups_x = 1, groups_y = 1, threads = 1;
+  size_t shared_bytes = 0;
+  std::vector<Place> buffers;
+  std::vector<unsigned char> params;
+};
+
+class MetalDevice::Tape final : public gpu::Recording {
+ public:
+  std::vector<Step> steps;
+};
+
+std::string function_name(const gpu::KernelId& kernel) {
+  using gpu::Op;
+  std::string name = gpu::op_name(kernel.op);
+  const std::string index = kernel.wide ? "_32" : "_16";
+  switch (kernel.op) {
+    case Op::forward:
+    case Op::backward:
+    case Op::input_gradient:
+    case Op::update_links:
+      return name + index + "_" + std::to_string(kernel.height);
+    case Op::occupy:
+    case Op::move_kept:
+    case Op::place_grown:
+    case Op::index_targets:
+      return name + index;
+    default:
+      return name;
+  }
+}
+
+MetalDevice::MetalDevice(std::unique_ptr<Gpu> gpu)
+    : gpu_(std::move(gpu)), facts_(gpu_->facts()), nothing_(make_buffer(kLeastBytes)) {}
+
+/** What still runs needs nothing of the host's: Metal keeps its memory. */
+MetalDevice::~MetalDevice() = default;
+
+gpu::DeviceMemory MetalDevice::memory() const {
+  const uint64_t used = std::min(gpu_->allocated(), facts_.working_set);
+  return {static_cast<size_t>(std::min(facts_.working_set - used, facts_.longest_buffer)),
+          static_cast<size_t>(facts_.working_set)};
+}
+
+std::unique_ptr<GpuBuffer> MetalDevice::make_buffer(size_t bytes) {
+  auto buffer = gpu_->make_buffer(std::max(bytes, kLeastBytes));
+  if (buffer == nullptr)
+    fail(ErrorCode::out_of_memory, "could not allocate " + std::to_string(bytes) + " bytes: of " +
+                                       std::to_string(facts_.working_set) + " bytes " +
+                                       std::to_string(gpu_->allocated()) + " are in use, and a buffer has at most " +
+                                       std::to_string(facts_.longest_buffer));
+  return buffer;
+}
+
+std::unique_ptr<gpu::Buffer> MetalDevice::allocate(size_t bytes) {
+  return std::make_unique<MetalBuffer>(make_buffer(bytes), bytes);
+}
+
+std::unique_ptr<gpu::SharedBuffer> MetalDevice::allocate_shared(size_t bytes) {
+  return std::make_unique<MetalSharedBuffer>(make_buffer(bytes), bytes);
+}
+
+void MetalDevice::upload(gpu::Buffer& to, size_t offset, const void* from, size_t bytes) {
+  char* memory = bytes_at(to, offset, bytes);
+  synchronize();
+  if (bytes > 0) std::memcpy(memory, from, bytes);
+}
+
+void MetalDevice::download(void* to, const gpu::Buffer& from, size_t offset, size_t bytes) {
+  const char* memory = bytes_at(from, offset, bytes);
+  synchronize();
+  if (bytes > 0) std::memcpy(to, memory, bytes);
+}
+
+void MetalDevice::run_memory_kernel(const char* name, std::initializer_list<gpu::Binding> buffers, size_t bytes) {
+  if (bytes == 0) return;
+  Step step;
+  step.function = &function(name, gpu::kMemoryThreads);
+  step.groups_x = static_cast<uint32_t>((bytes + 4 * gpu::kMemoryThreads - 1) / (4 * gpu::kMemoryThreads));
+  step.threads = gpu::kMemoryThreads;
+  for (const gpu::Binding& binding : buffers)
+    step.buffers.push_back({&place(*binding.buffer, binding.offset, bytes), binding.offset});
+  const gpu::MemoryParams params{bytes};
+  step.params.resize(sizeof params);
+  std::memcpy(step.params.data(), &params, sizeof params);
+  run_or_note(std::move(step));
+}
+
+void MetalDevice::copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset, size_t bytes) {
+  run_memory_kernel("copy_bytes", {{&to, to_offset}, {&from, from_offset}}, bytes);
+}
+
+void MetalDevice::clear(gpu::Buffer& buffer, size_t offset, size_t bytes) {
+  run_memory_kernel("clear_bytes", {{&buffer, offset}}, bytes);
+}
+
+const GpuFunction& MetalDevice::function(const std::string& name, uint32_t threads) {
+  std::unique_ptr<GpuFunction>& function = functions_[{name, threads}];
+  if (function != nullptr) return *function;
+  std::string problem;
+  auto made = gpu_->make_function(name, threads, problem);
+  if (made == nullptr) fail(ErrorCode::internal, "could not compile " + name + ": " + problem);
+  if (made->simd_width() != kSimdWidth)
+    fail(ErrorCode::internal, name + " would run in simdgroups of " + std::to_string(made->simd_width()) +
+                                  " threads, not of " + std::to_string(kSimdWidth));
+  if (made->most_threads() < threads)
+    fail(ErrorCode::internal, name + " would run in threadgroups of at most " + std::to_string(made->most_threads()) +
+                                  " threads, not of " + std::to_string(threads));
+  function = std::move(made);
+  return *function;
+}
+
+void MetalDevice::dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
+                           size_t params_bytes) {
+  const std::string name = function_name(launch.kernel);
+  if (launch.cooperative) fail(ErrorCode::internal, name + ": Metal has no cooperative launches");
+  if (launch.shared_bytes > kMostShared)
+    fail(ErrorCode::internal, name + ": " + std::to_string(launch.shared_bytes) + " bytes of threadgroup memory");
+  Step step;
+  step.function = &function(name, launch.threads);
+  step.groups_x = launch.blocks_x;
+  step.groups_y = launch.blocks_y;
+  step.threads = launch.threads;
+  step.shared_bytes = launch.shared_bytes;
+  for (const gpu::Binding& binding : buffers) {
+    if (binding.buffer == nullptr)
+      step.buffers.emplace_back();
+    else
+      step.buffers.push_back({&place(*binding.buffer, binding.offset, 0), binding.offset});
+  }
+  const auto* bytes = static_cast<const unsigned char*>(params);
+  step.params.assign(bytes, bytes + params_bytes);
+  run_or_note(std::move(step));
+}
+
+void MetalDevice::run_or_note(Step step) {
+  if (tape_ != nullptr)
+    tape_->steps.push_back(std::move(step));
+  else
+    encode(step);
+}
+
+void MetalDevice::encode(const Step& step) {
+  if (dispatches_ == kMostDispatches) commit();
+  if (commands_ == nullptr) {
+    commands_ = gpu_->make_commands();
+    if (commands_ == nullptr) fail(ErrorCode::out_of_memory, "could not make a command buffer");
+  }
+  commands_->set_function(*step.function);
+  commands_->set_bytes(step.params.data(), step.params.size(), kParamsIndex);
+  uint32_t index = kFirstBufferIndex, given = 0;
+  for (const Step::Place& place : step.buffers) {
+    if (place.memory != nullptr) {
+      given |= 1u << index;
+      commands_->set_buffer(*place.memory, place.offset, index);
+    } else {
+      commands_->set_buffer(*nothing_, 0, index);
+    }
+    ++index;
+  }
+  commands_->set_bytes(&given, sizeof given, kGivenIndex);
+  commands_->set_threadgroup_memory(
+      std::max(kLeastBytes, (step.shared_bytes + kLeastBytes - 1) / kLeastBytes * kLeastBytes));
+  commands_->dispatch(step.groups_x, step.groups_y, step.threads);
+  ++dispatches_;
+}
+
+std::unique_ptr<gpu::Recording> MetalDevice::record(const std::function<void()>& work) {
+  if (tape_ != nullptr) fail(ErrorCode::internal, "a recording within a recording");
+  auto tape = std::make_unique<Tape>();
+  tape_ = tape.get();
+  try {
+    work();
+  } catch (...) {
+    tape_ = nullptr;
+    throw;
+  }
+  tape_ = nullptr;
+  return tape;
+}
+
+void MetalDevice::replay(const gpu::Recording& recording) {
+  const auto* tape = dynamic_cast<const Tape*>(&recording);
+  if (tape == nullptr) fail(ErrorCode::internal, "a recording of another device");
+  for (const Step& step : tape->steps) encode(step);
+}
+
+void MetalDevice::commit() {
+  if (commands_ == nullptr) return;
+  running_.push_back(std::move(commands_));
+  dispatches_ = 0;
+  running_.back()->commit();
+}
+
+/** Of commands that are done. */
+void MetalDevice::finish(GpuCommands& commands) {
+  const std::string failure = commands.failure();
+  if (!failure.empty()) {
+    running_.clear();  // what comes behind a failure cannot be right
+    fail(commands.ran_out_of_memory() ? ErrorCode::out_of_memory : ErrorCode::internal, "could not run: " + failure);
+  }
+  if (first_start_ == 0.0) first_start_ = commands.start_time();
+  last_end_ = commands.end_time();
+}
+
+bool MetalDevice::idle() {
+  commit();
+  while (!running_.empty() && running_.front()->done()) {
+    const auto first = std::move(running_.front());
+    running_.pop_front();
+    finish(*first);
+  }
+  return running_.empty();
+}
+
+void MetalDevice::synchronize() {
+  commit();
+  while (!running_.empty()) {
+    const auto first = std::move(running_.front());
+    running_.pop_front();
+    first->wait();
+    finish(*first);
+  }
+}
+
+void MetalDevice::start_timer() {
+  synchronize();
+  first_start_ = last_end_ = 0.0;
+}
+
+double MetalDevice::stop_timer() {
+  synchronize();
+  return (last_end_ - first_start_) * 1e3;
+}
+
+}  // namespace set_native::metal

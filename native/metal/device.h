@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gpu/device.h"
+#include "metal/gpu.h"
+
+namespace set_native::metal {
+
+/** The name of a kernel's instance: "order", "occupy_16", "forward_32_4". */
+std::string function_name(const gpu::KernelId& kernel);
+
+/**
+ * A gpu::TimedDevice over a Metal GPU. Dispatches gather in one command buffer, which is committed when somebody waits for
+ * the device or asks whether it is idle: an epoch is one command buffer, or several of kMostDispatches, and nothing
+ * comes back to the host in between. Memory is the host's, too: an upload waits for what was queued and is one copy,
+ * a download as well. A recording is a list of dispatches, encoded anew at each replay.
+ *
+ * Errors: out_of_memory where Metal refuses memory or ran out of it, internal with Metal's words else.
+ */
+class MetalDevice final : public gpu::TimedDevice {
+ public:
+  explicit MetalDevice(std::unique_ptr<Gpu> gpu);
+  ~MetalDevice() override;
+
+  gpu::DeviceMemory memory() const override;
+  bool has_doubles() const override { return false; }
+  std::unique_ptr<gpu::Buffer> allocate(size_t bytes) override;
+  std::unique_ptr<gpu::SharedBuffer> allocate_shared(size_t bytes) override;
+  void upload(gpu::Buffer& to, size_t offset, const void* from, size_t bytes) override;
+  void download(void* to, const gpu::Buffer& from, size_t offset, size_t bytes) override;
+  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset, size_t bytes) override;
+  void clear(gpu::Buffer& buffer, size_t offset, size_t bytes) override;
+  using gpu::Device::dispatch;
+  void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
+                size_t params_bytes) override;
+  std::unique_ptr<gpu::Recording> record(const std::function<void()>& work) override;
+  void replay(const gpu::Recording& recording) override;
+  bool idle() override;
+  void synchronize() override;
+  uint32_t resident_blocks(const gpu::KernelId&, uint32_t, uint32_t) const override { return 0; }
+
+  /** Compiles a kernel now, which its first dispatch does otherwise. */
+  void prepare(const gpu::KernelId& kernel, uint32_t threads) { function(function_name(kernel), threads); }
+
+  void start_timer() override;
+  /** Waits. Milliseconds by the GPU's clock, from the first to the last of the commands since start_timer. */
+  double stop_timer() override;
+
+  static constexpr size_t kMostDispatches = 4096;  // of a command buffer: long ones would keep others from the GPU
+
+ private:
+  struct Step;
+  class Tape;
+
+  const GpuFunction& function(const std::string& name, uint32_t threads);
+  std::unique_ptr<GpuBuffer> make_buffer(size_t bytes);
+  void run_or_note(Step step);
+  void encode(const Step& step);
+  void commit();
+  void finish(GpuCommands& commands);
+  void run_memory_kernel(const char* name, std::initializer_list<gpu::Binding> buffers, size_t bytes);
+
+  std::unique_ptr<Gpu> gpu_;
+  GpuFacts facts_;
+  std::map<std::pair<std::string, uint32_t>, std::unique_ptr<GpuFunction>> functions_;  // by name and threads
+  std::unique_ptr<GpuBuffer> nothing_;  // stands where a kernel's buffer is not given
+  std::unique_ptr<GpuCommands> commands_;
+  size_t dispatches_ = 0;  // in commands_
+  std::deque<std::unique_ptr<GpuCommands>> running_;
+  Tape* tape_ = nullptr;
+  double first_start_ = 0.0, last_end_ = 0.0;  // since start_timer
+};
+
+}  // namespace set_native::metal

@@ -1,0 +1,55 @@
+/*
+ * The Metal kernels as one source text, for a compiler that knows no files: every file of kernels/, and each header that
+ * they include, once. `node embed.js OUT` writes it as C++ that defines what metal/source.h declares.
+ */
+import { readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+const native = path.dirname(import.meta.dirname);
+
+/** Of kernels/*.metal, or of the files given: paths below native/. */
+export function flatten(files = kernelFiles()) {
+  const seen = new Set();
+  const lines = ['#include <metal_stdlib>'];
+  const add = (file) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    lines.push(`#line 1 "${file}"`);
+    const text = readFileSync(path.join(native, file), 'utf8').split('\n');
+    text.forEach((line, number) => {
+      const [, quoted] = /^#include "(.*)"/.exec(line) ?? [];
+      if (quoted !== undefined) {
+        add(quoted);
+        lines.push(`#line ${number + 2} "${file}"`);
+      } else {
+        lines.push(/^#(include <|pragma once)/.test(line) ? '' : line);
+      }
+    });
+  };
+  for (const file of files) add(file);
+  return `${lines.join('\n')}\n`;
+}
+
+function kernelFiles() {
+  return readdirSync(path.join(native, 'metal/kernels'))
+    .filter((name) => name.endsWith('.metal'))
+    .sort()
+    .map((name) => `metal/kernels/${name}`);
+}
+
+/** Pieces of a string literal: compilers limit the length of one. */
+function literal(text) {
+  return text
+    .match(/[\s\S]{1,8000}(?:\n|$)/g)
+    .map((piece) => `R"metal(${piece})metal"`)
+    .join('\n');
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === import.meta.filename) {
+  const [out] = process.argv.slice(2);
+  if (out === undefined) throw new Error('usage: node embed.js OUT.cpp');
+  writeFileSync(
+    out,
+    `#include "metal/source.h"\n\nconst char* const set_native::metal::kSource =\n${literal(flatten())};\n`,
+  );
+}

@@ -1,0 +1,37 @@
+#include "metal/kernels/cells.h"
+#include "metal/kernels/instances.h"
+
+/*
+ * The bitmap of a layer's blocks, from the links that are kept, and transposed.
+ */
+using namespace metal;
+using namespace set_native::gpu;
+
+/** Sets the bits of the blocks that are kept. A warp per group; 1 bit and an index read, one atomic per block. */
+template <typename Index>
+kernel void occupy(constant OccupyParams& p [[buffer(0)]], device const uint32_t* offsets [[buffer(1)]],
+                   device const Index* targets [[buffer(2)]], device const uint32_t* removed [[buffer(3)]],
+                   device uint32_t* cells [[buffer(4)]], uint3 block [[threadgroup_position_in_grid]],
+                   uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+  const uint32_t group = warp_of_launch(block, warp);
+  if (group >= p.groups) return;
+  for (uint32_t k = offsets[group] + lane; k < offsets[group + 1]; k += 32)
+    if (!is_marked(removed, k)) set_cell(cells, group, p.words, targets[k]);
+}
+SET_INDEX_INSTANCES(occupy)
+
+/** A warp transposes 32 x 32 bits: each lane reads one word of a row and writes one of a column. 1 bit each way. */
+kernel void transpose_bits(constant TransposeParams& p [[buffer(0)]], device const uint32_t* cells [[buffer(1)]],
+                           device uint32_t* by_target [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+                           uint32_t lane [[thread_index_in_simdgroup]],
+                           uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+  const uint32_t tile = warp_of_launch(block, warp), word = tile % p.words, row_word = tile / p.words;
+  const uint32_t row = row_word * 32 + lane, col = word * 32 + lane;
+  const uint32_t bits = row < p.rows ? cells[row * p.words + word] : 0;
+  uint32_t own = 0;
+  for (uint32_t b = 0; b < 32; ++b) {
+    const uint32_t column = ballot((bits >> b & 1u) != 0, lane);
+    if (b == lane) own = column;
+  }
+  if (row_word < p.row_words && col < p.cols) by_target[col * p.row_words + row_word] = own;
+}

@@ -1,0 +1,162 @@
+#pragma once
+
+#include <metal_stdlib>
+
+#include "gpu/train_params.h"
+
+/*
+ * How the kernels of training share out rows of activations, and what they do alike with a row.
+ *
+ * A row of q = stride / 4 float4s lies under q lanes of a simdgroup, here called a warp as in the host code, at most
+ * 32; a shorter one leaves room for `slots` = 32 / q links at a time, each under q lanes of its own. Sums over links
+ * are then taken over the slots, dot products over the lanes of a slot, both as trees whose shape follows from q alone:
+ * same bits, whatever the schedule.
+ *
+ * Matrices of rows are indexed by 32-bit counts of float4s, which reach 64 GiB: 64-bit multiplications are dear here.
+ */
+using namespace metal;
+using namespace set_native::gpu;
+
+// Arrays indexed in loops stay in registers only if the loops are unrolled.
+#if defined(__GNUC__) && !defined(__clang__)
+#define SET_UNROLL
+#else
+#define SET_UNROLL _Pragma("clang loop unroll(full)")
+#endif
+
+inline float dot4(float4 a, float4 b) {
+  return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, a.x * b.x)));
+}
+inline float sum4(float4 a) {
+  return (a.x + a.y) + (a.z + a.w);
+}
+
+/** Half of the least power of two that is not less. */
+inline uint32_t half_above(uint32_t count) {
+  return count < 2 ? 0 : 1u << (31 - clz(count - 1));
+}
+
+struct Columns {
+  uint32_t row;    // float4s of a whole row
+  uint32_t width;  // float4s of this part of it
+  uint32_t slots;
+  uint32_t slot, column;  // of the calling lane; column counts from the start of the row
+  uint32_t at;            // place of the lane in its slot
+  bool active;            // whether the lane has a column
+  uint32_t slot_tree, column_tree;
+
+  Columns(uint32_t stride, uint32_t tile, uint32_t lane) {
+    const uint32_t before = tile * 32;
+    row = stride / 4;
+    width = row - before < 32 ? row - before : 32;
+    slots = 32 / width;
+    slot = lane / width;
+    at = lane % width;
+    column = before + at;
+    active = slot < slots;
+    slot_tree = half_above(slots);
+    column_tree = half_above(width);
+  }
+
+  /** The sum over slots, in slot 0. */
+  float4 over_slots(float4 v) const {
+    for (uint32_t k = slot_tree; k > 0; k /= 2) {
+      const uint16_t lanes = static_cast<uint16_t>(k * width);
+      const float4 other = float4(simd_shuffle_down(v.x, lanes), simd_shuffle_down(v.y, lanes),
+                                  simd_shuffle_down(v.z, lanes), simd_shuffle_down(v.w, lanes));
+      if (slot < k && slot + k < slots) v = v + other;
+    }
+    return v;
+  }
+  /** The sum over the lanes of a slot, in the first of them. */
+  float over_columns(float v) const {
+    for (uint32_t k = column_tree; k > 0; k /= 2) {
+      const float other = simd_shuffle_down(v, static_cast<uint16_t>(k));
+      if (at < k && at + k < width) v += other;
+    }
+    return v;
+  }
+};
+
+/** Sums of a warp's 32 lanes, in all of them. */
+inline float over_warp(float v) {
+  for (uint16_t k = 16; k > 0; k /= 2) v += simd_shuffle_xor(v, k);
+  return v;
+}
+
+inline bool stopped(device const StepState* state) {
+  return state != nullptr && state->stop != kRunning;
+}
+
+/** Of `rows` sources from `source` on those that exist; none where the group does not. */
+inline uint32_t existing_sources(constant BackwardParams& p, uint32_t group, uint32_t source, uint32_t rows) {
+  if (group >= p.groups || source >= p.inputs) return 0;
+  return p.inputs - source < rows ? p.inputs - source : rows;
+}
+
+/**
+ * Adds up the kRows sums that the warps of a group have, in the first of them, in their order. Every thread of the
+ * threadgroup calls it, with its own index; false in the other warps, which are done then.
+ */
+template <uint32_t kRows>
+inline bool over_warps(thread float4* sums, uint32_t warps, uint32_t part, uint32_t index,
+                       threadgroup float4* partial) {
+  if (warps == 1) return true;
+  threadgroup_barrier(mem_flags::mem_threadgroup);  // what was left there before has been read
+  SET_UNROLL
+  for (uint32_t r = 0; r < kRows; ++r) partial[r * kTrainThreads + index] = sums[r];
+  // Device memory, too: the first warp may now write over x, which the others have read.
+  threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
+  if (part != 0) return false;
+  SET_UNROLL
+  for (uint32_t r = 0; r < kRows; ++r)
+    for (uint32_t w = 1; w < warps; ++w) sums[r] = sums[r] + partial[r * kTrainThreads + index + w * 32];
+  return true;
+}
+
+// cpu::ActivationKind
+SET_CONSTANT uint32_t kRelu = 0, kTanh = 1, kSigmoid = 2;
+
+inline float activate(float z, uint32_t activation) {
+  if (activation == kRelu) return z < 0.0f ? 0.0f : z;  // NaN stays NaN
+  if (activation == kTanh) return precise::tanh(z);
+  if (activation == kSigmoid) return 1.0f / (1.0f + precise::exp(-z));
+  return z;
+}
+inline float4 activate4(float4 z, uint32_t activation) {
+  return float4(activate(z.x, activation), activate(z.y, activation), activate(z.z, activation),
+                activate(z.w, activation));
+}
+
+/** f'(z) v, from the output x = f(z). */
+inline float through_activation(float x, float v, uint32_t activation) {
+  if (activation == kRelu) return x > 0.0f ? v : 0.0f;
+  if (activation == kTanh) return fma(x * v, -x, v);
+  if (activation == kSigmoid) return fma(x * v, -x, x * v);
+  return v;
+}
+inline float4 through_activation4(float4 x, float4 v, uint32_t activation) {
+  return float4(through_activation(x.x, v.x, activation), through_activation(x.y, v.y, activation),
+                through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
+}
+
+/** How weights follow their gradients: read from the state once, because every store might change it again. */
+struct UpdateRule {
+  float rate, momentum, l2, decay;
+
+  explicit UpdateRule(device const StepState* state) {
+    rate = state->rate;
+    momentum = state->momentum;
+    l2 = state->l2;
+    decay = state->decay;
+  }
+};
+
+/** v = momentum v - rate (g + l2 w), w = w + (v - decay w). */
+inline void momentum_update(device float& weight, device float& velocity, float gradient, thread const UpdateRule& rule,
+                            bool plain = false) {
+  const float w = weight, g = plain ? gradient : fma(rule.l2, w, gradient);
+  const float v = fma(-rule.rate, g, rule.momentum * velocity);
+  velocity = v;
+  weight = plain ? w + v : w + fma(-rule.decay, w, v);
+}

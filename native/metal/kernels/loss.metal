@@ -1,0 +1,240 @@
+#include "gpu/train_params.h"
+#include "metal/kernels/columns.h"
+#include "metal/kernels/instances.h"
+
+/*
+ * What follows the logits, as cpu/loss.h defines it: losses and the gradient of their mean, answers, outputs.
+ *
+ * There are no doubles here. Sums carry what their additions round away in a second float; and where the textbook's
+ * form would subtract nearly equal numbers (1 - p of a confident answer, the logarithm of a number near 1), the
+ * difference is what is computed. One thread per sample; the samples of a thread are summed in order, threads by a
+ * tree, so the sum does not depend on the schedule. Padding columns of the gradient are zero. One threadgroup: a batch
+ * has outputs x batch numbers, some thousand operations, of which most are exponentials.
+ */
+using namespace metal;
+using namespace set_native::gpu;
+
+// set_native::Loss
+SET_CONSTANT uint32_t kSoftmaxCrossEntropy = 0, kMse = 2;
+
+/** A sum and what it lacks: a compensated sum (Neumaier 1974), exact to about twice the digits of a float. */
+struct LongSum {
+  float high, low;
+
+  LongSum() {
+    high = 0.0f;
+    low = 0.0f;
+  }
+  void add(float value) {
+    const float sum = high + value, part = sum - high;
+    low += (high - (sum - part)) + (value - part);
+    high = sum;
+  }
+};
+
+/** The sum over a threadgroup's threads, in all of them. `sums` holds two numbers per thread. */
+inline LongSum over_threads(LongSum sum, uint32_t index, threadgroup float* sums) {
+  threadgroup_barrier(mem_flags::mem_threadgroup);  // what was left there before has been read
+  sums[index] = sum.high;
+  sums[kTrainThreads + index] = sum.low;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  for (uint32_t half_of = kTrainThreads / 2; half_of > 0; half_of /= 2) {
+    if (index < half_of) {
+      sum.add(sums[index + half_of]);
+      sum.low += sums[kTrainThreads + index + half_of];
+      sums[index] = sum.high;
+      sums[kTrainThreads + index] = sum.low;
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+  }
+  sum.high = sums[0];
+  sum.low = sums[kTrainThreads];
+  return sum;
+}
+
+inline void write_sum(device LossSum& to, LongSum sum) {
+  to.words[0] = as_type<uint32_t>(sum.high);
+  to.words[1] = isfinite(sum.high) ? as_type<uint32_t>(sum.low) : 0;  // infinity stays that
+}
+
+struct TargetOf {
+  device const uint32_t* labels;
+  device const float* values;
+  uint32_t outputs;
+
+  float at(uint64_t sample, uint32_t output) const {
+    if (values != nullptr) return values[sample * outputs + output];
+    const uint32_t label = labels[sample];
+    return outputs == 1 ? static_cast<float>(label) : label == output ? 1.0f : 0.0f;
+  }
+};
+
+/** log(1 + x) for x >= 0, where 1 + x rounds, too (Kahan's form): the factors' errors cancel. */
+inline float log_above_one(float x) {
+  const float sum = 1.0f + x;
+  return sum == 1.0f ? x : x * (precise::log(sum) / (sum - 1.0f));
+}
+
+/** 1 / (1 + exp(-z)), and 1 - that. */
+struct Sigmoid {
+  float value, rest;
+
+  explicit Sigmoid(float z) {
+    const float e = precise::exp(-fabs(z)), large = 1.0f / (1.0f + e), small = e / (1.0f + e);
+    value = z < 0.0f ? small : large;
+    rest = z < 0.0f ? large : small;
+  }
+};
+
+/** Of a column of logits z: exp(z - top) summed over all but the first of the largest, which has exp(0) = 1. */
+struct Softmax {
+  uint32_t largest;
+  float top, rest;
+
+  Softmax(device const float* z, uint32_t outputs, uint32_t stride) {
+    largest = 0;
+    top = z[0];
+    for (uint32_t o = 1; o < outputs; ++o)
+      if (top < z[o * stride]) {
+        largest = o;
+        top = z[o * stride];
+      }
+    LongSum sum;
+    for (uint32_t o = 0; o < outputs; ++o)
+      if (o != largest) sum.add(precise::exp(z[o * stride] - top));
+    rest = sum.high + sum.low;
+  }
+};
+
+inline float loss_of(uint32_t loss, device const float* z, uint32_t outputs, uint32_t stride,
+                     thread const TargetOf& target, uint64_t sample) {
+  LongSum sum;
+  if (loss == kSoftmaxCrossEntropy) {
+    const Softmax softmax(z, outputs, stride);
+    const float log_sum = log_above_one(softmax.rest);
+    for (uint32_t o = 0; o < outputs; ++o) {
+      const float t = target.at(sample, o);
+      if (t != 0.0f) sum.add(t * (log_sum + (softmax.top - z[o * stride])));
+    }
+    return sum.high + sum.low;
+  }
+  for (uint32_t o = 0; o < outputs; ++o) {
+    const float v = z[o * stride], t = target.at(sample, o);
+    if (loss == kMse)
+      sum.add((v - t) * (v - t));
+    else
+      sum.add((v < 0.0f ? 0.0f : v) - v * t + log_above_one(precise::exp(-fabs(v))));
+  }
+  const float total = sum.high + sum.low;
+  return loss == kMse ? total / static_cast<float>(outputs) : total;
+}
+
+inline void gradient_of(uint32_t loss, device const float* z, uint32_t outputs, uint32_t stride,
+                        thread const TargetOf& target, uint64_t sample, float batch, device float* dz) {
+  if (loss == kSoftmaxCrossEntropy) {
+    const Softmax softmax(z, outputs, stride);
+    const float total = 1.0f + softmax.rest;
+    for (uint32_t o = 0; o < outputs; ++o) {
+      const float t = target.at(sample, o), own = precise::exp(z[o * stride] - softmax.top);
+      const float others = o == softmax.largest ? softmax.rest : total - own;
+      dz[o * stride] = (own * (1.0f - t) - others * t) / total / batch;  // own / total - t
+    }
+    return;
+  }
+  for (uint32_t o = 0; o < outputs; ++o) {
+    const float v = z[o * stride], t = target.at(sample, o);
+    if (loss == kMse) {
+      dz[o * stride] = 2.0f * (v - t) / (static_cast<float>(outputs) * batch);
+    } else {
+      const Sigmoid sigmoid(v);
+      dz[o * stride] = (sigmoid.value * (1.0f - t) - sigmoid.rest * t) / batch;
+    }
+  }
+}
+
+kernel void loss(constant LossParams& p [[buffer(0)]], device StepState* state [[buffer(1)]],
+                 device const uint32_t* order [[buffer(2)]], device const uint32_t* labels [[buffer(3)]],
+                 device const float* targets [[buffer(4)]], device const float* z [[buffer(5)]],
+                 device float* dz [[buffer(6)]], constant uint32_t& given [[buffer(30)]],
+                 threadgroup float* sums [[threadgroup(0)]], uint32_t index [[thread_index_in_threadgroup]]) {
+  if (stopped(state)) return;
+  order = SET_GIVEN(given, 2, order);
+  const TargetOf target = {SET_GIVEN(given, 3, labels), SET_GIVEN(given, 4, targets), p.outputs};
+  const uint32_t first = state->first, batch = state->batch;
+  LongSum sum;
+  for (uint32_t b = index; b < batch; b += kTrainThreads) {
+    const uint64_t sample = order != nullptr ? order[first + b] : first + b;
+    sum.add(loss_of(p.loss, z + b, p.outputs, p.stride, target, sample));
+  }
+  sum = over_threads(sum, index, sums);
+  // Every thread has the same sum, and has seen `stop` before the barriers in there.
+  if (!isfinite(sum.high)) {
+    if (index == 0) state->stop = kDiverged;
+    return;
+  }
+  if (index == 0) {
+    sum.add(as_type<float>(state->loss.words[0]));
+    sum.add(as_type<float>(state->loss.words[1]));
+    write_sum(state->loss, sum);
+  }
+  for (uint32_t b = index; b < p.stride; b += kTrainThreads) {
+    if (b >= batch) {
+      for (uint32_t o = 0; o < p.outputs; ++o) dz[o * p.stride + b] = 0.0f;
+      continue;
+    }
+    const uint64_t sample = order != nullptr ? order[first + b] : first + b;
+    gradient_of(p.loss, z + b, p.outputs, p.stride, target, sample, static_cast<float>(batch), dz + b);
+  }
+}
+
+/** Whether `label` is the answer of a column: its largest (the first of equals), or the side of one half. */
+inline bool is_correct(uint32_t loss, device const float* z, uint32_t outputs, uint32_t stride, uint32_t label) {
+  if (outputs == 1) return (loss == kMse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
+  for (uint32_t o = 0; o < outputs; ++o)
+    if (!(o < label ? z[o * stride] < z[label * stride] : z[o * stride] <= z[label * stride])) return false;
+  return true;
+}
+
+kernel void evaluate(constant EvaluateParams& p [[buffer(0)]], device const uint32_t* labels [[buffer(1)]],
+                     device const float* targets [[buffer(2)]], device const float* z [[buffer(3)]],
+                     device LossSum* sums [[buffer(4)]], device uint32_t* correct [[buffer(5)]],
+                     constant uint32_t& given [[buffer(30)]], threadgroup float* shared [[threadgroup(0)]],
+                     uint32_t index [[thread_index_in_threadgroup]]) {
+  labels = SET_GIVEN(given, 1, labels);
+  const TargetOf target = {labels, SET_GIVEN(given, 2, targets), p.outputs};
+  LongSum sum, right;
+  for (uint32_t b = index; b < p.batch; b += kTrainThreads) {
+    const uint64_t sample = static_cast<uint64_t>(p.first) + b;
+    sum.add(loss_of(p.loss, z + b, p.outputs, p.stride, target, sample));
+    if (labels != nullptr && is_correct(p.loss, z + b, p.outputs, p.stride, labels[sample])) right.add(1.0f);
+  }
+  sum = over_threads(sum, index, shared);
+  right = over_threads(right, index, shared);
+  if (index != 0) return;
+  write_sum(sums[p.result], sum);
+  correct[p.result] = static_cast<uint32_t>(right.high) + static_cast<uint32_t>(right.low);
+}
+
+kernel void output(constant EvaluateParams& p [[buffer(0)]], device const float* z [[buffer(1)]],
+                   device float* out [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+                   uint3 blocks [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
+  for (uint32_t b = block.x * kTrainThreads + index; b < p.batch; b += blocks.x * kTrainThreads) {
+    device const float* column = z + b;
+    device float* row = out + static_cast<uint64_t>(b) * p.outputs;
+    if (p.loss == kSoftmaxCrossEntropy) {
+      const Softmax softmax(column, p.outputs, p.stride);
+      const float total = 1.0f + softmax.rest;
+      for (uint32_t o = 0; o < p.outputs; ++o) row[o] = precise::exp(column[o * p.stride] - softmax.top) / total;
+      continue;
+    }
+    for (uint32_t o = 0; o < p.outputs; ++o) {
+      const float v = column[o * p.stride];
+      if (p.loss == kMse) {
+        row[o] = v;
+      } else {
+        const Sigmoid sigmoid(v);
+        row[o] = sigmoid.value;
+      }
+    }
+  }
+}

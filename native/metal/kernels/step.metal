@@ -1,0 +1,44 @@
+#include "gpu/train_params.h"
+#include "metal/kernels/columns.h"
+
+/*
+ * The end of a step: the update of the output layer's bias by the sums of dz, one warp per output; and then, by one
+ * thread, where the next step stands and whether the host wants it. Also what is asked once an epoch: whether all
+ * numbers of an array are finite.
+ */
+using namespace metal;
+using namespace set_native::gpu;
+
+/** One threadgroup. The host may set `cancel` while this runs, hence the atomic load. */
+kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* state [[buffer(1)]],
+                     device atomic_uint* cancel [[buffer(2)]], device const float* dz [[buffer(3)]],
+                     device float* bias [[buffer(4)]], device float* bias_momentum [[buffer(5)]],
+                     uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+  if (stopped(state)) return;
+  const UpdateRule rule(state);
+  for (uint32_t j = warp; j < p.outputs; j += kTrainWarps) {
+    float gradient = 0.0f;
+    for (uint32_t b = lane; b < p.stride; b += 32) gradient += dz[static_cast<uint64_t>(j) * p.stride + b];
+    gradient = over_warp(gradient);
+    if (lane == 0) momentum_update(bias[j], bias_momentum[j], gradient, rule);
+  }
+  threadgroup_barrier(mem_flags::mem_device);  // all have read the state
+  if (warp != 0 || lane != 0) return;
+  const uint64_t next = static_cast<uint64_t>(state->first) + state->full_batch;
+  state->step = state->step + 1;
+  if (next >= state->count) return;
+  const uint32_t first = static_cast<uint32_t>(next), left = state->count - first;
+  state->first = first;
+  state->batch = left < state->full_batch ? left : state->full_batch;
+  if (atomic_load_explicit(cancel, memory_order_relaxed) != 0) state->stop = kCancelled;
+}
+
+kernel void finite(constant FiniteParams& p [[buffer(0)]], device const float* values [[buffer(1)]],
+                   device atomic_uint* flags [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+                   uint3 blocks [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
+  const uint64_t step = static_cast<uint64_t>(blocks.x) * kTrainThreads;
+  bool found = false;
+  for (uint64_t k = static_cast<uint64_t>(block.x) * kTrainThreads + index; k < p.count; k += step)
+    found = found || !isfinite(values[k]);
+  if (found) atomic_fetch_or_explicit(flags + p.flag, 1u, memory_order_relaxed);
+}

@@ -1,0 +1,130 @@
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "gpu/model.h"
+#include "metal/device.h"
+#include "test/check.h"
+#include "test/emulator/metal_gpu.h"
+#include "test/model_support.h"
+
+#if defined(__linux__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+/*
+ * Metal's host code over an emulated GPU: the rules that it keeps, how failures come back; and the emulator itself, on
+ * kernels with planted bugs.
+ */
+namespace set_native {
+
+using namespace test;
+
+namespace {
+
+using metal::MetalDevice;
+using simt::Order;
+
+constexpr uint32_t kThreads = 64;
+
+const simt::Schedule kSchedules[] = {{Order::forward, 0}, {Order::reversed, 0}, {Order::shuffled, 1}};
+
+/** Runs one of the planted kernels on the numbers 1 .. kThreads; what it wrote to as many. */
+std::vector<uint32_t> run_planted(const std::string& name, uint32_t count, const simt::Schedule& schedule = {},
+                                  size_t shared = kThreads * 4) {
+  EmulatedGpu::Options options;
+  options.schedule = schedule;
+  options.kernels = &simt_metal::planted();
+  EmulatedGpu gpu(options);
+  std::string problem;
+  const auto function = gpu.make_function(name, kThreads, problem);
+  CHECK_MSG(function != nullptr, problem);
+  const auto in = gpu.make_buffer(kThreads * 4), out = gpu.make_buffer(kThreads * 4);
+  for (uint32_t k = 0; k < kThreads; ++k) static_cast<uint32_t*>(in->contents())[k] = k + 1;
+  std::memset(out->contents(), 0, kThreads * 4);
+  const auto commands = gpu.make_commands();
+  commands->set_function(*function);
+  commands->set_bytes(&count, sizeof count, 0);
+  commands->set_buffer(*in, 0, 1);
+  commands->set_buffer(*out, 0, 2);
+  commands->set_threadgroup_memory(shared);
+  commands->dispatch(1, 1, kThreads);
+  commands->commit();
+  commands->wait();
+  const auto* got = static_cast<const uint32_t*>(out->contents());
+  return {got, got + kThreads};
+}
+
+std::string fault_of(const std::string& kernel, uint32_t count) {
+  try {
+    run_planted(kernel, count);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no fault";
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST("metal emulator: a missing barrier shows as results that depend on the schedule") {
+  if (simt::kThreads) skip("its data race is ThreadSanitizer's to find");
+  for (const simt::Schedule& schedule : kSchedules)
+    CHECK_EQ(run_planted("sum_with_barrier", kThreads, schedule)[0], kThreads * (kThreads + 1) / 2);
+  uint32_t wrong = 0;
+  for (const simt::Schedule& schedule : kSchedules)
+    wrong += run_planted("missing_barrier", kThreads, schedule)[0] != kThreads * (kThreads + 1) / 2;
+  CHECK(wrong > 0);
+}
+
+TEST("metal emulator: barriers and simdgroups that diverge are refused, with their lines") {
+  if (simt::kThreads) skip("what was in the way of others is told otherwise there");
+  const std::string barrier = fault_of("divergent_barrier", 5), simd = fault_of("divergent_simd", 40);
+  CHECK_MSG(has(barrier, "threadgroup_barrier (line ") && has(barrier, "deadlock"), barrier);
+  CHECK_MSG(has(simd, "divergence") && has(simd, "simd_sum (line ") && has(simd, "simd_or (line "), simd);
+  CHECK(fault_of("divergent_barrier", kThreads) == "no fault");
+}
+
+TEST("metal emulator: lanes that do not exist hold nothing, weak exchanges fail now and then") {
+  const auto down = run_planted("beyond_the_simdgroup", 1);
+  CHECK_EQ(down[0], 3u);
+  CHECK(down[31] != 32u + 33u && down[31] != 2 * 32u);
+  uint32_t swapped = 0;
+  for (const uint32_t value : run_planted("weak_once", 7)) swapped += value == 7;
+  CHECK(swapped > 0 && swapped < kThreads);
+}
+
+#if defined(__linux__) && defined(__SANITIZE_ADDRESS__)
+
+/** Runs a planted kernel in a child process; whether that was stopped by a sanitizer. */
+bool is_stopped(const std::string& kernel, uint32_t count) {
+  const pid_t child = fork();
+  if (child == 0) {
+    if (std::freopen("/dev/null", "w", stderr) == nullptr) _exit(3);
+    run_planted(kernel, count);
+    _exit(0);
+  }
+  int status = 0;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  return !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+TEST("metal emulator: AddressSanitizer stops a kernel that leaves its buffer or its threadgroup memory") {
+  CHECK(!is_stopped("out_of_bounds", 0));
+  CHECK(is_stopped("out_of_bounds", kThreads));
+  CHECK(!is_stopped("shared_out_of_bounds", 0));
+  CHECK(is_stopped("shared_out_of_bounds", kThreads));
+}
+
+#endif
+
+}  // namespace
+}  // namespace set_native
