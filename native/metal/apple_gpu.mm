@@ -103,13 +103,19 @@ class AppleCommands final : public GpuCommands {
     std::string failure = problem_;
     if (!failure.empty()) return failure;
     guarded(failure, [&] {
-      if (commands_.status != MTLCommandBufferStatusError) return;
-      NSError* error = commands_.error;
-      failure = text_of(error.localizedDescription);
-      if ([error.domain isEqualToString:MTLCommandBufferErrorDomain] && error.code == MTLCommandBufferErrorOutOfMemory)
-        failure = "out of memory: " + failure;
+      if (commands_.status == MTLCommandBufferStatusError) failure = text_of(commands_.error.localizedDescription);
     });
     return failure;
+  }
+  bool ran_out_of_memory() const override {
+    std::string problem;
+    bool out = false;
+    guarded(problem, [&] {
+      NSError* error = commands_.error;
+      out =
+          [error.domain isEqualToString:MTLCommandBufferErrorDomain] && error.code == MTLCommandBufferErrorOutOfMemory;
+    });
+    return out;
   }
   double start_time() const override { return commands_.GPUStartTime; }
   double end_time() const override { return commands_.GPUEndTime; }
@@ -200,6 +206,9 @@ class AppleGpu final : public Gpu {
   id<MTLLibrary> library_;
 };
 
+/** For an option that Metal has only in the source: products that are rounded before something is added to them. */
+const char* const kNoContraction = "#pragma METAL fp contract(off)\n";
+
 /** The language as macOS 11 has it; arithmetic as written, without what "fast math" allows itself. */
 MTLCompileOptions* compile_options() {
   MTLCompileOptions* options = [MTLCompileOptions new];
@@ -232,7 +241,8 @@ std::unique_ptr<Gpu> open(const char* source, std::string& reason) {
     return nullptr;
   }
   NSError* error = nil;
-  const id<MTLLibrary> library = [device newLibraryWithSource:@(source) options:compile_options() error:&error];
+  const std::string text = std::string(kNoContraction) + source;
+  const id<MTLLibrary> library = [device newLibraryWithSource:@(text.c_str()) options:compile_options() error:&error];
   if (library == nil) {  // with a library, `error` may hold warnings
     reason = "Metal could not compile the kernels: " + text_of(error.localizedDescription);
     return nullptr;
