@@ -22,7 +22,29 @@
       "export_dependent_settings": ["set_kernels_portable"],
       "link_settings": {"conditions": [["OS=='linux'", {"libraries": ["-ldl"]}]]},
       "conditions": [
-        ["target_arch=='x64'", {"dependencies": ["set_kernels_avx2", "set_kernels_avx512"]}]
+        ["target_arch=='x64'", {"dependencies": ["set_kernels_avx2", "set_kernels_avx512"]}],
+        ["OS=='mac'", {
+          "sources": [
+            "<!@(node -p \"require('./native/sources.json').metal.join(' ')\")", "<(INTERMEDIATE_DIR)/metal_source.cpp"
+          ],
+          "actions": [{
+            "action_name": "metal_source",
+            "message": "Joining the Metal kernels",
+            "inputs": [
+              "native/metal/embed.js",
+              "<!@(node -p \"['gpu', 'metal', 'metal/kernels'].flatMap((f) => fs.readdirSync('native/' + f).map((n) => 'native/' + f + '/' + n)).filter((n) => /[.](h|metal)$/.test(n)).join(' ')\")"
+            ],
+            "outputs": ["<(INTERMEDIATE_DIR)/metal_source.cpp"],
+            "action": ["node", "native/metal/embed.js", "<(INTERMEDIATE_DIR)/metal_source.cpp"]
+          }],
+          "xcode_settings": {"CLANG_ENABLE_OBJC_ARC": "YES"},
+          # CoreGraphics: without it Metal gives programs of the command line no default device.
+          "link_settings": {
+            "libraries": ["-framework Foundation", "-framework Metal", "-framework CoreGraphics"]
+          }
+        }, {
+          "sources": ["<!@(node -p \"require('./native/sources.json').no_metal.join(' ')\")"]
+        }]
       ]
     },
     {
