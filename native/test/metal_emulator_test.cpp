@@ -148,8 +148,8 @@ TEST("metal emulator: AddressSanitizer stops a kernel that leaves its buffer or 
 TEST("metal emulator: ThreadSanitizer stops a kernel without its barrier, or without an atomic") {
   const std::string right = verdict("pass_on", 20);
   CHECK_MSG(has(right, "1 passed, 0 failed"), right);
-  for (const std::string kernel : {"missing_barrier", "without_atomic"}) {
-    const std::string wrong = verdict(kernel, 1000);
+  for (const auto& [kernel, count] : {std::pair{"missing_barrier", 1000u}, {"without_atomic", 200000u}}) {
+    const std::string wrong = verdict(kernel, count);  // long enough for threads to meet
     CHECK_MSG(has(wrong, "ThreadSanitizer: data race") && has(wrong, "planted.metal"), wrong);
   }
 }
