@@ -94,8 +94,7 @@ MetalDevice::~MetalDevice() = default;
 
 gpu::DeviceMemory MetalDevice::memory() const {
   const uint64_t used = std::min(gpu_->allocated(), facts_.working_set);
-  return {static_cast<size_t>(std::min(facts_.working_set - used, facts_.longest_buffer)),
-          static_cast<size_t>(facts_.working_set)};
+  return {static_cast<size_t>(facts_.working_set - used), static_cast<size_t>(facts_.working_set)};
 }
 
 std::unique_ptr<GpuBuffer> MetalDevice::make_buffer(size_t bytes) {
