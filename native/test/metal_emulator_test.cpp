@@ -256,7 +256,7 @@ TEST("metal device: buffers that are dropped before their commands have run, and
   CHECK_EQ(on.gpu->live_buffers(), before);
 }
 
-TEST("metal device: an epoch cancelled in its midst ends at a batch and keeps those before") {
+TEST("metal device: an epoch that was queued runs to its end, one cancelled before it begins changes nothing") {
   const Data data = make_data(20, 4, 50, 13);
   const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
   TrainOptions train = options_for(1, 10);
