@@ -128,13 +128,13 @@ void MetalDevice::download(void* to, const gpu::Buffer& from, size_t offset, siz
 }
 
 void MetalDevice::run_memory_kernel(const char* name, std::initializer_list<gpu::Binding> buffers, size_t bytes) {
-  if (bytes == 0) return;
   Step step;
+  for (const gpu::Binding& binding : buffers)
+    step.buffers.push_back({&place(*binding.buffer, binding.offset, bytes), binding.offset});
+  if (bytes == 0) return;
   step.function = &function(name, gpu::kMemoryThreads);
   step.groups_x = static_cast<uint32_t>((bytes + 4 * gpu::kMemoryThreads - 1) / (4 * gpu::kMemoryThreads));
   step.threads = gpu::kMemoryThreads;
-  for (const gpu::Binding& binding : buffers)
-    step.buffers.push_back({&place(*binding.buffer, binding.offset, bytes), binding.offset});
   const gpu::MemoryParams params{bytes};
   step.params.resize(sizeof params);
   std::memcpy(step.params.data(), &params, sizeof params);

@@ -138,7 +138,10 @@ class Commands final : public metal::GpuCommands {
       if (!at(index).is_set() || at(index).size() != size)
         refuse(name + " reads " + std::to_string(size) + " bytes from index " + std::to_string(index) + ", bound are " +
                std::to_string(at(index).is_set() ? at(index).size() : 0));
-    tape_->dispatches.push_back({&kernel, arguments_, shared_, groups_x, groups_y, threads});
+    // Metal keeps what was set; the host sets all of it each time, and what it forgot shows.
+    tape_->dispatches.push_back(
+        {&kernel, std::exchange(arguments_, {}), std::exchange(shared_, 0), groups_x, groups_y, threads});
+    function_ = nullptr;
   }
 
   void commit() override {
