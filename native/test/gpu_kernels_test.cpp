@@ -176,6 +176,15 @@ void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activati
   CHECK_MSG(download(device, *x0).same_bits(by_feature(problem.x, n, batch.size, stride, rows)), what << ": x");
 }
 
+TEST("gpu kernels: forward and backward of small layers, which is what ThreadSanitizer can watch") {
+  Random random(90);
+  check_layer<uint16_t>(pattern(5, 9, 1, 0.5, random), 1, {3, 3}, Activation::relu, kSchedules[0], random);
+  check_layer<uint32_t>(pattern(7, 9, 2, 0.5, random), 2, {130, 130}, Activation::tanh, kSchedules[1], random);
+  check_layer<uint16_t>(pattern(11, 300, 11, 1.0, random), 11, {5, 5}, Activation::relu, kSchedules[0], random);
+  check_layer<uint16_t>(pattern(16, 300, 8, 1.0, random), 8, {40, 40}, Activation::sigmoid, kSchedules[0], random);
+  check_layer<uint16_t>(pattern(150, 3, 1, 1.0, random), 1, {132, 132}, Activation::relu, kSchedules[0], random);
+}
+
 TEST("gpu kernels: forward and backward follow the reference, every height, width of rows and of indices") {
   skip_with_threads();
   Random random(91);
