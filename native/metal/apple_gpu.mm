@@ -156,6 +156,7 @@ class AppleGpu final : public Gpu {
     std::unique_ptr<GpuBuffer> made;
     std::string problem;
     guarded(problem, [&] {
+      if (bytes > device_.maxBufferLength) return;
       const id<MTLBuffer> buffer = [device_ newBufferWithLength:bytes options:MTLResourceStorageModeShared];
       if (buffer == nil) return;
       std::memset(buffer.contents, 0, bytes);  // Metal does not promise zeros

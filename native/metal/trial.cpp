@@ -19,7 +19,7 @@ namespace set_native::metal {
 namespace {
 
 constexpr uint32_t kEpochs = 2;
-constexpr double kTolerance = 1e-3;  // of losses, predictions and parameters, relative to the largest
+constexpr double kTolerance = 2e-4;  // of losses, predictions and parameters, relative to the largest
 
 /** A network and how it is trained; `samples` of them are labelled by a rule that can be learned. */
 struct Case {
@@ -40,13 +40,6 @@ Case make_case(const char* name, std::vector<uint32_t> sizes, uint32_t samples, 
 /** Together they use every kernel, but not each of its instances. */
 std::vector<Case> cases() {
   std::vector<Case> all;
-  all.push_back(make_case("single links", {20, 1100, 24, 5}, 90, 40));
-  all.back().policy.prune = PruneRule::thesis;
-  all.push_back(make_case("pairs of links, long batches", {20, 40, 24, 5}, 2100, 200));
-  all.back().spec.topology = Topology::motif;
-  all.back().spec.activation = Activation::tanh;
-  all.back().spec.loss = Loss::mse;
-  all.back().policy.method = Method::set_motif;
   all.push_back(make_case("motifs of three, srelu", {21, 36, 24, 1}, 50, 20));
   all.back().spec.topology = Topology::motif;
   all.back().spec.motif_size = 3;
@@ -54,9 +47,17 @@ std::vector<Case> cases() {
   all.back().spec.loss = Loss::sigmoid_binary_cross_entropy;
   all.back().policy.method = Method::set_motif;
   all.back().policy.motif_size = 3;
+  all.push_back(make_case("pairs of links", {20, 40, 24, 5}, 90, 40));
+  all.back().spec.topology = Topology::motif;
+  all.back().spec.activation = Activation::tanh;
+  all.back().spec.loss = Loss::mse;
+  all.back().policy.method = Method::set_motif;
+  all.push_back(make_case("long batches", {20, 40, 24, 5}, 2100, 200));
   all.push_back(make_case("dense layers", {12, 520, 3}, 90, 40));
   all.back().spec.topology = Topology::dense;
   all.back().spec.activation = Activation::sigmoid;
+  all.push_back(make_case("single links", {20, 1100, 24, 5}, 90, 40));
+  all.back().policy.prune = PruneRule::thesis;
   return all;
 }
 

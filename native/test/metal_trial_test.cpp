@@ -64,7 +64,7 @@ std::string trial(const std::function<bool(const gpu::Launch&)>& decides) {
 
 using Kernel = std::pair<std::string, uint32_t>;
 
-TEST("gpu metal trial: a sound GPU passes, and uses kernels of every operation") {
+TEST("metal trial: a sound GPU passes, and uses kernels of every operation") {
   if (simt::kThreads) skip("too slow with a thread per GPU thread");
   std::set<gpu::Op> ops;
   std::set<Kernel> used;
@@ -82,27 +82,26 @@ TEST("gpu metal trial: a sound GPU passes, and uses kernels of every operation")
   for (const Kernel& kernel : used) CHECK_MSG(known.count(kernel) == 1, kernel.first << " of " << kernel.second);
 }
 
-TEST("gpu metal trial: every kernel that is asked for is there") {
+TEST("metal trial: every kernel that is asked for is there") {
   metal::MetalDevice device(std::make_unique<EmulatedGpu>());
   for (const auto& [kernel, threads] : metal::all_kernels()) device.prepare(kernel, threads);
 }
 
-TEST("gpu metal trial: an operation that does nothing is noticed") {
+TEST("metal trial: an operation that does nothing is noticed") {
   if (simt::kThreads) skip("too slow with a thread per GPU thread");
   using gpu::Op;
   // Not those without which others would leave their buffers, nor those that look for numbers that are not finite.
   for (const Op op :
-       {Op::sort_tiles,    Op::sort_merge,  Op::gather,      Op::forward,        Op::bend,         Op::loss,
-        Op::evaluate,      Op::output,      Op::backward,    Op::input_gradient, Op::update_links, Op::bend_backward,
-        Op::end_step,      Op::scan_tiles,  Op::count_signs, Op::count_nearest,  Op::count_ties,   Op::select_histogram,
-        Op::select_digit,  Op::mark_pruned, Op::occupy,      Op::claim,          Op::propose_rest, Op::set_offsets,
-        Op::index_targets, Op::grow_weights}) {
+       {Op::sort_tiles, Op::sort_merge,  Op::gather,        Op::forward,          Op::bend,         Op::loss,
+        Op::evaluate,   Op::output,      Op::backward,      Op::input_gradient,   Op::update_links, Op::bend_backward,
+        Op::end_step,   Op::count_signs, Op::count_nearest, Op::select_histogram, Op::select_digit, Op::mark_pruned,
+        Op::occupy,     Op::claim,       Op::propose_rest,  Op::grow_weights}) {
     const std::string difference = trial([&](const gpu::Launch& launch) { return launch.kernel.op != op; });
     CHECK_MSG(!difference.empty(), gpu::op_name(op));
   }
 }
 
-TEST("gpu metal trial: one wrong kernel of many is noticed") {
+TEST("metal trial: one wrong kernel of many is noticed") {
   if (simt::kThreads) skip("too slow with a thread per GPU thread");
   for (const uint32_t height : {1u, 2u, 8u, 0u}) {
     const std::string difference = trial([&](const gpu::Launch& launch) {
