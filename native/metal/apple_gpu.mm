@@ -1,9 +1,6 @@
 #import <Foundation/Foundation.h>
 #import <Metal/Metal.h>
 
-#include <cstring>
-#include <utility>
-
 #include "metal/gpu.h"
 
 /*
@@ -158,9 +155,7 @@ class AppleGpu final : public Gpu {
     guarded(problem, [&] {
       if (bytes > device_.maxBufferLength) return;
       const id<MTLBuffer> buffer = [device_ newBufferWithLength:bytes options:MTLResourceStorageModeShared];
-      if (buffer == nil) return;
-      std::memset(buffer.contents, 0, bytes);  // Metal does not promise zeros
-      made = std::make_unique<AppleBuffer>(buffer);
+      if (buffer != nil) made = std::make_unique<AppleBuffer>(buffer);
     });
     return made;
   }

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -106,6 +108,168 @@ TEST("metal emulator: lanes that do not exist hold nothing, weak exchanges fail 
   uint32_t swapped = 0;
   for (const uint32_t value : run_planted("weak_once", 7)) swapped += value == 7;
   CHECK(swapped > 0 && swapped < kThreads);
+}
+
+std::string name_of_failure(const std::function<void()>& work, ErrorCode code) {
+  try {
+    work();
+  } catch (const Error& error) {
+    CHECK(error.code() == code);
+    return error.what();
+  }
+  return "no error";
+}
+
+struct OnMetal {
+  explicit OnMetal(const EmulatedGpu::Options& options = {}) {
+    auto made = std::make_unique<EmulatedGpu>(options);
+    gpu = made.get();
+    device = std::make_shared<MetalDevice>(std::move(made));
+  }
+  EmulatedGpu* gpu;
+  std::shared_ptr<MetalDevice> device;
+};
+
+TEST("metal device: clears and copies any number of bytes, and no byte beside them") {
+  const OnMetal on;
+  constexpr size_t kBytes = 5000;
+  const auto from = on.device->allocate(kBytes), to = on.device->allocate(kBytes);
+  std::vector<unsigned char> source(kBytes), got(kBytes);
+  for (size_t k = 0; k < kBytes; ++k) source[k] = static_cast<unsigned char>(k * 7 + 1);
+  on.device->upload(*from, 0, source.data(), kBytes);
+  for (const size_t bytes : {0u, 1u, 2u, 3u, 4u, 5u, 1023u, 1024u, 1026u, 4093u}) {
+    std::vector<unsigned char> want(kBytes, 0xee);
+    on.device->upload(*to, 0, want.data(), kBytes);
+    on.device->copy(*to, 8, *from, 4, bytes);
+    on.device->clear(*to, 4, std::min<size_t>(bytes, 3));
+    on.device->download(got.data(), *to, 0, kBytes);
+    std::copy_n(source.begin() + 4, bytes, want.begin() + 8);
+    std::fill_n(want.begin() + 4, std::min<size_t>(bytes, 3), 0);
+    CHECK_MSG(got == want, bytes << " bytes");
+  }
+  CHECK_THROWS(internal, on.device->copy(*to, 4, *from, 0, kBytes));
+  CHECK_THROWS(internal, on.device->clear(*to, kBytes + 1, 0));
+}
+
+TEST("metal device: what is queued runs in one command buffer, and only when somebody waits") {
+  const OnMetal on;
+  const auto buffer = on.device->allocate(4);
+  const auto step = on.device->record([&] { on.device->clear(*buffer, 0, 4); });
+  const size_t before = on.gpu->commits();
+  for (size_t k = 0; k < MetalDevice::kMostDispatches; ++k) on.device->replay(*step);
+  CHECK_EQ(on.gpu->commits(), before);
+  CHECK(on.device->idle());
+  CHECK_EQ(on.gpu->commits(), before + 1);
+  for (size_t k = 0; k < 2 * MetalDevice::kMostDispatches + 1; ++k) on.device->replay(*step);
+  on.device->synchronize();
+  CHECK_EQ(on.gpu->commits(), before + 4);
+  on.device->synchronize();
+  CHECK_EQ(on.gpu->commits(), before + 4);
+  on.device->start_timer();
+  on.device->clear(*buffer, 0, 4);
+  CHECK(on.device->stop_timer() > 0.0);
+  CHECK_THROWS(internal, on.device->record([&] { on.device->record([] {}); }));
+}
+
+TEST("metal device: an epoch is one command buffer, and one for the look at its weights") {
+  const OnMetal on;
+  const Data data = make_data(20, 4, 200, 5);
+  gpu::GpuModel model(on.device,
+                      build_model(make_spec({20, 32, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)));
+  model.train_epoch(data.samples(), options_for(1, 10), kGoOn);
+  for (uint32_t epoch = 2; epoch <= 3; ++epoch) {
+    const size_t before = on.gpu->commits();
+    model.train_epoch(data.samples(), options_for(epoch, 10), kGoOn);
+    CHECK_EQ(on.gpu->commits(), before + 2);
+  }
+}
+
+TEST("metal device: memory that is refused and sizes that do not fit are typed errors with the numbers") {
+  EmulatedGpu::Options options;
+  options.working_set = 1000;
+  options.longest_buffer = 600;
+  const OnMetal on(options);
+  const auto nothing = on.device->allocate(0);
+  CHECK_EQ(nothing->bytes(), 0u);
+  const auto half = on.device->allocate(500);
+  const std::string full = name_of_failure([&] { on.device->allocate(501); }, ErrorCode::out_of_memory);
+  CHECK_MSG(has(full, "501 bytes") && has(full, "1000 bytes"), full);
+  CHECK_EQ(on.device->memory().total, 1000u);
+  CHECK(on.device->memory().free < 500);
+  on.gpu->fail_allocation();
+  CHECK_THROWS(out_of_memory, on.device->allocate_shared(4));
+  CHECK_EQ(on.device->allocate_shared(4)->bytes(), 4u);
+  CHECK_THROWS(internal, on.device->upload(*half, 400, options.kernels, 101));
+}
+
+TEST("metal device: a command buffer that fails is an error, and the device goes on") {
+  const OnMetal on;
+  const Data data = make_data(20, 4, 40, 5);
+  const Model start = build_model(make_spec({20, 32, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy));
+  gpu::GpuModel model(on.device, start);
+  const auto train = [&] { model.train_epoch(data.samples(), options_for(1, 10), kGoOn); };
+  on.gpu->fail_commands("Caused GPU Hang Error");
+  const std::string hang = name_of_failure(train, ErrorCode::internal);
+  CHECK_MSG(has(hang, "Caused GPU Hang Error"), hang);
+  on.gpu->fail_commands("Insufficient memory");
+  CHECK(has(name_of_failure(train, ErrorCode::out_of_memory), "Insufficient memory"));
+  train();
+  const auto cpu = on_cpu(start);
+  cpu->train_epoch(data.samples(), options_for(1, 10), kGoOn);
+  check_close(model.download(), cpu->download(), 1e-4, "after two failures");
+}
+
+TEST("metal device: kernels that are missing, or do not fit their parameters, are refused by name") {
+  const OnMetal on;
+  const std::string missing = name_of_failure([&] { on.device->prepare({gpu::Op::epoch}, 256); }, ErrorCode::internal);
+  CHECK_MSG(has(missing, "epoch"), missing);
+  const auto buffer = on.device->allocate(16);
+  gpu::Launch launch{{gpu::Op::scan_add}};
+  const std::string params = name_of_failure(
+      [&] { on.device->dispatch(launch, {{buffer.get()}, {buffer.get()}}, uint64_t{1}); }, ErrorCode::internal);
+  CHECK_MSG(has(params, "scan_add"), params);
+  CHECK(has(
+      name_of_failure([&] { on.device->dispatch(launch, {{buffer.get()}}, gpu::ScanParams{1}); }, ErrorCode::internal),
+      "scan_add"));
+  launch.cooperative = true;
+  CHECK_THROWS(internal, on.device->dispatch(launch, {{buffer.get()}, {buffer.get()}}, gpu::ScanParams{1}));
+}
+
+TEST("metal device: buffers that are dropped before their commands have run, and models that are, leave nothing") {
+  OnMetal on;
+  const size_t before = on.gpu->live_buffers();
+  {
+    const auto from = on.device->allocate(4096), to = on.device->allocate(4096);
+    on.device->clear(*from, 0, 4096);
+    on.device->copy(*to, 0, *from, 0, 4096);
+  }
+  on.device->synchronize();
+  CHECK_EQ(on.gpu->live_buffers(), before);
+  {
+    const Data data = make_data(20, 4, 40, 5);
+    gpu::GpuModel model(on.device,
+                        build_model(make_spec({20, 32, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)));
+    model.train_epoch(data.samples(), options_for(1, 10), kGoOn);
+    model.evolve({}, 1);
+    model.evaluate(data.samples(), kGoOn);
+  }
+  CHECK_EQ(on.gpu->live_buffers(), before);
+}
+
+TEST("metal device: an epoch that was queued runs to its end, one cancelled before it begins changes nothing") {
+  const Data data = make_data(20, 4, 50, 13);
+  const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
+  TrainOptions train = options_for(1, 10);
+  train.shuffle = false;
+  std::atomic<bool> cancelled{false};
+  EmulatedGpu::Options options;
+  options.before_kernel = [&](const std::string& name) { cancelled = cancelled || name == "gather"; };
+  const OnMetal on(options), whole;
+  gpu::GpuModel model(on.device, start), other(whole.device, start);
+  CHECK(std::isfinite(model.train_epoch(data.samples(), train, cancelled)));  // all was queued by then
+  CHECK_THROWS(aborted, model.train_epoch(data.samples(), train, cancelled));
+  other.train_epoch(data.samples(), train, kGoOn);
+  CHECK(same_bits(model.download(), other.download()));
 }
 
 #if defined(SET_STOPPED_BY_SANITIZER)
