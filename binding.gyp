@@ -118,7 +118,8 @@
           "includes": ["native/target.gypi"],
           "sources": ["<!@(node -p \"require('./native/sources.json').fake_cuda.join(' ')\")"],
           "product_name": "libset_native_cuda_fake", "product_extension": "so",
-          "ldflags": ["-shared"]
+          "ldflags": ["-shared"],
+          "xcode_settings": {"OTHER_LDFLAGS": ["-dynamiclib"]}
         },
         {
           "target_name": "set_kernels_emulated16", "type": "static_library",

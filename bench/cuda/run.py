@@ -195,7 +195,7 @@ def run_parts(report, options, folder, native_json, torch_json):
     nothing_special = {"SET_NATIVE_CUDA_LIBRARY": "", "SET_FAKE_CUDA": ""}
     report.run("loader", [test, "cuda"], 15, no_build, nothing_special)
     report.run("parity", [test, "gpu"], 30, no_gpu, on_gpu)
-    report.run("hardware", [test, "cuda hardware"], 45, no_gpu, on_gpu)
+    report.run("hardware", [test, "hardware"], 45, no_gpu, on_gpu)
     sanitizer = None if shutil.which("compute-sanitizer") else "compute-sanitizer is not on the PATH"
     for tool in ("memcheck", "racecheck"):
         for kernels, words in SANITIZED.items():

@@ -1,9 +1,6 @@
 #import <Foundation/Foundation.h>
 #import <Metal/Metal.h>
 
-#include <cstring>
-#include <utility>
-
 #include "metal/gpu.h"
 
 /*
@@ -156,10 +153,9 @@ class AppleGpu final : public Gpu {
     std::unique_ptr<GpuBuffer> made;
     std::string problem;
     guarded(problem, [&] {
+      if (bytes > device_.maxBufferLength) return;
       const id<MTLBuffer> buffer = [device_ newBufferWithLength:bytes options:MTLResourceStorageModeShared];
-      if (buffer == nil) return;
-      std::memset(buffer.contents, 0, bytes);  // Metal does not promise zeros
-      made = std::make_unique<AppleBuffer>(buffer);
+      if (buffer != nil) made = std::make_unique<AppleBuffer>(buffer);
     });
     return made;
   }
@@ -230,36 +226,54 @@ id<MTLDevice> find_device() {
   return device != nil ? device : MTLCopyAllDevices().firstObject;
 }
 
-std::unique_ptr<Gpu> open(const char* source, std::string& reason) {
-  const id<MTLDevice> device = find_device();
-  if (device == nil) {
-    reason = "Metal finds no GPU";
-    return nullptr;
+/** What all of a process' devices share: compiling the kernels takes long. Without a library, why. */
+struct Kernels {
+  id<MTLDevice> device;
+  id<MTLLibrary> library;
+  std::string reason;
+};
+
+void compile(const char* source, Kernels& kernels) {
+  kernels.device = find_device();
+  if (kernels.device == nil) {
+    kernels.reason = "Metal finds no GPU";
+    return;
   }
-  if (![device supportsFamily:MTLGPUFamilyApple7] || !device.hasUnifiedMemory) {
-    reason = "the GPU, " + text_of(device.name) + ", is none of Apple M1 or later";
-    return nullptr;
+  if (![kernels.device supportsFamily:MTLGPUFamilyApple7] || !kernels.device.hasUnifiedMemory) {
+    kernels.reason = "the GPU, " + text_of(kernels.device.name) + ", is none of Apple M1 or later";
+    return;
   }
   NSError* error = nil;
   const std::string text = std::string(kNoContraction) + source;
-  const id<MTLLibrary> library = [device newLibraryWithSource:@(text.c_str()) options:compile_options() error:&error];
-  if (library == nil) {  // with a library, `error` may hold warnings
-    reason = "Metal could not compile the kernels: " + text_of(error.localizedDescription);
-    return nullptr;
-  }
-  const id<MTLCommandQueue> queue = [device newCommandQueue];
-  if (queue == nil) {
-    reason = "Metal gave no command queue";
-    return nullptr;
-  }
-  return std::make_unique<AppleGpu>(device, queue, library);
+  kernels.library = [kernels.device newLibraryWithSource:@(text.c_str()) options:compile_options() error:&error];
+  if (kernels.library == nil)  // with a library, `error` may hold warnings
+    kernels.reason = "Metal could not compile the kernels: " + text_of(error.localizedDescription);
+}
+
+/** Never released: threads may still compute when a program ends. */
+const Kernels& kernels_of(const char* source) {
+  static const Kernels* const shared = [source] {
+    auto* kernels = new Kernels{};
+    guarded(kernels->reason, [&] { compile(source, *kernels); });
+    return kernels;
+  }();
+  return *shared;
 }
 
 }  // namespace
 
 std::unique_ptr<Gpu> open_apple_gpu(const char* source, std::string& reason) {
+  const Kernels& kernels = kernels_of(source);
   std::unique_ptr<Gpu> gpu;
-  guarded(reason, [&] { gpu = open(source, reason); });
+  reason = kernels.reason;
+  if (kernels.library == nil) return gpu;
+  guarded(reason, [&] {
+    const id<MTLCommandQueue> queue = [kernels.device newCommandQueue];
+    if (queue == nil)
+      reason = "Metal gave no command queue";
+    else
+      gpu = std::make_unique<AppleGpu>(kernels.device, queue, kernels.library);
+  });
   return gpu;
 }
 

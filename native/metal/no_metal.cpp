@@ -4,11 +4,12 @@
 #include "core/backend.h"
 #include "core/error.h"
 
+/* What stands for metal/metal.cpp where there is no Metal. */
 namespace set_native {
 
 namespace {
 
-const char* const kReason = "not available, because set-native 0.1 has no Metal kernels yet";
+const char* const kReason = "not available, because it takes a Mac with Apple silicon (M1 or later)";
 
 class NoMetal final : public Backend {
  public:
@@ -16,7 +17,7 @@ class NoMetal final : public Backend {
   Availability probe() const override { return {false, "", kReason}; }
   std::unique_ptr<BackendModel> create(Model, const BackendOptions&) const override {
     throw Error(ErrorCode::backend_unavailable,
-                std::string("[create] expected a back end that works here, but metal is ") + kReason + ": use cpu");
+                std::string("[create] expected a back end that works here, but metal is ") + kReason);
   }
 };
 

@@ -1,3 +1,9 @@
+#ifdef __APPLE__
+// Without it <ucontext.h> is refused. NOLINTNEXTLINE(bugprone-reserved-identifier)
+#define _XOPEN_SOURCE 600
+#define _DARWIN_C_SOURCE  // NOLINT(bugprone-reserved-identifier): what that would hide
+#endif
+
 #include "test/emulator/simt.h"
 
 #include <cstring>

@@ -13,7 +13,7 @@
 
 /*
  * Whole models on a GPU against the CPU back end, with networks of the size that people train. Only with
- * SET_NATIVE_TEST_DEVICE=cuda. A library that stands in for the GPU (cuda_fake.cpp) gets small networks.
+ * SET_NATIVE_TEST_DEVICE=cuda or metal. A library that stands in for a GPU (cuda_fake.cpp) gets small networks.
  */
 namespace set_native {
 namespace {
@@ -21,17 +21,18 @@ namespace {
 using namespace set_native::test;
 
 bool emulated() {
-  return cuda_backend().probe().device.rfind("Fake", 0) == 0;
+  return find_backend(test_device()).probe().device.rfind("Fake", 0) == 0;
 }
 
-void need_cuda() {
-  if (!on_cuda()) skip("SET_NATIVE_TEST_DEVICE=cuda asks for tests on a GPU");
-  const Availability availability = cuda_backend().probe();
-  if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[test] cuda is " + availability.reason);
+void need_gpu() {
+  if (!test::on_gpu()) skip("SET_NATIVE_TEST_DEVICE=cuda or metal asks for tests on a GPU");
+  const Availability availability = find_backend(test_device()).probe();
+  if (!availability.available)
+    throw Error(ErrorCode::backend_unavailable, "[test] " + test_device() + " is " + availability.reason);
 }
 
-std::unique_ptr<BackendModel> on_gpu(const Model& model) {
-  return cuda_backend().create(model, {});
+std::unique_ptr<BackendModel> gpu_model(const Model& model) {
+  return find_backend(test_device()).create(model, {});
 }
 
 std::vector<uint32_t> sizes(uint32_t outputs = 10) {
@@ -69,12 +70,18 @@ TrainOptions gentle(uint32_t epoch, uint32_t batch) {
   return options;
 }
 
-TEST("cuda hardware: the losses of the first 50 steps are the CPU's") {
-  need_cuda();
+TEST("hardware: the trial that a program makes before it uses the GPU passes") {
+  need_gpu();
+  const std::string reason = find_backend(test_device()).try_out();
+  CHECK_MSG(reason.empty(), reason);
+}
+
+TEST("hardware: the losses of the first 50 steps are the CPU's") {
+  need_gpu();
   const uint32_t steps = emulated() ? 3 : 50;
   for (const Kind& kind : kinds()) {
     const Data data = make_data(sizes()[0], kind.model.layers.back().outputs, kind.batch * 4, 71);
-    const auto gpu = on_gpu(kind.model), cpu = on_cpu(kind.model, 0);
+    const auto gpu = gpu_model(kind.model), cpu = on_cpu(kind.model, 0);
     double worst = 0.0;
     for (uint32_t step = 1; step <= steps; ++step) {
       Samples batch = data.first(kind.batch);  // an epoch of one step
@@ -88,13 +95,13 @@ TEST("cuda hardware: the losses of the first 50 steps are the CPU's") {
   }
 }
 
-TEST("cuda hardware: an epoch of whole and cut batches, evaluation and prediction are the CPU's") {
-  need_cuda();
+TEST("hardware: an epoch of whole and cut batches, evaluation and prediction are the CPU's") {
+  need_gpu();
   for (const Kind& kind : kinds()) {
     const uint32_t outputs = kind.model.layers.back().outputs;
     const size_t count = emulated() ? 2 * kind.batch + 1 : 1001;
     const Data data = make_data(sizes()[0], outputs, count, 72);
-    const auto gpu = on_gpu(kind.model), cpu = on_cpu(kind.model, 0);
+    const auto gpu = gpu_model(kind.model), cpu = on_cpu(kind.model, 0);
     const double got = gpu->train_epoch(data.samples(), gentle(1, kind.batch), kGoOn);
     const double want = cpu->train_epoch(data.samples(), gentle(1, kind.batch), kGoOn);
     CHECK_MSG(std::fabs(got - want) <= 1e-4 * want, kind.name << ": " << got << " and " << want);
@@ -112,8 +119,8 @@ TEST("cuda hardware: an epoch of whole and cut batches, evaluation and predictio
   }
 }
 
-TEST("cuda hardware: predictions of 100,000 samples do not depend on how many come at once") {
-  need_cuda();
+TEST("hardware: predictions of 100,000 samples do not depend on how many come at once") {
+  need_gpu();
   const Kind kind = kinds().front();
   const size_t count = emulated() ? 300 : 100000;
   const Data data = make_data(sizes()[0], 10, 100, 73);
@@ -125,7 +132,7 @@ TEST("cuda hardware: predictions of 100,000 samples do not depend on how many co
   all.x = x.data();
   all.labels = nullptr;
   all.count = count;
-  const auto gpu = on_gpu(kind.model);
+  const auto gpu = gpu_model(kind.model);
   std::vector<float> few(100 * 10), many(count * 10);
   gpu->predict(data.samples(), few.data(), kGoOn);
   gpu->predict(all, many.data(), kGoOn);
@@ -134,14 +141,14 @@ TEST("cuda hardware: predictions of 100,000 samples do not depend on how many co
   CHECK_MSG(off <= 1e-5, "off by " << off);
 }
 
-TEST("cuda hardware: evolution gives the CPU's links, and keeps weights bit by bit") {
-  need_cuda();
+TEST("hardware: evolution gives the CPU's links, and keeps weights bit by bit") {
+  need_gpu();
   for (const Kind& kind : kinds())
     for (const Method method : {Method::set, Method::set_motif}) {
       EvolutionPolicy policy;
       policy.method = method;
       policy.motif_size = std::string(kind.name) == "blocks of eight" ? 8 : 2;
-      const auto gpu = on_gpu(kind.model), cpu = on_cpu(kind.model, 0);
+      const auto gpu = gpu_model(kind.model), cpu = on_cpu(kind.model, 0);
       for (uint32_t epoch = 1; epoch <= 3; ++epoch) {
         const auto got = gpu->evolve(policy, epoch), want = cpu->evolve(policy, epoch);
         for (size_t l = 0; l < want.size(); ++l)
@@ -154,7 +161,7 @@ TEST("cuda hardware: evolution gives the CPU's links, and keeps weights bit by b
 
 /** Epochs and evolutions in turn. */
 Model trained(const Kind& kind, const Data& data, uint32_t epochs) {
-  const auto gpu = on_gpu(kind.model);
+  const auto gpu = gpu_model(kind.model);
   for (uint32_t epoch = 1; epoch <= epochs; ++epoch) {
     gpu->train_epoch(data.samples(), gentle(epoch, kind.batch), kGoOn);
     gpu->evolve({}, epoch);
@@ -162,8 +169,8 @@ Model trained(const Kind& kind, const Data& data, uint32_t epochs) {
   return gpu->download();
 }
 
-TEST("cuda hardware: the same seed gives the same bits, run after run, alone and beside others") {
-  need_cuda();
+TEST("hardware: the same seed gives the same bits, run after run, alone and beside others") {
+  need_gpu();
   for (const Kind& kind : kinds()) {
     const Data data = make_data(sizes()[0], kind.model.layers.back().outputs, emulated() ? 50 : 500, 74);
     const Model first = trained(kind, data, 2);
@@ -176,8 +183,8 @@ TEST("cuda hardware: the same seed gives the same bits, run after run, alone and
   }
 }
 
-TEST("cuda hardware: memory passes through in pieces of any size") {
-  need_cuda();
+TEST("hardware: memory passes through in pieces of any size") {
+  need_gpu();
   TestDevice device;
   const size_t count = emulated() ? 1000 : 5u << 20;  // 20 MB: several halves of the staging area, and part of one
   std::vector<uint32_t> in(count + 3), out(count + 3);
@@ -196,13 +203,13 @@ TEST("cuda hardware: memory passes through in pieces of any size") {
   CHECK_THROWS(out_of_memory, device.allocate(device.memory().total + 1));
 }
 
-TEST("cuda hardware: models that come and go leave no memory behind") {
-  need_cuda();
+TEST("hardware: models that come and go leave no memory behind") {
+  need_gpu();
   const Kind kind = kinds().front();
   const Data data = make_data(sizes()[0], 10, 400, 75);
   TestDevice device;
   const auto once = [&] {
-    const auto gpu = on_gpu(kind.model);
+    const auto gpu = gpu_model(kind.model);
     gpu->train_epoch(data.first(emulated() ? 40 : 400), gentle(1, 40), kGoOn);
     gpu->evolve({}, 1);
     gpu->evaluate(data.first(50), kGoOn);

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/backend.h"
+#include "metal/gpu.h"
+
+namespace set_native::metal {
+
+/** Opens the GPU anew; null with the end of "not available, because ..." in `reason`. */
+using Opener = std::function<std::unique_ptr<Gpu>(std::string& reason)>;
+
+/** The back end "metal" on the GPU that `opener` opens. */
+std::unique_ptr<Backend> make_backend(Opener opener);
+
+}  // namespace set_native::metal

@@ -1,0 +1,202 @@
+#include "metal/trial.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <set>
+
+#include "core/backend.h"
+#include "core/model.h"
+#include "core/philox.h"
+#include "gpu/evolve_params.h"
+#include "gpu/model.h"
+#include "gpu/train_params.h"
+#include "metal/device.h"
+
+namespace set_native::metal {
+
+namespace {
+
+constexpr uint32_t kEpochs = 2;
+constexpr double kTolerance = 2e-4;  // of losses, predictions and parameters, relative to the largest
+
+/** A network and how it is trained; `samples` of them are labelled by a rule that can be learned. */
+struct Case {
+  const char* name;
+  ModelSpec spec;
+  uint32_t samples, batch;
+  EvolutionPolicy policy;
+};
+
+Case make_case(const char* name, std::vector<uint32_t> sizes, uint32_t samples, uint32_t batch) {
+  Case c{name, {}, samples, batch, {}};
+  c.spec.sizes = std::move(sizes);
+  c.spec.epsilon = 4.0;
+  c.spec.seed = 1;
+  return c;
+}
+
+/** Together they use every kernel, but not each of its instances. */
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  all.push_back(make_case("motifs of three, srelu", {21, 36, 24, 1}, 50, 20));
+  all.back().spec.topology = Topology::motif;
+  all.back().spec.motif_size = 3;
+  all.back().spec.activation = Activation::srelu;
+  all.back().spec.loss = Loss::sigmoid_binary_cross_entropy;
+  all.back().policy.method = Method::set_motif;
+  all.back().policy.motif_size = 3;
+  all.push_back(make_case("pairs of links", {20, 40, 24, 5}, 90, 40));
+  all.back().spec.topology = Topology::motif;
+  all.back().spec.activation = Activation::tanh;
+  all.back().spec.loss = Loss::mse;
+  all.back().policy.method = Method::set_motif;
+  all.push_back(make_case("long batches", {20, 40, 24, 5}, 2100, 200));
+  all.push_back(make_case("dense layers", {12, 520, 3}, 90, 40));
+  all.back().spec.topology = Topology::dense;
+  all.back().spec.activation = Activation::sigmoid;
+  all.push_back(make_case("single links", {20, 1100, 24, 5}, 90, 40));
+  all.back().policy.prune = PruneRule::thesis;
+  return all;
+}
+
+/** Uniform features in [-1, 1); the class is that of the largest of the first features. */
+struct Data {
+  std::vector<float> x;
+  std::vector<uint32_t> labels;
+  Samples samples;
+
+  explicit Data(const Case& c) {
+    const uint32_t features = c.spec.sizes.front(), outputs = c.spec.sizes.back();
+    for (uint64_t k = 0; k < uint64_t{c.samples} * features; ++k)
+      x.push_back(symmetric_unit(draw(c.spec.seed, Stream::split, 0, 0, k)[0]));
+    for (uint32_t s = 0; s < c.samples; ++s) {
+      const float* row = x.data() + size_t{s} * features;
+      labels.push_back(outputs == 1 ? row[0] > 0.0f
+                                    : static_cast<uint32_t>(std::max_element(row, row + outputs) - row));
+    }
+    samples.x = x.data();
+    samples.labels = labels.data();
+    samples.count = c.samples;
+    samples.features = features;
+    samples.outputs = outputs;
+    samples.id = next_samples_id();
+  }
+};
+
+/** The largest difference, relative to the largest number; infinite where there is none that is finite. */
+template <class Numbers>
+double distance(const Numbers& got, const Numbers& want) {
+  if (got.size() != want.size()) return INFINITY;
+  double largest = 1e-30, difference = 0.0;
+  for (size_t k = 0; k < want.size(); ++k) {
+    if (!std::isfinite(got[k])) return INFINITY;
+    largest = std::max(largest, std::fabs(static_cast<double>(want[k])));
+    difference = std::max(difference, std::fabs(static_cast<double>(got[k]) - want[k]));
+  }
+  return difference / largest;
+}
+
+double distance(const Model& got, const Model& want) {
+  double worst = 0.0;
+  for (size_t l = 0; l < want.layers.size(); ++l) {
+    const Layer &p = got.layers[l], &q = want.layers[l];
+    if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices) return INFINITY;
+    worst = std::max({worst, distance(p.weights, q.weights), distance(p.momentum, q.momentum), distance(p.bias, q.bias),
+                      distance(p.bias_momentum, q.bias_momentum), distance(p.pieces, q.pieces),
+                      distance(p.pieces_momentum, q.pieces_momentum)});
+  }
+  return worst;
+}
+
+bool same_bits(const AlignedVector<float>& a, const AlignedVector<float>& b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
+
+bool same_links(const Model& got, const Model& want) {
+  for (size_t l = 0; l < want.layers.size(); ++l) {
+    const Layer &p = got.layers[l], &q = want.layers[l];
+    if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices ||
+        p.birth != q.birth || !same_bits(p.weights, q.weights) || !same_bits(p.momentum, q.momentum))
+      return false;
+  }
+  return true;
+}
+
+/** What one case shows; its name is added by the caller. */
+std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device) {
+  const std::atomic<bool> go_on{false};
+  const Data data(c);
+  const Model start = build_model(c.spec);
+  auto cpu = cpu_backend().create(start, {1});
+  auto gpu = std::make_unique<gpu::GpuModel>(device, start);
+  std::string found;
+  const auto compare = [&](const std::string& what, double off) {
+    if (found.empty() && !(off <= kTolerance)) found = what + " off by " + std::to_string(off);
+  };
+  const auto train = [&](uint32_t epoch) {
+    TrainOptions options;
+    options.epoch = epoch;
+    options.batch_size = c.batch;
+    options.l2 = 0.001f;
+    const std::vector<double> got = {gpu->train_epoch(data.samples, options, go_on)},
+                              want = {cpu->train_epoch(data.samples, options, go_on)};
+    compare("the loss of epoch " + std::to_string(epoch), distance(got, want));
+    compare("the weights after epoch " + std::to_string(epoch), distance(gpu->download(), cpu->download()));
+  };
+  for (uint32_t epoch = 1; epoch <= kEpochs; ++epoch) train(epoch);
+
+  const Evaluation seen = gpu->evaluate(data.samples, go_on), right = cpu->evaluate(data.samples, go_on);
+  compare("the loss when evaluated", std::fabs(seen.loss - right.loss) / right.loss);
+  compare("the accuracy when evaluated", std::fabs(seen.accuracy - right.accuracy) - 2.0 / c.samples);  // near ties
+  std::vector<float> got(size_t{c.samples} * data.samples.outputs), want(got.size());
+  gpu->predict(data.samples, got.data(), go_on);
+  cpu->predict(data.samples, want.data(), go_on);
+  compare("the predictions", distance(got, want));
+
+  Model same =
+      cpu->download();  // evolution is exact, if from the same numbers; these have equals among them, and zeros
+  const float shift = c.policy.prune == PruneRule::thesis ? 0.5f : 0.0f;  // a rule that only counts without zeros
+  for (Layer& layer : same.layers)
+    for (float& w : layer.weights) w = (std::floor(w * 32.0f) + shift) / 32.0f;
+  gpu = std::make_unique<gpu::GpuModel>(device, same);
+  cpu = cpu_backend().create(same, {1});
+  gpu->evolve(c.policy, kEpochs);
+  cpu->evolve(c.policy, kEpochs);
+  if (found.empty() && !same_links(gpu->download(), cpu->download())) found = "the links after an evolution are others";
+  train(kEpochs + 1);
+  return found;
+}
+
+uint32_t threads_of(gpu::Op op) {
+  using gpu::Op;
+  if (op == Op::sort_tiles) return gpu::kSortThreads;
+  if (op == Op::propose_rest) return gpu::kRestThreads;
+  return op < Op::scan_tiles ? gpu::kTrainThreads : gpu::kEvolveThreads;
+}
+
+}  // namespace
+
+std::vector<std::pair<gpu::KernelId, uint32_t>> all_kernels() {
+  std::vector<std::pair<gpu::KernelId, uint32_t>> all;
+  std::set<std::string> names;  // most operations have one kernel, whatever the layer
+  for (uint32_t op = 0; op <= static_cast<uint32_t>(gpu::Op::grow_weights); ++op)
+    for (const bool wide : {false, true})
+      for (const uint32_t height : {1u, 2u, 4u, 8u, 0u}) {
+        const gpu::KernelId id{static_cast<gpu::Op>(op), wide, height};
+        const bool cooperative = id.op == gpu::Op::epoch || id.op == gpu::Op::note_layer;  // CUDA's alone
+        if (!cooperative && names.insert(function_name(id)).second) all.emplace_back(id, threads_of(id.op));
+      }
+  return all;
+}
+
+std::string difference_from_cpu(const std::shared_ptr<gpu::Device>& device) {
+  for (const Case& c : cases()) {
+    const std::string found = difference(c, device);
+    if (!found.empty()) return std::string(c.name) + ": " + found;
+  }
+  return "";
+}
+
+}  // namespace set_native::metal
