@@ -3,6 +3,7 @@
 # which CMakeLists.txt reads too.
 {
   "variables": {
+    "native_sanitized%": "<!(node -p \"process.env.SET_NATIVE_SANITIZED || 0\")",
     "native_tests%": "<!(node -p \"process.env.SET_NATIVE_TESTS || 0\")",
     "native_cuda%": "<!(node -p \"process.env.SET_NATIVE_CUDA || 0\")"
   },
@@ -21,7 +22,29 @@
       "export_dependent_settings": ["set_kernels_portable"],
       "link_settings": {"conditions": [["OS=='linux'", {"libraries": ["-ldl"]}]]},
       "conditions": [
-        ["target_arch=='x64'", {"dependencies": ["set_kernels_avx2", "set_kernels_avx512"]}]
+        ["target_arch=='x64'", {"dependencies": ["set_kernels_avx2", "set_kernels_avx512"]}],
+        ["OS=='mac'", {
+          "sources": [
+            "<!@(node -p \"require('./native/sources.json').metal.join(' ')\")", "<(INTERMEDIATE_DIR)/metal_source.cpp"
+          ],
+          "actions": [{
+            "action_name": "metal_source",
+            "message": "Joining the Metal kernels",
+            "inputs": [
+              "native/metal/embed.js",
+              "<!@(node -p \"['gpu', 'metal', 'metal/kernels'].flatMap((f) => fs.readdirSync('native/' + f).map((n) => 'native/' + f + '/' + n)).filter((n) => /[.](h|metal)$/.test(n)).join(' ')\")"
+            ],
+            "outputs": ["<(INTERMEDIATE_DIR)/metal_source.cpp"],
+            "action": ["node", "native/metal/embed.js", "<(INTERMEDIATE_DIR)/metal_source.cpp"]
+          }],
+          "xcode_settings": {"CLANG_ENABLE_OBJC_ARC": "YES"},
+          # CoreGraphics: without it Metal gives programs of the command line no default device.
+          "link_settings": {
+            "libraries": ["-framework Foundation", "-framework Metal", "-framework CoreGraphics"]
+          }
+        }, {
+          "sources": ["<!@(node -p \"require('./native/sources.json').no_metal.join(' ')\")"]
+        }]
       ]
     },
     {
@@ -106,40 +129,33 @@
         },
         {
           "target_name": "set_native_test", "type": "executable",
-          "includes": ["native/target.gypi"],
-          "sources": [
-            "<!@(node -p \"require('./native/sources.json').test.join(' ')\")",
-            "<(INTERMEDIATE_DIR)/metal_kernels.cpp", "<(INTERMEDIATE_DIR)/metal_planted.cpp"
-          ],
-          "actions": [
-            {
-              "action_name": "metal_kernels",
-              "message": "Making C++ of the Metal kernels",
-              "inputs": [
-                "native/metal/embed.js", "native/test/emulator/metal_bindings.js",
-                "<!@(node -p \"['gpu', 'metal', 'metal/kernels'].flatMap((f) => fs.readdirSync('native/' + f).map((n) => 'native/' + f + '/' + n)).filter((n) => /[.](h|metal)$/.test(n)).join(' ')\")"
-              ],
-              "outputs": ["<(INTERMEDIATE_DIR)/metal_kernels.cpp"],
-              "action": ["node", "native/test/emulator/metal_bindings.js", "<(INTERMEDIATE_DIR)/metal_kernels.cpp"]
-            },
-            {
-              "action_name": "metal_planted",
-              "inputs": [
-                "native/metal/embed.js", "native/test/emulator/metal_bindings.js", "native/test/emulator/planted.metal"
-              ],
-              "outputs": ["<(INTERMEDIATE_DIR)/metal_planted.cpp"],
-              "action": [
-                "node", "native/test/emulator/metal_bindings.js", "<(INTERMEDIATE_DIR)/metal_planted.cpp",
-                "planted", "test/emulator/planted.metal"
-              ]
-            }
-          ],
+          "includes": ["native/target.gypi", "native/gpu_test.gypi"],
+          "sources": ["<!@(node -p \"require('./native/sources.json').test.join(' ')\")"],
           "dependencies": ["set_core", "set_kernels_emulated16", "set_native_cuda_fake"]
         },
         {
           "target_name": "set_native_instructions", "type": "executable",
           "includes": ["native/target.gypi"],
           "sources": ["<!@(node -p \"require('./native/sources.json').instructions.join(' ')\")"],
+          "dependencies": ["set_core"]
+        }
+      ]
+    }],
+    ["native_sanitized==1", {
+      # The tests of GPU kernels, and those kernels, under sanitizers; the rest of the core as it is.
+      "targets": [
+        {
+          "target_name": "set_native_gpu_asan", "type": "executable",
+          "includes": ["native/target.gypi", "native/gpu_test.gypi"],
+          "cflags": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1", "-O1"],
+          "ldflags": ["-fsanitize=address,undefined"],
+          "dependencies": ["set_core"]
+        },
+        {
+          "target_name": "set_native_gpu_tsan", "type": "executable",
+          "includes": ["native/target.gypi", "native/gpu_test.gypi"],
+          "cflags": ["-fsanitize=thread", "-g1", "-O1"],
+          "ldflags": ["-fsanitize=thread"],
           "dependencies": ["set_core"]
         }
       ]

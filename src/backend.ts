@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { type BackendName, native } from './native.js';
+import { type BackendName, type GpuName, native } from './native.js';
 
 /*
  * Which back end computes, and that asking for it is safe: the first time that this process is to use a GPU, a child
@@ -11,10 +11,7 @@ export type BackendChoice = 'auto' | BackendName;
 
 export const backendChoices = ['auto', 'cpu', 'cuda', 'metal', 'reference'] as const satisfies BackendChoice[];
 
-/** On which threads of the host do not compute. */
-export const gpuNames = ['cuda', 'metal'] as const satisfies BackendName[];
-
-export type GpuName = (typeof gpuNames)[number];
+export const gpuNames = ['cuda', 'metal'] as const satisfies GpuName[];
 
 /** Of `auto`, the first that is available. */
 const preferred = [...gpuNames, 'cpu'] as const satisfies BackendName[];
@@ -26,6 +23,7 @@ const trialProgram = fileURLToPath(new URL('./trial.js', import.meta.url));
 /** How long a trial may take. Metal compiles its kernels in it. */
 const trialSeconds: Record<GpuName, number> = { cuda: 30, metal: 60 };
 
+/** Whether something else than threads of the host computes. */
 export function isGpu(name: BackendName): name is GpuName {
   return (gpuNames as readonly BackendName[]).includes(name);
 }

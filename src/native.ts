@@ -16,7 +16,8 @@ export type RegrowInitName = 'he-dense' | 'zero' | 'he-fan-in';
 export type PruneName = 'exact' | 'thesis';
 export type MotifScoreName = 'mean' | 'max' | 'min' | 'sum';
 export type MotifParseName = 'aligned' | 'runs';
-export type BackendName = 'cpu' | 'cuda' | 'metal' | 'reference';
+export type GpuName = 'cuda' | 'metal';
+export type BackendName = 'cpu' | GpuName | 'reference';
 export type IsaName = 'portable' | 'avx2' | 'avx512';
 
 export interface NativeModelSpec {
@@ -178,7 +179,7 @@ interface Addon {
   createModel(spec: NativeModelSpec, layers?: NativeLayer[]): Promise<NativeModel>;
   /** `isa` may be empty: what SET_NATIVE_ISA names, else the widest. `filter`: words that a case's name must have. */
   createKernelBench(options: {
-    backend: 'cpu' | 'cuda';
+    backend: 'cpu' | GpuName;
     isa: string;
     threads: number;
     full: boolean;

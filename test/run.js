@@ -83,7 +83,7 @@ function gitFiles(...patterns) {
 }
 
 await check('TypeScript: format and lint (biome)', bin('biome'), ['ci', '--error-on-warnings', '.']);
-const cppFiles = gitFiles('*.h', '*.cpp', '*.cuh', '*.cu');
+const cppFiles = gitFiles('*.h', '*.cpp', '*.cuh', '*.cu', '*.metal', '*.mm');
 if (cppFiles) await check('C++: format (clang-format)', bin('clang-format'), ['--dry-run', '-Werror', ...cppFiles]);
 else console.log('\n== C++: format skipped: this is no git checkout');
 const tidy = ['clang-tidy-19', 'clang-tidy'].find(found);
@@ -93,6 +93,7 @@ const sources = gitFiles(
   'native/cpu/*.cpp',
   'native/gpu/*.cpp',
   'native/cuda/*.cpp',
+  'native/metal/*.cpp',
 );
 if (tidy && found('cmake') && sources) {
   const folder = path.join(build, 'tidy');
@@ -126,14 +127,25 @@ await check('TypeScript: types of tests', bin('tsc'), ['-p', 'test/tsconfig.json
 await check('TypeScript: build', bin('tsc'), ['-p', 'tsconfig.json']);
 
 process.env.SET_NATIVE_TESTS = '1'; // read by binding.gyp
+if (process.platform === 'linux') process.env.SET_NATIVE_SANITIZED = '1';
 if (await check('native tests: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`])) {
-  await suite('native tests', path.join(build, 'Release', 'set_native_test'), [], lastLine);
+  const program = (name) => path.join(build, 'Release', name);
+  const tests = program('set_native_test');
+  await suite('native tests', tests, [], lastLine);
+  // The tests of GPU code on the Metal kernels: those before were on the CUDA kernels.
+  const metal = { SET_NATIVE_TEST_DEVICE: 'emulated-metal' };
+  await suite('native tests for Metal, emulated', tests, ['gpu'], lastLine, metal);
   if (process.platform === 'linux') {
     // Through the same boundary as on a GPU, to a library that runs the kernels in the emulator.
-    const library = path.join(build, 'Release', 'libset_native_cuda_fake.so');
-    const env = { SET_NATIVE_TEST_DEVICE: 'cuda', SET_NATIVE_CUDA_LIBRARY: library, SET_FAKE_CUDA: 'emulate' };
-    const tests = path.join(build, 'Release', 'set_native_test');
-    await suite('native tests for a GPU, emulated', tests, ['cuda hardware'], lastLine, env);
+    const library = program('libset_native_cuda_fake.so');
+    const cuda = { SET_NATIVE_TEST_DEVICE: 'cuda', SET_NATIVE_CUDA_LIBRARY: library, SET_FAKE_CUDA: 'emulate' };
+    await suite('native tests for a GPU, emulated', tests, ['hardware'], lastLine, cuda);
+    const bounds = 'GPU kernels under AddressSanitizer';
+    await suite(`${bounds}: CUDA, and planted bugs`, program('set_native_gpu_asan'), [], lastLine);
+    await suite(`${bounds}: Metal`, program('set_native_gpu_asan'), ['gpu'], lastLine, metal);
+    // Addresses as they are without randomization: ThreadSanitizer of older compilers needs it.
+    const races = ['-R', program('set_native_gpu_tsan')];
+    await suite('GPU kernels under ThreadSanitizer: Metal, and planted bugs', 'setarch', races, lastLine, metal);
   }
   await suite('instructions per link', process.execPath, ['test/instructions.js'], lastLine);
 }

@@ -13,6 +13,8 @@
 
 namespace set_native::bench {
 
+class GpuTarget;
+
 /** What all cases share: kernels, the measured machine, what networks run on, random samples, and the way to stop. */
 struct Context {
   Context(const cpu::KernelTable& kernels, const std::atomic<bool>& cancelled)
@@ -65,8 +67,8 @@ ModelSpec spec_of(const std::vector<uint32_t>& sizes, double epsilon, uint32_t m
 /** For the choice of cases: every combination of parameters, or those along the axes through the reference point. */
 struct Grid {
   bool full;
-  unsigned threads;   // all of them; cases of whole networks run on 1 and on all
-  bool cuda = false;  // cases on the GPU instead: whole networks, cuda_op_cases.cpp and cuda_cases.cpp
+  unsigned threads;                // all of them; cases of whole networks run on 1 and on all
+  const GpuTarget* gpu = nullptr;  // cases on it instead: whole networks, gpu_op_cases.cpp and gpu_cases.cpp
 };
 
 /** An epoch of training on the target, checked first. */
@@ -74,8 +76,8 @@ Result run_training(const Case& c, Context& context);
 
 void add_op_cases(const Grid& grid, std::vector<Case>& cases);
 void add_network_cases(const Grid& grid, std::vector<Case>& cases);
-void add_cuda_op_cases(const Grid& grid, std::vector<Case>& cases);
-void add_cuda_cases(const Grid& grid, std::vector<Case>& cases);
+void add_gpu_op_cases(const Grid& grid, std::vector<Case>& cases);
+void add_gpu_cases(const Grid& grid, std::vector<Case>& cases);
 
 /**
  * The suite, in the order of the report. `filter`: only cases that have each of its words: one with a "=" as a whole

@@ -17,7 +17,7 @@
 #include "cpu/kernels.h"
 
 /*
- * set_native_bench [--backend cpu|cuda] [--filter "WORDS"] [--full 0|1] [--threads N] [--isa NAME] [--json FILE]
+ * set_native_bench [--backend cpu|cuda|metal] [--filter "WORDS"] [--full 0|1] [--threads N] [--isa NAME] [--json FILE]
  *                  [--sweep MAX_LINKS]
  *
  * What `set-native bench kernels` does, without Node: ceilings of the machine, then every case, each checked against
@@ -33,7 +33,7 @@ struct Settings {
   unsigned threads = 0;
   bool full = false;
   uint64_t sweep = 0;  // most links, 0: none
-  bool cuda = false;
+  std::string backend = "cpu";
 };
 
 const std::atomic<bool> kGoOn{false};
@@ -52,8 +52,8 @@ Settings parse(int argc, char** argv) {
       settings.threads = static_cast<unsigned>(std::clamp(std::atoi(value), 0, static_cast<int>(kMaxThreads)));
     else if (name == "--isa")
       settings.isa = value;
-    else if (name == "--backend" && (std::string(value) == "cpu" || std::string(value) == "cuda"))
-      settings.cuda = std::string(value) == "cuda";
+    else if (name == "--backend")
+      settings.backend = value;
     else if (name == "--json")
       settings.json = value;
     else if (name == "--sweep")
@@ -61,7 +61,7 @@ Settings parse(int argc, char** argv) {
     else
       throw std::runtime_error("unknown option " + name + " " + value + "; see the head of native/bench/main.cpp");
   }
-  if (settings.cuda && settings.sweep > 0) throw std::runtime_error("--sweep is for the CPU");
+  if (settings.backend != "cpu" && settings.sweep > 0) throw std::runtime_error("--sweep is for the CPU");
   if (settings.threads == 0) settings.threads = std::max(1u, std::thread::hardware_concurrency());
   return settings;
 }
@@ -107,8 +107,8 @@ struct Output {
   }
 };
 
-Output run_cases(Context& context, const Settings& settings) {
-  const std::vector<Case> cases = list_cases({settings.full, settings.threads, settings.cuda}, settings.filter);
+Output run_cases(Context& context, const GpuTarget* gpu, const Settings& settings) {
+  const std::vector<Case> cases = list_cases({settings.full, settings.threads, gpu}, settings.filter);
   if (cases.empty()) throw std::runtime_error("--filter \"" + settings.filter + "\" matches no case");
   Output output;
   std::string group;
@@ -199,12 +199,13 @@ int main(int argc, char** argv) {
     if (table == nullptr) throw std::runtime_error("--isa: this machine has no " + settings.isa);
     Context context(*table, kGoOn);
     std::printf("%s; kernels %s\n", cpu_backend().probe().device.c_str(), table->name);
-    std::string ceilings, exponents, gpu = "null";
-    if (settings.cuda) {
-      auto target = cuda_target();
-      const GpuFacts& facts = target->facts();
-      std::printf("%s: copies %.0f GB/s\n", facts.device.c_str(), facts.copy);
-      gpu = gpu_json(facts);
+    std::string ceilings, exponents, facts = "null";
+    const GpuTarget* gpu = nullptr;
+    if (settings.backend != "cpu") {
+      auto target = gpu_target(settings.backend);
+      gpu = target.get();
+      std::printf("%s: copies %.0f GB/s\n", gpu->facts().device.c_str(), gpu->facts().copy);
+      facts = gpu_json(gpu->facts());
       context.target = std::move(target);
     } else {
       for (const unsigned t : {1u, settings.threads}) {
@@ -217,13 +218,13 @@ int main(int argc, char** argv) {
     const std::time_t now = std::time(nullptr);
     std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
     const Output output =
-        settings.sweep > 0 ? run_sweep(settings, table->name, exponents) : run_cases(context, settings);
+        settings.sweep > 0 ? run_sweep(settings, table->name, exponents) : run_cases(context, gpu, settings);
     const std::string cases = settings.sweep > 0 ? "" : output.entries + "\n";
     const std::string sweep = settings.sweep == 0 ? "null"
                                                   : "{\"batch\": " + std::to_string(kSweepBatch) + ", \"points\": [" +
                                                         output.entries + "\n], \"exponents\": [" + exponents + "]}";
     file << "{\"schemaVersion\": " << kSchemaVersion << ",\n\"complete\": true,\n\"date\": \"" << date
-         << "\",\n\"version\": null,\n\"machine\": " << machine_json(context.machine) << ",\n\"gpu\": " << gpu
+         << "\",\n\"version\": null,\n\"machine\": " << machine_json(context.machine) << ",\n\"gpu\": " << facts
          << ",\n\"ceilings\": [\n  " << ceilings << "\n],\n\"cases\": [" << cases << "],\n\"sweep\": " << sweep
          << "}\n";
     if (output.failures > 0) std::printf("\n%zu FAILED\n", output.failures);

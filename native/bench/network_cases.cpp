@@ -199,7 +199,7 @@ void add_network_cases(const Grid& grid, std::vector<Case>& cases) {
   constexpr std::array<uint32_t, 4> kMotifSizes = {1, 2, 4, 8};
   const std::vector<uint32_t> kTwoMillion = {20000, 20000, 10};  // links, at epsilon 50
   std::vector<unsigned> threads = {1};
-  if (grid.threads > 1 && !grid.cuda) threads.push_back(grid.threads);
+  if (grid.threads > 1 && grid.gpu == nullptr) threads.push_back(grid.threads);
   const auto add = [&](const char* op, const std::vector<uint32_t>& sizes, double epsilon, uint32_t batch,
                        uint32_t motif, uint32_t samples, auto run) {
     for (const unsigned t : threads) cases.push_back({op, sizes, epsilon, batch, motif, samples, t, run});

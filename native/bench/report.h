@@ -3,7 +3,7 @@
 #include <string>
 
 #include "bench/cases.h"
-#include "bench/cuda_target.h"
+#include "bench/gpu_target.h"
 #include "bench/sweep.h"
 
 /*

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bench/cases.h"
-#include "bench/cuda_target.h"
+#include "bench/gpu_target.h"
 #include "bench/report.h"
 #include "bench/sweep.h"
 #include "binding/arguments.h"
@@ -83,20 +83,22 @@ Napi::Value create_kernel_bench(const Napi::CallbackInfo& info) {
     const Napi::Object options = object(info[0], "[bench] options");
     const auto state = std::make_shared<BenchState>(table_called(text(options.Get("isa"), "[bench] isa")));
     const uint32_t threads = integer(options.Get("threads"), "[bench] threads", 1, kMaxThreads);
-    const bool cuda = choice<bool>(options.Get("backend"), "[bench] backend", {{"cpu", false}, {"cuda", true}});
-    std::string gpu = "null";
-    if (cuda) {
-      auto target = bench::cuda_target();
-      gpu = bench::gpu_json(target->facts());
+    const std::string backend = text(options.Get("backend"), "[bench] backend");
+    const bench::GpuTarget* gpu = nullptr;
+    std::string facts = "null";
+    if (backend != "cpu") {
+      auto target = bench::gpu_target(backend);
+      gpu = target.get();
+      facts = bench::gpu_json(gpu->facts());
       state->context.target = std::move(target);
     }
-    state->cases = bench::list_cases({boolean(options.Get("full"), "[bench] full"), threads, cuda},
+    state->cases = bench::list_cases({boolean(options.Get("full"), "[bench] full"), threads, gpu},
                                      text(options.Get("filter"), "[bench] filter"));
     auto names = Napi::Array::New(env);
     for (const bench::Case& each : state->cases) names.Set(names.Length(), each.name());
     auto out = Napi::Object::New(env);
     out.Set("machine", bench::machine_json(state->context.machine));
-    out.Set("gpu", gpu);
+    out.Set("gpu", facts);
     out.Set("cases", names);
     out.Set("ceilings",
             Napi::Function::New(

@@ -94,8 +94,7 @@ MetalDevice::~MetalDevice() = default;
 
 gpu::DeviceMemory MetalDevice::memory() const {
   const uint64_t used = std::min(gpu_->allocated(), facts_.working_set);
-  return {static_cast<size_t>(std::min(facts_.working_set - used, facts_.longest_buffer)),
-          static_cast<size_t>(facts_.working_set)};
+  return {static_cast<size_t>(facts_.working_set - used), static_cast<size_t>(facts_.working_set)};
 }
 
 std::unique_ptr<GpuBuffer> MetalDevice::make_buffer(size_t bytes) {
@@ -129,13 +128,13 @@ void MetalDevice::download(void* to, const gpu::Buffer& from, size_t offset, siz
 }
 
 void MetalDevice::run_memory_kernel(const char* name, std::initializer_list<gpu::Binding> buffers, size_t bytes) {
-  if (bytes == 0) return;
   Step step;
+  for (const gpu::Binding& binding : buffers)
+    step.buffers.push_back({&place(*binding.buffer, binding.offset, bytes), binding.offset});
+  if (bytes == 0) return;
   step.function = &function(name, gpu::kMemoryThreads);
   step.groups_x = static_cast<uint32_t>((bytes + 4 * gpu::kMemoryThreads - 1) / (4 * gpu::kMemoryThreads));
   step.threads = gpu::kMemoryThreads;
-  for (const gpu::Binding& binding : buffers)
-    step.buffers.push_back({&place(*binding.buffer, binding.offset, bytes), binding.offset});
   const gpu::MemoryParams params{bytes};
   step.params.resize(sizeof params);
   std::memcpy(step.params.data(), &params, sizeof params);

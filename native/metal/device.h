@@ -18,8 +18,8 @@ namespace set_native::metal {
 std::string function_name(const gpu::KernelId& kernel);
 
 /**
- * A gpu::TimedDevice over a Metal GPU. Dispatches gather in one command buffer, which is committed when somebody waits for
- * the device or asks whether it is idle: an epoch is one command buffer, or several of kMostDispatches, and nothing
+ * A gpu::TimedDevice over a Metal GPU. Dispatches gather in one command buffer, which is committed when somebody waits
+ * for the device or asks whether it is idle: an epoch is one command buffer, or several of kMostDispatches, and nothing
  * comes back to the host in between. Memory is the host's, too: an upload waits for what was queued and is one copy,
  * a download as well. A recording is a list of dispatches, encoded anew at each replay.
  *

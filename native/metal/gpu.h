@@ -19,7 +19,7 @@ struct GpuFacts {
   uint64_t longest_buffer = 0;
 };
 
-/** Memory that processor and GPU share, zero at first. It lives until the commands that use it have run, too. */
+/** Memory that processor and GPU share. It lives until the commands that use it have run, too. */
 class GpuBuffer {
  public:
   virtual ~GpuBuffer() = default;

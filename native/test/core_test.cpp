@@ -2,9 +2,11 @@
 #include <limits>
 #include <random>
 
+#include "core/backend.h"
 #include "core/csr.h"
 #include "core/model.h"
 #include "core/philox.h"
+#include "gpu/device.h"
 #include "test/check.h"
 
 namespace set_native {
@@ -248,6 +250,17 @@ TEST("model: piecewise activations bring four numbers per neuron") {
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].activation = Activation::all_relu; }));
   CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].pieces[0] = NAN; }));
   CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].pieces_momentum[0] = INFINITY; }));
+}
+
+TEST("back ends: those of the processor have no device and need no trial") {
+  for (const Backend* backend : {&cpu_backend(), &reference_backend()}) {
+    CHECK(backend->untried().empty() && backend->try_out().empty());
+    CHECK(!backend->refuse("a reason") && backend->probe().available);
+    CHECK_EQ(backend->capacity().warps, 0u);
+    CHECK_THROWS(backend_unavailable, backend->open_device());
+  }
+  CHECK(&find_backend("cpu") == &cpu_backend());
+  CHECK_THROWS(invalid_argument, find_backend("auto"));
 }
 
 }  // namespace set_native

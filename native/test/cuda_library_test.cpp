@@ -102,13 +102,17 @@ TEST("cuda library: a file that is no library, or another one, is refused") {
 TEST("cuda library: one that another process has seen crash is not opened here") {
   const Environment behave("SET_NATIVE_CUDA_LIBRARY", fake_path().c_str());
   if (cuda::untried_library().empty()) test::skip("another test has opened the library of this process");
-  CHECK(cuda::untried_library() == fake_path());
-  CHECK(cuda::refuse("its driver crashed"));
-  CHECK(cuda::untried_library().empty());
+  const Backend& cuda = cuda_backend();
+  CHECK(cuda.untried() == fake_path());
+  CHECK(cuda.refuse("its driver crashed"));
+  CHECK(cuda.untried().empty());
   CHECK(cuda::library().table == nullptr && cuda::library().reason == "its driver crashed");
-  const Availability availability = cuda_backend().probe();
+  const Availability availability = cuda.probe();
   CHECK(!availability.available);
   CHECK_MSG(availability.reason == "not available, because its driver crashed", availability.reason);
+  CHECK(cuda.try_out() == availability.reason);
+  CHECK_EQ(cuda.capacity().warps, 0u);
+  CHECK_THROWS(backend_unavailable, cuda.open_device());
 }
 
 TEST("cuda library: a wrong table is refused with the reason") {
@@ -175,14 +179,11 @@ TEST("cuda device: memory is written, copied, cleared and read back, and given b
 }
 
 TEST("cuda device: is tried by passing bytes through it") {
-  const Library& library = fake();
-  gpu::try_device(*cuda::open_device(library), "cuda");
-  check_throws("nothing clear", ErrorCode::internal, "other bytes",
-               [&] { gpu::try_device(*cuda::open_device(library), "cuda"); });
-  check_throws("nothing download", ErrorCode::internal, "other bytes",
-               [&] { gpu::try_device(*cuda::open_device(library), "cuda"); });
-  check_throws("fail synchronize", ErrorCode::internal, "went wrong",
-               [&] { gpu::try_device(*cuda::open_device(library), "cuda"); });
+  const auto attempt = [] { gpu::try_device(*cuda::open_device(fake()), "cuda"); };
+  attempt();
+  check_throws("nothing clear", ErrorCode::internal, "[cuda] the device gave other bytes", attempt);
+  check_throws("nothing download", ErrorCode::internal, "[cuda] the device gave other bytes", attempt);
+  check_throws("fail synchronize", ErrorCode::internal, "went wrong", attempt);
 }
 
 TEST("cuda device: what does not fit is refused and named, and nothing is lost") {

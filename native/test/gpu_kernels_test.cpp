@@ -176,6 +176,15 @@ void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activati
   CHECK_MSG(download(device, *x0).same_bits(by_feature(problem.x, n, batch.size, stride, rows)), what << ": x");
 }
 
+TEST("gpu kernels: forward and backward of small layers, which is what ThreadSanitizer can watch") {
+  Random random(90);
+  check_layer<uint16_t>(pattern(5, 9, 1, 0.5, random), 1, {3, 3}, Activation::relu, kSchedules[0], random);
+  check_layer<uint32_t>(pattern(7, 9, 2, 0.5, random), 2, {130, 130}, Activation::tanh, kSchedules[1], random);
+  check_layer<uint16_t>(pattern(11, 300, 11, 1.0, random), 11, {5, 5}, Activation::relu, kSchedules[0], random);
+  check_layer<uint16_t>(pattern(16, 300, 8, 1.0, random), 8, {40, 40}, Activation::sigmoid, kSchedules[0], random);
+  check_layer<uint16_t>(pattern(150, 3, 1, 1.0, random), 1, {132, 132}, Activation::relu, kSchedules[0], random);
+}
+
 TEST("gpu kernels: forward and backward follow the reference, every height, width of rows and of indices") {
   skip_with_threads();
   Random random(91);
@@ -255,6 +264,13 @@ TEST("gpu kernels: samples become rows, in order, with padding of zeros") {
     }
 }
 
+gpu::Launch loss_launch(gpu::Op op) {
+  gpu::Launch launch{{op}};
+  launch.threads = gpu::kTrainThreads;
+  launch.shared_bytes = gpu::kTrainThreads * sizeof(double);
+  return launch;
+}
+
 TEST("gpu kernels: losses and their gradients follow the reference") {
   skip_with_threads();
   Random random(94);
@@ -275,10 +291,8 @@ TEST("gpu kernels: losses and their gradients follow the reference") {
         const auto dz = device.allocate(outputs * stride * sizeof(float)),
                    on_device = device.allocate(batch.size * sizeof(uint32_t));
         device.upload(*on_device, 0, labels.data(), batch.size * sizeof(uint32_t));
-        gpu::Launch launch{{gpu::Op::loss}};
-        launch.threads = gpu::kTrainThreads;
-        launch.shared_bytes = gpu::kTrainThreads * sizeof(double);
-        device.dispatch(launch, {{state.get()}, {}, {on_device.get()}, {}, {logits.get()}, {dz.get()}},
+        device.dispatch(loss_launch(gpu::Op::loss),
+                        {{state.get()}, {}, {on_device.get()}, {}, {logits.get()}, {dz.get()}},
                         gpu::LossParams{outputs, stride, static_cast<uint32_t>(loss)});
         gpu::StepState after{};
         device.download(&after, *state, 0, sizeof after);
@@ -290,6 +304,65 @@ TEST("gpu kernels: losses and their gradients follow the reference") {
         check_rows({1e-7, 1e-6}, download(device, *dz), outputs, batch.size, stride, want_dz,
                    Doubles(want_dz.size(), 1.0 / static_cast<double>(batch.size)), true, what, "dz");
       }
+}
+
+TEST("gpu kernels: sums of losses keep the digits that a float would lose") {
+  skip_with_threads();
+  Random random(95);
+  constexpr uint32_t kBatch = 300, kSteps = 50, kStride = 300;
+  std::vector<float> z(kBatch);  // each square is a float, their sum is not
+  double want = 0.0;
+  uint32_t below_half = 0;
+  for (float& value : z) {
+    value = static_cast<float>(random.below(4096)) / 64.0f;
+    want += static_cast<double>(value) * value;
+    below_half += value <= 0.5f;
+  }
+  TestDevice device;
+  const auto state = upload_state(device, kBatch);
+  const auto logits = device.allocate(kStride * sizeof(float)), dz = device.allocate(kStride * sizeof(float)),
+             labels = device.allocate(kBatch * sizeof(uint32_t)), sum = device.allocate(sizeof(gpu::LossSum)),
+             correct = device.allocate(sizeof(uint32_t));
+  device.upload(*logits, 0, z.data(), kBatch * sizeof(float));
+  device.clear(*labels, 0, labels->bytes());
+  const auto mse = static_cast<uint32_t>(Loss::mse);
+  for (uint32_t step = 0; step < kSteps; ++step)
+    device.dispatch(loss_launch(gpu::Op::loss), {{state.get()}, {}, {labels.get()}, {}, {logits.get()}, {dz.get()}},
+                    gpu::LossParams{1, kStride, mse});
+  device.dispatch(loss_launch(gpu::Op::evaluate), {{labels.get()}, {}, {logits.get()}, {sum.get()}, {correct.get()}},
+                  gpu::EvaluateParams{1, kStride, mse, 0, kBatch, 0});
+  gpu::StepState after{};
+  gpu::LossSum once{};
+  uint32_t right = 0;
+  device.download(&after, *state, 0, sizeof after);
+  device.download(&once, *sum, 0, sizeof once);
+  device.download(&right, *correct, 0, sizeof right);
+  CHECK_EQ(gpu::value_of(device, after.loss), kSteps * want);
+  CHECK_EQ(gpu::value_of(device, once), want);
+  CHECK_EQ(right, below_half);
+}
+
+TEST("gpu kernels: losses and gradients of confident answers keep their digits") {
+  skip_with_threads();
+  // One sample whose right answer has the logit 12, of one output, or of two with a 0 for the other.
+  const double want_loss = std::log1p(std::exp(-12.0)), want_dz = -1.0 / (1.0 + std::exp(12.0));
+  for (const uint32_t outputs : {1u, 2u}) {
+    constexpr uint32_t kStride = 4;
+    const Loss loss = outputs == 1 ? Loss::sigmoid_binary_cross_entropy : Loss::softmax_cross_entropy;
+    const uint32_t label = outputs == 1 ? 1 : 0;
+    TestDevice device;
+    const auto state = upload_state(device, 1);
+    const auto logits = upload(device, by_feature({12.0f, 0.0f}, outputs, 1, kStride, outputs));
+    const auto dz = device.allocate(outputs * kStride * sizeof(float)), labels = device.allocate(sizeof label);
+    device.upload(*labels, 0, &label, sizeof label);
+    device.dispatch(loss_launch(gpu::Op::loss), {{state.get()}, {}, {labels.get()}, {}, {logits.get()}, {dz.get()}},
+                    gpu::LossParams{outputs, kStride, static_cast<uint32_t>(loss)});
+    gpu::StepState after{};
+    device.download(&after, *state, 0, sizeof after);
+    const double got = gpu::value_of(device, after.loss), got_dz = download(device, *dz)[0];
+    CHECK_MSG(std::fabs(got / want_loss - 1.0) < 2e-6, outputs << " outputs, loss " << got << ", not " << want_loss);
+    CHECK_MSG(std::fabs(got_dz / want_dz - 1.0) < 2e-6, outputs << " outputs, dz " << got_dz << ", not " << want_dz);
+  }
 }
 
 TEST("gpu kernels: the end of a step moves the state on, to its last batch, or stops it") {

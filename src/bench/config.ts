@@ -71,8 +71,8 @@ export interface ExperimentConfig {
   /** Of each training; 0: all cores, shared out among the jobs. */
   threads: number;
   /**
-   * Groups of trainings at once: with several, times are those of a machine that does other work too. 0: on a GPU as many as
-   * are expected to fill it (`sweepJobs`), else one.
+   * Groups of trainings at once: with several, times are those of a machine that does other work too. 0: with cuda as many as
+   * are expected to fill the GPU (`sweepJobs`), else one.
    */
   jobs: number;
   backend: BackendChoice;

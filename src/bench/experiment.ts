@@ -1,5 +1,5 @@
 import os from 'node:os';
-import { chooseBackend } from '../backend.js';
+import { chooseBackend, isGpu } from '../backend.js';
 import { checkHooks, checkKeys } from '../checks.js';
 import { loadDataset } from '../datasets/registry.js';
 import type { Dataset } from '../datasets/types.js';
@@ -184,7 +184,7 @@ async function work(
     return;
   }
   const count = Math.min(config.jobs, groups.length);
-  const onGpu = chooseBackend(config.backend) === 'cuda'; // where threads of the host do not compute
+  const onGpu = isGpu(chooseBackend(config.backend));
   const threads = config.threads || (onGpu ? 1 : Math.max(1, Math.floor(os.availableParallelism() / count)));
   const waiting = [...groups];
   const jobs: Job[] = [];
@@ -216,11 +216,7 @@ async function work(
 function withJobs(config: ExperimentConfig, dataset: Dataset): ExperimentConfig {
   if (config.jobs > 0) return config;
   const backend = chooseBackend(config.backend);
-  const gpu =
-    backend === 'cuda' &&
-    native()
-      .info()
-      .backends.find(({ name }) => name === backend)?.capacity;
+  const gpu = info().backends.find(({ name }) => name === backend)?.capacity;
   if (!gpu) return { ...config, jobs: 1 };
   const samples = 4 * dataset.train.count * dataset.features; // at most; each network has its own on the device
   const bytes = groupsOf(config).map(({ trials }) =>

@@ -152,7 +152,7 @@ export function benchCommand(): Command {
     .addOption(
       option(
         '--jobs <n>',
-        'groups of trainings at once; 0: what fills a GPU, else one',
+        'groups of trainings at once; 0: with cuda what fills the GPU, else one',
         numberIn(wholeNumber(0, 1024)),
         'jobs',
       ),

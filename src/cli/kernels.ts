@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { gpuNames } from '../backend.js';
 import { compareKernels } from '../bench/kernels/compare.js';
 import { sweepSpec } from '../bench/kernels/figure.js';
 import { type KernelResults, kernelsJson, readKernelResults } from '../bench/kernels/results.js';
@@ -33,8 +34,8 @@ export function kernelsCommand(): Command {
     .addOption(new Option('--compare <file>', 'show old over new times of an earlier --json').argParser(filePath))
     .addOption(new Option('--sweep', 'instead, time training, evolution and initialisation by links').conflicts(apart))
     .addOption(
-      new Option('--backend <name>', 'cpu, or cuda: whole networks on the GPU, without --sweep')
-        .argParser(oneOf(['cpu', 'cuda'] as const))
+      new Option('--backend <name>', `cpu, ${gpuNames.join(', ')}; --sweep takes cpu`)
+        .argParser(oneOf(['cpu', ...gpuNames] as const))
         .default('cpu'),
     )
     .addOption(
@@ -63,8 +64,8 @@ Examples:
 
 async function kernels(options: KernelsOptions, command: Command): Promise<void> {
   refuseOptionsOfBench(command);
-  if (options.sweep && options.backend === 'cuda')
-    throw usage('--sweep is for the CPU, not for --backend cuda', '--sweep');
+  if (options.sweep && options.backend !== 'cpu')
+    throw usage(`--sweep is for the CPU, not for --backend ${options.backend}`, '--sweep');
   const { json, compare, sweep, maxLinks, figure, ...rest } = options;
   for (const [option, value] of Object.entries({ '--max-links': maxLinks, '--figure': figure })) {
     if (value !== undefined && !sweep) throw usage(`${option} belongs to --sweep`, option);

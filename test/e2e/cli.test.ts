@@ -47,6 +47,7 @@ function run(args: string[], { env = {}, interrupt }: { env?: NodeJS.ProcessEnv;
   });
 }
 
+const absentGpu = process.platform === 'darwin' ? 'cuda' : 'metal';
 const tiny = [...['bench', '--dataset', 'procedural', '--hidden', '40,40', '--train', '200', '--test', '100']];
 
 test.each([
@@ -120,7 +121,8 @@ test.each([
 
 test.each([
   ['data that is not there', ['bench', '--dataset', 'lung', '--data-dir', 'nowhere'], 'nowhere', {}],
-  ['a back end that is not there', [...tiny, '--backend', 'cuda'], 'not available, because', {}],
+  ['a back end that is not there', [...tiny, '--backend', absentGpu], 'not available, because', {}],
+  ['a bench on it', ['bench', 'kernels', '--backend', absentGpu], `[bench] ${absentGpu} is not available, because`, {}],
   ['a training that diverges', [...tiny, '--learning-rate', '1e30'], '[bench] set at epsilon 5, seed 0', {}],
   ['an impossible instruction set', tiny, 'SET_NATIVE_ISA', { SET_NATIVE_ISA: 'sse9' }],
   ['a folder without Fashion-MNIST', ['bench', '--data-dir', 'nowhere'], 'fashion-mnist: expected', {}],

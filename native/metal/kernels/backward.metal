@@ -8,11 +8,11 @@
  *   their update, in place of x_i;  and the update of source i's own bias by the sum of dx_i.
  *
  * A group belongs to `warps` warps of one threadgroup, its links are dealt to their slots in turn. Lanes keep their
- * float4 of x_i and dx_i in registers, for kChunk sources of a block at a time (64 registers, of some 100 that a thread
- * has while two threadgroups share a core); one load of dz_j serves both products of all of them, and no gradient is
- * ever stored. Per link 4 stride flops, 16 bytes of weight and momentum; per block of links one index and 4 stride
- * bytes of dz, mostly from caches. Rows of at most kPassStride floats; longer ones: wide_backward.metal. kHeight 0: any
- * height, by chunks. Where warps share groups, blocks of kChunk sources take all 32 KiB of threadgroup memory.
+ * float4 of x_i and dx_i in registers, for kChunk sources of a block at a time, which takes 64 registers; one load of
+ * dz_j serves both products of all of them, and no gradient is ever stored. Per link 4 stride flops, 16 bytes of weight
+ * and momentum; per block of links one index and 4 stride bytes of dz, mostly from caches. Rows of at most kPassStride
+ * floats; longer ones: wide_backward.metal. kHeight 0: any height, by chunks. Where warps share groups, kChunk sources
+ * take all 32 KiB of threadgroup memory.
  */
 using namespace metal;
 using namespace set_native::gpu;

@@ -5,11 +5,11 @@
 /*
  * What follows the logits, as cpu/loss.h defines it: losses and the gradient of their mean, answers, outputs.
  *
- * There are no doubles here. Sums carry what their additions round away in a second float; and where the textbook's
- * form would subtract nearly equal numbers (1 - p of a confident answer, the logarithm of a number near 1), the
- * difference is what is computed. One thread per sample; the samples of a thread are summed in order, threads by a
- * tree, so the sum does not depend on the schedule. Padding columns of the gradient are zero. One threadgroup: a batch
- * has outputs x batch numbers, some thousand operations, of which most are exponentials.
+ * There are no doubles here, so a loss beyond 3e38 counts as infinite. Sums carry what their additions round away in a
+ * second float; and where the textbook's form would subtract nearly equal numbers (1 - p of a confident answer, the
+ * logarithm of a number near 1), the difference is what is computed. One thread per sample; the samples of a thread are
+ * summed in order, threads by a tree, so the sum does not depend on the schedule. Padding columns of the gradient are
+ * zero. One threadgroup: a batch has outputs x batch numbers, some thousand operations, of which most are exponentials.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -54,7 +54,7 @@ inline LongSum over_threads(LongSum sum, uint32_t index, threadgroup float* sums
 
 inline void write_sum(device LossSum& to, LongSum sum) {
   to.words[0] = as_type<uint32_t>(sum.high);
-  to.words[1] = isfinite(sum.high) ? as_type<uint32_t>(sum.low) : 0;  // infinity stays that
+  to.words[1] = as_type<uint32_t>(sum.low);
 }
 
 struct TargetOf {

@@ -121,7 +121,7 @@ export function emulation(text, { check = false, table = 'kernels' } = {}) {
       '#line 1 "bindings"',
       '#undef device\n#undef constant\n#undef threadgroup\n#undef thread\n#undef kernel',
       'using ::set_native::simt_metal::Arguments;\nnamespace simt = ::set_native::simt;',
-      'namespace {\nuint3 position(const simt::Dim& d) { return {d.x, d.y, d.z}; }',
+      'namespace {\n[[maybe_unused]] uint3 position(const simt::Dim& d) { return {d.x, d.y, d.z}; }',
       ...kernels.map(binder),
       '}',
       '}',

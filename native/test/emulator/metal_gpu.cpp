@@ -127,18 +127,24 @@ class Commands final : public metal::GpuCommands {
     shared_ = bytes;
   }
   void dispatch(uint32_t groups_x, uint32_t groups_y, uint32_t threads) override {
+    // Metal keeps what was set; the host sets all of it each time, and what it forgot shows.
+    const Function* function = std::exchange(function_, nullptr);
+    Dispatch dispatch{nullptr, std::exchange(arguments_, {}), std::exchange(shared_, 0), groups_x, groups_y, threads};
     if (committed_) refuse("a dispatch after commit");
-    if (function_ == nullptr) refuse("a dispatch without a function");
-    const simt_metal::Kernel& kernel = function_->kernel;
-    const std::string name = kernel.name;
-    if (threads != function_->most_threads()) refuse(name + ": threadgroups of another size than it was compiled for");
-    for (const uint32_t index : kernel.buffers)
-      if (!at(index).is_set()) refuse(name + ": buffer " + std::to_string(index) + " is not bound");
-    for (const auto& [index, size] : kernel.values)
-      if (!at(index).is_set() || at(index).size() != size)
+    if (function == nullptr) refuse("a dispatch without a function");
+    dispatch.kernel = &function->kernel;
+    const std::string name = dispatch.kernel->name;
+    if (threads != function->most_threads()) refuse(name + ": threadgroups of another size than it was compiled for");
+    for (const uint32_t index : dispatch.kernel->buffers)
+      if (!dispatch.arguments[index].is_set()) refuse(name + ": buffer " + std::to_string(index) + " is not bound");
+    for (const auto& [index, size] : dispatch.kernel->values) {
+      const Argument& argument = dispatch.arguments[index];
+      const size_t bound = argument.is_set() ? argument.size() : 0;
+      if (bound != size)
         refuse(name + " reads " + std::to_string(size) + " bytes from index " + std::to_string(index) + ", bound are " +
-               std::to_string(at(index).is_set() ? at(index).size() : 0));
-    tape_->dispatches.push_back({&kernel, arguments_, shared_, groups_x, groups_y, threads});
+               std::to_string(bound));
+    }
+    tape_->dispatches.push_back(std::move(dispatch));
   }
 
   void commit() override {

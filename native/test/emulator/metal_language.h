@@ -127,8 +127,8 @@ inline uint atomic_fetch_or_explicit(atomic_uint* p, uint v, memory_order) {
 }
 /** Weak: now and then it fails although the value is the expected one. */
 inline bool atomic_compare_exchange_weak_explicit(atomic_uint* p, uint* expected, uint v, memory_order, memory_order) {
-  static thread_local uint calls = 0;
-  if (++calls % 5 == 0) {
+  static uint calls = 0;
+  if (__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) % 5 == 0) {
     *expected = __atomic_load_n(&p->value, __ATOMIC_RELAXED);
     return false;
   }

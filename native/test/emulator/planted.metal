@@ -9,27 +9,31 @@ struct PlantedParams {
   uint32_t count;
 };
 
-/** The sum of a threadgroup's numbers, right: what the others are made of. */
-kernel void sum_with_barrier(constant PlantedParams& p [[buffer(0)]], device const uint32_t* in [[buffer(1)]],
-                             device uint32_t* out [[buffer(2)]], threadgroup uint32_t* sums [[threadgroup(0)]],
-                             uint32_t lane [[thread_index_in_threadgroup]]) {
-  sums[lane] = in[lane];
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  if (lane != 0) return;
-  uint32_t sum = 0;
-  for (uint32_t k = 0; k < p.count; ++k) sum += sums[k];
-  out[0] = sum;
+/** Numbers go round the threadgroup `count` times, right: what the next one is made of. */
+kernel void pass_on(constant PlantedParams& p [[buffer(0)]], device const uint32_t* in [[buffer(1)]],
+                    device uint32_t* out [[buffer(2)]], threadgroup uint32_t* places [[threadgroup(0)]],
+                    uint32_t lane [[thread_index_in_threadgroup]]) {
+  uint32_t number = in[lane];
+  for (uint32_t k = 0; k < p.count; ++k) {
+    places[lane] = number;
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    number = places[(lane + 1) % 64];
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+  }
+  out[lane] = number;
 }
 
-/** Without its barrier. */
+/** Without its first barrier. */
 kernel void missing_barrier(constant PlantedParams& p [[buffer(0)]], device const uint32_t* in [[buffer(1)]],
-                            device uint32_t* out [[buffer(2)]], threadgroup uint32_t* sums [[threadgroup(0)]],
+                            device uint32_t* out [[buffer(2)]], threadgroup uint32_t* places [[threadgroup(0)]],
                             uint32_t lane [[thread_index_in_threadgroup]]) {
-  sums[lane] = in[lane];
-  if (lane != 0) return;
-  uint32_t sum = 0;
-  for (uint32_t k = 0; k < p.count; ++k) sum += sums[k];
-  out[0] = sum;
+  uint32_t number = in[lane];
+  for (uint32_t k = 0; k < p.count; ++k) {
+    places[lane] = number;
+    number = places[(lane + 1) % 64];
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+  }
+  out[lane] = number;
 }
 
 /** One thread reads beyond its buffer. */
@@ -66,7 +70,7 @@ kernel void divergent_simd(constant PlantedParams& p [[buffer(0)]], device const
 /** Threads add to one number without an atomic. */
 kernel void without_atomic(constant PlantedParams& p [[buffer(0)]], device const uint32_t* in [[buffer(1)]],
                            device uint32_t* out [[buffer(2)]], uint32_t lane [[thread_index_in_threadgroup]]) {
-  if (lane < p.count) out[0] += in[lane];
+  for (uint32_t k = 0; k < p.count; ++k) out[0] += in[lane];
 }
 
 /** A lane that does not exist is asked for its value. */

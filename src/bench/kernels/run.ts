@@ -1,7 +1,7 @@
-import { chooseBackend } from '../../backend.js';
+import { chooseBackend, isGpu } from '../../backend.js';
 import { SetNativeError } from '../../errors.js';
-import { version } from '../../info.js';
-import { fromNative, type NativeKernelBench, native } from '../../native.js';
+import { info, version } from '../../info.js';
+import { fromNative, type GpuName, type NativeKernelBench, native } from '../../native.js';
 import { type KernelCase, type KernelCeilings, type KernelResults, kernelSchemaVersion } from './results.js';
 import { type SweepOptions, sweep } from './sweep.js';
 
@@ -14,8 +14,8 @@ export interface KernelBenchOptions {
   threads: number;
   /** Default: SET_NATIVE_ISA, else the widest. */
   isa?: string;
-  /** Default cpu. On the GPU only whole networks are measured, not single operations. */
-  backend?: 'cpu' | 'cuda';
+  /** Default cpu. */
+  backend?: 'cpu' | GpuName;
   /** Instead of the cases: the sweep, up to so many links. */
   maxLinks?: number;
 }
@@ -35,8 +35,8 @@ export async function runKernelBench(
   { signal, onStep = () => {} }: KernelBenchHooks = {},
 ): Promise<KernelResults> {
   const { filter, full, isa = '', backend = 'cpu', maxLinks } = options;
-  if (backend === 'cuda') chooseBackend(backend);
-  const threads = options.threads || native().info().threads;
+  chooseBackend(backend);
+  const threads = options.threads || info().threads;
   const bench = create({ backend, filter, full, isa, threads });
   if (bench.cases.length === 0) {
     throw new SetNativeError(
@@ -60,7 +60,7 @@ export async function runKernelBench(
   signal?.addEventListener('abort', abort);
   try {
     signal?.throwIfAborted();
-    for (const count of backend === 'cuda' ? [] : threads > 1 ? [1, threads] : [1]) {
+    for (const count of isGpu(backend) ? [] : threads > 1 ? [1, threads] : [1]) {
       onStep(`ceilings of the machine, ${count} thread${count > 1 ? 's' : ''}`);
       results.ceilings.push(JSON.parse(await bench.ceilings(count)) as KernelCeilings);
     }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bench/cases.h"
-#include "bench/cuda_target.h"
+#include "bench/gpu_target.h"
 #include "bench/problem.h"
 #include "cpu/evolution/evolve.h"
 #include "cpu/loss.h"
@@ -14,7 +14,7 @@
 #include "gpu/passes.h"
 
 /*
- * Single operations on a GPU, one queued at a time between two events of its own clock, so that what a launch costs is
+ * Single operations on a GPU, one queued at a time between two marks of its own clock, so that what a launch costs is
  * in the time. Compared with plain loops, or with the CPU's, first.
  */
 namespace set_native::bench {
@@ -28,7 +28,7 @@ constexpr uint32_t kSamples = 5000;
 struct Bench {
   Bench(const Case& c, Context& in)
       : context(in),
-        target(static_cast<CudaTarget&>(*in.target)),
+        target(static_cast<GpuTarget&>(*in.target)),
         device(target.open()),
         stride(gpu::row_stride(c.batch)) {
     gpu::StepState values{};
@@ -72,7 +72,7 @@ struct Bench {
   }
 
   Context& context;
-  CudaTarget& target;
+  GpuTarget& target;
   std::unique_ptr<gpu::TimedDevice> device;
   uint32_t stride;
   std::unique_ptr<gpu::Buffer> state;
@@ -233,7 +233,7 @@ Result evolve(const Case& c, Context& context) {
 
 }  // namespace
 
-void add_cuda_op_cases(const Grid&, std::vector<Case>& cases) {
+void add_gpu_op_cases(const Grid&, std::vector<Case>& cases) {
   constexpr uint32_t kBatch = 40;
   for (const auto& [op, run] : {std::pair{"sparse-forward", &forward}, {"sparse-backward", &backward}})
     for (const uint32_t inputs : {3000u, kFeatures})

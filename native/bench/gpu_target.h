@@ -4,7 +4,7 @@
 #include <string>
 
 #include "bench/target.h"
-#include "cuda/device.h"
+#include "gpu/device.h"
 #include "gpu/trainer.h"
 
 namespace set_native::bench {
@@ -12,11 +12,12 @@ namespace set_native::bench {
 /** What is known of a GPU by measurement. */
 struct GpuFacts {
   std::string device;
-  double copy = 0.0;  // GB/s, bytes read and bytes written, of copies within its memory
+  double copy = 0.0;         // GB/s, bytes read and bytes written, of copies within its memory
+  bool cooperative = false;  // an epoch may be one launch
 };
 
-/** The GPU's models, timed by its own events; their limit is that of the copy: bytes in order / its rate. */
-class CudaTarget : public Target {
+/** The GPU's models, timed by its own clock; their limit is that of the copy: bytes in order / its rate. */
+class GpuTarget : public Target {
  public:
   virtual const GpuFacts& facts() const = 0;
   /** A device for single operations. The stopwatch is its from now on, until the next one or model is made. */
@@ -25,7 +26,10 @@ class CudaTarget : public Target {
   virtual void use(gpu::EpochForm form) = 0;
 };
 
-/** Measures the copy at once. Throws backend_unavailable with the reason where there is no GPU. */
-std::unique_ptr<CudaTarget> cuda_target();
+/**
+ * Of the back end of that name. Measures the copy at once. Throws backend_unavailable with the reason where there is no
+ * GPU, invalid_argument where there is no such back end.
+ */
+std::unique_ptr<GpuTarget> gpu_target(const std::string& name);
 
 }  // namespace set_native::bench

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bench/cases.h"
-#include "bench/cuda_target.h"
+#include "bench/gpu_target.h"
 
 /*
  * What is asked of a GPU beside the cases of all back ends: many small trainings at once, and a layer that no cache
@@ -105,7 +105,7 @@ Result scale(const Case& c, Context& context) {
 
 /** The epoch in its other form, one cooperative launch; the cases `train` are recorded steps. */
 Result train_persistent(const Case& c, Context& context) {
-  auto& target = static_cast<CudaTarget&>(*context.target);
+  auto& target = static_cast<GpuTarget&>(*context.target);
   target.use(gpu::EpochForm::persistent);
   Result result = run_training(c, context);
   target.use(gpu::EpochForm::recorded);
@@ -114,11 +114,11 @@ Result train_persistent(const Case& c, Context& context) {
 
 }  // namespace
 
-void add_cuda_cases(const Grid&, std::vector<Case>& cases) {
+void add_gpu_cases(const Grid& grid, std::vector<Case>& cases) {
   const std::vector<uint32_t> trial = {784, 3000, 3000, 3000, 10};
   for (const uint32_t motif : {1u, 2u, 4u})
     for (const uint32_t batch : {8u, 40u, 100u})
-      if (motif == 1 || batch == 40)
+      if (grid.gpu->facts().cooperative && (motif == 1 || batch == 40))
         cases.push_back({"persistent-train", trial, 13, batch, motif, 0, 1, train_persistent});
   for (const unsigned threads : {1u, 4u, 16u})
     cases.push_back({std::to_string(kTrials) + "-trials", trial, 13, 40, 1, 5000, threads, trials});

@@ -1,0 +1,266 @@
+#import <Foundation/Foundation.h>
+#import <Metal/Metal.h>
+
+#include <cstring>
+#include <utility>
+
+#include "metal/gpu.h"
+
+/*
+ * The boundary of metal/gpu.h over Metal: each method is one or two calls of the framework. Compiled with ARC.
+ *
+ * An Apple GPU from M1 on (family Apple7) has what the kernels use: simdgroups of 32 threads with shuffles and
+ * reductions, 32 KiB of threadgroup memory, memory shared with the processor.
+ */
+namespace set_native::metal {
+
+namespace {
+
+std::string text_of(NSString* text) {
+  const char* utf8 = text.UTF8String;
+  return utf8 != nullptr ? utf8 : "no reason given";
+}
+
+/**
+ * Runs `work` with a pool for what it autoreleases, since threads of C++ have none. False with the reason in `problem`
+ * where it raises an Objective-C exception, which must not reach C++.
+ */
+template <class Work>
+bool guarded(std::string& problem, Work work) {
+  @autoreleasepool {
+    @try {
+      work();
+      return true;
+    } @catch (NSException* exception) {
+      problem = text_of(exception.reason);
+      return false;
+    }
+  }
+}
+
+class AppleBuffer final : public GpuBuffer {
+ public:
+  explicit AppleBuffer(id<MTLBuffer> buffer) : buffer_(buffer) {}
+  void* contents() const override { return buffer_.contents; }
+  id<MTLBuffer> buffer() const { return buffer_; }
+
+ private:
+  id<MTLBuffer> buffer_;
+};
+
+class AppleFunction final : public GpuFunction {
+ public:
+  explicit AppleFunction(id<MTLComputePipelineState> pipeline) : pipeline_(pipeline) {}
+  uint32_t most_threads() const override { return static_cast<uint32_t>(pipeline_.maxTotalThreadsPerThreadgroup); }
+  uint32_t simd_width() const override { return static_cast<uint32_t>(pipeline_.threadExecutionWidth); }
+  id<MTLComputePipelineState> pipeline() const { return pipeline_; }
+
+ private:
+  id<MTLComputePipelineState> pipeline_;
+};
+
+/** The command buffer keeps what it uses until it has run. After an exception nothing more is asked of it. */
+class AppleCommands final : public GpuCommands {
+ public:
+  AppleCommands(id<MTLCommandBuffer> commands, id<MTLComputeCommandEncoder> encoder)
+      : commands_(commands), encoder_(encoder) {}
+  ~AppleCommands() override { end(); }
+  AppleCommands(const AppleCommands&) = delete;
+  AppleCommands& operator=(const AppleCommands&) = delete;
+
+  void set_function(const GpuFunction& function) override {
+    const id<MTLComputePipelineState> pipeline = static_cast<const AppleFunction&>(function).pipeline();
+    ask([&] { [encoder_ setComputePipelineState:pipeline]; });
+  }
+  void set_buffer(const GpuBuffer& buffer, size_t offset, uint32_t index) override {
+    const id<MTLBuffer> memory = static_cast<const AppleBuffer&>(buffer).buffer();
+    ask([&] { [encoder_ setBuffer:memory offset:offset atIndex:index]; });
+  }
+  void set_bytes(const void* bytes, size_t size, uint32_t index) override {
+    ask([&] { [encoder_ setBytes:bytes length:size atIndex:index]; });
+  }
+  void set_threadgroup_memory(size_t bytes) override {
+    ask([&] { [encoder_ setThreadgroupMemoryLength:bytes atIndex:0]; });
+  }
+  void dispatch(uint32_t groups_x, uint32_t groups_y, uint32_t threads) override {
+    ask([&] {
+      [encoder_ dispatchThreadgroups:MTLSizeMake(groups_x, groups_y, 1)
+               threadsPerThreadgroup:MTLSizeMake(threads, 1, 1)];
+    });
+  }
+
+  void commit() override {
+    end();
+    ask([&] { [commands_ commit]; });
+  }
+  bool done() const override {
+    return !problem_.empty() || commands_.status >= MTLCommandBufferStatusCompleted;  // or failed, which is greater
+  }
+  void wait() override {
+    ask([&] { [commands_ waitUntilCompleted]; });
+  }
+  std::string failure() const override {
+    std::string failure = problem_;
+    if (!failure.empty()) return failure;
+    guarded(failure, [&] {
+      if (commands_.status == MTLCommandBufferStatusError) failure = text_of(commands_.error.localizedDescription);
+    });
+    return failure;
+  }
+  bool ran_out_of_memory() const override {
+    std::string problem;
+    bool out = false;
+    guarded(problem, [&] {
+      NSError* error = commands_.error;
+      out =
+          [error.domain isEqualToString:MTLCommandBufferErrorDomain] && error.code == MTLCommandBufferErrorOutOfMemory;
+    });
+    return out;
+  }
+  double start_time() const override { return commands_.GPUStartTime; }
+  double end_time() const override { return commands_.GPUEndTime; }
+
+ private:
+  template <class Work>
+  void ask(Work work) {
+    if (problem_.empty()) guarded(problem_, work);
+  }
+
+  /** Once, also where nothing is committed: Metal aborts when an encoder is released that has not ended. */
+  void end() {
+    if (encoder_ == nil) return;
+    std::string problem;  // what went wrong first is what to tell
+    guarded(problem, [&] { [encoder_ endEncoding]; });
+    if (problem_.empty()) problem_ = problem;
+    encoder_ = nil;
+  }
+
+  id<MTLCommandBuffer> commands_;
+  id<MTLComputeCommandEncoder> encoder_;
+  std::string problem_;
+};
+
+class AppleGpu final : public Gpu {
+ public:
+  AppleGpu(id<MTLDevice> device, id<MTLCommandQueue> queue, id<MTLLibrary> library)
+      : device_(device), queue_(queue), library_(library) {}
+
+  GpuFacts facts() const override {
+    @autoreleasepool {
+      return {text_of(device_.name), device_.recommendedMaxWorkingSetSize, device_.maxBufferLength};
+    }
+  }
+  uint64_t allocated() const override { return device_.currentAllocatedSize; }
+
+  std::unique_ptr<GpuBuffer> make_buffer(size_t bytes) override {
+    std::unique_ptr<GpuBuffer> made;
+    std::string problem;
+    guarded(problem, [&] {
+      const id<MTLBuffer> buffer = [device_ newBufferWithLength:bytes options:MTLResourceStorageModeShared];
+      if (buffer == nil) return;
+      std::memset(buffer.contents, 0, bytes);  // Metal does not promise zeros
+      made = std::make_unique<AppleBuffer>(buffer);
+    });
+    return made;
+  }
+
+  std::unique_ptr<GpuFunction> make_function(const std::string& name, uint32_t threads, std::string& problem) override {
+    std::unique_ptr<GpuFunction> made;
+    guarded(problem, [&] {
+      const id<MTLFunction> function = [library_ newFunctionWithName:@(name.c_str())];
+      if (function == nil) {
+        problem = "the library has no kernel of this name";
+        return;
+      }
+      MTLComputePipelineDescriptor* descriptor = [MTLComputePipelineDescriptor new];
+      descriptor.computeFunction = function;
+      descriptor.maxTotalThreadsPerThreadgroup = threads;  // so that it may use as many registers as that leaves
+      descriptor.threadGroupSizeIsMultipleOfThreadExecutionWidth = YES;
+      NSError* error = nil;
+      const id<MTLComputePipelineState> pipeline = [device_ newComputePipelineStateWithDescriptor:descriptor
+                                                                                          options:MTLPipelineOptionNone
+                                                                                       reflection:nil
+                                                                                            error:&error];
+      if (pipeline == nil)
+        problem = text_of(error.localizedDescription);
+      else
+        made = std::make_unique<AppleFunction>(pipeline);
+    });
+    return made;
+  }
+
+  std::unique_ptr<GpuCommands> make_commands() override {
+    std::unique_ptr<GpuCommands> made;
+    std::string problem;
+    guarded(problem, [&] {
+      const id<MTLCommandBuffer> commands = [queue_ commandBuffer];
+      const id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];  // serial
+      if (encoder != nil) made = std::make_unique<AppleCommands>(commands, encoder);
+    });
+    return made;
+  }
+
+ private:
+  id<MTLDevice> device_;
+  id<MTLCommandQueue> queue_;
+  id<MTLLibrary> library_;
+};
+
+/** For an option that Metal has only in the source: products that are rounded before something is added to them. */
+const char* const kNoContraction = "#pragma METAL fp contract(off)\n";
+
+/** The language as macOS 11 has it; arithmetic as written, without what "fast math" allows itself. */
+MTLCompileOptions* compile_options() {
+  MTLCompileOptions* options = [MTLCompileOptions new];
+  options.languageVersion = MTLLanguageVersion2_3;
+#if __MAC_OS_X_VERSION_MAX_ALLOWED >= 150000
+  if (@available(macOS 15.0, *)) {
+    options.mathMode = MTLMathModeSafe;
+    options.mathFloatingPointFunctions = MTLMathFloatingPointFunctionsPrecise;
+    return options;
+  }
+#endif
+  options.fastMathEnabled = NO;
+  return options;
+}
+
+/** The default device, or the first of all: programs without a window may have no default. */
+id<MTLDevice> find_device() {
+  const id<MTLDevice> device = MTLCreateSystemDefaultDevice();
+  return device != nil ? device : MTLCopyAllDevices().firstObject;
+}
+
+std::unique_ptr<Gpu> open(const char* source, std::string& reason) {
+  const id<MTLDevice> device = find_device();
+  if (device == nil) {
+    reason = "Metal finds no GPU";
+    return nullptr;
+  }
+  if (![device supportsFamily:MTLGPUFamilyApple7] || !device.hasUnifiedMemory) {
+    reason = "the GPU, " + text_of(device.name) + ", is none of Apple M1 or later";
+    return nullptr;
+  }
+  NSError* error = nil;
+  const std::string text = std::string(kNoContraction) + source;
+  const id<MTLLibrary> library = [device newLibraryWithSource:@(text.c_str()) options:compile_options() error:&error];
+  if (library == nil) {  // with a library, `error` may hold warnings
+    reason = "Metal could not compile the kernels: " + text_of(error.localizedDescription);
+    return nullptr;
+  }
+  const id<MTLCommandQueue> queue = [device newCommandQueue];
+  if (queue == nil) {
+    reason = "Metal gave no command queue";
+    return nullptr;
+  }
+  return std::make_unique<AppleGpu>(device, queue, library);
+}
+
+}  // namespace
+
+std::unique_ptr<Gpu> open_apple_gpu(const char* source, std::string& reason) {
+  std::unique_ptr<Gpu> gpu;
+  guarded(reason, [&] { gpu = open(source, reason); });
+  return gpu;
+}
+
+}  // namespace set_native::metal
