@@ -40,7 +40,7 @@
           "xcode_settings": {"CLANG_ENABLE_OBJC_ARC": "YES"},
           # CoreGraphics: without it Metal gives programs of the command line no default device.
           "link_settings": {
-            "libraries": ["-framework Foundation", "-framework Metal", "-framework CoreGraphics"]
+            "libraries": ["-framework Foundation", "-framework Metal", "-framework CoreGraphics", "-lobjc"]
           }
         }, {
           "sources": ["<!@(node -p \"require('./native/sources.json').no_metal.join(' ')\")"]

@@ -50,6 +50,11 @@ function argument(kernelName, text) {
   throw new Error(`${kernelName}: cannot bind ${text.trim()}`);
 }
 
+/** Some standard libraries have functions of these names outside of std, too. */
+const hiding = ['exp', 'fabs', 'fma', 'fmax', 'fmin', 'isfinite', 'log', 'sqrt', 'tanh']
+  .map((name) => `using metal::${name};`)
+  .join(' ');
+
 /** All kernels of a text: name, template parameters, arguments. */
 export function kernelsOf(text) {
   const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, blank);
@@ -110,6 +115,7 @@ export function emulation(text, { check = false, table = 'kernels' } = {}) {
     ...(check ? ['#define SET_CHECK_ADDRESS_SPACES'] : ['#include "test/emulator/metal_kernels.h"']),
     '#include "test/emulator/metal_language.h"',
     `namespace set_native_metal_${table} {`,
+    hiding,
     plain,
   ];
   if (check) {

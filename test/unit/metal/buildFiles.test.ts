@@ -77,7 +77,7 @@ function command(all: string[], part: string): string {
   return all.find((line) => line.startsWith('c++ ') && line.includes(part)) ?? '';
 }
 
-const frameworks = ['-framework Metal', '-framework Foundation', '-framework CoreGraphics'];
+const frameworks = ['-framework Metal', '-framework Foundation', '-framework CoreGraphics', '-lobjc'];
 
 /** What a build on a Mac lacks or has too much of. */
 function faultsOnMac(all: string[], arch: string): string[] {
@@ -140,6 +140,14 @@ describe('the dry run notices', () => {
     skip(lacking.length > 0, needs);
     expect(faultsOnMac(commands('mac', 'arm64', edit), 'arm64').join('\n')).toMatch(fault);
   });
+});
+
+test('every source of the back end is built, on Macs or elsewhere', () => {
+  // What is left out would not be missed before the addon is loaded: that links with undefined symbols.
+  const lists = JSON.parse(readFileSync(path.join(root, 'native/sources.json'), 'utf8')) as Record<string, string[]>;
+  const built = [...lists.metal!, ...lists.no_metal!].map((file) => path.basename(file));
+  const there = readdirSync(path.join(root, 'native/metal')).filter((name) => /\.(?:cpp|mm)$/.test(name));
+  expect(built.sort()).toEqual(there.sort());
 });
 
 test('the npm package has what a build on a Mac reads', () => {
