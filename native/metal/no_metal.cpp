@@ -9,7 +9,8 @@ namespace set_native {
 
 namespace {
 
-const char* const kReason = "not available, because it takes a Mac with Apple silicon (M1 or later)";
+const char* const kReason =
+    "not available, because it was built without Metal, which takes a Mac with Apple silicon (M1 or later)";
 
 class NoMetal final : public Backend {
  public:
