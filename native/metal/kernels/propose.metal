@@ -207,10 +207,11 @@ kernel void propose_rest(constant RoundParams& p [[buffer(0)]], device uint32_t*
     uint32_t lost = 0;
     const uint32_t to = sum_of_threads_before(proposes && !wins ? 1 : 0, lane, warp, kRestThreads / 32, sums, lost);
     if (proposes && !wins) rows[to] = slot;
-    threadgroup_barrier(mem_flags::mem_threadgroup);
+    // The losers stand in order, and all bits of the round are set. rows[index] is this thread's own until the next
+    // barrier.
+    threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
     count = lost;
     slot = index < count ? rows[index] : 0;
-    threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);  // all bits of the round are set
   }
   if (index < count) open[index] = slot;
   if (index == 0) left[0] = count;
