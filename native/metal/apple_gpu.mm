@@ -28,8 +28,8 @@ bool guarded(std::string& problem, Work work) {
     @try {
       work();
       return true;
-    } @catch (NSException* exception) {
-      problem = text_of(exception.reason);
+    } @catch (id exception) {
+      problem = text_of([exception description]);
       return false;
     }
   }

@@ -15,7 +15,10 @@ typedef bool BOOL;
 #define NO __objc_no
 #define nil nullptr
 
+@class NSString;
+
 @protocol NSObject
+@property(readonly, copy) NSString* description;
 @end
 
 __attribute__((objc_root_class))
@@ -37,8 +40,4 @@ __attribute__((objc_root_class))
 @property(readonly, copy) NSString* domain;
 @property(readonly) NSInteger code;
 @property(readonly, copy) NSString* localizedDescription;
-@end
-
-@interface NSException : NSObject
-@property(readonly, copy) NSString* reason;
 @end
