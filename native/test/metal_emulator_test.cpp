@@ -68,6 +68,10 @@ std::vector<uint32_t> run_planted(const std::string& name, uint32_t count, const
   return {got, got + kThreads};
 }
 
+void skip_with_threads() {
+  if (simt::kThreads) skip("takes too long with an OS thread for each GPU thread");
+}
+
 std::string fault_of(const std::string& kernel, uint32_t count) {
   try {
     run_planted(kernel, count);
@@ -152,6 +156,7 @@ TEST("metal device: clears and copies any number of bytes, and no byte beside th
 }
 
 TEST("metal device: what is queued runs in one command buffer, and only when somebody waits") {
+  skip_with_threads();
   const OnMetal on;
   const auto buffer = on.device->allocate(4);
   const auto step = on.device->record([&] { on.device->clear(*buffer, 0, 4); });
@@ -172,6 +177,7 @@ TEST("metal device: what is queued runs in one command buffer, and only when som
 }
 
 TEST("metal device: an epoch is one command buffer, and one for the look at its weights") {
+  skip_with_threads();
   const OnMetal on;
   const Data data = make_data(20, 4, 200, 5);
   gpu::GpuModel model(on.device,
@@ -203,6 +209,7 @@ TEST("metal device: memory that is refused and sizes that do not fit are typed e
 }
 
 TEST("metal device: a command buffer that fails is an error, and the device goes on") {
+  skip_with_threads();
   const OnMetal on;
   const Data data = make_data(20, 4, 40, 5);
   const Model start = build_model(make_spec({20, 32, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy));
@@ -236,6 +243,7 @@ TEST("metal device: kernels that are missing, or do not fit their parameters, ar
 }
 
 TEST("metal device: buffers that are dropped before their commands have run, and models that are, leave nothing") {
+  skip_with_threads();
   OnMetal on;
   const size_t before = on.gpu->live_buffers();
   {
@@ -257,6 +265,7 @@ TEST("metal device: buffers that are dropped before their commands have run, and
 }
 
 TEST("metal device: an epoch that was queued runs to its end, one cancelled before it begins changes nothing") {
+  skip_with_threads();
   const Data data = make_data(20, 4, 50, 13);
   const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
   TrainOptions train = options_for(1, 10);
