@@ -1,6 +1,10 @@
 #import <Foundation/Foundation.h>
 #import <Metal/Metal.h>
 
+#include <map>
+#include <mutex>
+#include <utility>
+
 #include "metal/gpu.h"
 
 /*
@@ -137,10 +141,48 @@ class AppleCommands final : public GpuCommands {
   std::string problem_;
 };
 
+/** What all of a process' devices share, because compiling takes long. Without a library, why. */
+class Kernels {
+ public:
+  id<MTLDevice> device;
+  id<MTLLibrary> library;
+  std::string reason;
+
+  /** Compiled once for each name and number of threads; nil with the compiler's words in `problem` where it fails. */
+  id<MTLComputePipelineState> pipeline(const std::string& name, uint32_t threads, std::string& problem) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    auto& pipeline = pipelines_[{name, threads}];
+    if (pipeline == nil) pipeline = compile(name, threads, problem);
+    return pipeline;
+  }
+
+ private:
+  id<MTLComputePipelineState> compile(const std::string& name, uint32_t threads, std::string& problem) const {
+    const id<MTLFunction> function = [library newFunctionWithName:@(name.c_str())];
+    if (function == nil) {
+      problem = "the library has no kernel of this name";
+      return nil;
+    }
+    MTLComputePipelineDescriptor* descriptor = [MTLComputePipelineDescriptor new];
+    descriptor.computeFunction = function;
+    descriptor.maxTotalThreadsPerThreadgroup = threads;  // so that it may use as many registers as that leaves
+    descriptor.threadGroupSizeIsMultipleOfThreadExecutionWidth = YES;
+    NSError* error = nil;
+    const id<MTLComputePipelineState> made = [device newComputePipelineStateWithDescriptor:descriptor
+                                                                                   options:MTLPipelineOptionNone
+                                                                                reflection:nil
+                                                                                     error:&error];
+    if (made == nil) problem = text_of(error.localizedDescription);
+    return made;
+  }
+
+  std::mutex mutex_;
+  std::map<std::pair<std::string, uint32_t>, id<MTLComputePipelineState>> pipelines_;
+};
+
 class AppleGpu final : public Gpu {
  public:
-  AppleGpu(id<MTLDevice> device, id<MTLCommandQueue> queue, id<MTLLibrary> library)
-      : device_(device), queue_(queue), library_(library) {}
+  AppleGpu(Kernels& kernels, id<MTLCommandQueue> queue) : kernels_(kernels), device_(kernels.device), queue_(queue) {}
 
   GpuFacts facts() const override {
     @autoreleasepool {
@@ -163,24 +205,8 @@ class AppleGpu final : public Gpu {
   std::unique_ptr<GpuFunction> make_function(const std::string& name, uint32_t threads, std::string& problem) override {
     std::unique_ptr<GpuFunction> made;
     guarded(problem, [&] {
-      const id<MTLFunction> function = [library_ newFunctionWithName:@(name.c_str())];
-      if (function == nil) {
-        problem = "the library has no kernel of this name";
-        return;
-      }
-      MTLComputePipelineDescriptor* descriptor = [MTLComputePipelineDescriptor new];
-      descriptor.computeFunction = function;
-      descriptor.maxTotalThreadsPerThreadgroup = threads;  // so that it may use as many registers as that leaves
-      descriptor.threadGroupSizeIsMultipleOfThreadExecutionWidth = YES;
-      NSError* error = nil;
-      const id<MTLComputePipelineState> pipeline = [device_ newComputePipelineStateWithDescriptor:descriptor
-                                                                                          options:MTLPipelineOptionNone
-                                                                                       reflection:nil
-                                                                                            error:&error];
-      if (pipeline == nil)
-        problem = text_of(error.localizedDescription);
-      else
-        made = std::make_unique<AppleFunction>(pipeline);
+      const id<MTLComputePipelineState> pipeline = kernels_.pipeline(name, threads, problem);
+      if (pipeline != nil) made = std::make_unique<AppleFunction>(pipeline);
     });
     return made;
   }
@@ -197,9 +223,9 @@ class AppleGpu final : public Gpu {
   }
 
  private:
+  Kernels& kernels_;
   id<MTLDevice> device_;
   id<MTLCommandQueue> queue_;
-  id<MTLLibrary> library_;
 };
 
 /** For an option that Metal has only in the source: products that are rounded before something is added to them. */
@@ -226,13 +252,6 @@ id<MTLDevice> find_device() {
   return device != nil ? device : MTLCopyAllDevices().firstObject;
 }
 
-/** What all of a process' devices share: compiling the kernels takes long. Without a library, why. */
-struct Kernels {
-  id<MTLDevice> device;
-  id<MTLLibrary> library;
-  std::string reason;
-};
-
 void compile(const char* source, Kernels& kernels) {
   kernels.device = find_device();
   if (kernels.device == nil) {
@@ -251,9 +270,9 @@ void compile(const char* source, Kernels& kernels) {
 }
 
 /** Never released: threads may still compute when a program ends. */
-const Kernels& kernels_of(const char* source) {
-  static const Kernels* const shared = [source] {
-    auto* kernels = new Kernels{};
+Kernels& kernels_of(const char* source) {
+  static Kernels* const shared = [source] {
+    auto* kernels = new Kernels;
     guarded(kernels->reason, [&] { compile(source, *kernels); });
     return kernels;
   }();
@@ -263,7 +282,7 @@ const Kernels& kernels_of(const char* source) {
 }  // namespace
 
 std::unique_ptr<Gpu> open_apple_gpu(const char* source, std::string& reason) {
-  const Kernels& kernels = kernels_of(source);
+  Kernels& kernels = kernels_of(source);
   std::unique_ptr<Gpu> gpu;
   reason = kernels.reason;
   if (kernels.library == nil) return gpu;
@@ -272,7 +291,7 @@ std::unique_ptr<Gpu> open_apple_gpu(const char* source, std::string& reason) {
     if (queue == nil)
       reason = "Metal gave no command queue";
     else
-      gpu = std::make_unique<AppleGpu>(kernels.device, queue, kernels.library);
+      gpu = std::make_unique<AppleGpu>(kernels, queue);
   });
   return gpu;
 }

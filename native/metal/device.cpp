@@ -11,9 +11,10 @@ namespace set_native::metal {
 
 namespace {
 
-constexpr uint32_t kSimdWidth = 32;       // that the kernels are written for
-constexpr size_t kLeastBytes = 16;        // of a buffer, and the unit of threadgroup memory
-constexpr size_t kMostShared = 32 << 10;  // of a threadgroup
+constexpr uint32_t kSimdWidth = 32;                  // that the kernels are written for
+constexpr size_t kLeastBytes = 16;                   // of a buffer, and the unit of threadgroup memory
+constexpr size_t kMostShared = 32 << 10;             // of a threadgroup
+constexpr uint64_t kMostBytes = uint64_t{64} << 30;  // of a buffer: 2^32 float4s, which kernels number in 32 bits
 
 [[noreturn]] void fail(ErrorCode code, const std::string& text) {
   throw Error(code, "[metal] " + text);
@@ -86,8 +87,10 @@ std::string function_name(const gpu::KernelId& kernel) {
   }
 }
 
-MetalDevice::MetalDevice(std::unique_ptr<Gpu> gpu)
-    : gpu_(std::move(gpu)), facts_(gpu_->facts()), nothing_(make_buffer(kLeastBytes)) {}
+MetalDevice::MetalDevice(std::unique_ptr<Gpu> gpu) : gpu_(std::move(gpu)), facts_(gpu_->facts()) {
+  facts_.longest_buffer = std::min(facts_.longest_buffer, kMostBytes);
+  nothing_ = make_buffer(kLeastBytes);
+}
 
 /** What still runs needs nothing of the host's: Metal keeps its memory. */
 MetalDevice::~MetalDevice() = default;
@@ -98,7 +101,7 @@ gpu::DeviceMemory MetalDevice::memory() const {
 }
 
 std::unique_ptr<GpuBuffer> MetalDevice::make_buffer(size_t bytes) {
-  auto buffer = gpu_->make_buffer(std::max(bytes, kLeastBytes));
+  auto buffer = bytes <= facts_.longest_buffer ? gpu_->make_buffer(std::max(bytes, kLeastBytes)) : nullptr;
   if (buffer == nullptr)
     fail(ErrorCode::out_of_memory, "could not allocate " + std::to_string(bytes) + " bytes: of " +
                                        std::to_string(facts_.working_set) + " bytes " +
