@@ -145,7 +145,7 @@ class AppleCommands final : public GpuCommands {
 class Kernels {
  public:
   id<MTLDevice> device;
-  id<MTLLibrary> library;
+  id<MTLLibrary> compiled;
   std::string reason;
 
   /** Compiled once for each name and number of threads; nil with the compiler's words in `problem` where it fails. */
@@ -158,7 +158,7 @@ class Kernels {
 
  private:
   id<MTLComputePipelineState> compile(const std::string& name, uint32_t threads, std::string& problem) const {
-    const id<MTLFunction> function = [library newFunctionWithName:@(name.c_str())];
+    const id<MTLFunction> function = [compiled newFunctionWithName:@(name.c_str())];
     if (function == nil) {
       problem = "the library has no kernel of this name";
       return nil;
@@ -264,8 +264,8 @@ void compile(const char* source, Kernels& kernels) {
   }
   NSError* error = nil;
   const std::string text = std::string(kNoContraction) + source;
-  kernels.library = [kernels.device newLibraryWithSource:@(text.c_str()) options:compile_options() error:&error];
-  if (kernels.library == nil)  // with a library, `error` may hold warnings
+  kernels.compiled = [kernels.device newLibraryWithSource:@(text.c_str()) options:compile_options() error:&error];
+  if (kernels.compiled == nil)  // with a library, `error` may hold warnings
     kernels.reason = "Metal could not compile the kernels: " + text_of(error.localizedDescription);
 }
 
@@ -285,7 +285,7 @@ std::unique_ptr<Gpu> open_apple_gpu(const char* source, std::string& reason) {
   Kernels& kernels = kernels_of(source);
   std::unique_ptr<Gpu> gpu;
   reason = kernels.reason;
-  if (kernels.library == nil) return gpu;
+  if (kernels.compiled == nil) return gpu;
   guarded(reason, [&] {
     const id<MTLCommandQueue> queue = [kernels.device newCommandQueue];
     if (queue == nil)
