@@ -10,6 +10,7 @@
 #include "test/check.h"
 #include "test/emulator/device.h"
 #include "test/emulator/metal_gpu.h"
+#include "test/forwarding_device.h"
 
 /*
  * The device that GPU tests run on. SET_NATIVE_TEST_DEVICE names it:
@@ -30,10 +31,6 @@ inline bool on_gpu() {
   return !test_device().empty() && test_device() != "emulated-metal";
 }
 
-inline bool on_cuda() {
-  return test_device() == "cuda";
-}
-
 inline void need_emulator() {
   if (!test_device().empty()) skip("only the emulator's own device can be told to misbehave");
 }
@@ -48,54 +45,34 @@ inline std::unique_ptr<gpu::Device> make_test_device(const EmulatedDevice::Optio
   return std::make_unique<metal::MetalDevice>(std::make_unique<EmulatedGpu>(gpu));
 }
 
-/** Passes everything on to one of them. The options are the emulator's. */
-class TestDevice final : public gpu::Device {
+/** One of them, counted. The options are the emulator's. */
+class TestDevice final : public ForwardingDevice {
  public:
   TestDevice() : TestDevice(EmulatedDevice::Options{}) {}
-  explicit TestDevice(const EmulatedDevice::Options& options) : device_(make_test_device(options)) {}
+  explicit TestDevice(const EmulatedDevice::Options& options) : ForwardingDevice(make_test_device(options)) {}
 
-  gpu::DeviceMemory memory() const override { return device_->memory(); }
-  bool has_doubles() const override { return device_->has_doubles(); }
   std::unique_ptr<gpu::Buffer> allocate(size_t bytes) override {
     ++allocations_;
-    return device_->allocate(bytes);
+    return ForwardingDevice::allocate(bytes);
   }
   std::unique_ptr<gpu::SharedBuffer> allocate_shared(size_t bytes) override {
     ++allocations_;
-    return device_->allocate_shared(bytes);
+    return ForwardingDevice::allocate_shared(bytes);
   }
-  void upload(gpu::Buffer& to, size_t offset, const void* from, size_t bytes) override {
-    device_->upload(to, offset, from, bytes);
-  }
-  void download(void* to, const gpu::Buffer& from, size_t offset, size_t bytes) override {
-    device_->download(to, from, offset, bytes);
-  }
-  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset, size_t bytes) override {
-    device_->copy(to, to_offset, from, from_offset, bytes);
-  }
-  void clear(gpu::Buffer& buffer, size_t offset, size_t bytes) override { device_->clear(buffer, offset, bytes); }
   using gpu::Device::dispatch;
   void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
                 size_t params_bytes) override {
     ++launches_;
-    device_->dispatch(launch, buffers, params, params_bytes);
-  }
-  std::unique_ptr<gpu::Recording> record(const std::function<void()>& work) override { return device_->record(work); }
-  void replay(const gpu::Recording& recording) override { device_->replay(recording); }
-  bool idle() override { return device_->idle(); }
-  void synchronize() override { device_->synchronize(); }
-  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads, uint32_t shared_bytes) const override {
-    return device_->resident_blocks(kernel, threads, shared_bytes);
+    ForwardingDevice::dispatch(launch, buffers, params, params_bytes);
   }
 
   size_t allocations_made() const { return allocations_; }
   /** Kernels dispatched since the last call. */
   size_t take_launches() { return std::exchange(launches_, 0); }
   /** need_emulator() first. */
-  EmulatedDevice& emulated() { return dynamic_cast<EmulatedDevice&>(*device_); }
+  EmulatedDevice& emulated() { return dynamic_cast<EmulatedDevice&>(device()); }
 
  private:
-  std::unique_ptr<gpu::Device> device_;
   size_t allocations_ = 0, launches_ = 0;
 };
 

@@ -9,6 +9,7 @@
 #include "metal/trial.h"
 #include "test/check.h"
 #include "test/emulator/metal_gpu.h"
+#include "test/forwarding_device.h"
 
 /*
  * The trial of a Mac's GPU, on emulated ones that are sound, and on ones that compute wrongly.
@@ -19,37 +20,18 @@ namespace {
 using namespace test;
 
 /** Metal's device on an emulated GPU; `decides` says of each dispatch whether it takes place. */
-class Lying final : public gpu::Device {
+class Lying final : public ForwardingDevice {
  public:
   explicit Lying(std::function<bool(const gpu::Launch&)> decides)
-      : device_(std::make_unique<EmulatedGpu>()), decides_(std::move(decides)) {}
+      : ForwardingDevice(std::make_unique<metal::MetalDevice>(std::make_unique<EmulatedGpu>())),
+        decides_(std::move(decides)) {}
 
-  gpu::DeviceMemory memory() const override { return device_.memory(); }
-  bool has_doubles() const override { return device_.has_doubles(); }
-  std::unique_ptr<gpu::Buffer> allocate(size_t bytes) override { return device_.allocate(bytes); }
-  std::unique_ptr<gpu::SharedBuffer> allocate_shared(size_t bytes) override { return device_.allocate_shared(bytes); }
-  void upload(gpu::Buffer& to, size_t offset, const void* from, size_t bytes) override {
-    device_.upload(to, offset, from, bytes);
-  }
-  void download(void* to, const gpu::Buffer& from, size_t offset, size_t bytes) override {
-    device_.download(to, from, offset, bytes);
-  }
-  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset, size_t bytes) override {
-    device_.copy(to, to_offset, from, from_offset, bytes);
-  }
-  void clear(gpu::Buffer& buffer, size_t offset, size_t bytes) override { device_.clear(buffer, offset, bytes); }
   void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
                 size_t params_bytes) override {
-    if (decides_(launch)) device_.dispatch(launch, buffers, params, params_bytes);
+    if (decides_(launch)) ForwardingDevice::dispatch(launch, buffers, params, params_bytes);
   }
-  std::unique_ptr<gpu::Recording> record(const std::function<void()>& work) override { return device_.record(work); }
-  void replay(const gpu::Recording& recording) override { device_.replay(recording); }
-  bool idle() override { return device_.idle(); }
-  void synchronize() override { device_.synchronize(); }
-  uint32_t resident_blocks(const gpu::KernelId&, uint32_t, uint32_t) const override { return 0; }
 
  private:
-  metal::MetalDevice device_;
   std::function<bool(const gpu::Launch&)> decides_;
 };
 
