@@ -221,7 +221,9 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
     const Backend& backend = find_backend(backend_name.IsString() ? backend_name.As<Napi::String>().Utf8Value() : "");
     const uint32_t threads = integer(options.Get("threads"), "[create] threads", 0, kMaxThreads);
     const Availability availability = backend.probe();
-    if (!availability.available) throw Error(ErrorCode::backend_unavailable, "[create] " + availability.reason);
+    if (!availability.available)
+      throw Error(ErrorCode::backend_unavailable, std::string("[create] expected a back end that works here, but ") +
+                                                      backend.name() + " is " + availability.reason);
     auto state = std::make_shared<ModelState>();
     state->backend = backend.name();
     auto given = std::make_shared<std::optional<Model>>();
