@@ -19,8 +19,9 @@ SET_GPU uint32_t high_half(uint32_t a, uint32_t b) {
 SET_GPU PhiloxWords philox4x32_10(PhiloxWords c, uint32_t k0, uint32_t k1) {
   for (int round = 0; round < 10; ++round) {
     constexpr uint32_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
-    c = {high_half(kMultiplier1, c.z) ^ c.y ^ k0, kMultiplier1 * c.z, high_half(kMultiplier0, c.x) ^ c.w ^ k1,
-         kMultiplier0 * c.x};
+    const PhiloxWords next = {high_half(kMultiplier1, c.z) ^ c.y ^ k0, kMultiplier1 * c.z,
+                              high_half(kMultiplier0, c.x) ^ c.w ^ k1, kMultiplier0 * c.x};
+    c = next;
     k0 += 0x9E3779B9;
     k1 += 0xBB67AE85;
   }

@@ -342,6 +342,23 @@ TEST("gpu kernels: sums of losses keep the digits that a float would lose") {
   CHECK_EQ(right, below_half);
 }
 
+TEST("gpu kernels: a loss that is too large for the device's numbers is infinite") {
+  skip_with_threads();
+  TestDevice device;
+  constexpr uint32_t kStride = 4;
+  const std::vector<float> z = {1e30f, 1.0f, 0.0f, 0.0f};
+  const auto logits = device.allocate(kStride * sizeof(float)), labels = device.allocate(2 * sizeof(uint32_t)),
+             sum = device.allocate(sizeof(gpu::LossSum)), correct = device.allocate(sizeof(uint32_t));
+  device.upload(*logits, 0, z.data(), kStride * sizeof(float));
+  device.clear(*labels, 0, labels->bytes());
+  device.dispatch(loss_launch(gpu::Op::evaluate), {{labels.get()}, {}, {logits.get()}, {sum.get()}, {correct.get()}},
+                  gpu::EvaluateParams{1, kStride, static_cast<uint32_t>(Loss::mse), 0, 2, 0});
+  gpu::LossSum found{};
+  device.download(&found, *sum, 0, sizeof found);
+  const double got = gpu::value_of(device, found);
+  CHECK_MSG(got > (device.has_doubles() ? 1e59 : 1e300), got);
+}
+
 TEST("gpu kernels: losses and gradients of confident answers keep their digits") {
   skip_with_threads();
   // One sample whose right answer has the logit 12, of one output, or of two with a 0 for the other.

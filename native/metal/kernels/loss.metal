@@ -27,7 +27,7 @@ struct LongSum {
   }
   void add(float value) {
     const float sum = high + value, part = sum - high;
-    low += (high - (sum - part)) + (value - part);
+    if (isfinite(sum)) low += (high - (sum - part)) + (value - part);  // an infinite sum lacks nothing
     high = sum;
   }
 };

@@ -20,7 +20,8 @@ SET_CONSTANT uint32_t kInfinity = 0x7f800000;
 
 /**
  * Set-motif: the score of each block, summed as the CPU does. One thread per block of links. Only sums and means are
- * arithmetic with floats; GPUs that flush denormal numbers take those there as zero.
+ * arithmetic with floats; GPUs that flush denormal numbers take those there as zero. The mean must be the CPU's to the
+ * last bit, which `/` may miss.
  */
 kernel void block_scores(constant ScoreParams& p [[buffer(0)]], device const uint32_t* weights [[buffer(1)]],
                          device uint32_t* keys [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
@@ -41,7 +42,7 @@ kernel void block_scores(constant ScoreParams& p [[buffer(0)]], device const uin
       score = as_type<uint32_t>(as_type<float>(score) + as_type<float>(size));
     }
   }
-  if (p.score == kMean) score = as_type<uint32_t>(as_type<float>(score) / static_cast<float>(count));
+  if (p.score == kMean) score = as_type<uint32_t>(precise::divide(as_type<float>(score), static_cast<float>(count)));
   keys[k] = score;
 }
 

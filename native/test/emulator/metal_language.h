@@ -240,6 +240,9 @@ inline bool isfinite(float v) {
   return std::isfinite(v);
 }
 namespace precise {
+inline float divide(float a, float b) {
+  return a / b;
+}
 inline float exp(float v) {
   return std::exp(v);
 }
