@@ -251,7 +251,8 @@ void MetalDevice::commit() {
 void MetalDevice::finish(GpuCommands& commands) {
   const std::string failure = commands.failure();
   if (!failure.empty()) {
-    running_.clear();  // what comes behind a failure cannot be right
+    for (const auto& behind : running_) behind->wait();  // it cannot be right, but still writes
+    running_.clear();
     fail(commands.ran_out_of_memory() ? ErrorCode::out_of_memory : ErrorCode::internal, "could not run: " + failure);
   }
   if (first_start_ == 0.0) first_start_ = commands.start_time();

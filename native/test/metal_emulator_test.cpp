@@ -22,7 +22,7 @@
 
 #include <cstdio>
 #include <cstdlib>
-#define SET_STOPPED_BY_SANITIZER
+#define SET_UNDER_SANITIZER
 #endif
 
 /*
@@ -226,6 +226,22 @@ TEST("metal device: a command buffer that fails is an error, and the device goes
   check_close(model.download(), cpu->download(), 1e-4, "after two failures");
 }
 
+TEST("metal device: what was queued behind a failure is over when it is told") {
+  skip_with_threads();
+  const OnMetal on;
+  const auto buffer = on.device->allocate(4), other = on.device->allocate(4);
+  const auto step = on.device->record([&] { on.device->clear(*buffer, 0, 4); });
+  for (size_t k = 0; k < MetalDevice::kMostDispatches + 1; ++k) on.device->replay(*step);
+  on.gpu->fail_commands("Caused GPU Hang Error");  // the first of two
+  CHECK_THROWS(internal, on.device->synchronize());
+  const uint32_t sent = 7;
+  uint32_t back = 0;
+  on.device->upload(*buffer, 0, &sent, 4);
+  on.device->clear(*other, 0, 4);
+  on.device->download(&back, *buffer, 0, 4);
+  CHECK_EQ(back, sent);
+}
+
 TEST("metal device: kernels that are missing, or do not fit their parameters, are refused by name") {
   const OnMetal on;
   const std::string missing = name_of_failure([&] { on.device->prepare({gpu::Op::epoch}, 256); }, ErrorCode::internal);
@@ -281,9 +297,9 @@ TEST("metal device: an epoch that was queued runs to its end, one cancelled befo
   CHECK(same_bits(model.download(), other.download()));
 }
 
-#if defined(SET_STOPPED_BY_SANITIZER)
+#if defined(SET_UNDER_SANITIZER)
 
-/** In the process that stopped_by_sanitizer starts. */
+/** In the process that `verdict` starts. */
 TEST("metal planted: a kernel named by SET_NATIVE_TEST_PLANTED") {
   const char* kernel = std::getenv("SET_NATIVE_TEST_PLANTED");
   if (kernel == nullptr) skip("it is run by the test of what sanitizers find");
