@@ -64,7 +64,7 @@ class MetalBackend final : public gpu::GpuBackend {
       const std::string difference = difference_from_cpu(device);
       return difference.empty() ? "" : begin + "it does not compute what the processor does (" + difference + ")";
     } catch (const Error& error) {
-      return begin + error.what();
+      return begin + in_one_line(error.what());
     }
   }
 
