@@ -15,7 +15,8 @@
 
 /*
  * Single operations on a GPU, one queued at a time between two marks of its own clock, so that what a launch costs is
- * in the time. Compared with plain loops, or with the CPU's, first.
+ * in the time (with Metal, whose clock begins with the kernel, it is not). Compared with plain loops, or with the
+ * CPU's, first.
  */
 namespace set_native::bench {
 
