@@ -51,9 +51,7 @@ function argument(kernelName, text) {
 }
 
 /** Some standard libraries have functions of these names outside of std, too. */
-const hiding = ['exp', 'fabs', 'fma', 'fmax', 'fmin', 'isfinite', 'log', 'sqrt', 'tanh']
-  .map((name) => `using metal::${name};`)
-  .join(' ');
+const hiding = ['exp', 'fabs', 'fma', 'isfinite', 'log', 'tanh'].map((name) => `using metal::${name};`).join(' ');
 
 /** All kernels of a text: name, template parameters, arguments. */
 export function kernelsOf(text) {

@@ -27,9 +27,7 @@ struct uint3 {
 
 #ifdef SET_CHECK_ADDRESS_SPACES
 // Built-in vectors may be loaded from any address space; a class would need a constructor for each.
-typedef float float2 __attribute__((ext_vector_type(2)));
 typedef float float4 __attribute__((ext_vector_type(4)));
-typedef uint uint4 __attribute__((ext_vector_type(4)));
 inline float4 float4_of(float x, float y, float z, float w) {
   return {x, y, z, w};
 }
@@ -39,17 +37,11 @@ inline float4 float4_of(float v) {
 #define float4(...) float4_of(__VA_ARGS__)
 #else
 namespace set_native_metal_vectors {
-struct alignas(8) float2 {
-  float x, y;
-};
 struct alignas(16) float4 {
   float x, y, z, w;
   float4() = default;
   float4(float a, float b, float c, float d) : x(a), y(b), z(c), w(d) {}
   explicit float4(float a) : x(a), y(a), z(a), w(a) {}
-};
-struct alignas(16) uint4 {
-  uint x, y, z, w;
 };
 inline float4 operator+(float4 a, float4 b) {
   return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
@@ -61,9 +53,7 @@ inline float4 operator*(float4 a, float4 b) {
   return {a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w};
 }
 }  // namespace set_native_metal_vectors
-using set_native_metal_vectors::float2;
 using set_native_metal_vectors::float4;
-using set_native_metal_vectors::uint4;
 #endif
 
 namespace metal {
@@ -83,16 +73,13 @@ struct atomic_uint {
 #ifdef SET_CHECK_ADDRESS_SPACES
 
 void threadgroup_barrier(mem_flags flags);
-void simdgroup_barrier(mem_flags flags);
 // NOLINTBEGIN(bugprone-macro-parentheses)
 #define SET_ATOMICS(space)                                                                                        \
   uint atomic_load_explicit(const volatile space atomic_uint* p, memory_order order);                             \
   void atomic_store_explicit(volatile space atomic_uint* p, uint v, memory_order order);                          \
-  uint atomic_exchange_explicit(volatile space atomic_uint* p, uint v, memory_order order);                       \
   uint atomic_fetch_add_explicit(volatile space atomic_uint* p, uint v, memory_order order);                      \
   uint atomic_fetch_or_explicit(volatile space atomic_uint* p, uint v, memory_order order);                       \
   uint atomic_fetch_min_explicit(volatile space atomic_uint* p, uint v, memory_order order);                      \
-  uint atomic_fetch_max_explicit(volatile space atomic_uint* p, uint v, memory_order order);                      \
   bool atomic_compare_exchange_weak_explicit(volatile space atomic_uint* p, uint* expected, uint v, memory_order, \
                                              memory_order);
 // NOLINTEND(bugprone-macro-parentheses)
@@ -105,19 +92,12 @@ SET_ATOMICS(__attribute__((address_space(3))))
 inline void threadgroup_barrier(mem_flags, int line = __builtin_LINE()) {
   ::set_native::simt::block_barrier("threadgroup_barrier", line);
 }
-inline void simdgroup_barrier(mem_flags, int line = __builtin_LINE()) {
-  const char nothing = 0;
-  ::set_native::simt::exchange(&nothing, 1, "simdgroup_barrier", line);
-}
 
 inline uint atomic_load_explicit(const atomic_uint* p, memory_order) {
   return __atomic_load_n(&p->value, __ATOMIC_RELAXED);
 }
 inline void atomic_store_explicit(atomic_uint* p, uint v, memory_order) {
   __atomic_store_n(&p->value, v, __ATOMIC_RELAXED);
-}
-inline uint atomic_exchange_explicit(atomic_uint* p, uint v, memory_order) {
-  return __atomic_exchange_n(&p->value, v, __ATOMIC_RELAXED);
 }
 inline uint atomic_fetch_add_explicit(atomic_uint* p, uint v, memory_order) {
   return __atomic_fetch_add(&p->value, v, __ATOMIC_RELAXED);
@@ -140,12 +120,6 @@ inline uint atomic_fetch_min_explicit(atomic_uint* p, uint v, memory_order) {
   }
   return old;
 }
-inline uint atomic_fetch_max_explicit(atomic_uint* p, uint v, memory_order) {
-  uint old = __atomic_load_n(&p->value, __ATOMIC_RELAXED);
-  while (v > old && !__atomic_compare_exchange_n(&p->value, &old, v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-  }
-  return old;
-}
 
 #endif
 
@@ -154,24 +128,14 @@ inline uint atomic_fetch_max_explicit(atomic_uint* p, uint v, memory_order) {
 #ifdef SET_CHECK_ADDRESS_SPACES
 
 template <class T>
-T simd_shuffle(T value, ushort lane);
-template <class T>
 T simd_shuffle_down(T value, ushort delta);
 template <class T>
 T simd_shuffle_up(T value, ushort delta);
 template <class T>
 T simd_shuffle_xor(T value, ushort mask);
-template <class T>
-T simd_broadcast(T value, ushort lane);
-template <class T>
-T simd_broadcast_first(T value);
 uint simd_sum(uint value);
-uint simd_prefix_exclusive_sum(uint value);
 uint simd_min(uint value);
-uint simd_max(uint value);
 uint simd_or(uint value);
-bool simd_any(bool value);
-bool simd_all(bool value);
 
 #else
 
@@ -195,9 +159,9 @@ T shuffle(T value, uint from, const char* what, int line) {
   return from_lane<T>(::set_native::simt::exchange(&value, sizeof value, what, line), from);
 }
 template <class Join>
-uint reduce(uint value, uint lanes, uint start, const char* what, int line, Join&& join) {
+uint reduce(uint value, uint start, const char* what, int line, Join&& join) {
   const unsigned char* slots = ::set_native::simt::exchange(&value, sizeof value, what, line);
-  for (uint l = 0; l < lanes; ++l) start = join(start, from_lane<uint>(slots, l));
+  for (uint l = 0; l < ::set_native::simt::kWarp; ++l) start = join(start, from_lane<uint>(slots, l));
   return start;
 }
 struct Sum {
@@ -209,16 +173,9 @@ struct Or {
 struct Least {
   uint operator()(uint a, uint b) const { return b < a ? b : a; }
 };
-struct Most {
-  uint operator()(uint a, uint b) const { return a < b ? b : a; }
-};
 
 }  // namespace emulated
 
-template <class T>
-T simd_shuffle(T value, ushort lane, int line = __builtin_LINE()) {
-  return emulated::shuffle(value, lane, "simd_shuffle", line);
-}
 template <class T>
 T simd_shuffle_down(T value, ushort delta, int line = __builtin_LINE()) {
   return emulated::shuffle(value, emulated::lane() + delta, "simd_shuffle_down", line);
@@ -231,34 +188,14 @@ template <class T>
 T simd_shuffle_xor(T value, ushort mask, int line = __builtin_LINE()) {
   return emulated::shuffle(value, emulated::lane() ^ mask, "simd_shuffle_xor", line);
 }
-template <class T>
-T simd_broadcast(T value, ushort lane, int line = __builtin_LINE()) {
-  return emulated::shuffle(value, lane, "simd_broadcast", line);
-}
-template <class T>
-T simd_broadcast_first(T value, int line = __builtin_LINE()) {
-  return emulated::shuffle(value, 0, "simd_broadcast_first", line);
-}
 inline uint simd_sum(uint value, int line = __builtin_LINE()) {
-  return emulated::reduce(value, ::set_native::simt::kWarp, 0, "simd_sum", line, emulated::Sum{});
-}
-inline uint simd_prefix_exclusive_sum(uint value, int line = __builtin_LINE()) {
-  return emulated::reduce(value, emulated::lane(), 0, "simd_prefix_exclusive_sum", line, emulated::Sum{});
+  return emulated::reduce(value, 0, "simd_sum", line, emulated::Sum{});
 }
 inline uint simd_min(uint value, int line = __builtin_LINE()) {
-  return emulated::reduce(value, ::set_native::simt::kWarp, ~0u, "simd_min", line, emulated::Least{});
-}
-inline uint simd_max(uint value, int line = __builtin_LINE()) {
-  return emulated::reduce(value, ::set_native::simt::kWarp, 0, "simd_max", line, emulated::Most{});
+  return emulated::reduce(value, ~0u, "simd_min", line, emulated::Least{});
 }
 inline uint simd_or(uint value, int line = __builtin_LINE()) {
-  return emulated::reduce(value, ::set_native::simt::kWarp, 0, "simd_or", line, emulated::Or{});
-}
-inline bool simd_any(bool value, int line = __builtin_LINE()) {
-  return emulated::reduce(value ? 1 : 0, ::set_native::simt::kWarp, 0, "simd_any", line, emulated::Or{}) != 0;
-}
-inline bool simd_all(bool value, int line = __builtin_LINE()) {
-  return emulated::reduce(value ? 0 : 1, ::set_native::simt::kWarp, 0, "simd_all", line, emulated::Or{}) == 0;
+  return emulated::reduce(value, 0, "simd_or", line, emulated::Or{});
 }
 
 #endif
@@ -281,10 +218,6 @@ template <class T>
 T max(T a, T b) {
   return a < b ? b : a;
 }
-template <class T>
-T clamp(T v, T low, T high) {
-  return v < low ? low : high < v ? high : v;
-}
 inline uint popcount(uint v) {
   return static_cast<uint>(__builtin_popcount(v));
 }
@@ -294,9 +227,6 @@ inline uint clz(uint v) {
 inline uint ctz(uint v) {
   return v == 0 ? 32 : static_cast<uint>(__builtin_ctz(v));
 }
-inline uint mulhi(uint a, uint b) {
-  return static_cast<uint>(static_cast<uint64_t>(a) * b >> 32);
-}
 inline float fma(float a, float b, float c) {
   return std::fma(a, b, c);
 }
@@ -305,12 +235,6 @@ inline float4 fma(float4 a, float4 b, float4 c) {
 }
 inline float fabs(float v) {
   return std::fabs(v);
-}
-inline float fmin(float a, float b) {
-  return std::fmin(a, b);
-}
-inline float fmax(float a, float b) {
-  return std::fmax(a, b);
 }
 inline bool isfinite(float v) {
   return std::isfinite(v);
@@ -325,19 +249,14 @@ inline float log(float v) {
 inline float tanh(float v) {
   return std::tanh(v);
 }
-inline float sqrt(float v) {
-  return std::sqrt(v);
-}
 }  // namespace precise
 using precise::exp;
 using precise::log;
-using precise::sqrt;
 using precise::tanh;
 
 }  // namespace metal
 
-// Qualifiers: the last thing here, because these are words of C++ elsewhere
-// ----------------------------------------------
+// Qualifiers: the last thing here, because these are words of C++ elsewhere ----------------------------------------
 
 #ifdef SET_CHECK_ADDRESS_SPACES
 #define device __attribute__((address_space(1)))

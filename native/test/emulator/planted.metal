@@ -1,7 +1,7 @@
 #include "gpu/language.h"
 
 /*
- * Kernels that each break a rule, so that the emulator's checks can be seen to catch it (gpu_emulator_test.cpp).
+ * Kernels that each break a rule, so that the emulator's checks can be seen to catch it (metal_emulator_test.cpp).
  */
 using namespace metal;
 
