@@ -155,8 +155,8 @@ std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device
   cpu->predict(data.samples, want.data(), go_on);
   compare("the predictions", distance(got, want));
 
-  Model same =
-      cpu->download();  // evolution is exact, if from the same numbers; these have equals among them, and zeros
+  // Evolution is exact, if from the same numbers; these have equals among them, and zeros.
+  Model same = cpu->download();
   const float shift = c.policy.prune == PruneRule::thesis ? 0.5f : 0.0f;  // a rule that only counts without zeros
   for (Layer& layer : same.layers)
     for (float& w : layer.weights) w = (std::floor(w * 32.0f) + shift) / 32.0f;
