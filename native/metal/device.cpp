@@ -54,6 +54,7 @@ struct MetalDevice::Step {
   struct Place {
     const GpuBuffer* memory = nullptr;
     size_t offset = 0;
+    size_t bytes = 0;  // behind it
   };
   const GpuFunction* function = nullptr;
   uint32_t groups_x = 1, groups_y = 1, threads = 1;
@@ -133,7 +134,7 @@ void MetalDevice::download(void* to, const gpu::Buffer& from, size_t offset, siz
 void MetalDevice::run_memory_kernel(const char* name, std::initializer_list<gpu::Binding> buffers, size_t bytes) {
   Step step;
   for (const gpu::Binding& binding : buffers)
-    step.buffers.push_back({&place(*binding.buffer, binding.offset, bytes), binding.offset});
+    step.buffers.push_back({&place(*binding.buffer, binding.offset, bytes), binding.offset, bytes});
   if (bytes == 0) return;
   step.function = &function(name, gpu::kMemoryThreads);
   step.groups_x = static_cast<uint32_t>((bytes + 4 * gpu::kMemoryThreads - 1) / (4 * gpu::kMemoryThreads));
@@ -184,7 +185,8 @@ void MetalDevice::dispatch(const gpu::Launch& launch, std::initializer_list<gpu:
     if (binding.buffer == nullptr)
       step.buffers.emplace_back();
     else
-      step.buffers.push_back({&place(*binding.buffer, binding.offset, 0), binding.offset});
+      step.buffers.push_back(
+          {&place(*binding.buffer, binding.offset, 0), binding.offset, binding.buffer->bytes() - binding.offset});
   }
   const auto* bytes = static_cast<const unsigned char*>(params);
   step.params.assign(bytes, bytes + params_bytes);
@@ -199,7 +201,7 @@ void MetalDevice::run_or_note(Step step) {
 }
 
 void MetalDevice::encode(const Step& step) {
-  if (dispatches_ == kMostDispatches) commit();
+  if (dispatches_ == kMostDispatches || traffic_ >= kMostTraffic) commit();
   if (commands_ == nullptr) {
     commands_ = gpu_->make_commands();
     if (commands_ == nullptr) fail(ErrorCode::out_of_memory, "could not make a command buffer");
@@ -211,6 +213,7 @@ void MetalDevice::encode(const Step& step) {
     if (place.memory != nullptr) {
       given |= 1u << index;
       commands_->set_buffer(*place.memory, place.offset, index);
+      traffic_ += place.bytes;
     } else {
       commands_->set_buffer(*nothing_, 0, index);
     }
@@ -247,6 +250,7 @@ void MetalDevice::commit() {
   if (commands_ == nullptr) return;
   running_.push_back(std::move(commands_));
   dispatches_ = 0;
+  traffic_ = 0;
   running_.back()->commit();
 }
 

@@ -176,6 +176,19 @@ TEST("metal device: what is queued runs in one command buffer, and only when som
   CHECK_THROWS(internal, on.device->record([&] { on.device->record([] {}); }));
 }
 
+TEST("metal device: what would take long is cut into several command buffers") {
+  skip_with_threads();
+  const OnMetal on;
+  constexpr size_t kBytes = size_t{64} << 20;
+  const auto buffer = on.device->allocate(kBytes);
+  const auto step = on.device->record([&] { on.device->clear(*buffer, 0, kBytes); });
+  const size_t before = on.gpu->commits(), most = MetalDevice::kMostTraffic / kBytes;
+  for (size_t k = 0; k < most; ++k) on.device->replay(*step);  // never waited for: it does not run
+  CHECK_EQ(on.gpu->commits(), before);
+  on.device->replay(*step);
+  CHECK_EQ(on.gpu->commits(), before + 1);
+}
+
 TEST("metal device: an epoch is one command buffer, and one for the look at its weights") {
   skip_with_threads();
   const OnMetal on;
