@@ -144,7 +144,7 @@ void run_kernel(const cuda::Kernel& kernel, const Launch& launch, const simt::Sc
            std::to_string(params_bytes));
   if (buffers.size() != kernel.buffers)
     refuse(name + " takes " + std::to_string(kernel.buffers) + " buffers, not " + std::to_string(buffers.size()));
-  if (launch.shared_bytes > 48u << 10)
+  if (launch.shared_bytes > 32u << 10)
     refuse(name + ": " + std::to_string(launch.shared_bytes) + " bytes of shared memory are too many");
   if (launch.blocks_y > 65535) refuse(name + ": more than 65535 blocks in y");
   try {

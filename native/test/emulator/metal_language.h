@@ -46,12 +46,6 @@ struct alignas(16) float4 {
 inline float4 operator+(float4 a, float4 b) {
   return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};
 }
-inline float4 operator-(float4 a, float4 b) {
-  return {a.x - b.x, a.y - b.y, a.z - b.z, a.w - b.w};
-}
-inline float4 operator*(float4 a, float4 b) {
-  return {a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w};
-}
 }  // namespace set_native_metal_vectors
 using set_native_metal_vectors::float4;
 #endif
