@@ -1,5 +1,6 @@
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 import { SetNativeError } from './errors.js';
+import { suggest } from './suggest.js';
 
 /*
  * Checks of what users hand in. Every error names the option in `details.option`.
@@ -56,24 +57,43 @@ export function checkHooks(
   for (const [option, value] of Object.entries(callbacks)) {
     if (value !== undefined && typeof value !== 'function') throw invalid(operation, option, 'a function', value);
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid(operation, 'signal', 'an AbortSignal', signal);
-  }
+  if (signal !== undefined && !isSignal(signal)) throw invalid(operation, 'signal', 'an AbortSignal', signal);
 }
 
-/** Throws ERR_INVALID_ARGUMENT for a key of `given` that is not in `known`: a misspelt option must not pass unseen. */
-export function checkKeys(operation: string, given: unknown, known: readonly string[]): void {
-  if (typeof given !== 'object' || given === null) {
-    throw new SetNativeError('ERR_INVALID_ARGUMENT', `[${operation}] expected an options object, got ${show(given)}`);
-  }
-  const unknown = Object.keys(given).find((key) => !known.includes(key));
-  if (unknown !== undefined) {
+/** By what it can do: a test runner's or a browser window's signal is no instance of our realm's AbortSignal. */
+function isSignal(value: unknown): boolean {
+  const { aborted, addEventListener, removeEventListener } = (value ?? {}) as Partial<AbortSignal>;
+  return [typeof aborted, typeof addEventListener, typeof removeEventListener].join() === 'boolean,function,function';
+}
+
+/**
+ * Throws ERR_INVALID_ARGUMENT for a key of `given` that is not in `known`: a misspelt option must not pass unseen.
+ *
+ * @param of whose keys they are, where they are not options: "samples", "validation"
+ * @param notes what to say of keys that stand for something that there is not
+ */
+export function checkKeys(
+  operation: string,
+  given: unknown,
+  known: readonly string[],
+  { of, notes = {} }: { of?: string; notes?: Record<string, string> } = {},
+): void {
+  if (typeof given !== 'object' || given === null || isArrayLike(given)) {
     throw new SetNativeError(
       'ERR_INVALID_ARGUMENT',
-      `[${operation}] unknown option ${show(unknown)}; the options are ${known.join(', ')}`,
-      { details: { option: unknown } },
+      `[${operation}] expected an options object, got ${describe(given)}`,
     );
   }
+  const unknown = Object.keys(given).find((key) => !known.includes(key));
+  if (unknown === undefined) return;
+  const [kind, whose] = of === undefined ? ['option', ''] : ['key', ` of ${of}`];
+  const meant = suggest(unknown, known);
+  const note = Object.hasOwn(notes, unknown) ? `${notes[unknown]}; ` : meant ? `did you mean ${meant}? ` : '';
+  throw new SetNativeError(
+    'ERR_INVALID_ARGUMENT',
+    `[${operation}] unknown ${kind} ${show(unknown)}${whose}; ${note}the ${kind}s are ${known.join(', ')}`,
+    { details: { option: unknown } },
+  );
 }
 
 export function invalid(operation: string, option: string, expected: string, value: unknown): SetNativeError {
@@ -88,4 +108,38 @@ export function invalid(operation: string, option: string, expected: string, val
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   return inspect(value, { depth: 0, maxArrayLength: 8, breakLength: Infinity, customInspect: false });
+}
+
+/** Of any realm. */
+export function isArrayLike(value: unknown): value is ArrayLike<unknown> | ArrayBufferView {
+  return Array.isArray(value) || ArrayBuffer.isView(value);
+}
+
+/** What came, by its kind: "an Array of 4 numbers", "a Float64Array of 4 numbers", "an object with x, labels". */
+export function describe(value: unknown): string {
+  if (Array.isArray(value)) return `an Array of ${contents(value)}`;
+  if (Buffer.isBuffer(value)) return `a Buffer of ${counted(value.length, 'byte')}`;
+  if (types.isTypedArray(value)) {
+    const name = value[Symbol.toStringTag];
+    return `${name.startsWith('I') ? 'an' : 'a'} ${name} of ${counted(value.length, 'number')}`;
+  }
+  if (types.isDataView(value)) return `a DataView of ${counted(value.byteLength, 'byte')}`;
+  if (types.isAnyArrayBuffer(value)) return `an ArrayBuffer of ${counted(value.byteLength, 'byte')}`;
+  if (types.isPromise(value)) return 'a Promise, which must be awaited';
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null || types.isProxy(value)) return show(value);
+  const keys = Object.keys(value);
+  if (keys.length === 0) return show(value);
+  return `an object with ${keys.slice(0, 8).join(', ')}${keys.length > 8 ? ' ...' : ''}`;
+}
+
+function contents(array: unknown[]): string {
+  const kind = (each: unknown) => (isArrayLike(each) ? 'array' : each === null ? 'null' : typeof each);
+  const first = kind(array[0]);
+  const alike = array.length > 0 && array.every((each) => kind(each) === first);
+  return counted(array.length, alike && !['null', 'undefined'].includes(first) ? first : 'value');
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }

@@ -1,6 +1,7 @@
-import { checkChoice, checkKeys, checkNumber, wholeNumber } from '../checks.js';
+import { checkChoice, checkKeys, checkNumber, describe, show, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { native } from '../native.js';
+import { checkSampleKinds, firstNonFinite } from './samples.js';
 import type { Dataset, Samples, Scaling } from './types.js';
 
 /*
@@ -14,58 +15,74 @@ export type Permutation = (seed: number, count: number) => Uint32Array;
 /** The addon's generator, which every random draw of the library comes from. */
 const nativePermutation: Permutation = (seed, count) => native().permutation(seed, count);
 
+/** How messages speak of samples. */
+export interface Naming {
+  /** Names them: a file, or "train samples". */
+  where: string;
+  /** The call; default `data`. */
+  operation?: string;
+  /** Which rows of `where` they are; default: its first, in order. */
+  rows?: Uint32Array | undefined;
+}
+
 /**
  * Checks that samples are sound.
  *
- * @param where names them in messages: a file, or "train samples"
  * @param classes labels must be below this
  * @throws SetNativeError ERR_OUT_OF_RANGE (no samples, no features, a label out of range), ERR_SHAPE (lengths that do
  *   not fit), ERR_NON_FINITE (NaN or infinity, naming row and feature, both from 0)
  */
-export function checkSamples(samples: Samples, { where, classes }: { where: string; classes: number }): void {
-  const { x, labels, count, features } = samples;
+export function checkSamples(samples: Samples, { classes, ...naming }: Naming & { classes: number }): void {
+  const { where, operation = 'data' } = naming;
+  const { labels } = samples;
+  checkShape(samples, naming);
+  const badLabel = labels.findIndex((label) => label >= classes);
+  if (badLabel >= 0) {
+    throw new SetNativeError(
+      'ERR_OUT_OF_RANGE',
+      `[${operation}] ${where}: expected labels below ${classes}, came ${labels[badLabel]} in row ${badLabel}`,
+      { details: { where, row: badLabel, label: labels[badLabel], classes } },
+    );
+  }
+  checkFinite(samples, naming);
+}
+
+/** ERR_OUT_OF_RANGE without samples or features, ERR_SHAPE where lengths do not fit. */
+function checkShape({ x, labels, count, features }: Samples, { where, operation = 'data' }: Naming): void {
   for (const [name, value] of [
     ['count', count],
     ['features', features],
   ] as const) {
     if (!Number.isSafeInteger(value) || value < 1) {
-      throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] ${where}: expected at least 1 as ${name}, came ${value}`, {
-        details: { where, [name]: value },
-      });
+      throw new SetNativeError(
+        'ERR_OUT_OF_RANGE',
+        `[${operation}] ${where}: expected at least 1 as ${name}, came ${show(value)}`,
+        { details: { where, [name]: value } },
+      );
     }
   }
   if (x.length !== count * features || labels.length !== count) {
     throw new SetNativeError(
       'ERR_SHAPE',
-      `[data] ${where}: expected ${count} × ${features} values and ${count} labels, ` +
+      `[${operation}] ${where}: expected ${count} × ${features} values and ${count} labels, ` +
         `came ${x.length} values and ${labels.length} labels`,
       { details: { where, count, features, values: x.length, labels: labels.length } },
     );
   }
-  const badLabel = labels.findIndex((label) => label >= classes);
-  if (badLabel >= 0) {
-    throw new SetNativeError(
-      'ERR_OUT_OF_RANGE',
-      `[data] ${where}: expected labels below ${classes}, came ${labels[badLabel]} in row ${badLabel}`,
-      { details: { where, row: badLabel, label: labels[badLabel], classes } },
-    );
-  }
-  checkFinite(samples, where);
 }
 
 /** ERR_NON_FINITE, naming the first row and feature (from 0) that is NaN or infinite in float32. */
-function checkFinite({ x, features }: Samples, where: string): void {
-  for (let i = 0; i < x.length; i++) {
-    if (Number.isFinite(x[i])) continue;
-    const row = Math.floor(i / features);
-    const feature = i % features;
-    throw new SetNativeError(
-      'ERR_NON_FINITE',
-      `[data] ${where}: expected finite numbers, came ${x[i]} in row ${row}, feature ${feature}; ` +
-        'fill or drop such rows first',
-      { details: { where, row, feature, value: x[i] } },
-    );
-  }
+function checkFinite(samples: Samples, { where, operation = 'data', rows }: Naming): void {
+  const found = firstNonFinite(samples);
+  if (found === undefined) return;
+  const { feature, value } = found;
+  const row = rows?.[found.row] ?? found.row;
+  throw new SetNativeError(
+    'ERR_NON_FINITE',
+    `[${operation}] ${where}: expected finite numbers, came ${value} in row ${row}, feature ${feature}; ` +
+      'fill or drop such rows first',
+    { details: { where, row, feature, value } },
+  );
 }
 
 /** The given rows, copied, in the given order. */
@@ -93,18 +110,26 @@ function checkSeed(seed: number): void {
 /**
  * `count` of the samples, drawn without replacement: the first `count` of the seed's random order.
  *
- * @throws SetNativeError ERR_OUT_OF_RANGE: count not a whole number in 1 .. samples.count, or a bad seed
+ * @throws SetNativeError ERR_OUT_OF_RANGE: count not a whole number in 1 .. samples.count, or a bad seed;
+ *   ERR_INVALID_ARGUMENT, ERR_SHAPE: `samples` are none
  */
 export function subsetSamples(samples: Samples, count: number, seed: number, permutation = nativePermutation): Samples {
+  checkSampleKinds('subset', samples);
+  checkShape(samples, { where: 'samples', operation: 'subset' });
+  return takeRows(samples, subsetRows(samples.count, count, seed, permutation));
+}
+
+/** `count` of 0 .. available - 1. */
+function subsetRows(available: number, count: number, seed: number, permutation: Permutation): Uint32Array {
   checkSeed(seed);
-  if (!Number.isSafeInteger(count) || count < 1 || count > samples.count) {
+  if (!Number.isSafeInteger(count) || count < 1 || count > available) {
     throw new SetNativeError(
       'ERR_OUT_OF_RANGE',
-      `[data] expected a subset of 1 .. ${samples.count} samples (all there are), came ${count}; ask for fewer`,
-      { details: { count, available: samples.count } },
+      `[data] expected a subset of 1 .. ${available} samples (all there are), came ${show(count)}; ask for fewer`,
+      { details: { count, available } },
     );
   }
-  return takeRows(samples, permutation(seed, samples.count).subarray(0, count));
+  return permutation(seed, available).subarray(0, count);
 }
 
 /** How to split. */
@@ -123,9 +148,17 @@ export interface SplitOptions {
  * test set, of each class when stratified; a class of two or more then has at least one sample on either side.
  *
  * @throws SetNativeError ERR_OUT_OF_RANGE: testFraction outside (0, 1), a bad seed, or so few samples that a part
- *   would be empty; ERR_INVALID_ARGUMENT: an unknown option
+ *   would be empty; ERR_INVALID_ARGUMENT: an unknown option, or `samples` are none; ERR_SHAPE
  */
 export function splitSamples(samples: Samples, options: SplitOptions = {}): { train: Samples; test: Samples } {
+  checkSampleKinds('split', samples);
+  checkShape(samples, { where: 'samples', operation: 'split' });
+  const rows = splitRows(samples, options);
+  return { train: takeRows(samples, rows.train), test: takeRows(samples, rows.test) };
+}
+
+/** Which rows are of which part, ascending. */
+function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Array; test: Uint32Array } {
   checkKeys('split', options, ['seed', 'testFraction', 'stratified', 'permutation']);
   const { seed = 0, testFraction = 1 / 3, stratified = true, permutation = nativePermutation } = options;
   checkSeed(seed);
@@ -161,16 +194,7 @@ export function splitSamples(samples: Samples, options: SplitOptions = {}): { tr
     );
   }
   const rows = Uint32Array.from(inTest.keys());
-  return {
-    train: takeRows(
-      samples,
-      rows.filter((row) => inTest[row] === 0),
-    ),
-    test: takeRows(
-      samples,
-      rows.filter((row) => inTest[row] === 1),
-    ),
-  };
+  return { train: rows.filter((row) => inTest[row] === 0), test: rows.filter((row) => inTest[row] === 1) };
 }
 
 /** A fitted scaling: scaled = (x - offset[feature]) / divisor[feature], worked in double, stored as float32. */
@@ -191,7 +215,7 @@ export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
   const { x, count, features } = train;
   checkChoice('data', 'scaling.kind', scaling?.kind, ['none', 'divide', 'min-max', 'standardise']);
   if (count < 1) throw new SetNativeError('ERR_OUT_OF_RANGE', '[data] expected train samples to scale by, came none');
-  checkFinite(train, 'train samples');
+  checkFinite(train, { where: 'train samples' });
   const offset = new Float64Array(features);
   const divisor = new Float64Array(features).fill(1);
   if (scaling.kind === 'divide') {
@@ -233,7 +257,11 @@ export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
  *
  * @throws SetNativeError ERR_SHAPE (features differ from those fitted), ERR_NON_FINITE (naming row and feature)
  */
-export function applyScaling(samples: Samples, { offset, divisor }: FittedScaling): Samples {
+export function applyScaling(
+  samples: Samples,
+  { offset, divisor }: FittedScaling,
+  naming: Naming = { where: 'samples' },
+): Samples {
   const { features } = samples;
   if (offset.length !== features) {
     throw new SetNativeError('ERR_SHAPE', `[data] expected ${offset.length} features as fitted, came ${features}`, {
@@ -246,7 +274,7 @@ export function applyScaling(samples: Samples, { offset, divisor }: FittedScalin
     if (++feature === features) feature = 0;
   }
   const scaled = { ...samples, x };
-  checkFinite(scaled, 'scaled samples');
+  checkFinite(scaled, { ...naming, where: `${naming.where}, scaled` });
   return scaled;
 }
 
@@ -272,13 +300,56 @@ export interface Prepared {
   test: Samples;
 }
 
+const datasetKeys = Object.keys({
+  name: 0,
+  source: 0,
+  features: 0,
+  classes: 0,
+  classNames: 0,
+  train: 0,
+  test: 0,
+  imageShape: 0,
+  scaling: 0,
+  note: 0,
+} satisfies Record<keyof Dataset, 0>);
+
+/** Throws unless a data set is one, with sound samples. */
+function checkDataset(dataset: Dataset): void {
+  const operation = 'prepare';
+  if (typeof dataset !== 'object' || dataset === null || !('train' in dataset)) {
+    const isSamples = typeof dataset === 'object' && dataset !== null && 'x' in dataset;
+    throw new SetNativeError(
+      'ERR_INVALID_ARGUMENT',
+      `[prepare] expected a data set, as loadDataset gives it, got ${isSamples ? 'samples' : describe(dataset)}` +
+        `${isSamples ? '; fit takes them as they are, splitSamples(samples) parts them into train and test' : ''}`,
+      { details: { option: 'dataset' } },
+    );
+  }
+  checkKeys(operation, dataset, datasetKeys, { of: 'the data set' });
+  const classes = checkNumber(operation, 'classes', dataset.classes, wholeNumber(1, 2 ** 32));
+  for (const part of ['train', 'test'] as const) {
+    const samples = dataset[part];
+    if (samples === undefined && part === 'test') continue;
+    checkSampleKinds(operation, samples!, part);
+    checkSamples(samples!, { operation, where: `${part} samples`, classes });
+  }
+}
+
+/** Some rows of the train or test samples of a data set. */
+interface Part {
+  of: 'train' | 'test';
+  /** Undefined: all, in their order. */
+  rows: Uint32Array | undefined;
+}
+
 /**
  * Makes train and test samples of a data set: splits it 2/3 to 1/3, each class by itself, where it has no test set of
  * its own; draws the subsets; scales all by what the train subset says. The train samples do not depend on how many are held
- * out, where `train` is given.
+ * out, where `train` is given. All samples of the data set are checked, drawn or not; rows in messages are the data set's.
  *
- * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than what there is, or empty; a bad seed), ERR_NON_FINITE,
- *   ERR_INVALID_ARGUMENT (an option that is unknown or of the wrong kind)
+ * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than what there is, or empty; a label beyond the classes; a
+ *   bad seed), ERR_NON_FINITE, ERR_SHAPE, ERR_INVALID_ARGUMENT (an option, or something in the data set, that is unknown or of
+ *   the wrong kind)
  */
 export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepared {
   checkKeys('prepare', options, ['seed', 'train', 'validation', 'test', 'scaling', 'permutation']);
@@ -286,33 +357,39 @@ export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepare
     const least = part === 'validation' ? 0 : 1;
     if (options[part] !== undefined) checkNumber('prepare', part, options[part], wholeNumber(least, 2 ** 31 - 1));
   }
+  checkDataset(dataset);
   const { seed = 0, validation = 0, scaling = dataset.scaling, permutation = nativePermutation } = options;
-  const whole =
-    dataset.test === undefined
-      ? splitSamples(dataset.train, { seed, permutation })
-      : { train: dataset.train, test: dataset.test };
-  const subset = (samples: Samples, count: number | undefined) =>
-    count === undefined ? samples : subsetSamples(samples, count, seed, permutation);
-  const test = subset(whole.test, options.test);
-  if (validation === 0) {
-    const train = subset(whole.train, options.train);
-    const fitted = fitScaling(train, scaling);
-    return { train: applyScaling(train, fitted), test: applyScaling(test, fitted) };
-  }
-  const trainCount = options.train ?? Math.max(1, whole.train.count - validation);
-  const drawn = subsetSamples(whole.train, trainCount + validation, seed, permutation);
-  const train = takeRows(
-    drawn,
-    Uint32Array.from({ length: trainCount }, (_, row) => row),
-  );
-  const held = takeRows(
-    drawn,
-    Uint32Array.from({ length: validation }, (_, row) => trainCount + row),
-  );
-  const fitted = fitScaling(train, scaling);
-  return {
-    train: applyScaling(train, fitted),
-    validation: applyScaling(held, fitted),
-    test: applyScaling(test, fitted),
+  const whole = partsOf(dataset, seed, permutation);
+  const countOf = ({ of, rows }: Part) => rows?.length ?? dataset[of]!.count;
+  const draw = (part: Part, count: number | undefined): Part => {
+    if (count === undefined) return part;
+    const drawn = subsetRows(countOf(part), count, seed, permutation);
+    return { of: part.of, rows: part.rows === undefined ? drawn : drawn.map((row) => part.rows![row]!) };
   };
+  const trainCount = options.train ?? Math.max(1, countOf(whole.train) - validation);
+  // Those held out are drawn behind the train samples, which so are the same whatever their number.
+  const drawn = draw(whole.train, validation === 0 ? options.train : trainCount + validation);
+  const parts = {
+    train: validation === 0 ? drawn : { of: drawn.of, rows: drawn.rows!.subarray(0, trainCount) },
+    ...(validation > 0 && { validation: { of: drawn.of, rows: drawn.rows!.subarray(trainCount) } }),
+    test: draw(whole.test, options.test),
+  };
+  const samplesOf = ({ of, rows }: Part) => (rows === undefined ? dataset[of]! : takeRows(dataset[of]!, rows));
+  const train = samplesOf(parts.train);
+  const fitted = fitScaling(train, scaling);
+  const scaled = ({ of, rows }: Part, samples: Samples) =>
+    applyScaling(samples, fitted, { operation: 'prepare', where: `${of} samples`, rows });
+  return {
+    train: scaled(parts.train, train),
+    ...(parts.validation && { validation: scaled(parts.validation, samplesOf(parts.validation)) }),
+    test: scaled(parts.test, samplesOf(parts.test)),
+  };
+}
+
+/** The test set that a data set has, or a third of its samples. */
+function partsOf(dataset: Dataset, seed: number, permutation: Permutation): { train: Part; test: Part } {
+  if (dataset.test !== undefined)
+    return { train: { of: 'train', rows: undefined }, test: { of: 'test', rows: undefined } };
+  const { train, test } = splitRows(dataset.train, { seed, permutation });
+  return { train: { of: 'train', rows: train }, test: { of: 'train', rows: test } };
 }

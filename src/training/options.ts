@@ -1,5 +1,15 @@
 import { type BackendChoice, backendChoices, chooseBackend } from '../backend.js';
-import { checkBoolean, checkChoice, checkKeys, checkNumber, type NumberRange, show, wholeNumber } from '../checks.js';
+import {
+  checkBoolean,
+  checkChoice,
+  checkKeys,
+  checkNumber,
+  describe,
+  isArrayLike,
+  type NumberRange,
+  show,
+  wholeNumber,
+} from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import type {
   ActivationName,
@@ -55,7 +65,7 @@ export interface ModelOptions {
 export interface EvolutionOptions {
   /** `static` never changes the links. Default `set`. */
   method?: MethodName;
-  /** Fraction of the links replaced after each epoch, above 0 and below 1. Default 0.3. */
+  /** Fraction of the links replaced between two epochs, above 0 and below 1. Default 0.3. */
   zeta?: number;
   /**
    * Of `set`. Default `exact`: of the links of either sign zeta of their number, rounded. `thesis`: the thresholds of its
@@ -92,7 +102,10 @@ export interface TrainingOptions {
   weightDecayMode?: WeightDecayMode;
   /** New order of the samples in every epoch. Default true. */
   shuffle?: boolean;
-  /** Prune and regrow after every epoch but the last. */
+  /**
+   * Prune and regrow between epochs. The evolution after the last epoch of a call of `fit` is left to the next call: it comes
+   * first there, or never where that call is `static`.
+   */
   evolution?: EvolutionOptions;
 }
 
@@ -165,12 +178,19 @@ const modelKeys = [
 
 /** Checked, with defaults; `auto` is decided. */
 export function modelSpec(operation: string, options: ModelOptions): NativeModelSpec {
+  if (options === undefined || isArrayLike(options)) {
+    const example = Array.isArray(options) && options.length > 0 ? options.slice(0, 8).join(', ') : '784, 300, 10';
+    throw new SetNativeError(
+      'ERR_INVALID_ARGUMENT',
+      `[${operation}] expected an options object with layers, got ${describe(options)}; use { layers: [${example}] }`,
+    );
+  }
   checkKeys(operation, options, modelKeys);
   const { layers } = options;
   if (!Array.isArray(layers) || layers.length < 2) {
     throw new SetNativeError(
       'ERR_SHAPE',
-      `[${operation}] layers must be at least two sizes, inputs first and outputs last, got ${show(layers)}`,
+      `[${operation}] layers must be an Array of at least two sizes, inputs first and outputs last, got ${show(layers)}`,
       { details: { option: 'layers', value: layers } },
     );
   }

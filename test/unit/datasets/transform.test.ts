@@ -239,6 +239,76 @@ describe('prepare', () => {
     expect(errorOf(() => splitSamples(mixed, { fraction: 0.5 } as never)).code).toBe('ERR_INVALID_ARGUMENT');
   });
 
+  it('finds what is wrong in any row of the data set, drawn or not, and names the row as the data set has it', () => {
+    const bad = (change: Partial<Samples>): Samples => ({ ...mixed, ...change });
+    const nan = bad({ x: mixed.x.with(2 * 5 + 1, Number.NaN) });
+    const beyond = bad({ labels: mixed.labels.with(7, 3) });
+    const own = { ...dataset, test: mixed };
+    for (const options of [{}, { train: 30, test: 15 }, { train: 1, validation: 1, test: 1 }]) {
+      for (let seed = 0; seed < 5; seed++) {
+        for (const [changed, where] of [
+          [{ ...dataset, train: nan }, 'train samples'],
+          [{ ...own, train: nan }, 'train samples'],
+          [{ ...own, test: nan }, 'test samples'],
+        ] as const) {
+          expect(errorOf(() => prepare(changed, { ...options, seed, permutation }))).toMatchObject({
+            code: 'ERR_NON_FINITE',
+            message: expect.stringContaining(
+              `[prepare] ${where}: expected finite numbers, came NaN in row 5, feature 1`,
+            ),
+            details: { row: 5, feature: 1 },
+          });
+        }
+        expect(errorOf(() => prepare({ ...dataset, train: beyond }, { ...options, seed, permutation }))).toMatchObject({
+          code: 'ERR_OUT_OF_RANGE',
+          message: '[prepare] train samples: expected labels below 3, came 3 in row 7',
+        });
+      }
+    }
+  });
+
+  it('names the row of the data set where scaling leaves the range of float32', () => {
+    const far = { ...mixed, x: mixed.x.with(2 * 41, 3e38) };
+    const scaling = { kind: 'divide' as const, by: 1e-3 };
+    for (const options of [{ train: 30 }, { train: 30, validation: 29 }, {}]) {
+      let found = 0;
+      for (let seed = 0; seed < 6; seed++) {
+        for (const changed of [
+          { ...dataset, train: far },
+          { ...dataset, test: far },
+        ]) {
+          const where = 'test' in changed ? 'test samples' : 'train samples';
+          try {
+            prepare(changed, { ...options, seed, scaling, permutation });
+          } catch (error) {
+            found += 1;
+            expect(error).toMatchObject({
+              code: 'ERR_NON_FINITE',
+              message: expect.stringContaining(
+                `[prepare] ${where}, scaled: expected finite numbers, came Infinity in row 41`,
+              ),
+            });
+          }
+        }
+      }
+      expect(found).toBeGreaterThanOrEqual(6);
+    }
+  });
+
+  it('refuses what is no data set, and what a data set has not', () => {
+    for (const [wrong, code, message] of [
+      [{ ...dataset, validation: mixed }, 'ERR_INVALID_ARGUMENT', 'unknown key "validation" of the data set'],
+      [{ ...dataset, train: undefined }, 'ERR_INVALID_ARGUMENT', 'train must be samples'],
+      [{ ...dataset, test: mixed.x }, 'ERR_INVALID_ARGUMENT', 'test must be samples: expected one samples object'],
+      [{ ...dataset, classes: undefined }, 'ERR_INVALID_ARGUMENT', 'classes must be a whole number'],
+      [{ ...dataset, train: { ...mixed, count: 91 } }, 'ERR_SHAPE', '[prepare] train samples: expected 91 × 2 values'],
+      [{ ...dataset, train: { ...mixed, count: undefined } }, 'ERR_OUT_OF_RANGE', 'came undefined'],
+      [undefined, 'ERR_INVALID_ARGUMENT', 'expected a data set, as loadDataset gives it, got undefined'],
+    ] as const) {
+      expect(errorOf(() => prepare(wrong as never))).toMatchObject({ code, message: expect.stringContaining(message) });
+    }
+  });
+
   it("uses the data set's own test set", () => {
     const own = { ...dataset, test: numbered([2, 2]) };
     const { train, test } = prepare(own, { seed: 5, scaling: { kind: 'none' }, permutation });

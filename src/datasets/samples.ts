@@ -1,0 +1,136 @@
+import { types } from 'node:util';
+import { checkKeys, checkNumber, describe, isArrayLike, type NumberRange, show } from '../checks.js';
+import { SetNativeError } from '../errors.js';
+import type { Samples } from './types.js';
+
+/*
+ * Checks of samples that users hand in, before anything looks into them: is each thing of the right kind, and if not, what came
+ * and what to do. Lengths and values are the business of whoever knows what they must fit.
+ */
+
+const sampleKeys = Object.keys({ x: 0, labels: 0, count: 0, features: 0 } satisfies Record<keyof Samples, 0>);
+
+const noWeights = 'all samples count alike: repeat or leave out rows instead';
+const noRegression = 'there is no regression yet: labels name the class of each row';
+
+/** What others' samples have and these have not. */
+const notes: Record<string, string> = {
+  sampleWeight: noWeights,
+  sampleWeights: noWeights,
+  sample_weight: noWeights,
+  classWeight: noWeights,
+  class_weight: noWeights,
+  weight: noWeights,
+  weights: noWeights,
+  target: noRegression,
+  targets: noRegression,
+};
+
+const rowLength: NumberRange = {
+  text: 'the length of a row of x, a whole number from 1 to 4294967295',
+  accepts: (value) => Number.isInteger(value) && value >= 1 && value < 2 ** 32,
+};
+
+/**
+ * Throws ERR_INVALID_ARGUMENT (and ERR_OUT_OF_RANGE for `features`) unless `samples` have a Float32Array, labels in a
+ * Uint32Array, the number of features, and nothing else but a count.
+ *
+ * @param name of the samples in messages: "validation", "train"; none for those that the call itself takes
+ */
+export function checkSampleKinds(operation: string, samples: Samples, name?: string): void {
+  checkObject(operation, samples, name);
+  checkKeys(operation, samples, sampleKeys, { of: name ?? 'samples', notes });
+  const part = (key: string) => (name === undefined ? key : `${name}.${key}`);
+  checkX(operation, part('x'), samples.x);
+  checkNumber(operation, part('features'), samples.features, rowLength);
+  checkLabels(operation, part('labels'), samples.labels);
+}
+
+function checkObject(operation: string, samples: unknown, name: string | undefined): void {
+  const fail = (text: string) => {
+    const what = name === undefined ? '' : `${name} must be samples: `;
+    return new SetNativeError('ERR_INVALID_ARGUMENT', `[${operation}] ${what}${text}`, {
+      details: { option: name ?? 'samples' },
+    });
+  };
+  if (isArrayLike(samples)) {
+    throw fail(`expected one samples object, { x, labels, features }, got ${describe(samples)}`);
+  }
+  if (typeof samples !== 'object' || samples === null || types.isPromise(samples)) {
+    throw fail(`expected a samples object, { x, labels, features }, got ${describe(samples)}`);
+  }
+  if ('train' in samples && !('x' in samples)) {
+    throw fail(
+      'scaling' in samples
+        ? 'expected samples, got a data set; prepare(dataset) gives its train and test samples'
+        : 'expected samples, got train and test together; hand in one of them',
+    );
+  }
+}
+
+/** Throws ERR_INVALID_ARGUMENT for anything but a Float32Array, with how to make one of what came. */
+export function checkX(operation: string, option: string, x: unknown): void {
+  if (types.isFloat32Array(x)) return;
+  const advice = adviceForX(x);
+  throw new SetNativeError(
+    'ERR_INVALID_ARGUMENT',
+    `[${operation}] ${option} must be a Float32Array of count × features numbers, row by row, got ${describe(x)}` +
+      `${advice && `; ${advice}`}`,
+    { details: { option, value: x } },
+  );
+}
+
+function adviceForX(x: unknown): string {
+  const stored = (buffer: string) => `new Float32Array(${buffer}) reads stored float32 numbers`;
+  const view = stored('x.buffer, x.byteOffset, x.byteLength / 4');
+  if (Buffer.isBuffer(x)) return `${view}, Float32Array.from(x) makes a number of each byte`;
+  if (types.isDataView(x)) return view;
+  if (types.isAnyArrayBuffer(x)) return stored('x');
+  if (types.isBigInt64Array(x) || types.isBigUint64Array(x)) return 'use Float32Array.from(x, Number)';
+  if (Array.isArray(x) && x.some(isArrayLike)) return 'use Float32Array.from(x.flatMap((row) => [...row]))';
+  if (isArrayLike(x)) return 'use Float32Array.from(x)';
+  return '';
+}
+
+/** Throws ERR_INVALID_ARGUMENT for anything but a Uint32Array, with how to make one of what came. */
+function checkLabels(operation: string, option: string, labels: unknown): void {
+  if (types.isUint32Array(labels)) return;
+  throw new SetNativeError(
+    'ERR_INVALID_ARGUMENT',
+    `[${operation}] ${option} must be a Uint32Array, the class of each row, numbered from 0, got ` +
+      `${describe(labels)}; ${adviceForLabels(labels)}`,
+    { details: { option, value: labels } },
+  );
+}
+
+function adviceForLabels(labels: unknown): string {
+  if (labels === undefined) return 'every row needs one; for outputs alone there is predict(x)';
+  const convert = 'use Uint32Array.from(labels)';
+  if (types.isTypedArray(labels) && typeof labels[0] === 'bigint') return 'use Uint32Array.from(labels, Number)';
+  if (!isArrayLike(labels) || types.isDataView(labels)) return convert;
+  const values = Array.from(labels as ArrayLike<unknown>);
+  if (values.some(isArrayLike)) return 'of one-hot rows, use Uint32Array.from(labels, (row) => row.indexOf(1))';
+  if (values.some((value) => typeof value === 'string')) {
+    return (
+      'number the classes: const names = [...new Set(labels)].sort(), then ' +
+      'Uint32Array.from(labels, (name) => names.indexOf(name))'
+    );
+  }
+  if (values.some((value) => typeof value !== 'number')) return 'use Uint32Array.from(labels, Number)';
+  const row = values.findIndex((value) => !(Number.isInteger(value) && (value as number) >= 0));
+  if (row < 0) return convert;
+  const reason = Number.isInteger(values[row]) ? 'classes -1 and 1 become 0 and 1' : noRegression;
+  return `${show(values[row])} in row ${row} is no class: ${reason}`;
+}
+
+/** The first number that is NaN or infinite, with its row and feature, both from 0. */
+export function firstNonFinite({
+  x,
+  features,
+}: Pick<Samples, 'x' | 'features'>): { row: number; feature: number; value: number } | undefined {
+  for (let i = 0; i < x.length; i++) {
+    if (Number.isFinite(x[i])) continue;
+    return { row: Math.floor(i / features), feature: i % features, value: x[i]! };
+  }
+  return undefined;
+}
