@@ -22,7 +22,8 @@ export type ErrorCode =
  * `code` is stable, `details` holds the values of the message for programs.
  */
 export class SetNativeError extends Error {
-  override readonly name = 'SetNativeError';
+  /** `AbortError`, as the platform calls it, of ERR_ABORTED. */
+  override readonly name: 'SetNativeError' | 'AbortError';
 
   constructor(
     readonly code: ErrorCode,
@@ -30,8 +31,41 @@ export class SetNativeError extends Error {
     options: { details?: Record<string, unknown>; cause?: unknown } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = code === 'ERR_ABORTED' ? 'AbortError' : 'SetNativeError';
     this.details = options.details ?? {};
   }
 
   readonly details: Record<string, unknown>;
+}
+
+/**
+ * What a call rejects with that was stopped: ERR_ABORTED.
+ *
+ * @param signal what stopped it, whose reason becomes the `cause`; undefined: `dispose()` did
+ * @param when for the message: "after 2 complete epochs"
+ */
+export function aborted(
+  operation: string,
+  signal: AbortSignal | undefined,
+  when: string,
+  details: Record<string, unknown> = {},
+): SetNativeError {
+  const by = signal === undefined ? 'dispose()' : 'the signal';
+  return new SetNativeError('ERR_ABORTED', `[${operation}] stopped by ${by} ${when}`, {
+    details,
+    cause: signal?.reason,
+  });
+}
+
+/** Throws what `aborted` makes when the signal has fired. An abort between two native calls finds nothing to stop. */
+export function checkSignal(operation: string, signal: AbortSignal | undefined, when: string): void {
+  if (signal?.aborted) throw aborted(operation, signal, when);
+}
+
+/** Whether `error` comes of the signal: its reason, or an AbortError, ours or of the platform, that has it as cause. */
+export function isAbortBy(signal: AbortSignal | undefined, error: unknown): boolean {
+  if (!signal?.aborted) return false;
+  if (error === signal.reason) return true;
+  const { name, cause } = (error ?? {}) as { name?: unknown; cause?: unknown };
+  return name === 'AbortError' && cause === signal.reason;
 }

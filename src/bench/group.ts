@@ -1,8 +1,8 @@
-import type { Dataset } from '../datasets/types.js';
-import { SetNativeError } from '../errors.js';
+import type { Dataset, Samples } from '../datasets/types.js';
+import { checkSignal, SetNativeError } from '../errors.js';
 import { fromNative, type NativeLayer, type NativeModel, native } from '../native.js';
-import { upload } from '../training/model.js';
 import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
+import { upload } from '../training/samples.js';
 import type { GroupState } from './checkpoint.js';
 import { defaultSamples, type ExperimentConfig } from './config.js';
 import { degreesOf, fanOut } from './degrees.js';
@@ -51,9 +51,14 @@ export async function runGroup(
   state?: GroupState,
 ): Promise<void> {
   const { published, train, validation, test } = materialOf(config, group, dataset);
-  const uploaded = [upload(train), upload(test), ...(validation ? [upload(validation)] : [])] as const;
+  const uploadAs = (name: string, part: Samples) => upload('bench', part, name);
+  const uploaded = [
+    uploadAs('train', train),
+    uploadAs('test', test),
+    ...(validation ? [uploadAs('validation', validation)] : []),
+  ] as const;
   const samples: TrainingSamples = {
-    train: published === undefined ? uploaded[0] : (epoch) => upload(published.trainOf(epoch)),
+    train: published === undefined ? uploaded[0] : (epoch) => uploadAs('train', published.trainOf(epoch)),
     test: uploaded[1],
     validation: uploaded[2],
   };
@@ -148,14 +153,14 @@ async function enter(
   const epochsBefore = state?.epoch ?? 0;
   const spec = networkOf(config, pairing, seed, dataset);
   const plan = trainingOf(config, pairing, epochs - epochsBefore, spec.motifSize);
-  checkSignal(signal);
+  checkSignal('bench', signal, 'while a network was drawn');
   const model = await native()
     .createModel(spec, pairing.method === 'dense' && left === undefined ? undefined : layers)
     .catch((error) => {
       throw named(fromNative(error), { ...pairing, seed });
     });
   try {
-    checkSignal(signal);
+    checkSignal('bench', signal, 'while a network was drawn');
     const training = new TrainingRun(model, plan, samples, { epochsBefore, signal });
     if (left !== undefined) {
       if (left.run.failure !== undefined) model.dispose();
@@ -181,12 +186,6 @@ async function enter(
   }
 }
 
-function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) {
-    throw new SetNativeError('ERR_ABORTED', '[bench] stopped by the signal', { cause: signal.reason });
-  }
-}
-
 /** The error with the training it belongs to. */
 export function named(
   error: unknown,
@@ -195,5 +194,7 @@ export function named(
   if (!(error instanceof SetNativeError)) return error;
   const run = { reading, method, epsilon, motifSize, ...(seed !== undefined && { seed }) };
   const details = { ...error.details, ...run };
-  return new SetNativeError(error.code, `[bench] ${title(run)}: ${error.message}`, { details, cause: error });
+  // The cause of a stop is the signal's reason, wherever it is seen.
+  const cause = error.code === 'ERR_ABORTED' ? error.cause : error;
+  return new SetNativeError(error.code, `[bench] ${title(run)}: ${error.message}`, { details, cause });
 }

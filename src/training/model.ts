@@ -1,6 +1,6 @@
-import { checkHooks, checkKeys, invalid, show } from '../checks.js';
+import { checkHooks, checkKeys, describe, isArrayLike } from '../checks.js';
 import type { Samples } from '../datasets/types.js';
-import { SetNativeError } from '../errors.js';
+import { aborted, isAbortBy, SetNativeError } from '../errors.js';
 import {
   fromNative,
   type NativeLayer,
@@ -11,13 +11,17 @@ import {
 } from '../native.js';
 import { type ModelOptions, modelSpec, type TrainingOptions, trainingKeys, trainingPlan } from './options.js';
 import { type EpochReport, TrainingRun } from './run.js';
+import { checkRowsFor, checkSamplesFor, type Ends, upload } from './samples.js';
 
 export interface FitOptions extends TrainingOptions {
-  /** Evaluated after every epoch. */
+  /** Evaluated after every epoch: `validationLoss` and `validationAccuracy` of the reports. */
   validation?: Samples;
-  /** Called, and awaited, after every epoch. An error thrown here ends the training and rejects `fit` with it. */
+  /**
+   * Called, and awaited, after every epoch; `fit` goes on when it is done, so it cannot call methods of the model but
+   * `dispose`. An error thrown here ends the training and rejects `fit` with it.
+   */
   onEpoch?: (report: EpochReport) => void | Promise<void>;
-  /** Stops within one batch; `fit` rejects with ERR_ABORTED. */
+  /** Stops within one batch, or when `onEpoch` is done; `fit` rejects with ERR_ABORTED. Of any realm. */
   signal?: AbortSignal;
 }
 
@@ -47,6 +51,9 @@ export interface LayerSummary {
 /** Arrays of one layer, copied: CSR by source (row = source, column = target); dense layers hold all cells. */
 export type LayerData = NativeLayer;
 
+/** What only `create` knows, so that `new SparseMLP()` finds its way there. */
+const madeByCreate = Symbol('made by create');
+
 /**
  * A sparse multilayer perceptron on native CSR kernels.
  *
@@ -55,18 +62,25 @@ export type LayerData = NativeLayer;
  */
 export class SparseMLP {
   readonly #model: NativeModel;
-  readonly #inputs: number;
-  readonly #outputs: number;
+  readonly #ends: Ends;
   readonly #motifSize: number;
   #epochs = 0;
+  #evolutionDue: number | undefined;
   #running: string | undefined;
+  /** The callback of `fit` that runs now. */
+  #callback: string | undefined;
   #disposed = false;
 
-  private constructor(model: NativeModel, { sizes, motifSize }: NativeModelSpec) {
+  private constructor(model: NativeModel, spec: NativeModelSpec, key: typeof madeByCreate) {
+    if (key !== madeByCreate) {
+      throw new SetNativeError(
+        'ERR_INVALID_ARGUMENT',
+        '[create] models are drawn on native threads: use await SparseMLP.create({ layers: [784, 300, 10] }), not new',
+      );
+    }
     this.#model = model;
-    this.#inputs = sizes[0]!;
-    this.#outputs = sizes.at(-1)!;
-    this.#motifSize = motifSize;
+    this.#ends = { inputs: spec.sizes[0]!, outputs: spec.sizes.at(-1)! };
+    this.#motifSize = spec.motifSize;
   }
 
   /**
@@ -78,7 +92,7 @@ export class SparseMLP {
   static async create(options: ModelOptions): Promise<SparseMLP> {
     const spec = modelSpec('create', options);
     try {
-      return new SparseMLP(await native().createModel(spec), spec);
+      return new SparseMLP(await native().createModel(spec), spec, madeByCreate);
     } catch (error) {
       throw fromNative(error);
     }
@@ -90,41 +104,70 @@ export class SparseMLP {
   }
 
   /**
-   * Trains on native threads; the JavaScript thread stays free. A second call goes on where the first ended:
-   * epoch numbers, sample orders and momentum continue.
+   * Trains on native threads; the JavaScript thread stays free. A second call goes on where the first ended, to the same
+   * bits as if both had been one: epoch numbers, sample orders and momentum continue, and the evolution after the
+   * last epoch of the first call comes at the start of the second, in whose first report it counts. Until then
+   * `evaluate`, `predict` and `download` see the network as it was trained.
    *
-   * Rejects with ERR_ABORTED when the signal fires or the model is disposed meanwhile; `details.history` holds
-   * the epochs completed. After a signal the model stays usable, with the batches trained so far in it.
-   * Rejects with ERR_NON_FINITE, naming epoch and layer, when the loss stops being a number.
+   * Rejects with ERR_ABORTED when the signal fires, whose reason is the `cause`, or the model is disposed meanwhile;
+   * `details.history` holds the epochs completed. After a signal the model stays usable, with the batches trained so far in it.
+   * A signal that fires when the last epoch is done changes nothing.
+   * Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE or ERR_NON_FINITE for bad options or samples, before
+   * anything is trained; with ERR_NON_FINITE, naming epoch and layer, when the loss stops being a number.
    */
   async fit(train: Samples, options: FitOptions = {}): Promise<History> {
+    if (isArrayLike(options)) {
+      throw new SetNativeError(
+        'ERR_INVALID_ARGUMENT',
+        `[fit] takes one samples object and options: fit({ x, labels, features }, options), got ${describe(train)} ` +
+          `and ${describe(options)}`,
+      );
+    }
     checkKeys('fit', options, [...trainingKeys, 'validation', 'onEpoch', 'signal']);
-    checkHooks('fit', { onEpoch: options.onEpoch, signal: options.signal });
-    const plan = trainingPlan('fit', options, this.#motifSize);
+    const { validation, onEpoch, signal, learningRate } = options;
+    checkHooks('fit', { onEpoch, signal });
+    const plan = trainingPlan(
+      'fit',
+      typeof learningRate === 'function'
+        ? { ...options, learningRate: (epoch) => this.#learningRate(learningRate, epoch) }
+        : options,
+      this.#motifSize,
+    );
     return this.#exclusive('fit', async () => {
       const history: History = { epochs: [] };
+      const stopped = () => {
+        const by = signal?.aborted ? signal : undefined;
+        return aborted('fit', by, `after ${history.epochs.length} complete epochs`, { history });
+      };
+      if (signal?.aborted) throw stopped();
+      checkSamplesFor(this.#ends, 'fit', train);
+      if (validation !== undefined) checkSamplesFor(this.#ends, 'fit', validation, 'validation');
       const samples: { train?: NativeSamples; validation?: NativeSamples } = {};
       try {
-        samples.train = upload(train);
-        if (options.validation !== undefined) {
-          samples.validation = upload(options.validation);
-          this.#checkValidation(options.validation);
-        }
-        const uploaded = { train: samples.train, test: samples.validation };
-        const run = new TrainingRun(this.#model, plan, uploaded, {
-          epochsBefore: this.#epochs,
-          signal: options.signal,
-        });
+        samples.train = upload('fit', train);
+        if (validation !== undefined) samples.validation = upload('fit', validation, 'validation');
+        const uploaded = { train: samples.train, validation: samples.validation };
+        const past = { epochsBefore: this.#epochs, evolutionDue: this.#evolutionDue };
+        const run = new TrainingRun(this.#model, plan, uploaded, { ...past, signal });
         while (!run.done) {
-          const report = await run.next().finally(() => {
+          try {
+            history.epochs.push(await run.next());
+          } catch (error) {
+            throw isAbortBy(signal, error) || this.#isDisposal(error) ? stopped() : error;
+          } finally {
             this.#epochs = run.trained;
-          });
-          history.epochs.push(report);
-          await options.onEpoch?.(report);
+            this.#evolutionDue = run.evolutionDue;
+          }
+          try {
+            this.#callback = 'onEpoch';
+            await onEpoch?.(history.epochs.at(-1)!);
+          } catch (error) {
+            throw isAbortBy(signal, error) ? stopped() : error;
+          } finally {
+            this.#callback = undefined;
+          }
         }
         return history;
-      } catch (error) {
-        throw this.#disposed || isAborted(error) ? abortedFit(this.#disposed, history, error) : error;
       } finally {
         samples.train?.dispose();
         samples.validation?.dispose();
@@ -132,11 +175,17 @@ export class SparseMLP {
     });
   }
 
-  /** Mean loss and accuracy on labelled samples. */
+  /**
+   * Mean loss and accuracy on labelled samples. Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE or
+   * ERR_NON_FINITE for samples that do not fit the model, naming the row.
+   */
   evaluate(samples: Samples): Promise<Evaluation> {
-    return this.#withUpload('evaluate', samples, async (uploaded) => {
-      const { loss, accuracy } = await this.#model.evaluate(uploaded);
-      return { loss, accuracy };
+    return this.#exclusive('evaluate', async () => {
+      checkSamplesFor(this.#ends, 'evaluate', samples);
+      return this.#onUpload('evaluate', samples, async (uploaded) => {
+        const { loss, accuracy } = await this.#model.evaluate(uploaded);
+        return { loss, accuracy };
+      });
     });
   }
 
@@ -148,20 +197,24 @@ export class SparseMLP {
    * @returns  count × outputs, row-major
    */
   predict(x: Float32Array): Promise<Float32Array> {
-    return this.#withUpload('predict', { x, features: this.#inputs }, (uploaded) => this.#model.predict(uploaded));
+    return this.#exclusive('predict', async () => {
+      checkRowsFor(this.#ends, 'predict', x);
+      const samples = { x, features: this.#ends.inputs };
+      return this.#onUpload('predict', samples, (uploaded) => this.#model.predict(uploaded));
+    });
   }
 
   /** Shape, links and their ages, layer by layer. */
   layers(): Promise<LayerSummary[]> {
     return this.#exclusive('layers', async () => {
-      const layers = await this.#model.stats();
+      const layers = await converted(() => this.#model.stats());
       return layers.map((layer) => ({ ...layer, density: layer.nnz / (layer.inputs * layer.outputs) }));
     });
   }
 
   /** The arrays of every layer, copied. */
   download(): Promise<LayerData[]> {
-    return this.#exclusive('download', () => this.#model.download());
+    return this.#exclusive('download', () => converted(() => this.#model.download()));
   }
 
   /** Stops what runs and frees the native memory. Idempotent. */
@@ -174,88 +227,67 @@ export class SparseMLP {
     this.dispose();
   }
 
-  /** What `evaluate` would refuse after an epoch has been trained already. */
-  #checkValidation({ features, labels }: Samples): void {
-    if (features !== this.#inputs) {
-      throw new SetNativeError(
-        'ERR_SHAPE',
-        `[fit] validation must have ${this.#inputs} features, as the model has inputs, got ${features}`,
-      );
-    }
-    if (labels === undefined) throw invalid('fit', 'validation.labels', 'a Uint32Array', labels);
-    const classes = Math.max(2, this.#outputs); // a single output takes labels 0 and 1
-    const row = labels.findIndex((label) => label >= classes);
-    if (row >= 0) {
-      throw new SetNativeError(
-        'ERR_OUT_OF_RANGE',
-        `[fit] validation.labels must be below ${classes}, got ${labels[row]} in row ${row}`,
-      );
-    }
-  }
-
   async #exclusive<T>(operation: string, work: () => Promise<T>): Promise<T> {
     if (this.#disposed) {
       throw new SetNativeError('ERR_DISPOSED', `[${operation}] the model was disposed; create a new one`);
     }
     if (this.#running !== undefined) {
-      throw new SetNativeError('ERR_BUSY', `[${operation}] the model is busy with ${this.#running}; await it first`);
+      throw new SetNativeError(
+        'ERR_BUSY',
+        `[${operation}] the model is busy with ${this.#running}${this.#advice(operation)}`,
+      );
     }
     this.#running = operation;
     try {
       return await work();
-    } catch (error) {
-      throw fromNative(error);
     } finally {
       this.#running = undefined;
     }
   }
 
-  #withUpload<T>(
+  /** What to do when the model is busy. A callback that awaited `fit` would wait for itself. */
+  #advice(operation: string): string {
+    if (this.#callback === undefined) return '; await it first';
+    const instead = `call ${operation} when fit is done`;
+    return (
+      `, which waits for ${this.#callback}: no method of the model but dispose can be called there; ` +
+      (this.#callback === 'onEpoch' ? `use what the report holds, or ${instead}` : instead)
+    );
+  }
+
+  /** Whether `error` is what `dispose` makes of the native call that it stops, or of the next. */
+  #isDisposal(error: unknown): boolean {
+    return this.#disposed && error instanceof SetNativeError && ['ERR_ABORTED', 'ERR_DISPOSED'].includes(error.code);
+  }
+
+  #learningRate(of: (epoch: number) => number, epoch: number): number {
+    this.#callback = 'learningRate';
+    try {
+      return of(epoch);
+    } finally {
+      this.#callback = undefined;
+    }
+  }
+
+  async #onUpload<T>(
     operation: string,
     samples: Pick<Samples, 'x' | 'features'>,
     work: (uploaded: NativeSamples) => Promise<T>,
   ): Promise<T> {
-    return this.#exclusive(operation, async () => {
-      const uploaded = upload(samples);
-      try {
-        return await work(uploaded);
-      } finally {
-        uploaded.dispose();
-      }
-    });
+    const uploaded = upload(operation, samples);
+    try {
+      return await converted(() => work(uploaded));
+    } finally {
+      uploaded.dispose();
+    }
   }
 }
 
-/** Copies samples into native memory, where values and the number of labels are checked. */
-export function upload(samples: Pick<Samples, 'x' | 'features'> & Partial<Samples>): NativeSamples {
-  if (typeof samples !== 'object' || samples === null) {
-    throw new SetNativeError(
-      'ERR_INVALID_ARGUMENT',
-      `[samples] expected an object with x, labels and features, got ${show(samples)}`,
-    );
-  }
-  const { x, labels, count, features } = samples;
+/** Calls the addon, whose errors come out as SetNativeError. Those of callbacks must not pass here: they stay as they are. */
+async function converted<T>(call: () => Promise<T>): Promise<T> {
   try {
-    const uploaded = new (native().Samples)(x, features, labels);
-    if (count === undefined || count === uploaded.count) return uploaded;
-    uploaded.dispose();
+    return await call();
   } catch (error) {
     throw fromNative(error);
   }
-  throw new SetNativeError(
-    'ERR_SHAPE',
-    `[samples] count must be x.length / features = ${x.length / features}, got ${show(count)}`,
-  );
-}
-
-function isAborted(error: unknown): boolean {
-  return error instanceof SetNativeError && error.code === 'ERR_ABORTED';
-}
-
-function abortedFit(disposed: boolean, history: History, cause: unknown): SetNativeError {
-  return new SetNativeError(
-    'ERR_ABORTED',
-    `[fit] stopped by ${disposed ? 'dispose()' : 'the signal'} after ${history.epochs.length} complete epochs`,
-    { details: { history }, cause },
-  );
 }

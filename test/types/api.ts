@@ -34,7 +34,7 @@ export async function train(signal: AbortSignal): Promise<History> {
     learningRate: (epoch) => 0.05 / epoch,
     weightDecayMode: 'l2',
     evolution: { method: 'set-motif', zeta: 0.3 },
-    onEpoch: ({ epoch, testAccuracy }: EpochReport) => console.log(epoch, testAccuracy?.toFixed(3)),
+    onEpoch: ({ epoch, validationAccuracy }: EpochReport) => console.log(epoch, validationAccuracy?.toFixed(3)),
     signal,
   });
   const { accuracy }: { accuracy: number } = await model.evaluate(test);
@@ -56,6 +56,11 @@ export async function bench(): Promise<string> {
   return `${renderTable(results, { color: false })} ${spread} ${info().isa.used}`;
 }
 
+export function wasStopped(error: SetNativeError): unknown {
+  const name: 'SetNativeError' | 'AbortError' = error.name;
+  return name === 'AbortError' ? error.cause : undefined;
+}
+
 export function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof SetNativeError ? error.code : undefined;
 }
@@ -71,6 +76,10 @@ export async function mistakes(model: SparseMLP, samples: Samples): Promise<void
   await model.fit(samples, { evolution: { method: 'dense' } });
   // @ts-expect-error plain arrays are not taken
   await model.predict([1, 2, 3]);
+  // @ts-expect-error samples are one object
+  await model.fit(samples.x, samples.labels);
+  // @ts-expect-error all samples count alike
+  await model.fit({ ...samples, sampleWeight: samples.x });
   // @ts-expect-error models are made by create
   new SparseMLP();
   // @ts-expect-error a data set is needed

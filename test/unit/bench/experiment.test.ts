@@ -97,7 +97,7 @@ test('stopped half way, it hands back what was done', async () => {
     if (epochs === 8) controller.abort();
   };
   const error = await runExperiment(tiny, { onEpoch, signal: controller.signal }).catch((reason) => reason);
-  expect(error).toMatchObject({ name: 'SetNativeError', code: 'ERR_ABORTED' });
+  expect(error).toMatchObject({ name: 'AbortError', code: 'ERR_ABORTED', cause: controller.signal.reason });
   const results = error.details.results as BenchResults;
   expect(results.complete).toBe(false);
   expect(results.runs.map((run) => run.epochs.length)).toEqual([3, 2, 3]);

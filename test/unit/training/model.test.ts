@@ -21,8 +21,10 @@ afterEach(() => {
   for (const model of models.splice(0)) model.dispose();
 });
 
-const failing = (code: string, message = '') =>
-  expect.objectContaining({ name: 'SetNativeError', code, message: expect.stringContaining(message) });
+const failing = (code: string, message = '') => {
+  const name = code === 'ERR_ABORTED' ? 'AbortError' : 'SetNativeError';
+  return expect.objectContaining({ name, code, message: expect.stringContaining(message) });
+};
 
 /** Every asynchronous method, ready to be called. */
 const methods: [string, (model: SparseMLP) => Promise<unknown>][] = [
@@ -49,6 +51,32 @@ test.each(methods)('%s on a busy model is ERR_BUSY, and disturbs nothing', async
   const training = model.fit(long, { epochs: 1 });
   await expect(call(model)).rejects.toEqual(failing('ERR_BUSY', `[${name}] the model is busy with fit`));
   expect((await training).epochs).toHaveLength(1);
+  await call(model);
+});
+
+test.each(methods)('%s in a callback of fit is ERR_BUSY, and nobody is told to await fit there', async (name, call) => {
+  const model = await create();
+  const told: Record<string, Error> = {};
+  const history = await model.fit(train, {
+    learningRate: () => {
+      call(model).catch((error) => {
+        told.learningRate = error;
+      });
+      return 0.05;
+    },
+    onEpoch: async () => {
+      await sleep(1);
+      told.onEpoch = await call(model).then(
+        () => new Error('worked'),
+        (error) => error,
+      );
+    },
+  });
+  expect(history.epochs).toHaveLength(1);
+  expect(told.onEpoch).toEqual(failing('ERR_BUSY', `[${name}] the model is busy with fit, which waits for onEpoch`));
+  expect(told.onEpoch!.message).toContain(`use what the report holds, or call ${name} when fit is done`);
+  expect(told.learningRate).toEqual(failing('ERR_BUSY', `waits for learningRate`));
+  for (const { message } of Object.values(told)) expect(message).not.toContain('await it');
   await call(model);
 });
 
@@ -192,17 +220,7 @@ test('another seed gives another network', async () => {
   expect(a!.weights).not.toEqual(b!.weights);
 });
 
-test('a second fit goes on where the first ended', async () => {
-  const evolution = { method: 'static' as const };
-  const [once, twice] = [await create(), await create()];
-  const whole = await once.fit(train, { epochs: 4, evolution });
-  const first = await twice.fit(train, { epochs: 3, evolution });
-  const second = await twice.fit(train, { epochs: 1, evolution });
-  expect(untimed({ epochs: [...first.epochs, ...second.epochs] })).toEqual(untimed(whole));
-  expect(await twice.download()).toEqual(await once.download());
-});
-
-test('links are replaced after every epoch but the last, and their ages are kept', async () => {
+test('links are replaced between the epochs of a call, and their ages are kept', async () => {
   const model = await create();
   const { epochs } = await model.fit(train, { epochs: 3 });
   const nnz = epochs[0]!.nnz;
@@ -228,7 +246,9 @@ test('what fit reports is what evaluate and predict say', async () => {
   const model = await create();
   const { epochs } = await model.fit(train, { epochs: 5, validation });
   const { loss, accuracy } = await model.evaluate(validation);
-  expect(epochs.at(-1)).toMatchObject({ testLoss: loss, testAccuracy: accuracy });
+  expect(epochs.at(-1)).toMatchObject({ validationLoss: loss, validationAccuracy: accuracy });
+  expect(epochs.at(-1)!.evaluateMs).toBeGreaterThan(0);
+  expect(Object.keys(epochs[0]!)).not.toContain('testAccuracy');
   expect(accuracy).toBeGreaterThan(0.9);
   const outputs = await model.predict(validation.x);
   expect(outputs).toHaveLength(100 * 4);
@@ -238,7 +258,7 @@ test('what fit reports is what evaluate and predict say', async () => {
     return row.indexOf(Math.max(...row)) === label;
   });
   expect(correct.length / 100).toBeCloseTo(accuracy, 12);
-  expect(Object.keys((await model.fit(train)).epochs[0]!)).not.toContain('testAccuracy');
+  expect(Object.keys((await model.fit(train)).epochs[0]!)).not.toContain('validationAccuracy');
 });
 
 test('a loss that stops being a number is ERR_NON_FINITE, naming the epoch', async () => {

@@ -1,0 +1,115 @@
+import { describe, show } from '../checks.js';
+import { checkSampleKinds, checkX, firstNonFinite } from '../datasets/samples.js';
+import type { Samples } from '../datasets/types.js';
+import { SetNativeError } from '../errors.js';
+import { fromNative, type NativeSamples, native } from '../native.js';
+
+/*
+ * Samples on their way to a model: everything that is wrong with them is said before any of them is used, naming the call and the
+ * user's row.
+ */
+
+/** What samples must fit. */
+export interface Ends {
+  inputs: number;
+  outputs: number;
+}
+
+/**
+ * Throws unless the model can train on, or be evaluated by, the samples: ERR_INVALID_ARGUMENT for things of the wrong kind,
+ * ERR_SHAPE for lengths that do not fit, ERR_OUT_OF_RANGE for a label beyond the outputs. Values of x are looked at by `upload`.
+ *
+ * @param name of the samples in messages: "validation"; none for those that the call itself takes
+ */
+export function checkSamplesFor({ inputs, outputs }: Ends, operation: string, samples: Samples, name?: string): void {
+  checkSampleKinds(operation, samples, name);
+  const { x, labels, count, features } = samples;
+  const part = (key: string) => (name === undefined ? key : `${name}.${key}`);
+  const fail = (code: 'ERR_SHAPE' | 'ERR_OUT_OF_RANGE', text: string, details: Record<string, unknown>) =>
+    new SetNativeError(code, `[${operation}] ${text}`, { details });
+  if (features !== inputs) {
+    throw fail(
+      'ERR_SHAPE',
+      `${name ?? 'samples'} must have ${inputs} features, as the model has inputs, got ${features}`,
+      { option: part('features'), features, inputs },
+    );
+  }
+  checkRows(operation, part('x'), x, features);
+  const rows = x.length / features;
+  if (labels.length !== rows) {
+    const oneHot = labels.length === rows * outputs && labels.every((label) => label <= 1);
+    throw fail(
+      'ERR_SHAPE',
+      `${part('labels')} must be one number per row of x: x has ${rows} rows of ${features}, got ${labels.length} labels` +
+        `${oneHot ? '; of one-hot rows, hand in where the 1 is' : ''}`,
+      { option: part('labels'), rows, labels: labels.length },
+    );
+  }
+  if (count !== undefined && count !== rows) {
+    throw fail('ERR_SHAPE', `${part('count')} must be x.length / features = ${rows}, or absent, got ${show(count)}`, {
+      option: part('count'),
+      rows,
+      count,
+    });
+  }
+  const classes = Math.max(2, outputs); // a single output takes labels 0 and 1
+  const row = labels.findIndex((label) => label >= classes);
+  if (row >= 0) {
+    const why = outputs === 1 ? 'a model with one output tells two classes' : `the model has ${outputs} outputs`;
+    throw fail(
+      'ERR_OUT_OF_RANGE',
+      `${part('labels')} must be below ${classes}, for ${why}, got ${labels[row]} in row ${row}; classes count from 0`,
+      { option: part('labels'), row, label: labels[row], classes },
+    );
+  }
+}
+
+/** Throws ERR_INVALID_ARGUMENT or ERR_SHAPE unless x is rows that fit the model's inputs. */
+export function checkRowsFor({ inputs }: Ends, operation: string, x: Float32Array): void {
+  if (typeof x === 'object' && x !== null && 'x' in x) {
+    throw new SetNativeError(
+      'ERR_INVALID_ARGUMENT',
+      `[${operation}] expected the Float32Array alone, got ${describe(x)}; use ${operation}(samples.x)`,
+      { details: { option: 'x' } },
+    );
+  }
+  checkX(operation, 'x', x);
+  checkRows(operation, 'x', x, inputs);
+}
+
+function checkRows(operation: string, option: string, x: Float32Array, features: number): void {
+  if (x.length > 0 && x.length % features === 0) return;
+  throw new SetNativeError(
+    'ERR_SHAPE',
+    `[${operation}] ${option} must hold one or more whole rows of ${features} features, got ${x.length} numbers`,
+    { details: { option, features, length: x.length } },
+  );
+}
+
+/**
+ * Copies samples into native memory.
+ *
+ * @param name as in checkSamplesFor
+ * @throws SetNativeError ERR_NON_FINITE, naming row and feature (from 0); ERR_OUT_OF_MEMORY; and, of samples that nobody has
+ *   checked, whatever is wrong with them
+ */
+export function upload(
+  operation: string,
+  samples: Pick<Samples, 'x' | 'features'> & Partial<Samples>,
+  name?: string,
+): NativeSamples {
+  try {
+    return new (native().Samples)(samples.x, samples.features, samples.labels);
+  } catch (cause) {
+    const error = fromNative(cause);
+    const found = error instanceof SetNativeError && error.code === 'ERR_NON_FINITE' && firstNonFinite(samples);
+    if (!found) throw error;
+    const { row, feature, value } = found;
+    throw new SetNativeError(
+      'ERR_NON_FINITE',
+      `[${operation}] ${name === undefined ? 'x' : `${name}.x`} must be finite, got ${value} in row ${row}, ` +
+        `feature ${feature}; fill or leave out such rows first`,
+      { details: { row, feature, value }, cause },
+    );
+  }
+}
