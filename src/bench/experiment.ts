@@ -3,7 +3,7 @@ import { chooseBackend, isGpu } from '../backend.js';
 import { checkHooks, checkKeys } from '../checks.js';
 import { loadDataset } from '../datasets/registry.js';
 import type { Dataset } from '../datasets/types.js';
-import { SetNativeError } from '../errors.js';
+import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
 import { info } from '../info.js';
 import { fromNative, native } from '../native.js';
 import type { EpochReport } from '../training/run.js';
@@ -24,7 +24,7 @@ export interface ExperimentHooks {
   onNote?: (note: string) => void;
   /** Before the first training: how many groups train at once. */
   onJobs?: (jobs: number) => void;
-  /** Stops within one batch. */
+  /** Stops within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason. */
   signal?: AbortSignal;
   /**
    * A folder to keep the experiment in while it runs (docs/results.md), so that whatever stops it costs little:
@@ -56,6 +56,7 @@ export async function runExperiment(
 ): Promise<BenchResults> {
   const asked = experimentConfig(given);
   checkExperimentHooks(hooks);
+  checkSignal('bench', hooks.signal, 'before it began');
   const dataset = loadDataset(asked.dataset, { dataDir: asked.dataDir });
   const config = withJobs(asked, dataset);
   checkMemory(config, dataset);
@@ -83,6 +84,7 @@ export async function resumeExperiment(
 ): Promise<BenchResults> {
   checkKeys('bench', options, ['jobs', 'threads', 'dataDir']);
   checkExperimentHooks(hooks);
+  checkSignal('bench', hooks.signal, 'before it began');
   const { folder, experiment, runs } = ExperimentFolder.resume(dir);
   try {
     const asked = experimentConfig({ ...experiment.config, ...options });
@@ -165,8 +167,12 @@ async function conduct(
     return results();
   } catch (cause) {
     const error = fromNative(cause);
-    if (!(error instanceof SetNativeError)) throw error;
-    throw new SetNativeError(error.code, error.message, { details: { ...error.details, results: results() }, cause });
+    const stopped = isAbortBy(hooks.signal, error);
+    if (!(error instanceof SetNativeError)) {
+      throw stopped ? aborted('bench', hooks.signal, 'in a callback', { results: results() }) : error;
+    }
+    const details = { ...error.details, results: results() };
+    throw new SetNativeError(error.code, error.message, { details, cause: stopped ? error.cause : cause });
   }
 }
 

@@ -47,7 +47,7 @@ export function startJob(config: ExperimentConfig, dataset: Dataset): Job {
               await onEpoch?.(message.run, message.run.epochs.at(-1)!);
             } else {
               runs.splice(0, runs.length, ...message.runs);
-              end(message.kind === 'done' ? undefined : asError(message.error));
+              end(message.kind === 'done' ? undefined : asError(message.error, signal));
             }
           } catch (error) {
             stop(); // a hook has thrown
@@ -83,8 +83,10 @@ function replace(runs: BenchRun[], run: BenchRun): void {
   else runs[at] = run;
 }
 
-function asError(sent: unknown): Error {
+/** The error of a worker; the reason of the signal, which stayed on this side, is its cause. */
+function asError(sent: unknown, signal: AbortSignal | undefined): Error {
   const { code, message, details } = sent as { code?: ErrorCode; message: string; details?: Record<string, unknown> };
   if (code === undefined) return new Error(message);
-  return new SetNativeError(code, message, details === undefined ? {} : { details });
+  const cause = code === 'ERR_ABORTED' ? signal?.reason : undefined;
+  return new SetNativeError(code, message, { ...(details && { details }), cause });
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { checkHooks, checkKeys } from '../checks.js';
-import { SetNativeError } from '../errors.js';
+import { aborted, checkSignal, SetNativeError } from '../errors.js';
 import { makeFolder } from '../files.js';
 import { type Download, type Publication, publications } from './publications.js';
 import { dataFolders, type LookupOptions } from './registry.js';
@@ -37,6 +37,7 @@ export async function pullDataset(name: string, options: PullOptions = {}): Prom
   checkKeys('data', options, ['dataDir', 'from', 'signal', 'onProgress']);
   const { from, ...hooks } = options;
   checkHooks('data', { onProgress: hooks.onProgress, signal: hooks.signal });
+  checkSignal('data', hooks.signal, 'before it began');
   const publication = Object.hasOwn(publications, name) ? publications[name] : undefined;
   if (publication === undefined) {
     throw new SetNativeError(
@@ -61,6 +62,7 @@ export async function pullDataset(name: string, options: PullOptions = {}): Prom
 
 async function fetchFile(url: URL, file: string, expected: Download, hooks: PullOptions): Promise<void> {
   const { signal, onProgress } = hooks;
+  checkSignal('data', signal, `before ${url} was fetched`);
   const partial = `${file}.${process.pid}.part`;
   const hash = createHash('sha256');
   let received = 0;
@@ -73,8 +75,12 @@ async function fetchFile(url: URL, file: string, expected: Download, hooks: Pull
       done(undefined, piece);
     },
   });
+  // A signal of its own: fetch takes none of another realm, and keeps a listener on the one it takes.
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  signal?.addEventListener('abort', stop);
   try {
-    const response = await fetch(url, { signal: signal ?? null });
+    const response = await fetch(url, { signal: controller.signal });
     if (!response.ok || response.body === null) throw new Error(`the server answered ${response.status}`);
     await pipeline(response.body, measure, fs.createWriteStream(partial));
     if (received < expected.bytes) throw wrongFile(url, `${expected.bytes} bytes`, String(received));
@@ -84,13 +90,15 @@ async function fetchFile(url: URL, file: string, expected: Download, hooks: Pull
   } catch (cause) {
     fs.rmSync(partial, { force: true });
     if (cause instanceof SetNativeError) throw cause;
-    if (signal?.aborted) throw new SetNativeError('ERR_ABORTED', `[data] fetching ${url} was cancelled`, { cause });
+    if (signal?.aborted) throw aborted('data', signal, `while ${url} was fetched, which is cancelled`);
     const { message, cause: inner } = cause as Error & { cause?: Error };
     throw new SetNativeError(
       'ERR_IO',
       `[data] ${url}: could not be fetched: ${inner?.message ?? message}; try again, or name a mirror with --from`,
       { details: { url: String(url), file }, cause },
     );
+  } finally {
+    signal?.removeEventListener('abort', stop);
   }
 }
 

@@ -3,7 +3,7 @@ import { checkHooks, checkKeys, checkNumber, type NumberRange, wholeNumber } fro
 import { loadDataset } from '../datasets/registry.js';
 import { prepare } from '../datasets/transform.js';
 import type { Samples } from '../datasets/types.js';
-import { SetNativeError } from '../errors.js';
+import { checkSignal, SetNativeError } from '../errors.js';
 import { native } from '../native.js';
 import { SparseMLP } from '../training/model.js';
 import { type MethodName, ranges } from '../training/options.js';
@@ -105,6 +105,7 @@ export async function selectFeatures(
   const config = selectionConfig(given);
   checkKeys('select', hooks, ['onRun', 'signal']);
   checkHooks('select', { ...hooks });
+  checkSignal('select', hooks.signal, 'before it began');
   const dataset = loadDataset(config.dataset, config.dataDir === undefined ? {} : { dataDir: config.dataDir });
   const runs: SelectionRun[] = [];
   const total = new Float64Array(dataset.features);

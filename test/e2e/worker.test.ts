@@ -80,3 +80,25 @@ test('process.exit in the middle of an epoch ends cleanly', () => {
     await fit;`);
   expect({ status, signal, stderr }).toEqual({ status: 7, signal: null, stderr: '' });
 });
+
+test('an experiment of several workers that its signal stops has the reason of the signal as cause', () => {
+  const program = `(async () => {
+    const { getEventListeners } = require('node:events');
+    const { runExperiment } = await import(${JSON.stringify(`file://${index}`)});
+    const controller = new AbortController();
+    const reason = { only: 'on this side' };
+    const error = await runExperiment(
+      { dataset: 'procedural', train: 200, test: 100, hidden: [40], epochs: 1000, epsilon: [2, 4], jobs: 2 },
+      { signal: controller.signal, onEpoch: () => controller.abort(reason) },
+    ).catch((error) => error);
+    console.log(error.name, error.code, error.cause === reason, error.details.results.complete);
+    console.log(getEventListeners(controller.signal, 'abort').length);
+  })();`;
+  // By standard input: workers take over the options of node, which of `node -e` they refuse.
+  const { status, stdout, stderr } = spawnSync(process.execPath, { input: program, encoding: 'utf8', timeout: 25_000 });
+  expect({ status, stdout, stderr }).toEqual({
+    status: 0,
+    stdout: 'AbortError ERR_ABORTED true false\n0\n',
+    stderr: '',
+  });
+});

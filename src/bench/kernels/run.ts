@@ -1,5 +1,5 @@
 import { chooseBackend, isGpu } from '../../backend.js';
-import { SetNativeError } from '../../errors.js';
+import { aborted, checkSignal, SetNativeError } from '../../errors.js';
 import { info, version } from '../../info.js';
 import { fromNative, type GpuName, type NativeKernelBench, native } from '../../native.js';
 import { type KernelCase, type KernelCeilings, type KernelResults, kernelSchemaVersion } from './results.js';
@@ -35,6 +35,7 @@ export async function runKernelBench(
   { signal, onStep = () => {} }: KernelBenchHooks = {},
 ): Promise<KernelResults> {
   const { filter, full, isa = '', backend = 'cpu', maxLinks } = options;
+  checkSignal('bench', signal, 'before it began');
   chooseBackend(backend);
   const threads = options.threads || info().threads;
   const bench = create({ backend, filter, full, isa, threads });
@@ -59,7 +60,6 @@ export async function runKernelBench(
   const abort = () => bench.abort();
   signal?.addEventListener('abort', abort);
   try {
-    signal?.throwIfAborted();
     for (const count of isGpu(backend) ? [] : threads > 1 ? [1, threads] : [1]) {
       onStep(`ceilings of the machine, ${count} thread${count > 1 ? 's' : ''}`);
       results.ceilings.push(JSON.parse(await bench.ceilings(count)) as KernelCeilings);
@@ -69,7 +69,7 @@ export async function runKernelBench(
   } catch (cause) {
     const error = fromNative(cause);
     if (!signal?.aborted) throw error;
-    throw new SetNativeError('ERR_ABORTED', '[bench] stopped', { details: { results }, cause });
+    throw aborted('bench', signal, `after ${results.cases.length} cases`, { results });
   } finally {
     signal?.removeEventListener('abort', abort);
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -61,7 +62,7 @@ afterEach(() => {
 
 const kept = (name = 'plain') => fs.readdirSync(path.join(folder, name)).sort();
 const failing = (code: string, message: string) =>
-  expect.objectContaining({ name: 'SetNativeError', code, message: expect.stringContaining(message) });
+  expect.objectContaining({ code, message: expect.stringContaining(message) });
 
 it('fetches what is not there or not whole, and tells how far it is', async () => {
   const progress: [string, number, number][] = [];
@@ -123,7 +124,13 @@ it('stops on a signal and leaves nothing', async () => {
   };
   const pulling = pullDataset('plain', { dataDir: folder, from, signal: controller.signal });
   await expect(pulling).rejects.toEqual(failing('ERR_ABORTED', 'cancelled'));
+  await expect(pulling).rejects.toMatchObject({ name: 'AbortError', cause: controller.signal.reason });
   expect(kept()).toEqual([]);
+  expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
+  asked.length = 0;
+  const early = pullDataset('plain', { dataDir: path.join(folder, 'new'), from, signal: AbortSignal.abort('early') });
+  await expect(early).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: 'early' });
+  expect([asked, fs.existsSync(path.join(folder, 'new'))]).toEqual([[], false]);
 });
 
 it('takes the wanted files out of an archive, and only these', async () => {
