@@ -19,7 +19,7 @@ import { createProgress, type Progress } from '../bench/report/progress.js';
 import { renderTable } from '../bench/report/table.js';
 import type { BenchResults, BenchRun } from '../bench/results.js';
 import { wholeNumber } from '../checks.js';
-import { listDatasets } from '../datasets/registry.js';
+import { datasetNames, listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
 import { checkWritable, writeAtomically } from '../files.js';
 import { writeReport } from '../report/index.js';
@@ -49,12 +49,11 @@ export function benchCommand(): Command {
     return key ? made.default(value, Array.isArray(value) ? value.join(',') : String(value)) : made;
   };
   const samplesDefault = (part: 'train' | 'test') => `(default: ${defaultSamples[part]}, or all of a smaller data set)`;
-  const datasets = listDatasets().map(({ name }) => name);
   return new Command('bench')
     .description('train SET, SET-motif, static and dense networks side by side and compare them')
     .addOption(option('--preset <name>', presets.map(({ name, text }) => `${name} (${text})`).join('; '), preset))
     .addOption(
-      option('--dataset <name>', 'see `set-native data list` (default: fashion-mnist if found)', oneOf(datasets)),
+      option('--dataset <name>', 'see `set-native data list` (default: fashion-mnist if found)', oneOf(datasetNames)),
     )
     .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath))
     .addOption(

@@ -1,4 +1,3 @@
-import { existsSync, statSync } from 'node:fs';
 import cliProgress from 'cli-progress';
 import { Argument, Command } from 'commander';
 import { pullable, pullDataset } from '../datasets/pull.js';
@@ -17,22 +16,23 @@ export function dataCommand(): Command {
 function listCommand(): Command {
   return new Command('list')
     .description('list the data sets known by name, and where their files were found')
-    .option('--data-dir <dir>', 'look here first (also: SET_NATIVE_DATA)', filePath)
+    .option('--data-dir <dir>', 'look here (also: SET_NATIVE_DATA)', filePath)
     .option('--json', 'print it as JSON')
     .addHelpText(
       'after',
       `
-Looked in: --data-dir, SET_NATIVE_DATA, the user's cache (~/.cache/set-native/data); there also in a folder named
-like the data set.
+Looked in: --data-dir, else SET_NATIVE_DATA, else the user's cache (~/.cache/set-native/data); there in a folder named
+like the data set, then in the folder itself.
+
+MNIST and Fashion-MNIST have the same file names: their labels tell them apart. Files with other labels load with a note:
+as what their folder is called, mnist or fashion-mnist; from another folder as fashion-mnist, or as mnist where their names
+have a dot (train-images.idx3-ubyte).
 
 Examples:
   $ set-native data list
   $ set-native data list --data-dir ~/data --json`,
     )
     .action(({ json, dataDir }: { json?: boolean; dataDir?: string }) => {
-      if (dataDir !== undefined && !(existsSync(dataDir) && statSync(dataDir).isDirectory())) {
-        process.stderr.write(`There is no folder ${dataDir} (--data-dir).\n`);
-      }
       const listings = listDatasets({ dataDir });
       process.stdout.write(`${json ? JSON.stringify(listings, undefined, 2) : describe(listings)}\n`);
     });

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import { type Column, grid, integer, orDash, share } from '../bench/report/format.js';
-import { listDatasets } from '../datasets/registry.js';
+import { datasetNames } from '../datasets/registry.js';
 import { loadRenderer } from '../figures/render.js';
 import { checkWritable, makeFolder, notWritable, writeAtomically } from '../files.js';
 import { figuresOf } from '../selection/figures.js';
@@ -34,13 +34,7 @@ export function selectCommand(): Command {
     .description(
       'rank the features of a data set by the first layer of an evolved network, and train on the strongest alone',
     )
-    .addOption(
-      option(
-        '--dataset <name>',
-        'see `set-native data list`',
-        oneOf(listDatasets().map(({ name }) => name)),
-      ).makeOptionMandatory(),
-    )
+    .addOption(option('--dataset <name>', 'see `set-native data list`', oneOf(datasetNames)).makeOptionMandatory())
     .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath))
     .addOption(option('--keep <list>', 'percent of the features', listOf(numberIn(percent)), 'keep'))
     .addOption(option('--method <name>', methods.join(', '), oneOf(methods), 'method'))

@@ -7,7 +7,7 @@ import { checkHooks, checkKeys } from '../checks.js';
 import { aborted, checkSignal, SetNativeError } from '../errors.js';
 import { makeFolder } from '../files.js';
 import { type Download, type Publication, publications } from './publications.js';
-import { dataFolders, type LookupOptions } from './registry.js';
+import { dataFolder, type LookupOptions } from './registry.js';
 
 /*
  * Data sets from where their authors publish them. A file counts as fetched only when its SHA-256 is the known one; until then
@@ -48,7 +48,7 @@ export async function pullDataset(name: string, options: PullOptions = {}): Prom
     );
   }
   const { base, downloads, unpack } = publication;
-  const folder = path.join(dataFolders({ dataDir: options.dataDir })[0]!.folder, name);
+  const folder = path.join(dataFolder({ dataDir: options.dataDir }).folder, name);
   inFolder(folder, () => makeFolder(folder));
   for (const download of downloads) {
     const file = path.join(folder, path.basename(download.file));

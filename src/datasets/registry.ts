@@ -6,11 +6,13 @@ import { SetNativeError } from '../errors.js';
 import { readCifarSamples } from './cifar.js';
 import { readCsvSamples } from './csv.js';
 import { readIdxSamples } from './idx.js';
+import { differenceOfSamples, IDX_FILES, IDX_TEST_FILES, judgeLabels, type LabelVerdict } from './idxSets.js';
+import type { IdxSet } from './idxSums.js';
 import { type DatasetFacts, makeDataset } from './labels.js';
 import { readMatSamples } from './mat.js';
 import { readNipsSamples } from './nips.js';
 import { proceduralDataset } from './procedural.js';
-import type { Dataset, Scaling } from './types.js';
+import type { Dataset, Samples, Scaling } from './types.js';
 
 /*
  * The data sets known by name: which files each is made of, where they are looked for, how they become a Dataset.
@@ -26,10 +28,15 @@ export interface DatasetShape {
 
 /** One set of files that a data set can be loaded from. */
 interface Source {
-  /** File names; each may also end in .gz. */
+  /** File names; see `locate` for the spellings that pass. */
   files: string[];
+  /** As published: other content is not the data set. */
   shape: DatasetShape;
   note?: string;
+  /** Which of the sets that share their file names; these are told apart by content. */
+  idxSet?: IdxSet;
+  /** What the published classes are called, where the files do not say it. */
+  classNames?: string[];
   /** @param files where `files` were found, in the same order */
   load(files: string[], facts: DatasetFacts): Dataset;
 }
@@ -37,7 +44,7 @@ interface Source {
 interface KnownDataset {
   name: string;
   description: string;
-  /** Sub-folders of a data folder it may lie in, beside its own name. */
+  /** Sub-folders of the data folder it may lie in, beside that of its own name. */
   folders: string[];
   scaling: Scaling;
   /** The best first. */
@@ -47,32 +54,42 @@ interface KnownDataset {
 const DIVIDE_BY_255: Scaling = { kind: 'divide', by: 255 };
 const STANDARDISE: Scaling = { kind: 'standardise' };
 
-const IDX_TEST_FILES = ['t10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte'];
-const IDX_FILES = ['train-images-idx3-ubyte', 'train-labels-idx1-ubyte', ...IDX_TEST_FILES];
-
-/** @param files images and labels, then perhaps those of the test set */
-function loadIdx(files: string[], facts: DatasetFacts, classNames: string[]): Dataset {
-  const train = readIdxSamples(files[0]!, files[1]!, classNames.length);
-  const dataset: Dataset = {
-    ...facts,
-    features: train.samples.features,
-    classes: classNames.length,
-    classNames,
-    train: train.samples,
-    imageShape: train.imageShape,
-  };
-  if (files.length === 2) return dataset;
-  const test = readIdxSamples(files[2]!, files[3]!, classNames.length);
-  if (String(test.imageShape) !== String(train.imageShape)) {
-    throw new SetNativeError(
-      'ERR_DATA_FORMAT',
-      `[data] ${files[2]}: expected images of ${train.imageShape.join(' × ')}, as in ${files[0]}, ` +
-        `came ${test.imageShape.join(' × ')}; fetch the files again`,
-      { details: { files, train: train.imageShape, test: test.imageShape } },
-    );
-  }
-  return { ...dataset, test: test.samples };
-}
+/** A data set in IDX files: images and labels, then perhaps those of the test set. Labels stay as stored. */
+const idxSource = (
+  idxSet: IdxSet,
+  files: string[],
+  shape: DatasetShape,
+  classNames: string[],
+  note?: string,
+): Source => ({
+  files,
+  shape,
+  idxSet,
+  classNames,
+  ...(note === undefined ? {} : { note }),
+  load: (found, facts) => {
+    const train = readIdxSamples(found[0]!, found[1]!, 256);
+    const dataset: Dataset = {
+      ...facts,
+      features: train.samples.features,
+      classes: classNames.length,
+      classNames,
+      train: train.samples,
+      imageShape: train.imageShape,
+    };
+    if (found.length === 2) return dataset;
+    const test = readIdxSamples(found[2]!, found[3]!, 256);
+    if (String(test.imageShape) !== String(train.imageShape)) {
+      throw new SetNativeError(
+        'ERR_DATA_FORMAT',
+        `[data] ${found[2]}: expected images of ${train.imageShape.join(' × ')}, as in ${found[0]}, ` +
+          `came ${test.imageShape.join(' × ')}; fetch the files again`,
+        { details: { files: found, train: train.imageShape, test: test.imageShape } },
+      );
+    }
+    return { ...dataset, test: test.samples };
+  },
+});
 
 /** A data set that is one MAT-file in the layout of scikit-feature. */
 const matSource = (file: string, shape: DatasetShape, note?: string): Source => ({
@@ -93,39 +110,31 @@ const FASHION_CLASSES = [
   ...['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat'],
   ...['Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot'],
 ];
+const MNIST_SHAPE: DatasetShape = { train: 60_000, test: 10_000, features: 784, classes: 10 };
 const DIGITS = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
 
 const KNOWN: readonly KnownDataset[] = [
   {
     name: 'fashion-mnist',
     description: 'Fashion-MNIST: 28 × 28 grey images of clothes (Xiao et al. 2017)',
-    folders: [],
+    folders: ['mnist'],
     scaling: DIVIDE_BY_255,
-    sources: [
-      {
-        files: IDX_FILES,
-        shape: { train: 60_000, test: 10_000, features: 784, classes: 10 },
-        load: (files, facts) => loadIdx(files, facts, FASHION_CLASSES),
-      },
-    ],
+    sources: [idxSource('fashion-mnist', IDX_FILES, MNIST_SHAPE, FASHION_CLASSES)],
   },
   {
     name: 'mnist',
     description: 'MNIST: 28 × 28 grey images of digits (LeCun et al. 1998)',
-    folders: [],
+    folders: ['fashion-mnist'],
     scaling: DIVIDE_BY_255,
     sources: [
-      {
-        files: IDX_FILES,
-        shape: { train: 60_000, test: 10_000, features: 784, classes: 10 },
-        load: (files, facts) => loadIdx(files, facts, DIGITS),
-      },
-      {
-        files: IDX_TEST_FILES,
-        shape: { train: 10_000, features: 784, classes: 10 },
-        note: "MNIST's test set only, split into train and test",
-        load: (files, facts) => loadIdx(files, facts, DIGITS),
-      },
+      idxSource('mnist', IDX_FILES, MNIST_SHAPE, DIGITS),
+      idxSource(
+        'mnist',
+        IDX_TEST_FILES,
+        { train: 10_000, features: 784, classes: 10 },
+        DIGITS,
+        "MNIST's test set only, split into train and test",
+      ),
     ],
   },
   {
@@ -137,6 +146,7 @@ const KNOWN: readonly KnownDataset[] = [
       {
         files: cifarFiles,
         shape: { train: 50_000, test: 10_000, features: 3072, classes: 10 },
+        classNames: CIFAR_CLASSES,
         load: (files, facts) => {
           const [train, test] = [files.slice(0, -1), files.slice(-1)].map((part) => readCifarSamples(part, 10));
           return { ...facts, features: 3072, classes: 10, classNames: CIFAR_CLASSES, train: train!, test: test! };
@@ -211,135 +221,258 @@ const PROCEDURAL = {
 
 /** Where to look. */
 export interface LookupOptions {
-  /** Looked in first; the command line's `--data-dir`. */
+  /** The folder of data sets, the command line's `--data-dir`; default: what SET_NATIVE_DATA names, else the user's cache. */
   dataDir?: string | undefined;
 }
 
-function checkLookup(options: LookupOptions): void {
+/** Throws ERR_INVALID_ARGUMENT for what is no place to look. */
+export function checkLookup(options: LookupOptions): void {
   checkKeys('data', options, ['dataDir']);
   const { dataDir } = options;
-  if (dataDir !== undefined && typeof dataDir !== 'string') throw invalid('data', 'dataDir', 'a path', dataDir);
+  if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === '')) {
+    throw invalid('data', 'dataDir', 'a path', dataDir);
+  }
 }
 
-/** The data folders, in the order they are looked in; `origin` is what named them. */
-export function dataFolders({ dataDir }: LookupOptions): { origin: string; folder: string }[] {
+/** The folder of data sets, and what named it. */
+export interface DataFolder {
+  origin: '--data-dir' | 'SET_NATIVE_DATA' | 'cache';
+  /** Absolute. */
+  folder: string;
+}
+
+/** The one folder that is looked in: whoever names a folder wants no other. */
+export function dataFolder({ dataDir }: LookupOptions): DataFolder {
   const environment = process.env.SET_NATIVE_DATA;
+  if (dataDir !== undefined) return { origin: '--data-dir', folder: path.resolve(dataDir) };
+  if (environment) return { origin: 'SET_NATIVE_DATA', folder: path.resolve(environment) };
+  return cacheFolder();
+}
+
+function cacheFolder(): DataFolder {
   const cache = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
-  return [
-    ...(dataDir ? [{ origin: '--data-dir', folder: dataDir }] : []),
-    ...(environment ? [{ origin: 'SET_NATIVE_DATA', folder: environment }] : []),
-    { origin: 'cache', folder: path.join(cache, 'set-native', 'data') },
-  ];
+  return { origin: 'cache', folder: path.resolve(cache, 'set-native', 'data') };
 }
 
-/**
- * The sub-folder of the data set's name, the usual other ones, and the data folder itself, unless that is called like
- * another data set: MNIST and Fashion-MNIST have the same file names.
- */
+/** Throws ERR_DATA_NOT_FOUND unless a folder that was named is one and can be read. The cache need not exist. */
+function checkFolder({ origin, folder }: DataFolder): void {
+  if (origin === 'cache') return;
+  let problem: string;
+  try {
+    fs.readdirSync(folder);
+    return;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') problem = `there is no such folder, the nearest is ${nearestFolder(folder)}`;
+    else problem = code === 'ENOTDIR' ? 'it is not a folder' : message;
+  }
+  throw new SetNativeError(
+    'ERR_DATA_NOT_FOUND',
+    `[data] ${origin} must name a readable folder of data sets, came ${folder}: ${problem}; ` +
+      'correct it, or leave it out for the folder of `set-native data pull`',
+    { details: { origin, folder } },
+  );
+}
+
+function nearestFolder(folder: string): string {
+  const parent = path.dirname(folder);
+  return parent === folder || fs.existsSync(parent) ? parent : nearestFolder(parent);
+}
+
+/** Where a data set may lie: the sub-folder of its name, the usual other ones, and the data folder itself. */
 function foldersWithin(root: string, known: KnownDataset): string[] {
-  const folders = [known.name, ...known.folders].map((inner) => path.join(root, inner));
-  const rootName = path.basename(path.resolve(root));
-  const isAnother = KNOWN.some(({ name }) => name === rootName && name !== known.name);
-  return isAnother ? folders : [...folders, root];
+  return [...[known.name, ...known.folders].map((inner) => path.join(root, inner)), root];
 }
 
-/** Where all files of a source are in a folder, or which are missing. */
+/** One spelling for all: upper and lower case, .gz or not, and `.idx3-ubyte` as 7-Zip and Kaggle write it. */
+const plainName = (name: string) =>
+  name
+    .toLowerCase()
+    .replace(/\.gz$/, '')
+    .replace(/\.(idx[13]-ubyte)$/, '-$1');
+
+/** Where the files of a source are in a folder, and which are missing. The usual spelling goes before others. */
 function locate(folder: string, source: Source): { files: string[]; missing: string[] } {
+  const names = namesIn(folder);
   const files: string[] = [];
   const missing: string[] = [];
-  for (const file of source.files) {
-    const found = [file, `${file}.gz`].map((name) => path.join(folder, name)).find((name) => fs.existsSync(name));
-    if (found === undefined) missing.push(file);
-    else files.push(found);
+  for (const wanted of source.files) {
+    const spellings = new Set([
+      wanted,
+      `${wanted}.gz`,
+      ...names.filter((name) => plainName(name) === plainName(wanted)),
+    ]);
+    const there = [...spellings].filter((name) => names.includes(name)).map((name) => path.join(folder, name));
+    const file = there.find(isFile);
+    if (file !== undefined) files.push(file);
+    else missing.push(there.length === 0 ? wanted : `${wanted} (which is there, but is no readable file)`);
   }
   return { files, missing };
 }
 
-interface Found {
+function namesIn(folder: string): string[] {
+  try {
+    return fs.readdirSync(folder).sort();
+  } catch {
+    return []; // not there, most often; a folder that was named has been checked
+  }
+}
+
+function isFile(file: string): boolean {
+  try {
+    return fs.statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** Files of a data set's names, in one folder. */
+interface Candidate {
   source: Source;
   folder: string;
   files: string[];
+  verdict: LabelVerdict;
 }
 
-/** The first place that holds a source's files: an earlier data folder beats a better source. */
-function find(known: KnownDataset, options: LookupOptions): Found | undefined {
-  for (const { folder: root } of dataFolders(options)) {
+/** What each folder holds of a data set: of its sources the first that is complete there. */
+function candidates(known: KnownDataset, { folder: root }: DataFolder): Candidate[] {
+  return foldersWithin(root, known).flatMap((folder) => {
     for (const source of known.sources) {
-      for (const folder of foldersWithin(root, known)) {
-        const { files, missing } = locate(folder, source);
-        if (missing.length === 0) return { source, folder, files };
-      }
+      const { files, missing } = locate(folder, source);
+      if (missing.length > 0) continue;
+      const verdict = source.idxSet === undefined ? BY_NAME : judgeLabels(source.idxSet, folder, files);
+      return [{ source, folder, files, verdict }];
     }
+    return [];
+  });
+}
+
+const BY_NAME: LabelVerdict = { accepted: true, published: true, reason: '' };
+
+/** The best source; of several folders that hold it the first with the published content, else the first. */
+function find(known: KnownDataset, where: DataFolder): Candidate | undefined {
+  const accepted = candidates(known, where).filter(({ verdict }) => verdict.accepted);
+  for (const source of known.sources) {
+    const places = accepted.filter((candidate) => candidate.source === source);
+    const best = places.find(({ verdict }) => verdict.published) ?? places[0];
+    if (best !== undefined) return best;
   }
   return undefined;
 }
 
-/** Every place tried, what is missing in those that hold a part, and what to do. */
-function notFound(known: KnownDataset, options: LookupOptions): SetNativeError {
-  const tried: string[] = [];
-  const partial: string[] = [];
-  for (const { origin, folder: root } of dataFolders(options)) {
-    for (const folder of foldersWithin(root, known)) {
-      tried.push(`${folder} (${origin})`);
-      for (const source of known.sources) {
-        const { files, missing } = locate(folder, source);
-        if (files.length > 0) partial.push(`${folder} lacks ${missing.join(', ')}`);
-      }
+/** Every place tried, what there is instead, and what to do. */
+function notFound(known: KnownDataset, where: DataFolder): SetNativeError {
+  const tried = foldersWithin(where.folder, known);
+  const refused = candidates(known, where);
+  const instead = refused.map(({ folder, verdict }) => `${folder} ${verdict.reason}`);
+  for (const folder of tried.filter((place) => refused.every((candidate) => candidate.folder !== place))) {
+    for (const source of known.sources) {
+      const { missing } = locate(folder, source);
+      const isBare = missing.join() === source.files.join();
+      if (!isBare) instead.push(`${folder} lacks ${missing.join(', ')}`);
     }
   }
+  const cached = where.origin === 'cache' ? undefined : find(known, cacheFolder());
+  if (cached !== undefined) instead.push(`the cache holds it, in ${cached.folder}`);
   const wanted = known.sources.map((source) => source.files.join(' + ')).join(', or ');
   return new SetNativeError(
     'ERR_DATA_NOT_FOUND',
-    `[data] ${known.name}: expected ${wanted} (each may be .gz), found in none of: ${tried.join(', ')}.` +
-      `${partial.length > 0 ? ` ${partial.join('; ')}.` : ''}` +
+    `[data] ${known.name}: ${instead.map((text) => `${text}; `).join('')}expected ${wanted} (each may be .gz), ` +
+      `found in none of: ${tried.join(', ')} (${where.origin}).` +
       ' Fetch them with `set-native data pull`, if it knows an address, put them into one of these folders, or name their folder with --data-dir or SET_NATIVE_DATA;' +
       ' the data set `procedural` needs no files',
-    { details: { name: known.name, wanted: known.sources.map(({ files }) => files), tried, partial } },
+    {
+      details: {
+        name: known.name,
+        wanted: known.sources.map(({ files }) => files),
+        origin: where.origin,
+        tried,
+        instead,
+      },
+    },
   );
 }
+
+/** Names that `loadDataset` knows, those of files first. */
+export const datasetNames: readonly string[] = [...KNOWN.map(({ name }) => name), PROCEDURAL.name];
 
 /**
  * Loads a data set by name: `fashion-mnist`, `mnist`, `cifar10`, `madelon`, `lung`, `tox-171`, `glioma`, `higgs` or `procedural`.
  * Features come as stored, unscaled; see `prepare`. Synchronous: the largest, Fashion-MNIST, takes about a
  * second and 220 MB.
  *
- * Files are looked for in `dataDir`, then in the folder SET_NATIVE_DATA names, then in the user's cache
- * ($XDG_CACHE_HOME or ~/.cache)/set-native/data; in each, in a sub-folder named like the data set, then
- * in the folder itself.
+ * Files are looked for in one folder: `dataDir`, else the folder SET_NATIVE_DATA names, else the user's cache
+ * ($XDG_CACHE_HOME or ~/.cache)/set-native/data; there in a sub-folder named like the data set, then in the folder itself.
  *
- * @throws SetNativeError ERR_DATA_NOT_FOUND (no such name, or files not there: the message lists every place tried),
- *   ERR_DATA_FORMAT (naming file and place), ERR_NON_FINITE, ERR_IO, ERR_OUT_OF_MEMORY
+ * Files that have the right names and another content than was published load as what they are: `name` is the name of the
+ * first file, `note` says so, and classes of images are called by their numbers.
+ *
+ * @throws SetNativeError ERR_DATA_NOT_FOUND (no such name, no such folder, or files not there: the message lists every place
+ *   tried and what is there instead), ERR_DATA_FORMAT (naming file and place), ERR_NON_FINITE, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function loadDataset(name: string, options: LookupOptions = {}): Dataset {
   checkLookup(options);
-  if (name === PROCEDURAL.name) return proceduralDataset();
+  const where = dataFolder(options);
+  if (name === PROCEDURAL.name) {
+    if (where.origin === '--data-dir') checkFolder(where); // not needed, but a mistake of this very call
+    return proceduralDataset();
+  }
   const known = KNOWN.find((candidate) => candidate.name === name);
   if (known === undefined) {
-    const names = [PROCEDURAL, ...KNOWN].map((candidate) => candidate.name);
     throw new SetNativeError(
       'ERR_DATA_NOT_FOUND',
-      `[data] expected a data set of ${names.join(', ')}, came ${show(name)}`,
-      { details: { name, names } },
+      `[data] expected a data set of ${datasetNames.join(', ')}, came ${show(name)}`,
+      { details: { name, names: datasetNames } },
     );
   }
-  const found = find(known, options);
-  if (found === undefined) throw notFound(known, options);
-  const { source, folder, files } = found;
-  const note = source.note === undefined ? {} : { note: source.note };
+  checkFolder(where);
+  const found = find(known, where);
+  if (found === undefined) throw notFound(known, where);
   try {
-    return source.load(files, { name, source: folder, scaling: known.scaling, ...note });
+    return load(known, found);
   } catch (cause) {
     // How the engine says that an array of the file's size cannot be had.
     if (!(cause instanceof RangeError)) throw cause;
     throw new SetNativeError(
       'ERR_OUT_OF_MEMORY',
-      `[data] ${folder}: expected room for ${name}, came "${cause.message}"`,
-      {
-        details: { name, folder },
-        cause,
-      },
+      `[data] ${found.folder}: expected room for ${name}, came "${cause.message}"`,
+      { details: { name, folder: found.folder }, cause },
     );
   }
+}
+
+function load(known: KnownDataset, { source, folder, files }: Candidate): Dataset {
+  const facts: DatasetFacts = { name: known.name, source: folder, scaling: known.scaling };
+  const dataset = source.load(files, facts);
+  const sizes = { train: dataset.train.count, features: dataset.features, classes: dataset.classes };
+  const shape = dataset.test === undefined ? sizes : { ...sizes, test: dataset.test.count };
+  const isOfShape = (Object.keys({ ...source.shape, ...shape }) as (keyof DatasetShape)[]).every(
+    (key) => source.shape[key] === (shape as DatasetShape)[key],
+  );
+  let difference: string | undefined;
+  if (!isOfShape) difference = 'another shape';
+  else if (source.idxSet !== undefined) difference = differenceOfSamples(source.idxSet, dataset);
+  if (difference === undefined) return source.note === undefined ? dataset : { ...dataset, note: source.note };
+
+  const itself = source.classNames === undefined ? dataset : namedByNumber(dataset, facts, files);
+  return { ...itself, name: ownName(files), note: unpublished(known, files, difference) };
+}
+
+/** What files are called that are not what their name says. */
+const ownName = (files: string[]) => path.basename(files[0]!).replace(/\.gz$/i, '');
+
+const unpublished = (known: KnownDataset, files: string[], difference: string) =>
+  `${ownName(files)}, not ${known.name} as published: ${difference}`;
+
+/** The same images with the labels that occur as classes, called by their numbers. */
+function namedByNumber({ train, test, imageShape }: Dataset, facts: DatasetFacts, files: string[]): Dataset {
+  const raw = (samples: Samples, file: string) => ({ ...samples, file, labels: Array.from(samples.labels) });
+  const shape = imageShape === undefined ? {} : { imageShape };
+  return makeDataset(
+    { ...facts, ...shape },
+    raw(train, files[0]!),
+    test === undefined ? undefined : raw(test, files.at(-1)!),
+  );
 }
 
 /** One line of `set-native data list`. */
@@ -350,24 +483,35 @@ export interface DatasetListing {
   found: boolean;
   /** Where: a folder, or `embedded`; absent when not found. */
   where?: string;
-  /** Sizes as published, of the files found, else of the best ones; nothing is read. */
+  /** Sizes as published, of the files found, else of the best ones. */
   shape: DatasetShape;
+  /** A caveat; also that the labels are not the published ones, or cannot be read. */
   note?: string;
 }
 
-/** All known data sets and whether their files are there. Looks only at names, so it is quick. */
+/**
+ * All known data sets and whether their files are there. Quick: looks at names and, where two sets have the same, at the labels.
+ *
+ * @throws SetNativeError ERR_DATA_NOT_FOUND where `dataDir`, else SET_NATIVE_DATA, names no readable folder
+ */
 export function listDatasets(options: LookupOptions = {}): DatasetListing[] {
   checkLookup(options);
+  const where = dataFolder(options);
+  checkFolder(where);
   const listings = KNOWN.map((known): DatasetListing => {
-    const found = find(known, options);
+    const found = find(known, where);
     const source = found?.source ?? known.sources[0]!;
+    const note =
+      found === undefined || found.verdict.published
+        ? source.note
+        : unpublished(known, found.files, found.verdict.reason);
     return {
       name: known.name,
       description: known.description,
       found: found !== undefined,
       ...(found === undefined ? {} : { where: found.folder }),
       shape: source.shape,
-      ...(source.note === undefined ? {} : { note: source.note }),
+      ...(note === undefined ? {} : { note }),
     };
   });
   return [...listings, { ...PROCEDURAL, found: true, where: 'embedded' }];

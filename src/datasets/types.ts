@@ -17,6 +17,7 @@ export type Scaling = { kind: 'none' } | { kind: 'divide'; by: number } | { kind
 
 /** A data set in memory: features as stored (unscaled), labels mapped to 0 .. classes - 1. */
 export interface Dataset {
+  /** As it was asked for; of files whose content is not the published one the name of the first file. */
   name: string;
   /** Where it came from: a folder, or `embedded`. */
   source: string;

@@ -1,9 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type BenchResults, info, listDatasets } from '../../src/index.js';
+import { idxFile } from '../support/idxFile.js';
 
 /*
  * The built program as a user runs it: child processes, exit codes, files.
@@ -125,8 +126,16 @@ test.each([
   ['a bench on it', ['bench', 'kernels', '--backend', absentGpu], `[bench] ${absentGpu} is not available, because`, {}],
   ['a training that diverges', [...tiny, '--learning-rate', '1e30'], '[bench] set at epsilon 5, seed 0', {}],
   ['an impossible instruction set', tiny, 'SET_NATIVE_ISA', { SET_NATIVE_ISA: 'sse9' }],
-  ['a folder without Fashion-MNIST', ['bench', '--data-dir', 'nowhere'], 'fashion-mnist: expected', {}],
-  ['another one', ['bench'], 'fashion-mnist: expected', { SET_NATIVE_DATA: 'nowhere' }],
+  ['a folder that is not there', ['bench', '--data-dir', 'nowhere'], '--data-dir must name a readable folder', {}],
+  ['another one', ['bench'], 'SET_NATIVE_DATA must name a readable folder', { SET_NATIVE_DATA: 'nowhere' }],
+  ['a folder without Fashion-MNIST', ['bench', '--data-dir', '.'], 'fashion-mnist: expected', {}],
+  [
+    'a folder to select from that is not there',
+    ['select', '--dataset', 'lung', '--data-dir', 'no'],
+    '--data-dir must',
+    {},
+  ],
+  ['a folder to list that is not there', ['data', 'list', '--data-dir', 'nowhere'], 'there is no such folder', {}],
   ['a network too large', ['bench', '--dataset', 'procedural', '--hidden', '2000000,2000000'], '[bench] dense: ', {}],
 ])('%s is a failure', async (_, args, message, env) => {
   const { code, stderr } = await run(args, { env });
@@ -343,10 +352,22 @@ test('--out makes folders within folders', async () => {
   expect(readdirSync(path.join(folder, 'some/new/folder'))).toContain('results.jsonl');
 });
 
-test('data list says when the folder is not there', async () => {
-  const { code, stdout, stderr } = await run(['data', 'list', '--data-dir', '/nonexistent']);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: 'There is no folder /nonexistent (--data-dir).\n' });
-  expect(stdout).toContain('fashion-mnist');
+test('images that are not known train under the name of their file, with a note', async () => {
+  const images = path.join(folder, 'unknown images');
+  mkdirSync(images);
+  for (const part of ['train', 't10k']) {
+    const labels = Array.from({ length: 60 }, (_, i) => i % 4);
+    writeFileSync(path.join(images, `${part}-images-idx3-ubyte`), idxFile([60, 2, 2], Array(240).fill(1)));
+    writeFileSync(path.join(images, `${part}-labels-idx1-ubyte`), idxFile([60], labels));
+  }
+  const note = 'train-images-idx3-ubyte, not fashion-mnist as published: another shape';
+  const args = ['--data-dir', images, '--hidden', '5', '--epochs', '1', '--epsilon', '1', '--methods', 'set'];
+  const { code, stdout, stderr } = await run(['bench', ...args, '--json', 'unknown.json']);
+  expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(`Note: ${note}`) });
+  expect(stdout).toMatch(/^train-images-idx3-ubyte, /);
+  const { dataset, notes } = JSON.parse(readFileSync(path.join(folder, 'unknown.json'), 'utf8'));
+  expect(dataset).toMatchObject({ name: 'train-images-idx3-ubyte', classes: 4, source: images });
+  expect(notes).toContain(note);
 });
 
 test('without Fashion-MNIST the embedded data set is used, and how to get the real one is said', async () => {

@@ -1,9 +1,13 @@
+import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readCsvSamples } from '../../../src/datasets/csv.js';
 import { readMatSamples } from '../../../src/datasets/mat.js';
 import { listDatasets, loadDataset } from '../../../src/datasets/registry.js';
 import type { Dataset } from '../../../src/datasets/types.js';
+import { errorOf } from '../../support/fuzz.js';
+import { idxFile } from '../../support/idxFile.js';
 import { realDataDir, realDataSkip } from '../../support/realData.js';
 
 const dataDir = realDataDir ?? '';
@@ -26,6 +30,7 @@ function onReal(name: string, title: string, test: (dataset: Dataset) => void): 
     context.skip(!listing?.found, `${name} is not in ${dataDir}`);
     const dataset = loadDataset(name, { dataDir });
     test(dataset);
+    expect({ name: dataset.name, note: dataset.note }, 'as listed').toEqual({ name, note: listing?.note });
     const { train, test: testCount, features, classes } = listing!.shape;
     expect([dataset.train.count, dataset.test?.count, dataset.features, dataset.classes], 'as listed').toEqual([
       ...[train, testCount, features, classes],
@@ -44,8 +49,31 @@ describe.skipIf(realDataDir === undefined)(`real files${realDataSkip}`, () => {
   });
 
   onReal('mnist', 'class counts of the test set', (dataset) => {
+    expect(dataset.classNames[9]).toBe('9');
     const samples = dataset.test ?? dataset.train;
     expect(classCounts(samples, 10)).toEqual([980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
+  });
+
+  it('labels of MNIST beside other images are not MNIST, and beside images of Fashion-MNIST are nothing', (context) => {
+    const [mnist, fashion] = ['mnist', 'fashion-mnist'].map((name) => path.join(dataDir, name));
+    const [images, labels] = ['t10k-images-idx3-ubyte.gz', 't10k-labels-idx1-ubyte.gz'];
+    const needed = [path.join(mnist!, labels!), path.join(fashion!, images!)];
+    context.skip(!needed.every((file) => fs.existsSync(file)), `${needed.join(' or ')} is not there`);
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-real-'));
+    try {
+      fs.copyFileSync(needed[0]!, path.join(folder, labels!));
+      fs.copyFileSync(needed[1]!, path.join(folder, images!));
+      const error = errorOf(() => loadDataset('mnist', { dataDir: folder }));
+      expect(error.code).toBe('ERR_DATA_FORMAT');
+      expect(error.message).toContain('came some of fashion-mnist and some of mnist');
+      fs.writeFileSync(path.join(folder, images!), idxFile([10_000, 28, 28], new Uint8Array(7_840_000)));
+      expect(loadDataset('mnist', { dataDir: folder })).toMatchObject({
+        name: 't10k-images-idx3-ubyte',
+        note: 't10k-images-idx3-ubyte, not mnist as published: other images',
+      });
+    } finally {
+      fs.rmSync(folder, { recursive: true });
+    }
   });
 
   onReal('madelon', 'check-sums of madelon.param; madelon.mat holds the same', ({ train, test, classNames }) => {
