@@ -43,15 +43,17 @@ function pullCommand(): Command {
     .description('fetch a data set from where its authors publish it, and check it')
     .addArgument(new Argument('<name>', pullable.join(', ')).argParser(oneOf(pullable)))
     .option('--data-dir <dir>', 'put it here (default: SET_NATIVE_DATA, or the cache in the home folder)', filePath)
-    .option('--from <url>', 'a mirror that has the same files')
+    .option('--from <place>', 'a mirror that has the same files: its address, or a folder', filePath)
     .addHelpText(
       'after',
       `
 Files that are there and whole are not fetched again. A file counts as fetched when its SHA-256 is the known one.
+HTTP_PROXY, HTTPS_PROXY and NO_PROXY hold.
 
 Examples:
   $ set-native data pull fashion-mnist
-  $ set-native data pull cifar10 --data-dir ~/data`,
+  $ set-native data pull cifar10 --data-dir ~/data
+  $ set-native data pull mnist --from /srv/mirror`,
     )
     .action(pull);
 }

@@ -1,24 +1,25 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { checkHooks, checkKeys } from '../checks.js';
-import { aborted, checkSignal, SetNativeError } from '../errors.js';
+import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
 import { makeFolder } from '../files.js';
+import { type OriginFile, originAt } from './origin.js';
 import { type Download, type Publication, publications } from './publications.js';
-import { dataFolder, type LookupOptions } from './registry.js';
+import { checkLookup, dataFolder, type LookupOptions } from './registry.js';
+import { makeWorkFolder, removeLeftovers, removeWorkFolder } from './workFolder.js';
 
 /*
- * Data sets from where their authors publish them. A file counts as fetched only when its SHA-256 is the known one; until then
- * it has another name.
+ * Data sets from where their authors publish them. A file counts as fetched only when its SHA-256 is the known one; until then it
+ * lies in a folder of its own.
  */
 
 /** The data sets that `pullDataset` knows an address of. */
 export const pullable: readonly string[] = Object.keys(publications);
 
 export interface PullOptions extends LookupOptions {
-  /** Base address to fetch from instead of the authors': a mirror that has the same files. */
+  /** Where to fetch from instead of the authors' server: a mirror's address (http, https, file), or a folder, with the same files. */
   from?: string;
   signal?: AbortSignal;
   /** After every piece: the file, and how much of it is here. */
@@ -27,17 +28,20 @@ export interface PullOptions extends LookupOptions {
 
 /**
  * Fetches a data set into a folder of its name, in `dataDir`, else in the folder that SET_NATIVE_DATA names, else in the user's
- * cache. Files that are there and whole are not fetched again; nothing half-fetched keeps a data file's name.
+ * cache. Files that are there and whole are not fetched again; nothing half-fetched has a data file's name, and what an earlier,
+ * killed process has left is removed. Only regular files are replaced. The environment's HTTP_PROXY, HTTPS_PROXY and NO_PROXY hold.
  *
  * @returns the folder
- * @throws SetNativeError ERR_DATA_NOT_FOUND (no address known), ERR_IO (server not reached or refusing, folder not writable),
- *   ERR_DATA_FORMAT (size or SHA-256 is not the known one), ERR_ABORTED
+ * @throws SetNativeError ERR_DATA_NOT_FOUND (no address known, nothing in the folder `from`), ERR_IO (server not reached, refusing or
+ *   silent for a minute, folder not writable), ERR_DATA_FORMAT (size or SHA-256 is not the known one), ERR_INVALID_ARGUMENT,
+ *   ERR_ABORTED (its `cause` is the signal's reason)
  */
 export async function pullDataset(name: string, options: PullOptions = {}): Promise<string> {
   checkKeys('data', options, ['dataDir', 'from', 'signal', 'onProgress']);
-  const { from, ...hooks } = options;
-  checkHooks('data', { onProgress: hooks.onProgress, signal: hooks.signal });
-  checkSignal('data', hooks.signal, 'before it began');
+  const { from, signal, onProgress, ...lookup } = options;
+  checkHooks('data', { onProgress, signal });
+  checkLookup(lookup);
+  checkSignal('data', signal, 'before it began');
   const publication = Object.hasOwn(publications, name) ? publications[name] : undefined;
   if (publication === undefined) {
     throw new SetNativeError(
@@ -47,102 +51,157 @@ export async function pullDataset(name: string, options: PullOptions = {}): Prom
       { details: { name, pullable } },
     );
   }
-  const { base, downloads, unpack } = publication;
-  const folder = path.join(dataFolder({ dataDir: options.dataDir }).folder, name);
-  inFolder(folder, () => makeFolder(folder));
-  for (const download of downloads) {
-    const file = path.join(folder, path.basename(download.file));
-    if (unpack === undefined ? await isWhole(file, download) : isUnpacked(folder, unpack)) continue;
-    const url = new URL(download.file, from === undefined || from.endsWith('/') ? (from ?? base) : `${from}/`);
-    await fetchFile(url, file, download, hooks);
-    if (unpack !== undefined) await unpackArchive(file, folder, unpack.files);
+  const folder = path.join(dataFolder(lookup).folder, name);
+  const origin = originAt(from ?? publication.base, name);
+  try {
+    inFolder(folder, () => makeFolder(folder));
+    removeLeftovers(
+      folder,
+      publication.downloads.map(({ file }) => path.basename(file)),
+    );
+    for (const download of publication.downloads) {
+      if (await isThere(folder, download, publication.unpack)) continue;
+      await bring(folder, download, publication.unpack, (partial) =>
+        fetchFile(origin.open(download.file), partial, download, signal, onProgress),
+      );
+      checkSignal('data', signal, `while ${name} was fetched, which is cancelled`);
+    }
+  } catch (error) {
+    throw isAbortBy(signal, error) ? aborted('data', signal, `while ${name} was fetched, which is cancelled`) : error;
+  } finally {
+    await origin.close();
   }
   return folder;
 }
 
-async function fetchFile(url: URL, file: string, expected: Download, hooks: PullOptions): Promise<void> {
-  const { signal, onProgress } = hooks;
-  checkSignal('data', signal, `before ${url} was fetched`);
-  const partial = `${file}.${process.pid}.part`;
-  const hash = createHash('sha256');
-  let received = 0;
-  const measure = new Transform({
-    transform(piece: Buffer, _, done) {
-      received += piece.length;
-      if (received > expected.bytes) return done(wrongFile(url, `${expected.bytes} bytes`, 'more'));
-      hash.update(piece);
-      onProgress?.(path.basename(file), received, expected.bytes);
-      done(undefined, piece);
-    },
-  });
-  // A signal of its own: fetch takes none of another realm, and keeps a listener on the one it takes.
-  const controller = new AbortController();
-  const stop = () => controller.abort();
-  signal?.addEventListener('abort', stop);
+/** Whether the file, or what it holds, is in the folder already. */
+async function isThere(folder: string, download: Download, unpack: Publication['unpack']): Promise<boolean> {
+  if (unpack === undefined) return isWhole(path.join(folder, path.basename(download.file)), download);
+  return unpack.files.every((file) => isFileOf(path.join(folder, file), unpack.bytes));
+}
+
+/** Brings a file, or what it holds, into the folder. */
+async function bring(
+  folder: string,
+  download: Download,
+  unpack: Publication['unpack'],
+  fetchInto: (partial: string) => Promise<void>,
+): Promise<void> {
+  const name = path.basename(download.file);
+  const wanted = unpack?.files ?? [name];
+  for (const file of wanted) checkReplaceable(path.join(folder, file));
+  const work = inFolder(folder, () => makeWorkFolder(folder));
   try {
-    const response = await fetch(url, { signal: controller.signal });
-    if (!response.ok || response.body === null) throw new Error(`the server answered ${response.status}`);
-    await pipeline(response.body, measure, fs.createWriteStream(partial));
-    if (received < expected.bytes) throw wrongFile(url, `${expected.bytes} bytes`, String(received));
-    const sum = hash.digest('hex');
-    if (sum !== expected.sha256) throw wrongFile(url, `SHA-256 ${expected.sha256}`, sum);
-    fs.renameSync(partial, file);
-  } catch (cause) {
-    fs.rmSync(partial, { force: true });
-    if (cause instanceof SetNativeError) throw cause;
-    if (signal?.aborted) throw aborted('data', signal, `while ${url} was fetched, which is cancelled`);
-    const { message, cause: inner } = cause as Error & { cause?: Error };
-    throw new SetNativeError(
-      'ERR_IO',
-      `[data] ${url}: could not be fetched: ${inner?.message ?? message}; try again, or name a mirror with --from`,
-      { details: { url: String(url), file }, cause },
-    );
+    await fetchInto(path.join(work, name));
+    if (unpack !== undefined) await unpackArchive(path.join(work, name), work, unpack);
+    for (const file of wanted) {
+      checkReplaceable(path.join(folder, file));
+      inFolder(folder, () => fs.renameSync(path.join(work, file), path.join(folder, file)));
+    }
   } finally {
-    signal?.removeEventListener('abort', stop);
+    removeWorkFolder(work);
   }
 }
 
-function isUnpacked(folder: string, { files, bytes }: NonNullable<Publication['unpack']>): boolean {
-  return files
-    .map((file) => path.join(folder, file))
-    .every((file) => fs.existsSync(file) && fs.statSync(file).size === bytes);
+/** What is not a file that a pull could have written is its owner's to move. */
+function checkReplaceable(file: string): void {
+  const there = inFolder(path.dirname(file), () => fs.lstatSync(file, { throwIfNoEntry: false }));
+  if (there === undefined || there.isFile()) return;
+  const kind = there.isSymbolicLink() ? 'a symbolic link' : 'a folder or a device';
+  throw new SetNativeError(
+    'ERR_IO',
+    `[data] ${file} must be a regular file or not there, but is ${kind}, and its content is not the published one; move it away`,
+    { details: { file } },
+  );
 }
 
-/** The wanted files of a tar archive, into `folder`; then the archive goes. */
-async function unpackArchive(archive: string, folder: string, wanted: string[]): Promise<void> {
+async function fetchFile(
+  { where, pieces }: OriginFile,
+  partial: string,
+  expected: Download,
+  signal: AbortSignal | undefined,
+  onProgress: PullOptions['onProgress'] | undefined,
+): Promise<void> {
+  const hash = createHash('sha256');
+  let received = 0;
+  const open = inFolder(path.dirname(partial), () => fs.openSync(partial, 'wx'));
+  try {
+    for await (const piece of pieces(signal)) {
+      received += piece.length;
+      if (received > expected.bytes) throw wrongFile(where, `${expected.bytes} bytes`, 'more');
+      hash.update(piece);
+      inFolder(path.dirname(partial), () => fs.writeFileSync(open, piece));
+      onProgress?.(path.basename(partial), received, expected.bytes);
+    }
+    if (received < expected.bytes) throw wrongFile(where, `${expected.bytes} bytes`, String(received));
+    const sum = hash.digest('hex');
+    if (sum !== expected.sha256) throw wrongFile(where, `SHA-256 ${expected.sha256}`, sum);
+  } finally {
+    fs.closeSync(open);
+  }
+}
+
+function isFileOf(file: string, bytes: number): boolean {
+  try {
+    const stats = fs.statSync(file);
+    return stats.isFile() && stats.size === bytes;
+  } catch {
+    return false;
+  }
+}
+
+/** The wanted files of a tar archive, into `folder`, and nothing else, wherever the archive would have it. */
+async function unpackArchive(
+  archive: string,
+  folder: string,
+  unpack: NonNullable<Publication['unpack']>,
+): Promise<void> {
   const { extract } = await import('tar');
+  const isWanted = (name: string) => /^[^/\\]+\/[^/\\]+$/.test(name) && unpack.files.includes(path.basename(name));
   try {
     await extract({
       file: archive,
       cwd: folder,
       strip: 1,
-      filter: (name, entry) => 'type' in entry && entry.type === 'File' && wanted.includes(path.basename(name)),
+      filter: (name, entry) =>
+        'type' in entry && entry.type === 'File' && entry.size === unpack.bytes && isWanted(name.replace(/^\.\//, '')),
     });
-    fs.rmSync(archive);
+    const missing = unpack.files.find((file) => !isFileOf(path.join(folder, file), unpack.bytes));
+    if (missing !== undefined) throw new Error(`${missing}, of ${unpack.bytes} bytes, is not in it`);
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[data] ${archive}: could not be unpacked: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw new SetNativeError(
+      'ERR_IO',
+      `[data] ${path.basename(archive)}: could not be unpacked into ${folder}: ${(cause as Error).message}`,
+      { cause },
+    );
   }
 }
 
 /** Whether the file is there with the known size and sum. */
 async function isWhole(file: string, { bytes, sha256 }: Download): Promise<boolean> {
-  if (!fs.existsSync(file) || fs.statSync(file).size !== bytes) return false;
+  if (!isFileOf(file, bytes)) return false;
   const hash = createHash('sha256');
-  await pipeline(fs.createReadStream(file), hash);
+  try {
+    await pipeline(fs.createReadStream(file), hash);
+  } catch (cause) {
+    throw new SetNativeError('ERR_IO', `[data] ${file}: could not be read: ${(cause as Error).message}`, { cause });
+  }
   return hash.digest('hex') === sha256;
 }
 
-function wrongFile(url: URL, expected: string, came: string): SetNativeError {
-  return new SetNativeError('ERR_DATA_FORMAT', `[data] ${url}: expected ${expected}, came ${came}; nothing was kept`, {
-    details: { url: String(url), expected, came },
-  });
+function wrongFile(where: string, expected: string, came: string): SetNativeError {
+  return new SetNativeError(
+    'ERR_DATA_FORMAT',
+    `[data] ${where}: expected ${expected}, came ${came}; nothing was kept`,
+    {
+      details: { where, expected, came },
+    },
+  );
 }
 
-function inFolder(folder: string, body: () => void): void {
+function inFolder<T>(folder: string, body: () => T): T {
   try {
-    body();
+    return body();
   } catch (cause) {
     throw new SetNativeError(
       'ERR_IO',
