@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { create } from 'tar';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { idxSums } from '../../../src/datasets/idxSums.js';
 import { patience } from '../../../src/datasets/origin.js';
 import { pullable, pullDataset } from '../../../src/datasets/pull.js';
 import { makeWorkFolder } from '../../../src/datasets/workFolder.js';
@@ -382,6 +383,7 @@ it.skipIf(process.platform === 'win32')(
 
 it('the known sums are those of the real files, where they are here', () => {
   expect(pullable).toContain('cifar10');
+  const knownContents = Object.values(idxSums).flat();
   const root = process.env.SET_NATIVE_DATA;
   for (const name of ['fashion-mnist', 'mnist', 'madelon']) {
     for (const { file, bytes, sha256 } of publications[name]!.downloads) {
@@ -390,6 +392,9 @@ it('the known sums are those of the real files, where they are here', () => {
       if (found === undefined) continue;
       const content = fs.readFileSync(found);
       const original = found === place ? content : gunzipSync(content);
+      const isRepacked =
+        sumOf(original) !== sha256 && file.endsWith('.gz') && knownContents.includes(sumOf(gunzipSync(content)));
+      if (isRepacked) continue; // the content is the published one, its archive is not
       expect([file, original.length, sumOf(original)]).toEqual([file, bytes, sha256]);
     }
   }
