@@ -1,14 +1,67 @@
 import fs from 'node:fs';
+import os from 'node:os';
 import { gunzipSync } from 'node:zlib';
 import { SetNativeError } from '../errors.js';
 
 /*
  * Bytes from outside: reading a file, unpacking it, and walking it without ever leaving it. Parsers take bytes and
  * the file's name, so that every error can say where.
+ *
+ * What a file may cost is bounded, however small it is when packed: what it unpacks to by `unpackedLimit`, what that
+ * becomes by `maxSamples`, both by a quarter of the memory that the machine gives. While it works, no parser holds
+ * more than the unpacked bytes and three times the samples that it makes of them, and where it knows their number
+ * beforehand (all but text) no more than one time.
  */
 
 /** The most bytes a data file may hold, packed or unpacked: ten times what MNIST needs. */
 export const MAX_FILE_BYTES = 2 ** 29;
+
+/** The most samples of one data set: three times HIGGS, and few enough for an array of as many labels. */
+const MAX_SAMPLES = 2 ** 25;
+
+/** The most bytes that the samples of one data set may take: as many float32 features as a file has bytes at most. */
+const MAX_SAMPLE_BYTES = 4 * MAX_FILE_BYTES;
+
+/** What a sample takes beside its features: a label as text or number, in a list that grows, and as a class. */
+const LABEL_BYTES = 32;
+
+/** A data set may take this share of memory: scaling and splitting make copies, and the network needs room too. */
+const MEMORY_SHARE = 1 / 4;
+
+/** Bytes of memory that this process may use: the machine's, or the control group's where that is less. */
+export function machineMemory(): number {
+  // 0 where the system sets no limit, or far more than there is.
+  return Math.min(os.totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+}
+
+/** The most bytes a file may have when unpacked. */
+export function unpackedLimit(memory = machineMemory()): number {
+  return Math.min(MAX_FILE_BYTES, Math.floor(memory * MEMORY_SHARE));
+}
+
+/** The most samples of so many features; 0 where not even one has room. */
+export function maxSamples(features: number, memory = machineMemory()): number {
+  const bytes = Math.min(MAX_SAMPLE_BYTES, memory * MEMORY_SHARE);
+  return Math.min(MAX_SAMPLES, Math.floor(bytes / (4 * features + LABEL_BYTES)));
+}
+
+/**
+ * Checks that samples have room, before anything of their size is allocated.
+ *
+ * @param count as many as are known of; text files learn theirs on the way
+ * @throws SetNativeError ERR_OUT_OF_MEMORY
+ */
+export function checkSampleCount(file: string, count: number, features: number, memory = machineMemory()): void {
+  const limit = maxSamples(features, memory);
+  if (count <= limit) return;
+  const share = `a quarter of the ${(memory / 2 ** 30).toFixed(1)} GiB that this machine gives, and no more than 2 GiB`;
+  throw new SetNativeError(
+    'ERR_OUT_OF_MEMORY',
+    `[data] ${file}: expected at most ${limit} samples of ${features} features, for which ${share} have room, ` +
+      `came at least ${count}; take fewer samples or features, or a machine with more memory`,
+    { details: { file, count, features, limit, memory } },
+  );
+}
 
 /** A place in a file: a byte offset, or a line and column (both from 1). */
 export interface Place {
@@ -17,12 +70,40 @@ export interface Place {
   column?: number;
 }
 
-/** `ERR_DATA_FORMAT` with a message of one form: file, place, what was expected, what came, what to do. */
+/** What to do, by the kind of error. Only what fetching may mend says so. */
+export const ADVICE = {
+  /** Cut off, or changed on the way. */
+  damaged: 'the file is damaged or cut off, fetch it again',
+  /** The bytes are sound but not of this format. */
+  foreign: 'the file is of another kind, check that it is the right one',
+  /** The format is right; what the file says cannot be used. */
+  content: 'correct the file',
+  /** Two files, each sound. */
+  mismatch: 'check that these files belong together',
+  /** A cell without a value. */
+  missing: 'drop such rows or fill them in; what is a value must be called otherwise',
+} as const;
+
+/** The longest piece of a file that a message repeats. */
+const MAX_QUOTE = 250;
+
+/** What a file says, fit for a terminal: not endless, no control characters. */
+function quote(text: string): string {
+  const short = text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE)}…` : text;
+  return short.replace(/\p{Cc}/gu, '\ufffd');
+}
+
+/**
+ * `ERR_DATA_FORMAT` with a message of one form: file, place, what was expected, what came, what to do.
+ *
+ * @param advice one of ADVICE, or a sentence of its own
+ */
 export function formatError(
   file: string,
   place: Place,
   expected: string,
   came: string,
+  advice: string,
   cause?: unknown,
 ): SetNativeError {
   const where = [
@@ -30,11 +111,11 @@ export function formatError(
     place.line === undefined ? '' : `, line ${place.line}`,
     place.column === undefined ? '' : `, column ${place.column}`,
   ].join('');
-  return new SetNativeError(
-    'ERR_DATA_FORMAT',
-    `[data] ${file}${where}: expected ${expected}, came ${came}; the file is damaged or of another kind, fetch it again`,
-    { details: { file, ...place, expected, came }, cause },
-  );
+  const [wanted, got] = [quote(expected), quote(came)];
+  return new SetNativeError('ERR_DATA_FORMAT', `[data] ${file}${where}: expected ${wanted}, came ${got}; ${advice}`, {
+    details: { file, ...place, expected: wanted, came: got },
+    cause,
+  });
 }
 
 /** Whether the bytes start as gzip does. */
@@ -42,16 +123,22 @@ function isGzip(bytes: Uint8Array): boolean {
   return bytes.length >= 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
+/** Output chunks of zlib for a gzip file that does not tell its size. */
+const MIN_CHUNK_BYTES = 2 ** 16;
+
 /**
  * Unpacks gzip, told by its first two bytes; other bytes come back as they are.
  *
  * @param limit the most bytes the result may have, against gzip bombs
  * @throws SetNativeError ERR_DATA_FORMAT when cut off, damaged (checksum included) or larger than `limit`
  */
-export function gunzip(bytes: Uint8Array, file: string, limit = MAX_FILE_BYTES): Uint8Array {
+export function gunzip(bytes: Uint8Array, file: string, limit = unpackedLimit()): Uint8Array {
   if (!isGzip(bytes)) return bytes;
+  // The last four bytes tell the size. In one chunk of it (and one byte, to see the end) nothing is held twice.
+  const told = bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4, true);
+  const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(told, limit) + 1);
   try {
-    return gunzipSync(bytes, { maxOutputLength: limit });
+    return gunzipSync(bytes, { maxOutputLength: limit, chunkSize });
   } catch (cause) {
     throw unpackError(cause, file, {}, limit);
   }
@@ -61,16 +148,22 @@ export function gunzip(bytes: Uint8Array, file: string, limit = MAX_FILE_BYTES):
 export function unpackError(cause: unknown, file: string, place: Place, limit: number): SetNativeError {
   const { code, message } = cause as NodeJS.ErrnoException;
   if (code === 'ERR_BUFFER_TOO_LARGE') {
-    return formatError(file, place, `at most ${limit} bytes when unpacked`, 'more', cause);
+    return tooLarge(file, place, limit, 'more', cause);
   }
-  return formatError(file, place, 'whole and undamaged compressed data', `"${message}" from zlib`, cause);
+  const came = `"${message}" from zlib`;
+  return formatError(file, place, 'whole and undamaged compressed data', came, ADVICE.damaged, cause);
+}
+
+/** ERR_DATA_FORMAT for a file, or a part of one, of more bytes than `unpackedLimit`. */
+export function tooLarge(file: string, place: Place, limit: number, came: string, cause?: unknown): SetNativeError {
+  return formatError(file, place, `at most ${limit} bytes when unpacked`, came, 'take a part of the data', cause);
 }
 
 /**
  * Reads a whole file, unpacked if it is gzip (told by its content, not its name).
  *
  * @throws SetNativeError ERR_DATA_NOT_FOUND (no such file), ERR_IO (not readable, not a file), ERR_DATA_FORMAT (damaged
- *   gzip, or more than MAX_FILE_BYTES)
+ *   gzip, or more bytes than `unpackedLimit`)
  */
 export function readBytes(file: string): Uint8Array {
   let bytes: Uint8Array;
@@ -81,7 +174,8 @@ export function readBytes(file: string): Uint8Array {
         details: { file },
       });
     }
-    if (stat.size > MAX_FILE_BYTES) throw formatError(file, {}, `at most ${MAX_FILE_BYTES} bytes`, `${stat.size}`);
+    const limit = unpackedLimit();
+    if (stat.size > limit) throw tooLarge(file, {}, limit, `${stat.size}`);
     bytes = fs.readFileSync(file);
   } catch (cause) {
     if (cause instanceof SetNativeError) throw cause;
@@ -124,13 +218,15 @@ export class ByteReader {
   }
 
   /** An error at the current place, or at `offset`. */
-  error(expected: string, came: string, offset = this.offset): SetNativeError {
-    return formatError(this.file, { offset: this.base + offset }, expected, came);
+  error(expected: string, came: string, advice: string, offset = this.offset): SetNativeError {
+    return formatError(this.file, { offset: this.base + offset }, expected, came, advice);
   }
 
   /** Steps over `count` bytes of `what` and returns where they started. */
   private advance(count: number, what: string): number {
-    if (count > this.remaining) throw this.error(`${count} bytes of ${what}`, `${this.remaining} to the end`);
+    if (count > this.remaining) {
+      throw this.error(`${count} bytes of ${what}`, `${this.remaining} to the end`, ADVICE.damaged);
+    }
     const start = this.offset;
     this.offset += count;
     return start;

@@ -1,4 +1,4 @@
-import { formatError, readBytes } from './bytes.js';
+import { ADVICE, checkSampleCount, formatError, readBytes } from './bytes.js';
 import type { Samples } from './types.js';
 
 /*
@@ -14,11 +14,16 @@ const RECORD = 1 + PIXELS;
  *
  * @param classes labels must be below this
  * @throws SetNativeError ERR_DATA_FORMAT (a length that is no whole number of records, none at all, a label out of range),
- *   ERR_DATA_NOT_FOUND, ERR_IO
+ *   ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function readCifarSamples(files: string[], classes: number): Samples {
-  const parts = files.map((file) => recordsOf(file));
-  const count = parts.reduce((sum, bytes) => sum + bytes.length / RECORD, 0);
+  let count = 0;
+  const parts = files.map((file) => {
+    const bytes = recordsOf(file);
+    count += bytes.length / RECORD;
+    checkSampleCount(file, count, PIXELS);
+    return bytes;
+  });
   const samples = {
     x: new Float32Array(count * PIXELS),
     labels: new Uint32Array(count),
@@ -29,7 +34,9 @@ export function readCifarSamples(files: string[], classes: number): Samples {
   for (const [i, bytes] of parts.entries()) {
     for (let offset = 0; offset < bytes.length; offset += RECORD, sample++) {
       const label = bytes[offset]!;
-      if (label >= classes) throw formatError(files[i]!, { offset }, `a label below ${classes}`, String(label));
+      if (label >= classes) {
+        throw formatError(files[i]!, { offset }, `a label below ${classes}`, String(label), ADVICE.content);
+      }
       samples.labels[sample] = label;
       samples.x.set(bytes.subarray(offset + 1, offset + RECORD), sample * PIXELS);
     }
@@ -40,7 +47,8 @@ export function readCifarSamples(files: string[], classes: number): Samples {
 function recordsOf(file: string): Uint8Array {
   const bytes = readBytes(file);
   if (bytes.length === 0 || bytes.length % RECORD !== 0) {
-    throw formatError(file, {}, `a whole number of records of ${RECORD} bytes, at least one`, `${bytes.length} bytes`);
+    const expected = `a whole number of records of ${RECORD} bytes, at least one`;
+    throw formatError(file, {}, expected, `${bytes.length} bytes`, ADVICE.damaged);
   }
   return bytes;
 }

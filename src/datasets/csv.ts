@@ -1,7 +1,9 @@
+import { isUtf8 } from 'node:buffer';
 import { CsvError, parse } from 'csv-parse/sync';
-import { formatError, readBytes } from './bytes.js';
-import type { RawSamples } from './labels.js';
-import { parseDecimal } from './numbers.js';
+import type { SetNativeError } from '../errors.js';
+import { ADVICE, checkSampleCount, formatError, machineMemory, type Place, readBytes } from './bytes.js';
+import { DistinctLabels, type RawSamples } from './labels.js';
+import { isMissing, NumberList, parseDecimal } from './numbers.js';
 
 /*
  * CSV: one sample per line, numbers and one label column. Quotes and line ends are csv-parse's work; what a cell
@@ -12,84 +14,238 @@ import { parseDecimal } from './numbers.js';
 export interface CsvOptions {
   /** Name of the label column, in the header; default: the last column. */
   label?: string;
-  /** Whether the first line names the columns; default: when `label` is given, or no cell but the last is a number. */
+  /** Whether the first line names the columns; default: when `label` is given, or told by `isHeader`. */
   header?: boolean;
   /** Default `,`. */
   delimiter?: string;
 }
 
+/** Samples, and where a feature has no value: it is NaN. */
+export interface CsvSamples extends RawSamples {
+  /** The first cell that holds no value, and what it says instead. */
+  missing?: { place: Place; text: string };
+}
+
 const MAX_RECORD_BYTES = 2 ** 24;
+/** Every one of them wherever it comes: a file put together of several has them mixed. */
+const LINE_ENDS = ['\r\n', '\n', '\r'];
+/** What the label column is called most often, in lower case. */
+const LABEL_NAMES = ['label', 'labels', 'class', 'classes', 'target', 'y', 'category', 'outcome'];
+
+const LF = 10;
+const CR = 13;
+
+const NO_LABELS: ReadonlySet<string> = new Set();
+
+const isWord = (cell: string) => parseDecimal(cell) === undefined && !isMissing(cell);
+
+/** Whether numbers count 0, 1, 2 .. or 1, 2, 3 .., as programs name columns that have no names. */
+function countUp(cells: string[]): boolean {
+  const first = Number(cells[0]);
+  return cells.length >= 3 && (first === 0 || first === 1) && cells.every((cell, i) => Number(cell) === first + i);
+}
 
 /**
- * Parses CSV. Features must be decimal numbers, labels may be anything; empty lines are passed over.
+ * Whether the first line names the columns, where nobody says. Names are words. Numbers are names only under a word
+ * that is no label: one that no other line has, where the others' labels are numbers, or it is a usual name of the
+ * column, or the numbers count up.
  *
- * @throws SetNativeError ERR_DATA_FORMAT, naming the line: no sample, rows of different length, a cell that is not a
- *   number, broken quotes, no column of the label's name
+ * @param first its cells, the label last
+ * @param others the labels of the other lines, each once
  */
-export function parseCsv(bytes: Uint8Array, file: string, options: CsvOptions = {}): RawSamples {
-  let columns = 0;
-  let labelColumn = -1;
-  let header = false;
-  // A cell takes at least two bytes, itself and what ends it: this many fit, whatever the file says.
-  const values = new Float32Array((bytes.length + 1) >> 1);
-  let count = 0;
-  const labels: string[] = [];
+function isHeader(first: string[], others: ReadonlySet<string>): boolean {
+  const names = first.slice(0, -1);
+  const name = first.at(-1)!;
+  const numbers = names.filter((cell) => parseDecimal(cell) !== undefined);
+  if (numbers.length === 0) return names.some(isWord);
+  if (numbers.length < names.length || !isWord(name) || others.has(name) || others.size === 0) return false;
+  const labelsAreNumbers = [...others].every((label) => parseDecimal(label) !== undefined);
+  return labelsAreNumbers || LABEL_NAMES.includes(name.toLowerCase()) || countUp(names);
+}
 
-  const takeFirst = (cells: string[], line: number) => {
-    columns = cells.length;
-    if (columns < 2) throw formatError(file, { line }, 'at least one feature and a label', `${columns} column`);
-    header =
-      options.header ??
-      (options.label !== undefined || cells.slice(0, -1).every((cell) => parseDecimal(cell) === undefined));
-    labelColumn = columns - 1;
-    if (options.label === undefined) return;
-    labelColumn = header ? cells.indexOf(options.label) : -1;
-    if (labelColumn < 0) {
-      const came = header ? cells.slice(0, 20).join(', ') : 'no header';
-      throw formatError(file, { line }, `a column named ${options.label}`, came);
-    }
-  };
-  const takeRow = (cells: string[], line: number) => {
-    if (cells.length !== columns) throw formatError(file, { line }, `${columns} cells`, `${cells.length}`);
-    for (const [column, cell] of cells.entries()) {
-      if (column === labelColumn) continue;
-      const value = parseDecimal(cell);
-      if (value === undefined) {
-        throw formatError(file, { line, column: column + 1 }, 'a number', JSON.stringify(cell.slice(0, 80)));
-      }
-      values[count++] = value;
-    }
-    labels.push(cells[labelColumn]!);
-  };
+/** The first line (from 1, by any of the line ends) of which `test` holds. */
+function findLine(bytes: Uint8Array, test: (line: Uint8Array) => boolean): number {
+  let line = 1;
+  let start = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes[at] !== LF && (bytes[at] !== CR || bytes[at + 1] === LF)) continue;
+    if (test(bytes.subarray(start, at))) return line;
+    line++;
+    start = at + 1;
+  }
+  return line;
+}
 
+/** ERR_DATA_FORMAT unless the bytes are text in UTF-8. */
+function checkText(bytes: Uint8Array, file: string): void {
+  const advice = 'save the file as text in UTF-8';
+  const [first, second] = bytes;
+  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) {
+    throw formatError(file, { line: 1 }, 'UTF-8', 'UTF-16, by its byte order mark', advice);
+  }
+  if (!isUtf8(bytes)) {
+    const line = findLine(bytes, (text) => !isUtf8(text));
+    throw formatError(file, { line }, 'UTF-8', 'bytes of another encoding', advice);
+  }
+  if (bytes.includes(0)) {
+    const line = findLine(bytes, (text) => text.includes(0));
+    throw formatError(file, { line }, 'text in UTF-8', 'a byte of 0, as in UTF-16 or no text at all', advice);
+  }
+}
+
+/** Takes the lines one after the other and makes samples of them. */
+class CsvTable {
+  private first: string[] | undefined;
+  private firstIsSample = false;
+  private labelColumn = -1;
+  private missing: CsvSamples['missing'];
+  private readonly values = new NumberList(Float32Array);
+  private readonly labels: string[] = [];
+  /** Each label once: cells with the same text share one string, and one too many different ones end it. */
+  private readonly distinct: DistinctLabels<string>;
+
+  constructor(
+    private readonly file: string,
+    private readonly options: CsvOptions,
+    private readonly memory: number,
+  ) {
+    this.distinct = new DistinctLabels(file);
+  }
+
+  take(cells: string[], line: number): void {
+    if (cells.length === 1 && cells[0] === '') return; // a line of blanks
+    if (this.first !== undefined) {
+      this.takeSample(cells, line);
+      return;
+    }
+    const { header, label } = this.options;
+    const isNamed = header ?? (label !== undefined || isHeader(cells, NO_LABELS));
+    this.takeFirst(cells, isNamed, line);
+    // Numbers may turn out to be names when all labels are known, and are a sample until then.
+    this.firstIsSample = !isNamed;
+    if (this.firstIsSample) this.takeSample(cells, line);
+  }
+
+  /** Finds the label column. */
+  private takeFirst(cells: string[], isNamed: boolean, line: number): void {
+    this.first = cells;
+    if (cells.length < 2) {
+      const advice = 'check that it is the right file, and its delimiter';
+      throw formatError(this.file, { line }, 'at least one feature and a label', `${cells.length} column`, advice);
+    }
+    const { label } = this.options;
+    this.labelColumn = label === undefined ? cells.length - 1 : isNamed ? cells.indexOf(label) : -1;
+    if (this.labelColumn < 0) {
+      const came = isNamed ? cells.slice(0, 20).join(', ') : 'no header';
+      throw formatError(this.file, { line }, `a column named ${label}`, came, ADVICE.content);
+    }
+    if (isNamed) this.checkLabelName(line);
+  }
+
+  /** Which of two columns is the label cannot be known, and the other one, as a feature, would give it away. */
+  private checkLabelName(line?: number): void {
+    const name = this.first![this.labelColumn]!;
+    const columns = this.first!.flatMap((other, column) => (other === name ? [column + 1] : []));
+    if (columns.length === 1 || isMissing(name)) return;
+    const came = `columns ${columns.slice(0, 5).join(', ')}`;
+    const place = line === undefined ? {} : { line };
+    throw formatError(this.file, place, `one column named ${name}`, came, ADVICE.content);
+  }
+
+  private takeSample(cells: string[], line: number): void {
+    const columns = this.first!.length;
+    if (cells.length !== columns) {
+      throw formatError(this.file, { line }, `${columns} cells`, `${cells.length}`, ADVICE.content);
+    }
+    checkSampleCount(this.file, this.labels.length + 1, columns - 1, this.memory);
+    for (let column = 0; column < columns; column++) {
+      if (column !== this.labelColumn) this.values.push(this.feature(cells[column]!, { line, column: column + 1 }));
+    }
+    const label = cells[this.labelColumn]!;
+    if (isMissing(label)) throw missingError(this.file, { line, column: this.labelColumn + 1 }, 'a label', label);
+    this.labels.push(this.distinct.take(label, (text) => text));
+  }
+
+  private feature(text: string, place: Place): number {
+    const value = parseDecimal(text);
+    if (value !== undefined) return value;
+    if (!isMissing(text)) throw formatError(this.file, place, 'a number', JSON.stringify(text), ADVICE.content);
+    this.missing ??= { place, text };
+    return Number.NaN;
+  }
+
+  samples(): CsvSamples {
+    const features = (this.first?.length ?? 1) - 1;
+    const skipped = this.firstIsNames() ? 1 : 0;
+    if (skipped === 1) this.checkLabelName();
+    if (this.labels.length === 0) throw formatError(this.file, {}, 'at least one sample', 'none', ADVICE.content);
+    const x = this.values.toArray(skipped * features);
+    const labels = skipped === 0 ? this.labels : this.labels.slice(1);
+    const missing = this.missing === undefined ? {} : { missing: this.missing };
+    return { file: this.file, x, labels, count: labels.length, features, ...missing };
+  }
+
+  /** Whether the first line, so far a sample, names the columns after all. */
+  private firstIsNames(): boolean {
+    if (!this.firstIsSample || this.options.header !== undefined) return false;
+    const others = new Set<string>();
+    for (let i = 1; i < this.labels.length; i++) others.add(this.labels[i]!);
+    return isHeader(this.first!, others);
+  }
+}
+
+/**
+ * Parses CSV in UTF-8. Features must be decimal numbers or missing, labels may be anything else; empty lines are
+ * passed over. Two features may have one name: only the label's is looked up.
+ *
+ * @param memory bytes that the machine gives; see checkSampleCount
+ * @throws SetNativeError ERR_DATA_FORMAT, naming the line: not UTF-8, no sample, rows of different length, a feature
+ *   that is neither a number nor missing, a missing label, too many labels, broken quotes, no column of the label's
+ *   name or two; ERR_OUT_OF_MEMORY
+ */
+export function parseCsv(
+  bytes: Uint8Array,
+  file: string,
+  options: CsvOptions = {},
+  memory = machineMemory(),
+): CsvSamples {
+  checkText(bytes, file);
+  const table = new CsvTable(file, options, memory);
   try {
     parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), {
       bom: true,
       delimiter: options.delimiter ?? ',',
+      record_delimiter: LINE_ENDS,
       trim: true,
       skip_empty_lines: true,
       relax_column_count: true, // checked above, with our message
       max_record_size: MAX_RECORD_BYTES,
       on_record: (cells: string[], { lines }) => {
-        const isFirst = columns === 0;
-        if (isFirst) takeFirst(cells, lines);
-        if (!isFirst || !header) takeRow(cells, lines);
+        table.take(cells, lines);
         return undefined;
       },
     });
   } catch (cause) {
     if (!(cause instanceof CsvError)) throw cause;
-    throw formatError(file, { line: Number(cause.lines) }, 'well-formed CSV', `"${cause.message}"`, cause);
+    const place = { line: Number(cause.lines) };
+    throw formatError(file, place, 'well-formed CSV', `"${cause.message}"`, ADVICE.content, cause);
   }
-  if (labels.length === 0) throw formatError(file, {}, 'at least one sample', 'none');
-  return { file, x: values.slice(0, count), labels, count: labels.length, features: columns - 1 };
+  return table.samples();
 }
 
 /**
  * Reads a CSV file (.gz or not); see parseCsv.
  *
- * @throws SetNativeError ERR_DATA_FORMAT, ERR_DATA_NOT_FOUND, ERR_IO
+ * @throws SetNativeError ERR_DATA_FORMAT (also when a feature is missing, naming its line and column),
+ *   ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function readCsvSamples(file: string, options: CsvOptions = {}): RawSamples {
-  return parseCsv(readBytes(file), file, options);
+  const { missing, ...samples } = parseCsv(readBytes(file), file, options);
+  if (missing !== undefined) throw missingError(file, missing.place, 'a number', missing.text);
+  return samples;
+}
+
+function missingError(file: string, place: Place, expected: string, text: string): SetNativeError {
+  const came = `${JSON.stringify(text)}, a missing value`;
+  return formatError(file, place, expected, came, ADVICE.missing);
 }

@@ -1,4 +1,4 @@
-import { ByteReader, formatError, readBytes } from './bytes.js';
+import { ADVICE, ByteReader, checkSampleCount, formatError, readBytes } from './bytes.js';
 import type { Samples } from './types.js';
 
 /*
@@ -25,18 +25,22 @@ export function parseIdx(bytes: Uint8Array, file: string, rank: number): IdxArra
   const magic = reader.u32('IDX magic number');
   const expected = (UNSIGNED_BYTE << 8) | rank;
   if (magic !== expected) {
-    throw reader.error(`the IDX magic number ${hex(expected)} (u8, ${rank} dimensions)`, hex(magic), 0);
+    const wanted = `the IDX magic number ${hex(expected)} (u8, ${rank} dimensions)`;
+    throw reader.error(wanted, hex(magic), ADVICE.foreign, 0);
   }
   const dimensions: number[] = [];
   let size = 1;
   for (let d = 0; d < rank; d++) {
     const dimension = reader.u32(`dimension ${d + 1}`);
-    if (dimension === 0) throw reader.error(`a size of at least 1 as dimension ${d + 1}`, '0', reader.offset - 4);
+    if (dimension === 0) {
+      throw reader.error(`a size of at least 1 as dimension ${d + 1}`, '0', ADVICE.content, reader.offset - 4);
+    }
     dimensions.push(dimension);
     size *= dimension;
   }
   if (reader.remaining !== size) {
-    throw reader.error(`exactly ${size} bytes for ${dimensions.join(' × ')} values`, `${reader.remaining} to the end`);
+    const expected = `exactly ${size} bytes for ${dimensions.join(' × ')} values`;
+    throw reader.error(expected, `${reader.remaining} to the end`, ADVICE.damaged);
   }
   return { dimensions, values: reader.take(size, 'values') };
 }
@@ -47,7 +51,7 @@ export function parseIdx(bytes: Uint8Array, file: string, rank: number): IdxArra
  * @param classes labels must be below this
  * @returns count × (rows · columns) samples, pixels 0 .. 255 as stored, and the shape of an image
  * @throws SetNativeError ERR_DATA_FORMAT (see parseIdx; also counts that differ, labels out of range),
- *   ERR_DATA_NOT_FOUND, ERR_IO
+ *   ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function readIdxSamples(
   imageFile: string,
@@ -58,12 +62,15 @@ export function readIdxSamples(
   const labels = parseIdx(readBytes(labelFile), labelFile, 1).values;
   const [count, rows, columns] = images.dimensions as [number, number, number];
   if (labels.length !== count) {
-    throw formatError(labelFile, { offset: 4 }, `${count} labels, as many as images`, String(labels.length));
+    const expected = `${count} labels, as many as images`;
+    throw formatError(labelFile, { offset: 4 }, expected, String(labels.length), ADVICE.mismatch);
   }
   const outOfRange = labels.findIndex((label) => label >= classes);
   if (outOfRange >= 0) {
-    throw formatError(labelFile, { offset: 8 + outOfRange }, `a label below ${classes}`, String(labels[outOfRange]));
+    const came = String(labels[outOfRange]);
+    throw formatError(labelFile, { offset: 8 + outOfRange }, `a label below ${classes}`, came, ADVICE.content);
   }
+  checkSampleCount(imageFile, count, rows * columns);
   return {
     samples: {
       x: new Float32Array(images.values),

@@ -1,4 +1,5 @@
-import { formatError } from './bytes.js';
+import type { SetNativeError } from '../errors.js';
+import { ADVICE, formatError } from './bytes.js';
 import { parseDecimal } from './numbers.js';
 import { checkSamples } from './transform.js';
 import type { Dataset, Samples } from './types.js';
@@ -7,6 +8,9 @@ import type { Dataset, Samples } from './types.js';
  * From what a file holds, features and label values of any kind, to a Dataset, where labels are 0 .. classes - 1.
  */
 
+/** Label values, one per row. */
+export type Labels = readonly (number | string)[] | Float64Array;
+
 /** Labelled rows as a file gives them. */
 export interface RawSamples {
   /** Where they come from, for messages. */
@@ -14,7 +18,7 @@ export interface RawSamples {
   /** count × features, row-major. */
   x: Float32Array;
   /** One per row: whole numbers (also as text, "+1") or names. */
-  labels: readonly (number | string)[];
+  labels: Labels;
   count: number;
   features: number;
 }
@@ -23,15 +27,47 @@ export interface RawSamples {
 export type DatasetFacts = Pick<Dataset, 'name' | 'source' | 'scaling'> & Partial<Pick<Dataset, 'imageShape' | 'note'>>;
 
 const MAX_CLASSES = 65_536;
+const CHECK_COLUMN = 'check that the labels are the right column';
+
+function wrongClassCount(file: string, came: string): SetNativeError {
+  return formatError(file, {}, `2 to ${MAX_CLASSES} different labels`, came, CHECK_COLUMN);
+}
+
+/**
+ * What is kept of each different label of a file. Millions of rows then share a few strings, and a file in which every
+ * row has a label of its own is refused before it fills the memory.
+ */
+export class DistinctLabels<Kept> {
+  private readonly known = new Map<number | string, Kept>();
+
+  constructor(private readonly file: string) {}
+
+  /**
+   * What is kept of a label: `keep` is asked once for all that are equal.
+   *
+   * @throws SetNativeError ERR_DATA_FORMAT: more different labels than there may be classes
+   */
+  take<Label extends number | string>(label: Label, keep: (label: Label) => Kept): Kept {
+    const known = this.known.get(label);
+    if (known !== undefined) return known;
+    if (this.known.size === MAX_CLASSES) throw wrongClassCount(this.file, 'more');
+    const kept = keep(label);
+    this.known.set(label, kept);
+    return kept;
+  }
+}
+
+const INFINITE = /^[+-]?inf(?:inity)?$/i;
 
 /** "+1", 1.0 and 1 are one class, "1". Names stay names. */
 function className(label: number | string, file: string, row: number): string {
   const text = String(label).trim();
   const number = parseDecimal(text);
-  const isWord = typeof label === 'string' && text !== '' && number === undefined;
+  const isWord = typeof label === 'string' && text !== '' && number === undefined && !INFINITE.test(text);
   if (isWord) return text;
   if (!Number.isSafeInteger(number)) {
-    throw formatError(file, {}, `a whole number or a name as label of sample ${row + 1}`, JSON.stringify(text));
+    const expected = `a whole number or a name as label of sample ${row + 1}`;
+    throw formatError(file, {}, expected, JSON.stringify(text), CHECK_COLUMN);
   }
   return String(number! + 0); // + 0 makes -0 a 0
 }
@@ -52,20 +88,27 @@ function sortClassNames(names: string[]): string[] {
  *   different width), ERR_NON_FINITE (naming row and feature)
  */
 export function makeDataset(facts: DatasetFacts, train: RawSamples, test?: RawSamples): Dataset {
-  const trainNames = train.labels.map((label, row) => className(label, train.file, row));
-  const classNames = sortClassNames([...new Set(trainNames)]);
-  if (classNames.length < 2 || classNames.length > MAX_CLASSES) {
-    throw formatError(train.file, {}, `2 to ${MAX_CLASSES} different labels`, String(classNames.length));
-  }
+  const nameIn = (raw: RawSamples) => {
+    const names = new DistinctLabels<string>(raw.file);
+    return (row: number) => names.take(raw.labels[row]!, (label) => className(label, raw.file, row));
+  };
+  const trainNames = new Set<string>();
+  const trainName = nameIn(train);
+  for (let row = 0; row < train.count; row++) trainNames.add(trainName(row));
+  const classNames = sortClassNames([...trainNames]);
+  if (classNames.length < 2) throw wrongClassCount(train.file, String(classNames.length));
   const classOf = new Map(classNames.map((name, label) => [name, label]));
-  const convert = (raw: RawSamples, names: string[]): Samples => {
-    const labels = Uint32Array.from(names, (name, row) => {
+  const convert = (raw: RawSamples, nameOf: (row: number) => string): Samples => {
+    const labels = new Uint32Array(raw.count);
+    for (let row = 0; row < raw.count; row++) {
+      const name = nameOf(row);
       const label = classOf.get(name);
       if (label === undefined) {
-        throw formatError(raw.file, {}, `a label that the train samples have in sample ${row + 1}`, name);
+        const expected = `a label that the train samples have in sample ${row + 1}`;
+        throw formatError(raw.file, {}, expected, name, ADVICE.mismatch);
       }
-      return label;
-    });
+      labels[row] = label;
+    }
     const samples = { x: raw.x, labels, count: raw.count, features: raw.features };
     checkSamples(samples, { where: raw.file, classes: classNames.length });
     return samples;
@@ -76,16 +119,14 @@ export function makeDataset(facts: DatasetFacts, train: RawSamples, test?: RawSa
     features: train.features,
     classes: classNames.length,
     classNames,
-    train: convert(train, trainNames),
+    train: convert(train, trainName),
   };
   if (test !== undefined) {
     if (test.features !== train.features) {
-      throw formatError(test.file, {}, `${train.features} features, as in ${train.file}`, String(test.features));
+      const expected = `${train.features} features, as in ${train.file}`;
+      throw formatError(test.file, {}, expected, String(test.features), ADVICE.mismatch);
     }
-    dataset.test = convert(
-      test,
-      test.labels.map((label, row) => className(label, test.file, row)),
-    );
+    dataset.test = convert(test, nameIn(test));
   }
   return dataset;
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
-import { formatError, readBytes } from './bytes.js';
+import { ADVICE, checkSampleCount, formatError, machineMemory, readBytes } from './bytes.js';
 import type { RawSamples } from './labels.js';
-import { parseDecimal } from './numbers.js';
+import { isMissing, NumberList, parseDecimal } from './numbers.js';
 
 /*
  * The text format of the NIPS 2003 feature selection challenge (dense form): NAME_train.data has one sample per line,
@@ -10,13 +10,16 @@ import { parseDecimal } from './numbers.js';
  */
 
 /** A table of numbers. */
-export interface NumberTable {
+export interface NumberTable<Numbers> {
   rows: number;
   columns: number;
   /** Row by row. */
-  values: Float64Array;
+  values: Numbers;
+  /** Of all values in double precision, one after the other. */
+  sum: number;
 }
 
+const MAX_PARAM_BYTES = 2 ** 16;
 const NEWLINE = 10;
 const LONGEST_NUMBER = 64;
 /** Blanks of the format: space, tab, carriage return. */
@@ -25,14 +28,20 @@ const isBlank = (byte: number) => byte === 32 || byte === 9 || byte === 13;
 /**
  * Parses lines of numbers between blanks; empty lines may stand at the end only.
  *
+ * @param Numbers Float32Array for features, Float64Array for labels, which must be exact
+ * @param memory bytes that the machine gives; see checkSampleCount
  * @throws SetNativeError ERR_DATA_FORMAT, naming line and column: no number at all, a row of another length than the
- *   first, something that is not a decimal number. (A column is a count of numbers in the line.)
+ *   first, something that is not a decimal number (a column is a count of numbers in the line); ERR_OUT_OF_MEMORY
  */
-export function parseNumberTable(bytes: Uint8Array, file: string): NumberTable {
+export function parseNumberTable<Numbers extends Float32Array | Float64Array>(
+  bytes: Uint8Array,
+  file: string,
+  Numbers: new (length: number) => Numbers,
+  memory = machineMemory(),
+): NumberTable<Numbers> {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  // A number takes at least two bytes, itself and what ends it: this many fit, whatever the file says.
-  const values = new Float64Array((text.length + 1) >> 1);
-  let count = 0;
+  const values = new NumberList(Numbers);
+  let sum = 0;
   let rows = 0;
   let columns = 0;
   let emptyLine = 0; // the first of the empty lines that nothing has followed yet
@@ -46,11 +55,19 @@ export function parseNumberTable(bytes: Uint8Array, file: string): NumberTable {
       column++;
       const token = text.toString('latin1', start, Math.min(at + 1, start + LONGEST_NUMBER));
       const value = at + 1 - start > LONGEST_NUMBER ? undefined : parseDecimal(token);
-      if (value === undefined) throw formatError(file, { line, column }, 'a number', JSON.stringify(token));
-      if (emptyLine > 0) throw formatError(file, { line: emptyLine }, `${columns} numbers`, 'an empty line');
-      if (rows > 0 && column > columns)
-        throw formatError(file, { line, column }, `${columns} numbers in the line`, 'more');
-      values[count++] = value;
+      if (value === undefined) {
+        const advice = isMissing(token) ? ADVICE.missing : ADVICE.content;
+        throw formatError(file, { line, column }, 'a number', JSON.stringify(token), advice);
+      }
+      if (emptyLine > 0) {
+        throw formatError(file, { line: emptyLine }, `${columns} numbers`, 'an empty line', ADVICE.content);
+      }
+      if (rows > 0 && column > columns) {
+        throw formatError(file, { line, column }, `${columns} numbers in the line`, 'more', ADVICE.content);
+      }
+      if (column === 1 || rows === 0) checkSampleCount(file, rows + 1, Math.max(column, columns), memory);
+      values.push(value);
+      sum += value;
     }
     at++; // over the newline
     if (column === 0) {
@@ -58,11 +75,15 @@ export function parseNumberTable(bytes: Uint8Array, file: string): NumberTable {
       continue;
     }
     if (rows === 0) columns = column;
-    if (column < columns) throw formatError(file, { line, column }, `${columns} numbers in the line`, `${column}`);
+    if (column < columns) {
+      // Without a newline behind it, it is short because the file is cut off.
+      const advice = at > text.length ? ADVICE.damaged : ADVICE.content;
+      throw formatError(file, { line, column }, `${columns} numbers in the line`, `${column}`, advice);
+    }
     rows++;
   }
-  if (rows === 0) throw formatError(file, {}, 'lines of numbers', 'none');
-  return { rows, columns, values: values.subarray(0, count) };
+  if (rows === 0) throw formatError(file, {}, 'lines of numbers', 'none', ADVICE.foreign);
+  return { rows, columns, values: values.toArray(), sum };
 }
 
 /** What a .param file says of one part ("Train", "Valid"). */
@@ -74,9 +95,12 @@ export interface NipsPart {
 /**
  * Parses a .param file: the number of features, and for each part the number of samples and the sum of all values.
  *
- * @throws SetNativeError ERR_DATA_FORMAT when a part's line is there but not of the known form
+ * @throws SetNativeError ERR_DATA_FORMAT when a part's line is there but not of the known form, or it is too long
  */
 export function parseNipsParam(bytes: Uint8Array, file: string): { features?: number; parts: Map<string, NipsPart> } {
+  if (bytes.length > MAX_PARAM_BYTES) {
+    throw formatError(file, {}, `at most ${MAX_PARAM_BYTES} bytes of parameters`, `${bytes.length}`, ADVICE.foreign);
+  }
   const parts = new Map<string, NipsPart>();
   let features: number | undefined;
   const lines = Buffer.from(bytes).toString('latin1').split('\n');
@@ -87,7 +111,8 @@ export function parseNipsParam(bytes: Uint8Array, file: string): { features?: nu
     const samples = parseDecimal(words[3] ?? '');
     const checkSum = parseDecimal(words[4] ?? '');
     if (samples === undefined || checkSum === undefined) {
-      throw formatError(file, { line: index + 1 }, 'part, positive, negative, total and check-sum', text.slice(0, 80));
+      const expected = 'part, positive, negative, total and check-sum';
+      throw formatError(file, { line: index + 1 }, expected, text, ADVICE.content);
     }
     parts.set(words[0], { samples, checkSum });
   }
@@ -95,16 +120,23 @@ export function parseNipsParam(bytes: Uint8Array, file: string): { features?: nu
 }
 
 /** Puts a table of features and a table of labels together. */
-function nipsSamples(data: NumberTable, dataFile: string, labels: NumberTable, labelFile: string): RawSamples {
-  if (labels.columns !== 1)
-    throw formatError(labelFile, { line: 1 }, 'one label per line', `${labels.columns} numbers`);
+function nipsSamples(
+  data: NumberTable<Float32Array>,
+  dataFile: string,
+  labels: NumberTable<Float64Array>,
+  labelFile: string,
+): RawSamples {
+  if (labels.columns !== 1) {
+    throw formatError(labelFile, { line: 1 }, 'one label per line', `${labels.columns} numbers`, ADVICE.content);
+  }
   if (labels.rows !== data.rows) {
-    throw formatError(labelFile, {}, `${data.rows} labels, as ${dataFile} has samples`, `${labels.rows}`);
+    const expected = `${data.rows} labels, as ${dataFile} has samples`;
+    throw formatError(labelFile, {}, expected, `${labels.rows}`, ADVICE.mismatch);
   }
   return {
     file: dataFile,
-    x: Float32Array.from(data.values),
-    labels: Array.from(labels.values),
+    x: data.values,
+    labels: labels.values,
     count: data.rows,
     features: data.columns,
   };
@@ -116,7 +148,7 @@ function nipsSamples(data: NumberTable, dataFile: string, labels: NumberTable, l
  * @param paramFile held against the part when it exists; pass undefined for none
  * @param part `Train` or `Valid`, the part's name in the .param file
  * @throws SetNativeError ERR_DATA_FORMAT (see parseNumberTable; also as many labels as samples, sizes and check-sum of
- *   the .param file), ERR_DATA_NOT_FOUND, ERR_IO
+ *   the .param file), ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function readNipsSamples(
   dataFile: string,
@@ -124,18 +156,19 @@ export function readNipsSamples(
   paramFile: string | undefined,
   part: 'Train' | 'Valid',
 ): RawSamples {
-  const data = parseNumberTable(readBytes(dataFile), dataFile);
-  const labels = parseNumberTable(readBytes(labelFile), labelFile);
+  const data = parseNumberTable(readBytes(dataFile), dataFile, Float32Array);
+  const labels = parseNumberTable(readBytes(labelFile), labelFile, Float64Array);
   if (paramFile !== undefined && fs.existsSync(paramFile)) {
     const param = parseNipsParam(readBytes(paramFile), paramFile);
     const expected = param.parts.get(part);
-    const sum = data.values.reduce((total, value) => total + value, 0);
     const say = (features: number | undefined, samples: number, checkSum: number) =>
       `${samples} samples × ${features ?? data.columns} features with check-sum ${checkSum}`;
     if (expected !== undefined) {
       const promised = say(param.features, expected.samples, expected.checkSum);
-      const came = say(data.columns, data.rows, sum);
-      if (promised !== came) throw formatError(dataFile, {}, `${promised}, as ${paramFile} says`, came);
+      const came = say(data.columns, data.rows, data.sum);
+      if (promised !== came) {
+        throw formatError(dataFile, {}, `${promised}, as ${paramFile} says`, came, ADVICE.damaged);
+      }
     }
   }
   return nipsSamples(data, dataFile, labels, labelFile);

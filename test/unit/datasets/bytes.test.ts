@@ -3,7 +3,17 @@ import os from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ByteReader, gunzip, readBytes } from '../../../src/datasets/bytes.js';
+import {
+  ADVICE,
+  ByteReader,
+  checkSampleCount,
+  formatError,
+  gunzip,
+  machineMemory,
+  maxSamples,
+  readBytes,
+  unpackedLimit,
+} from '../../../src/datasets/bytes.js';
 import { errorOf, fuzz } from '../../support/fuzz.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-bytes-'));
@@ -66,6 +76,39 @@ describe('gunzip', () => {
       if (unpacked !== bytes && unpacked.length > 0) expect(Buffer.from(unpacked)).toEqual(text);
     });
     expect(refused).toBeGreaterThan(packed.length);
+  });
+});
+
+describe('limits', () => {
+  it('unpacks what is made of several parts, the last of which tells a size of its own', () => {
+    const parts = [gzipSync(Buffer.alloc(2 ** 20, 'a')), gzipSync(Buffer.from('b'))];
+    expect(gunzip(Buffer.concat(parts), 'parts.gz')).toHaveLength(2 ** 20 + 1);
+  });
+
+  it('are shares of the memory that the machine gives, and end where no data set is so large', () => {
+    expect(machineMemory()).toBeGreaterThan(0);
+    expect(machineMemory()).toBeLessThanOrEqual(os.totalmem());
+    expect([unpackedLimit(2 ** 30), unpackedLimit(2 ** 40)]).toEqual([2 ** 28, 2 ** 29]);
+    expect(maxSamples(784, 2 ** 34), 'MNIST fits a small machine').toBeGreaterThan(60_000);
+    expect([maxSamples(1, 2 ** 50), maxSamples(2 ** 30, 2 ** 50)]).toEqual([2 ** 25, 0]);
+  });
+
+  it('name what has room and what came', () => {
+    checkSampleCount('f', 10, 8, 10 * 64 * 4);
+    const error = errorOf(() => checkSampleCount('f', 11, 8, 10 * 64 * 4));
+    expect(error).toMatchObject({ code: 'ERR_OUT_OF_MEMORY', details: { limit: 10, count: 11, features: 8 } });
+    expect(error.message).toContain('at most 10 samples of 8 features');
+  });
+});
+
+describe('advice', () => {
+  it('is to fetch again where that can help, and nowhere else', () => {
+    const cut = errorOf(() => gunzip(gzipSync(text).subarray(0, 30), 'f'));
+    expect(cut.message).toContain('fetch it again');
+    expect(errorOf(() => new ByteReader(Buffer.alloc(3), 'f').u32('a')).message).toContain('fetch it again');
+    const others = Object.entries(ADVICE).filter(([kind]) => kind !== 'damaged');
+    for (const [, advice] of others) expect(formatError('f', {}, 'a', 'b', advice).message).not.toContain('fetch');
+    expect(errorOf(() => gunzip(gzipSync(text), 'f', 4)).message).not.toContain('fetch');
   });
 });
 

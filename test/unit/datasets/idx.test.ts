@@ -47,6 +47,14 @@ describe('IDX', () => {
     expect(error.message).toContain(message);
   });
 
+  it.each([
+    ['cut values', images.subarray(0, -1), true],
+    ['another format', Buffer.from('not an IDX file'), false],
+    ['a size of 0', idxFile([0, 28, 28], []), false],
+  ])('says whether fetching again helps: %s', (_, bytes, helps) => {
+    expect(errorOf(() => parseIdx(bytes, 'f', 3)).message.includes('fetch it again')).toBe(helps);
+  });
+
   it('refuses counts that differ and labels out of range, naming the byte', () => {
     const two = write('two', idxFile([2], [0, 1]));
     expect(errorOf(() => readIdxSamples(write('i', images), two, 3)).message).toContain('expected 3 labels');

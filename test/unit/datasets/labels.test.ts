@@ -27,6 +27,14 @@ describe('label values become 0 .. classes - 1 in sorted order', () => {
     expect(dataset.test).toBeUndefined();
   });
 
+  it('takes label values from a typed array', () => {
+    const dataset = makeDataset(facts, { ...raw([0, 0, 0]), labels: Float64Array.of(7, -0, 7) });
+    expect([dataset.classNames, [...dataset.train.labels]]).toEqual([
+      ['0', '7'],
+      [1, 0, 1],
+    ]);
+  });
+
   it('gives the test set the classes of train', () => {
     const dataset = makeDataset(facts, raw(['a', 'b', 'c']), raw(['c']));
     expect([...dataset.test!.labels]).toEqual([2]);
@@ -38,6 +46,12 @@ describe('label values become 0 .. classes - 1 in sorted order', () => {
     ['one class', ['a', 'a'], 'different labels, came 1'],
     ['measurements', [0.5, 1.5], 'label of sample 1, came "0.5"'],
     ['NaN', [1, Number.NaN], 'label of sample 2, came "NaN"'],
+    ['infinity', ['a', '-Inf'], 'label of sample 2, came "-Inf"'],
+    [
+      'more labels than classes may be',
+      Array.from({ length: 65_537 }, (_, i) => i),
+      '65536 different labels, came more',
+    ],
     ['empty text', ['a', ' '], 'label of sample 2, came ""'],
   ])('refuses %s', (_, values, message) => {
     const error = errorOf(() => makeDataset(facts, raw(values)));

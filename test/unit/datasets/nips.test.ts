@@ -14,7 +14,7 @@ const write = (name: string, content: string | Uint8Array) => {
   fs.writeFileSync(file, content);
   return file;
 };
-const parse = (text: string) => parseNumberTable(Buffer.from(text), 'f.data');
+const parse = (text: string) => parseNumberTable(Buffer.from(text), 'f.data', Float64Array);
 
 describe('number tables', () => {
   it.each([
@@ -23,7 +23,7 @@ describe('number tables', () => {
     ['tabs, carriage returns, empty lines at the end', '1\t2  3\r\n 4 5 6\r\n\r\n\n'],
     ['signs, fractions and exponents', '+1 2. 3.0e0\n4E0 .5e1 600e-2\n'],
   ])('reads %s', (_, text) => {
-    expect(parse(text)).toEqual({ rows: 2, columns: 3, values: Float64Array.of(1, 2, 3, 4, 5, 6) });
+    expect(parse(text)).toEqual({ rows: 2, columns: 3, values: Float64Array.of(1, 2, 3, 4, 5, 6), sum: 21 });
   });
 
   it.each([
@@ -45,8 +45,27 @@ describe('number tables', () => {
     expect(error.message.length).toBeLessThan(300);
   });
 
+  it('bounds what it reads by memory', () => {
+    const lines = Buffer.from('1 2\n'.repeat(10));
+    expect(parseNumberTable(lines, 'f', Float32Array, 10 * 40 * 4).rows).toBe(10);
+    const error = errorOf(() => parseNumberTable(lines, 'f', Float32Array, 9 * 40 * 4));
+    expect(error).toMatchObject({ code: 'ERR_OUT_OF_MEMORY', details: { limit: 9, features: 2 } });
+    const wide = errorOf(() => parseNumberTable(Buffer.from('1 '.repeat(100)), 'f', Float32Array, 4 * 400));
+    expect(wide.code).toBe('ERR_OUT_OF_MEMORY');
+  });
+
+  it.each([
+    ['a cut last line', '1 2\n3', 'fetch it again'],
+    ['a short last line', '1 2\n3\n', 'correct the file'],
+    ['a missing value', '1 2\n3 ?\n', 'drop such rows'],
+  ])('advises by what is wrong: %s', (_, text, advice) => {
+    expect(errorOf(() => parse(text)).message).toContain(advice);
+  });
+
   it('survives every cut and change', () => {
-    const outcome = fuzz(Buffer.from('12 -3.5 4e2 \n0 10 7 \n1 1 1 \n'), (bytes) => parseNumberTable(bytes, 'f'));
+    const outcome = fuzz(Buffer.from('12 -3.5 4e2 \n0 10 7 \n1 1 1 \n'), (bytes) =>
+      parseNumberTable(bytes, 'f', Float32Array),
+    );
     expect(Math.min(outcome.accepted, outcome.refused)).toBeGreaterThan(20);
   });
 });
@@ -61,7 +80,7 @@ describe('NIPS 2003 parts', () => {
     );
 
   it('joins data and labels, with or without a .param file', () => {
-    const expected = { x: Float32Array.of(1, 2, 3, 4, 5, 6), labels: [1, -1, 1], count: 3, features: 2 };
+    const expected = { x: Float32Array.of(1, 2, 3, 4, 5, 6), labels: Float64Array.of(1, -1, 1), count: 3, features: 2 };
     expect(readNipsSamples(data, labels, undefined, 'Train')).toMatchObject(expected);
     expect(readNipsSamples(data, labels, path.join(folder, 'none.param'), 'Train')).toMatchObject(expected);
     expect(readNipsSamples(data, labels, param('good.param', '2 1 3 21.00'), 'Train')).toMatchObject(expected);
@@ -77,6 +96,8 @@ describe('NIPS 2003 parts', () => {
       expect(error).toMatchObject({ code: 'ERR_DATA_FORMAT', message: expect.stringContaining(name) });
     }
     expect(errorOf(() => parseNipsParam(Buffer.from('Train 1 1\n'), 'p')).message).toContain('p, line 1');
+    const endless = errorOf(() => parseNipsParam(Buffer.alloc(2 ** 16 + 1, '\n'), 'p'));
+    expect(endless.message).toContain('at most 65536 bytes of parameters');
   });
 
   it('refuses labels that do not fit', () => {

@@ -88,7 +88,10 @@ describe.skipIf(realDataDir === undefined)(`real files${realDataSkip}`, () => {
     expect(
       Buffer.from(mat.x.buffer).equals(Buffer.concat([Buffer.from(train.x.buffer), Buffer.from(test!.x.buffer)])),
     ).toBe(true);
-    expect(mat.labels.map((label) => (Number(label) + 1) / 2)).toEqual([...train.labels, ...test!.labels]);
+    expect(Array.from<number | string, number>(mat.labels, (label) => (Number(label) + 1) / 2)).toEqual([
+      ...train.labels,
+      ...test!.labels,
+    ]);
   });
 
   onReal('tox-171', 'class counts', ({ train, classNames }) => {
