@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { SetNativeError } from '../errors.js';
+import { boundedLines, boundedText, counts, listOf } from './bounded.js';
 import { benchMethods, readings } from './config.js';
 import { type BenchRun, type Experiment, schemaVersion } from './results.js';
 
@@ -12,7 +13,6 @@ import { type BenchRun, type Experiment, schemaVersion } from './results.js';
 
 const count = z.number().int().nonnegative();
 const share = z.number().min(0).max(1);
-const counts = z.array(count);
 
 const epoch = z.object({
   epoch: z.number().int().positive(),
@@ -30,7 +30,7 @@ const epoch = z.object({
   linksByBirth: counts,
 });
 
-const degrees = z.array(z.object({ inputs: count, outputs: count, dense: z.boolean(), in: counts, out: counts }));
+const degrees = listOf(z.object({ inputs: count, outputs: count, dense: z.boolean(), in: counts, out: counts }));
 
 const trial = z.object({
   reading: z.enum(readings),
@@ -41,7 +41,7 @@ const trial = z.object({
   topology: z.enum(['erdos-renyi', 'motif', 'motif-printed', 'dense']),
   nnz: count,
   density: share,
-  epochs: z.array(epoch),
+  epochs: listOf(epoch),
   degrees: z.object({ start: degrees, end: degrees }).optional(),
   inputDegree: counts.optional(),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
@@ -63,18 +63,23 @@ const experiment = z.object({
     date: z.string(),
   }),
   config: z.looseObject({ dataset: z.string() }), // experimentConfig checks the rest of it when it is used
-  dataset: z.object({
-    name: z.string(),
-    source: z.string(),
-    features: count,
-    classes: count,
-    available: count,
-    train: count,
-    validation: count,
-    test: count,
-    image: z.object({ width: count, height: count }).optional(),
-  }),
-  notes: z.array(z.string()),
+  dataset: z
+    .object({
+      name: z.string(),
+      source: z.string(),
+      features: count,
+      classes: count,
+      available: count,
+      train: count,
+      validation: count,
+      test: count,
+      image: z.object({ width: count, height: count }).optional(),
+    })
+    .refine(({ image, features }) => image === undefined || image.width * image.height === features, {
+      path: ['image'],
+      message: 'expected width × height to be the number of features',
+    }),
+  notes: listOf(z.string()),
 });
 
 /** Throws ERR_USAGE unless `dir` is the folder of an experiment. */
@@ -96,16 +101,16 @@ export function readExperiment(dir: string): { experiment: Experiment; runs: Ben
   requireExperiment(dir);
   const head = path.join(dir, 'experiment.json');
   const list = path.join(dir, 'results.jsonl');
-  const lines = existsSync(list) ? read(list).split('\n').slice(0, -1) : [];
+  const lines = existsSync(list) ? read(list, boundedLines) : [];
   return {
-    experiment: parse(experiment, read(head), head) as unknown as Experiment,
+    experiment: parse(experiment, read(head, boundedText), head) as unknown as Experiment,
     runs: lines.map((line, i) => parse(trial, line, `${list}, line ${i + 1}`) as BenchRun),
   };
 }
 
-function read(file: string): string {
+function read<T>(file: string, reader: (file: string) => T): T {
   try {
-    return readFileSync(file, 'utf8');
+    return reader(file);
   } catch (cause) {
     throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, { cause });
   }
