@@ -1,6 +1,7 @@
 import os from 'node:os';
 import { chooseBackend, isGpu } from '../backend.js';
 import { checkHooks, checkKeys } from '../checks.js';
+import { closingAsync } from '../closing.js';
 import { loadDataset } from '../datasets/registry.js';
 import type { Dataset } from '../datasets/types.js';
 import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
@@ -62,11 +63,24 @@ export async function runExperiment(
   checkMemory(config, dataset);
   const experiment = newExperiment(config, dataset, hooks.command ?? '');
   const folder = hooks.out === undefined ? undefined : ExperimentFolder.create(hooks.out);
-  try {
-    return await conduct(experiment, dataset, [], hooks, folder, asked.jobs === 0);
-  } finally {
-    folder?.close();
-  }
+  return await within(folder, () => conduct(experiment, dataset, [], hooks, folder, asked.jobs === 0));
+}
+
+/** Hands the folder back in the end; where that fails, the error has the results. */
+async function within(folder: ExperimentFolder | undefined, body: () => Promise<BenchResults>): Promise<BenchResults> {
+  let results: BenchResults | undefined;
+  const work = async () => {
+    results = await body();
+    return results;
+  };
+  return await closingAsync(work, () => {
+    try {
+      folder?.close();
+    } catch (cause) {
+      const message = `[bench] the folder could not be handed back: ${(cause as Error).message}`;
+      throw new SetNativeError('ERR_IO', message, { details: { results }, cause });
+    }
+  });
 }
 
 /** What may differ when an experiment goes on: none of it changes a result. */
@@ -86,7 +100,7 @@ export async function resumeExperiment(
   checkExperimentHooks(hooks);
   checkSignal('bench', hooks.signal, 'before it began');
   const { folder, experiment, runs } = ExperimentFolder.resume(dir);
-  try {
+  const goOn = async () => {
     const asked = experimentConfig({ ...experiment.config, ...options });
     const dataset = loadDataset(asked.dataset, { dataDir: asked.dataDir });
     const config = withJobs(asked, dataset);
@@ -98,10 +112,9 @@ export async function resumeExperiment(
       const then = experiment.environment[key];
       if (then !== now[key]) notes.push(`Begun with ${key} ${then}, resumed with ${now[key]}: bits may differ.`);
     }
-    return await conduct({ ...experiment, config, notes }, dataset, runs, hooks, folder, asked.jobs === 0);
-  } finally {
-    folder.close();
-  }
+    return conduct({ ...experiment, config, notes }, dataset, runs, hooks, folder, asked.jobs === 0);
+  };
+  return await within(folder, goOn);
 }
 
 /**
@@ -200,7 +213,7 @@ async function work(
       await conductGroup(group, job.run);
     }
   };
-  try {
+  const everyJob = async () => {
     const data = shared(dataset);
     for (let i = 0; i < count; i++) jobs.push(startJob({ ...config, threads }, data));
     const ends = await Promise.allSettled(
@@ -213,9 +226,10 @@ async function work(
     );
     const failure = ends.find((end) => end.status === 'rejected');
     if (failure !== undefined) throw failure.reason;
-  } finally {
+  };
+  await closingAsync(everyJob, async () => {
     await Promise.all(jobs.map((job) => job.dispose()));
-  }
+  });
 }
 
 /** With a number of jobs, where that was left to choose. */

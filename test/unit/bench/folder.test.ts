@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -75,6 +76,15 @@ test.each([1, 10, 14, 33, 60])(
     expect(readExperiment(out).experiment.complete).toBe(true);
   },
 );
+
+test('a folder that cannot be handed back does not hide why the experiment ended', async () => {
+  const onEpoch = () => {
+    rmSync(path.join(out, 'lock'), { force: true });
+    mkdirSync(path.join(out, 'lock', 'full'), { recursive: true });
+    throw new Error('the real one');
+  };
+  await expect(runExperiment(tiny, { out, onEpoch })).rejects.toThrow('the real one');
+});
 
 test('a finished experiment resumes to itself, training nothing', async () => {
   const whole = await runExperiment(tiny, { out });
