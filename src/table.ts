@@ -11,6 +11,6 @@ export function plainTable(columns: { heading: string; align: 'left' | 'right' }
     style: { head: [], border: [], compact: true, 'padding-left': 0, 'padding-right': 0 },
     chars: { ...Object.fromEntries(noFrame), mid: '─', 'mid-mid': '──', middle: '  ' },
   });
-  table.push(...rows);
+  for (const row of rows) table.push(row);
   return table.toString().replace(/ +$/gm, '');
 }

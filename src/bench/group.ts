@@ -1,5 +1,6 @@
 import type { Dataset, Samples } from '../datasets/types.js';
 import { checkSignal, SetNativeError } from '../errors.js';
+import { largest } from '../extremes.js';
 import { fromNative, type NativeLayer, type NativeModel, native } from '../native.js';
 import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
 import { upload } from '../training/samples.js';
@@ -104,7 +105,7 @@ function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, 
     return given === 'all' ? available : (given ?? Math.min(defaultSamples[part], available));
   };
   const counts = { train: countOf('train'), test: countOf('test') };
-  const epsilon = trials.find((trial) => trial.epsilon !== null)?.epsilon ?? Math.max(...config.epsilon);
+  const epsilon = trials.find((trial) => trial.epsilon !== null)?.epsilon ?? largest(config.epsilon);
   const published = publishedRun(dataset, { run: seed, epsilon, hidden: config.hidden, counts });
   return { published, train: published.train, validation: undefined, test: published.test };
 }

@@ -46,7 +46,8 @@ export function startJob(config: ExperimentConfig, dataset: Dataset): Job {
               replace(runs, message.run);
               await onEpoch?.(message.run, message.run.epochs.at(-1)!);
             } else {
-              runs.splice(0, runs.length, ...message.runs);
+              runs.length = 0;
+              for (const run of message.runs) runs.push(run);
               end(message.kind === 'done' ? undefined : asError(message.error, signal));
             }
           } catch (error) {

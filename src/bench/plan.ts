@@ -1,3 +1,4 @@
+import { largest } from '../extremes.js';
 import type { NativeModelSpec, TopologyName } from '../native.js';
 import { type MethodName, modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
 import { type ExperimentConfig, publishedEpochs, type Reading } from './config.js';
@@ -65,7 +66,7 @@ function epochsOf({ epochs }: ExperimentConfig, reading: Reading): number {
   return reading === 'published' ? Math.min(epochs, publishedEpochs) : epochs;
 }
 
-const densest = ({ epsilon }: ExperimentConfig) => Math.max(...epsilon);
+const densest = ({ epsilon }: ExperimentConfig) => largest(epsilon);
 
 /** 1 where neither the topology nor the evolution of `method` knows motifs. */
 function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Reading): number[] {

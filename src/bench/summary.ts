@@ -1,3 +1,4 @@
+import { largest } from '../extremes.js';
 import { type BenchMethod, type Reading, readings } from './config.js';
 import type { BenchRun } from './results.js';
 import { type Difference, difference, type Estimate, estimate, mean, median } from './statistics.js';
@@ -73,7 +74,7 @@ function keyOf({ reading, method, epsilon, motifSize }: BenchRun): string {
 type Entry = Omit<BenchSummary, 'onFrontier'>;
 
 function summary(group: BenchRun[], all: BenchRun[]): Entry {
-  const epochs = Math.max(...group.map((run) => run.epochs.length));
+  const epochs = largest(group.map((run) => run.epochs.length));
   const runs = group.filter((run) => run.epochs.length === epochs);
   const { reading, method, epsilon, motifSize } = runs[0]!;
   const pairs = pairsWithSet(runs, all);
@@ -107,12 +108,12 @@ function finalAccuracy({ epochs }: BenchRun): number {
 }
 
 function bestAccuracy({ epochs }: BenchRun): number {
-  return Math.max(...epochs.map((epoch) => epoch.testAccuracy!));
+  return largest(epochs.map((epoch) => epoch.testAccuracy!));
 }
 
 function selectedAccuracy({ epochs }: BenchRun): number | null {
   if (epochs.some(({ validationAccuracy }) => validationAccuracy === undefined)) return null;
-  const best = Math.max(...epochs.map((epoch) => epoch.validationAccuracy!));
+  const best = largest(epochs.map((epoch) => epoch.validationAccuracy!));
   return epochs.find(({ validationAccuracy }) => validationAccuracy === best)!.testAccuracy!;
 }
 
@@ -129,7 +130,7 @@ interface Pair {
 
 function pairsWithSet(runs: BenchRun[], all: BenchRun[]): Pair[] {
   const sets = all.filter((run) => run.method === 'set' && run.reading === runs[0]!.reading);
-  const epsilon = runs[0]!.epsilon ?? Math.max(...sets.map((set) => set.epsilon!));
+  const epsilon = runs[0]!.epsilon ?? largest(sets.map((set) => set.epsilon!));
   return runs.flatMap((run) => {
     const set = sets.find((other) => other.seed === run.seed && other.epsilon === epsilon);
     return set === undefined ? [] : [{ run, set }];

@@ -1,3 +1,4 @@
+import { largest, smallest } from '../extremes.js';
 import type { Spec } from './vega.js';
 
 /*
@@ -74,5 +75,5 @@ export function panels(
 /** From the least to the largest value of a field. */
 export function scaleOf(values: Row[], field: string): Spec {
   const numbers = values.map((value) => Number(value[field]));
-  return { domain: [Math.min(...numbers), Math.max(...numbers)], nice: false, padding: 8 };
+  return { domain: [smallest(numbers), largest(numbers)], nice: false, padding: 8 };
 }

@@ -1,7 +1,9 @@
 import type { Reading } from '../bench/config.js';
 import type { BenchDataset, BenchRun, LayerDegrees } from '../bench/results.js';
 import { mean, median } from '../bench/statistics.js';
+import { largest, smallest } from '../extremes.js';
 import { type Figure, frame, panels, type Row, scaleOf } from '../figures/frame.js';
+import { pictureOf } from '../figures/pixels.js';
 import { palette, type Spec } from '../figures/vega.js';
 
 /*
@@ -46,7 +48,7 @@ function accuracyByEpsilon({ runs, prefix, caveat }: Maker): Figure | undefined 
   if (new Set(sparse.map((run) => run.epsilon)).size < 2) return undefined;
   const published = runs[0]!.reading === 'published';
   const accuracy = (run: BenchRun) =>
-    published ? Math.max(...run.epochs.map((epoch) => epoch.testAccuracy!)) : run.epochs.at(-1)!.testAccuracy!;
+    published ? largest(run.epochs.map((epoch) => epoch.testAccuracy!)) : run.epochs.at(-1)!.testAccuracy!;
   const values: Row[] = sparse.map((run) => ({ ...labels(run), epsilon: run.epsilon, accuracy: 100 * accuracy(run) }));
   const x = {
     field: 'epsilon',
@@ -91,26 +93,30 @@ function accuracyByEpoch({ runs: all, prefix, caveat }: Maker): Figure | undefin
   const runs = fewDensities(all);
   const values: Row[] = [];
   for (const [, group] of grouped(runs, ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`)) {
-    const shortest = Math.min(...group.map((run) => run.epochs.length));
+    const shortest = smallest(group.map((run) => run.epochs.length));
     if (shortest < 2) continue;
-    for (let i = 0; i < shortest; i++) {
-      const accuracies = group.map((run) => 100 * run.epochs[i]!.testAccuracy!);
+    const curve = { ...labels(group[0]!), panel: panelOf(group[0]!, runs) };
+    for (const { from, to } of spans(1, shortest + 1)) {
+      const accuracies = (epoch: number) => group.map((run) => 100 * run.epochs[epoch - 1]!.testAccuracy!);
+      const within = Array.from({ length: to - from }, (_, i) => accuracies(from + i));
       values.push({
-        ...labels(group[0]!),
-        panel: panelOf(group[0]!, runs),
-        epoch: i + 1,
-        accuracy: mean(accuracies),
-        low: Math.min(...accuracies),
-        high: Math.max(...accuracies),
+        ...curve,
+        epoch: to - 1,
+        accuracy: mean(within.at(-1)!),
+        low: smallest(within.map(smallest)),
+        high: largest(within.map(largest)),
       });
     }
   }
   if (values.length === 0) return undefined;
+  const thinned = largest(values.map(({ epoch }) => Number(epoch))) > mostPoints;
   const axis = { title: 'test accuracy (%)' };
   return {
     name: `${prefix}accuracy-by-epoch`,
     title: `Accuracy over the epochs${caveat}`,
-    text: 'Test accuracy after every epoch, a panel per density: the mean over the runs a line, their range a band.',
+    text:
+      'Test accuracy after every epoch, a panel per density: the mean over the runs a line, their range a band.' +
+      (thinned ? ` The line shows ${mostPoints} of the epochs at most, the band all.` : ''),
     spec: panels(values, {
       encoding: {
         x: {
@@ -184,18 +190,23 @@ function survivors({ runs: all, prefix, caveat }: Maker): Figure | undefined {
   const values: Row[] = [];
   for (const [, group] of grouped(evolving, ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`)) {
     const last = group.map((run) => run.epochs.at(-1)!.linksByBirth);
-    const births = Math.max(...last.map((links) => links.length));
-    for (let birth = 0; birth < births; birth++) {
-      const shares = last.map((links) => (100 * (links[birth] ?? 0)) / links.reduce((sum, count) => sum + count, 0));
-      const share = mean(shares);
-      if (share > 0) values.push({ ...labels(group[0]!), panel: panelOf(group[0]!, runs), birth, share });
+    const totals = last.map((links) => links.reduce((sum, count) => sum + count, 0));
+    const births = largest(last.map((links) => links.length));
+    const curve = { ...labels(group[0]!), panel: panelOf(group[0]!, runs) };
+    const shareOf = (birth: number) => mean(last.map((links, i) => (100 * (links[birth] ?? 0)) / totals[i]!));
+    for (const { from, to } of [{ from: 0, to: 1 }, ...spans(1, births)]) {
+      const share = mean(Array.from({ length: to - from }, (_, i) => shareOf(from + i)));
+      if (share > 0) values.push({ ...curve, birth: to - 1, share });
     }
   }
   if (values.length === 0) return undefined;
+  const thinned = largest(evolving.map((run) => run.epochs.at(-1)!.linksByBirth.length)) > mostPoints + 1;
   return {
     name: `${prefix}links-by-birth`,
     title: `Links alive at the end, by the epoch that grew them${caveat}`,
-    text: 'Share of the links of evolving layers at the end of training by the epoch whose evolution grew them; 0: initial.',
+    text:
+      'Share of the links of evolving layers at the end of training by the epoch whose evolution grew them; 0: initial.' +
+      (thinned ? ' A mark stands for several epochs: the mean of their shares.' : ''),
     spec: panels(values, {
       mark: { type: 'line', strokeWidth: 2, point: { size: 18 } },
       encoding: {
@@ -222,15 +233,17 @@ function degreeHistograms({ runs, prefix, caveat }: Maker): Figure | undefined {
   const sparse = runs.filter((run) => run.degrees !== undefined && run.degrees.end.length > 0 && run.epsilon !== null);
   if (sparse.length === 0) return undefined;
   const epsilon = middle(sparse.map((run) => run.epsilon!));
-  const seed = Math.min(...sparse.map((run) => run.seed));
+  const seed = smallest(sparse.map((run) => run.seed));
   const values: Row[] = [];
-  const motif = Math.max(...sparse.map((run) => run.motifSize!));
+  const motif = largest(sparse.map((run) => run.motifSize!));
   for (const run of sparse.filter((each) => each.epsilon === epsilon && each.seed === seed)) {
     for (const when of ['start', 'end'] as const) {
       const layers = run.degrees![when];
       for (const [number, layer] of layers.entries()) {
         if (layer.dense || number === layers.length - 1) continue;
-        for (const side of ['in', 'out'] as const) values.push(...bins(run, layer, number, side, when, motif));
+        for (const side of ['in', 'out'] as const) {
+          for (const bin of bins(run, layer, number, side, when, motif)) values.push(bin);
+        }
       }
     }
   }
@@ -301,21 +314,16 @@ function bins(
 
 function inputMap({ runs, dataset, prefix, caveat }: Maker): Figure | undefined {
   const { image } = dataset;
-  const evolved = runs.filter((run) => run.inputDegree !== undefined && run.method !== 'static');
+  const evolved = runs.filter((run) => run.inputDegree?.length === dataset.features && run.method !== 'static');
   if (image === undefined || evolved.length === 0) return undefined;
   const epsilon = middle(evolved.map((run) => run.epsilon!));
-  const values: Row[] = [];
+  const picture = pictureOf(image);
   const chosen = evolved.filter((run) => run.epsilon === epsilon);
-  for (const [method, group] of grouped(chosen, (run) => labels(run).method)) {
-    for (let pixel = 0; pixel < dataset.features; pixel++) {
-      values.push({
-        panel: method,
-        column: pixel % image.width,
-        row: Math.floor(pixel / image.width),
-        links: mean(group.map((run) => run.inputDegree![pixel]!)),
-      });
-    }
-  }
+  const values: Row[] = [...grouped(chosen, (run) => labels(run).method)].flatMap(([method, group]) =>
+    picture
+      .cells('links', (pixel) => mean(group.map((run) => run.inputDegree![pixel]!)))
+      .map((cell) => ({ panel: method, ...cell })),
+  );
   const position = (field: string) => ({
     field,
     type: 'ordinal',
@@ -340,9 +348,23 @@ function inputMap({ runs, dataset, prefix, caveat }: Maker): Figure | undefined 
           },
         },
       },
-      { width: 6 * image.width, height: 6 * image.height },
+      { width: 6 * picture.columns, height: 6 * picture.rows },
     ),
   };
+}
+
+/** As many as a panel has room for. */
+const mostPoints = 500;
+
+/** The numbers from `from` to below `end`, as spans that a curve gives a point each: one number per span, or the fewest it takes. */
+function spans(from: number, end: number): { from: number; to: number }[] {
+  if (end <= from) return [];
+  const width = Math.ceil((end - from) / mostPoints);
+  const count = Math.ceil((end - from) / width);
+  return Array.from({ length: count }, (_, i) => ({
+    from: Math.max(from, end - (count - i) * width),
+    to: end - (count - i - 1) * width,
+  }));
 }
 
 const mostPanels = 6;
@@ -361,8 +383,7 @@ function labels({ method, motifSize }: BenchRun): { method: string } {
 }
 
 function panelOf(run: BenchRun, runs: BenchRun[]): string {
-  const largest = Math.max(...runs.map(({ epsilon }) => epsilon ?? 0));
-  return `ε ${run.epsilon ?? largest}`;
+  return `ε ${run.epsilon ?? largest(runs.map(({ epsilon }) => epsilon ?? 0))}`;
 }
 
 function grouped<T>(items: T[], key: (item: T) => string): Map<string, T[]> {

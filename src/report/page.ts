@@ -1,6 +1,7 @@
 import type { BenchRun, Experiment } from '../bench/results.js';
 import type { Difference, Estimate } from '../bench/statistics.js';
 import type { BenchSummary } from '../bench/summary.js';
+import { largest } from '../extremes.js';
 import { printedAccuracy } from './thesis.js';
 
 /*
@@ -105,7 +106,7 @@ function readingTable(reading: string, { summary, experiment }: Section): string
     );
   }
   const heading = reading === 'plain' ? 'Results' : `Reading: ${reading}`;
-  const runs = Math.max(...rows.map((row) => row.runs));
+  const runs = largest(rows.map((row) => row.runs));
   const explanation = explanations[reading] ?? '';
   return `<h3>${heading}</h3>
 <p>${escaped(explanation)} ${runs > 1 ? `Means of ${runs} paired runs; ± reaches to the ends of the 95 % confidence interval (Student's t), p is of the paired t-test.` : 'One run of each: no interval, and a point of accuracy means little.'} Times are medians of a run.</p>

@@ -1,6 +1,11 @@
+import { largest } from '../extremes.js';
 import { type Figure, frame, panels, type Row, scaleOf } from '../figures/frame.js';
+import { pictureOf } from '../figures/pixels.js';
 import { palette } from '../figures/vega.js';
 import type { SelectionResults } from './select.js';
+
+/** All that there may be. */
+export const figureNames = ['accuracy-by-share', 'strength-map'];
 
 /** Accuracy against the share of features kept and, of pictures, where the strong ones are. */
 export function figuresOf(results: SelectionResults): Figure[] {
@@ -53,18 +58,14 @@ function strengthMap({ strength, dataset, runs }: SelectionResults): Figure[] {
   const chosen = runs.filter(({ keep }) => keep === few);
   const often = new Map<number, number>();
   for (const feature of chosen.flatMap(({ features }) => features)) often.set(feature, (often.get(feature) ?? 0) + 1);
-  const largest = Math.max(...strength);
+  const most = largest(strength);
   const panelValues = {
-    'strength of the first layer': (pixel: number) => strength[pixel]! / largest,
+    'strength of the first layer': (pixel: number) => strength[pixel]! / most,
     [`how often among the strongest ${few} %`]: (pixel: number) => (often.get(pixel) ?? 0) / chosen.length,
   };
+  const picture = pictureOf(image);
   const values: Row[] = Object.entries(panelValues).flatMap(([panel, value]) =>
-    strength.map((_, pixel) => ({
-      panel,
-      column: pixel % image.width,
-      row: Math.floor(pixel / image.width),
-      value: value(pixel),
-    })),
+    picture.cells('value', value).map((cell) => ({ panel, ...cell })),
   );
   const position = (field: string) => ({
     field,
@@ -85,7 +86,7 @@ function strengthMap({ strength, dataset, runs }: SelectionResults): Figure[] {
       spec: panels(
         values,
         { mark: { type: 'rect' }, encoding: { x: position('column'), y: position('row'), color } },
-        { width: 8 * image.width, height: 8 * image.height },
+        { width: 8 * picture.columns, height: 8 * picture.rows },
       ),
     },
   ];

@@ -1,4 +1,5 @@
 import { aborted, checkSignal, SetNativeError } from '../errors.js';
+import { largest } from '../extremes.js';
 import {
   fromNative,
   type NativeEvolutionPolicy,
@@ -185,6 +186,6 @@ export class TrainingRun {
 }
 
 function addUp(rows: number[][]): number[] {
-  const length = Math.max(0, ...rows.map((row) => row.length));
+  const length = Math.max(0, largest(rows.map((row) => row.length)));
   return Array.from({ length }, (_, i) => rows.reduce((total, row) => total + (row[i] ?? 0), 0));
 }

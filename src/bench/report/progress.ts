@@ -1,4 +1,5 @@
 import cliProgress from 'cli-progress';
+import { largest } from '../../extremes.js';
 import type { EpochReport } from '../../training/run.js';
 import type { ExperimentConfig } from '../config.js';
 import { groupsOf, type Pairing } from '../plan.js';
@@ -63,7 +64,7 @@ function bar(work: Work, stream: NodeJS.WriteStream): Progress {
     },
     cliProgress.Presets.shades_classic,
   );
-  const width = Math.max(...trials.map((trial) => trial.label.length));
+  const width = largest(trials.map((trial) => trial.label.length));
   const before = trials.reduce((sum, { done }) => sum + done, 0);
   const single = bars.create(total, before, { done: `${before}/${total}`, run: 'starting' } satisfies Status);
   return {

@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { largest, smallest } from '../../extremes.js';
 import type { BenchResults } from '../results.js';
 import type { BenchSummary } from '../summary.js';
 import { type Column, count, grid, integer, milliseconds, orDash, percent, share, signed } from './format.js';
@@ -80,9 +81,9 @@ function fitting(columns: Column<BenchSummary>[], rows: BenchSummary[], room: nu
 }
 
 function legend({ summary, config }: BenchResults): string[] {
-  const runs = Math.max(...summary.map((entry) => entry.runs));
+  const runs = largest(summary.map((entry) => entry.runs));
   const lengths = summary.map((entry) => entry.epochs);
-  const [shortest, longest] = [Math.min(...lengths), Math.max(...lengths)];
+  const [shortest, longest] = [smallest(lengths), largest(lengths)];
   const epochs = shortest === longest ? count(longest, 'epoch') : `${shortest} to ${longest} epochs`;
   const has = (name: string) => summary.some((entry) => entry.method === name || entry.reading === name);
   const lines = [
@@ -101,7 +102,7 @@ function legend({ summary, config }: BenchResults): string[] {
   }
   if (has('set')) {
     const ofDense =
-      has('dense') && config.epsilon.length > 1 ? `; dense: SET at epsilon ${Math.max(...config.epsilon)}` : '';
+      has('dense') && config.epsilon.length > 1 ? `; dense: SET at epsilon ${largest(config.epsilon)}` : '';
     lines.push('vs SET: difference of the final accuracies within a seed.');
     lines.push(
       `× SET: time over that of SET of the same seed and epsilon${ofDense}. Total = train + evolve + evaluate.`,
