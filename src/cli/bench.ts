@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { backendChoices } from '../backend.js';
@@ -21,11 +22,12 @@ import type { BenchResults, BenchRun } from '../bench/results.js';
 import { wholeNumber } from '../checks.js';
 import { datasetNames, listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
-import { checkWritable, writeAtomically } from '../files.js';
+import { checkApart, checkWritable } from '../files.js';
 import { writeReport } from '../report/index.js';
 import { activations, inits, ranges, regrowInits } from '../training/options.js';
 import { kernelsCommand } from './kernels.js';
 import { filePath, listOf, numberIn, oneOf } from './options.js';
+import { deliver, tableStream } from './outputs.js';
 import { interruptible, useColor } from './terminal.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
@@ -157,7 +159,13 @@ export function benchCommand(): Command {
       ),
     )
     .addOption(option('--backend <name>', backendChoices.join(', '), oneOf(backendChoices), 'backend'))
-    .addOption(option('--json <file>', 'write the results as JSON', filePath))
+    .addOption(
+      option(
+        '--json <file>',
+        'write the results as JSON; -: to standard output, the table to standard error',
+        filePath,
+      ),
+    )
     .addOption(
       option(
         '--out <dir>',
@@ -187,6 +195,8 @@ Examples:
 async function bench(options: BenchOptions, command: Command): Promise<void> {
   const { json, resume } = options;
   if (json !== undefined) checkWritable('--json', json);
+  checkApart({ ...filesOf(options.out ?? resume), '--json': json });
+  const stream = tableStream(json);
   const { config, out, finished, conduct } =
     resume === undefined ? anew(options, command) : onwards(resume, options, command);
   const progress = createProgress(config, process.stderr, finished);
@@ -199,18 +209,38 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
   } catch (error) {
     progress.stop();
     const partial = error instanceof SetNativeError && (error.details.results as BenchResults | undefined);
-    if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) deliver(partial, json);
+    if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) {
+      const failure = deliverResults(partial, json, stream);
+      if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
+    }
     if (partial && out !== undefined) process.stderr.write(`Go on with: set-native bench --resume ${out}\n`);
     throw error;
   }
   progress.stop();
-  if (out !== undefined) await report(out, results);
-  deliver(results, json);
-  const failures = results.runs.flatMap(({ failure }) => failure ?? []);
-  if (failures.length > 0) {
-    const others = failures.length > 1 ? ` (and ${failures.length - 1} more, see the notes)` : '';
-    throw new SetNativeError(failures[0]!.code, `${failures[0]!.message}${others}`);
-  }
+  // First what took hours, then what can be made again from it.
+  const problems = [
+    deliverResults(results, json, stream),
+    out === undefined ? undefined : await report(out, results),
+    failureOf(results),
+  ].filter((problem) => problem !== undefined);
+  if (problems.length === 0) return;
+  const code = problems[0] instanceof SetNativeError ? problems[0].code : 'ERR_INTERNAL';
+  throw new SetNativeError(code, problems.map(({ message }) => message).join('\n'), { cause: problems[0] });
+}
+
+/** Of the trainings: the first, and how many more there are. */
+function failureOf({ runs }: BenchResults): SetNativeError | undefined {
+  const [first, ...others] = runs.flatMap(({ failure }) => failure ?? []);
+  if (first === undefined) return undefined;
+  const more = others.length > 0 ? ` (and ${others.length} more, see the notes)` : '';
+  return new SetNativeError(first.code, `${first.message}${more}`);
+}
+
+/** What the folder of an experiment holds itself, by what a message calls it. */
+function filesOf(dir: string | undefined): Record<string, string> {
+  if (dir === undefined || !existsSync(dir)) return {};
+  const names = ['experiment.json', 'results.jsonl', 'lock', 'summary.json', 'summary.csv', 'report.html'];
+  return Object.fromEntries(names.map((name) => [`${name} of ${dir}`, path.join(dir, name)]));
 }
 
 interface Plan {
@@ -298,21 +328,26 @@ function defaultDataset(dataDir: string | undefined): string {
   return 'procedural';
 }
 
-/** Writes the file and the table, also when the file fails; then that failure is thrown. */
-function deliver(results: BenchResults, json: string | undefined): void {
-  let failure: unknown;
-  try {
-    if (json !== undefined) writeAtomically(json, resultsJson(results));
-  } catch (error) {
-    failure = error;
-  }
-  const terminal = { color: useColor(), columns: process.stdout.columns || Infinity }; // 0 or undefined: unknown
-  process.stdout.write(`${renderTable(results, terminal)}\n`);
-  if (failure !== undefined) throw failure;
+function deliverResults(
+  results: BenchResults,
+  json: string | undefined,
+  stream: NodeJS.WriteStream,
+): Error | undefined {
+  const terminal = { color: useColor(stream), columns: stream.columns || Infinity }; // 0 or undefined: unknown
+  return deliver({ table: renderTable(results, terminal), stream }, json, resultsJson(results));
 }
 
-async function report(dir: string, { runs, summary, ...experiment }: BenchResults): Promise<void> {
-  const missing = await writeReport(dir, [{ dir, experiment, runs }]);
-  if (missing !== undefined) process.stderr.write(`${missing}\n`);
-  process.stderr.write(`Report: ${path.join(dir, 'report.html')}\n`);
+/** Resolves to why there is none, if so: the results are told already. */
+async function report(dir: string, { runs, summary, ...experiment }: BenchResults): Promise<Error | undefined> {
+  try {
+    const missing = await writeReport(dir, [{ dir, experiment, runs }]);
+    if (missing !== undefined) process.stderr.write(`${missing}\n`);
+    process.stderr.write(`Report: ${path.join(dir, 'report.html')}\n`);
+    return undefined;
+  } catch (cause) {
+    const why = `[report] the report of ${dir} could not be written: ${(cause as Error).message}`;
+    return new SetNativeError('ERR_IO', `${why}; the results are safe: mend that, then \`set-native report ${dir}\``, {
+      cause,
+    });
+  }
 }

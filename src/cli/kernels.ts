@@ -8,9 +8,10 @@ import { renderKernels } from '../bench/kernels/table.js';
 import { wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { loadVega } from '../figures/vega.js';
-import { checkWritable, writeAtomically } from '../files.js';
+import { checkApart, checkWritable, writeAtomically } from '../files.js';
 import { ranges } from '../training/options.js';
 import { filePath, numberIn, oneOf } from './options.js';
+import { deliver, tableStream } from './outputs.js';
 import { interruptible, useColor } from './terminal.js';
 
 interface KernelsOptions extends Omit<KernelBenchOptions, 'maxLinks'> {
@@ -30,7 +31,12 @@ export function kernelsCommand(): Command {
     .description('time the native kernels, each checked first, against what this machine can do')
     .option('--filter <words>', 'only cases with all these words in their name, as "train batch=40"', '')
     .option('--full', 'every combination of epsilon, batch, motif size and threads: hours', false)
-    .addOption(new Option('--json <file>', 'write the results as JSON').argParser(filePath))
+    .addOption(
+      new Option(
+        '--json <file>',
+        'write the results as JSON; -: to standard output, the table to standard error',
+      ).argParser(filePath),
+    )
     .addOption(new Option('--compare <file>', 'show old over new times of an earlier --json').argParser(filePath))
     .addOption(new Option('--sweep', 'instead, time training, evolution and initialisation by links').conflicts(apart))
     .addOption(
@@ -72,15 +78,17 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   }
   if (json !== undefined) checkWritable('--json', json);
   if (figure !== undefined) checkWritable('--figure', figure);
+  checkApart({ '--json': json, '--figure': figure });
+  const stream = tableStream(json, figure);
   const old = compare === undefined ? undefined : readKernelResults(compare);
   const draw = figure === undefined ? undefined : await loadVega('--figure');
 
   const { onStep, log, end } = progress(process.stderr);
-  const deliver = (results: KernelResults) => {
+  const deliverResults = (results: KernelResults) => {
     end();
-    if (json !== undefined) writeAtomically(json, kernelsJson(results));
     const comparison = old && compareKernels(old, results);
-    process.stdout.write(`${renderKernels(results, { color: useColor(), ...(comparison && { comparison }) })}\n`);
+    const table = renderKernels(results, { color: useColor(stream), ...(comparison && { comparison }) });
+    return deliver({ table, stream }, json, kernelsJson(results));
   };
   let results: KernelResults;
   try {
@@ -89,12 +97,14 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
     );
   } catch (error) {
     const partial = error instanceof SetNativeError && (error.details.results as KernelResults | undefined);
-    if (partial) deliver(partial);
+    const failure = partial ? deliverResults(partial) : undefined;
     end();
+    if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
     throw error;
   }
-  deliver(results);
+  const undelivered = deliverResults(results);
   if (draw && figure !== undefined && results.sweep) writeAtomically(figure, [await draw(sweepSpec(results.sweep))]);
+  if (undelivered !== undefined) throw undelivered;
   const failed = [...results.cases, ...(results.sweep?.points ?? [])].filter(({ failure }) => failure !== undefined);
   if (failed.length > 0) {
     throw new SetNativeError('ERR_INTERNAL', `[bench] ${failed.length} of the measurements failed; see the table`);

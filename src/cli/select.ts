@@ -3,9 +3,10 @@ import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import { type Column, grid, integer, orDash, share } from '../bench/report/format.js';
 import { datasetNames } from '../datasets/registry.js';
-import { loadRenderer } from '../figures/render.js';
-import { checkWritable, makeFolder, notWritable, writeAtomically } from '../files.js';
-import { figuresOf } from '../selection/figures.js';
+import { figureFiles, loadRenderer } from '../figures/render.js';
+import { checkWritable, makeFolder, notWritable } from '../files.js';
+import { refuseForeign } from '../own.js';
+import { figureNames, figuresOf } from '../selection/figures.js';
 import {
   type SelectionConfig,
   type SelectionResults,
@@ -15,6 +16,7 @@ import {
 } from '../selection/select.js';
 import { methods, ranges } from '../training/options.js';
 import { filePath, listOf, numberIn, oneOf } from './options.js';
+import { deliver } from './outputs.js';
 import { interruptible, useColor } from './terminal.js';
 
 type SelectOptions = SelectionConfig & { out?: string };
@@ -74,6 +76,7 @@ async function select({ out, ...config }: SelectOptions): Promise<void> {
       throw notWritable('--out', out, cause);
     }
     checkWritable('--out', file);
+    refuseForeign('--out', out, ['selection.json', ...figureNames.flatMap(figureFiles)]);
   }
   const log = (text: string) => process.stderr.write(`${text}\n`);
   const results = await interruptible(log, (signal) =>
@@ -85,13 +88,15 @@ async function select({ out, ...config }: SelectOptions): Promise<void> {
         ),
     }),
   );
-  if (out !== undefined && file !== undefined) {
-    writeAtomically(file, [`${JSON.stringify(results, undefined, 1)}\n`]);
+  // First what took its time, then what can be made again from it.
+  const content = [`${JSON.stringify(results, undefined, 1)}\n`];
+  const failure = deliver({ table: table(results), stream: process.stdout }, file, content);
+  if (failure !== undefined) throw failure;
+  if (out !== undefined) {
     const renderer = await loadRenderer('--out');
     if (typeof renderer === 'string') log(renderer);
     else for (const { name, spec } of figuresOf(results)) await renderer.write(out, name, spec);
   }
-  process.stdout.write(`${table(results)}\n`);
 }
 
 const columns: Column<SelectionSummary>[] = [
@@ -103,7 +108,7 @@ const columns: Column<SelectionSummary>[] = [
 ];
 
 function table({ config, dataset, summary }: SelectionResults): string {
-  const { bold, dim, yellow } = pc.createColors(useColor());
+  const { bold, dim, yellow } = pc.createColors(useColor(process.stdout));
   return [
     `${bold(dataset.name)}, ${dataset.train} training and ${dataset.test} test samples, ${config.method} at epsilon ${config.epsilon}`,
     '',

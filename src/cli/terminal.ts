@@ -1,7 +1,7 @@
 import pc from 'picocolors';
 
-export function useColor(): boolean {
-  return process.stdout.isTTY === true && pc.isColorSupported; // which knows NO_COLOR
+export function useColor(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY === true && pc.isColorSupported; // which knows NO_COLOR
 }
 
 /** Runs `body` with a signal that Ctrl-C aborts; a second Ctrl-C ends the program at once. */

@@ -30,11 +30,13 @@ export async function loadRenderer(what: string): Promise<Renderer | string> {
     };
     return {
       async write(folder, name, spec) {
-        const svg = ownIds(await draw(spec), name);
-        const file = (extension: string) => path.join(folder, `${name}.${extension}`);
-        writeAtomically(file('vl.json'), [`${JSON.stringify(spec, undefined, 1)}\n`]);
-        writeAtomically(file('svg'), [onPaper(svg)]);
-        writeAtomically(file('png'), [new Resvg(onPaper(svg), options).render().asPng()]);
+        const svg = ownIds(asXml(await draw(spec)), name);
+        const contents = [
+          `${JSON.stringify(spec, undefined, 1)}\n`,
+          onPaper(svg),
+          new Resvg(onPaper(svg), options).render().asPng(),
+        ];
+        for (const [i, file] of figureFiles(name).entries()) writeAtomically(path.join(folder, file), [contents[i]!]);
         return svg;
       },
     };
@@ -42,6 +44,17 @@ export async function loadRenderer(what: string): Promise<Renderer | string> {
     const why = error instanceof SetNativeError ? error.message : (error as Error).message.split('\n')[0];
     return `No figures: they take the optional packages vega, vega-lite and @resvg/resvg-js (${why}).`;
   }
+}
+
+/** The files of a figure: specification, SVG and PNG. */
+export function figureFiles(name: string): string[] {
+  return ['vl.json', 'svg', 'png'].map((extension) => `${name}.${extension}`);
+}
+
+/** Characters of a name that XML has no way to write are replaced. */
+function asXml(svg: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
+  return svg.replace(/[\0-\x08\v\f\x0e-\x1f\ufffe\uffff]/g, '\ufffd');
 }
 
 /** Dark ink on white, in a font that is there. */

@@ -3,7 +3,10 @@ import type { BenchSummary } from '../bench/summary.js';
 /** A row of the summary, and what its numbers are of: the data set with its caveat and, where there are several, the folder. */
 export type LabelledSummary = { dir?: string; dataset: string } & BenchSummary;
 
-/** The summary as a table for other programs: RFC 4180, numbers in full, times in milliseconds, nothing for what is not known. */
+/**
+ * The summary as a table for other programs: RFC 4180, numbers in full, times in milliseconds, nothing for what is not known. A text
+ * that a spreadsheet would compute gets an apostrophe in front.
+ */
 export function summaryCsv(summary: LabelledSummary[]): string {
   const rows = summary.map((row) => flatten(row));
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
@@ -12,7 +15,7 @@ export function summaryCsv(summary: LabelledSummary[]): string {
 }
 
 function quoted(cell: NonNullable<Cell>): string {
-  const text = String(cell);
+  const text = typeof cell === 'string' && /^[=+\-@＝＋－＠\t\r\n]/.test(cell) ? `'${cell}` : String(cell);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

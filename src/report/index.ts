@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { readExperiment } from '../bench/read.js';
 import type { BenchRun, Experiment } from '../bench/results.js';
 import { summarize } from '../bench/summary.js';
-import { loadRenderer, type Renderer } from '../figures/render.js';
-import { notWritable, writeAtomically } from '../files.js';
+import { figureFiles, loadRenderer, type Renderer } from '../figures/render.js';
+import { makeFolder, notWritable, writeAtomically } from '../files.js';
+import { refuseForeign } from '../own.js';
 import { summaryCsv } from './csv.js';
 import { figuresOf } from './figures.js';
 import { dataTitle, renderPage, type Section } from './page.js';
@@ -19,14 +19,22 @@ export interface ReportSource {
 /**
  * Writes the report of one or several experiments into `out`: summary.json, summary.csv, figures/ (Vega-Lite specifications, SVG,
  * PNG) and report.html, which holds all of it and needs nothing else. The same results give the same bytes. Resolves to what
- * the reader should know: why there are no figures. Rejects with ERR_USAGE or ERR_IO where it cannot write.
+ * the reader should know: why there are no figures. Rejects with ERR_USAGE or ERR_IO where it cannot write, with ERR_USAGE where
+ * a file of such a name is none of ours.
  */
 export async function writeReport(out: string, sources: ReportSource[]): Promise<string | undefined> {
+  const folder = path.join(out, 'figures');
+  try {
+    makeFolder(out);
+  } catch (cause) {
+    throw notWritable('the folder of a report', out, cause);
+  }
+  refuseForeign('the folder of a report', out, ['report.html', 'summary.json', 'summary.csv']);
   const renderer = await loadRenderer('a report');
   const sections: Section[] = [];
   for (const [i, source] of sources.entries()) {
     const prefix = sources.length > 1 ? `${i + 1}-` : '';
-    sections.push(await sectionOf(source, path.join(out, 'figures'), prefix, renderer));
+    sections.push(await sectionOf(source, folder, prefix, renderer));
   }
   const summary = sections.flatMap(({ dir, experiment, summary: rows }) =>
     rows.map((row) => ({ ...(sources.length > 1 && { dir }), dataset: dataTitle(experiment), ...row })),
@@ -51,7 +59,7 @@ async function sectionOf(
   const section: Section = { dir, experiment, runs, summary: summarize(runs), figures: [] };
   if (typeof renderer === 'string') return { ...section, missing: renderer };
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (cause) {
     throw notWritable('the folder of a report', folder, cause);
   }
@@ -62,6 +70,7 @@ async function sectionOf(
     for (const { name, title: heading, text, spec } of figuresOf(runs, experiment.dataset, reading, caveat)) {
       // A figure may be shown alone: a caveat goes with it.
       const labelled = title === experiment.dataset.name ? spec : { title, ...spec };
+      refuseForeign('the folder of a report', folder, figureFiles(`${prefix}${name}`));
       const svg = await renderer.write(folder, `${prefix}${name}`, labelled);
       section.figures.push({ title: heading, text, svg });
     }

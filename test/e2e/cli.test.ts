@@ -1,5 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -327,6 +336,55 @@ test.runIf(existsSync('/dev/full'))('a full disk behind stdout is said, and the 
     stderr: expect.stringMatching(/^error: .*ENOSPC/m),
   });
   expect(JSON.parse(readFileSync(path.join(folder, 'full.json'), 'utf8'))).toMatchObject({ complete: true });
+});
+
+test.each([
+  ['-', 'BENCH'],
+  ['-', 'BENCH | { sleep 1; cat; }'],
+  ['stdout', 'BENCH'],
+  ['stdout', 'BENCH >out; cat out'],
+])('--json %s, %s: standard output holds the results alone, the table goes to standard error', (json, command) => {
+  const link = path.join(folder, 'stdout'); // of ours: nothing can befall the machine's own
+  if (!existsSync(link)) symlinkSync('/dev/stdout', link);
+  const { status, stdout, stderr } = shell(command, `${json} --methods static --epsilon 2 --epochs 400`);
+  expect(status).toBe(0);
+  expect(stdout.length).toBeGreaterThan(2 ** 16); // more than a pipe takes
+  expect(JSON.parse(stdout)).toMatchObject({ complete: true });
+  expect(stderr).toMatch(/^static /m);
+  expect(existsSync(path.join(folder, '-'))).toBe(false);
+});
+
+test('outputs that are one file, or one of the folder of --out, are refused before the work starts', async () => {
+  mkdirSync(path.join(folder, 'apart'));
+  symlinkSync('apart', path.join(folder, 'same'));
+  for (const args of [
+    ['bench', 'kernels', '--sweep', '--json', 'x', '--figure', './x'],
+    [...tiny, '--out', 'apart', '--json', 'apart/results.jsonl'],
+    [...tiny, '--out', 'same', '--json', 'apart/report.html'],
+  ]) {
+    const { code, stdout, stderr } = await run(args);
+    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: expect.stringContaining('must name two') });
+  }
+  expect(readdirSync(path.join(folder, 'apart'))).toEqual([]);
+});
+
+test('a report that cannot be written is a failure, and the results are told', () => {
+  const more = '--out undrawn --methods static --epsilon 2 --epochs 300';
+  // Something is in its place with the first line of progress.
+  const command = `BENCH ${more} 2> >(read line; mkdir undrawn/report.html undrawn/report.html/x; cat >&2); exit $?`;
+  const { status, stdout, stderr } = shell(command, 'undrawn.json');
+  expect(stdout).toMatch(/^static /m);
+  expect(JSON.parse(readFileSync(path.join(folder, 'undrawn.json'), 'utf8'))).toMatchObject({ complete: true });
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^error: \[report\] the report of undrawn could not be written/m);
+});
+
+test("select: another's file is not written over", async () => {
+  mkdirSync(path.join(folder, 'chosen'));
+  writeFileSync(path.join(folder, 'chosen', 'strength-map.png'), 'my own');
+  const { code, stderr } = await run(['select', '--dataset', 'procedural', '--out', 'chosen']);
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('is none that set-native wrote') });
+  expect(readFileSync(path.join(folder, 'chosen', 'strength-map.png'), 'utf8')).toBe('my own');
 });
 
 test('a file that cannot be written any more is a failure, and the others are written', () => {

@@ -1,14 +1,17 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { BenchMethod } from '../../../src/bench/config.js';
 import { runExperiment } from '../../../src/bench/experiment.js';
+import type { BenchRun } from '../../../src/bench/results.js';
 import { summarize } from '../../../src/bench/summary.js';
+import { pictureOf } from '../../../src/figures/pixels.js';
 import { summaryCsv } from '../../../src/report/csv.js';
 import { figuresOf } from '../../../src/report/figures.js';
-import { reportSource, writeReport } from '../../../src/report/index.js';
+import { type ReportSource, reportSource, writeReport } from '../../../src/report/index.js';
 import { printedAccuracy } from '../../../src/report/thesis.js';
 
 let root: string;
@@ -23,7 +26,7 @@ beforeAll(async () => {
     { out: one, command: 'set-native bench <script>alert(1)</script>' },
   );
   expect(await writeReport(one, [reportSource(one)])).toBeUndefined();
-});
+}, 60_000);
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const figures = ['accuracy-by-epsilon', 'accuracy-by-epoch', 'time-split', 'links-by-birth', 'degrees', 'input-map'];
@@ -85,6 +88,123 @@ test('the table for other programs: a line per row of the summary, a column per 
     ratioToSetTrainMean: '1',
   });
   expect(Number(rows[0]!.finalAccuracyMean)).toBe(summary[0]!.finalAccuracy.mean);
+});
+
+test('texts that a spreadsheet would compute are texts, and negative numbers numbers', () => {
+  const row = summarize(reportSource(one).runs)[1]!;
+  const cells = ['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '＝1', 'a=1'].map((dataset) => {
+    const csv = summaryCsv([{ dataset, ...row, evolveMs: -1.5 }]);
+    const [record]: Record<string, string>[] = parse(csv, { columns: true });
+    expect(record!.evolveMs).toBe('-1.5');
+    return record!.dataset;
+  });
+  expect(cells).toEqual(["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "'\r=1", "'＝1", 'a=1']);
+});
+
+/** Trainings of so many epochs: `testAccuracy` is 1 / epoch. */
+function longRuns(epochs: number, births: number): BenchRun[] {
+  const methods: BenchMethod[] = ['set', 'set-motif', 'static'];
+  return [1, 2, 3, 4].flatMap((epsilon) =>
+    methods.map((method): BenchRun => {
+      const report = (i: number) => ({
+        ...{ epoch: i + 1, trainLoss: 1, testLoss: 1, testAccuracy: 1 / (i + 1), validationAccuracy: 0.5 },
+        ...{ trainMs: 1, evolveMs: 1, evaluateMs: 1, nnz: 10, pruned: 1, grown: 1, linksByBirth: [10] },
+      });
+      const list = Array.from({ length: epochs }, (_, i) => report(i));
+      list.at(-1)!.linksByBirth = Array.from({ length: births }, () => 1);
+      const motifSize = method === 'set-motif' ? 2 : 1;
+      const key = { reading: 'plain' as const, method, epsilon, motifSize, seed: 0, topology: 'erdos-renyi' as const };
+      return { ...key, nnz: 10, density: 0.1, epochs: list };
+    }),
+  );
+}
+
+test('twelve curves of 12,000 epochs: summed up, and drawn with as many points as can be seen', {
+  timeout: 60_000,
+}, () => {
+  const runs = longRuns(12_000, 12_000);
+  expect(summarize(runs)).toHaveLength(12);
+  const { dataset } = reportSource(one).experiment;
+  const drawn = new Map(figuresOf(runs, dataset, 'plain', '').map((figure) => [figure.name, figure]));
+  const valuesOf = (name: string) => (drawn.get(name)!.spec.data as { values: Record<string, number>[] }).values;
+  const curves = valuesOf('accuracy-by-epoch');
+  expect(curves).toHaveLength(12 * 500);
+  expect(curves[499]).toMatchObject({ epoch: 12_000, accuracy: 100 / 12_000, low: 100 / 12_000, high: 100 / 11_977 });
+  expect(drawn.get('accuracy-by-epoch')!.text).toContain('500 of the epochs at most');
+  const births = valuesOf('links-by-birth');
+  expect(births).toHaveLength(12 * 501);
+  expect(births.slice(0, 2)).toMatchObject([{ birth: 0 }, { birth: 23 }]);
+  expect(births.reduce((sum, { share }, i) => sum + share! * (i % 501 === 0 ? 0 : 1), 0)).toBeCloseTo(
+    (12 * 500 * 100) / 12_000,
+  );
+});
+
+test('curves of 500 epochs have a point for each', () => {
+  const { dataset } = reportSource(one).experiment;
+  const [figure] = figuresOf(longRuns(500, 2), dataset, 'plain', '').filter(({ name }) => name === 'accuracy-by-epoch');
+  expect((figure!.spec.data as { values: object[] }).values).toHaveLength(12 * 500);
+  expect(figure!.text).not.toContain('at most');
+});
+
+test('a large picture is drawn in blocks, each the mean of its pixels; a small one pixel by pixel', () => {
+  const small = pictureOf({ width: 3, height: 2 }).cells('links', (pixel) => pixel);
+  expect(small).toEqual([0, 1, 2, 3, 4, 5].map((i) => ({ column: i % 3, row: Math.floor(i / 3), links: i })));
+  const large = pictureOf({ width: 1000, height: 200 });
+  const cells = large.cells('links', (pixel) => pixel % 1000);
+  expect([large.columns, large.rows, cells.length]).toEqual([125, 25, 3125]);
+  expect(cells[1]).toEqual({ column: 1, row: 0, links: 11.5 });
+});
+
+/** What takes little to draw: the trainings of one reading and method. */
+function few(): ReportSource {
+  const { experiment, runs } = reportSource(one);
+  return { dir: one, experiment, runs: runs.filter((run) => run.reading === 'improved' && run.method === 'set') };
+}
+
+test('names of strangers stay text, in the page and in every figure', async () => {
+  const { experiment, runs } = few();
+  const name = '</svg></title><script>alert(1)</script>" onload="alert(2)" \0\x1b[31m\ud800 ';
+  const dataset = { ...experiment.dataset, name };
+  const hostile = { ...experiment, dataset, notes: [`${name} only`, '<img src=x onerror=alert(3)>'] };
+  const out = path.join(root, 'hostile');
+  await writeReport(out, [
+    { dir: '<b>dir</b>', experiment: hostile, runs },
+    { dir: '" onload="alert(4)"', experiment: hostile, runs: [] },
+  ]);
+  const svgs = readdirSync(path.join(out, 'figures')).filter((file) => file.endsWith('.svg'));
+  expect(svgs).toHaveLength(figures.length);
+  for (const file of ['report.html', ...svgs.map((svg) => path.join('figures', svg))]) {
+    const text = readFileSync(path.join(out, file), 'utf8');
+    const tags = /<script>alert|<img|<b>/.exec(text)?.[0];
+    const attributes = [...text.matchAll(/<\w+((?:\s+[\w:-]+="[^"]*")*)/g)].flatMap(([, list]) =>
+      [...list!.matchAll(/\s([\w:-]+)="[^"]*"/g)].flatMap(([, key]) => (key!.startsWith('on') ? [key] : [])),
+    );
+    const control = file !== 'report.html' && ['\0', '\x1b'].some((character) => text.includes(character));
+    expect({ file, tags, attributes, control }).toEqual({ file, tags: undefined, attributes: [], control: false });
+  }
+});
+
+test.each(['report.html', 'summary.csv', 'summary.json', 'figures/improved-accuracy-by-epsilon.png'])(
+  "another's %s is not written over",
+  async (name) => {
+    const out = mkdtempSync(path.join(root, 'foreign-'));
+    mkdirSync(path.join(out, 'figures'));
+    writeFileSync(path.join(out, name), 'my own');
+    await expect(writeReport(out, [few()])).rejects.toMatchObject({
+      code: 'ERR_USAGE',
+      message: expect.stringContaining(`${path.join(out, name)} is none that set-native wrote`),
+    });
+    expect(readFileSync(path.join(out, name), 'utf8')).toBe('my own');
+  },
+);
+
+test('a report of ours is written anew: with a caveat in its figures, of several experiments, of none that got anywhere', async () => {
+  const out = path.join(root, 'anew');
+  const { experiment, runs } = few();
+  const source = { dir: one, experiment: { ...experiment, notes: ['procedural only'] }, runs: runs.slice(0, 1) };
+  const empty = { ...source, runs: [] };
+  for (const sources of [[source], [source, empty], [empty], [source]]) await writeReport(out, sources);
+  expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('procedural only');
 });
 
 test('printed values stand beside the published reading of Fashion-MNIST only', () => {
