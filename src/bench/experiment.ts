@@ -1,10 +1,12 @@
 import os from 'node:os';
+import path from 'node:path';
 import { chooseBackend, isGpu } from '../backend.js';
 import { checkHooks, checkKeys } from '../checks.js';
 import { closingAsync } from '../closing.js';
 import { loadDataset } from '../datasets/registry.js';
 import type { Dataset } from '../datasets/types.js';
 import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
+import { removeLeftovers } from '../files.js';
 import { info } from '../info.js';
 import { fromNative, native } from '../native.js';
 import type { EpochReport } from '../training/run.js';
@@ -100,6 +102,7 @@ export async function resumeExperiment(
   checkExperimentHooks(hooks);
   checkSignal('bench', hooks.signal, 'before it began');
   const { folder, experiment, runs } = ExperimentFolder.resume(dir);
+  for (const place of [dir, path.dirname(folder.checkpoint(''))]) removeLeftovers(place); // of a kill
   const goOn = async () => {
     const asked = experimentConfig({ ...experiment.config, ...options });
     const dataset = loadDataset(asked.dataset, { dataDir: asked.dataDir });

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   existsSync,
@@ -18,6 +19,7 @@ import { resumeExperiment, runExperiment } from '../../../src/bench/experiment.j
 import { ExperimentFolder } from '../../../src/bench/folder.js';
 import { readExperiment } from '../../../src/bench/read.js';
 import type { BenchRun } from '../../../src/bench/results.js';
+import { writeAtomically } from '../../../src/files.js';
 
 const tiny: Partial<ExperimentConfig> & { dataset: string } = {
   dataset: 'procedural',
@@ -76,6 +78,20 @@ test.each([1, 10, 14, 33, 60])(
     expect(readExperiment(out).experiment.complete).toBe(true);
   },
 );
+
+test('what a kill has left of files half written is gone when the experiment has been resumed', async () => {
+  await stoppedAfter(33);
+  let name = '';
+  const look = function* () {
+    name = readdirSync(root).find((each) => each.endsWith('.tmp'))!;
+    yield '';
+  };
+  writeAtomically(path.join(root, 'x'), look());
+  const dead = name.replace(`-${process.pid}-`, `-${spawnSync(process.execPath, ['-v']).pid}-`);
+  for (const place of [out, path.join(out, 'checkpoints')]) writeFileSync(path.join(place, dead), 'half');
+  await resumeExperiment(out);
+  expect(readdirSync(out).sort()).toEqual(['experiment.json', 'results.jsonl']);
+});
 
 test('a folder that cannot be handed back does not hide why the experiment ended', async () => {
   const onEpoch = () => {
