@@ -104,14 +104,13 @@ test('texts that a spreadsheet would compute are texts, and negative numbers num
 /** Trainings of so many epochs: `testAccuracy` is 1 / epoch. */
 function longRuns(epochs: number, births: number): BenchRun[] {
   const methods: BenchMethod[] = ['set', 'set-motif', 'static'];
+  const list = Array.from({ length: epochs }, (_, i) => ({
+    ...{ epoch: i + 1, trainLoss: 1, testLoss: 1, testAccuracy: 1 / (i + 1), validationAccuracy: 0.5 },
+    ...{ trainMs: 1, evolveMs: 1, evaluateMs: 1, nnz: 10, pruned: 1, grown: 1, linksByBirth: [10] },
+  }));
+  list.at(-1)!.linksByBirth = Array.from({ length: births }, () => 1);
   return [1, 2, 3, 4].flatMap((epsilon) =>
     methods.map((method): BenchRun => {
-      const report = (i: number) => ({
-        ...{ epoch: i + 1, trainLoss: 1, testLoss: 1, testAccuracy: 1 / (i + 1), validationAccuracy: 0.5 },
-        ...{ trainMs: 1, evolveMs: 1, evaluateMs: 1, nnz: 10, pruned: 1, grown: 1, linksByBirth: [10] },
-      });
-      const list = Array.from({ length: epochs }, (_, i) => report(i));
-      list.at(-1)!.linksByBirth = Array.from({ length: births }, () => 1);
       const motifSize = method === 'set-motif' ? 2 : 1;
       const key = { reading: 'plain' as const, method, epsilon, motifSize, seed: 0, topology: 'erdos-renyi' as const };
       return { ...key, nnz: 10, density: 0.1, epochs: list };
