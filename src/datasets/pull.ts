@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { checkHooks, checkKeys } from '../checks.js';
+import { closingAsync } from '../closing.js';
 import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
 import { makeFolder } from '../files.js';
 import { type OriginFile, originAt } from './origin.js';
@@ -53,7 +54,7 @@ export async function pullDataset(name: string, options: PullOptions = {}): Prom
   }
   const folder = path.join(dataFolder(lookup).folder, name);
   const origin = originAt(from ?? publication.base, name);
-  try {
+  const bringAll = async () => {
     inFolder(folder, () => makeFolder(folder));
     removeLeftovers(
       folder,
@@ -66,10 +67,11 @@ export async function pullDataset(name: string, options: PullOptions = {}): Prom
       );
       checkSignal('data', signal, `while ${name} was fetched, which is cancelled`);
     }
+  };
+  try {
+    await closingAsync(bringAll, () => origin.close());
   } catch (error) {
     throw isAbortBy(signal, error) ? aborted('data', signal, `while ${name} was fetched, which is cancelled`) : error;
-  } finally {
-    await origin.close();
   }
   return folder;
 }
@@ -125,7 +127,7 @@ async function fetchFile(
   const hash = createHash('sha256');
   let received = 0;
   const open = inFolder(path.dirname(partial), () => fs.openSync(partial, 'wx'));
-  try {
+  const receive = async () => {
     for await (const piece of pieces(signal)) {
       received += piece.length;
       if (received > expected.bytes) throw wrongFile(where, `${expected.bytes} bytes`, 'more');
@@ -136,9 +138,8 @@ async function fetchFile(
     if (received < expected.bytes) throw wrongFile(where, `${expected.bytes} bytes`, String(received));
     const sum = hash.digest('hex');
     if (sum !== expected.sha256) throw wrongFile(where, `SHA-256 ${expected.sha256}`, sum);
-  } finally {
-    fs.closeSync(open);
-  }
+  };
+  await closingAsync(receive, () => inFolder(path.dirname(partial), () => fs.closeSync(open)));
 }
 
 function isFileOf(file: string, bytes: number): boolean {
