@@ -23,10 +23,11 @@ import { datasetNames, listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
 import { checkWritable, writeAtomically } from '../files.js';
 import { writeReport } from '../report/index.js';
+import { takesEscapeCodes } from '../terminal.js';
 import { activations, inits, ranges, regrowInits } from '../training/options.js';
 import { kernelsCommand } from './kernels.js';
 import { filePath, listOf, numberIn, oneOf } from './options.js';
-import { interruptible, useColor } from './terminal.js';
+import { interruptible } from './signals.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
   dataset?: string;
@@ -169,7 +170,8 @@ export function benchCommand(): Command {
     .addHelpText(
       'after',
       `
-Ctrl-C stops within a batch, keeps what was done and exits with 130; with --out, --resume goes on from there. A training that
+Ctrl-C stops within a batch, keeps what was done and exits with 130; so do SIGTERM (143), SIGHUP (129), which nohup holds off,
+and SIGQUIT (131). A second one quits at once. With --out, --resume goes on from there. A training that
 diverges leaves the others alone; the exit code is then 1.
 
 Examples:
@@ -192,18 +194,13 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
   const progress = createProgress(config, process.stderr, finished);
   let results: BenchResults;
   try {
-    results = await interruptible(
-      (text) => progress.log(text),
-      (signal) => conduct(hooksOf(progress, signal)),
-    );
+    results = await interruptible(progress, (signal) => conduct(hooksOf(progress, signal)));
   } catch (error) {
-    progress.stop();
     const partial = error instanceof SetNativeError && (error.details.results as BenchResults | undefined);
     if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) deliver(partial, json);
     if (partial && out !== undefined) process.stderr.write(`Go on with: set-native bench --resume ${out}\n`);
     throw error;
   }
-  progress.stop();
   if (out !== undefined) await report(out, results);
   deliver(results, json);
   const failures = results.runs.flatMap(({ failure }) => failure ?? []);
@@ -306,7 +303,7 @@ function deliver(results: BenchResults, json: string | undefined): void {
   } catch (error) {
     failure = error;
   }
-  const terminal = { color: useColor(), columns: process.stdout.columns || Infinity }; // 0 or undefined: unknown
+  const terminal = { color: takesEscapeCodes(process.stdout), columns: process.stdout.columns || Infinity }; // 0 or undefined: unknown
   process.stdout.write(`${renderTable(results, terminal)}\n`);
   if (failure !== undefined) throw failure;
 }

@@ -13,9 +13,11 @@ import {
   selectFeatures,
   selectionDefaults,
 } from '../selection/select.js';
+import { takesEscapeCodes } from '../terminal.js';
 import { methods, ranges } from '../training/options.js';
 import { filePath, listOf, numberIn, oneOf } from './options.js';
-import { interruptible, useColor } from './terminal.js';
+import { interruptible } from './signals.js';
+import { plainDisplay } from './terminal.js';
 
 type SelectOptions = SelectionConfig & { out?: string };
 
@@ -75,8 +77,8 @@ async function select({ out, ...config }: SelectOptions): Promise<void> {
     }
     checkWritable('--out', file);
   }
-  const log = (text: string) => process.stderr.write(`${text}\n`);
-  const results = await interruptible(log, (signal) =>
+  const { log } = plainDisplay;
+  const results = await interruptible(plainDisplay, (signal) =>
     selectFeatures(config, {
       signal,
       onRun: ({ seed, keep, accuracy, randomAccuracy }) =>
@@ -103,7 +105,7 @@ const columns: Column<SelectionSummary>[] = [
 ];
 
 function table({ config, dataset, summary }: SelectionResults): string {
-  const { bold, dim, yellow } = pc.createColors(useColor());
+  const { bold, dim, yellow } = pc.createColors(takesEscapeCodes(process.stdout));
   return [
     `${bold(dataset.name)}, ${dataset.train} training and ${dataset.test} test samples, ${config.method} at epsilon ${config.epsilon}`,
     '',
