@@ -26,7 +26,7 @@ import { writeReport } from '../report/index.js';
 import { takesEscapeCodes } from '../terminal.js';
 import { activations, inits, ranges, regrowInits } from '../training/options.js';
 import { kernelsCommand } from './kernels.js';
-import { filePath, listOf, numberIn, oneOf } from './options.js';
+import { besideResume, filePath, listOf, numberIn, oneOf, typed } from './options.js';
 import { interruptible } from './signals.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
@@ -221,7 +221,8 @@ interface Plan {
 function anew({ json, out, resume, preset: chosen, reading, ...options }: BenchOptions, command: Command): Plan {
   const preset = presets.find(({ name }) => name === chosen);
   const given = { ...options, readings: reading };
-  const config = { ...given, ...preset?.options, ...typed(given, command) };
+  const nameOf = (key: string) => (key === 'readings' ? 'reading' : key);
+  const config = { ...given, ...preset?.options, ...typed(given, command, nameOf) };
   const dataset = config.dataset ?? defaultDataset(options.dataDir);
   if (preset !== undefined) process.stderr.write(`${preset.name}: ${presetCommand(preset)}\n`);
   const line = `set-native ${process.argv.slice(2).join(' ')}`;
@@ -234,29 +235,8 @@ function anew({ json, out, resume, preset: chosen, reading, ...options }: BenchO
   };
 }
 
-/** The options that stand on the command line, not those that have their default. */
-function typed<T extends object>(options: T, command: Command): Partial<T> {
-  const source = (key: string) => command.getOptionValueSource(key === 'readings' ? 'reading' : key);
-  return Object.fromEntries(Object.entries(options).filter(([key]) => source(key) === 'cli')) as Partial<T>;
-}
-
 function onwards(dir: string, options: BenchOptions, command: Command): Plan {
-  const free = ['resume', 'json', 'jobs', 'threads', 'dataDir'];
-  const bound = Object.keys(typed(options, command)).find((key) => !free.includes(key));
-  if (bound !== undefined) {
-    throw new SetNativeError(
-      'ERR_USAGE',
-      `[bench] --resume goes on with the options that ${dir} was begun with; of others only --jobs, --threads, --data-dir ` +
-        `and --json may stand beside it, not --${bound}`,
-      { details: { option: bound } },
-    );
-  }
-  const { jobs, threads, dataDir } = typed(options, command);
-  const changes = {
-    ...(jobs !== undefined && { jobs }),
-    ...(threads !== undefined && { threads }),
-    ...(dataDir !== undefined && { dataDir }),
-  };
+  const changes = besideResume('bench', dir, options, command, ['jobs', 'threads', 'dataDir'], ['json']);
   const { experiment, runs } = readExperiment(dir);
   return {
     config: { ...experiment.config, ...changes },

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 
 /*
  * The built program told to stop, by every signal, at work of every kind, with and without a terminal.
@@ -15,6 +15,7 @@ const main = path.resolve(import.meta.dirname, '../../dist/cli/main.js');
 const terminal = path.resolve(import.meta.dirname, '../support/terminal.py');
 const python = spawnSync('python3', ['-c', 'import pty, os; os.waitstatus_to_exitcode']).status === 0;
 const onTerminal = test.skipIf(!python); // needs python3, 3.9 or newer, with its module pty
+vi.setConfig({ testTimeout: 120_000 }); // of processes that share the machine with others
 let folder: string;
 const env = { ...process.env, SET_NATIVE_DATA: '', SET_NATIVE_DEBUG: '', NO_COLOR: '', CI: '', TERM: 'xterm', _: '' };
 
@@ -96,6 +97,24 @@ test('SIGTERM stops the kernel benchmark with what was done', async () => {
   const { code, stdout, stderr } = await run(['bench', 'kernels', '--threads', '1'], /1\/\d+ /, 'SIGTERM');
   expect({ code, stderr }).toEqual({ code: 143, stderr: expect.stringContaining('Stopped by SIGTERM.\n') });
   expect(stdout).toContain('ceilings');
+});
+
+test('SIGTERM stops select: the table of what is done, and a folder that --resume goes on with', async () => {
+  const work = [...sizes.slice(0, -1), '3', '--keep', '5,100', '--runs', '3', '--out', 'cut'];
+  const cut = await run(['select', ...work], /seed 1 {2}5 %/, 'SIGTERM');
+  expect({ ...cut, stdout: '' }).toEqual({
+    ...{ code: 143, stdout: '', stderr: expect.stringContaining('Stopped by SIGTERM.\n') },
+  });
+  expect(cut.stdout).toMatch(/^5 % +39 +0\.\d{3}.*Not complete/ms);
+  expect(cut.stderr).toContain('Go on with: set-native select --resume cut\n');
+  expect(readdirSync(path.join(folder, 'cut'))).toEqual(
+    expect.arrayContaining(['accuracy-by-share.svg', 'runs.jsonl', 'selection.json']),
+  );
+  expect(await run(['select', '--resume', 'cut', '--epochs', '3'], /./)).toMatchObject({ code: 2 });
+  const resumed = await run(['select', '--resume', 'cut'], /./);
+  expect(resumed).toMatchObject({ code: 0, stderr: expect.stringMatching(/^seed [12] {2}/) });
+  expect(resumed.stdout).not.toContain('Not complete');
+  expect(JSON.parse(readFileSync(path.join(folder, 'cut', 'selection.json'), 'utf8')).runs).toHaveLength(6);
 });
 
 test('SIGHUP stops a download, and nothing half-fetched is left', async () => {
