@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { SetNativeError } from './errors.js';
 import { type BackendName, type GpuName, native } from './native.js';
 
 /*
@@ -60,7 +61,10 @@ function tryApart(name: GpuName): void {
   if (reason !== '') addon.refuse(name, reason);
 }
 
-/** What the child says or how it ended; nothing when all went well. */
+/** Signals that somebody has sent: of a crash there are others. The terminal sends Ctrl-C to the child as well. */
+const stopSignals: (NodeJS.Signals | null)[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+
+/** What the child says or how it ended; nothing when all went well. Throws ERR_ABORTED when it was told to stop. */
 function troubleApart(name: GpuName): string {
   const { NODE_OPTIONS: _, ...env } = process.env; // a debugger, say, is not for the child
   const seconds = trialSeconds[name];
@@ -76,6 +80,11 @@ function troubleApart(name: GpuName): string {
     return `${trial} did not end within ${seconds} seconds`;
   }
   if (error) return `${trial} could not be started: ${error.message}`;
+  if (stopSignals.includes(signal)) {
+    throw new SetNativeError('ERR_ABORTED', `[backend] ${trial} was stopped (${signal}), so ${name} was not tried`, {
+      details: { backend: name, signal },
+    });
+  }
   if (signal !== null) return `${trial} crashed (${signal})`;
   if (status !== 0) return `${trial} ended with status ${status}: ${stderr.trim().split('\n').at(-1)}`;
   const answer = new RegExp(`^${name}: (.*)$`, 'm').exec(stdout); // a driver may write something of its own

@@ -47,12 +47,18 @@ export type {
   RegrowInitName,
   TopologyName,
 } from './native.js';
+export type { SelectionConfig } from './selection/config.js';
+export type {
+  Selection,
+  SelectionDataset,
+  SelectionResults,
+  SelectionRun,
+  SelectionSummary,
+} from './selection/results.js';
 export {
-  type SelectionConfig,
+  resumeSelection,
   type SelectionHooks,
-  type SelectionResults,
-  type SelectionRun,
-  type SelectionSummary,
+  type SelectionResumeOptions,
   selectFeatures,
 } from './selection/select.js';
 export {

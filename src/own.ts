@@ -12,7 +12,6 @@ const beginnings: Record<string, RegExp> = {
   'report.html': /^<!doctype html>.*<title>set-native: /s,
   'summary.csv': /^(dir,)?dataset,reading,method,|^\s*$/,
   'summary.json': /^\[(\]|\s+\{\s+("dir": .*\s+)?"dataset": .*\s+"reading": )/,
-  'selection.json': /^\{\s+"config": \{\s+"keep": /,
 };
 const figure = /^\{.*"\$schema": "https:\/\/vega\.github\.io\/schema\/vega-lite\//s;
 const figureEnds = /(\.vl\.json|\.svg|\.png)$/;

@@ -24,11 +24,12 @@ import { datasetNames, listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
 import { checkApart, checkWritable } from '../files.js';
 import { writeReport } from '../report/index.js';
+import { takesEscapeCodes } from '../terminal.js';
 import { activations, inits, ranges, regrowInits } from '../training/options.js';
 import { kernelsCommand } from './kernels.js';
-import { filePath, listOf, numberIn, oneOf } from './options.js';
+import { besideResume, filePath, listOf, numberIn, oneOf, typed } from './options.js';
 import { deliver, tableStream } from './outputs.js';
-import { interruptible, useColor } from './terminal.js';
+import { interruptible } from './signals.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
   dataset?: string;
@@ -177,7 +178,8 @@ export function benchCommand(): Command {
     .addHelpText(
       'after',
       `
-Ctrl-C stops within a batch, keeps what was done and exits with 130; with --out, --resume goes on from there. A training that
+Ctrl-C stops within a batch, keeps what was done and exits with 130; so do SIGTERM (143), SIGHUP (129), which nohup holds off,
+and SIGQUIT (131). A second one quits at once. With --out, --resume goes on from there. A training that
 diverges leaves the others alone; the exit code is then 1.
 
 Examples:
@@ -202,12 +204,8 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
   const progress = createProgress(config, process.stderr, finished);
   let results: BenchResults;
   try {
-    results = await interruptible(
-      (text) => progress.log(text),
-      (signal) => conduct(hooksOf(progress, signal)),
-    );
+    results = await interruptible(progress, (signal) => conduct(hooksOf(progress, signal)));
   } catch (error) {
-    progress.stop();
     const partial = error instanceof SetNativeError && (error.details.results as BenchResults | undefined);
     if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) {
       const failure = deliverResults(partial, json, stream);
@@ -216,7 +214,6 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
     if (partial && out !== undefined) process.stderr.write(`Go on with: set-native bench --resume ${out}\n`);
     throw error;
   }
-  progress.stop();
   // First what took hours, then what can be made again from it.
   const problems = [
     deliverResults(results, json, stream),
@@ -254,7 +251,8 @@ interface Plan {
 function anew({ json, out, resume, preset: chosen, reading, ...options }: BenchOptions, command: Command): Plan {
   const preset = presets.find(({ name }) => name === chosen);
   const given = { ...options, readings: reading };
-  const config = { ...given, ...preset?.options, ...typed(given, command) };
+  const nameOf = (key: string) => (key === 'readings' ? 'reading' : key);
+  const config = { ...given, ...preset?.options, ...typed(given, command, nameOf) };
   const dataset = config.dataset ?? defaultDataset(options.dataDir);
   if (preset !== undefined) process.stderr.write(`${preset.name}: ${presetCommand(preset)}\n`);
   const line = `set-native ${process.argv.slice(2).join(' ')}`;
@@ -267,29 +265,8 @@ function anew({ json, out, resume, preset: chosen, reading, ...options }: BenchO
   };
 }
 
-/** The options that stand on the command line, not those that have their default. */
-function typed<T extends object>(options: T, command: Command): Partial<T> {
-  const source = (key: string) => command.getOptionValueSource(key === 'readings' ? 'reading' : key);
-  return Object.fromEntries(Object.entries(options).filter(([key]) => source(key) === 'cli')) as Partial<T>;
-}
-
 function onwards(dir: string, options: BenchOptions, command: Command): Plan {
-  const free = ['resume', 'json', 'jobs', 'threads', 'dataDir'];
-  const bound = Object.keys(typed(options, command)).find((key) => !free.includes(key));
-  if (bound !== undefined) {
-    throw new SetNativeError(
-      'ERR_USAGE',
-      `[bench] --resume goes on with the options that ${dir} was begun with; of others only --jobs, --threads, --data-dir ` +
-        `and --json may stand beside it, not --${bound}`,
-      { details: { option: bound } },
-    );
-  }
-  const { jobs, threads, dataDir } = typed(options, command);
-  const changes = {
-    ...(jobs !== undefined && { jobs }),
-    ...(threads !== undefined && { threads }),
-    ...(dataDir !== undefined && { dataDir }),
-  };
+  const changes = besideResume('bench', dir, options, command, ['jobs', 'threads', 'dataDir'], ['json']);
   const { experiment, runs } = readExperiment(dir);
   return {
     config: { ...experiment.config, ...changes },
@@ -333,7 +310,7 @@ function deliverResults(
   json: string | undefined,
   stream: NodeJS.WriteStream,
 ): Error | undefined {
-  const terminal = { color: useColor(stream), columns: stream.columns || Infinity }; // 0 or undefined: unknown
+  const terminal = { color: takesEscapeCodes(stream), columns: stream.columns || Infinity }; // 0 or undefined: unknown
   return deliver({ table: renderTable(results, terminal), stream }, json, resultsJson(results));
 }
 

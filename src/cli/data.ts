@@ -1,10 +1,12 @@
 import cliProgress from 'cli-progress';
 import { Argument, Command } from 'commander';
-import { pullable, pullDataset } from '../datasets/pull.js';
+import { type PullOptions, pullable, pullDataset } from '../datasets/pull.js';
 import { type DatasetListing, listDatasets } from '../datasets/registry.js';
 import { plainTable } from '../table.js';
+import { takesEscapeCodes } from '../terminal.js';
 import { filePath, oneOf } from './options.js';
-import { interruptible } from './terminal.js';
+import { interruptible } from './signals.js';
+import { type Display, plainDisplay } from './terminal.js';
 
 export function dataCommand(): Command {
   return new Command('data')
@@ -59,26 +61,58 @@ Examples:
 }
 
 async function pull(name: string, { dataDir, from }: { dataDir?: string; from?: string }): Promise<void> {
-  const bars = new cliProgress.MultiBar({
+  const display = takesEscapeCodes(process.stderr) ? bars() : plainLines();
+  let fetched = false;
+  const onProgress: OnProgress = (...progress) => {
+    fetched = true;
+    display.onProgress(...progress);
+  };
+  const folder = await interruptible(display, (signal) =>
+    pullDataset(name, { signal, onProgress, ...(dataDir && { dataDir }), ...(from && { from }) }),
+  );
+  process.stdout.write(`${name}: ${fetched ? 'fetched into' : 'whole already, in'} ${folder}\n`);
+}
+
+type OnProgress = NonNullable<PullOptions['onProgress']>;
+
+const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
+
+/** A bar per file. */
+function bars(): Display & { onProgress: OnProgress } {
+  const all = new cliProgress.MultiBar({
     format: '{file} [{bar}] {percentage} % of {size} MB',
     stream: process.stderr,
     clearOnComplete: false,
+    gracefulExit: false, // the program handles signals itself
   });
   const shown = new Map<string, cliProgress.SingleBar>();
-  const onProgress = (file: string, received: number, total: number) => {
-    if (!shown.has(file)) shown.set(file, bars.create(total, 0, { file, size: (total / 1e6).toFixed(1) }));
-    shown.get(file)?.update(received);
+  return {
+    onProgress(file, received, total) {
+      if (!shown.has(file)) shown.set(file, all.create(total, 0, { file, size: megabytes(total) }));
+      shown.get(file)?.update(received);
+    },
+    log(line) {
+      all.log(`${line}\n`);
+      all.update(); // now, since stop() forgets lines that were not shown yet
+    },
+    stop() {
+      if (all.isActive) all.stop();
+    },
   };
-  const log = (text: string) => process.stderr.write(`${text}\n`);
-  try {
-    const folder = await interruptible(log, (signal) =>
-      pullDataset(name, { signal, onProgress, ...(dataDir && { dataDir }), ...(from && { from }) }),
-    );
-    bars.stop();
-    process.stdout.write(`${name}: ${shown.size > 0 ? 'fetched into' : 'whole already, in'} ${folder}\n`);
-  } finally {
-    bars.stop();
-  }
+}
+
+/** A line per quarter of a file. */
+function plainLines(): Display & { onProgress: OnProgress } {
+  const quarters = new Map<string, number>();
+  return {
+    ...plainDisplay,
+    onProgress(file, received, total) {
+      const quarter = Math.floor((4 * received) / total);
+      if (quarter === (quarters.get(file) ?? 0)) return;
+      quarters.set(file, quarter);
+      plainDisplay.log(`${file}  ${25 * quarter} % of ${megabytes(total)} MB`);
+    },
+  };
 }
 
 function describe(listings: DatasetListing[]): string {

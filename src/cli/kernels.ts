@@ -9,10 +9,12 @@ import { wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { loadVega } from '../figures/vega.js';
 import { checkApart, checkWritable, writeAtomically } from '../files.js';
+import { takesEscapeCodes } from '../terminal.js';
 import { ranges } from '../training/options.js';
 import { filePath, numberIn, oneOf } from './options.js';
 import { deliver, tableStream } from './outputs.js';
-import { interruptible, useColor } from './terminal.js';
+import { interruptible } from './signals.js';
+import { type Display, plainDisplay } from './terminal.js';
 
 interface KernelsOptions extends Omit<KernelBenchOptions, 'maxLinks'> {
   json?: string;
@@ -58,7 +60,7 @@ export function kernelsCommand(): Command {
       'after',
       `
 Two to three minutes without --filter and --full; a sweep up to 1e8 links some minutes and 4 GB. Ctrl-C stops between
-two runs of a case and shows what was done. A case that differs from the reference is not timed; the exit code is then 1.
+two runs of a case, shows what was done and exits with 130, as SIGTERM does with 143. A case that differs from the reference is not timed; the exit code is then 1.
 
 Examples:
   $ set-native bench kernels --json before.json
@@ -83,22 +85,20 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   const old = compare === undefined ? undefined : readKernelResults(compare);
   const draw = figure === undefined ? undefined : await loadVega('--figure');
 
-  const { onStep, log, end } = progress(process.stderr);
+  const { onStep, ...display } = progress(process.stderr);
   const deliverResults = (results: KernelResults) => {
-    end();
     const comparison = old && compareKernels(old, results);
-    const table = renderKernels(results, { color: useColor(stream), ...(comparison && { comparison }) });
+    const table = renderKernels(results, { color: takesEscapeCodes(stream), ...(comparison && { comparison }) });
     return deliver({ table, stream }, json, kernelsJson(results));
   };
   let results: KernelResults;
   try {
-    results = await interruptible(log, (signal) =>
+    results = await interruptible(display, (signal) =>
       runKernelBench({ ...rest, ...(sweep && { maxLinks: maxLinks ?? defaultMaxLinks }) }, { signal, onStep }),
     );
   } catch (error) {
     const partial = error instanceof SetNativeError && (error.details.results as KernelResults | undefined);
     const failure = partial ? deliverResults(partial) : undefined;
-    end();
     if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
     throw error;
   }
@@ -121,13 +121,13 @@ function usage(message: string, option: string): SetNativeError {
   return new SetNativeError('ERR_USAGE', `[bench] ${message}`, { details: { option } });
 }
 
-/** On a terminal one line that changes, elsewhere a line per step. */
-function progress(stream: NodeJS.WriteStream) {
-  const clear = stream.isTTY ? '\r\x1b[K' : '';
+/** On a terminal that can show it one line that changes, elsewhere a line per step. */
+function progress(stream: NodeJS.WriteStream): Display & { onStep(text: string): void } {
+  if (!takesEscapeCodes(stream)) return { ...plainDisplay, onStep: plainDisplay.log };
+  const clear = '\r\x1b[K';
   return {
-    onStep: (text: string) =>
-      void stream.write(stream.isTTY ? `${clear}${text.slice(0, (stream.columns || 80) - 1)}` : `${text}\n`),
-    log: (text: string) => void stream.write(`${clear}${text}\n`),
-    end: () => void stream.write(clear),
+    onStep: (text) => void stream.write(`${clear}${text.slice(0, (stream.columns || 80) - 1)}`),
+    log: (text) => void stream.write(`${clear}${text}\n`),
+    stop: () => void stream.write(clear),
   };
 }

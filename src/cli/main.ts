@@ -3,14 +3,17 @@ import { Command, CommanderError } from 'commander';
 import pc from 'picocolors';
 import { SetNativeError } from '../errors.js';
 import { version } from '../info.js';
+import { takesEscapeCodes } from '../terminal.js';
 import { benchCommand } from './bench.js';
 import { dataCommand } from './data.js';
 import { infoCommand } from './info.js';
 import { reportCommand } from './report.js';
 import { selectCommand } from './select.js';
+import { endStopped, heedSignals } from './signals.js';
+import { restoreTerminalAtExit } from './terminal.js';
 
 /*
- * Exit codes: 0 done, 1 failed, 2 wrong command line, 130 stopped by Ctrl-C.
+ * Exit codes: 0 done, 1 failed, 2 wrong command line, 128 + n stopped by signal n (130: Ctrl-C).
  */
 
 function program(): Command {
@@ -42,13 +45,16 @@ function path(command: Command): string {
 function exitCode(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (!(error instanceof SetNativeError)) return 1;
-  if (error.code === 'ERR_ABORTED') return 130;
   return error.code === 'ERR_USAGE' || error.details.option !== undefined ? 2 : 1;
 }
 
-// The reader of a pipe may leave early (`| head`): that is no failure, and what is left to do, files above all, is done.
+restoreTerminalAtExit();
+heedSignals();
+
+// The reader of a pipe may leave early (`| head`), and a terminal be closed: that is no failure, and what is left to do, files
+// above all, is done.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') return;
+  if (error.code === 'EPIPE' || (error.code === 'EIO' && process.stdout.isTTY)) return;
   process.exitCode = 1;
   report(error);
 });
@@ -57,14 +63,16 @@ process.stderr.on('error', () => {}); // progress is for whoever looks on
 try {
   await settle(program()).parseAsync();
 } catch (error) {
-  process.exitCode = exitCode(error);
-  // commander has printed its own errors already
-  if (!(error instanceof CommanderError)) report(error as Error);
+  if (error instanceof SetNativeError && error.code === 'ERR_ABORTED') endStopped();
+  else {
+    process.exitCode = exitCode(error);
+    // commander has printed its own errors already
+    if (!(error instanceof CommanderError)) report(error as Error);
+  }
 }
 
 function report(error: Error): void {
-  const { red } = pc.createColors(process.stderr.isTTY === true && pc.isColorSupported);
-  const stopped = process.exitCode === 130;
-  process.stderr.write(stopped ? 'Stopped by Ctrl-C.\n' : `${red('error:')} ${error.message}\n`);
+  const { red } = pc.createColors(takesEscapeCodes(process.stderr));
+  process.stderr.write(`${red('error:')} ${error.message}\n`);
   if (process.env.SET_NATIVE_DEBUG) process.stderr.write(`${error.stack}\n`);
 }

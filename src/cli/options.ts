@@ -1,9 +1,10 @@
-import { InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { NumberRange } from '../checks.js';
 import { parseDecimal } from '../datasets/numbers.js';
+import { SetNativeError } from '../errors.js';
 
 /*
- * Parsers of option values. commander puts the option and the value given in front of their messages.
+ * Parsers of option values, in front of whose messages commander puts the option and the value given; and which options were given.
  */
 
 export function numberIn(range: NumberRange): (text: string) => number {
@@ -33,4 +34,41 @@ export function listOf<T>(item: (text: string) => T, { repeats = false } = {}): 
     if (!repeats && new Set(values).size < values.length) throw new InvalidArgumentError('Name each value once.');
     return values;
   };
+}
+
+/**
+ * The options that stand on the command line, not those that have their default.
+ * @param nameOf what the command calls an option
+ */
+export function typed<T extends object>(options: T, command: Command, nameOf = (key: string) => key): Partial<T> {
+  const isTyped = (key: string) => command.getOptionValueSource(nameOf(key)) === 'cli';
+  return Object.fromEntries(Object.entries(options).filter(([key]) => isTyped(key))) as Partial<T>;
+}
+
+/**
+ * The options given beside --resume that change what goes on with: those of `free`. Throws ERR_USAGE where another option is given
+ * than these and those of `also`: what was begun decides.
+ */
+export function besideResume<T extends object, K extends keyof T & string>(
+  operation: string,
+  dir: string,
+  options: T,
+  command: Command,
+  free: readonly K[],
+  also: readonly string[] = [],
+): Partial<Pick<T, K>> {
+  const given = typed(options, command);
+  const bound = Object.keys(given).find((key) => !['resume', ...free, ...also].includes(key));
+  if (bound === undefined) {
+    return Object.fromEntries(Object.entries(given).filter(([key]) => free.includes(key as K))) as Partial<Pick<T, K>>;
+  }
+  const flag = (key: string) => command.options.find((option) => option.attributeName() === key)?.long ?? `--${key}`;
+  const allowed = [...free, ...also].map(flag);
+  const list = `${allowed.slice(0, -1).join(', ')} and ${allowed.at(-1)}`;
+  throw new SetNativeError(
+    'ERR_USAGE',
+    `[${operation}] --resume goes on with the options that ${dir} was begun with; of others only ${list} may stand beside ` +
+      `it, not ${flag(bound)}`,
+    { details: { option: bound } },
+  );
 }

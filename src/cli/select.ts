@@ -1,25 +1,21 @@
-import path from 'node:path';
 import { Command, Option } from 'commander';
 import pc from 'picocolors';
 import { type Column, grid, integer, orDash, share } from '../bench/report/format.js';
 import { datasetNames } from '../datasets/registry.js';
-import { figureFiles, loadRenderer } from '../figures/render.js';
-import { checkWritable, makeFolder, notWritable } from '../files.js';
-import { refuseForeign } from '../own.js';
-import { figureNames, figuresOf } from '../selection/figures.js';
-import {
-  type SelectionConfig,
-  type SelectionResults,
-  type SelectionSummary,
-  selectFeatures,
-  selectionDefaults,
-} from '../selection/select.js';
+import { SetNativeError } from '../errors.js';
+import { loadRenderer } from '../figures/render.js';
+import { type SelectionConfig, selectionDefaults, share as shareRange } from '../selection/config.js';
+import { figuresOf } from '../selection/figures.js';
+import { resumeCommand } from '../selection/folder.js';
+import type { SelectionResults, SelectionSummary } from '../selection/results.js';
+import { resumeSelection, type SelectionHooks, selectFeatures } from '../selection/select.js';
+import { takesEscapeCodes } from '../terminal.js';
 import { methods, ranges } from '../training/options.js';
-import { filePath, listOf, numberIn, oneOf } from './options.js';
-import { deliver } from './outputs.js';
-import { interruptible, useColor } from './terminal.js';
+import { besideResume, filePath, listOf, numberIn, oneOf } from './options.js';
+import { interruptible } from './signals.js';
+import { plainDisplay } from './terminal.js';
 
-type SelectOptions = SelectionConfig & { out?: string };
+type SelectOptions = Omit<SelectionConfig, 'dataset'> & { dataset?: string; out?: string; resume?: string };
 
 export function selectCommand(): Command {
   const option = <T>(
@@ -31,14 +27,13 @@ export function selectCommand(): Command {
     const made = new Option(flags, text).argParser(parse);
     return key ? made.default(selectionDefaults[key], String(selectionDefaults[key])) : made;
   };
-  const percent = { text: 'a number above 0, at most 100', accepts: (value: number) => value > 0 && value <= 100 };
   return new Command('select')
     .description(
       'rank the features of a data set by the first layer of an evolved network, and train on the strongest alone',
     )
-    .addOption(option('--dataset <name>', 'see `set-native data list`', oneOf(datasetNames)).makeOptionMandatory())
+    .addOption(option('--dataset <name>', 'see `set-native data list`', oneOf(datasetNames)))
     .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath))
-    .addOption(option('--keep <list>', 'percent of the features', listOf(numberIn(percent)), 'keep'))
+    .addOption(option('--keep <list>', 'percent of the features', listOf(numberIn(shareRange)), 'keep'))
     .addOption(option('--method <name>', methods.join(', '), oneOf(methods), 'method'))
     .addOption(
       option('--epsilon <x>', 'density: link probability ε (n + m) / (n m)', numberIn(ranges.epsilon), 'epsilon'),
@@ -56,47 +51,70 @@ export function selectCommand(): Command {
     .addOption(option('--runs <n>', 'runs, with seeds seed, seed + 1 ...', numberIn(ranges.runs), 'runs'))
     .addOption(option('--seed <n>', 'seed of the first run', numberIn(ranges.seed), 'seed'))
     .addOption(option('--threads <n>', '0: all cores', numberIn(ranges.threads), 'threads'))
-    .addOption(option('--out <dir>', 'write selection.json and the figures into this folder', filePath))
+    .addOption(option('--out <dir>', 'keep the selection there while it runs, and its figures', filePath))
+    .addOption(option('--resume <dir>', 'go on with the selection of an --out that was stopped', filePath))
     .addHelpText(
       'after',
       `
+Ctrl-C stops within a batch, shows what was done and exits with 130, as SIGTERM does with 143, SIGHUP with 129 and SIGQUIT with
+131; with --out, --resume goes on from there.
+
 Examples:
   $ set-native select --dataset madelon --keep 1,2,4,10,100 --runs 5
-  $ set-native select --dataset fashion-mnist --train 5000 --test 1000`,
+  $ set-native select --dataset fashion-mnist --train 5000 --test 1000 --out pixels     # Ctrl-C, then --resume pixels`,
     )
     .action(select);
 }
 
-async function select({ out, ...config }: SelectOptions): Promise<void> {
-  const file = out === undefined ? undefined : path.join(out, 'selection.json');
-  if (out !== undefined && file !== undefined) {
-    try {
-      makeFolder(out);
-    } catch (cause) {
-      throw notWritable('--out', out, cause);
+async function select(options: SelectOptions, command: Command): Promise<void> {
+  const { log } = plainDisplay;
+  const out = options.resume ?? options.out;
+  let results: SelectionResults;
+  try {
+    results = await interruptible(plainDisplay, begin(options, command));
+  } catch (error) {
+    const partial = error instanceof SetNativeError && (error.details.results as SelectionResults | undefined);
+    if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) {
+      await deliver(partial, out).catch(({ message }) => log(message)); // beside what stopped it
     }
-    checkWritable('--out', file);
-    refuseForeign('--out', out, ['selection.json', ...figureNames.flatMap(figureFiles)]);
+    if (partial && out !== undefined) log(`Go on with: ${resumeCommand(out)}`);
+    throw error;
   }
-  const log = (text: string) => process.stderr.write(`${text}\n`);
-  const results = await interruptible(log, (signal) =>
-    selectFeatures(config, {
-      signal,
-      onRun: ({ seed, keep, accuracy, randomAccuracy }) =>
-        log(
-          `seed ${seed}  ${keep} % of the features  accuracy ${accuracy.toFixed(3)}  random ${randomAccuracy.toFixed(3)}`,
-        ),
-    }),
-  );
-  // First what took its time, then what can be made again from it.
-  const content = [`${JSON.stringify(results, undefined, 1)}\n`];
-  const failure = deliver({ table: table(results), stream: process.stdout }, file, content);
-  if (failure !== undefined) throw failure;
-  if (out !== undefined) {
-    const renderer = await loadRenderer('--out');
-    if (typeof renderer === 'string') log(renderer);
-    else for (const { name, spec } of figuresOf(results)) await renderer.write(out, name, spec);
+  await deliver(results, out);
+}
+
+function begin(
+  { resume, ...options }: SelectOptions,
+  command: Command,
+): (signal: AbortSignal) => Promise<SelectionResults> {
+  const hooks: SelectionHooks = {
+    onRun: ({ seed, keep, accuracy, randomAccuracy }) =>
+      plainDisplay.log(
+        `seed ${seed}  ${keep} % of the features  accuracy ${accuracy.toFixed(3)}  random ${randomAccuracy.toFixed(3)}`,
+      ),
+    onNote: (note) => plainDisplay.log(`Note: ${note}`),
+    onWait: plainDisplay.log,
+  };
+  if (resume !== undefined) {
+    const changes = besideResume('select', resume, options, command, ['threads', 'dataDir']);
+    return (signal) => resumeSelection(resume, changes, { ...hooks, signal });
   }
+  const { out, dataset, ...config } = options;
+  if (dataset === undefined) {
+    throw new SetNativeError('ERR_USAGE', '[select] --dataset must name a data set; `set-native data list` has them', {
+      details: { option: 'dataset' },
+    });
+  }
+  return (signal) => selectFeatures({ ...config, dataset }, { ...hooks, signal, ...(out !== undefined && { out }) });
+}
+
+/** First the table, then what is drawn from it. */
+async function deliver(results: SelectionResults, out: string | undefined): Promise<void> {
+  process.stdout.write(`${table(results)}\n`);
+  if (out === undefined) return;
+  const renderer = await loadRenderer('--out');
+  if (typeof renderer === 'string') plainDisplay.log(renderer);
+  else for (const { name, spec } of figuresOf(results)) await renderer.write(out, name, spec);
 }
 
 const columns: Column<SelectionSummary>[] = [
@@ -107,19 +125,20 @@ const columns: Column<SelectionSummary>[] = [
   ['stability', ({ stability }) => orDash(stability, (value) => value.toFixed(2))],
 ];
 
-function table({ config, dataset, summary }: SelectionResults): string {
-  const { bold, dim, yellow } = pc.createColors(useColor(process.stdout));
+function table({ config, dataset, complete, notes, summary }: SelectionResults): string {
+  const { bold, dim, yellow } = pc.createColors(takesEscapeCodes(process.stdout));
+  const caveats = [...(dataset.note === undefined ? [] : [dataset.note]), ...notes];
   return [
     `${bold(dataset.name)}, ${dataset.train} training and ${dataset.test} test samples, ${config.method} at epsilon ${config.epsilon}`,
     '',
-    grid(columns, summary, bold),
-    '',
-    ...(dataset.note === undefined ? [] : [yellow(`Note: ${dataset.note}`)]),
+    ...(summary.length > 0 ? [grid(columns, summary, bold), ''] : []),
+    ...(complete ? [] : [yellow('Not complete: it ended early; this is what was done.')]),
+    ...caveats.map((note) => yellow(`Note: ${note}`)),
     ...[
       'Accuracy: of networks trained anew on the strongest features alone; random: on as many drawn by seed.',
       config.runs === 1
         ? 'One run: no interval.'
-        : `Means of ${config.runs} runs; ± reaches to the ends of the 95 % confidence interval.`,
+        : `Means of ${complete ? '' : 'up to '}${config.runs} runs; ± reaches to the ends of the 95 % confidence interval.`,
       'Stability: mean Jaccard index of the kept features over pairs of seeds; 1: always the same.',
     ].map(dim),
   ].join('\n');

@@ -2,13 +2,11 @@ import { largest } from '../extremes.js';
 import { type Figure, frame, panels, type Row, scaleOf } from '../figures/frame.js';
 import { pictureOf } from '../figures/pixels.js';
 import { palette } from '../figures/vega.js';
-import type { SelectionResults } from './select.js';
+import type { SelectionResults } from './results.js';
 
-/** All that there may be. */
-export const figureNames = ['accuracy-by-share', 'strength-map'];
-
-/** Accuracy against the share of features kept and, of pictures, where the strong ones are. */
+/** Accuracy against the share of features kept and, of pictures, where the strong ones are; none without a run. */
 export function figuresOf(results: SelectionResults): Figure[] {
+  if (results.runs.length === 0) return [];
   return [accuracyByShare(results), ...strengthMap(results)];
 }
 

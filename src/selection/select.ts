@@ -1,93 +1,35 @@
-import { type Estimate, estimate } from '../bench/statistics.js';
-import { checkHooks, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
+import path from 'node:path';
+import { onceDecided } from '../bench/lock.js';
+import { estimate } from '../bench/statistics.js';
+import { checkHooks, checkKeys } from '../checks.js';
+import { closingAsync } from '../closing.js';
 import { loadDataset } from '../datasets/registry.js';
+import { datasetSum } from '../datasets/sum.js';
 import { prepare } from '../datasets/transform.js';
-import type { Samples } from '../datasets/types.js';
-import { checkSignal, SetNativeError } from '../errors.js';
-import { native } from '../native.js';
+import type { Dataset, Samples } from '../datasets/types.js';
+import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
+import { info } from '../info.js';
+import { fromNative, native } from '../native.js';
 import { SparseMLP } from '../training/model.js';
-import { type MethodName, ranges } from '../training/options.js';
-import { jaccard, strengths, strongest } from './strength.js';
-
-export interface SelectionConfig {
-  dataset: string;
-  dataDir?: string;
-  /** Percent of the features to keep, each above 0 and at most 100. */
-  keep: number[];
-  method: MethodName;
-  epsilon: number;
-  hidden: number[];
-  epochs: number;
-  batchSize: number;
-  learningRate: number;
-  weightDecay: number;
-  zeta: number;
-  /** Default: all there are, of Fashion-MNIST and the like 5000 and 1000 suffice. */
-  train?: number;
-  test?: number;
-  runs: number;
-  seed: number;
-  threads: number;
-}
-
-export const selectionDefaults: Omit<SelectionConfig, 'dataset'> = {
-  keep: [5, 10, 20, 30, 50, 100],
-  method: 'set',
-  epsilon: 13,
-  hidden: [200],
-  epochs: 40,
-  batchSize: 40,
-  learningRate: 0.05,
-  weightDecay: 0.001,
-  zeta: 0.3,
-  runs: 3,
-  seed: 0,
-  threads: 0,
-};
-
-/** One seed and share of features. Accuracies are those of networks trained anew on these features alone. */
-export interface SelectionRun {
-  seed: number;
-  keep: number;
-  /** The features kept, ascending. */
-  features: number[];
-  accuracy: number;
-  /** The same with as many features drawn at random. */
-  randomAccuracy: number;
-}
-
-export interface SelectionSummary {
-  keep: number;
-  features: number;
-  accuracy: Estimate;
-  randomAccuracy: Estimate;
-  /** Mean Jaccard index over pairs of seeds; null for a single one. Random sets of a share k share about k / (2 - k). */
-  stability: number | null;
-}
-
-export interface SelectionResults {
-  config: SelectionConfig;
-  dataset: {
-    name: string;
-    features: number;
-    classes: number;
-    train: number;
-    test: number;
-    note?: string;
-    image?: { width: number; height: number };
-  };
-  /** Mean over the seeds, of every input. */
-  strength: number[];
-  runs: SelectionRun[];
-  summary: SelectionSummary[];
-}
+import { type SelectionConfig, selectionConfig } from './config.js';
+import { SelectionFolder } from './folder.js';
+import type { Finished, Selection, SelectionResults, SelectionRun, SelectionSummary } from './results.js';
+import { featureCount, jaccard, strengths, strongest } from './strength.js';
 
 export interface SelectionHooks {
   onRun?: (run: SelectionRun) => void;
+  /** As soon as something is known that must be read beside the numbers; `notes` of the results has it too. */
+  onNote?: (note: string) => void;
+  /** Before half a minute, at most, of waiting for another process to show that it uses the folder. */
+  onWait?: (why: string) => void;
+  /** Stops within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason. */
   signal?: AbortSignal;
+  /**
+   * A folder to keep the selection in while it runs (docs/results.md), so that whatever stops it costs little:
+   * `resumeSelection` goes on. It must be new or empty.
+   */
+  out?: string;
 }
-
-const share: NumberRange = { text: 'a number above 0, at most 100', accepts: (value) => value > 0 && value <= 100 };
 
 /**
  * Which features a task needs, and how well the strongest of them do alone: trains a network on all features, ranks them by the
@@ -95,73 +37,203 @@ const share: NumberRange = { text: 'a number above 0, at most 100', accepts: (va
  * as many random ones. Features are ranked on the training samples only; accuracies are of the test samples. All draws depend
  * on the seed alone.
  *
- * Rejects with ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option, with the errors of `loadDataset`, `prepare` and `fit`, and with
- * ERR_ABORTED when the signal fires.
+ * Rejects with ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option, with the errors of `loadDataset`, `prepare` and `fit`, with
+ * ERR_USAGE when `out` is not empty or cannot be written, with ERR_IO when that turns out later, and with ERR_ABORTED when
+ * the signal fires. From the first network on `details.results` holds what was finished, summary included.
  */
 export async function selectFeatures(
   given: Partial<SelectionConfig> & Pick<SelectionConfig, 'dataset'>,
   hooks: SelectionHooks = {},
 ): Promise<SelectionResults> {
   const config = selectionConfig(given);
-  checkKeys('select', hooks, ['onRun', 'signal']);
-  checkHooks('select', { ...hooks });
-  checkSignal('select', hooks.signal, 'before it began');
-  const dataset = loadDataset(config.dataset, config.dataDir === undefined ? {} : { dataDir: config.dataDir });
-  const runs: SelectionRun[] = [];
-  const total = new Float64Array(dataset.features);
-  const sizes = { train: 0, test: 0 };
-  for (let run = 0; run < config.runs; run++) {
-    const seed = config.seed + run;
-    const { train, test } = prepare(dataset, { train: config.train, test: config.test, seed });
-    Object.assign(sizes, { train: train.count, test: test.count });
-    const whole = await trained(config, train, test, dataset.classes, seed, hooks.signal);
-    for (const [feature, strength] of whole.strength.entries()) total[feature]! += strength / config.runs;
-    const randomOrder = native().permutation(seed, dataset.features);
-    const accuracyOf = async (features: Uint32Array) => {
-      if (features.length === dataset.features) return whole.accuracy;
-      const part = await trained(
-        config,
-        columns(train, features),
-        columns(test, features),
-        dataset.classes,
-        seed,
-        hooks.signal,
-      );
-      return part.accuracy;
-    };
-    for (const keep of config.keep) {
-      const count = Math.max(1, Math.round((keep / 100) * dataset.features));
-      const features = strongest(whole.strength, count);
-      const accuracy = await accuracyOf(features);
-      const randomAccuracy = await accuracyOf(randomOrder.slice(0, count).sort());
-      const done = { seed, keep, features: Array.from(features), accuracy, randomAccuracy };
-      runs.push(done);
-      hooks.onRun?.(done);
+  checkSelectionHooks(hooks);
+  const dataset = load(config);
+  const selection = newSelection(config, dataset);
+  const { out } = hooks;
+  const folder = out === undefined ? undefined : await onceDecided(() => SelectionFolder.create(out), waiting(hooks));
+  return closingAsync(
+    () => conduct(selection, dataset, { networks: [], runs: [] }, hooks, folder),
+    () => folder?.close(),
+  );
+}
+
+/** What may differ when a selection goes on: none of it changes a result. */
+export type SelectionResumeOptions = Partial<Pick<SelectionConfig, 'threads' | 'dataDir'>>;
+
+/**
+ * Goes on with the selection kept in `dir`, wherever it was stopped: its results are those of a selection that never was, on the
+ * same machine. Rejects as selectFeatures does; with ERR_USAGE where `dir` holds no selection or another process writes to it;
+ * ERR_DATA_FORMAT, naming file and line, where a file of it is damaged, and where the data are others than it began with.
+ */
+export async function resumeSelection(
+  dir: string,
+  options: SelectionResumeOptions = {},
+  hooks: Omit<SelectionHooks, 'out'> = {},
+): Promise<SelectionResults> {
+  checkKeys('select', options, ['threads', 'dataDir']);
+  checkSelectionHooks(hooks);
+  const { folder, selection, finished } = await onceDecided(() => SelectionFolder.resume(dir), waiting(hooks));
+  return closingAsync(
+    async () => {
+      const config = selectionConfig({ ...selection.config, ...options });
+      const dataset = load(config);
+      const now = newSelection(config, dataset);
+      checkSameData(selection, now, dir);
+      const notes = [...selection.notes];
+      for (const key of ['version', 'cpu', 'isa'] as const) {
+        const then = selection.environment[key];
+        const note = `Begun with ${key} ${then}, resumed with ${now.environment[key]}: bits may differ.`;
+        if (then !== now.environment[key] && !notes.includes(note)) {
+          notes.push(note);
+          hooks.onNote?.(note);
+        }
+      }
+      const { source } = now.dataset;
+      const goingOn = { ...selection, config: now.config, dataset: { ...selection.dataset, source }, notes };
+      return conduct(goingOn, dataset, finished, hooks, folder);
+    },
+    () => folder.close(),
+  );
+}
+
+/** Runs what `finished` does not have yet. */
+async function conduct(
+  selection: Selection,
+  dataset: Dataset,
+  finished: Finished,
+  hooks: SelectionHooks,
+  folder: SelectionFolder | undefined,
+): Promise<SelectionResults> {
+  const { config } = selection;
+  const seeds = Array.from({ length: config.runs }, (_, run) => config.seed + run);
+  const results = () => resultsOf(selection, finished);
+  try {
+    folder?.write(results());
+    for (const seed of seeds) await conductSeed(seed, selection, dataset, finished, hooks, folder);
+    selection.complete = true;
+    folder?.write(results());
+    return results();
+  } catch (cause) {
+    const error = fromNative(cause);
+    const stopped = isAbortBy(hooks.signal, error);
+    if (!(error instanceof SetNativeError) && !stopped) throw error;
+    const partial = results();
+    try {
+      folder?.write(partial);
+    } catch {
+      // `error` came first, and is what a reader can act on
     }
+    if (!(error instanceof SetNativeError))
+      throw aborted('select', hooks.signal, 'in a callback', { results: partial });
+    const details = { ...error.details, results: partial };
+    throw new SetNativeError(error.code, error.message, { details, cause: stopped ? error.cause : cause });
   }
-  const { name, features, classes, note, imageShape } = dataset;
-  const image = imageShape && { width: imageShape[1], height: imageShape[0] };
+}
+
+async function conductSeed(
+  seed: number,
+  selection: Selection,
+  dataset: Dataset,
+  finished: Finished,
+  { signal, onRun }: SelectionHooks,
+  folder: SelectionFolder | undefined,
+): Promise<void> {
+  const { config } = selection;
+  const missing = config.keep.filter((keep) => !finished.runs.some((run) => run.seed === seed && run.keep === keep));
+  let whole = finished.networks.find((network) => network.seed === seed);
+  if (missing.length === 0 && whole !== undefined) return;
+  const { train, test } = prepare(dataset, { train: config.train, test: config.test, seed });
+  if (selection.dataset.train === 0) {
+    Object.assign(selection.dataset, { train: train.count, test: test.count });
+    folder?.write(resultsOf(selection, finished));
+  }
+  if (whole === undefined) {
+    whole = { seed, ...(await trained(config, train, test, dataset.classes, seed, signal)) };
+    folder?.append(whole);
+    finished.networks.push(whole);
+  }
+  const { accuracy: wholeAccuracy, strength } = whole;
+  const accuracyOf = async (features: Uint32Array) => {
+    if (features.length === dataset.features) return wholeAccuracy;
+    const [some, others] = [columns(train, features), columns(test, features)];
+    return (await trained(config, some, others, dataset.classes, seed, signal)).accuracy;
+  };
+  const randomOrder = native().permutation(seed, dataset.features);
+  for (const keep of missing) {
+    checkSignal('select', signal, 'between two runs');
+    const count = featureCount(keep, dataset.features);
+    const features = strongest(Float64Array.from(strength), count);
+    const accuracy = await accuracyOf(features);
+    const randomAccuracy = await accuracyOf(randomOrder.slice(0, count).sort());
+    const run = { seed, keep, features: Array.from(features), accuracy, randomAccuracy };
+    folder?.append(run);
+    finished.runs.push(run);
+    onRun?.(run);
+  }
+}
+
+function resultsOf(selection: Selection, finished: Finished): SelectionResults {
+  const { config, dataset } = selection;
+  const networks = finished.networks.toSorted((a, b) => a.seed - b.seed);
+  const runs = finished.runs.toSorted(
+    (a, b) => a.seed - b.seed || config.keep.indexOf(a.keep) - config.keep.indexOf(b.keep),
+  );
+  const strength = new Float64Array(dataset.features);
+  for (const network of networks) {
+    for (const [feature, each] of network.strength.entries()) strength[feature]! += each / networks.length;
+  }
+  const kept = config.keep.map((keep) => runs.filter((run) => run.keep === keep));
   return {
-    config,
-    dataset: { name, features, classes, ...sizes, ...(note !== undefined && { note }), ...(image && { image }) },
-    strength: Array.from(total),
+    ...selection,
+    dataset: { ...dataset },
+    strength: Array.from(strength),
     runs,
-    summary: config.keep.map((keep) => summarize(runs.filter((each) => each.keep === keep))),
+    summary: kept.filter((each) => each.length > 0).map(summarize),
   };
 }
 
-function selectionConfig(given: Partial<SelectionConfig> & Pick<SelectionConfig, 'dataset'>): SelectionConfig {
-  checkKeys('select', given, ['dataset', 'dataDir', 'train', 'test', ...Object.keys(selectionDefaults)]);
-  const config = { ...selectionDefaults, ...given };
-  if (!Array.isArray(config.keep) || config.keep.length === 0) {
-    throw new SetNativeError('ERR_INVALID_ARGUMENT', '[select] keep must be a list of at least one share in percent', {
-      details: { option: 'keep', value: config.keep },
-    });
-  }
-  for (const value of config.keep) checkNumber('select', 'keep', value, share);
-  checkNumber('select', 'runs', config.runs, ranges.runs);
-  checkNumber('select', 'seed', config.seed, wholeNumber(0, Number.MAX_SAFE_INTEGER - (config.runs - 1)));
-  return config; // the network's options are checked where it is made
+function checkSelectionHooks(hooks: SelectionHooks): void {
+  checkKeys('select', hooks, ['onRun', 'onNote', 'onWait', 'signal', 'out']);
+  const { onRun, onNote, onWait, signal } = hooks;
+  checkHooks('select', { onRun, onNote, onWait, signal });
+  checkSignal('select', signal, 'before it began');
+}
+
+function waiting({ onWait, signal }: SelectionHooks) {
+  return { onWait, signal };
+}
+
+function load({ dataset, dataDir }: SelectionConfig): Dataset {
+  return loadDataset(dataset, dataDir === undefined ? {} : { dataDir });
+}
+
+function newSelection(config: SelectionConfig, dataset: Dataset): Selection {
+  const { name, features, classes, note, imageShape, source } = dataset;
+  const { version, cpu, isa } = info();
+  return {
+    config: { ...config, ...(config.dataDir !== undefined && { dataDir: path.resolve(config.dataDir) }) },
+    dataset: {
+      ...{ name, features, classes, train: 0, test: 0 }, // sizes: when samples are drawn
+      ...(note !== undefined && { note }),
+      ...(imageShape && { image: { width: imageShape[1], height: imageShape[0] } }),
+      source: source === 'embedded' ? source : path.resolve(source),
+      sha256: datasetSum(dataset),
+    },
+    environment: { version, cpu, isa: isa.used },
+    notes: [],
+    complete: false,
+  };
+}
+
+function checkSameData({ dataset: then }: Selection, { dataset: now }: Selection, dir: string): void {
+  if (then.sha256 === now.sha256) return;
+  const short = (text: string) => text.slice(0, 12);
+  throw new SetNativeError(
+    'ERR_DATA_FORMAT',
+    `[select] the selection in ${dir} began with the data in ${then.source} (SHA-256 ${short(then.sha256)}), but ` +
+      `${now.source} has others (${short(now.sha256)}); point --data-dir at the same files`,
+    { details: { then, now } },
+  );
 }
 
 /** A network's accuracy on the test samples, and what its inputs are worth to it. */
@@ -172,18 +244,19 @@ async function trained(
   classes: number,
   seed: number,
   signal: AbortSignal | undefined,
-): Promise<{ accuracy: number; strength: Float64Array }> {
+): Promise<{ accuracy: number; strength: number[] }> {
   const { hidden, epsilon, threads, epochs, batchSize, learningRate, weightDecay, zeta, method } = config;
   const model = await SparseMLP.create({ layers: [train.features, ...hidden, classes], epsilon, threads, seed });
-  try {
-    const evolution = { method, zeta };
-    await model.fit(train, { epochs, batchSize, learningRate, weightDecay, evolution, ...(signal && { signal }) });
-    const { accuracy } = await model.evaluate(test);
-    const [first] = await model.download();
-    return { accuracy, strength: strengths(first!) };
-  } finally {
-    model.dispose();
-  }
+  return closingAsync(
+    async () => {
+      const evolution = { method, zeta };
+      await model.fit(train, { epochs, batchSize, learningRate, weightDecay, evolution, ...(signal && { signal }) });
+      const { accuracy } = await model.evaluate(test);
+      const [first] = await model.download();
+      return { accuracy, strength: Array.from(strengths(first!)) };
+    },
+    () => model.dispose(),
+  );
 }
 
 /** The samples with some of their features only. */

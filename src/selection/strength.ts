@@ -15,6 +15,11 @@ export function strengths({ inputs, outputs, dense, rowOffsets, weights }: Layer
   });
 }
 
+/** How many features are `keep` percent of them: at least one. */
+export function featureCount(keep: number, features: number): number {
+  return Math.max(1, Math.round((keep / 100) * features));
+}
+
 /** The `count` strongest features, ascending by number; of equally strong ones the lower number. */
 export function strongest(strength: Float64Array, count: number): Uint32Array {
   const ranked = Uint32Array.from(strength.keys()).sort((a, b) => strength[b]! - strength[a]! || a - b);

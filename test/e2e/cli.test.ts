@@ -383,7 +383,7 @@ test("select: another's file is not written over", async () => {
   mkdirSync(path.join(folder, 'chosen'));
   writeFileSync(path.join(folder, 'chosen', 'strength-map.png'), 'my own');
   const { code, stderr } = await run(['select', '--dataset', 'procedural', '--out', 'chosen']);
-  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('is none that set-native wrote') });
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('--out must name a new') });
   expect(readFileSync(path.join(folder, 'chosen', 'strength-map.png'), 'utf8')).toBe('my own');
 });
 

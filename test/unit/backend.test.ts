@@ -50,6 +50,17 @@ test.each([
   expect(tried()).toEqual(expected);
 });
 
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'])(
+  'a child that was stopped by %s says nothing about the GPU: the call is aborted, and may be made again',
+  async (signal) => {
+    ended({ status: null, signal });
+    await expect(choose('auto')).rejects.toMatchObject({ code: 'ERR_ABORTED', details: { backend: 'metal', signal } });
+    expect(refused.size).toBe(0);
+    ended({ stdout: 'metal: \n' });
+    expect(await choose('auto')).toBe('metal');
+  },
+);
+
 test('what the child found nothing wrong with is taken', async () => {
   expect(await choose('auto')).toBe('metal');
   expect(refused.size).toBe(0);

@@ -1,17 +1,19 @@
 import cliProgress from 'cli-progress';
 import { largest } from '../../extremes.js';
+import { takesEscapeCodes } from '../../terminal.js';
 import type { EpochReport } from '../../training/run.js';
 import type { ExperimentConfig } from '../config.js';
 import { groupsOf, type Pairing } from '../plan.js';
 import type { BenchRun } from '../results.js';
 
-/** Shows an experiment while it runs: a bar on a terminal, plain lines anywhere else. */
+/** Shows an experiment while it runs: a bar on a terminal that can show one, plain lines anywhere else. */
 export interface Progress {
   epoch(run: BenchRun, report: EpochReport): void;
   /** How many groups train at once. */
   jobs(count: number): void;
   /** A line that stays. */
   log(line: string): void;
+  /** Takes the bar away and puts the terminal back as it was; may be called more than once. */
   stop(): void;
 }
 
@@ -22,7 +24,7 @@ export function createProgress(
   finished: BenchRun[] = [],
 ): Progress {
   const work = workOf(config, finished);
-  return stream.isTTY ? bar(work, stream) : plainLines(work, stream);
+  return takesEscapeCodes(stream) ? bar(work, stream) : plainLines(work, stream);
 }
 
 /** Epochs to do and done, by training. */
@@ -59,7 +61,7 @@ function bar(work: Work, stream: NodeJS.WriteStream): Progress {
       format: (_options, { progress }, status: Status) => statusLine(status, progress, stream.columns || 80),
       hideCursor: true,
       clearOnComplete: true,
-      gracefulExit: false, // the command handles Ctrl-C itself
+      gracefulExit: false, // the program handles signals itself
       linewrap: false,
     },
     cliProgress.Presets.shades_classic,
@@ -86,10 +88,13 @@ function bar(work: Work, stream: NodeJS.WriteStream): Progress {
       work.jobs = count;
     },
     log(line) {
+      if (!bars.isActive) return void stream.write(`${line}\n`);
       bars.log(`${line}\n`);
       bars.update(); // now, since stop() forgets lines that were not shown yet
     },
-    stop: () => bars.stop(),
+    stop() {
+      if (bars.isActive) bars.stop();
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { experimentConfig } from '../../../src/bench/config.js';
 import { createProgress, type Status, statusLine } from '../../../src/bench/report/progress.js';
 import type { BenchRun } from '../../../src/bench/results.js';
@@ -12,6 +12,11 @@ const config = experimentConfig({
   epochs: 2,
   seed: 7,
 });
+
+beforeEach(() => {
+  for (const [name, value] of Object.entries({ TERM: 'xterm', NO_COLOR: '', CI: '' })) vi.stubEnv(name, value);
+});
+afterEach(() => void vi.unstubAllEnvs());
 
 /** A stream that keeps what is written to it. */
 function fakeStream(terminal: { isTTY?: boolean; columns?: number }) {
@@ -60,6 +65,35 @@ test('a terminal gets a bar with accuracy and, once every method was seen, the t
   const after = written();
   await drawn();
   expect(written()).toBe(after);
+});
+
+test.each([
+  ['TERM', 'dumb'],
+  ['TERM', ''],
+  ['NO_COLOR', '1'],
+  ['CI', 'true'],
+])('a terminal gets plain lines without escape codes where %s is "%s"', async (name, value) => {
+  vi.stubEnv(name, value);
+  const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
+  const progress = createProgress(config, stream);
+  progress.epoch(...reporter('set', 1000)());
+  progress.log('a note');
+  progress.stop();
+  expect(written()).toBe('seed 7  set ε 13  epoch 1/2  accuracy 0.123\na note\n');
+});
+
+test('stop puts the terminal back once; what is said after it is a plain line', async () => {
+  const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
+  const progress = createProgress(config, stream);
+  expect(written()).toContain('\x1b[?25l');
+  progress.stop();
+  expect(written().lastIndexOf('\x1b[?25h')).toBeGreaterThan(written().lastIndexOf('\x1b[?25l'));
+  expect(written().lastIndexOf('\x1b[?7h')).toBeGreaterThan(written().lastIndexOf('\x1b[?7l'));
+  const before = written();
+  progress.stop();
+  progress.log('late');
+  await drawn();
+  expect(written().slice(before.length)).toBe('late\n');
 });
 
 test('anything else gets plain lines: the first epoch, about five of many, and the end', () => {

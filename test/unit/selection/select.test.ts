@@ -3,8 +3,14 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { expect, test } from 'vitest';
-import { type LayerData, type SelectionConfig, selectFeatures } from '../../../src/index.js';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  type LayerData,
+  resumeSelection,
+  type SelectionConfig,
+  type SelectionResults,
+  selectFeatures,
+} from '../../../src/index.js';
 import { jaccard, strengths, strongest } from '../../../src/selection/strength.js';
 
 const execute = promisify(execFile);
@@ -67,17 +73,133 @@ test.each([
   [{ keep: [] }, 'keep'],
   [{ keep: [0] }, 'keep'],
   [{ keep: [101] }, 'keep'],
+  [{ keep: [5, 10, 5] }, 'keep'],
+  [{ hidden: [0] }, 'hidden'],
+  [{ train: 0.5 }, 'train'],
   [{ runs: 0 }, 'runs'],
   [{ epsilon: -1 }, 'epsilon'],
-  [{ method: 'rigl' as never }, 'evolution.method'],
-])('%j is refused by name', async (options, option) => {
-  await expect(selectFeatures({ ...small, ...options })).rejects.toMatchObject({ details: { option } });
+  [{ method: 'rigl' as never }, 'method'],
+])('%j is refused by name, before a folder is made', async (options, option) => {
+  const out = path.join(os.tmpdir(), 'set-native-never-made');
+  await expect(selectFeatures({ ...small, ...options }, { out })).rejects.toMatchObject({ details: { option } });
+  expect(fs.existsSync(out)).toBe(false);
 });
 
-test('a signal stops it', async () => {
+const tiny = { ...small, train: 200, test: 100, hidden: [20], epochs: 2, keep: [10, 100, 20] };
+
+/** Stops `tiny` after so many runs, at once or in a training, and hands over what the error has. */
+async function stopped(after: number, out?: string): Promise<SelectionResults> {
   const controller = new AbortController();
-  const running = selectFeatures(small, { signal: controller.signal, onRun: () => controller.abort() });
-  await expect(running).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  let done = 0;
+  const onRun = () => {
+    done += 1;
+    if (done === after) controller.abort();
+  };
+  const hooks = { signal: controller.signal, onRun, ...(out !== undefined && { out }) };
+  const error = await selectFeatures(tiny, hooks).catch((reason) => reason);
+  expect(error).toMatchObject({ code: 'ERR_ABORTED', cause: controller.signal.reason });
+  return error.details.results;
+}
+
+test('a signal stops it, and the error has what was finished', async () => {
+  const whole = await selectFeatures(tiny);
+  expect(whole).toMatchObject({ complete: true, notes: [] });
+  const partial = await stopped(4);
+  expect(partial.complete).toBe(false);
+  expect(partial.runs).toEqual(whole.runs.slice(0, 4));
+  expect(partial.summary.map(({ keep, accuracy }) => [keep, accuracy.low === null])).toEqual([
+    [10, false],
+    [100, true],
+    [20, true],
+  ]);
+});
+
+describe('the folder of a selection', () => {
+  let root: string;
+  let out: string;
+  beforeEach(() => {
+    root = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-select-'));
+    out = path.join(root, 'out');
+  });
+  afterEach(() => fs.rmSync(root, { recursive: true }));
+  const read = (dir: string) =>
+    ['selection.json', 'runs.jsonl'].map((file) => fs.readFileSync(path.join(dir, file), 'utf8'));
+
+  test.each([1, 3, 5])(
+    'stopped after %i runs and resumed, its files are those of one that never was',
+    async (after) => {
+      const results = await selectFeatures(tiny, { out: path.join(root, 'whole') });
+      const partial = await stopped(after, out);
+      expect(JSON.parse(read(out)[0]!)).toEqual(JSON.parse(JSON.stringify(partial)));
+      expect(fs.readdirSync(out).sort()).toEqual(['runs.jsonl', 'selection.json']);
+      fs.appendFileSync(path.join(out, 'runs.jsonl'), '{"seed":1,"kee'); // what a kill leaves
+      let runs = 0;
+      const resumed = await resumeSelection(out, {}, { onRun: () => void runs++ });
+      expect(runs).toBe(6 - after);
+      expect(resumed).toEqual(results);
+      expect(read(out)).toEqual(read(path.join(root, 'whole')));
+    },
+  );
+
+  test('a finished selection resumes to itself, training nothing', async () => {
+    const results = await selectFeatures(tiny, { out });
+    expect(await resumeSelection(out, { threads: 0 }, { onRun: () => expect.unreachable() })).toEqual(results);
+  });
+
+  test('a folder that holds a selection is refused, and one that holds none cannot be resumed', async () => {
+    await stopped(1, out);
+    const before = read(out);
+    await expect(selectFeatures(tiny, { out })).rejects.toMatchObject({
+      code: 'ERR_USAGE',
+      message: expect.stringContaining(`go on with set-native select --resume ${out}`),
+    });
+    expect(read(out)).toEqual(before);
+    await expect(resumeSelection(root)).rejects.toMatchObject({ code: 'ERR_USAGE' });
+    fs.writeFileSync(path.join(root, 'notes.txt'), 'of somebody else');
+    const refused = selectFeatures(tiny, { out: root }).then(() => 'taken', String);
+    expect(await refused).toContain(`but ${root} holds notes.txt, out`);
+  });
+
+  test('two processes never write to it at once', async () => {
+    await stopped(1, out);
+    const first = resumeSelection(out);
+    await expect(resumeSelection(out)).rejects.toMatchObject({ code: 'ERR_USAGE' });
+    expect((await first).complete).toBe(true);
+  });
+
+  test('damage is named with its line, and other data with both places', async () => {
+    await stopped(3, out);
+    const file = path.join(out, 'runs.jsonl');
+    const lines = fs.readFileSync(file, 'utf8').split('\n').slice(0, -1);
+    const damages: [string, string][] = [
+      [lines[1]!, 'line 3 is of seed 0, 10 % of the features, as line 2'],
+      [lines[0]!, 'line 3 is of seed 0, all features, as line 1'],
+      [lines[2]!.slice(1), 'line 3 is not JSON'],
+      [lines[2]!.replace('"seed":0', '"seed":7'), 'line 3 is of a run that the selection does not have: seed 7'],
+      [lines[2]!.replace('"keep":100', '"keep":50'), 'line 3 is of a run that the selection does not have'],
+      [lines[2]!.replace('[0,1,', '[1,'), 'line 3 has features that are not 784 of 784, ascending'],
+      [lines[2]!.replace('"accuracy":0', '"accuracy":7'), 'line 3 has accuracy'],
+      ['{"seed":1,"accuracy":0.5,"strength":[1,2]}', 'line 3 has strength of 2 inputs, where there are 784 features'],
+    ];
+    for (const [damage, message] of damages) {
+      fs.writeFileSync(file, `${[lines[0], lines[1], damage, ...lines.slice(3)].join('\n')}\n`);
+      const resumed = resumeSelection(out);
+      await expect(resumed).rejects.toMatchObject({
+        code: 'ERR_DATA_FORMAT',
+        message: expect.stringContaining(message),
+      });
+    }
+    fs.writeFileSync(file, `${lines.join('\n')}\n`);
+    const head = path.join(out, 'selection.json');
+    const text = fs.readFileSync(head, 'utf8');
+    fs.writeFileSync(head, text.replace(/"sha256": "./, '"sha256": "'));
+    await expect(resumeSelection(out)).rejects.toMatchObject({ code: 'ERR_DATA_FORMAT' });
+    fs.writeFileSync(head, text.replace(/"sha256": "[^"]*"/, `"sha256": "${'0'.repeat(64)}"`));
+    await expect(resumeSelection(out)).rejects.toMatchObject({
+      code: 'ERR_DATA_FORMAT',
+      message: expect.stringMatching(/began with the data in embedded \(SHA-256 0{12}\), but embedded has others/),
+    });
+  });
 });
 
 test('the command writes results and figures, of pictures a map', async () => {
@@ -91,7 +213,7 @@ test('the command writes results and figures, of pictures a map', async () => {
     expect(results.runs).toHaveLength(4);
     const figures = ['accuracy-by-share', 'strength-map'];
     const written = figures.flatMap((name) => [`${name}.png`, `${name}.svg`, `${name}.vl.json`]);
-    expect(fs.readdirSync(out).sort()).toEqual([...written, 'selection.json'].sort());
+    expect(fs.readdirSync(out).sort()).toEqual([...written, 'runs.jsonl', 'selection.json'].sort());
     expect(fs.readFileSync(path.join(out, 'strength-map.svg'), 'utf8')).toContain('how often among the strongest 10 %');
   } finally {
     fs.rmSync(out, { recursive: true });

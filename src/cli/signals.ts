@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import path from 'node:path';
+import { type Display, plainDisplay, show, unshow } from './terminal.js';
+
+/*
+ * Signals that ask the program to stop: Ctrl-C, `kill`, a terminal that is closed, Ctrl-\. All of them stop work that keeps what was
+ * done within a batch, and anything else at once, as a second signal does. The exit code is 128 + the number of the signal.
+ */
+
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+type StopSignal = (typeof stopSignals)[number];
+
+/**
+ * The same signal again within so many milliseconds is the same wish: npx passes on the Ctrl-C that the terminal has sent to this
+ * process already.
+ */
+const echoMs = 200;
+
+let work: { display: Display; controller: AbortController } | undefined;
+let asked: { signal: StopSignal; at: number } | undefined;
+
+/** To be called once, when the program starts. */
+export function heedSignals(): void {
+  for (const signal of stopSignals) {
+    if (constants.signals[signal] === undefined) continue; // a system that does not have it
+    process.on(signal, signal === 'SIGHUP' && startedByNohup() ? () => {} : () => heed(signal));
+  }
+}
+
+/** Runs `body` with a signal that fires when the program is asked to stop, while `display` shows how it gets on. */
+export async function interruptible<T>(display: Display, body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  work = { display, controller };
+  show(display);
+  try {
+    return await body(controller.signal);
+  } finally {
+    work = undefined;
+    unshow();
+  }
+}
+
+/** Says what stopped the program, and sets its exit code; of work that was aborted without a signal Ctrl-C's. */
+export function endStopped(signal: StopSignal = asked?.signal ?? 'SIGINT'): void {
+  plainDisplay.log(`Stopped by ${signal === 'SIGINT' ? 'Ctrl-C' : signal}.`);
+  process.exitCode = 128 + constants.signals[signal];
+}
+
+function heed(signal: StopSignal): void {
+  const now = performance.now();
+  if (asked?.signal === signal && now - asked.at < echoMs) return;
+  if (work === undefined || asked !== undefined) {
+    unshow();
+    endStopped(signal);
+    // Node waits for worker threads, and they for what they compute: whoever does not care to sends a third one.
+    for (const each of stopSignals) process.removeAllListeners(each);
+    process.exit();
+  }
+  asked = { signal, at: now };
+  work.display.log('Stopping after what runs now; Ctrl-C again quits at once.');
+  work.controller.abort();
+}
+
+/**
+ * Whether nobody wants this program to end with its terminal. Node takes back what nohup has done, SIGHUP ignored, before any of this
+ * runs; what can still be seen is the command that a shell notes in `_`, and a standard input that nohup has made unreadable.
+ */
+function startedByNohup(): boolean {
+  if (path.basename(process.env._ ?? '') === 'nohup') return true;
+  try {
+    const writeOnly = /^flags:\s*\d*1$/m; // the last octal digit is the access mode
+    return writeOnly.test(readFileSync('/proc/self/fdinfo/0', 'utf8'));
+  } catch {
+    return false; // not Linux
+  }
+}

@@ -1,0 +1,108 @@
+import { lstatSync } from 'node:fs';
+import path from 'node:path';
+import { FolderLock } from '../bench/lock.js';
+import { SetNativeError } from '../errors.js';
+import { makeFolder, notWritable, writeAtomically } from '../files.js';
+import { checkFresh } from '../freshFolder.js';
+import { appendLines, dropTornLine } from '../records.js';
+import { pathWord, shellCommand } from '../shell.js';
+import { names, readSelection, requireSelection } from './read.js';
+import type { Finished, Selection, SelectionResults, SelectionRun, WholeNetwork } from './results.js';
+
+/*
+ * The folder of a selection, `select --out`:
+ *   selection.json   what is selected from and how; with what came of it when it has ended or was stopped
+ *   runs.jsonl       one finished run, or network of all features, per line; only ever appended to
+ *   lock             which process writes here; gone when it has ended
+ */
+export class SelectionFolder {
+  readonly #dir: string;
+  readonly #lock: FolderLock;
+
+  private constructor(dir: string, option: string) {
+    this.#dir = dir;
+    this.#lock = FolderLock.take(dir, option);
+  }
+
+  /**
+   * Makes the folder, or takes an empty one, and locks it. Throws ERR_USAGE where a selection, anything that this program did not
+   * write, or another process is.
+   */
+  static create(dir: string): SelectionFolder {
+    try {
+      makeFolder(path.resolve(dir));
+    } catch (cause) {
+      throw notWritable('--out', dir, cause);
+    }
+    checkFree(dir);
+    const folder = new SelectionFolder(dir, '--out');
+    try {
+      checkFree(dir); // another may have come and gone
+      return folder;
+    } catch (error) {
+      folder.close();
+      throw error;
+    }
+  }
+
+  /** Locks the folder of a selection that was stopped, and reads what it has. */
+  static resume(dir: string): { folder: SelectionFolder; selection: Selection; finished: Finished } {
+    requireSelection(dir);
+    for (const name of Object.values(names)) {
+      const there = lstatSync(path.join(dir, name), { throwIfNoEntry: false });
+      if (there !== undefined && !there.isFile()) {
+        throw usage('--resume', dir, `must name the folder of a selection, but ${name} in ${dir} is no regular file`);
+      }
+    }
+    const folder = new SelectionFolder(dir, '--resume');
+    try {
+      dropTornLine(path.join(dir, names.runs));
+      return { folder, ...readSelection(dir) };
+    } catch (error) {
+      folder.close();
+      throw error;
+    }
+  }
+
+  write(results: SelectionResults): void {
+    this.#lock.check();
+    writeAtomically(path.join(this.#dir, names.results), [`${JSON.stringify(results, undefined, 1)}\n`]);
+  }
+
+  append(record: SelectionRun | WholeNetwork): void {
+    this.#lock.check();
+    const file = path.join(this.#dir, names.runs);
+    try {
+      appendLines(file, [record]);
+    } catch (cause) {
+      throw new SetNativeError(
+        'ERR_IO',
+        `[select] could not add to ${file}: ${(cause as Error).message}; what was finished before is there, make room ` +
+          `and go on with ${resumeCommand(this.#dir)}`,
+        { details: { file }, cause },
+      );
+    }
+  }
+
+  /** Hands the folder back. Does not throw. */
+  close(): void {
+    this.#lock.release();
+  }
+}
+
+/** The command that goes on with the selection in `dir`. */
+export function resumeCommand(dir: string): string {
+  return shellCommand(['set-native', 'select', '--resume', pathWord(dir)]);
+}
+
+function checkFree(dir: string): void {
+  checkFresh({
+    operation: 'select',
+    dir,
+    begun: { file: names.results, what: 'a selection', resume: resumeCommand(dir) },
+  });
+}
+
+function usage(option: string, dir: string, text: string): SetNativeError {
+  return new SetNativeError('ERR_USAGE', `[select] ${option} ${text}`, { details: { option, dir } });
+}
