@@ -122,7 +122,7 @@ test('where only silence can tell, it is waited for; a sign of life ends the wai
   timeout: 20_000,
 }, async () => {
   const waits: string[] = [];
-  const hooks = { onWait: (why: string) => void waits.push(why), signal: undefined };
+  const hooks = { onWait: (why: string) => void waits.push(why) };
   plant({ namespace: 'pid:[1]' }, silenceMs - 500);
   (await onceDecided(take, hooks)).release();
   expect(waits).toHaveLength(1);
