@@ -123,11 +123,14 @@ const optionalKeys = [
   'test',
 ] as const satisfies (keyof ExperimentConfig)[];
 
+/** Names of all options. */
+export const experimentKeys: readonly string[] = [...Object.keys(experimentDefaults), 'dataset', ...optionalKeys];
+
 /** Defaults filled in, everything checked: errors name the option in `details.option`. */
 export function experimentConfig(
   given: Partial<ExperimentConfig> & Pick<ExperimentConfig, 'dataset'>,
 ): ExperimentConfig {
-  checkKeys('bench', given, [...Object.keys(experimentDefaults), 'dataset', ...optionalKeys]);
+  checkKeys('bench', given, experimentKeys);
   const { dataset, ...rest } = given;
   const config = { dataset, ...experimentDefaults, ...rest };
   const number = (option: keyof ExperimentConfig, range: NumberRange) =>

@@ -3,18 +3,20 @@ import {
   existsSync,
   fstatSync,
   ftruncateSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { SetNativeError } from '../errors.js';
 import { makeFolder, notWritable, writeAtomically } from '../files.js';
+import { pathWord, shellCommand } from '../shell.js';
+import { FolderLock, isLock, type LockToken, lockDebris } from './lock.js';
 import { readExperiment, requireExperiment } from './read.js';
 import type { BenchRun, Experiment } from './results.js';
 
@@ -23,55 +25,69 @@ import type { BenchRun, Experiment } from './results.js';
  *   experiment.json   what is run, where, with which notes; rewritten as they come
  *   results.jsonl     one finished training per line; only ever appended to
  *   checkpoints/      the state of trainings under way
- *   lock              which process writes here; gone when it has ended
+ *   lock              which process writes here; gone when it has ended (lock.ts)
+ *
+ * Nothing that this program did not write is replaced, removed or written through.
  */
 
 const names = { experiment: 'experiment.json', results: 'results.jsonl', checkpoints: 'checkpoints', lock: 'lock' };
 
+/** What file managers, network file systems and git leave in a folder that its owner calls empty. */
+const systemFiles =
+  /^(\.DS_Store|\.localized|Thumbs\.db|desktop\.ini|\.directory|\.gitkeep|\.keep|\.gitignore|\.nfs[0-9a-f]+)$/;
+
+/** Files half written, which a kill leaves: of `writeAtomically`, now and in earlier versions. */
+const leftover = /^(\.set-native-.*|(experiment\.json|.*\.checkpoint)\.\d+)\.tmp$/;
+
 export class ExperimentFolder {
   readonly #dir: string;
+  readonly #lock: FolderLock;
 
-  private constructor(dir: string) {
+  private constructor(dir: string, option: string) {
     this.#dir = dir;
+    this.#lock = FolderLock.take(dir, option);
   }
 
-  /** Makes the folder, or takes an empty one, and locks it. Throws ERR_USAGE where an experiment or another process is. */
+  /**
+   * Makes the folder, or takes an empty one, and locks it. Throws ERR_USAGE where an experiment, anything that this program did not
+   * write, or another process is.
+   */
   static create(dir: string): ExperimentFolder {
-    const folder = new ExperimentFolder(dir);
     try {
       makeFolder(path.resolve(dir));
+      checkEmpty(dir);
     } catch (cause) {
-      throw notWritable('--out', dir, cause);
+      throw cause instanceof SetNativeError ? cause : notWritable('--out', dir, cause);
     }
-    folder.#lock('--out');
-    const left = [names.experiment, names.results].find((name) => existsSync(path.join(dir, name)));
-    if (left !== undefined) {
-      folder.close();
-      throw usage('--out', dir, `must name a new folder, but ${dir} holds ${left}; go on with --resume ${dir}`);
-    }
-    return folder;
+    return ExperimentFolder.#locked(dir, '--out', (folder) => {
+      checkEmpty(dir); // another may have come and gone
+      return folder;
+    });
   }
 
   /** Locks the folder of an experiment that was stopped, and reads what it has. */
   static resume(dir: string): { folder: ExperimentFolder; experiment: Experiment; runs: BenchRun[] } {
-    const folder = new ExperimentFolder(dir);
     requireExperiment(dir);
-    folder.#lock('--resume');
-    try {
+    checkOwn(dir, '--resume');
+    return ExperimentFolder.#locked(dir, '--resume', (folder) => {
       folder.#dropTornLine();
       return { folder, ...readExperiment(dir) };
-    } catch (error) {
-      folder.close();
-      throw error;
-    }
+    });
+  }
+
+  /** For those who write here from another thread. */
+  get lock(): LockToken {
+    return this.#lock.token;
   }
 
   writeExperiment(experiment: Experiment): void {
+    this.#lock.check();
     writeAtomically(this.#file('experiment'), [`${JSON.stringify(experiment, undefined, 2)}\n`]);
   }
 
   /** Adds finished trainings: all of them or, where the disk is full, none. */
   append(runs: BenchRun[]): void {
+    this.#lock.check();
     const file = this.#file('results');
     const lines = Buffer.from(runs.map((run) => `${JSON.stringify(run)}\n`).join(''));
     const open = openSync(file, 'a');
@@ -83,7 +99,7 @@ export class ExperimentFolder {
       throw new SetNativeError(
         'ERR_IO',
         `[bench] could not add to ${file}: ${(cause as Error).message}; what was finished before is there, make room ` +
-          `and go on with --resume ${this.#dir}`,
+          `and go on with --resume ${shellCommand([pathWord(this.#dir)])}`,
         { details: { file }, cause },
       );
     } finally {
@@ -99,39 +115,19 @@ export class ExperimentFolder {
     rmSync(this.checkpoint(groupId), { force: true });
   }
 
-  /** Hands the folder back. */
+  /** Hands the folder back. Does not throw: what stays behind does no harm. */
   close(): void {
-    rmSync(this.#file('lock'), { force: true });
-    const checkpoints = this.#file('checkpoints');
-    if (existsSync(checkpoints) && readdirSync(checkpoints).length === 0) rmSync(checkpoints, { recursive: true });
+    try {
+      this.#lock.check();
+      rmdirSync(this.#file('checkpoints'));
+    } catch {
+      // another's by now, or not empty: trainings are under way
+    }
+    this.#lock.release();
   }
 
   #file(name: keyof typeof names): string {
     return path.join(this.#dir, names[name]);
-  }
-
-  #lock(option: string): void {
-    const file = this.#file('lock');
-    const owner = JSON.stringify({ pid: process.pid, host: os.hostname() });
-    for (;;) {
-      try {
-        writeFileSync(file, owner, { flag: 'wx' });
-        mkdirSync(this.#file('checkpoints'), { recursive: true });
-        return;
-      } catch (cause) {
-        if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw notWritable(option, this.#dir, cause);
-      }
-      const holder = holderOf(file);
-      if (holder !== undefined) {
-        throw usage(
-          option,
-          this.#dir,
-          `must name a folder that no other process uses, but process ${holder.pid} on ${holder.host} uses ` +
-            `${this.#dir}; if there is no such process, delete ${file}`,
-        );
-      }
-      rmSync(file, { force: true }); // its process was killed
-    }
   }
 
   /** A kill may leave half a line, which no training is behind. */
@@ -145,29 +141,60 @@ export class ExperimentFolder {
     ftruncateSync(open, end);
     closeSync(open);
   }
+
+  /** What `begin` makes of the folder once it is locked, with a place for checkpoints; handed back where it throws. */
+  static #locked<T>(dir: string, option: string, begin: (folder: ExperimentFolder) => T): T {
+    const folder = new ExperimentFolder(dir, option);
+    try {
+      mkdirSync(folder.#file('checkpoints'), { recursive: true });
+      return begin(folder);
+    } catch (error) {
+      folder.close();
+      throw error;
+    }
+  }
 }
 
-/** Who holds the lock; undefined when that process is gone, or was killed while it wrote the lock. */
-function holderOf(file: string): { pid: number; host: string } | undefined {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return undefined; // given back meanwhile
-  }
-  const match = /^\{"pid":(\d+),"host":"(.*)"\}$/.exec(text);
-  if (match === null) return undefined;
-  const [pid, host] = [Number(match[1]), match[2]!];
-  if (host !== os.hostname()) return { pid, host };
-  if (pid === process.pid) return { pid, host };
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH' ? undefined : { pid, host };
-  }
-  return { pid, host };
+/** The command that goes on with the experiment in `dir`. */
+export function resumeCommand(dir: string): string {
+  return shellCommand(['set-native', 'bench', '--resume', pathWord(dir)]);
 }
 
-function usage(option: string, dir: string, text: string): SetNativeError {
-  return new SetNativeError('ERR_USAGE', `[bench] ${option} ${text}`, { details: { option, dir } });
+/** Throws ERR_USAGE where a folder holds more than what a process leaves that is killed before its experiment begins. */
+function checkEmpty(dir: string): void {
+  const there = readdirSync(dir);
+  if (there.includes(names.experiment)) {
+    throw usage(
+      '--out',
+      dir,
+      `must name a new folder, but ${dir} holds ${names.experiment}; go on with --resume ${shellCommand([pathWord(dir)])}`,
+    );
+  }
+  const foreign = there.filter((name) => !isDebris(dir, name)).sort();
+  if (foreign.length === 0) return;
+  const shown = foreign.length > 5 ? [...foreign.slice(0, 5), `${foreign.length - 5} more`] : foreign;
+  throw usage('--out', dir, `must name a new or empty folder, but ${dir} holds ${shown.join(', ')}`, { foreign });
+}
+
+function isDebris(dir: string, name: string): boolean {
+  if (systemFiles.test(name) || leftover.test(name) || lockDebris.test(name)) return true;
+  const file = path.join(dir, name);
+  if (name === names.lock) return isLock(file);
+  if (name !== names.checkpoints || !lstatSync(file).isDirectory()) return false;
+  return readdirSync(file).every((each) => systemFiles.test(each) || leftover.test(each));
+}
+
+/** Throws ERR_USAGE where one of the names that are written to is not of what this program makes: above all, a link elsewhere. */
+function checkOwn(dir: string, option: string): void {
+  for (const name of [names.experiment, names.results, names.checkpoints]) {
+    const there = lstatSync(path.join(dir, name), { throwIfNoEntry: false });
+    const kind = name === names.checkpoints ? 'folder' : 'regular file';
+    if (there === undefined || (kind === 'folder' ? there.isDirectory() : there.isFile())) continue;
+    const what = there.isSymbolicLink() ? ', but a link' : '';
+    throw usage(option, dir, `must name the folder of an experiment, but ${name} in ${dir} is no ${kind}${what}`);
+  }
+}
+
+function usage(option: string, dir: string, text: string, details = {}): SetNativeError {
+  return new SetNativeError('ERR_USAGE', `[bench] ${option} ${text}`, { details: { option, dir, ...details } });
 }

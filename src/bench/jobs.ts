@@ -5,6 +5,7 @@ import type { ExperimentConfig } from './config.js';
 import type { GroupHooks } from './group.js';
 import type { Group } from './plan.js';
 import type { BenchRun } from './results.js';
+import type { CheckpointPlace } from './resumable.js';
 import type { FromWorker, ToWorker, WorkerSetup } from './worker.js';
 
 /** Trains one group; `runs` fills on the way. Jobs of several workers run at once. */
@@ -12,7 +13,7 @@ export type GroupRunner = (
   group: Group,
   runs: BenchRun[],
   hooks: Omit<GroupHooks, 'onRound'>,
-  checkpoint?: string,
+  place?: CheckpointPlace,
 ) => Promise<void>;
 
 /** A group's job on a worker thread of its own, which lives until `dispose`. */
@@ -28,7 +29,7 @@ export function startJob(config: ExperimentConfig, dataset: Dataset): Job {
   });
   const send = (message: ToWorker) => worker.postMessage(message);
   return {
-    run: (group, runs, { onEpoch, onNote, onFacts, signal }, checkpoint) =>
+    run: (group, runs, { onEpoch, onNote, onFacts, signal }, place) =>
       new Promise((resolve, reject) => {
         const stop = () => send('stop');
         const end = (error?: unknown) => {
@@ -57,7 +58,7 @@ export function startJob(config: ExperimentConfig, dataset: Dataset): Job {
         };
         worker.on('message', hear).on('error', end).on('exit', exit);
         signal?.addEventListener('abort', stop);
-        send({ group, checkpoint });
+        send({ group, place });
         if (signal?.aborted) stop();
       }),
     async dispose() {

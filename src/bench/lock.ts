@@ -19,7 +19,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
-import { SetNativeError } from '../errors.js';
+import { checkSignal, SetNativeError } from '../errors.js';
 import { notWritable } from '../files.js';
 
 /*
@@ -174,7 +174,7 @@ export function isLock(file: string): boolean {
  */
 export async function onceDecided<T>(
   take: () => T,
-  { onWait, signal }: { onWait: ((why: string) => void) | undefined; signal: AbortSignal | undefined },
+  { onWait, signal }: { onWait?: ((why: string) => void) | undefined; signal?: AbortSignal | undefined },
 ): Promise<T> {
   let before: unknown;
   for (;;) {
@@ -190,9 +190,8 @@ export async function onceDecided<T>(
       }
       before = heard;
     }
-    await pause(beatMs / 2, undefined, { ...(signal && { signal }) }).catch((cause) => {
-      throw new SetNativeError('ERR_ABORTED', '[bench] stopped by the signal', { cause });
-    });
+    await pause(beatMs / 2);
+    checkSignal('bench', signal, 'while it waited for another process');
   }
 }
 

@@ -22,18 +22,34 @@ export interface Group {
   epochs: number;
 }
 
+/** A training of an experiment, which has each once. */
+export type Trial = Pairing & Pick<BenchRun, 'seed'>;
+
+/** The same for the same training only. */
+export function keyOf({ reading, method, epsilon, motifSize, seed }: Trial): string {
+  return [reading, method, epsilon, motifSize, seed].join(' ');
+}
+
 /** Seed by seed, so that what a stopped experiment leaves behind is as paired as possible. */
 export function groupsOf(config: ExperimentConfig): Group[] {
+  const densest = largest(config.epsilon);
+  const dense = config.methods.includes('dense');
+  const plans = config.readings.map((reading) => {
+    const kinds = sparseKinds(config, reading);
+    const densities = config.epsilon.map((epsilon) => {
+      const trials = kinds.map(({ method, motifSize }): Pairing => ({ reading, method, epsilon, motifSize }));
+      // The dense network of a seed stands beside the largest density.
+      if (dense && epsilon === densest) trials.push({ reading, method: 'dense', epsilon: null, motifSize: null });
+      return { epsilon, trials };
+    });
+    return { reading, epochs: epochsOf(config, reading), densities };
+  });
   const groups: Group[] = [];
   for (let run = 0; run < config.runs; run++) {
     const seed = config.seed + run;
-    for (const reading of config.readings) {
-      for (const epsilon of config.epsilon) {
-        const trials = pairings(config, reading).filter(
-          (pairing) => pairing.epsilon === epsilon || (pairing.epsilon === null && epsilon === densest(config)),
-        );
+    for (const { reading, epochs, densities } of plans) {
+      for (const { epsilon, trials } of densities) {
         if (trials.length === 0) continue;
-        const epochs = epochsOf(config, reading);
         groups.push({ id: `seed-${seed}-${reading}-epsilon-${epsilon}`, reading, seed, trials, epochs });
       }
     }
@@ -41,19 +57,20 @@ export function groupsOf(config: ExperimentConfig): Group[] {
   return groups;
 }
 
-/** All trainings of one seed in a reading. Nothing twice: SET-motif at motif size 1 is SET, also where SET is asked for. */
-export function pairings(config: ExperimentConfig, reading: Reading): Pairing[] {
-  const cells = new Map<string, Pairing>();
-  const add = (pairing: Omit<Pairing, 'reading'>) => cells.set(JSON.stringify(pairing), { reading, ...pairing });
-  for (const epsilon of config.epsilon) {
-    for (const method of methodsOf(config, reading).filter((name) => name !== 'dense')) {
-      for (const motifSize of motifSizesOf(method, config, reading)) {
-        add({ method: method === 'set-motif' && motifSize === 1 ? 'set' : method, epsilon, motifSize });
-      }
-    }
-  }
-  if (config.methods.includes('dense')) add({ method: 'dense', epsilon: null, motifSize: null });
-  return [...cells.values()];
+/** What trains at every density. Nothing twice: SET-motif at motif size 1 is SET, also where SET is asked for. */
+export function sparseKinds(config: ExperimentConfig, reading: Reading): { method: MethodName; motifSize: number }[] {
+  const kinds = methodsOf(config, reading)
+    .filter((name) => name !== 'dense')
+    .flatMap((method) =>
+      motifSizesOf(method, config, reading).map((motifSize) => ({
+        method: method === 'set-motif' && motifSize === 1 ? ('set' as const) : method,
+        motifSize,
+      })),
+    );
+  return kinds.filter(
+    ({ method, motifSize }, at) =>
+      at === kinds.findIndex((kind) => kind.method === method && kind.motifSize === motifSize),
+  );
 }
 
 /** The motif routine of the thesis' program never changed a link: what it printed as SET-motif is the static network. */
@@ -62,11 +79,10 @@ function methodsOf({ methods }: ExperimentConfig, reading: Reading): ExperimentC
   return [...new Set(methods.map((method) => (method === 'set-motif' ? 'static' : method)))];
 }
 
-function epochsOf({ epochs }: ExperimentConfig, reading: Reading): number {
+/** Epochs of every training of a reading. */
+export function epochsOf({ epochs }: ExperimentConfig, reading: Reading): number {
   return reading === 'published' ? Math.min(epochs, publishedEpochs) : epochs;
 }
-
-const densest = ({ epsilon }: ExperimentConfig) => largest(epsilon);
 
 /** 1 where neither the topology nor the evolution of `method` knows motifs. */
 function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Reading): number[] {
@@ -93,7 +109,7 @@ export function networkOf(
   const { init, activation, threads, backend, hidden } = config;
   return modelSpec('bench', {
     layers: [features, ...hidden, classes],
-    topology: topologyOf(method, motifSize, chosenTopology(config, reading)),
+    topology: topologyOf(config, { reading, method, motifSize }),
     init: reading === 'improved' ? 'he-fan-in' : init,
     activation,
     seed,
@@ -104,13 +120,12 @@ export function networkOf(
   });
 }
 
-function topologyOf(
-  method: Pairing['method'],
-  motifSize: number | null,
-  chosen: ExperimentConfig['topology'],
+export function topologyOf(
+  config: ExperimentConfig,
+  { reading, method, motifSize }: Omit<Pairing, 'epsilon'>,
 ): TopologyName {
   if (method === 'dense') return 'dense';
-  return chosen ?? (motifSize === 1 ? 'erdos-renyi' : 'motif');
+  return chosenTopology(config, reading) ?? (motifSize === 1 ? 'erdos-renyi' : 'motif');
 }
 
 export function trainingOf(

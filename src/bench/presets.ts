@@ -1,3 +1,4 @@
+import { shellCommand } from '../shell.js';
 import { benchMethods, type ExperimentConfig } from './config.js';
 
 /*
@@ -104,8 +105,8 @@ export const presets: readonly Preset[] = [
 
 /** The options of a preset as one would type them. */
 export function presetCommand({ options }: Preset): string {
-  const flags = Object.entries(options).map(([option, value]) => `--${flagOf(option)} ${String(value)}`);
-  return ['set-native bench', ...flags].join(' ');
+  const flags = Object.entries(options).flatMap(([option, value]) => [`--${flagOf(option)}`, String(value)]);
+  return shellCommand(['set-native', 'bench', ...flags]);
 }
 
 function flagOf(option: string): string {

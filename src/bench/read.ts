@@ -3,12 +3,14 @@ import path from 'node:path';
 import { z } from 'zod';
 import { SetNativeError } from '../errors.js';
 import { boundedLines, boundedText, counts, listOf } from './bounded.js';
-import { benchMethods, readings } from './config.js';
+import { benchMethods, type ExperimentConfig, experimentConfig, experimentKeys, readings } from './config.js';
+import { keyOf, title } from './plan.js';
 import { type BenchRun, type Experiment, schemaVersion } from './results.js';
+import { runCheck } from './runCheck.js';
 
 /*
- * Reads back the folder of an experiment. Its files may have been cut, edited or written by another version: whatever is not as
- * src/bench/results.ts has it is refused, naming file, line and key.
+ * Reads back the folder of an experiment. Its files may have been cut, edited, put together or written by another version: whatever
+ * is not as src/bench/results.ts has it, or not of that experiment, is refused, naming file, line and key.
  */
 
 const count = z.number().int().nonnegative();
@@ -32,7 +34,8 @@ const epoch = z.object({
 
 const degrees = listOf(z.object({ inputs: count, outputs: count, dense: z.boolean(), in: counts, out: counts }));
 
-const trial = z.object({
+/** Of one training. */
+export const runSchema = z.object({
   reading: z.enum(readings),
   method: z.enum(benchMethods),
   epsilon: z.number().positive().nullable(),
@@ -62,7 +65,7 @@ const experiment = z.object({
     backend: z.string(),
     date: z.string(),
   }),
-  config: z.looseObject({ dataset: z.string() }), // experimentConfig checks the rest of it when it is used
+  config: z.looseObject({ dataset: z.string() }), // experimentConfig checks the rest of it
   dataset: z
     .object({
       name: z.string(),
@@ -74,6 +77,10 @@ const experiment = z.object({
       validation: count,
       test: count,
       image: z.object({ width: count, height: count }).optional(),
+      sha256: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/)
+        .optional(),
     })
     .refine(({ image, features }) => image === undefined || image.width * image.height === features, {
       path: ['image'],
@@ -95,17 +102,44 @@ export function requireExperiment(dir: string): void {
 /**
  * What `dir` holds. A last line without an end is what a kill may leave of a training, and is passed over.
  *
- * @throws SetNativeError ERR_USAGE (no experiment there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything else than this program writes)
+ * @throws SetNativeError ERR_USAGE (no experiment there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything else than this program
+ *   writes; a training that is there twice, or that the experiment does not have)
  */
 export function readExperiment(dir: string): { experiment: Experiment; runs: BenchRun[] } {
   requireExperiment(dir);
   const head = path.join(dir, 'experiment.json');
   const list = path.join(dir, 'results.jsonl');
   const lines = existsSync(list) ? read(list, boundedLines) : [];
-  return {
-    experiment: parse(experiment, read(head, boundedText), head) as unknown as Experiment,
-    runs: lines.map((line, i) => parse(trial, line, `${list}, line ${i + 1}`) as BenchRun),
-  };
+  const found = parse(experiment, read(head, boundedText), head) as unknown as Experiment;
+  const check = runCheck(configOf(found, head), found.dataset);
+  const lineOf = new Map<string, number>();
+  const runs = lines.map((text, i) => {
+    const line = i + 1;
+    const where = `${list}, line ${line}`;
+    const run = parse(runSchema, text, where) as BenchRun;
+    const wrong = check(run);
+    if (wrong !== undefined) throw damaged(where, wrong);
+    const first = lineOf.get(keyOf(run));
+    if (first !== undefined) {
+      throw damaged(
+        where,
+        `is of the same training as line ${first} (${run.reading}, ${title(run)}); delete one of them`,
+      );
+    }
+    lineOf.set(keyOf(run), line);
+    return run;
+  });
+  return { experiment: found, runs };
+}
+
+/** The options of an experiment, checked; those that only a later version knows are left out. */
+function configOf({ config }: Experiment, where: string): ExperimentConfig {
+  const known = Object.entries(config).filter(([key]) => experimentKeys.includes(key));
+  try {
+    return experimentConfig(Object.fromEntries(known) as unknown as ExperimentConfig);
+  } catch (cause) {
+    throw damaged(where, `has a config that cannot be: ${(cause as Error).message}`, cause);
+  }
 }
 
 function read<T>(file: string, reader: (file: string) => T): T {
@@ -129,7 +163,7 @@ function parse<T>(schema: z.ZodType<T>, text: string, where: string): T {
   throw damaged(where, `has ${keys.length > 0 ? `${keys.join('.')}: ` : ''}${message}`, error);
 }
 
-function damaged(where: string, what: string, cause: unknown): SetNativeError {
+function damaged(where: string, what: string, cause?: unknown): SetNativeError {
   return new SetNativeError(
     'ERR_DATA_FORMAT',
     `[bench] expected what \`set-native bench --out\` writes (schemaVersion ${schemaVersion}), but ${where} ${what}`,

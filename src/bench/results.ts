@@ -59,6 +59,8 @@ export interface BenchDataset {
   test: number;
   /** Present where samples are pictures, grey, row by row. */
   image?: { width: number; height: number };
+  /** Of what the data set holds: `datasetSum`. Absent in what earlier versions wrote. */
+  sha256?: string;
 }
 
 /** Links per neuron of one layer, counted: `in[k]` targets have k links, `out[k]` sources. Empty for dense layers. */

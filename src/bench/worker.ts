@@ -6,7 +6,7 @@ import type { ExperimentConfig } from './config.js';
 import type { GroupFacts } from './group.js';
 import type { Group } from './plan.js';
 import type { BenchRun } from './results.js';
-import { runResumable } from './resumable.js';
+import { type CheckpointPlace, runResumable } from './resumable.js';
 
 /*
  * A worker thread of `bench --jobs`: trains the groups it is sent, one at a time, and tells how they go.
@@ -18,7 +18,7 @@ export interface WorkerSetup {
   dataset: Dataset;
 }
 
-export type ToWorker = { group: Group; checkpoint: string | undefined } | 'stop';
+export type ToWorker = { group: Group; place: CheckpointPlace | undefined } | 'stop';
 
 export type FromWorker =
   | { kind: 'epoch'; run: BenchRun }
@@ -47,7 +47,7 @@ port.on('message', async (message: ToWorker) => {
         onFacts: (facts) => tell({ kind: 'facts', facts }),
         signal: controller.signal,
       },
-      message.checkpoint,
+      message.place,
     );
     tell({ kind: 'done', runs });
   } catch (cause) {

@@ -13,6 +13,7 @@ import {
   sparseTopologies,
 } from '../bench/config.js';
 import { type ExperimentHooks, resumeExperiment, runExperiment } from '../bench/experiment.js';
+import { resumeCommand } from '../bench/folder.js';
 import { presetCommand, presets } from '../bench/presets.js';
 import { readExperiment } from '../bench/read.js';
 import { resultsJson } from '../bench/report/json.js';
@@ -23,7 +24,9 @@ import { wholeNumber } from '../checks.js';
 import { datasetNames, listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
 import { checkApart, checkWritable } from '../files.js';
+import { refuseForeign } from '../own.js';
 import { writeReport } from '../report/index.js';
+import { shellCommand } from '../shell.js';
 import { takesEscapeCodes } from '../terminal.js';
 import { activations, inits, ranges, regrowInits } from '../training/options.js';
 import { kernelsCommand } from './kernels.js';
@@ -211,7 +214,7 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
       const failure = deliverResults(partial, json, stream);
       if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
     }
-    if (partial && out !== undefined) process.stderr.write(`Go on with: set-native bench --resume ${out}\n`);
+    if (partial && out !== undefined) process.stderr.write(`Go on with: ${resumeCommand(out)}\n`);
     throw error;
   }
   // First what took hours, then what can be made again from it.
@@ -252,22 +255,24 @@ function anew({ json, out, resume, preset: chosen, reading, ...options }: BenchO
   const preset = presets.find(({ name }) => name === chosen);
   const given = { ...options, readings: reading };
   const nameOf = (key: string) => (key === 'readings' ? 'reading' : key);
-  const config = { ...given, ...preset?.options, ...typed(given, command, nameOf) };
+  const asked = typed(given, command, nameOf);
+  const config = { ...given, ...preset?.options, ...asked };
   const dataset = config.dataset ?? defaultDataset(options.dataDir);
   if (preset !== undefined) process.stderr.write(`${preset.name}: ${presetCommand(preset)}\n`);
-  const line = `set-native ${process.argv.slice(2).join(' ')}`;
+  const line = shellCommand(['set-native', ...process.argv.slice(2)]);
   return {
     config: { ...config, dataset },
     out,
     finished: [],
     conduct: (hooks) =>
-      runExperiment({ ...config, dataset }, { ...hooks, command: line, ...(out !== undefined && { out }) }),
+      runExperiment({ ...config, dataset }, { ...hooks, command: line, ...(out !== undefined && { out }) }, asked),
   };
 }
 
 function onwards(dir: string, options: BenchOptions, command: Command): Plan {
   const changes = besideResume('bench', dir, options, command, ['jobs', 'threads', 'dataDir'], ['json']);
   const { experiment, runs } = readExperiment(dir);
+  refuseForeign('--resume', dir, ['report.html', 'summary.json', 'summary.csv']);
   return {
     config: { ...experiment.config, ...changes },
     out: dir,
@@ -281,6 +286,7 @@ function hooksOf(progress: Progress, signal: AbortSignal): ExperimentHooks {
     onEpoch: (run, report) => progress.epoch(run, report),
     onNote: (note) => progress.log(`Note: ${note}`),
     onJobs: (jobs) => progress.jobs(jobs),
+    onWait: (why) => progress.log(why),
     signal,
   };
 }

@@ -3,7 +3,7 @@ import { largest } from '../../extremes.js';
 import { takesEscapeCodes } from '../../terminal.js';
 import type { EpochReport } from '../../training/run.js';
 import type { ExperimentConfig } from '../config.js';
-import { groupsOf, type Pairing } from '../plan.js';
+import { groupsOf, keyOf, type Pairing } from '../plan.js';
 import type { BenchRun } from '../results.js';
 
 /** Shows an experiment while it runs: a bar on a terminal that can show one, plain lines anywhere else. */
@@ -45,12 +45,6 @@ function workOf(config: ExperimentConfig, finished: BenchRun[]): Work {
   return { trials, jobs: Math.max(1, config.jobs) };
 }
 
-type Trial = Pairing & { seed: number };
-
-function keyOf({ reading, method, epsilon, motifSize, seed }: Trial): string {
-  return [reading, method, epsilon, motifSize, seed].join(' ');
-}
-
 function bar(work: Work, stream: NodeJS.WriteStream): Progress {
   const timeLeft = estimator(work);
   const trials = [...work.trials.values()];
@@ -68,13 +62,15 @@ function bar(work: Work, stream: NodeJS.WriteStream): Progress {
   );
   const width = largest(trials.map((trial) => trial.label.length));
   const before = trials.reduce((sum, { done }) => sum + done, 0);
+  let done = before;
   const single = bars.create(total, before, { done: `${before}/${total}`, run: 'starting' } satisfies Status);
   return {
     epoch(run, report) {
       const trial = work.trials.get(keyOf(run))!;
+      const step = report.epoch - trial.done;
       trial.done = report.epoch;
-      const done = trials.reduce((sum, each) => sum + each.done, 0);
-      const left = timeLeft(run, report);
+      done += step;
+      const left = timeLeft(run, report, step);
       single.update(done, {
         done: `${done}/${total}`,
         run: label(run).padEnd(width),
@@ -149,22 +145,46 @@ function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
 
 /**
  * Milliseconds left: each reading, method, epsilon and motif size is charged its own mean epoch, for they differ by a factor
- * of 50; one that was not seen yet is charged the mean of the others. Undefined until each was seen, or fifty epochs.
+ * of 50; one that was not seen yet is charged the mean of the others. Undefined until each was seen, or fifty epochs. What an
+ * epoch changes is kept up to date, since there may be very many of all.
  */
 function estimator(work: Work) {
-  const { trials } = work;
-  const seen = new Map<string, { epochs: number; ms: number }>();
-  const all = [...trials.values()];
-  const kinds = new Set(all.map((trial) => trial.label)).size;
-  return (run: BenchRun, report: EpochReport): number | undefined => {
-    const { epochs, ms } = seen.get(label(run)) ?? { epochs: 0, ms: 0 };
-    seen.set(label(run), { epochs: epochs + 1, ms: ms + report.trainMs + report.evolveMs + report.evaluateMs });
-    const means = new Map([...seen].map(([name, each]) => [name, each.ms / each.epochs]));
-    const known = [...seen.values()].reduce((sum, each) => sum + each.epochs, 0);
-    if (seen.size < kinds && known < 50) return undefined;
-    const mean = [...means.values()].reduce((sum, each) => sum + each, 0) / means.size;
-    const left = all.reduce((sum, trial) => sum + (means.get(trial.label) ?? mean) * (trial.epochs - trial.done), 0);
-    return left / work.jobs;
+  interface Kind {
+    /** Epochs to do, of all trainings of this kind. */
+    left: number;
+    seen: number;
+    ms: number;
+  }
+  const kinds = new Map<string, Kind>();
+  for (const { label: name, epochs, done } of work.trials.values()) {
+    const kind = kinds.get(name) ?? { left: 0, seen: 0, ms: 0 };
+    kinds.set(name, { ...kind, left: kind.left + epochs - done });
+  }
+  let unseen = kinds.size;
+  let known = 0;
+  /** Over the kinds that were seen: of their mean epochs, and of what is left of each. */
+  let means = 0;
+  let leftMs = 0;
+  let leftUnseen = [...kinds.values()].reduce((sum, { left }) => sum + left, 0);
+  /** @param step epochs that were done: none or less where a training is done again */
+  return (run: BenchRun, report: EpochReport, step: number): number | undefined => {
+    const kind = kinds.get(label(run))!;
+    if (kind.seen === 0) {
+      unseen -= 1;
+      leftUnseen -= kind.left;
+    } else {
+      means -= kind.ms / kind.seen;
+      leftMs -= (kind.ms / kind.seen) * kind.left;
+    }
+    kind.left -= step;
+    kind.seen += 1;
+    kind.ms += report.trainMs + report.evolveMs + report.evaluateMs;
+    known += 1;
+    means += kind.ms / kind.seen;
+    leftMs += (kind.ms / kind.seen) * kind.left;
+    if (unseen > 0 && known < 50) return undefined;
+    const mean = means / (kinds.size - unseen);
+    return Math.max(0, leftMs + mean * leftUnseen) / work.jobs;
   };
 }
 
