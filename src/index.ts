@@ -77,3 +77,4 @@ export type {
   WeightDecayMode,
 } from './training/options.js';
 export type { EpochReport } from './training/run.js';
+export type { TrainingWarning, TrainingWarningCode } from './training/warnings.js';

@@ -90,6 +90,8 @@ export interface NativeLayer {
 export interface NativeSamples {
   readonly count: number;
   readonly features: number;
+  /** The largest |x|. */
+  readonly largest: number;
   /** Frees the memory at once; a job that still uses it keeps it alive until it ends. */
   dispose(): void;
 }

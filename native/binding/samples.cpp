@@ -1,5 +1,6 @@
 #include "binding/samples.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -29,11 +30,13 @@ std::shared_ptr<const SamplesData> copy_samples(const Napi::CallbackInfo& info) 
   data->features = features;
   data->x.resize(x.ElementLength());
   std::memcpy(data->x.data(), x.Data(), x.ByteLength());
-  for (size_t k = 0; k < data->x.size(); ++k)
+  for (size_t k = 0; k < data->x.size(); ++k) {
     if (!std::isfinite(data->x[k]))
       throw Error(ErrorCode::non_finite, "[samples] x must be finite, got " + std::to_string(data->x[k]) + " in row " +
                                              std::to_string(k / features) + ", feature " +
                                              std::to_string(k % features));
+    data->largest = std::max(data->largest, std::abs(data->x[k]));
+  }
   if (!info[2].IsUndefined()) {
     const auto labels = uint32_array(info[2], "[samples] labels");
     if (labels.ElementLength() != count)
@@ -59,7 +62,8 @@ SamplesObject::SamplesObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<
   self.DefineProperties(
       {Napi::PropertyDescriptor::Value("count", Napi::Number::New(env, static_cast<double>(data_->count)),
                                        napi_enumerable),
-       Napi::PropertyDescriptor::Value("features", Napi::Number::New(env, data_->features), napi_enumerable)});
+       Napi::PropertyDescriptor::Value("features", Napi::Number::New(env, data_->features), napi_enumerable),
+       Napi::PropertyDescriptor::Value("largest", Napi::Number::New(env, data_->largest), napi_enumerable)});
   Napi::MemoryManagement::AdjustExternalMemory(env, data_->bytes());
 }
 

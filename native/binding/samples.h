@@ -16,6 +16,7 @@ struct SamplesData {
   std::vector<uint32_t> labels;  // empty: no labels
   uint64_t count = 0;
   uint32_t features = 0;
+  float largest = 0;  // |x|
   uint64_t id = next_samples_id();
 
   int64_t bytes() const { return static_cast<int64_t>((x.size() + labels.size()) * sizeof(float)); }

@@ -4,6 +4,7 @@ import { largest } from '../extremes.js';
 import { fromNative, type NativeLayer, type NativeModel, native } from '../native.js';
 import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
 import { upload } from '../training/samples.js';
+import { type TrainingWarning, TrainingWatch } from '../training/warnings.js';
 import type { GroupState } from './checkpoint.js';
 import { defaultSamples, type ExperimentConfig } from './config.js';
 import { degreesOf, fanOut } from './degrees.js';
@@ -162,18 +163,16 @@ async function enter(
     });
   try {
     checkSignal('bench', signal, 'while a network was drawn');
-    const training = new TrainingRun(model, plan, samples, { epochsBefore, signal });
+    const { topology } = spec;
+    const watch = new TrainingWatch(model, spec, (warning) => {
+      const motifSize = topology === 'erdos-renyi' ? 1 : pairing.motifSize; // its network knows none
+      const network = title({ ...pairing, motifSize, seed }, topology);
+      onNote(noteOf(warning, network, title({ ...pairing, seed })));
+    });
+    const training = new TrainingRun(model, plan, samples, { epochsBefore, signal, watch });
     if (left !== undefined) {
       if (left.run.failure !== undefined) model.dispose();
       return { model, training, run: left.run };
-    }
-    const { topology } = spec;
-    if (topology !== 'dense' && (await model.reachability()).outputs === 0) {
-      const motifSize = topology === 'erdos-renyi' ? 1 : pairing.motifSize; // its network knows none
-      onNote(
-        `${title({ ...pairing, motifSize, seed }, topology)}: no path leads from any input to any output, ` +
-          'so nothing can be learned from the data.',
-      );
     }
     const drawn = await model.download();
     const nnz = drawn.reduce((sum, layer) => sum + layer.weights.length, 0);
@@ -185,6 +184,12 @@ async function enter(
     model.dispose();
     throw error;
   }
+}
+
+/** A warning with what it is of: the samples, the network as it was drawn, or the training. */
+function noteOf({ code, message, epoch }: TrainingWarning, network: string, training: string): string {
+  if (code === 'SET_NATIVE_LARGE_INPUTS') return `${message[0]!.toUpperCase()}${message.slice(1)}.`;
+  return `${epoch === 0 ? network : training}: ${message}.`;
 }
 
 /** The error with the training it belongs to. */

@@ -11,6 +11,7 @@ import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
 import { info } from '../info.js';
 import { fromNative, native } from '../native.js';
 import { SparseMLP } from '../training/model.js';
+import type { TrainingWarning } from '../training/warnings.js';
 import { type SelectionConfig, selectionConfig } from './config.js';
 import { SelectionFolder } from './folder.js';
 import type { Finished, Selection, SelectionResults, SelectionRun, SelectionSummary } from './results.js';
@@ -135,7 +136,7 @@ async function conductSeed(
   selection: Selection,
   dataset: Dataset,
   finished: Finished,
-  { signal, onRun }: SelectionHooks,
+  { signal, onRun, onNote }: SelectionHooks,
   folder: SelectionFolder | undefined,
 ): Promise<void> {
   const { config } = selection;
@@ -147,8 +148,16 @@ async function conductSeed(
     Object.assign(selection.dataset, { train: train.count, test: test.count });
     folder?.write(resultsOf(selection, finished));
   }
+  const onWarning = ({ message }: TrainingWarning, features: number) => {
+    const note = `Networks of ${features} features: ${message}.`;
+    if (selection.notes.includes(note)) return;
+    selection.notes.push(note);
+    onNote?.(note);
+    folder?.write(resultsOf(selection, finished));
+  };
+  const hooks = { signal, onWarning };
   if (whole === undefined) {
-    whole = { seed, ...(await trained(config, train, test, dataset.classes, seed, signal)) };
+    whole = { seed, ...(await trained(config, train, test, dataset.classes, seed, hooks)) };
     folder?.append(whole);
     finished.networks.push(whole);
   }
@@ -156,7 +165,7 @@ async function conductSeed(
   const accuracyOf = async (features: Uint32Array) => {
     if (features.length === dataset.features) return wholeAccuracy;
     const [some, others] = [columns(train, features), columns(test, features)];
-    return (await trained(config, some, others, dataset.classes, seed, signal)).accuracy;
+    return (await trained(config, some, others, dataset.classes, seed, hooks)).accuracy;
   };
   const randomOrder = native().permutation(seed, dataset.features);
   for (const keep of missing) {
@@ -236,6 +245,12 @@ function checkSameData({ dataset: then }: Selection, { dataset: now }: Selection
   );
 }
 
+interface TrainedHooks {
+  signal: AbortSignal | undefined;
+  /** @param features that the network has as inputs */
+  onWarning: (warning: TrainingWarning, features: number) => void;
+}
+
 /** A network's accuracy on the test samples, and what its inputs are worth to it. */
 async function trained(
   config: SelectionConfig,
@@ -243,14 +258,18 @@ async function trained(
   test: Samples,
   classes: number,
   seed: number,
-  signal: AbortSignal | undefined,
+  { signal, onWarning }: TrainedHooks,
 ): Promise<{ accuracy: number; strength: number[] }> {
   const { hidden, epsilon, threads, epochs, batchSize, learningRate, weightDecay, zeta, method } = config;
   const model = await SparseMLP.create({ layers: [train.features, ...hidden, classes], epsilon, threads, seed });
   return closingAsync(
     async () => {
       const evolution = { method, zeta };
-      await model.fit(train, { epochs, batchSize, learningRate, weightDecay, evolution, ...(signal && { signal }) });
+      await model.fit(train, {
+        ...{ epochs, batchSize, learningRate, weightDecay, evolution },
+        ...(signal && { signal }),
+        onWarning: (warning) => onWarning(warning, train.features),
+      });
       const { accuracy } = await model.evaluate(test);
       const [first] = await model.download();
       return { accuracy, strength: Array.from(strengths(first!)) };

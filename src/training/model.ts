@@ -12,6 +12,7 @@ import {
 import { type ModelOptions, modelSpec, type TrainingOptions, trainingKeys, trainingPlan } from './options.js';
 import { type EpochReport, TrainingRun } from './run.js';
 import { checkRowsFor, checkSamplesFor, type Ends, upload } from './samples.js';
+import { type TrainingWarning, type TrainingWarningCode, TrainingWatch } from './warnings.js';
 
 export interface FitOptions extends TrainingOptions {
   /** Evaluated after every epoch: `validationLoss` and `validationAccuracy` of the reports. */
@@ -21,12 +22,19 @@ export interface FitOptions extends TrainingOptions {
    * `dispose`. An error thrown here ends the training and rejects `fit` with it.
    */
   onEpoch?: (report: EpochReport) => void | Promise<void>;
+  /**
+   * Called with what keeps the network from learning, in place of a process warning (`process.on('warning')`, type
+   * SetNativeWarning, with a code). It stops nothing.
+   */
+  onWarning?: (warning: TrainingWarning) => void;
   /** Stops within one batch, or when `onEpoch` is done; `fit` rejects with ERR_ABORTED. Of any realm. */
   signal?: AbortSignal;
 }
 
 export interface History {
   epochs: EpochReport[];
+  /** What was noticed in this call that keeps the network from learning; of each kind once in the life of the model. */
+  warnings: TrainingWarning[];
 }
 
 export interface Evaluation {
@@ -63,7 +71,8 @@ const madeByCreate = Symbol('made by create');
 export class SparseMLP {
   readonly #model: NativeModel;
   readonly #ends: Ends;
-  readonly #motifSize: number;
+  readonly #spec: NativeModelSpec;
+  readonly #warned = new Set<TrainingWarningCode>();
   #epochs = 0;
   #evolutionDue: number | undefined;
   #running: string | undefined;
@@ -80,7 +89,7 @@ export class SparseMLP {
     }
     this.#model = model;
     this.#ends = { inputs: spec.sizes[0]!, outputs: spec.sizes.at(-1)! };
-    this.#motifSize = spec.motifSize;
+    this.#spec = spec;
   }
 
   /**
@@ -123,18 +132,22 @@ export class SparseMLP {
           `and ${describe(options)}`,
       );
     }
-    checkKeys('fit', options, [...trainingKeys, 'validation', 'onEpoch', 'signal']);
-    const { validation, onEpoch, signal, learningRate } = options;
-    checkHooks('fit', { onEpoch, signal });
+    checkKeys('fit', options, [...trainingKeys, 'validation', 'onEpoch', 'onWarning', 'signal']);
+    const { validation, onEpoch, onWarning = emitWarning, signal, learningRate } = options;
+    checkHooks('fit', { onEpoch, onWarning, signal });
     const plan = trainingPlan(
       'fit',
       typeof learningRate === 'function'
         ? { ...options, learningRate: (epoch) => this.#learningRate(learningRate, epoch) }
         : options,
-      this.#motifSize,
+      this.#spec.motifSize,
     );
     return this.#exclusive('fit', async () => {
-      const history: History = { epochs: [] };
+      const history: History = { epochs: [], warnings: [] };
+      const warn = (warning: TrainingWarning) => {
+        history.warnings.push(warning);
+        onWarning(warning);
+      };
       const stopped = () => {
         const by = signal?.aborted ? signal : undefined;
         return aborted('fit', by, `after ${history.epochs.length} complete epochs`, { history });
@@ -148,7 +161,8 @@ export class SparseMLP {
         if (validation !== undefined) samples.validation = upload('fit', validation, 'validation');
         const uploaded = { train: samples.train, validation: samples.validation };
         const past = { epochsBefore: this.#epochs, evolutionDue: this.#evolutionDue };
-        const run = new TrainingRun(this.#model, plan, uploaded, { ...past, signal });
+        const watch = new TrainingWatch(this.#model, this.#spec, warn, this.#warned);
+        const run = new TrainingRun(this.#model, plan, uploaded, { ...past, signal, watch });
         while (!run.done) {
           try {
             history.epochs.push(await run.next());
@@ -281,6 +295,10 @@ export class SparseMLP {
       uploaded.dispose();
     }
   }
+}
+
+function emitWarning({ code, message }: TrainingWarning): void {
+  process.emitWarning(`[fit] ${message}`, { type: 'SetNativeWarning', code });
 }
 
 /** Calls the addon, whose errors come out as SetNativeError. Those of callbacks must not pass here: they stay as they are. */

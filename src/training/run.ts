@@ -8,6 +8,7 @@ import {
   type NativeTrainOptions,
 } from '../native.js';
 import type { TrainingPlan } from './options.js';
+import type { TrainingWatch } from './warnings.js';
 
 /** One epoch, as callbacks and result files get it. Times are in milliseconds, measured on the native side. */
 export interface EpochReport {
@@ -73,20 +74,30 @@ export class TrainingRun {
   readonly #plan: TrainingPlan;
   readonly #samples: TrainingSamples;
   readonly #signal: AbortSignal | undefined;
+  readonly #watch: TrainingWatch | undefined;
+  readonly #firstEpoch: number;
   readonly #lastEpoch: number;
   #trained: number;
   #evolutionDue: number | undefined;
+  #hasEvolved = false;
 
   constructor(
     model: NativeModel,
     plan: TrainingPlan,
     samples: TrainingSamples,
-    { epochsBefore = 0, evolutionDue, signal }: TrainingPast & { signal?: AbortSignal | undefined } = {},
+    {
+      epochsBefore = 0,
+      evolutionDue,
+      signal,
+      watch,
+    }: TrainingPast & { signal?: AbortSignal | undefined; watch?: TrainingWatch } = {},
   ) {
     this.#model = model;
     this.#plan = plan;
     this.#samples = samples;
     this.#signal = signal;
+    this.#watch = watch;
+    this.#firstEpoch = epochsBefore + 1;
     this.#trained = epochsBefore;
     this.#evolutionDue = evolutionDue;
     this.#lastEpoch = epochsBefore + plan.epochs;
@@ -134,7 +145,7 @@ export class TrainingRun {
     const before = policy && (await this.#evolve(policy));
     this.#checkSignal(epoch);
     const samples = typeof train === 'function' ? train(epoch) : train;
-    const training = await this.#model.trainEpoch(samples, options).finally(() => {
+    const training = await this.#trainOn(samples, options).finally(() => {
       if (samples !== train) samples.dispose();
     });
     this.#trained = epoch;
@@ -146,6 +157,8 @@ export class TrainingRun {
     this.#checkSignal(epoch);
     const after = policy && !this.done ? await this.#evolve(policy) : undefined;
     const layers = await this.#model.stats();
+    this.#watch?.loss(training.loss, epoch);
+    if (this.done && this.#hasEvolved) await this.#watch?.links(epoch);
     const evolving = policy?.evolveOutput ? layers : layers.slice(0, -1);
     return {
       epoch,
@@ -162,6 +175,14 @@ export class TrainingRun {
     };
   }
 
+  async #trainOn(samples: NativeSamples, options: NativeTrainOptions): Promise<{ loss: number; durationMs: number }> {
+    if (options.epoch === this.#firstEpoch) {
+      await this.#watch?.start(samples, this.#plan.policy?.evolveOutput ?? false, this.#trained);
+      this.#checkSignal(options.epoch);
+    }
+    return this.#model.trainEpoch(samples, options);
+  }
+
   /** The evolution that is due, if one is. One that fails half way is not repeated: some layers may have evolved. */
   async #evolve(
     policy: NativeEvolutionPolicy,
@@ -173,6 +194,7 @@ export class TrainingRun {
       const { layers, durationMs } = await this.#model.evolve(policy, epoch);
       const sum = (key: 'pruned' | 'grown') => layers.reduce((total, layer) => total + layer[key], 0);
       const pruned = sum('pruned');
+      this.#hasEvolved ||= pruned > 0;
       return { pruned, grown: sum('grown'), durationMs: pruned > 0 ? durationMs : 0 };
     } catch (error) {
       if (refusals.includes((error as SetNativeError).code)) this.#evolutionDue = epoch;

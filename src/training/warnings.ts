@@ -1,0 +1,154 @@
+import { SetNativeError } from '../errors.js';
+import {
+  fromNative,
+  type NativeLayerStats,
+  type NativeModel,
+  type NativeModelSpec,
+  type NativeSamples,
+} from '../native.js';
+
+/*
+ * What keeps a network from learning and can be seen from outside. It is noticed, told once, and stops nothing.
+ */
+
+export type TrainingWarningCode =
+  | 'SET_NATIVE_LARGE_INPUTS' // features far beyond the scale that initial weights are drawn for
+  | 'SET_NATIVE_LARGE_LOSS' // a loss that no untrained network has: the training is about to diverge
+  | 'SET_NATIVE_DENSE_LAYER' // a layer that could evolve, if epsilon had not made all of its cells links
+  | 'SET_NATIVE_UNREACHABLE_OUTPUT'; // an output that no path of links leads to: the same for every sample
+
+/** What keeps a network from learning. */
+export interface TrainingWarning {
+  /** Stable; only ever added to. */
+  code: TrainingWarningCode;
+  message: string;
+  /** Epochs that the model had behind it; 0: before its first. */
+  epoch: number;
+}
+
+type Finding = Omit<TrainingWarning, 'epoch'>;
+
+type Network = Pick<NativeModelSpec, 'topology' | 'epsilon' | 'sizes'>;
+
+/** Looks at a model while it trains. What it notices is told once per code. */
+export class TrainingWatch {
+  readonly #model: NativeModel;
+  readonly #network: Network;
+  readonly #tell: (warning: TrainingWarning) => void;
+  readonly #told: Set<TrainingWarningCode>;
+
+  /** @param told codes that are told already, in the life of the model; what is told now joins them */
+  constructor(
+    model: NativeModel,
+    network: Network,
+    tell: (warning: TrainingWarning) => void,
+    told: Set<TrainingWarningCode> = new Set(),
+  ) {
+    this.#model = model;
+    this.#network = network;
+    this.#tell = tell;
+    this.#told = told;
+  }
+
+  /** Before the first epoch of a run. O(links) for a model that was never trained. */
+  async start(train: NativeSamples, evolveOutput: boolean, epoch: number): Promise<void> {
+    this.#notice(inputWarning(train.largest), epoch);
+    if (epoch > 0) return;
+    this.#notice(densityWarning(this.#network, await this.#model.stats(), evolveOutput), epoch);
+    await this.links(epoch);
+  }
+
+  /** @param loss mean over the samples of the epoch */
+  loss(loss: number, epoch: number): void {
+    this.#notice(lossWarning(loss, epoch, this.#network.sizes.at(-1)!), epoch);
+  }
+
+  /** Whether every output has a path. O(links), and a copy of them, which a lack of memory may prevent. */
+  async links(epoch: number): Promise<void> {
+    if (this.#network.topology === 'dense' || this.#told.has('SET_NATIVE_UNREACHABLE_OUTPUT')) return;
+    try {
+      const { outputs } = await this.#model.reachability();
+      this.#notice(reachWarning(outputs, this.#network.sizes.at(-1)!, epoch), epoch);
+    } catch (cause) {
+      const error = fromNative(cause);
+      if (!(error instanceof SetNativeError) || error.code !== 'ERR_OUT_OF_MEMORY') throw error;
+    }
+  }
+
+  #notice(finding: Finding | undefined, epoch: number): void {
+    if (finding === undefined || this.#told.has(finding.code)) return;
+    this.#told.add(finding.code);
+    this.#tell({ ...finding, epoch });
+  }
+}
+
+/** |x| up to which nothing is said: standardised features rarely leave ±10, pixels of a bright image are 255. */
+const largestInput = 100;
+
+/** Times the loss of a network that gives all classes the same probability. */
+const largestLoss = 100;
+
+/** @param largest |x| of the training samples */
+function inputWarning(largest: number): Finding | undefined {
+  if (!(largest > largestInput)) return undefined;
+  return {
+    code: 'SET_NATIVE_LARGE_INPUTS',
+    message:
+      `the training samples hold features of about ±${nearestPower(largest)}, but weights are drawn for features of about ±1; ` +
+      'scale them (prepare does), or the training is likely to diverge',
+  };
+}
+
+/** A power of ten, so that samples drawn by several seeds are spoken of once. */
+function nearestPower(value: number): string {
+  const power = 10 ** Math.round(Math.log10(value));
+  return power < 1e6 ? String(power) : power.toExponential().replace('+', '');
+}
+
+/** @param loss mean over the epoch */
+function lossWarning(loss: number, epoch: number, outputs: number): Finding | undefined {
+  const classes = Math.max(2, outputs);
+  const bound = largestLoss * Math.log(classes);
+  if (!(loss > bound)) return undefined;
+  return {
+    code: 'SET_NATIVE_LARGE_LOSS',
+    message:
+      `the mean training loss of epoch ${epoch} is ${loss.toPrecision(3)}, above ${largestLoss} ln(${classes}) = ` +
+      `${bound.toFixed(0)}, ${largestLoss} times that of guessing; scale the features or lower the learning rate`,
+  };
+}
+
+/** Layers that became dense although a sparse topology was asked for; the output layer counts where it may evolve. */
+function densityWarning(
+  { topology, epsilon }: Pick<NativeModelSpec, 'topology' | 'epsilon'>,
+  layers: NativeLayerStats[],
+  evolveOutput: boolean,
+): Finding | undefined {
+  if (topology === 'dense') return undefined;
+  const dense = layers.flatMap((layer, i) =>
+    layer.dense && (evolveOutput || i + 1 < layers.length) ? [`${i + 1} (${layer.inputs} × ${layer.outputs})`] : [],
+  );
+  if (dense.length === 0) return undefined;
+  const [subject, verb, object] = dense.length === 1 ? ['layer', 'is', 'it'] : ['layers', 'are', 'them'];
+  return {
+    code: 'SET_NATIVE_DENSE_LAYER',
+    message:
+      `${subject} ${dense.join(', ')} ${verb} dense, because epsilon ${epsilon} is large for ${object}: ` +
+      `every cell is a link, and ${dense.length === 1 ? 'it' : 'they'} will not evolve; take a smaller epsilon or larger layers`,
+  };
+}
+
+/** @param reached outputs that some input reaches */
+function reachWarning(reached: number, outputs: number, epoch: number): Finding | undefined {
+  if (reached === outputs) return undefined;
+  const lost = outputs - reached;
+  const when = epoch === 0 ? '' : ` after epoch ${epoch}`;
+  return {
+    code: 'SET_NATIVE_UNREACHABLE_OUTPUT',
+    message:
+      reached === 0
+        ? `no path leads from any input to any output${when}, so nothing can be learned from the data; take a larger epsilon`
+        : `no path leads from any input to ${lost} of ${outputs} outputs${when}: there the network says the same of every ` +
+          'sample; take a larger epsilon',
+  };
+}
