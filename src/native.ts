@@ -33,7 +33,7 @@ export interface NativeModelSpec {
   /** 0 .. 2^53 - 1 */
   seed: number;
   backend: BackendName;
-  /** 0 = all cores */
+  /** 0: as many as `availableCpus` says. */
   threads: number;
 }
 
@@ -133,6 +133,7 @@ export interface GpuCapacity {
 export interface NativeInfo {
   /** `used` is null when SET_NATIVE_ISA names what this machine has not; the cpu back end's reason says so. */
   isa: { used: IsaName | null; available: IsaName[] };
+  /** availableCpus() */
   threads: number;
   /** `capacity`: where it is known, of cuda. */
   backends: { name: BackendName; available: boolean; device: string; reason: string; capacity?: GpuCapacity }[];
@@ -159,6 +160,8 @@ export interface NativeKernelBench {
 
 interface Addon {
   info(): NativeInfo;
+  /** CPUs of the affinity mask or, where that is less, of the control groups' quota, rounded up; at least 1. */
+  availableCpus(): number;
   /** What the first use of a back end would open, if no thread of this process has opened or refused it; else empty. */
   untried(name: BackendName): string;
   /** Opens its device. Why it is not available, or nothing. A bad driver takes the process down. */

@@ -98,7 +98,7 @@ class BackendModel {
 constexpr unsigned kMaxThreads = 1024;
 
 struct BackendOptions {
-  uint32_t threads = 0;  // CPU: threads that compute, 0 = all cores, at most kMaxThreads
+  uint32_t threads = 0;  // CPU: threads that compute, 0 = available_cpus(), at most kMaxThreads
   std::string isa{};     // CPU: kernels by name; empty = SET_NATIVE_ISA, else the widest this machine runs
 };
 

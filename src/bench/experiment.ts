@@ -207,7 +207,7 @@ async function work(
   }
   const count = Math.min(config.jobs, groups.length);
   const onGpu = isGpu(chooseBackend(config.backend));
-  const threads = config.threads || (onGpu ? 1 : Math.max(1, Math.floor(os.availableParallelism() / count)));
+  const threads = config.threads || (onGpu ? 1 : Math.max(1, Math.floor(native().availableCpus() / count)));
   const waiting = [...groups];
   const jobs: Job[] = [];
   let failed = false;
@@ -246,7 +246,7 @@ function withJobs(config: ExperimentConfig, dataset: Dataset): ExperimentConfig 
     trials.reduce((sum, trial) => sum + samples + expectedBytes(config, trial, dataset), 0),
   );
   const layers = [dataset.features, ...config.hidden, dataset.classes];
-  return { ...config, jobs: sweepJobs(layers, bytes, gpu, os.availableParallelism()) };
+  return { ...config, jobs: sweepJobs(layers, bytes, gpu, native().availableCpus()) };
 }
 
 function belongs(run: BenchRun, group: Group): boolean {
@@ -314,7 +314,7 @@ function environment(config: ExperimentConfig): Experiment['environment'] {
     node,
     platform,
     cpu,
-    cores: os.availableParallelism(),
+    cores: native().availableCpus(),
     isa: isa.used,
     threads,
     backend: config.backend,
