@@ -38,6 +38,7 @@ export interface NativeModelSpec {
 }
 
 export interface NativeTrainOptions {
+  /** 1 .. 2^32 - 1 */
   epoch: number;
   batchSize: number;
   learningRate: number;
@@ -63,7 +64,7 @@ export interface NativeLayerStats {
   outputs: number;
   dense: boolean;
   nnz: number;
-  /** [e] = links born in the evolution after epoch e; [0] = initial links. */
+  /** [e] = links born in the evolution after epoch e; [0] = initial links; [65535] = after that epoch or a later one. */
   linksByBirth: number[];
 }
 
@@ -77,6 +78,7 @@ export interface NativeLayer {
   colIndices: Uint32Array;
   weights: Float32Array;
   momentum: Float32Array;
+  /** Epoch whose evolution grew the link, 0 = initial, 65535 = that epoch or a later one. */
   birth: Uint16Array;
   bias: Float32Array;
   biasMomentum: Float32Array;

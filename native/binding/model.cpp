@@ -63,7 +63,7 @@ ModelSpec model_spec(const Napi::Object& spec) {
 
 TrainOptions train_options(const Napi::Object& options) {
   TrainOptions out;
-  out.epoch = integer(options.Get("epoch"), "[train] epoch", 1, 0xffffu);
+  out.epoch = integer(options.Get("epoch"), "[train] epoch", 1, 0xffffffffu);
   out.batch_size = integer(options.Get("batchSize"), "[train] batchSize", 1, 1u << 16);
   out.learning_rate = finite_float(options.Get("learningRate"), "[train] learningRate");
   out.momentum = finite_float(options.Get("momentum"), "[train] momentum");
@@ -320,7 +320,7 @@ Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::evolve(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const EvolutionPolicy policy = evolution_policy(object(info[0], "[evolve] policy"));
-    const uint32_t epoch = integer(info[1], "[evolve] epoch", 1, 0xffffu);
+    const uint32_t epoch = integer(info[1], "[evolve] epoch", 1, 0xffffffffu);
     return start(info.Env(), "evolve", [policy, epoch](ModelState& state) -> Convert {
       const auto begin = Clock::now();
       const std::vector<LayerEvolution> layers = state.model->evolve(policy, epoch);

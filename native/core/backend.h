@@ -58,7 +58,8 @@ struct LayerStats {
   uint32_t outputs;
   bool dense;
   uint64_t nnz;
-  std::vector<uint64_t> links_by_birth;  // [e] = links born in the evolution after epoch e; [0] = initial links
+  std::vector<uint64_t> links_by_birth;  // [e] = links born in the evolution after epoch e, [kLastBirth] after
+                                         // that or a later one; [0] = initial links
 };
 
 /** A model that lives on a device. Not for use from two threads at once. */

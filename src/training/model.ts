@@ -44,7 +44,7 @@ export interface LayerSummary {
   nnz: number;
   /** nnz / (inputs · outputs) */
   density: number;
-  /** Links by the epoch whose evolution grew them; [0] = initial links. */
+  /** Links by the epoch whose evolution grew them; [0] = initial links, [65535] = of that epoch and all later ones. */
   linksByBirth: number[];
 }
 
