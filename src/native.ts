@@ -98,16 +98,18 @@ export interface NativeSamples {
 
 /**
  * A model on a device. Every method but `abort` and `dispose` runs on native threads, one at a time: a second
- * call meanwhile is ERR_BUSY, a call after `dispose` ERR_DISPOSED. Wrong arguments and these two are thrown, not
- * rejected. `abort` and the end of a worker thread stop trainEpoch, evaluate and predict at their next batch; the
- * others run to their end, which takes tens of nanoseconds per link. Durations are measured on the native side.
+ * call meanwhile is ERR_BUSY, a call after `dispose` ERR_DISPOSED, and ERR_NON_FINITE what would compute with a model of
+ * which an earlier trainEpoch has rejected with that code: only stats, reachability and download work then. Wrong
+ * arguments and these three are thrown, not rejected. `abort` and the end of a worker thread stop trainEpoch, evaluate
+ * and predict at their next batch; the others run to their end, which takes tens of nanoseconds per link. Durations are
+ * measured on the native side.
  */
 export interface NativeModel {
   readonly backend: BackendName;
   readonly threads: number;
   trainEpoch(samples: NativeSamples, options: NativeTrainOptions): Promise<{ loss: number; durationMs: number }>;
   evaluate(samples: NativeSamples): Promise<{ loss: number; accuracy: number; durationMs: number }>;
-  /** Resolves to count × outputs, row-major. */
+  /** Resolves to count × outputs, row-major; rejects with ERR_NON_FINITE, naming the row, where one of them overflows. */
   predict(samples: NativeSamples): Promise<Float32Array>;
   evolve(
     policy: NativeEvolutionPolicy,

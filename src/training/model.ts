@@ -113,7 +113,8 @@ export class SparseMLP {
    * `details.history` holds the epochs completed. After a signal the model stays usable, with the batches trained so far in it.
    * A signal that fires when the last epoch is done changes nothing.
    * Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE or ERR_NON_FINITE for bad options or samples, before
-   * anything is trained; with ERR_NON_FINITE, naming epoch and layer, when the loss stops being a number.
+   * anything is trained; with ERR_NON_FINITE, naming epoch and layer, when the loss stops being a number. Then the
+   * model can be looked at, by `layers` and `download`; `fit`, `evaluate` and `predict` reject with the same code from then on.
    */
   async fit(train: Samples, options: FitOptions = {}): Promise<History> {
     if (isArrayLike(options)) {
@@ -192,6 +193,8 @@ export class SparseMLP {
   /**
    * Outputs after softmax, sigmoid or nothing, as the loss has it. The same samples give the same bits for any number of
    * threads; how many are asked for at once may change the last ones.
+   *
+   * Rejects with ERR_NON_FINITE, naming the row, where an output overflows.
    *
    * @param x  count × inputs, row-major
    * @returns  count × outputs, row-major
