@@ -227,3 +227,30 @@ export function fromNative(error: unknown): unknown {
   if (error instanceof SetNativeError || typeof code !== 'string' || !code.startsWith('ERR_')) return error;
   return new SetNativeError(code as ErrorCode, String(message), { cause: error });
 }
+
+/**
+ * What the addon made, plain objects and arrays, of this module's own classes. They are others than the addon's where the
+ * library was loaded into a context of node:vm, as Jest does: then this is a copy.
+ */
+export function ofThisRealm<T>(value: T): T;
+export function ofThisRealm(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Object) return value;
+  if (Array.isArray(value)) return Array.from(value, ofThisRealm);
+  if (!ArrayBuffer.isView(value)) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, ofThisRealm(item)]));
+  }
+  const array = value as Float32Array | Uint32Array | Uint16Array;
+  return new { Float32Array, Uint32Array, Uint16Array }[array[Symbol.toStringTag]](array);
+}
+
+/** `values` as an array of the realm of `x`: each has a Float32Array of its own. */
+export function inRealmOf(x: Float32Array, values: Float32Array): Float32Array {
+  let prototype: Float32Array | null = Object.getPrototypeOf(x);
+  // Subclasses have other constructors; only the prototype of the class itself has this property.
+  while (prototype !== null && !Object.hasOwn(prototype, 'BYTES_PER_ELEMENT')) {
+    prototype = Object.getPrototypeOf(prototype);
+  }
+  if (prototype === null) return ofThisRealm(values);
+  const Own = prototype.constructor as Float32ArrayConstructor;
+  return values instanceof Own ? values : new Own(values);
+}

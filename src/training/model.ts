@@ -3,11 +3,13 @@ import type { Samples } from '../datasets/types.js';
 import { aborted, isAbortBy, SetNativeError } from '../errors.js';
 import {
   fromNative,
+  inRealmOf,
   type NativeLayer,
   type NativeModel,
   type NativeModelSpec,
   type NativeSamples,
   native,
+  ofThisRealm,
 } from '../native.js';
 import { type ModelOptions, modelSpec, type TrainingOptions, trainingKeys, trainingPlan } from './options.js';
 import { type EpochReport, TrainingRun } from './run.js';
@@ -197,27 +199,28 @@ export class SparseMLP {
    * Rejects with ERR_NON_FINITE, naming the row, where an output overflows.
    *
    * @param x  count × inputs, row-major
-   * @returns  count × outputs, row-major
+   * @returns  count × outputs, row-major, of the realm of `x`
    */
   predict(x: Float32Array): Promise<Float32Array> {
     return this.#exclusive('predict', async () => {
       checkRowsFor(this.#ends, 'predict', x);
       const samples = { x, features: this.#ends.inputs };
-      return this.#onUpload('predict', samples, (uploaded) => this.#model.predict(uploaded));
+      const outputs = await this.#onUpload('predict', samples, (uploaded) => this.#model.predict(uploaded));
+      return inRealmOf(x, outputs);
     });
   }
 
   /** Shape, links and their ages, layer by layer. */
   layers(): Promise<LayerSummary[]> {
     return this.#exclusive('layers', async () => {
-      const layers = await converted(() => this.#model.stats());
+      const layers = ofThisRealm(await converted(() => this.#model.stats()));
       return layers.map((layer) => ({ ...layer, density: layer.nnz / (layer.inputs * layer.outputs) }));
     });
   }
 
   /** The arrays of every layer, copied. */
   download(): Promise<LayerData[]> {
-    return this.#exclusive('download', () => converted(() => this.#model.download()));
+    return this.#exclusive('download', async () => ofThisRealm(await converted(() => this.#model.download())));
   }
 
   /** Stops what runs and frees the native memory. Idempotent. */
