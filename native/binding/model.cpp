@@ -18,6 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/** Marks the state that create_model hands to the constructor, for any external may be passed to that. */
+constexpr napi_type_tag kStateTag = {0x2d94b1f07c6e4a83ull, 0xb5a80c3f91d7e642ull};
+
 /** Multiply-adds of a prediction that takes no longer, about 0.2 ms, than to start a thread and come back from it. */
 constexpr uint64_t kAtOnce = 1u << 19;
 
@@ -213,7 +216,7 @@ Napi::Function ModelObject::define(Napi::Env env) {
 /** Only create_model can construct one: it passes the state in an External. */
 ModelObject::ModelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelObject>(info) {
   const Napi::Env env = info.Env();
-  if (!info[0].IsExternal())
+  if (!info[0].IsExternal() || !info[0].As<Napi::External<void>>().CheckTypeTag(&kStateTag))
     throw make_error(env, "ERR_INVALID_ARGUMENT", "[create] models are made by createModel(spec)");
   state_ = *info[0].As<Napi::External<std::shared_ptr<ModelState>>>().Data();
   // Own properties, because Node-API checks the receiver of a method but not that of an accessor.
@@ -250,7 +253,9 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
           state->model = backend.create(std::move(model), backend_options);
           return [state](Napi::Env env) -> Napi::Value {
             auto holder = state;
-            return model_class(env).New({Napi::External<std::shared_ptr<ModelState>>::New(env, &holder)});
+            const auto external = Napi::External<std::shared_ptr<ModelState>>::New(env, &holder);
+            external.TypeTag(&kStateTag);
+            return model_class(env).New({external});
           };
         },
         [] {}, [] {});
