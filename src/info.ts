@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { tryGpusApart } from './backend.js';
-import { type NativeInfo, native } from './native.js';
+import { type NativeInfo, native, ofThisRealm } from './native.js';
 
 /** This program on this machine. */
 export interface Info extends NativeInfo {
@@ -25,6 +25,6 @@ export function info(): Info {
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
     cpu: os.cpus()[0]?.model ?? 'unknown',
-    ...native().info(),
+    ...ofThisRealm(native().info()),
   };
 }

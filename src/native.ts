@@ -33,11 +33,12 @@ export interface NativeModelSpec {
   /** 0 .. 2^53 - 1 */
   seed: number;
   backend: BackendName;
-  /** 0 = all cores */
+  /** 0: as many as `availableCpus` says. */
   threads: number;
 }
 
 export interface NativeTrainOptions {
+  /** 1 .. 2^32 - 1 */
   epoch: number;
   batchSize: number;
   learningRate: number;
@@ -63,7 +64,7 @@ export interface NativeLayerStats {
   outputs: number;
   dense: boolean;
   nnz: number;
-  /** [e] = links born in the evolution after epoch e; [0] = initial links. */
+  /** [e] = links born in the evolution after epoch e; [0] = initial links; [65535] = after that epoch or a later one. */
   linksByBirth: number[];
 }
 
@@ -77,6 +78,7 @@ export interface NativeLayer {
   colIndices: Uint32Array;
   weights: Float32Array;
   momentum: Float32Array;
+  /** Epoch whose evolution grew the link, 0 = initial, 65535 = that epoch or a later one. */
   birth: Uint16Array;
   bias: Float32Array;
   biasMomentum: Float32Array;
@@ -98,16 +100,18 @@ export interface NativeSamples {
 
 /**
  * A model on a device. Every method but `abort` and `dispose` runs on native threads, one at a time: a second
- * call meanwhile is ERR_BUSY, a call after `dispose` ERR_DISPOSED. Wrong arguments and these two are thrown, not
- * rejected. `abort` and the end of a worker thread stop trainEpoch, evaluate and predict at their next batch; the
- * others run to their end, which takes tens of nanoseconds per link. Durations are measured on the native side.
+ * call meanwhile is ERR_BUSY, a call after `dispose` ERR_DISPOSED, and ERR_NON_FINITE what would compute with a model of
+ * which an earlier trainEpoch has rejected with that code: only stats, reachability and download work then. Wrong
+ * arguments and these three are thrown, not rejected. `abort` and the end of a worker thread stop trainEpoch, evaluate
+ * and predict at their next batch; the others run to their end, which takes tens of nanoseconds per link. Durations are
+ * measured on the native side.
  */
 export interface NativeModel {
   readonly backend: BackendName;
   readonly threads: number;
   trainEpoch(samples: NativeSamples, options: NativeTrainOptions): Promise<{ loss: number; durationMs: number }>;
   evaluate(samples: NativeSamples): Promise<{ loss: number; accuracy: number; durationMs: number }>;
-  /** Resolves to count × outputs, row-major. */
+  /** Resolves to count × outputs, row-major; rejects with ERR_NON_FINITE, naming the row, where one of them overflows. */
   predict(samples: NativeSamples): Promise<Float32Array>;
   evolve(
     policy: NativeEvolutionPolicy,
@@ -135,6 +139,7 @@ export interface GpuCapacity {
 export interface NativeInfo {
   /** `used` is null when SET_NATIVE_ISA names what this machine has not; the cpu back end's reason says so. */
   isa: { used: IsaName | null; available: IsaName[] };
+  /** availableCpus() */
   threads: number;
   /** `capacity`: where it is known, of cuda. */
   backends: { name: BackendName; available: boolean; device: string; reason: string; capacity?: GpuCapacity }[];
@@ -161,6 +166,8 @@ export interface NativeKernelBench {
 
 interface Addon {
   info(): NativeInfo;
+  /** CPUs of the affinity mask or, where that is less, of the control groups' quota, rounded up; at least 1. */
+  availableCpus(): number;
   /** What the first use of a back end would open, if no thread of this process has opened or refused it; else empty. */
   untried(name: BackendName): string;
   /** Opens its device. Why it is not available, or nothing. A bad driver takes the process down. */
@@ -221,4 +228,31 @@ export function fromNative(error: unknown): unknown {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   if (error instanceof SetNativeError || typeof code !== 'string' || !code.startsWith('ERR_')) return error;
   return new SetNativeError(code as ErrorCode, String(message), { cause: error });
+}
+
+/**
+ * What the addon made, plain objects and arrays, of this module's own classes. They are others than the addon's where the
+ * library was loaded into a context of node:vm, as Jest does: then this is a copy.
+ */
+export function ofThisRealm<T>(value: T): T;
+export function ofThisRealm(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Object) return value;
+  if (Array.isArray(value)) return Array.from(value, ofThisRealm);
+  if (!ArrayBuffer.isView(value)) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, ofThisRealm(item)]));
+  }
+  const array = value as Float32Array | Uint32Array | Uint16Array;
+  return new { Float32Array, Uint32Array, Uint16Array }[array[Symbol.toStringTag]](array);
+}
+
+/** `values` as an array of the realm of `x`: each has a Float32Array of its own. */
+export function inRealmOf(x: Float32Array, values: Float32Array): Float32Array {
+  let prototype: Float32Array | null = Object.getPrototypeOf(x);
+  // Subclasses have other constructors; only the prototype of the class itself has this property.
+  while (prototype !== null && !Object.hasOwn(prototype, 'BYTES_PER_ELEMENT')) {
+    prototype = Object.getPrototypeOf(prototype);
+  }
+  if (prototype === null) return ofThisRealm(values);
+  const Own = prototype.constructor as Float32ArrayConstructor;
+  return values instanceof Own ? values : new Own(values);
 }

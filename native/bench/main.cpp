@@ -9,11 +9,11 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "bench/report.h"
+#include "core/available_cpus.h"
 #include "cpu/kernels.h"
 
 /*
@@ -62,7 +62,7 @@ Settings parse(int argc, char** argv) {
       throw std::runtime_error("unknown option " + name + " " + value + "; see the head of native/bench/main.cpp");
   }
   if (settings.backend != "cpu" && settings.sweep > 0) throw std::runtime_error("--sweep is for the CPU");
-  if (settings.threads == 0) settings.threads = std::max(1u, std::thread::hardware_concurrency());
+  if (settings.threads == 0) settings.threads = available_cpus();
   return settings;
 }
 

@@ -1,10 +1,10 @@
 #include "bench/report.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
-#include <thread>
+
+#include "core/available_cpus.h"
 
 namespace set_native::bench {
 
@@ -62,7 +62,7 @@ std::string machine_json(const Machine& machine) {
   return Object()
       .put("cpu", cpu_name())
       .put("isa", machine.table().name)
-      .put("cores", std::max(1u, std::thread::hardware_concurrency()))
+      .put("cores", available_cpus())
       .put("compiler", __VERSION__)
       .raw("caches", Object().put("l1", caches.l1).put("l2", caches.l2).put("l3", caches.l3).text())
       .text();

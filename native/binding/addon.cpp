@@ -1,7 +1,5 @@
 #include <napi.h>
 
-#include <algorithm>
-#include <thread>
 #include <vector>
 
 #include "binding/arguments.h"
@@ -9,6 +7,7 @@
 #include "binding/job.h"
 #include "binding/model.h"
 #include "binding/samples.h"
+#include "core/available_cpus.h"
 #include "core/backend.h"
 #include "core/error.h"
 #include "core/philox.h"
@@ -54,10 +53,15 @@ Napi::Value info(const Napi::CallbackInfo& call) {
     }
     auto out = Napi::Object::New(env);
     out.Set("isa", isa);
-    out.Set("threads", std::max(1u, std::thread::hardware_concurrency()));
+    out.Set("threads", available_cpus());
     out.Set("backends", list);
     return out;
   });
+}
+
+/** availableCpus(): what 0 threads stand for. */
+Napi::Value count_available_cpus(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value { return Napi::Number::New(call.Env(), available_cpus()); });
 }
 
 /** permutation(seed, count): random_order of stream `split`. */
@@ -97,6 +101,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_jobs(env);
   model_class(env) = Napi::Persistent(ModelObject::define(env));
   exports.Set("info", Napi::Function::New(env, info, "info"));
+  exports.Set("availableCpus", Napi::Function::New(env, count_available_cpus, "availableCpus"));
   exports.Set("untried", Napi::Function::New(env, untried, "untried"));
   exports.Set("tryOut", Napi::Function::New(env, try_out, "tryOut"));
   exports.Set("refuse", Napi::Function::New(env, refuse, "refuse"));

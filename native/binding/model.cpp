@@ -18,6 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/** Marks the state that create_model hands to the constructor, for any external may be passed to that. */
+constexpr napi_type_tag kStateTag = {0x2d94b1f07c6e4a83ull, 0xb5a80c3f91d7e642ull};
+
 /** Multiply-adds of a prediction that takes no longer, about 0.2 ms, than to start a thread and come back from it. */
 constexpr uint64_t kAtOnce = 1u << 19;
 
@@ -63,7 +66,7 @@ ModelSpec model_spec(const Napi::Object& spec) {
 
 TrainOptions train_options(const Napi::Object& options) {
   TrainOptions out;
-  out.epoch = integer(options.Get("epoch"), "[train] epoch", 1, 0xffffu);
+  out.epoch = integer(options.Get("epoch"), "[train] epoch", 1, 0xffffffffu);
   out.batch_size = integer(options.Get("batchSize"), "[train] batchSize", 1, 1u << 16);
   out.learning_rate = finite_float(options.Get("learningRate"), "[train] learningRate");
   out.momentum = finite_float(options.Get("momentum"), "[train] momentum");
@@ -181,6 +184,16 @@ Napi::Object stats_to_js(Napi::Env env, const LayerStats& stats) {
   return out;
 }
 
+/** One epoch; the model remembers that it diverged. Weights may be NaN then, which a ReLU turns into 0, unseen. */
+double train(ModelState& state, const SamplesData& samples, const TrainOptions& options) {
+  try {
+    return state.model->train_epoch(samples.view(), options, state.cancel);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::non_finite) state.diverged = options.epoch;
+    throw;
+  }
+}
+
 template <class T, class ToJs>
 Napi::Array array_of(Napi::Env env, const std::vector<T>& items, ToJs to_js) {
   auto out = Napi::Array::New(env, items.size());
@@ -203,7 +216,7 @@ Napi::Function ModelObject::define(Napi::Env env) {
 /** Only create_model can construct one: it passes the state in an External. */
 ModelObject::ModelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelObject>(info) {
   const Napi::Env env = info.Env();
-  if (!info[0].IsExternal())
+  if (!info[0].IsExternal() || !info[0].As<Napi::External<void>>().CheckTypeTag(&kStateTag))
     throw make_error(env, "ERR_INVALID_ARGUMENT", "[create] models are made by createModel(spec)");
   state_ = *info[0].As<Napi::External<std::shared_ptr<ModelState>>>().Data();
   // Own properties, because Node-API checks the receiver of a method but not that of an accessor.
@@ -240,7 +253,9 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
           state->model = backend.create(std::move(model), backend_options);
           return [state](Napi::Env env) -> Napi::Value {
             auto holder = state;
-            return model_class(env).New({Napi::External<std::shared_ptr<ModelState>>::New(env, &holder)});
+            const auto external = Napi::External<std::shared_ptr<ModelState>>::New(env, &holder);
+            external.TypeTag(&kStateTag);
+            return model_class(env).New({external});
           };
         },
         [] {}, [] {});
@@ -253,12 +268,16 @@ Napi::Value model_bytes(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Promise ModelObject::start(Napi::Env env, const char* operation, std::function<Convert(ModelState&)> work,
-                                 bool at_once) {
+Napi::Promise ModelObject::start(Napi::Env env, const char* operation, Purpose purpose,
+                                 std::function<Convert(ModelState&)> work, bool at_once) {
   const std::string where = std::string("[") + operation + "] ";
   if (state_->disposed) throw make_error(env, "ERR_DISPOSED", where + "this model was disposed of");
   if (state_->busy)
     throw make_error(env, "ERR_BUSY", where + "this model is at work already; await its other call first");
+  if (purpose == Purpose::compute && state_->diverged != 0)
+    throw make_error(env, "ERR_NON_FINITE",
+                     where + "the training of this model diverged in epoch " + std::to_string(state_->diverged) +
+                         "; create a new one, and train it with a lower learning rate or scaled data");
   state_->cancel = false;
   const auto state = state_;
   if (at_once) return run_at_once(env, [state, &work] { return work(*state); });
@@ -277,9 +296,9 @@ Napi::Value ModelObject::train_epoch(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto samples = SamplesObject::from(info[0], "train");
     const TrainOptions options = train_options(object(info[1], "[train] options"));
-    return start(info.Env(), "train", [samples, options](ModelState& state) -> Convert {
+    return start(info.Env(), "train", Purpose::compute, [samples, options](ModelState& state) -> Convert {
       const auto begin = Clock::now();
-      const double loss = state.model->train_epoch(samples->view(), options, state.cancel);
+      const double loss = train(state, *samples, options);
       const double ms = ms_since(begin);
       return [loss, ms](Napi::Env env) -> Napi::Value { return numbers(env, {{"loss", loss}, {"durationMs", ms}}); };
     });
@@ -289,7 +308,7 @@ Napi::Value ModelObject::train_epoch(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::evaluate(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto samples = SamplesObject::from(info[0], "evaluate");
-    return start(info.Env(), "evaluate", [samples](ModelState& state) -> Convert {
+    return start(info.Env(), "evaluate", Purpose::compute, [samples](ModelState& state) -> Convert {
       const auto begin = Clock::now();
       const Evaluation result = state.model->evaluate(samples->view(), state.cancel);
       const double ms = ms_since(begin);
@@ -313,15 +332,15 @@ Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
       };
     };
     const bool at_once = state_->backend == "cpu" && samples->count * state_->links <= kAtOnce;
-    return start(info.Env(), "predict", predict, at_once);
+    return start(info.Env(), "predict", Purpose::compute, predict, at_once);
   });
 }
 
 Napi::Value ModelObject::evolve(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const EvolutionPolicy policy = evolution_policy(object(info[0], "[evolve] policy"));
-    const uint32_t epoch = integer(info[1], "[evolve] epoch", 1, 0xffffu);
-    return start(info.Env(), "evolve", [policy, epoch](ModelState& state) -> Convert {
+    const uint32_t epoch = integer(info[1], "[evolve] epoch", 1, 0xffffffffu);
+    return start(info.Env(), "evolve", Purpose::compute, [policy, epoch](ModelState& state) -> Convert {
       const auto begin = Clock::now();
       const std::vector<LayerEvolution> layers = state.model->evolve(policy, epoch);
       const double ms = ms_since(begin);
@@ -340,7 +359,7 @@ Napi::Value ModelObject::evolve(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelObject::stats(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    return start(info.Env(), "stats", [](ModelState& state) -> Convert {
+    return start(info.Env(), "stats", Purpose::look, [](ModelState& state) -> Convert {
       const std::vector<LayerStats> layers = state.model->stats();
       return [layers](Napi::Env env) -> Napi::Value { return array_of(env, layers, stats_to_js); };
     });
@@ -349,7 +368,7 @@ Napi::Value ModelObject::stats(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelObject::reachability(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    return start(info.Env(), "reachability", [](ModelState& state) -> Convert {
+    return start(info.Env(), "reachability", Purpose::look, [](ModelState& state) -> Convert {
       const Reachability reach = set_native::reachability(state.model->download());
       return [reach](Napi::Env env) -> Napi::Value {
         auto out = Napi::Object::New(env);
@@ -363,7 +382,7 @@ Napi::Value ModelObject::reachability(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelObject::download(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    return start(info.Env(), "download", [](ModelState& state) -> Convert {
+    return start(info.Env(), "download", Purpose::look, [](ModelState& state) -> Convert {
       auto model = std::make_shared<Model>(state.model->download());
       return [model](Napi::Env env) -> Napi::Value { return array_of(env, model->layers, layer_to_js); };
     });

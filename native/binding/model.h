@@ -23,6 +23,7 @@ struct ModelState {
   uint64_t links = 0;
   int64_t bytes = 0;  // about what the model holds, as told to V8
   std::atomic<bool> cancel{false};
+  uint32_t diverged = 0;  // epoch in which training did; 0: it has not. Belongs to the job, if there is one
   bool busy = false;
   bool disposed = false;
 };
@@ -44,8 +45,11 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   void abort(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
-  /** Starts `work`, or does it at once, unless the model is busy or disposed of. */
-  Napi::Promise start(Napi::Env env, const char* operation, std::function<Convert(ModelState&)> work,
+  /** A model whose training diverged can be looked at, but computes no more. */
+  enum class Purpose { compute, look };
+
+  /** Starts `work`, or does it at once, unless the model is busy, disposed of, or of no use for the purpose. */
+  Napi::Promise start(Napi::Env env, const char* operation, Purpose purpose, std::function<Convert(ModelState&)> work,
                       bool at_once = false);
 
   void Finalize(Napi::Env env) override;

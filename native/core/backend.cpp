@@ -120,4 +120,9 @@ void refuse_trained(uint32_t epoch, size_t layer, size_t layers) {
              std::to_string(layer) + " of " + std::to_string(layers) + kOverflowed);
 }
 
+void refuse_outputs(uint64_t row, const std::string& place) {
+  refuse(ErrorCode::non_finite, "predict",
+         "outputs must be finite numbers, but for row " + std::to_string(row) + ", " + place + kOverflowed);
+}
+
 }  // namespace set_native

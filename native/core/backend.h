@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -58,7 +60,8 @@ struct LayerStats {
   uint32_t outputs;
   bool dense;
   uint64_t nnz;
-  std::vector<uint64_t> links_by_birth;  // [e] = links born in the evolution after epoch e; [0] = initial links
+  std::vector<uint64_t> links_by_birth;  // [e] = links born in the evolution after epoch e, [kLastBirth] after
+                                         // that or a later one; [0] = initial links
 };
 
 /** A model that lives on a device. Not for use from two threads at once. */
@@ -80,7 +83,10 @@ class BackendModel {
   /** Mean loss and accuracy. Throws non_finite when the loss is not a number. */
   virtual Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) = 0;
 
-  /** Outputs after softmax, sigmoid or nothing, as the loss has it, into out [count][outputs]. */
+  /**
+   * Outputs after softmax, sigmoid or nothing, as the loss has it, into out [count][outputs]. Throws non_finite naming
+   * the first row of which an output overflowed, be it only before the softmax or sigmoid.
+   */
   virtual void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) = 0;
 
   /**
@@ -98,7 +104,7 @@ class BackendModel {
 constexpr unsigned kMaxThreads = 1024;
 
 struct BackendOptions {
-  uint32_t threads = 0;  // CPU: threads that compute, 0 = all cores, at most kMaxThreads
+  uint32_t threads = 0;  // CPU: threads that compute, 0 = available_cpus(), at most kMaxThreads
   std::string isa{};     // CPU: kernels by name; empty = SET_NATIVE_ISA, else the widest this machine runs
 };
 
@@ -170,5 +176,15 @@ void check_options(const TrainOptions& options, const std::string& operation);
 [[noreturn]] void refuse_loss(uint32_t epoch, uint64_t batch, const std::string& place);
 /** ... and the weights that an epoch left in a layer, counted from 1. */
 [[noreturn]] void refuse_trained(uint32_t epoch, size_t layer, size_t layers);
+
+/** The first row of values [count][outputs] with a number that is not finite; `count` where all are. */
+template <class Number>
+uint64_t first_overflow(const Number* values, uint64_t count, size_t outputs) {
+  const Number* const end = values + count * outputs;
+  const Number* const found = std::find_if(values, end, [](Number value) { return !std::isfinite(value); });
+  return static_cast<uint64_t>(found - values) / outputs;
+}
+/** Throws non_finite: the outputs of a row of samples, counted from 0, because of what overflowed at `place`. */
+[[noreturn]] void refuse_outputs(uint64_t row, const std::string& place);
 
 }  // namespace set_native

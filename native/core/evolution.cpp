@@ -1,7 +1,6 @@
 #include "core/evolution.h"
 
 #include <cmath>
-#include <limits>
 #include <string>
 
 #include "core/error.h"
@@ -22,10 +21,9 @@ void check_policy(const EvolutionPolicy& policy) {
 
 void check_evolution(const EvolutionPolicy& policy, const EvolutionKey& key) {
   check_policy(policy);
-  if (key.layer >= kMaxLayers || key.epoch > std::numeric_limits<uint16_t>::max()) {
-    throw Error(ErrorCode::out_of_range, "[evolve] expected a layer below " + std::to_string(kMaxLayers) +
-                                             " and an epoch of at most 65535, got " + std::to_string(key.layer) +
-                                             " and " + std::to_string(key.epoch));
+  if (key.layer >= kMaxLayers) {
+    throw Error(ErrorCode::out_of_range,
+                "[evolve] expected a layer below " + std::to_string(kMaxLayers) + ", got " + std::to_string(key.layer));
   }
 }
 

@@ -29,7 +29,7 @@ struct EvolutionPolicy {
 struct EvolutionKey {
   uint64_t seed;
   uint32_t layer;
-  uint32_t epoch;  // 1-based number of the epoch just trained; becomes the birth of grown links
+  uint32_t epoch;  // 1-based number of the epoch just trained; birth_of it is the birth of grown links
 };
 
 struct LayerEvolution {
@@ -71,7 +71,7 @@ struct LayerEvolution {
  *   missing one by one among all cells, stream regrow_single.
  *   set_motif, runs: the same with anchors: place a m + j stands for the cells (a .. a + g - 1, j), all to be free.
  *
- * Grown links weigh regrown_weight(...), with momentum 0 and birth = epoch. Nothing else changes, nnz included.
+ * Grown links weigh regrown_weight(...), with momentum 0 and birth_of(epoch). Nothing else changes, nnz included.
  */
 
 /** Rounds of proposals among all places; later rounds propose among the enumerated free ones. */

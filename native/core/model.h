@@ -24,6 +24,14 @@ inline bool is_piecewise(Activation activation) {
   return activation == Activation::all_relu || activation == Activation::srelu;
 }
 
+/** The last birth that links tell apart: it stands for that epoch and all later ones. */
+constexpr uint16_t kLastBirth = 0xffff;
+
+/** Birth of the links that the evolution after an epoch grows. */
+inline uint16_t birth_of(uint32_t epoch) {
+  return epoch < kLastBirth ? static_cast<uint16_t>(epoch) : kLastBirth;
+}
+
 /**
  * One layer of n sources and m targets on the host, the form in which every back end takes and gives it.
  *
@@ -38,7 +46,7 @@ struct Layer {
   Csr links;
   AlignedVector<float> weights;
   AlignedVector<float> momentum;
-  std::vector<uint16_t> birth;  // epoch whose evolution grew the link, 0 = initial; sparse layers only
+  std::vector<uint16_t> birth;  // birth_of the epoch whose evolution grew the link, 0 = initial; sparse layers only
   AlignedVector<float> bias;    // m
   AlignedVector<float> bias_momentum;
   AlignedVector<float> pieces;           // 4 x m, t_l, a_l, t_r, a_r of every target; piecewise activations only

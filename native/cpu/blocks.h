@@ -42,7 +42,7 @@ struct Blocks {
   AlignedVector<Index> targets;   // per block; ascending in a group
   AlignedVector<float> weights;   // height per block
   AlignedVector<float> momentum;  // height per block
-  std::vector<uint16_t> birth;    // height per block: epoch whose evolution grew the link, 0 = initial
+  std::vector<uint16_t> birth;    // height per block: as in Layer
   ByTarget by_target;
 
   uint32_t groups() const { return static_cast<uint32_t>(offsets.size() - 1); }

@@ -24,6 +24,15 @@ bool is_correct(Loss loss, const float* z, size_t outputs, size_t stride, uint32
   return true;
 }
 
+/** Makes all logits of a sample NaN of which one overflowed: softmax and sigmoid would hide an infinity. */
+void spoil_overflowed(float* z, size_t outputs, size_t batch, size_t stride) {
+  for (size_t b = 0; b < batch; ++b) {
+    bool finite = true;
+    for (size_t o = 0; o < outputs; ++o) finite = finite && std::isfinite(z[o * stride + b]);
+    for (size_t o = 0; !finite && o < outputs; ++o) z[o * stride + b] = NAN;
+  }
+}
+
 /** Most rows that a matrix of activations has. */
 size_t widest(const Network& network) {
   size_t rows = 0;
@@ -114,11 +123,21 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
 
 void Inference::predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) {
   const size_t outputs = network_.outputs();
+  std::atomic<bool> overflowed{false};
   for_batches(samples, "predict", cancel, [&](uint64_t, uint64_t first, size_t batch, float* z, size_t stride) {
+    if (!all_finite(z, outputs * stride)) {
+      overflowed = true;
+      spoil_overflowed(z, outputs, batch, stride);
+    }
     output_activation(network_.loss, z, outputs, batch, stride);
     for (size_t b = 0; b < batch; ++b)
       for (size_t o = 0; o < outputs; ++o) out[(first + b) * outputs + o] = z[o * stride + b];
   });
+  if (!overflowed) return;
+  const uint64_t row = first_overflow(out, samples.count, outputs);
+  if (row == samples.count) return;  // it was padding that overflowed
+  const uint64_t size = batch_size(widest(network_)), first = row / size * size;
+  refuse_outputs(row, place_of_overflow(samples, first, std::min(size, samples.count - first)));
 }
 
 /** First place where the numbers of a batch are not finite, found by taking it through the network again. */

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <thread>
 
+#include "core/available_cpus.h"
 #include "core/backend.h"
 #include "core/error.h"
 #include "cpu/evolution/evolve.h"
@@ -97,11 +97,10 @@ std::vector<LayerEvolution> CpuModel::evolve(const EvolutionPolicy& policy, uint
 }
 
 unsigned threads_of(const BackendOptions& options) {
-  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   if (options.threads > kMaxThreads)
     throw Error(ErrorCode::out_of_range, "[cpu] expected at most " + std::to_string(kMaxThreads) + " threads, got " +
                                              std::to_string(options.threads));
-  return options.threads == 0 ? std::min(cores, kMaxThreads) : options.threads;
+  return options.threads == 0 ? std::min(available_cpus(), kMaxThreads) : options.threads;
 }
 
 class CpuBackend final : public Backend {

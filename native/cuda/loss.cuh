@@ -131,6 +131,12 @@ __global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* o
   if (!stopped(state)) loss_of_batch(p, state, order, labels, targets, z, dz, reinterpret_cast<double*>(memory));
 }
 
+__device__ inline bool is_finite(const float* z, uint32_t outputs, uint32_t stride) {
+  for (uint32_t o = 0; o < outputs; ++o)
+    if (!isfinite(z[o * stride])) return false;
+  return true;
+}
+
 /** Whether `label` is the answer of a column: its largest (the first of equals), or the side of one half. */
 __device__ inline bool is_correct(Loss loss, const float* z, uint32_t outputs, uint32_t stride, uint32_t label) {
   if (outputs == 1) return (loss == Loss::mse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
@@ -165,6 +171,10 @@ __global__ void output(gpu::EvaluateParams p, const float* z, float* out) {
   for (uint32_t b = blockIdx.x * blockDim.x + threadIdx.x; b < p.batch; b += step) {
     const float* column = z + b;
     float* row = out + static_cast<uint64_t>(b) * p.outputs;
+    if (!is_finite(column, p.outputs, p.stride)) {
+      for (uint32_t o = 0; o < p.outputs; ++o) row[o] = NAN;
+      continue;
+    }
     if (kind == Loss::softmax_cross_entropy) {
       const Softmax softmax(column, p.outputs, p.stride);
       for (uint32_t o = 0; o < p.outputs; ++o)

@@ -86,7 +86,7 @@ __global__ void grow_weights(gpu::GrowParams p, const uint32_t* slot_rows, const
   }
   weights[link] = weight;
   momentum[link] = 0.0f;
-  birth[link] = static_cast<uint16_t>(exists ? p.key.epoch : 0);
+  birth[link] = static_cast<uint16_t>(exists ? p.birth : 0);
 }
 
 }  // namespace set_native::cuda

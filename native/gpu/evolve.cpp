@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 #include <variant>
 #include <vector>
 
+#include "core/available_cpus.h"
 #include "core/error.h"
 #include "core/weights.h"
 #include "cpu/evolution/evolve.h"
@@ -34,7 +34,7 @@ bool numbers_fit(const Layer& layer, const Bitmaps& bitmaps) {
 
 unsigned host_threads() {
   constexpr unsigned kEnough = 16;
-  return std::clamp(std::thread::hardware_concurrency(), 1u, kEnough);
+  return std::min(available_cpus(), kEnough);
 }
 
 /** Writes other links, as many in blocks of the same height, to the buffers of a layer. */

@@ -165,7 +165,8 @@ struct GrowParams {
   uint32_t height;
   uint32_t inputs, cols;
   uint32_t row_words;
-  uint32_t init;  // a RegrowInit
+  uint32_t init;   // a RegrowInit
+  uint32_t birth;  // of what grows
   float dense_bound;
 };
 

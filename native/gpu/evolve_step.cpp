@@ -360,6 +360,7 @@ void EvolutionStep::index_targets() {
   params.cols = cols;
   params.row_words = row_words;
   params.init = static_cast<uint32_t>(policy_.regrow_init);
+  params.birth = birth_of(key_.epoch);
   params.dense_bound = he_bound(layer_.inputs);
   device_.dispatch(evolve_launch(Op::grow_weights, uint64_t{params.count} * height_),
                    {at(plan_.slot_rows),

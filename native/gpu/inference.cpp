@@ -145,6 +145,8 @@ void Inference::predict(const Samples& samples, float* out, const std::atomic<bo
                      {{batch.logits}, {outputs_.get()}}, params);
     device_.download(out + first * outputs, *outputs_, 0, batch.size * outputs * sizeof(float));
   });
+  const uint64_t row = first_overflow(out, samples.count, outputs);
+  if (row != samples.count) refuse_outputs(row, place_of_overflow(samples, row / batch_ * batch_));
 }
 
 /** First place where the numbers of a batch are not finite, found by taking it through the network again. */

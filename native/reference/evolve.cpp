@@ -274,7 +274,7 @@ class Evolution {
         const std::vector<CellId> cells = cells_of(place);
         if (!std::all_of(cells.begin(), cells.end(), [&](CellId c) { return lowest[c] == slot; })) continue;
         for (const CellId cell : cells) {
-          links_[cell] = {0.0f, 0.0f, static_cast<uint16_t>(key_.epoch)};
+          links_[cell] = {0.0f, 0.0f, birth_of(key_.epoch)};
           grown_.insert(cell);
         }
         open.erase(slot);

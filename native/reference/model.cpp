@@ -161,9 +161,14 @@ class ReferenceModel final : public BackendModel {
   void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) override {
     check_samples(samples, model_.layers.front().inputs, model_.layers.back().outputs, "predict");
     for_each_batch(samples, cancel, "predict", [&](const Batch& batch, std::vector<double> z, size_t begin) {
+      // Before softmax or sigmoid, which would hide an infinity.
+      const uint64_t row = first_overflow(z.data(), batch.size, outputs());
+      if (row != batch.size) refuse_outputs(begin + row, "a layer");
       output_activation(network_.loss, z, outputs(), batch.size);
       for (size_t k = 0; k < z.size(); ++k) out[begin * outputs() + k] = static_cast<float>(z[k]);
     });
+    const uint64_t row = first_overflow(out, samples.count, outputs());
+    if (row != samples.count) refuse_outputs(row, "a layer");
   }
 
   std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) override {

@@ -392,6 +392,20 @@ TEST("gpu failure: losses and weights that overflow are told as the CPU tells th
   CHECK(std::isfinite(gpu.model->train_epoch(data.samples(), options_for(1, 10), kGoOn)));
 }
 
+TEST("gpu failure: predictions that overflow are told as the CPU tells them") {
+  skip_with_threads();
+  for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse})
+    for (const auto& [count, row] : {std::pair<uint64_t, uint64_t>{1, 0}, {3, 2}, {600, 70}, {600, 599}})
+      for (const bool kept : {false, true}) {
+        Overflow overflow(loss, count, row);
+        if (kept) overflow.id = next_samples_id();
+        const std::string got = overflow.message(*on_gpu(overflow.model).model);
+        const std::string want = overflow.message(*on_cpu(overflow.model));
+        CHECK_MSG(got == want, "'" << got << "' but on the CPU '" << want << "'");
+        CHECK(want != "no error");
+      }
+}
+
 TEST("gpu failure: a cancelled epoch stops, and the model goes on afterwards") {
   const Data data = make_data(20, 4, 30, 13);
   const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));

@@ -141,7 +141,8 @@ TEST("inference: one call leaves nothing for the next, not even numbers that are
     cpu::Inference inference(network, cpu::kernels(), pool);
     for (const uint64_t count : {200, 1, 65, 2, 5, 64}) {
       std::vector<float> outputs(count * network.outputs());
-      inference.predict(spoilt.samples(), std::vector<float>(200 * network.outputs()).data(), kGoOn);
+      std::vector<float> none(200 * network.outputs());
+      CHECK_THROWS(non_finite, (inference.predict(spoilt.samples(), none.data(), kGoOn), 0));
       inference.predict(data.first(count), outputs.data(), kGoOn);
       CHECK(outputs == answers(model, data.first(count), 1, cpu::kernels()).outputs);
     }
@@ -177,6 +178,35 @@ TEST("inference: what is not finite is told by its place") {
       check(message(good, [l](cpu::Network& n) { enlarge_weights(n.layers[l]); }), "the outputs" + layer);
     }
   }
+}
+
+TEST("inference: predictions that overflow are refused by row and place, also where softmax or sigmoid hides it") {
+  for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse})
+    for (const uint64_t count : {1, 2, 70, 300})
+      for (const uint64_t row : {uint64_t{0}, count / 2, count - 1}) {
+        const Overflow overflow(loss, count, row);
+        for (const unsigned threads : {1u, 3u}) {
+          const std::string got = overflow.message(*on_cpu(overflow.model, threads));
+          const std::string want = "for row " + std::to_string(row) + ", the outputs of layer 2 of 2 overflowed";
+          CHECK_MSG(got.find(want) != std::string::npos, "'" << got << "' lacks '" << want << "'");
+        }
+      }
+}
+
+TEST("inference: the reference refuses predictions that overflow a double, or the float of an output") {
+  Model deep = build_model(make_spec(std::vector<uint32_t>(11, 4), 0.0, Activation::linear, Loss::mse));
+  for (Layer& layer : deep.layers) std::fill(layer.weights.begin(), layer.weights.end(), 1e38f);
+  for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse}) {
+    Overflow overflow(loss, 200, 150);
+    deep.loss = loss;
+    overflow.model = deep;
+    overflow.data = make_data(4, 4, 200, 45);
+    std::fill(overflow.data.x.begin(), overflow.data.x.begin() + 150 * 4, 0.0f);
+    const std::string got = overflow.message(*on_reference(deep));
+    CHECK_MSG(got.find("for row 150,") != std::string::npos, "'" << got << "'");
+  }
+  const Overflow single(Loss::mse, 3, 1);
+  CHECK(single.message(*on_reference(single.model)).find("for row 1,") != std::string::npos);
 }
 
 TEST("inference: cancelled at any time, and used again") {

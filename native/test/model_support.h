@@ -114,6 +114,38 @@ inline void enlarge_weights(cpu::NetworkLayer& layer) {
   for (float& w : layer.weights()) w = w / largest * 3e38f;
 }
 
+/**
+ * Samples of which one row overflows in the last layer of a network: its first logit is minus infinity, which softmax
+ * and sigmoid would turn into 0.
+ */
+struct Overflow {
+  Model model;
+  Data data;
+  uint64_t id = 0;  // of the samples
+
+  Overflow(Loss loss, uint64_t count, uint64_t row)
+      : model(build_model(make_spec({4, 5, 3}, 0.0, Activation::linear, loss))), data(make_data(4, 3, count, 45)) {
+    for (Layer& layer : model.layers) std::fill(layer.weights.begin(), layer.weights.end(), 0.0f);
+    model.layers[0].weights[0] = 1.0f;    // input 0 to neuron 0
+    model.layers[1].weights[0] = -10.0f;  // and on to output 0
+    data.x[row * 4] = 3e38f;
+  }
+
+  /** What a model says to these samples. */
+  std::string message(BackendModel& of) const {
+    std::vector<float> out(data.x.size() / data.features * of.download().layers.back().outputs);
+    Samples samples = data.samples();
+    samples.id = id;
+    try {
+      of.predict(samples, out.data(), kGoOn);
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::non_finite);
+      return error.what();
+    }
+    return "no error";
+  }
+};
+
 /** Largest difference of two lists of parameters, relative to the largest parameter. */
 inline double distance(const AlignedVector<float>& a, const AlignedVector<float>& b) {
   double largest = 1e-30, difference = 0.0;

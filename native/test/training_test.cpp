@@ -300,6 +300,39 @@ TEST("evolution: from equal weights every back end and instruction set makes the
     }
 }
 
+TEST("evolution: beyond epoch 65,535 links share a birth, and draws go on with the epoch") {
+  const Data data = make_data(60, 10, 40, 6);
+  const Model start = networks()[0].model;
+  EvolutionPolicy policy;
+  for (const Method method : {Method::set, Method::set_motif}) {
+    policy.method = method;
+    const auto cpu = on_cpu(start, 2), reference = on_reference(start);
+    for (const uint32_t epoch : {65534u, 65535u, 65536u, 65537u, 131071u, 4294967295u}) {
+      const Model before = cpu->download();
+      const uint64_t grown = cpu->evolve(policy, epoch)[0].grown;
+      reference->evolve(policy, epoch);
+      const Model after = cpu->download();
+      CHECK_MSG(same_bits(after, reference->download()), "cpu and reference differ in epoch " << epoch);
+      const uint64_t last = epoch < 65535u ? epoch : 65535u;
+      const LayerStats stats = cpu->stats()[0];
+      CHECK_EQ(stats.links_by_birth.size(), last + 1);
+      CHECK(grown > 0);
+      CHECK(epoch <= 65535u ? stats.links_by_birth[last] == grown : stats.links_by_birth[last] > grown);
+      // Neither the 16 bits of a birth nor the last of them is what is drawn by.
+      for (const uint32_t other : {epoch & 0xffffu, 65535u}) {
+        if (other == epoch) continue;
+        const auto elsewhere = on_cpu(before);
+        elsewhere->evolve(policy, other);
+        CHECK(elsewhere->download().layers[0].links.col_indices != after.layers[0].links.col_indices);
+      }
+      const TrainOptions options = options_for(epoch, 10);
+      CHECK(std::fabs(on_cpu(after)->train_epoch(data.samples(), options, kGoOn) -
+                      on_reference(after)->train_epoch(data.samples(), options, kGoOn)) <= 1e-5);
+    }
+  }
+  CHECK(epoch_order(7, 65536, 1000, true) != epoch_order(7, 65535, 1000, true));
+}
+
 TEST("evolution: training goes on from the new links as the reference does") {
   const Data data = make_data(20, 4, 230, 7);
   const Model start = build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));

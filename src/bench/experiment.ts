@@ -274,7 +274,7 @@ async function work(
   }
   const count = Math.min(config.jobs, groups.length);
   const onGpu = isGpu(chooseBackend(config.backend));
-  const threads = config.threads || (onGpu ? 1 : Math.max(1, Math.floor(os.availableParallelism() / count)));
+  const threads = config.threads || (onGpu ? 1 : Math.max(1, Math.floor(native().availableCpus() / count)));
   const waiting = groups.values(); // one walk through them, which the jobs share
   const jobs: Job[] = [];
   let failed = false;
@@ -309,11 +309,11 @@ async function withJobs(config: ExperimentConfig, dataset: Dataset): Promise<Exp
   const gpu = info().backends.find(({ name }) => name === backend)?.capacity;
   if (!gpu) return { ...config, jobs: 1 };
   const samples = 4 * dataset.train.count * dataset.features; // at most; each network has its own on the device
-  const bytes = (await largestGroups(config, dataset, os.availableParallelism())).map(
+  const bytes = (await largestGroups(config, dataset, native().availableCpus())).map(
     ({ trials, bytes: networks }) => networks + samples * trials.length,
   );
   const layers = [dataset.features, ...config.hidden, dataset.classes];
-  return { ...config, jobs: sweepJobs(layers, bytes, gpu, os.availableParallelism()) };
+  return { ...config, jobs: sweepJobs(layers, bytes, gpu, native().availableCpus()) };
 }
 
 function checkExperimentHooks(hooks: ExperimentHooks): void {
@@ -402,7 +402,7 @@ function environment(config: ExperimentConfig): Experiment['environment'] {
     node,
     platform,
     cpu,
-    cores: os.availableParallelism(),
+    cores: native().availableCpus(),
     isa: isa.used,
     threads,
     backend: config.backend,

@@ -3,11 +3,13 @@ import type { Samples } from '../datasets/types.js';
 import { aborted, isAbortBy, SetNativeError } from '../errors.js';
 import {
   fromNative,
+  inRealmOf,
   type NativeLayer,
   type NativeModel,
   type NativeModelSpec,
   type NativeSamples,
   native,
+  ofThisRealm,
 } from '../native.js';
 import { type ModelOptions, modelSpec, type TrainingOptions, trainingKeys, trainingPlan } from './options.js';
 import { type EpochReport, TrainingRun } from './run.js';
@@ -52,7 +54,7 @@ export interface LayerSummary {
   nnz: number;
   /** nnz / (inputs · outputs) */
   density: number;
-  /** Links by the epoch whose evolution grew them; [0] = initial links. */
+  /** Links by the epoch whose evolution grew them; [0] = initial links, [65535] = of that epoch and all later ones. */
   linksByBirth: number[];
 }
 
@@ -122,7 +124,8 @@ export class SparseMLP {
    * `details.history` holds the epochs completed. After a signal the model stays usable, with the batches trained so far in it.
    * A signal that fires when the last epoch is done changes nothing.
    * Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE or ERR_NON_FINITE for bad options or samples, before
-   * anything is trained; with ERR_NON_FINITE, naming epoch and layer, when the loss stops being a number.
+   * anything is trained; with ERR_NON_FINITE, naming epoch and layer, when the loss stops being a number. Then the
+   * model can be looked at, by `layers` and `download`; `fit`, `evaluate` and `predict` reject with the same code from then on.
    */
   async fit(train: Samples, options: FitOptions = {}): Promise<History> {
     if (isArrayLike(options)) {
@@ -207,28 +210,31 @@ export class SparseMLP {
    * Outputs after softmax, sigmoid or nothing, as the loss has it. The same samples give the same bits for any number of
    * threads; how many are asked for at once may change the last ones.
    *
+   * Rejects with ERR_NON_FINITE, naming the row, where an output overflows.
+   *
    * @param x  count × inputs, row-major
-   * @returns  count × outputs, row-major
+   * @returns  count × outputs, row-major, of the realm of `x`
    */
   predict(x: Float32Array): Promise<Float32Array> {
     return this.#exclusive('predict', async () => {
       checkRowsFor(this.#ends, 'predict', x);
       const samples = { x, features: this.#ends.inputs };
-      return this.#onUpload('predict', samples, (uploaded) => this.#model.predict(uploaded));
+      const outputs = await this.#onUpload('predict', samples, (uploaded) => this.#model.predict(uploaded));
+      return inRealmOf(x, outputs);
     });
   }
 
   /** Shape, links and their ages, layer by layer. */
   layers(): Promise<LayerSummary[]> {
     return this.#exclusive('layers', async () => {
-      const layers = await converted(() => this.#model.stats());
+      const layers = ofThisRealm(await converted(() => this.#model.stats()));
       return layers.map((layer) => ({ ...layer, density: layer.nnz / (layer.inputs * layer.outputs) }));
     });
   }
 
   /** The arrays of every layer, copied. */
   download(): Promise<LayerData[]> {
-    return this.#exclusive('download', () => converted(() => this.#model.download()));
+    return this.#exclusive('download', async () => ofThisRealm(await converted(() => this.#model.download())));
   }
 
   /** Stops what runs and frees the native memory. Idempotent. */

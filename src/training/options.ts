@@ -56,7 +56,7 @@ export interface ModelOptions {
   loss?: LossName;
   /** 0 .. 2^53 - 1. Same seed, same options, same samples: same bits, for any number of threads. Default 0. */
   seed?: number;
-  /** Worker threads; 0, the default: all cores. */
+  /** Worker threads; 0, the default: one per CPU that the process may use, by affinity mask and container. */
   threads?: number;
   /** Default `auto`: the fastest one that is available. A back end asked for by name is never replaced. */
   backend?: BackendChoice;

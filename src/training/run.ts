@@ -39,7 +39,8 @@ export interface EpochReport {
   /** Links that were put elsewhere instead. */
   grown: number;
   /**
-   * Links of the layers that may evolve, by the epoch whose evolution grew them; [0] = initial links.
+   * Links of the layers that may evolve, by the epoch whose evolution grew them; [0] = initial links, [65535] = of
+   * that epoch and all later ones.
    * Empty when every such layer is dense.
    */
   linksByBirth: number[];

@@ -3,8 +3,11 @@
  * --expose-gc: whatever comes must be an error that JavaScript can catch, never a crash or a silent acceptance.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { isExternal } from 'node:util/types';
+import { Worker } from 'node:worker_threads';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const addon = createRequire(import.meta.url)('node-gyp-build')(root);
@@ -269,11 +272,81 @@ for (const [prototype, others] of [
 for (const bad of [model, Object.create(samples), new Proxy(samples, {}), Object.setPrototypeOf({}, addon.Samples)]) {
   await refused(() => model.trainEpoch(bad, options), /ERR_INVALID_ARGUMENT/);
 }
-await illegal(() => addon.Samples(x, 20));
-await illegal(() => new Model());
-await illegal(() => new Model(model));
-await illegal(() => Model());
-await illegal(() => Reflect.construct(Model, [samples], Object));
+
+// Only createModel makes models: not from an external of Node's own, nor from any other value, nor by a subclass.
+{
+  const { Pipe } = process.binding('pipe_wrap');
+  const external = new Pipe(0)._externalStream;
+  assert.ok(isExternal(external));
+  const bare = Object.create(Model.prototype);
+  for (const value of [...strange, external, samples, model, bench, bare, model.constructor]) {
+    await refused(() => new Model(value), /ERR_INVALID_ARGUMENT/);
+    await refused(() => new (class extends Model {})(value), /ERR_INVALID_ARGUMENT/);
+    await refused(() => Reflect.construct(Model, [value], Object), /ERR_INVALID_ARGUMENT/);
+    await refused(() => Reflect.construct(Model, [value], addon.Samples), /ERR_INVALID_ARGUMENT/);
+    if (value !== x) await refused(() => new addon.Samples(value, 20));
+    await illegal(() => Model(value));
+    await illegal(() => Model.call(model, value));
+  }
+  await illegal(() => addon.Samples(x, 20));
+  await illegal(() => addon.Samples.call(samples, x, 20));
+}
+
+// A subclass of Samples makes samples; what only looks like one of either kind does not work.
+{
+  class Own extends addon.Samples {}
+  const own = new Own(x, 20, labels);
+  assert.ok(own instanceof Own);
+  assert.equal(own.count, 10);
+  await model.evaluate(own);
+  const disguised = Reflect.construct(addon.Samples, [x, 20, labels], Model);
+  assert.ok(disguised instanceof Model);
+  await illegal(() => disguised.stats());
+  await illegal(() => disguised.dispose());
+  await model.evaluate(disguised);
+  for (const copy of [structuredClone(samples), { ...samples }, Object.create(addon.Samples.prototype)]) {
+    await refused(() => model.evaluate(copy), /ERR_INVALID_ARGUMENT/);
+  }
+  for (const copy of [structuredClone(model), Object.create(Model.prototype)]) {
+    await illegal(() => Model.prototype.stats.call(copy));
+    await illegal(() => Model.prototype.dispose.call(copy));
+  }
+  await illegal(() => structuredClone(bench));
+  for (const receiver of foreign) {
+    await refused(() => bench.run.call(receiver, -1), /ERR_OUT_OF_RANGE/);
+  }
+}
+
+// The same from another thread, whose classes are others.
+{
+  const worker = new Worker(
+    `const { workerData, parentPort } = require('node:worker_threads');
+     const addon = require(workerData.build)(workerData.root);
+     const { Pipe } = process.binding('pipe_wrap');
+     addon.createModel(workerData.spec).then((model) => {
+       const answers = [undefined, {}, new Pipe(0)._externalStream, workerData.samples].map((value) => {
+         try {
+           new model.constructor(value);
+         } catch (error) {
+           return error.code;
+         }
+       });
+       try {
+         model.evaluate(workerData.samples);
+       } catch (error) {
+         answers.push(error.code);
+       }
+       parentPort.postMessage(answers);
+     });`,
+    {
+      eval: true,
+      workerData: { spec, samples, root, build: createRequire(import.meta.url).resolve('node-gyp-build') },
+    },
+  );
+  const [answers] = await once(worker, 'message');
+  assert.deepEqual(answers, Array(5).fill('ERR_INVALID_ARGUMENT'));
+  await once(worker, 'exit');
+}
 
 // Sizes that no machine has, and shapes that mean nothing.
 await refused(() => addon.createModel({ ...spec, sizes: [4294967295, 4294967295] }), /ERR_OUT_OF_(MEMORY|RANGE)/);
@@ -315,5 +388,6 @@ late.dispose();
 late.dispose();
 late.abort();
 await refused(() => late.stats(), /ERR_DISPOSED/);
+await refused(() => new late.constructor(late), /ERR_INVALID_ARGUMENT/);
 
 console.log(`survived ${calls} calls`);

@@ -17,7 +17,7 @@ bool begin_evolution(const AnyBlocks& blocks, const EvolutionPolicy& policy, con
  * O((links + n) / threads + n + m). Requires that begin_evolution was true.
  *
  * Same definition, same links and weights, bit for bit, as reference::evolve_layer, for any number of threads. nnz is
- * unchanged, kept weights and momenta are bit-identical, grown links have momentum 0 and birth key.epoch.
+ * unchanged, kept weights and momenta are bit-identical, grown links have momentum 0 and birth_of(key.epoch).
  *
  * The height of the blocks becomes what the policy needs: motif_size for Method::set_motif, aligned, in a layer of
  * whole motifs of that size, else 1. Where it is that already, the memory needed beside the layer is about 3 bits per

@@ -234,7 +234,7 @@ void Rebuild<Index>::set_grown_weights(const Places& grown) {
         const float unit = symmetric_unit(static_cast<uint32_t>(words[t]));
         blocks_.weights[links[t]] = zero ? 0.0f : bounds_[targets[t]] * unit;
         blocks_.momentum[links[t]] = 0.0f;
-        blocks_.birth[links[t]] = static_cast<uint16_t>(key_.epoch);
+        blocks_.birth[links[t]] = birth_of(key_.epoch);
       }
       count = 0;
     };

@@ -187,6 +187,12 @@ kernel void loss(constant LossParams& p [[buffer(0)]], device StepState* state [
   }
 }
 
+inline bool is_finite(device const float* z, uint32_t outputs, uint32_t stride) {
+  for (uint32_t o = 0; o < outputs; ++o)
+    if (!isfinite(z[o * stride])) return false;
+  return true;
+}
+
 /** Whether `label` is the answer of a column: its largest (the first of equals), or the side of one half. */
 inline bool is_correct(uint32_t loss, device const float* z, uint32_t outputs, uint32_t stride, uint32_t label) {
   if (outputs == 1) return (loss == kMse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
@@ -221,6 +227,10 @@ kernel void output(constant EvaluateParams& p [[buffer(0)]], device const float*
   for (uint32_t b = block.x * kTrainThreads + index; b < p.batch; b += blocks.x * kTrainThreads) {
     device const float* column = z + b;
     device float* row = out + static_cast<uint64_t>(b) * p.outputs;
+    if (!is_finite(column, p.outputs, p.stride)) {
+      for (uint32_t o = 0; o < p.outputs; ++o) row[o] = NAN;
+      continue;
+    }
     if (p.loss == kSoftmaxCrossEntropy) {
       const Softmax softmax(column, p.outputs, p.stride);
       const float total = 1.0f + softmax.rest;

@@ -97,5 +97,5 @@ kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint
   }
   weights[link] = weight;
   momentum[link] = 0.0f;
-  birth[link] = static_cast<uint16_t>(exists ? p.key.epoch : 0);
+  birth[link] = static_cast<uint16_t>(exists ? p.birth : 0);
 }
