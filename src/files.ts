@@ -197,9 +197,14 @@ function isSame(a: BigIntStats | undefined, b: BigIntStats): boolean {
   return a !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
-/** undefined: may be written by several. */
+/** undefined: may be written by several, or leads nowhere, which whoever writes it says. */
 function identityOf(file: string): string | undefined {
-  const target = targetOf(file);
+  let target: Target;
+  try {
+    target = targetOf(file);
+  } catch {
+    return undefined;
+  }
   if (target.kind === 'stream') return `stream ${target.fd}`;
   const { old } = target;
   if (old === undefined) return target.path;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { types } from 'node:util';
 import { deserialize, serialize } from 'node:v8';
 import { z } from 'zod';
@@ -68,6 +68,7 @@ export function readCheckpoint(
 ): GroupState {
   let bytes: Buffer;
   try {
+    if (!statSync(file).isFile()) throw new Error('it is not a regular file'); // a pipe would be waited for
     bytes = readFileSync(file);
   } catch (cause) {
     throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, { cause });

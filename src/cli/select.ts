@@ -3,7 +3,8 @@ import pc from 'picocolors';
 import { type Column, grid, integer, orDash, share } from '../bench/report/format.js';
 import { datasetNames } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
-import { loadRenderer } from '../figures/render.js';
+import { figureFiles, loadRenderer } from '../figures/render.js';
+import { refuseForeign } from '../own.js';
 import { type SelectionConfig, selectionDefaults, share as shareRange } from '../selection/config.js';
 import { figuresOf } from '../selection/figures.js';
 import { resumeCommand } from '../selection/folder.js';
@@ -114,7 +115,12 @@ async function deliver(results: SelectionResults, out: string | undefined): Prom
   if (out === undefined) return;
   const renderer = await loadRenderer('--out');
   if (typeof renderer === 'string') plainDisplay.log(renderer);
-  else for (const { name, spec } of figuresOf(results)) await renderer.write(out, name, spec);
+  else {
+    for (const { name, spec } of figuresOf(results)) {
+      refuseForeign('the folder of a selection', out, figureFiles(name));
+      await renderer.write(out, name, spec);
+    }
+  }
 }
 
 const columns: Column<SelectionSummary>[] = [

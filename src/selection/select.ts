@@ -10,10 +10,12 @@ import type { Dataset, Samples } from '../datasets/types.js';
 import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
 import { info } from '../info.js';
 import { fromNative, native } from '../native.js';
+import { damaged } from '../records.js';
 import { SparseMLP } from '../training/model.js';
 import type { TrainingWarning } from '../training/warnings.js';
 import { type SelectionConfig, selectionConfig } from './config.js';
 import { SelectionFolder } from './folder.js';
+import { names, writer } from './read.js';
 import type { Finished, Selection, SelectionResults, SelectionRun, SelectionSummary } from './results.js';
 import { featureCount, jaccard, strengths, strongest } from './strength.js';
 
@@ -77,9 +79,10 @@ export async function resumeSelection(
   return closingAsync(
     async () => {
       const config = selectionConfig({ ...selection.config, ...options });
-      const dataset = load(config);
-      const now = newSelection(config, dataset);
+      const data = load(config);
+      const now = newSelection(config, data);
       checkSameData(selection, now, dir);
+      checkSizes(selection, now, dir);
       const notes = [...selection.notes];
       for (const key of ['version', 'cpu', 'isa'] as const) {
         const then = selection.environment[key];
@@ -90,8 +93,9 @@ export async function resumeSelection(
         }
       }
       const { source } = now.dataset;
-      const goingOn = { ...selection, config: now.config, dataset: { ...selection.dataset, source }, notes };
-      return conduct(goingOn, dataset, finished, hooks, folder);
+      const dataset = { ...selection.dataset, source };
+      const goingOn = { ...selection, config: now.config, dataset, notes, complete: false };
+      return conduct(goingOn, data, finished, hooks, folder);
     },
     () => folder.close(),
   );
@@ -243,6 +247,18 @@ function checkSameData({ dataset: then }: Selection, { dataset: now }: Selection
       `${now.source} has others (${short(now.sha256)}); point --data-dir at the same files`,
     { details: { then, now } },
   );
+}
+
+/** What the file says of the data must be so: memory and figures are as large as it has them. */
+function checkSizes({ dataset: then }: Selection, { dataset: now }: Selection, dir: string): void {
+  const sizesOf = ({ features, classes, image }: Selection['dataset']) => {
+    const picture = image === undefined ? 'no picture' : `a picture of ${image.width} × ${image.height}`;
+    return `${features} features, ${classes} classes and ${picture}`;
+  };
+  const [found, expected] = [sizesOf(then), sizesOf(now)];
+  if (found === expected) return;
+  const where = path.join(dir, names.results);
+  throw damaged(where, `has ${found}, where the data have ${expected}`, writer);
 }
 
 interface TrainedHooks {

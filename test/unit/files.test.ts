@@ -278,6 +278,8 @@ test('two outputs that are one file are refused, however they are named', () => 
   expect(() => checkApart({ '--json': '-', '--figure': '-' })).toThrow('two files');
   checkApart({ '--json': inFolder('x'), '--figure': inFolder('y'), '--other': undefined });
   checkApart({ '--json': '/dev/null', '--figure': '/dev/null' });
+  mkdirSync(inFolder('taken'));
+  checkApart({ '--json': inFolder('x'), lock: inFolder('taken'), report: inFolder('x', 'report.html') }); // others refuse them
 });
 
 test('a folder is made where a link points', () => {

@@ -214,6 +214,17 @@ test('a checkpoint that was cut or changed is refused by name', async () => {
   await expect(resumeExperiment(out)).rejects.toMatchObject({ message: expect.stringContaining(`${file} is damaged`) });
 });
 
+test('a device or pipe in the place of a checkpoint is refused, not read for as long as it gives', async () => {
+  await stoppedAfter(10);
+  const [file] = checkpoints();
+  rmSync(file!);
+  symlinkSync('/dev/null', file!);
+  await expect(resumeExperiment(out)).rejects.toMatchObject({
+    code: 'ERR_IO',
+    message: expect.stringContaining(`${file}: it is not a regular file`),
+  });
+});
+
 test('what a checkpoint holds is checked before anything is made of it', async () => {
   await stoppedAfter(10);
   const [file] = checkpoints();

@@ -146,6 +146,50 @@ describe('the folder of a selection', () => {
     expect(await resumeSelection(out, { threads: 0 }, { onRun: () => expect.unreachable() })).toEqual(results);
   });
 
+  test('a finished selection that has lost a run is not complete until it is done again', async () => {
+    await selectFeatures(tiny, { out });
+    const file = path.join(out, 'runs.jsonl');
+    fs.writeFileSync(file, `${fs.readFileSync(file, 'utf8').split('\n').slice(0, -3).join('\n')}\n`);
+    const controller = new AbortController();
+    const hooks = { signal: controller.signal, onRun: () => controller.abort() };
+    const error = await resumeSelection(out, {}, hooks).catch((reason) => reason);
+    expect(error).toMatchObject({ code: 'ERR_ABORTED', details: { results: { complete: false } } });
+    expect(JSON.parse(read(out)[0]!).complete).toBe(false);
+    expect((await resumeSelection(out)).complete).toBe(true);
+  });
+
+  test.each([
+    ['"features": 784', '"features": 2000000000'],
+    ['"classes": 10', '"classes": 11'],
+    ['"width": 28', '"width": 1000000000000000'],
+  ])('%s of a selection with the same data must not become %s', async (was, becomes) => {
+    await stopped(1, out);
+    const head = path.join(out, 'selection.json');
+    fs.writeFileSync(head, fs.readFileSync(head, 'utf8').replace(was, becomes));
+    fs.writeFileSync(path.join(out, 'runs.jsonl'), '');
+    await expect(resumeSelection(out)).rejects.toMatchObject({
+      code: 'ERR_DATA_FORMAT',
+      message: expect.stringMatching(
+        /selection\.json has .*, where the data have 784 features, 10 classes and a picture/,
+      ),
+    });
+  });
+
+  test('a figure that another has put there is not written over', async () => {
+    await selectFeatures(tiny, { out });
+    const figure = path.join(out, 'accuracy-by-share.svg');
+    fs.writeFileSync(path.join(root, 'kept'), 'of somebody else');
+    fs.symlinkSync(path.join('..', 'kept'), figure);
+    const cli = path.resolve(import.meta.dirname, '../../../dist/cli/main.js');
+    const failure = await execute(process.execPath, [cli, 'select', '--resume', out]).catch((reason) => reason);
+    expect(failure).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`${figure} is none that set-native wrote`),
+    });
+    expect(failure.stdout).toContain('accuracy');
+    expect(fs.readFileSync(figure, 'utf8')).toBe('of somebody else');
+  });
+
   test('a folder that holds a selection is refused, and one that holds none cannot be resumed', async () => {
     await stopped(1, out);
     const before = read(out);
