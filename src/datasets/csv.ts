@@ -1,13 +1,12 @@
 import { isUtf8 } from 'node:buffer';
-import { CsvError, parse } from 'csv-parse/sync';
 import type { SetNativeError } from '../errors.js';
 import { ADVICE, checkSampleCount, formatError, machineMemory, type Place, readBytes } from './bytes.js';
+import { csvRecords } from './csvRecords.js';
 import { DistinctLabels, type RawSamples } from './labels.js';
 import { isMissing, NumberList, parseDecimal } from './numbers.js';
 
 /*
- * CSV: one sample per line, numbers and one label column. Quotes and line ends are csv-parse's work; what a cell
- * means is ours.
+ * CSV: one sample per record, numbers and one label column.
  */
 
 /** How to read a CSV file. */
@@ -26,9 +25,6 @@ export interface CsvSamples extends RawSamples {
   missing?: { place: Place; text: string };
 }
 
-const MAX_RECORD_BYTES = 2 ** 24;
-/** Every one of them wherever it comes: a file put together of several has them mixed. */
-const LINE_ENDS = ['\r\n', '\n', '\r'];
 /** What the label column is called most often, in lower case. */
 const LABEL_NAMES = ['label', 'labels', 'class', 'classes', 'target', 'y', 'category', 'outcome'];
 
@@ -36,6 +32,9 @@ const LF = 10;
 const CR = 13;
 
 const NO_LABELS: ReadonlySet<string> = new Set();
+
+/** A copy of text: the engine would keep the whole record as long as its piece. */
+const ownText = (text: string) => Buffer.from(text).toString();
 
 const isWord = (cell: string) => parseDecimal(cell) === undefined && !isMissing(cell);
 
@@ -113,7 +112,6 @@ class CsvTable {
   }
 
   take(cells: string[], line: number): void {
-    if (cells.length === 1 && cells[0] === '') return; // a line of blanks
     if (this.first !== undefined) {
       this.takeSample(cells, line);
       return;
@@ -163,7 +161,7 @@ class CsvTable {
     }
     const label = cells[this.labelColumn]!;
     if (isMissing(label)) throw missingError(this.file, { line, column: this.labelColumn + 1 }, 'a label', label);
-    this.labels.push(this.distinct.take(label, (text) => text));
+    this.labels.push(this.distinct.take(label, ownText));
   }
 
   private feature(text: string, place: Place): number {
@@ -211,25 +209,7 @@ export function parseCsv(
 ): CsvSamples {
   checkText(bytes, file);
   const table = new CsvTable(file, options, memory);
-  try {
-    parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), {
-      bom: true,
-      delimiter: options.delimiter ?? ',',
-      record_delimiter: LINE_ENDS,
-      trim: true,
-      skip_empty_lines: true,
-      relax_column_count: true, // checked above, with our message
-      max_record_size: MAX_RECORD_BYTES,
-      on_record: (cells: string[], { lines }) => {
-        table.take(cells, lines);
-        return undefined;
-      },
-    });
-  } catch (cause) {
-    if (!(cause instanceof CsvError)) throw cause;
-    const place = { line: Number(cause.lines) };
-    throw formatError(file, place, 'well-formed CSV', `"${cause.message}"`, ADVICE.content, cause);
-  }
+  for (const { cells, line } of csvRecords(bytes, file, options.delimiter ?? ',')) table.take(cells, line);
   return table.samples();
 }
 

@@ -320,12 +320,20 @@ function readHeader(bytes: Uint8Array, file: string): ByteReader {
 interface Variable {
   /** Empty for an array without a name. */
   name: string;
-  /** A reader of its matrix, and how many bytes were unpacked for it: no more than `limit`. */
-  open(limit: number): { matrix: ByteReader; unpackedBytes: number };
+  /** A reader of its matrix. */
+  open(): ByteReader;
+}
+
+/** How many bytes may still be unpacked of a file. */
+interface Budget {
+  /** To tell names: a few hundred bytes may unpack to half a million. */
+  names: number;
+  /** For the matrices that are wanted. */
+  matrices: number;
 }
 
 /** Tells the name of a variable. Of a packed one no more is unpacked than that takes, until it is opened. */
-function readVariable({ type, data }: Element, start: number): Variable {
+function readVariable({ type, data }: Element, start: number, budget: Budget): Variable {
   const readName = (innerType: number, reader: ByteReader): string => {
     if (innerType !== MATRIX) {
       const expected = `a matrix (element type ${MATRIX})`;
@@ -336,7 +344,7 @@ function readVariable({ type, data }: Element, start: number): Variable {
   if (type !== COMPRESSED) {
     const name = readName(type, data);
     data.offset = 0;
-    return { name, open: () => ({ matrix: data, unpackedBytes: 0 }) };
+    return { name, open: () => data };
   }
   const inflate = (packed: Uint8Array, options: ZlibOptions, limit: number): ByteReader => {
     try {
@@ -346,18 +354,25 @@ function readVariable({ type, data }: Element, start: number): Variable {
       throw unpackError(cause, data.file, { offset: start }, limit);
     }
   };
+  if (budget.names <= 0) {
+    const expected = 'fewer bytes to unpack for the names of variables';
+    throw formatError(data.file, { offset: start }, expected, 'more', 'keep X and Y alone in the file');
+  }
   const packedHead = data.bytes.subarray(0, PACKED_HEAD_BYTES);
   const head = inflate(packedHead, { finishFlush: constants.Z_SYNC_FLUSH }, Number.POSITIVE_INFINITY);
+  budget.names -= head.bytes.length;
   const tag = readTag(head, 'a variable');
   return {
     name: readName(tag.type, head),
-    open(limit) {
+    open() {
       const unpackedBytes = TAG_BYTES + tag.bytes;
-      if (unpackedBytes > limit) throw tooLarge(data.file, { offset: start }, limit, `${unpackedBytes}`);
+      if (unpackedBytes > budget.matrices)
+        throw tooLarge(data.file, { offset: start }, budget.matrices, `${unpackedBytes}`);
       // All in one chunk, with a byte to see the end, so that nothing is held twice.
       const maxOutputLength = unpackedBytes + SLACK_BYTES;
       const reader = inflate(data.bytes, { maxOutputLength, chunkSize: maxOutputLength + 1 }, maxOutputLength);
-      return { matrix: readElement(reader, 'a variable').data, unpackedBytes };
+      budget.matrices -= unpackedBytes;
+      return readElement(reader, 'a variable').data;
     },
   };
 }
@@ -366,7 +381,7 @@ function readVariable({ type, data }: Element, start: number): Variable {
  * Parses the matrices `wanted` of a MAT-file. Other variables are passed over, whatever they are and however damaged:
  * they decide nothing as long as all that is wanted is found.
  *
- * @param limit the most bytes all that is unpacked of the wanted ones may have
+ * @param limit the most bytes that may be unpacked for the wanted ones, and to tell the names of all
  * @throws SetNativeError ERR_DATA_FORMAT: not level 5, cut off or damaged, a wanted variable missing or there twice,
  *   complex, not two-dimensional, empty or of a class that is not read
  */
@@ -381,7 +396,7 @@ export function parseMat<Name extends string>(
   const names: string[] = [];
   /** The first thing that could not be read: it may be what is missing. */
   let unread: SetNativeError | undefined;
-  let budget = limit;
+  const budget: Budget = { names: limit, matrices: limit };
   for (let count = 0; reader.remaining > 0; count++) {
     const start = reader.offset;
     if (count === MAX_VARIABLES) {
@@ -393,7 +408,7 @@ export function parseMat<Name extends string>(
       unread ??= element;
       break; // where the next one begins is not known
     }
-    const variable = attempt(() => readVariable(element, start));
+    const variable = attempt(() => readVariable(element, start, budget));
     if (variable instanceof SetNativeError) {
       unread ??= variable;
       continue;
@@ -404,9 +419,7 @@ export function parseMat<Name extends string>(
       continue;
     }
     if (matrices[name] !== undefined) throw reader.error(`one variable ${name}`, 'a second', ADVICE.content, start);
-    const { matrix, unpackedBytes } = variable.open(budget);
-    budget -= unpackedBytes;
-    matrices[name] = readMatrix(matrix);
+    matrices[name] = readMatrix(variable.open());
   }
   const missing = wanted.find((name) => matrices[name] === undefined);
   if (missing !== undefined) {

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { checkKeys, invalid, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
+import { ADVICE, formatError } from './bytes.js';
 import { readCifarSamples } from './cifar.js';
 import { readCsvSamples } from './csv.js';
 import { readIdxSamples } from './idx.js';
@@ -80,12 +81,8 @@ const idxSource = (
     if (found.length === 2) return dataset;
     const test = readIdxSamples(found[2]!, found[3]!, 256);
     if (String(test.imageShape) !== String(train.imageShape)) {
-      throw new SetNativeError(
-        'ERR_DATA_FORMAT',
-        `[data] ${found[2]}: expected images of ${train.imageShape.join(' × ')}, as in ${found[0]}, ` +
-          `came ${test.imageShape.join(' × ')}; fetch the files again`,
-        { details: { files: found, train: train.imageShape, test: test.imageShape } },
-      );
+      const expected = `images of ${train.imageShape.join(' × ')}, as in ${found[0]}`;
+      throw formatError(found[2]!, { offset: 8 }, expected, test.imageShape.join(' × '), ADVICE.mismatch);
     }
     return { ...dataset, test: test.samples };
   },

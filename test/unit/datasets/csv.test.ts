@@ -1,8 +1,10 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { parse as oracle } from 'csv-parse/sync';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type CsvOptions, parseCsv, readCsvSamples } from '../../../src/datasets/csv.js';
+import { csvRecords } from '../../../src/datasets/csvRecords.js';
 import { errorOf, fuzz } from '../../support/fuzz.js';
 
 const parse = (text: string, options?: CsvOptions) => parseCsv(Buffer.from(text), 'f.csv', options);
@@ -55,8 +57,9 @@ describe('CSV', () => {
     ['one column', '1\n2\n', {}, 'at least one feature and a label'],
     ['a header alone', 'x,y,class\n', {}, 'at least one sample'],
     ['nothing', '', {}, 'at least one sample'],
-    ['an open quote', '1,2,a\n3,"4,b\n', {}, 'well-formed CSV'],
-    ['text behind a quote', '1,2,a\n3,"4"5,b\n', {}, 'line 2: expected well-formed CSV'],
+    ['an open quote', '1,2,a\n3,"4,b\n5,6,c\n', {}, 'line 2, column 2: expected a closing quote'],
+    ['text behind a quote', '1,2,a\n3,"4"5,b\n', {}, 'line 2, column 2: expected quotes around a whole cell'],
+    ['a quote within a cell', '1,2,a\n3,4"5",b\n', {}, 'line 2, column 2: expected quotes around a whole cell'],
   ])('refuses %s', (_, text, options, message) => {
     const error = errorOf(() => parse(text, options));
     expect(error.code).toBe('ERR_DATA_FORMAT');
@@ -131,6 +134,34 @@ describe('CSV', () => {
     const long = errorOf(() => parse(`1,${'\u001b'.repeat(2 ** 20)}x,a\n`));
     expect(long.message.length).toBeLessThan(500);
     expect(long.message).not.toContain('\u001b');
+  });
+
+  it.each(['\n', '\r\n', '\r'])('counts lines that end in %j, within quotes too', (end) => {
+    const text = ['x,class', '', '1,"a', '', 'b"', '2,"c ""d"" "', 'no,e'].join(end);
+    const records = [...csvRecords(Buffer.from(text), 'f.csv', ',')];
+    expect(records.map(({ line }) => line)).toEqual([1, 3, 6, 7]);
+    expect(records.map(({ cells }) => cells[1])).toEqual(['class', `a${end}${end}b`, 'c "d" ', 'e']);
+    expect(errorOf(() => parse(text)).message).toContain('line 7, column 1: expected a number, came "no"');
+  });
+
+  it('finds the cells that another parser finds', () => {
+    const pieces = ['1', 'é', '"a,b"', '"c\nd"', '" e "', '""', '"f""g"', ' ', '', '\t"h" '];
+    for (let seed = 0; seed < 200; seed++) {
+      const cells = Array.from({ length: 9 }, (_, i) => pieces[(seed * 7 + i * i * (seed % 13) + i) % pieces.length]!);
+      const text = [0, 3, 6].map((i) => `x,${cells.slice(i, i + 3).join(',')}`).join(['\n', '\r\n', '\r'][seed % 3]);
+      const expected = oracle(text, { record_delimiter: ['\r\n', '\n', '\r'], trim: true });
+      expect([...csvRecords(Buffer.from(text), 'f.csv', ',')].map((record) => record.cells)).toEqual(expected);
+    }
+  });
+
+  it('refuses a row of endless cells, or a quote that never closes, before it fills the memory', () => {
+    const commas = errorOf(() => parseCsv(Buffer.alloc(2 ** 24 + 1, ','), 'f.csv'));
+    expect(commas).toMatchObject({ code: 'ERR_DATA_FORMAT', details: { line: 1 } });
+    expect(commas.message).toContain('take fewer columns');
+    const quote = Buffer.concat([Buffer.from('1,a\n2,"b\n'), Buffer.alloc(2 ** 24, '3,c\n')]);
+    const open = errorOf(() => parseCsv(quote, 'f.csv'));
+    expect(open).toMatchObject({ code: 'ERR_DATA_FORMAT', details: { line: 2 } });
+    expect(open.message).toContain('close the quote');
   });
 
   it('survives every cut and change', () => {

@@ -251,6 +251,14 @@ describe('MAT level 5', () => {
     expect(error).toMatchObject({ code: 'ERR_DATA_FORMAT', message: expect.stringContaining('when unpacked') });
   });
 
+  it('bounds what is unpacked to tell the names of variables that nobody wants', () => {
+    const zeros: MatVariable = { name: 'Z', class: 'double', dimensions: [1, 2 ** 16], values: Array(2 ** 16).fill(0) };
+    const bomb = matFile([zeros, zeros, zeros, X, Y], { compressed: true });
+    expect(parseMat(bomb, 'f.mat', ['X', 'Y'], 2 ** 21).X.rows).toBe(3);
+    const error = errorOf(() => parseMat(bomb, 'f.mat', ['X', 'Y'], 2 ** 18));
+    expect(error).toMatchObject({ code: 'ERR_DATA_FORMAT', message: expect.stringContaining('names of variables') });
+  });
+
   it('refuses more cells than the machine has room for, naming how many there may be', () => {
     const empty: MatVariable = {
       name: 'X',

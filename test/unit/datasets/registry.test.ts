@@ -185,7 +185,9 @@ describe('data sets', () => {
     writeIdx(dataDir, 'train', 10);
     writeIdx(dataDir, 't10k', 3);
     write(dataDir, 't10k-images-idx3-ubyte', idxFile([3, 1, 2], [1, 2, 3, 4, 5, 6]));
-    expect(errorOf(() => loadDataset('fashion-mnist', { dataDir })).message).toContain('expected images of 2 × 2');
+    const { message } = errorOf(() => loadDataset('fashion-mnist', { dataDir }));
+    expect(message).toContain('expected images of 2 × 2');
+    expect(message, 'both files are sound').toContain('check that these files belong together');
   });
 
   it('mnist: the test set alone will do, and is called what it is', () => {
