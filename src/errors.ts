@@ -68,7 +68,7 @@ export function checkSignal(operation: string, signal: AbortSignal | undefined, 
 /** Whether `error` comes of the signal: its reason, or an AbortError, ours or of the platform, that has it as cause. */
 export function isAbortBy(signal: AbortSignal | undefined, error: unknown): boolean {
   if (!signal?.aborted) return false;
-  if (error === signal.reason) return true;
+  if (Object.is(error, signal.reason)) return true;
   const { name, cause } = (error ?? {}) as { name?: unknown; cause?: unknown };
-  return name === 'AbortError' && cause === signal.reason;
+  return name === 'AbortError' && Object.is(cause, signal.reason);
 }
