@@ -69,7 +69,7 @@ function isSignal(value: unknown): boolean {
 /**
  * Throws ERR_INVALID_ARGUMENT for a key of `given` that is not in `known`: a misspelt option must not pass unseen.
  *
- * @param of whose keys they are, where they are not options: "samples", "validation"
+ * @param of whose keys they are, where they are not options of the call itself: "samples", "validation", "evolution"
  * @param notes what to say of keys that stand for something that there is not
  */
 export function checkKeys(
@@ -78,11 +78,11 @@ export function checkKeys(
   known: readonly string[],
   { of, notes = {} }: { of?: string; notes?: Record<string, string> } = {},
 ): void {
-  if (typeof given !== 'object' || given === null || isArrayLike(given)) {
-    throw new SetNativeError(
-      'ERR_INVALID_ARGUMENT',
-      `[${operation}] expected an options object, got ${describe(given)}`,
-    );
+  if (!isOptions(given)) {
+    const expected = of === undefined ? 'expected an options object' : `${of} must be an object of ${known.join(', ')}`;
+    throw new SetNativeError('ERR_INVALID_ARGUMENT', `[${operation}] ${expected}, got ${describe(given)}`, {
+      details: of === undefined ? {} : { option: of },
+    });
   }
   const unknown = Object.keys(given).find((key) => !known.includes(key));
   if (unknown === undefined) return;
@@ -94,6 +94,12 @@ export function checkKeys(
     `[${operation}] unknown ${kind} ${show(unknown)}${whose}; ${note}the ${kind}s are ${known.join(', ')}`,
     { details: { option: unknown } },
   );
+}
+
+/** Not what has no keys by its kind, of any realm: a Map, a Promise, a signal in the place of options. */
+function isOptions(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || isArrayLike(value)) return false;
+  return Object.keys(value).length > 0 || Object.prototype.toString.call(value) === '[object Object]';
 }
 
 export function invalid(operation: string, option: string, expected: string, value: unknown): SetNativeError {
@@ -121,7 +127,7 @@ export function describe(value: unknown): string {
   if (Buffer.isBuffer(value)) return `a Buffer of ${counted(value.length, 'byte')}`;
   if (types.isTypedArray(value)) {
     const name = value[Symbol.toStringTag];
-    return `${name.startsWith('I') ? 'an' : 'a'} ${name} of ${counted(value.length, 'number')}`;
+    return `${withArticle(name)} of ${counted(value.length, 'number')}`;
   }
   if (types.isDataView(value)) return `a DataView of ${counted(value.byteLength, 'byte')}`;
   if (types.isAnyArrayBuffer(value)) return `an ArrayBuffer of ${counted(value.byteLength, 'byte')}`;
@@ -129,7 +135,8 @@ export function describe(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (typeof value !== 'object' || value === null || types.isProxy(value)) return show(value);
   const keys = Object.keys(value);
-  if (keys.length === 0) return show(value);
+  const kind = Object.prototype.toString.call(value).slice('[object '.length, -1);
+  if (keys.length === 0) return kind === 'Object' ? show(value) : withArticle(kind);
   return `an object with ${keys.slice(0, 8).join(', ')}${keys.length > 8 ? ' ...' : ''}`;
 }
 
@@ -138,6 +145,10 @@ function contents(array: unknown[]): string {
   const first = kind(array[0]);
   const alike = array.length > 0 && array.every((each) => kind(each) === first);
   return counted(array.length, alike && !['null', 'undefined'].includes(first) ? first : 'value');
+}
+
+function withArticle(kind: string): string {
+  return `${/^[AEIO]/.test(kind) ? 'an' : 'a'} ${kind}`;
 }
 
 function counted(count: number, what: string): string {

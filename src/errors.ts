@@ -1,21 +1,24 @@
 /** Stable error codes: only ever added to. */
-export type ErrorCode =
-  | 'ERR_ABORTED' // the AbortSignal fired, or Ctrl-C
-  | 'ERR_BACKEND_UNAVAILABLE' // a device or instruction set that is not here was asked for
-  | 'ERR_BUSY' // the model is training, or otherwise at work, already
-  | 'ERR_DATA_FORMAT' // a damaged or foreign data file
-  | 'ERR_DATA_NOT_FOUND' // no such data set, or its files are not where we looked
-  | 'ERR_DISPOSED' // used after dispose()
-  | 'ERR_INTERNAL' // an invariant of ours is broken: please report
-  | 'ERR_INVALID_ARGUMENT' // a value of the wrong kind
-  | 'ERR_INVALID_CSR' // offsets or indices break the CSR rules
-  | 'ERR_IO' // a file could not be read or written
-  | 'ERR_NATIVE_LOAD' // the compiled addon could not be loaded
-  | 'ERR_NON_FINITE' // NaN or infinity in data, weights or loss
-  | 'ERR_OUT_OF_MEMORY' // more than this machine has
-  | 'ERR_OUT_OF_RANGE' // a number outside its documented range
-  | 'ERR_SHAPE' // sizes that do not fit together
-  | 'ERR_USAGE'; // the command line: unknown option, unknown value
+export const errorCodes = [
+  'ERR_ABORTED', // the AbortSignal fired, or Ctrl-C
+  'ERR_BACKEND_UNAVAILABLE', // a device or instruction set that is not here was asked for
+  'ERR_BUSY', // the model is training, or otherwise at work, already
+  'ERR_DATA_FORMAT', // a damaged or foreign data file
+  'ERR_DATA_NOT_FOUND', // no such data set, or its files are not where we looked
+  'ERR_DISPOSED', // used after dispose()
+  'ERR_INTERNAL', // an invariant of ours is broken: please report
+  'ERR_INVALID_ARGUMENT', // a value of the wrong kind
+  'ERR_INVALID_CSR', // offsets or indices break the CSR rules
+  'ERR_IO', // a file could not be read or written
+  'ERR_NATIVE_LOAD', // the compiled addon could not be loaded
+  'ERR_NON_FINITE', // NaN or infinity in data, weights or loss
+  'ERR_OUT_OF_MEMORY', // more than this machine has
+  'ERR_OUT_OF_RANGE', // a number outside its documented range
+  'ERR_SHAPE', // sizes that do not fit together
+  'ERR_USAGE', // the command line: unknown option, unknown value
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
 
 /**
  * The one error type of the library. The message reads `[operation] what was expected, what came, what to do`;
@@ -65,7 +68,7 @@ export function checkSignal(operation: string, signal: AbortSignal | undefined, 
 /** Whether `error` comes of the signal: its reason, or an AbortError, ours or of the platform, that has it as cause. */
 export function isAbortBy(signal: AbortSignal | undefined, error: unknown): boolean {
   if (!signal?.aborted) return false;
-  if (error === signal.reason) return true;
+  if (Object.is(error, signal.reason)) return true;
   const { name, cause } = (error ?? {}) as { name?: unknown; cause?: unknown };
-  return name === 'AbortError' && cause === signal.reason;
+  return name === 'AbortError' && Object.is(cause, signal.reason);
 }

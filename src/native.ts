@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type ErrorCode, SetNativeError } from './errors.js';
+import { errorCodes, SetNativeError } from './errors.js';
 
 /*
  * The typed boundary to the addon: what native/binding exports, and nothing else of the library talks to it.
@@ -223,11 +223,15 @@ export function native(): Addon {
   return addon;
 }
 
-/** An error of the addon as SetNativeError; anything else unchanged. */
+/**
+ * An error of the addon as SetNativeError; anything else unchanged. Both its code and its message, `[operation] ...`, are looked
+ * at: Node too has an ERR_OUT_OF_RANGE, which a callback may throw.
+ */
 export function fromNative(error: unknown): unknown {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
-  if (error instanceof SetNativeError || typeof code !== 'string' || !code.startsWith('ERR_')) return error;
-  return new SetNativeError(code as ErrorCode, String(message), { cause: error });
+  const known = errorCodes.find((each) => each === code);
+  if (error instanceof SetNativeError || known === undefined || !String(message).startsWith('[')) return error;
+  return new SetNativeError(known, String(message), { cause: error });
 }
 
 /**

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 import type { Dataset, Samples } from '../datasets/types.js';
 import { type ErrorCode, SetNativeError } from '../errors.js';
 import type { ExperimentConfig } from './config.js';
@@ -26,6 +26,7 @@ export interface Job {
 export function startJob(config: ExperimentConfig, dataset: Dataset): Job {
   const worker = new Worker(new URL('./worker.js', import.meta.url), {
     workerData: { config, dataset } satisfies WorkerSetup,
+    ...nodeOptions(),
   });
   const send = (message: ToWorker) => worker.postMessage(message);
   return {
@@ -64,6 +65,20 @@ export function startJob(config: ExperimentConfig, dataset: Dataset): Job {
     async dispose() {
       await worker.terminate();
     },
+  };
+}
+
+/**
+ * A worker takes over the options of node, but node runs no file under `--input-type`, which tells what the text of `node -e` is.
+ * Where it is among the arguments, none is taken over: a list of arguments may hold few of node's options.
+ */
+function nodeOptions(): WorkerOptions {
+  const { execArgv, env } = process;
+  const given = env.NODE_OPTIONS ?? '';
+  const taken = given.replaceAll(/(?<!\S)--input-type[= ]\s*\S+/g, '');
+  return {
+    ...(execArgv.some((option) => option.startsWith('--input-type')) && { execArgv: [] }),
+    ...(taken !== given && { env: { ...env, NODE_OPTIONS: taken } }),
   };
 }
 

@@ -53,7 +53,7 @@ function checkObject(operation: string, samples: unknown, name: string | undefin
       details: { option: name ?? 'samples' },
     });
   };
-  if (isArrayLike(samples)) {
+  if (isArrayLike(samples) || isTensor(samples)) {
     throw fail(`expected one samples object, { x, labels, features }, got ${describe(samples)}`);
   }
   if (typeof samples !== 'object' || samples === null || types.isPromise(samples)) {
@@ -86,8 +86,12 @@ function adviceForX(x: unknown): string {
   if (Buffer.isBuffer(x)) return `${view}, Float32Array.from(x) makes a number of each byte`;
   if (types.isDataView(x)) return view;
   if (types.isAnyArrayBuffer(x)) return stored('x');
-  if (types.isBigInt64Array(x) || types.isBigUint64Array(x)) return 'use Float32Array.from(x, Number)';
+  if (isTensor(x)) return 'of a tensor, use await x.data()';
+  if (Array.isArray(x) && x.some((row) => Array.isArray(row) && row.some(isArrayLike))) {
+    return 'use Float32Array.from(x.flat(Infinity))';
+  }
   if (Array.isArray(x) && x.some(isArrayLike)) return 'use Float32Array.from(x.flatMap((row) => [...row]))';
+  if (hasBigInts(x)) return 'use Float32Array.from(x, Number)';
   if (isArrayLike(x)) return 'use Float32Array.from(x)';
   return '';
 }
@@ -106,9 +110,12 @@ function checkLabels(operation: string, option: string, labels: unknown): void {
 function adviceForLabels(labels: unknown): string {
   if (labels === undefined) return 'every row needs one; for outputs alone there is predict(x)';
   const convert = 'use Uint32Array.from(labels)';
-  if (types.isTypedArray(labels) && typeof labels[0] === 'bigint') return 'use Uint32Array.from(labels, Number)';
+  if (isTensor(labels)) return 'of a tensor, use Uint32Array.from(await labels.data())';
+  if (hasBigInts(labels)) return 'use Uint32Array.from(labels, Number)';
   if (!isArrayLike(labels) || types.isDataView(labels)) return convert;
   const values = Array.from(labels as ArrayLike<unknown>);
+  const missing = values.findIndex((value) => value === undefined || value === null);
+  if (missing >= 0) return `row ${missing} has none: leave out such rows, and those of x`;
   if (values.some(isArrayLike)) return 'of one-hot rows, use Uint32Array.from(labels, (row) => row.indexOf(1))';
   if (values.some((value) => typeof value === 'string')) {
     return (
@@ -121,6 +128,16 @@ function adviceForLabels(labels: unknown): string {
   if (row < 0) return convert;
   const reason = Number.isInteger(values[row]) ? 'classes -1 and 1 become 0 and 1' : noRegression;
   return `${show(values[row])} in row ${row} is no class: ${reason}`;
+}
+
+/** As TensorFlow.js has them. */
+export function isTensor(value: unknown): boolean {
+  return typeof (value as { dataSync?: unknown } | null | undefined)?.dataSync === 'function';
+}
+
+function hasBigInts(value: unknown): boolean {
+  if (types.isBigInt64Array(value) || types.isBigUint64Array(value)) return true;
+  return Array.isArray(value) && value.some((each) => typeof each === 'bigint');
 }
 
 /** The first number that is NaN or infinite, with its row and feature, both from 0. */

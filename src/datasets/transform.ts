@@ -1,4 +1,15 @@
-import { checkChoice, checkKeys, checkNumber, describe, show, wholeNumber } from '../checks.js';
+import {
+  checkBoolean,
+  checkChoice,
+  checkHooks,
+  checkKeys,
+  checkNumber,
+  describe,
+  invalid,
+  type NumberRange,
+  show,
+  wholeNumber,
+} from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { native } from '../native.js';
 import { checkSampleKinds, firstNonFinite } from './samples.js';
@@ -102,7 +113,7 @@ function takeRows({ x, labels, features }: Samples, rows: Uint32Array): Samples 
 
 function checkSeed(seed: number): void {
   if (Number.isSafeInteger(seed) && seed >= 0) return;
-  throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] expected a seed of 0 .. 2^53 - 1, came ${seed}`, {
+  throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] expected a seed of 0 .. 2^53 - 1, came ${show(seed)}`, {
     details: { seed },
   });
 }
@@ -157,16 +168,19 @@ export function splitSamples(samples: Samples, options: SplitOptions = {}): { tr
   return { train: takeRows(samples, rows.train), test: takeRows(samples, rows.test) };
 }
 
+const openUnitInterval: NumberRange = {
+  text: 'a number above 0 and below 1',
+  accepts: (value) => value > 0 && value < 1,
+};
+
 /** Which rows are of which part, ascending. */
 function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Array; test: Uint32Array } {
   checkKeys('split', options, ['seed', 'testFraction', 'stratified', 'permutation']);
   const { seed = 0, testFraction = 1 / 3, stratified = true, permutation = nativePermutation } = options;
   checkSeed(seed);
-  if (!(testFraction > 0 && testFraction < 1)) {
-    throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] expected 0 < testFraction < 1, came ${testFraction}`, {
-      details: { testFraction },
-    });
-  }
+  checkNumber('split', 'testFraction', testFraction, openUnitInterval);
+  checkBoolean('split', 'stratified', stratified);
+  checkHooks('split', { permutation });
   // Quota: how many samples of each group (a class, or all) still go to the test set.
   const groupOf = (row: number) => (stratified ? samples.labels[row]! : 0);
   const sizes = new Map<number, number>();
@@ -197,6 +211,20 @@ function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Arra
   return { train: rows.filter((row) => inTest[row] === 0), test: rows.filter((row) => inTest[row] === 1) };
 }
 
+const scalingKinds = ['none', 'divide', 'min-max', 'standardise'] as const satisfies Scaling['kind'][];
+
+function checkScaling(scaling: Scaling): void {
+  if (typeof scaling === 'string') throw invalid('data', 'scaling', 'an object as { kind: "min-max" }', scaling);
+  checkChoice('data', 'scaling.kind', scaling?.kind, scalingKinds);
+  checkKeys('data', scaling, scaling.kind === 'divide' ? ['kind', 'by'] : ['kind'], { of: 'scaling' });
+  if (scaling.kind === 'divide') checkNumber('data', 'scaling.by', scaling.by, divisors);
+}
+
+const divisors: NumberRange = {
+  text: 'a divisor above 0',
+  accepts: (value) => value > 0 && Number.isFinite(value),
+};
+
 /** A fitted scaling: scaled = (x - offset[feature]) / divisor[feature], worked in double, stored as float32. */
 export interface FittedScaling {
   offset: Float64Array;
@@ -213,19 +241,12 @@ export interface FittedScaling {
  */
 export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
   const { x, count, features } = train;
-  checkChoice('data', 'scaling.kind', scaling?.kind, ['none', 'divide', 'min-max', 'standardise']);
+  checkScaling(scaling);
   if (count < 1) throw new SetNativeError('ERR_OUT_OF_RANGE', '[data] expected train samples to scale by, came none');
   checkFinite(train, { where: 'train samples' });
   const offset = new Float64Array(features);
   const divisor = new Float64Array(features).fill(1);
-  if (scaling.kind === 'divide') {
-    if (!(scaling.by > 0 && Number.isFinite(scaling.by))) {
-      throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] expected a divisor above 0, came ${scaling.by}`, {
-        details: { by: scaling.by },
-      });
-    }
-    divisor.fill(scaling.by);
-  }
+  if (scaling.kind === 'divide') divisor.fill(scaling.by);
   if (scaling.kind === 'none' || scaling.kind === 'divide') return { offset, divisor };
 
   const low = new Float64Array(features).fill(Infinity);
@@ -332,7 +353,20 @@ function checkDataset(dataset: Dataset): void {
     if (samples === undefined && part === 'test') continue;
     checkSampleKinds(operation, samples!, part);
     checkSamples(samples!, { operation, where: `${part} samples`, classes });
+    checkFeatures(samples!.features, part, dataset);
   }
+}
+
+/** All samples have as many features as the data set says, or, where it says nothing, as the train samples. */
+function checkFeatures(features: number, part: 'train' | 'test', { features: said, train }: Dataset): void {
+  const expected = said ?? train.features;
+  if (features === expected) return;
+  throw new SetNativeError(
+    'ERR_SHAPE',
+    `[prepare] ${part} samples: expected ${expected} features, as the ${said === undefined ? 'train samples have' : 'data set says'}, ` +
+      `came ${features}`,
+    { details: { option: `${part}.features`, expected, features } },
+  );
 }
 
 /** Some rows of the train or test samples of a data set. */
@@ -357,6 +391,7 @@ export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepare
     const least = part === 'validation' ? 0 : 1;
     if (options[part] !== undefined) checkNumber('prepare', part, options[part], wholeNumber(least, 2 ** 31 - 1));
   }
+  checkHooks('prepare', { permutation: options.permutation });
   checkDataset(dataset);
   const { seed = 0, validation = 0, scaling = dataset.scaling, permutation = nativePermutation } = options;
   const whole = partsOf(dataset, seed, permutation);

@@ -1,4 +1,5 @@
 import { checkHooks, checkKeys, describe, isArrayLike } from '../checks.js';
+import { isTensor } from '../datasets/samples.js';
 import type { Samples } from '../datasets/types.js';
 import { aborted, isAbortBy, SetNativeError } from '../errors.js';
 import {
@@ -128,7 +129,7 @@ export class SparseMLP {
    * model can be looked at, by `layers` and `download`; `fit`, `evaluate` and `predict` reject with the same code from then on.
    */
   async fit(train: Samples, options: FitOptions = {}): Promise<History> {
-    if (isArrayLike(options)) {
+    if (isArrayLike(options) || isTensor(options)) {
       throw new SetNativeError(
         'ERR_INVALID_ARGUMENT',
         `[fit] takes one samples object and options: fit({ x, labels, features }, options), got ${describe(train)} ` +
@@ -141,7 +142,7 @@ export class SparseMLP {
     const plan = trainingPlan(
       'fit',
       typeof learningRate === 'function'
-        ? { ...options, learningRate: (epoch) => this.#learningRate(learningRate, epoch) }
+        ? { ...options, learningRate: (epoch) => this.#called('learningRate', () => learningRate(epoch)) }
         : options,
       this.#spec.motifSize,
     );
@@ -149,7 +150,7 @@ export class SparseMLP {
       const history: History = { epochs: [], warnings: [] };
       const warn = (warning: TrainingWarning) => {
         history.warnings.push(warning);
-        onWarning(warning);
+        this.#called('onWarning', () => onWarning(warning));
       };
       const stopped = () => {
         const by = signal?.aborted ? signal : undefined;
@@ -280,10 +281,10 @@ export class SparseMLP {
     return this.#disposed && error instanceof SetNativeError && ['ERR_ABORTED', 'ERR_DISPOSED'].includes(error.code);
   }
 
-  #learningRate(of: (epoch: number) => number, epoch: number): number {
-    this.#callback = 'learningRate';
+  #called<T>(callback: string, call: () => T): T {
+    this.#callback = callback;
     try {
-      return of(epoch);
+      return call();
     } finally {
       this.#callback = undefined;
     }

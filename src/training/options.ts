@@ -264,7 +264,7 @@ function evolutionPolicy(
   options: EvolutionOptions,
   modelMotifSize: number,
 ): NativeEvolutionPolicy | undefined {
-  checkKeys(operation, options, evolutionKeys);
+  checkKeys(operation, options, evolutionKeys, { of: 'evolution' });
   const method = checkChoice(operation, 'evolution.method', options.method ?? 'set', methods);
   const zeta = checkNumber(operation, 'evolution.zeta', options.zeta ?? 0.3, ranges.zeta);
   const prune = checkChoice(operation, 'evolution.prune', options.prune ?? 'exact', pruneRules);

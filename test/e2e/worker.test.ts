@@ -82,8 +82,8 @@ test('process.exit in the middle of an epoch ends cleanly', () => {
 });
 
 test('an experiment of several workers that its signal stops has the reason of the signal as cause', () => {
-  const program = `(async () => {
-    const { getEventListeners } = require('node:events');
+  const program = `
+    import { getEventListeners } from 'node:events';
     const { runExperiment } = await import(${JSON.stringify(`file://${index}`)});
     const controller = new AbortController();
     const reason = { only: 'on this side' };
@@ -93,11 +93,10 @@ test('an experiment of several workers that its signal stops has the reason of t
     ).catch((error) => error);
     console.log(error.name, error.code, error.cause === reason, error.details.results.complete);
     console.log(getEventListeners(controller.signal, 'abort').length);
-  })();`;
-  // By standard input: workers take over the options of node, which of `node -e` they refuse.
-  const { status, stdout, stderr } = spawnSync(process.execPath, { input: program, encoding: 'utf8', timeout: 25_000 });
-  expect({ status, stdout, stderr }).toEqual({
+  `;
+  expect(node(program)).toEqual({
     status: 0,
+    signal: null,
     stdout: 'AbortError ERR_ABORTED true false\n0\n',
     stderr: '',
   });

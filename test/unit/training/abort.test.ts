@@ -56,6 +56,7 @@ describe('fit', () => {
     ['a text', 'enough'],
     ['null', null],
     ['0', 0],
+    ['NaN', Number.NaN],
     ['what abort() gives', undefined],
   ])('has %s as cause, wherever it stops', async (_, reason) => {
     const points: ((controller: AbortController) => FitOptions)[] = [

@@ -36,6 +36,12 @@ async function said(call: () => unknown): Promise<string> {
 // biome-ignore lint/suspicious/noExplicitAny: what JavaScript lets through
 type Wrong = any;
 
+/** As TensorFlow.js has them. */
+class Tensor {
+  readonly shape = [3, 4];
+  dataSync() {}
+}
+
 const asX = 'must be a Float32Array of count × features numbers, row by row, got';
 test.each<[string, Wrong, string]>([
   ['an Array', [1, 2, 3, 4], `x ${asX} an Array of 4 numbers; use Float32Array.from(x)`],
@@ -61,6 +67,10 @@ test.each<[string, Wrong, string]>([
   ['a DataView', new DataView(new ArrayBuffer(16)), 'got a DataView of 16 bytes; new Float32Array(x.buffer'],
   ['an ArrayBuffer', new ArrayBuffer(16), 'got an ArrayBuffer of 16 bytes; new Float32Array(x) reads'],
   ['a Promise', Promise.resolve(x), 'got a Promise, which must be awaited'],
+  ['a tensor', new Tensor(), 'got an object with shape; of a tensor, use await x.data()'],
+  ['big integers', [1n, 2n], 'got an Array of 2 bigints; use Float32Array.from(x, Number)'],
+  ['rows of pixels', [[[1], [2]]], 'got an Array of 1 array; use Float32Array.from(x.flat(Infinity))'],
+  ['a Set', new Set([1]), 'got a Set'],
   ['a text', 'x', 'got "x"'],
   ['nothing', undefined, 'got undefined'],
   ['null', null, 'got null'],
@@ -97,6 +107,9 @@ test.each<[string, Wrong, string]>([
   ['negative classes', Int8Array.of(1, 1, -1), '-1 in row 2 is no class: classes -1 and 1 become 0 and 1'],
   ['real targets', [0, 0.5, 1], '0.5 in row 1 is no class: there is no regression yet'],
   ['NaN', Float32Array.of(0, Number.NaN), 'NaN in row 1 is no class'],
+  ['big integers', [0n, 1n, 2n], 'use Uint32Array.from(labels, Number)'],
+  ['a gap', [0, null, 2], 'row 1 has none: leave out such rows, and those of x'],
+  ['a tensor', new Tensor(), 'of a tensor, use Uint32Array.from(await labels.data())'],
   ['nothing', undefined, 'got undefined; every row needs one; for outputs alone there is predict(x)'],
 ])('%s as labels', async (_, wrong, message) => {
   for (const call of [
@@ -121,6 +134,57 @@ test.each<[string, () => unknown, string]>([
     () => model.fit(x as Wrong, labels as Wrong),
     'ERR_INVALID_ARGUMENT [fit] takes one samples object',
   ],
+  [
+    'tensors apart',
+    () => (model as Wrong).fit(new Tensor(), new Tensor(), { epochs: 3 }),
+    'ERR_INVALID_ARGUMENT [fit] takes one samples object and options: fit({ x, labels, features }, options), got an',
+  ],
+  ['a tensor, evaluated', () => model.evaluate(new Tensor() as Wrong), '[evaluate] expected one samples object'],
+  ['a Map of options', () => model.fit(samples, new Map([['epochs', 3]]) as Wrong), 'an options object, got a Map'],
+  ['a signal alone', () => model.fit(samples, new AbortController().signal as Wrong), 'got an AbortSignal'],
+  [
+    'options not awaited',
+    () => model.fit(samples, Promise.resolve({}) as Wrong),
+    'got a Promise, which must be awaited',
+  ],
+  ['a Map of samples', () => model.fit(new Map([['x', x]]) as Wrong), 'samples must be an object of x, labels, count'],
+  [
+    'a scaling by name',
+    () => prepare(dataset, { scaling: 'min-max' as Wrong }),
+    'scaling must be an object as { kind: "min-max" }, got "min-max"',
+  ],
+  [
+    'a divisor that would not be used',
+    () => prepare(dataset, { scaling: { kind: 'min-max', by: 255 } as Wrong }),
+    'ERR_INVALID_ARGUMENT [data] unknown key "by" of scaling; the keys are kind',
+  ],
+  [
+    'a divisor in words',
+    () => prepare(dataset, { scaling: { kind: 'divide', by: '255' } as Wrong }),
+    'ERR_INVALID_ARGUMENT [data] scaling.by must be a divisor above 0, got "255"',
+  ],
+  [
+    'a data set of other features than it says',
+    () => prepare({ ...dataset, features: 3 }),
+    'ERR_SHAPE [prepare] train samples: expected 3 features, as the data set says, came 784',
+  ],
+  [
+    'test samples of other features',
+    () => prepare({ train: samples, test: { ...samples, x: x.subarray(0, 6), features: 2 }, classes: 3 } as Wrong),
+    'ERR_SHAPE [prepare] test samples: expected 4 features, as the train samples have, came 2',
+  ],
+  [
+    'a share in words',
+    () => splitSamples(samples, { testFraction: '0.3' as Wrong }),
+    'ERR_INVALID_ARGUMENT [split] testFraction must be a number above 0 and below 1, got "0.3"',
+  ],
+  ['no as a text', () => splitSamples(samples, { stratified: 'no' as Wrong }), 'stratified must be true or false, got'],
+  [
+    'a seed as order',
+    () => splitSamples(samples, { permutation: 3 as Wrong }),
+    'permutation must be a function, got 3',
+  ],
+  ['a seed as order, prepared', () => prepare(dataset, { permutation: 3 as Wrong }), 'permutation must be a function'],
   [
     'x alone',
     () => model.fit(x as Wrong),

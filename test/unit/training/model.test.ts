@@ -55,7 +55,7 @@ test.each(methods)('%s on a busy model is ERR_BUSY, and disturbs nothing', async
 });
 
 test.each(methods)('%s in a callback of fit is ERR_BUSY, and nobody is told to await fit there', async (name, call) => {
-  const model = await create();
+  const model = await create({ epsilon: 100 }); // dense, of which fit warns
   const told: Record<string, Error> = {};
   const history = await model.fit(train, {
     learningRate: () => {
@@ -63,6 +63,11 @@ test.each(methods)('%s in a callback of fit is ERR_BUSY, and nobody is told to a
         told.learningRate = error;
       });
       return 0.05;
+    },
+    onWarning: () => {
+      call(model).catch((error) => {
+        told.onWarning = error;
+      });
     },
     onEpoch: async () => {
       await sleep(1);
@@ -76,6 +81,7 @@ test.each(methods)('%s in a callback of fit is ERR_BUSY, and nobody is told to a
   expect(told.onEpoch).toEqual(failing('ERR_BUSY', `[${name}] the model is busy with fit, which waits for onEpoch`));
   expect(told.onEpoch!.message).toContain(`use what the report holds, or call ${name} when fit is done`);
   expect(told.learningRate).toEqual(failing('ERR_BUSY', `waits for learningRate`));
+  expect(told.onWarning).toEqual(failing('ERR_BUSY', `waits for onWarning`));
   for (const { message } of Object.values(told)) expect(message).not.toContain('await it');
   await call(model);
 });

@@ -64,7 +64,10 @@ test.each([
   [{ evolution: { zeta: 1 } }, 'evolution.zeta'],
   [{ evolution: { method: 'rigl' } }, 'evolution.method'],
   [{ evolution: { motifSize: 1 } }, 'evolution.motifSize'],
-  [{ evolution: { theta: 0.3 } }, 'unknown option "theta"'],
+  [{ evolution: { theta: 0.3 } }, 'unknown key "theta" of evolution; did you mean zeta?'],
+  [{ evolution: { epochs: 3 } }, 'unknown key "epochs" of evolution; the keys are method'],
+  [{ evolution: 'set-motif' }, 'evolution must be an object of method, zeta, prune,'],
+  [{ evolution: false }, 'regrowInit, motifSize, motifScore, motifParse, evolveOutput, got false'],
 ])('training refuses %j', (options, message) => {
   expect(() => trainingPlan('fit', options as never, 2)).toThrow(message);
 });
