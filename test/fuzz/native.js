@@ -10,7 +10,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Executions of the short run. */
-const targets = { model: 20_000, blocks: 4000, evolve: 3000 };
+const targets = { model: 20_000, blocks: 2000, evolve: 1500 };
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const build = path.join(root, 'build/fuzz-native');

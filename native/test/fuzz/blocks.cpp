@@ -2,10 +2,10 @@
 
 #include <utility>
 
-#include "cpu/thread_pool.h"
 #include "test/blocks_support.h"
 #include "test/check.h"
 #include "test/fuzz/input.h"
+#include "test/fuzz/pools.h"
 #include "test/fuzz/targets.h"
 
 namespace set_native::test {
@@ -64,9 +64,8 @@ void check_dense_round_trip(uint32_t inputs, uint32_t outputs) {
 }  // namespace
 
 void fuzz_blocks(const uint8_t* data, size_t size) {
-  static cpu::ThreadPool pools[] = {cpu::ThreadPool(1), cpu::ThreadPool(2), cpu::ThreadPool(3)};
   Input in(data, size);
-  cpu::ThreadPool& pool = pools[in.below(3)];
+  cpu::ThreadPool& pool = any_pool(in);
   const uint32_t drawn = 1 + in.below(in.bit() ? kMaxMotifSize : 9);
   const Layer layer = numbered(any_links(in, drawn));
   const uint32_t largest = cpu::whole_height(layer.links);

@@ -5,12 +5,12 @@
 #include "core/csr.h"
 #include "core/topology.h"
 #include "cpu/blocks.h"
-#include "cpu/thread_pool.h"
 #include "reference/evolve.h"
 #include "test/blocks_support.h"
 #include "test/check.h"
 #include "test/evolution_support.h"
 #include "test/fuzz/input.h"
+#include "test/fuzz/pools.h"
 #include "test/fuzz/targets.h"
 
 namespace set_native::test {
@@ -92,9 +92,8 @@ void check_promises(const Layer& before, const Layer& after, uint32_t epoch, con
 }  // namespace
 
 void fuzz_evolve(const uint8_t* data, size_t size) {
-  static cpu::ThreadPool pools[] = {cpu::ThreadPool(1), cpu::ThreadPool(2), cpu::ThreadPool(3)};
   Input in(data, size);
-  cpu::ThreadPool& pool = pools[in.below(3)];
+  cpu::ThreadPool& pool = any_pool(in);
   EvolutionPolicy policy = any_policy(in);
   Layer layer = any_layer(in, policy.motif_size);
   EvolutionKey key{in.number<uint64_t>(), in.below(5), 10};
