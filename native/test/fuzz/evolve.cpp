@@ -18,6 +18,8 @@ namespace set_native::test {
 namespace {
 
 constexpr double kDensities[] = {0.01, 0.1, 0.3, 0.6, 0.97};
+/** Births are exact below kLastBirth. */
+constexpr uint32_t kEpochs[] = {10, 10, 10, kLastBirth - 1, kLastBirth, kLastBirth + 1, 0x7fffffff};
 constexpr float kWeights[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, -0.5f, 1e-45f, -1e-45f, 3e38f, -3e38f, 0.7f, 0.1f};
 
 EvolutionPolicy any_policy(Input& in) {
@@ -73,7 +75,7 @@ void check_promises(const Layer& before, const Layer& after, uint32_t epoch, con
   for (uint32_t i = 0; i < after.inputs; ++i) {
     uint32_t old = before.links.row_offsets[i];
     for (uint32_t k = after.links.row_offsets[i]; k < after.links.row_offsets[i + 1]; ++k) {
-      if (after.birth[k] == epoch) {
+      if (after.birth[k] == birth_of(epoch)) {
         ++grown;
         CHECK(after.momentum[k] == 0 && std::isfinite(after.weights[k]));
         continue;
@@ -96,11 +98,13 @@ void fuzz_evolve(const uint8_t* data, size_t size) {
   cpu::ThreadPool& pool = any_pool(in);
   EvolutionPolicy policy = any_policy(in);
   Layer layer = any_layer(in, policy.motif_size);
-  EvolutionKey key{in.number<uint64_t>(), in.below(5), 10};
-  // Several in a row: later ones find blocks of the height, and the links, that earlier ones left.
+  EvolutionKey key{in.number<uint64_t>(), in.below(5), in.pick(kEpochs)};
+  // Several in a row: later ones find blocks of the height, and the links, that earlier ones left. Of births that are
+  // capped only the first tells what grew.
   Layer given = layer;
   cpu::AnyBlocks blocks = cpu::pack(given, cpu::whole_height(layer.links));
-  for (uint32_t times = 1 + in.below(3); times > 0; --times, ++key.epoch) {
+  const uint32_t most = key.epoch < kLastBirth - 2 ? 3 : 1;
+  for (uint32_t times = 1 + in.below(most); times > 0; --times, ++key.epoch) {
     const Layer before = layer;
     const LayerEvolution expected = reference::evolve_layer(layer, policy, key);
     const bool evolves = cpu::begin_evolution(blocks, policy, key);
