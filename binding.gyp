@@ -131,7 +131,10 @@
         {
           "target_name": "set_native_test", "type": "executable",
           "includes": ["native/target.gypi", "native/gpu_test.gypi"],
-          "sources": ["<!@(node -p \"require('./native/sources.json').test.join(' ')\")"],
+          "sources": [
+            "<!@(node -p \"require('./native/sources.json').test.join(' ')\")",
+            "<!@(node -p \"require('./native/sources.json').fuzz.join(' ')\")"
+          ],
           "dependencies": ["set_core", "set_kernels_emulated16", "set_native_cuda_fake"]
         },
         {

@@ -148,6 +148,7 @@ if (await check('native tests: build', bin('node-gyp'), ['configure', 'build', '
     const [command, ...args] = [...fixed, program('set_native_gpu_tsan')];
     await suite('GPU kernels under ThreadSanitizer: Metal, and planted bugs', command, args, lastLine, metal);
   }
+  await suite('native fuzzing', process.execPath, ['test/fuzz/native.js'], lastLine);
   await suite('instructions per link', process.execPath, ['test/instructions.js'], lastLine);
 }
 await suite('TypeScript tests', bin('vitest'), ['run', '--reporter=default', '--no-color'], (output) => {

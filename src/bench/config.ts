@@ -68,7 +68,7 @@ export interface ExperimentConfig {
    */
   motifSize: number[];
   seed: number;
-  /** Of each training; 0: all cores, shared out among the jobs. */
+  /** Of each training; 0: all CPUs that the process may use, shared out among the jobs. */
   threads: number;
   /**
    * Groups of trainings at once: with several, times are those of a machine that does other work too. 0: with cuda as many as

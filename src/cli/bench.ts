@@ -149,7 +149,7 @@ export function benchCommand(): Command {
     .addOption(
       option(
         '--threads <n>',
-        'of each training; 0: all cores, shared out among the jobs',
+        'of each training; 0: all CPUs it may use, shared out among the jobs',
         numberIn(ranges.threads),
         'threads',
       ),

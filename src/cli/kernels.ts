@@ -52,7 +52,7 @@ export function kernelsCommand(): Command {
       ),
     )
     .addOption(new Option('--figure <file>', 'draw the sweep as SVG').argParser(filePath))
-    .addOption(new Option('--threads <n>', '0: all cores').argParser(numberIn(ranges.threads)).default(0))
+    .addOption(new Option('--threads <n>', '0: all CPUs it may use').argParser(numberIn(ranges.threads)).default(0))
     .addOption(
       new Option('--isa <name>', `kernels for ${isas.join(', ')} (default: the widest)`).argParser(oneOf(isas)),
     )

@@ -51,7 +51,7 @@ export function selectCommand(): Command {
     .addOption(option('--test <n>', 'test samples (default: all)', numberIn(ranges.samples)))
     .addOption(option('--runs <n>', 'runs, with seeds seed, seed + 1 ...', numberIn(ranges.runs), 'runs'))
     .addOption(option('--seed <n>', 'seed of the first run', numberIn(ranges.seed), 'seed'))
-    .addOption(option('--threads <n>', '0: all cores', numberIn(ranges.threads), 'threads'))
+    .addOption(option('--threads <n>', '0: all CPUs it may use', numberIn(ranges.threads), 'threads'))
     .addOption(option('--out <dir>', 'keep the selection there while it runs, and its figures', filePath))
     .addOption(option('--resume <dir>', 'go on with the selection of an --out that was stopped', filePath))
     .addHelpText(

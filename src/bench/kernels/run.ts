@@ -10,7 +10,7 @@ export interface KernelBenchOptions {
   filter: string;
   /** Every combination of parameters: hours. */
   full: boolean;
-  /** 0: all cores. */
+  /** 0: all CPUs that the process may use. */
   threads: number;
   /** Default: SET_NATIVE_ISA, else the widest. */
   isa?: string;

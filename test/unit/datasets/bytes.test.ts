@@ -14,7 +14,8 @@ import {
   readBytes,
   unpackedLimit,
 } from '../../../src/datasets/bytes.js';
-import { errorOf, fuzz } from '../../support/fuzz.js';
+import { plainChanges } from '../../fuzz/engine.js';
+import { errorOf } from '../../support/fuzz.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-bytes-'));
 afterAll(() => fs.rmSync(folder, { recursive: true }));
@@ -71,10 +72,16 @@ describe('gunzip', () => {
 
   it('never lets damaged bytes pass as the right ones', () => {
     const packed = gzipSync(text);
-    const { refused } = fuzz(packed, (bytes) => {
-      const unpacked = gunzip(bytes, 'test.gz');
-      if (unpacked !== bytes && unpacked.length > 0) expect(Buffer.from(unpacked)).toEqual(text);
-    });
+    let refused = 0;
+    for (const bytes of plainChanges([packed])) {
+      try {
+        const unpacked = gunzip(bytes, 'test.gz');
+        if (unpacked !== bytes && unpacked.length > 0) expect(Buffer.from(unpacked)).toEqual(text);
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'ERR_DATA_FORMAT' });
+        refused++;
+      }
+    }
     expect(refused).toBeGreaterThan(packed.length);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type MatMatrix, matSamples, parseMat } from '../../../src/datasets/mat.js';
-import { errorOf, fuzz } from '../../support/fuzz.js';
+import { errorOf } from '../../support/fuzz.js';
 import { type MatVariable, matElement, matFile } from '../../support/matFile.js';
 
 const X: MatVariable = { name: 'X', class: 'double', dimensions: [3, 2], values: [1, -2.5, 3, 10, 20, 1e-3] };
@@ -277,12 +277,5 @@ describe('MAT level 5', () => {
   it('gives up on a file of endless variables', () => {
     const bytes = Buffer.concat([matFile([]), Buffer.alloc(2 ** 20)]);
     expect(errorOf(() => matSamples(bytes, 'f.mat')).code).toBe('ERR_DATA_FORMAT');
-  });
-
-  it.each(layouts)('survives every cut and change: %o', (layout) => {
-    const file = matFile([X, Y], layout);
-    const outcome = fuzz(file, (bytes) => matSamples(bytes, 'f'));
-    expect(outcome.accepted).toBeGreaterThan(0); // the header text and values may be anything
-    expect(outcome.refused).toBeGreaterThan(file.length);
   });
 });

@@ -1,0 +1,6 @@
+import { datasetTargets } from './datasets.js';
+import type { Target } from './engine.js';
+import { experimentTargets } from './experiments.js';
+
+/** Every parser of bytes from outside. A new one comes with a target here. */
+export const targets: Target[] = [...datasetTargets, ...experimentTargets];
