@@ -123,6 +123,11 @@ function isGzip(bytes: Uint8Array): boolean {
   return bytes.length >= 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
+/** The most bytes that packed ones can become: a byte of deflate stands for up to 1032. What a file tells of itself may be more. */
+export function mostInflated(packedBytes: number): number {
+  return 1032 * packedBytes + 2 ** 10;
+}
+
 /** Output chunks of zlib for a gzip file that does not tell its size. */
 const MIN_CHUNK_BYTES = 2 ** 16;
 
@@ -136,7 +141,7 @@ export function gunzip(bytes: Uint8Array, file: string, limit = unpackedLimit())
   if (!isGzip(bytes)) return bytes;
   // The last four bytes tell the size. In one chunk of it (and one byte, to see the end) nothing is held twice.
   const told = bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4, true);
-  const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(told, limit) + 1);
+  const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(told, limit, mostInflated(bytes.length)) + 1);
   try {
     return gunzipSync(bytes, { maxOutputLength: limit, chunkSize });
   } catch (cause) {

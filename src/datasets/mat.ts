@@ -6,6 +6,7 @@ import {
   checkSampleCount,
   formatError,
   machineMemory,
+  mostInflated,
   readBytes,
   tooLarge,
   unpackError,
@@ -370,7 +371,8 @@ function readVariable({ type, data }: Element, start: number, budget: Budget): V
         throw tooLarge(data.file, { offset: start }, budget.matrices, `${unpackedBytes}`);
       // All in one chunk, with a byte to see the end, so that nothing is held twice.
       const maxOutputLength = unpackedBytes + SLACK_BYTES;
-      const reader = inflate(data.bytes, { maxOutputLength, chunkSize: maxOutputLength + 1 }, maxOutputLength);
+      const chunkSize = Math.min(maxOutputLength, mostInflated(data.bytes.length)) + 1;
+      const reader = inflate(data.bytes, { maxOutputLength, chunkSize }, maxOutputLength);
       budget.matrices -= unpackedBytes;
       return readElement(reader, 'a variable').data;
     },
