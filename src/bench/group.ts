@@ -174,6 +174,7 @@ async function enter(
       if (left.run.failure !== undefined) model.dispose();
       return { model, training, run: left.run };
     }
+    await watch.network(plan.policy?.evolveOutput ?? false);
     const drawn = await model.download();
     const nnz = drawn.reduce((sum, layer) => sum + layer.weights.length, 0);
     const cells = drawn.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);

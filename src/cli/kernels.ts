@@ -8,11 +8,11 @@ import { renderKernels } from '../bench/kernels/table.js';
 import { wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { loadVega } from '../figures/vega.js';
-import { checkApart, checkWritable, writeAtomically } from '../files.js';
+import { checkApart, checkWritable } from '../files.js';
 import { takesEscapeCodes } from '../terminal.js';
 import { ranges } from '../training/options.js';
 import { filePath, numberIn, oneOf } from './options.js';
-import { deliver, tableStream } from './outputs.js';
+import { deliver, tableStream, writeOutput } from './outputs.js';
 import { interruptible } from './signals.js';
 import { type Display, plainDisplay } from './terminal.js';
 
@@ -103,7 +103,7 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
     throw error;
   }
   const undelivered = deliverResults(results);
-  if (draw && figure !== undefined && results.sweep) writeAtomically(figure, [await draw(sweepSpec(results.sweep))]);
+  if (draw && figure !== undefined && results.sweep) writeOutput(figure, [await draw(sweepSpec(results.sweep))]);
   if (undelivered !== undefined) throw undelivered;
   const failed = [...results.cases, ...(results.sweep?.points ?? [])].filter(({ failure }) => failure !== undefined);
   if (failed.length > 0) {

@@ -1,4 +1,6 @@
+import { statSync } from 'node:fs';
 import { isStandardOutput, writeAtomically } from '../files.js';
+import { endedBySignals } from './signals.js';
 
 /*
  * The results of a command: a file for programs, a table for people.
@@ -17,10 +19,18 @@ export function deliver(
 ): Error | undefined {
   let failure: Error | undefined;
   try {
-    if (file !== undefined) writeAtomically(file, content);
+    if (file !== undefined) writeOutput(file, content);
   } catch (error) {
     failure = error as Error;
   }
   stream.write(`${table}\n`);
   return failure;
+}
+
+/** Writes the file; one that waits for its reader is left waiting by any signal. */
+export function writeOutput(file: string, content: Iterable<string>): void {
+  const write = () => writeAtomically(file, content);
+  const isPlain = !isStandardOutput(file) && (statSync(file, { throwIfNoEntry: false })?.isFile() ?? true);
+  if (isPlain) write();
+  else endedBySignals(write);
 }

@@ -20,11 +20,32 @@ const echoMs = 200;
 let work: { display: Display; controller: AbortController } | undefined;
 let asked: { signal: StopSignal; at: number } | undefined;
 
+/** Those that stop this program, each with what hears it. */
+const heard = new Map<StopSignal, () => void>();
+
 /** To be called once, when the program starts. */
 export function heedSignals(): void {
   for (const signal of stopSignals) {
     if (constants.signals[signal] === undefined) continue; // a system that does not have it
-    process.on(signal, signal === 'SIGHUP' && startedByNohup() ? () => {} : () => heed(signal));
+    if (signal === 'SIGHUP' && startedByNohup()) process.on(signal, () => {});
+    else heard.set(signal, () => heed(signal));
+  }
+  for (const [signal, listener] of heard) process.on(signal, listener);
+}
+
+/**
+ * Runs `body`, which may wait for others, as for the reader of a pipe: no JavaScript runs meanwhile, so that signals have the effect
+ * that the system gives them, the end of the program.
+ */
+export function endedBySignals<T>(body: () => T): T {
+  // The second Ctrl-C that npx makes of one is still for the listener.
+  const echo = asked === undefined ? 0 : asked.at + echoMs - performance.now();
+  if (echo > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, echo);
+  for (const [signal, listener] of heard) process.off(signal, listener);
+  try {
+    return body();
+  } finally {
+    for (const [signal, listener] of heard) process.on(signal, listener);
   }
 }
 

@@ -169,6 +169,7 @@ export class SparseMLP {
         const run = new TrainingRun(this.#model, plan, uploaded, { ...past, signal, watch });
         while (!run.done) {
           try {
+            if (run.trained === 0) await watch.network(plan.policy?.evolveOutput ?? false);
             history.epochs.push(await run.next());
           } catch (error) {
             throw isAbortBy(signal, error) || this.#isDisposal(error) ? stopped() : error;

@@ -76,7 +76,6 @@ export class TrainingRun {
   readonly #samples: TrainingSamples;
   readonly #signal: AbortSignal | undefined;
   readonly #watch: TrainingWatch | undefined;
-  readonly #firstEpoch: number;
   readonly #lastEpoch: number;
   #trained: number;
   #evolutionDue: number | undefined;
@@ -98,7 +97,6 @@ export class TrainingRun {
     this.#samples = samples;
     this.#signal = signal;
     this.#watch = watch;
-    this.#firstEpoch = epochsBefore + 1;
     this.#trained = epochsBefore;
     this.#evolutionDue = evolutionDue;
     this.#lastEpoch = epochsBefore + plan.epochs;
@@ -146,7 +144,8 @@ export class TrainingRun {
     const before = policy && (await this.#evolve(policy));
     this.#checkSignal(epoch);
     const samples = typeof train === 'function' ? train(epoch) : train;
-    const training = await this.#trainOn(samples, options).finally(() => {
+    this.#watch?.inputs(samples, epoch);
+    const training = await this.#model.trainEpoch(samples, options).finally(() => {
       if (samples !== train) samples.dispose();
     });
     this.#trained = epoch;
@@ -174,14 +173,6 @@ export class TrainingRun {
       grown: (before?.grown ?? 0) + (after?.grown ?? 0),
       linksByBirth: addUp(evolving.filter((layer) => !layer.dense).map((layer) => layer.linksByBirth)),
     };
-  }
-
-  async #trainOn(samples: NativeSamples, options: NativeTrainOptions): Promise<{ loss: number; durationMs: number }> {
-    if (options.epoch === this.#firstEpoch) {
-      await this.#watch?.start(samples, this.#plan.policy?.evolveOutput ?? false, this.#trained);
-      this.#checkSignal(options.epoch);
-    }
-    return this.#model.trainEpoch(samples, options);
   }
 
   /** The evolution that is due, if one is. One that fails half way is not repeated: some layers may have evolved. */

@@ -50,12 +50,19 @@ export class TrainingWatch {
     this.#told = told;
   }
 
-  /** Before the first epoch of a run. O(links) for a model that was never trained. */
-  async start(train: NativeSamples, evolveOutput: boolean, epoch: number): Promise<void> {
-    this.#notice(inputWarning(train.largest), epoch);
-    if (epoch > 0) return;
-    this.#notice(densityWarning(this.#network, await this.#model.stats(), evolveOutput), epoch);
-    await this.links(epoch);
+  /** Of a model that was never trained. O(links). */
+  async network(evolveOutput: boolean): Promise<void> {
+    try {
+      this.#notice(densityWarning(this.#network, await this.#model.stats(), evolveOutput), 0);
+    } catch (error) {
+      throw fromNative(error);
+    }
+    await this.links(0);
+  }
+
+  /** @param epoch that they are to train next */
+  inputs(train: NativeSamples, epoch: number): void {
+    this.#notice(inputWarning(train.largest), epoch - 1);
   }
 
   /** @param loss mean over the samples of the epoch */

@@ -69,6 +69,33 @@ function runOnTerminal(args: string[], pattern: string, actions: string, changes
   });
 }
 
+test.skipIf(spawnSync('mkfifo', ['--version']).status !== 0)(
+  'a signal ends a program that waits for the reader of a pipe',
+  async () => {
+    spawnSync('mkfifo', [path.join(folder, 'unread')]);
+    const quick = [
+      'bench',
+      '--dataset',
+      'procedural',
+      '--hidden',
+      '5',
+      '--train',
+      '50',
+      '--test',
+      '50',
+      '--epochs',
+      '1',
+    ];
+    const args = [...quick, '--methods', 'static', '--epsilon', '2', '--json', 'unread'];
+    const child = spawn(process.execPath, [main, ...args], { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] });
+    // Whatever it does when the first comes, one of them finds it waiting.
+    const patience = setInterval(() => child.kill('SIGTERM'), 3000);
+    const signal = await new Promise((resolve) => child.on('close', (_, by) => resolve(by)));
+    clearInterval(patience);
+    expect(signal).toBe('SIGTERM');
+  },
+);
+
 test.each(['SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)(
   '%s stops bench: checkpoint, results so far, no lock, 128 + n',
   async (signal) => {
