@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { backendChoices } from '../backend.js';
@@ -238,7 +237,7 @@ function failureOf({ runs }: BenchResults): SetNativeError | undefined {
 
 /** What the folder of an experiment holds itself, by what a message calls it. */
 function filesOf(dir: string | undefined): Record<string, string> {
-  if (dir === undefined || !statSync(dir, { throwIfNoEntry: false })?.isDirectory()) return {};
+  if (dir === undefined) return {};
   const names = ['experiment.json', 'results.jsonl', 'lock', 'summary.json', 'summary.csv', 'report.html'];
   return Object.fromEntries(names.map((name) => [`${name} of ${dir}`, path.join(dir, name)]));
 }

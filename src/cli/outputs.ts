@@ -30,7 +30,15 @@ export function deliver(
 /** Writes the file; one that waits for its reader is left waiting by any signal. */
 export function writeOutput(file: string, content: Iterable<string>): void {
   const write = () => writeAtomically(file, content);
-  const isPlain = !isStandardOutput(file) && (statSync(file, { throwIfNoEntry: false })?.isFile() ?? true);
-  if (isPlain) write();
+  if (waitsForNobody(file)) write();
   else endedBySignals(write);
+}
+
+/** Whether it is a regular file, or none yet. */
+function waitsForNobody(file: string): boolean {
+  try {
+    return file !== '-' && statSync(file).isFile();
+  } catch {
+    return file !== '-'; // writing says what is wrong, if anything is
+  }
 }
