@@ -15,7 +15,7 @@ import {
   unpackedLimit,
 } from '../../../src/datasets/bytes.js';
 import { plainChanges } from '../../fuzz/engine.js';
-import { errorOf } from '../../support/fuzz.js';
+import { errorOf } from '../../support/errorOf.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-bytes-'));
 afterAll(() => fs.rmSync(folder, { recursive: true }));

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, expect, it } from 'vitest';
 import { readCifarSamples } from '../../../src/datasets/cifar.js';
 import { loadDataset } from '../../../src/index.js';
-import { errorOf } from '../../support/fuzz.js';
+import { errorOf } from '../../support/errorOf.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-cifar-'));
 afterAll(() => fs.rmSync(folder, { recursive: true }));

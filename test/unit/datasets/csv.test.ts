@@ -5,7 +5,7 @@ import { parse as oracle } from 'csv-parse/sync';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type CsvOptions, parseCsv, readCsvSamples } from '../../../src/datasets/csv.js';
 import { csvRecords } from '../../../src/datasets/csvRecords.js';
-import { errorOf } from '../../support/fuzz.js';
+import { errorOf } from '../../support/errorOf.js';
 
 const parse = (text: string, options?: CsvOptions) => parseCsv(Buffer.from(text), 'f.csv', options);
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseIdx, readIdxSamples } from '../../../src/datasets/idx.js';
-import { errorOf } from '../../support/fuzz.js';
+import { errorOf } from '../../support/errorOf.js';
 import { idxFile } from '../../support/idxFile.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-idx-'));

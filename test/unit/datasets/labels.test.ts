@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { makeDataset, type RawSamples } from '../../../src/datasets/labels.js';
-import { errorOf } from '../../support/fuzz.js';
+import { errorOf } from '../../support/errorOf.js';
 
 const facts = { name: 'toy', source: 'a test', scaling: { kind: 'none' } } as const;
 const raw = (labels: (number | string)[], features = 1): RawSamples => ({

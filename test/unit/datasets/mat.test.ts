@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type MatMatrix, matSamples, parseMat } from '../../../src/datasets/mat.js';
-import { errorOf } from '../../support/fuzz.js';
+import { errorOf } from '../../support/errorOf.js';
 import { type MatVariable, matElement, matFile } from '../../support/matFile.js';
 
 const X: MatVariable = { name: 'X', class: 'double', dimensions: [3, 2], values: [1, -2.5, 3, 10, 20, 1e-3] };

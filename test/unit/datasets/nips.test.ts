@@ -4,7 +4,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseNipsParam, parseNumberTable, readNipsSamples } from '../../../src/datasets/nips.js';
-import { errorOf } from '../../support/fuzz.js';
+import { errorOf } from '../../support/errorOf.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-nips-'));
 afterAll(() => fs.rmSync(folder, { recursive: true }));

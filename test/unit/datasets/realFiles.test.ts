@@ -6,7 +6,7 @@ import { readCsvSamples } from '../../../src/datasets/csv.js';
 import { readMatSamples } from '../../../src/datasets/mat.js';
 import { listDatasets, loadDataset } from '../../../src/datasets/registry.js';
 import type { Dataset } from '../../../src/datasets/types.js';
-import { errorOf } from '../../support/fuzz.js';
+import { errorOf } from '../../support/errorOf.js';
 import { idxFile } from '../../support/idxFile.js';
 import { realDataDir, realDataSkip } from '../../support/realData.js';
 

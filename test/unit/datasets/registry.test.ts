@@ -5,7 +5,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { listDatasets, loadDataset } from '../../../src/datasets/registry.js';
-import { errorOf } from '../../support/fuzz.js';
+import { errorOf } from '../../support/errorOf.js';
 import { idxFile } from '../../support/idxFile.js';
 import { type MatVariable, matFile } from '../../support/matFile.js';
 

@@ -8,7 +8,7 @@ import {
   subsetSamples,
 } from '../../../src/datasets/transform.js';
 import type { Dataset, Samples, Scaling } from '../../../src/datasets/types.js';
-import { errorOf } from '../../support/fuzz.js';
+import { errorOf } from '../../support/errorOf.js';
 import { testPermutation as permutation } from '../../support/permutation.js';
 
 /** Rows [i, 1000 + i], so that a row tells where it came from. */
