@@ -1,6 +1,6 @@
 /*
  * `npm run fuzz:native -- [target [option of libFuzzer ...]]`: libFuzzer on the targets of native/test/fuzz, under AddressSanitizer
- * and UBSan. Without arguments a short run of each, the same every time, whose last line is `N passed, N failed`; it is skipped
+ * and some of UBSan. Without arguments a short run of each, the same every time, whose last line is `N passed, N failed`; it is skipped
  * where there is no clang with libFuzzer or no cmake. With a target one run, to the first failure or as the options say.
  */
 import { spawnSync } from 'node:child_process';
