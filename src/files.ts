@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   accessSync,
   type BigIntStats,
@@ -14,7 +14,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   readSync,
   realpathSync,
@@ -23,10 +22,10 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { closing } from './closing.js';
 import { SetNativeError } from './errors.js';
+import { isAlive, machine } from './machine.js';
 
 /*
  * Output files: checked before the work starts, written in one piece.
@@ -364,35 +363,6 @@ const temporaryPattern = /^\.set-native-([0-9a-f]{8})-(\d+)-[0-9a-f]{24}\.tmp$/;
 /** Says who writes, for `removeLeftovers`; the rest cannot be guessed. Short, whatever the file is called. */
 function temporaryName(): string {
   return `.set-native-${machine()}-${process.pid}-${randomBytes(12).toString('hex')}.tmp`;
-}
-
-let machineName: string | undefined;
-
-/** Where process ids mean the same: this machine since it started, and of it this container. */
-function machine(): string {
-  const part = (read: () => string) => {
-    try {
-      return read();
-    } catch {
-      return ''; // not Linux
-    }
-  };
-  machineName ??= createHash('sha256')
-    .update(os.hostname())
-    .update(part(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')))
-    .update(part(() => readlinkSync('/proc/self/ns/pid')))
-    .digest('hex')
-    .slice(0, 8);
-  return machineName;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) !== 'ESRCH';
-  }
 }
 
 function isDenied(error: unknown): boolean {

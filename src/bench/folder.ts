@@ -1,7 +1,6 @@
 import {
   closeSync,
   existsSync,
-  fstatSync,
   ftruncateSync,
   lstatSync,
   mkdirSync,
@@ -10,11 +9,11 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
-  writeSync,
 } from 'node:fs';
 import path from 'node:path';
 import { SetNativeError } from '../errors.js';
 import { makeFolder, notWritable, writeAtomically } from '../files.js';
+import { appendLines } from '../records.js';
 import { pathWord, shellCommand } from '../shell.js';
 import { FolderLock, isLock, type LockToken, lockDebris } from './lock.js';
 import { readExperiment, requireExperiment } from './read.js';
@@ -89,21 +88,15 @@ export class ExperimentFolder {
   append(runs: BenchRun[]): void {
     this.#lock.check();
     const file = this.#file('results');
-    const lines = Buffer.from(runs.map((run) => `${JSON.stringify(run)}\n`).join(''));
-    const open = openSync(file, 'a');
-    const { size } = fstatSync(open);
     try {
-      for (let done = 0; done < lines.length; ) done += writeSync(open, lines, done);
+      appendLines(file, runs);
     } catch (cause) {
-      ftruncateSync(open, size);
       throw new SetNativeError(
         'ERR_IO',
         `[bench] could not add to ${file}: ${(cause as Error).message}; what was finished before is there, make room ` +
           `and go on with --resume ${shellCommand([pathWord(this.#dir)])}`,
         { details: { file }, cause },
       );
-    } finally {
-      closeSync(open);
     }
   }
 

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
+import { isAlive, machine } from '../machine.js';
 
 /*
  * A folder for files that are not whole yet, beside where they will lie, so that a rename brings them there.
@@ -51,34 +50,5 @@ export function removeLeftovers(folder: string, files: string[]): void {
     } catch {
       // another user's, or gone meanwhile
     }
-  }
-}
-
-let machineName: string | undefined;
-
-/** Where process ids mean the same: this machine since it started, and of it this container. */
-function machine(): string {
-  const part = (read: () => string) => {
-    try {
-      return read();
-    } catch {
-      return ''; // not Linux
-    }
-  };
-  machineName ??= createHash('sha256')
-    .update(os.hostname())
-    .update(part(() => fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')))
-    .update(part(() => fs.readlinkSync('/proc/self/ns/pid')))
-    .digest('hex')
-    .slice(0, 8);
-  return machineName;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
