@@ -159,15 +159,6 @@ test('SIGHUP stops a download, and nothing half-fetched is left', async () => {
   expect(readdirSync(path.join(folder, 'data', 'fashion-mnist'))).toEqual([]);
 });
 
-test('a second signal of another kind quits at once, with its own exit code', async () => {
-  // Drawing this network takes seconds, and does not stop half-way.
-  const slow = ['bench', '--dataset', 'procedural', '--hidden', '4000,4000,4000', '--methods', 'static,dense'];
-  const noted = [...slow, '--topology', 'motif-printed', '--epsilon', '1', '--json', 'second.json'];
-  const { code, stdout, stderr } = await run(noted, /no path leads/, 'SIGTERM', 'SIGQUIT');
-  expect({ code, stdout }).toEqual({ code: 131, stdout: '' });
-  expect(stderr).toMatch(/Stopped by SIGQUIT\.\n$/);
-});
-
 /** Runs lines of a program that has signals and terminal in hand as main.ts has. */
 function program(body: string, ...sent: NodeJS.Signals[]) {
   const file = (name: string) => JSON.stringify(pathToFileURL(path.resolve(main, '..', name)).href);
@@ -198,6 +189,17 @@ test('a signal while nothing is under way that could be kept ends the program at
   expect({ code, stderr }).toEqual({
     code: 143,
     stderr: expect.stringMatching(/done\n(.*\n)*Stopped by SIGTERM\.\n$/),
+  });
+});
+
+test('a second signal of another kind quits at once, with its own exit code', async () => {
+  const endless = `await interruptible(display, (signal) => new Promise(() => {
+    signal.addEventListener('abort', () => process.kill(process.pid, 'SIGQUIT'));
+  }));`;
+  const { code, stderr } = await program(endless, 'SIGTERM');
+  expect({ code, stderr }).toEqual({
+    code: 131,
+    stderr: expect.stringMatching(/^ready\nStopping after .*\n(restored\n)*Stopped by SIGQUIT\.\n$/),
   });
 });
 
