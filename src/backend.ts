@@ -4,13 +4,19 @@ import { SetNativeError } from './errors.js';
 import { type BackendName, type GpuName, native } from './native.js';
 
 /*
- * Which back end computes, and that asking for it is safe: the first time that this process is to use a GPU, a child
- * process does so before. Where there is nothing to open, no child is started.
+ * Which back end computes, and that asking for it is safe: the first time that this process is to use a GPU,
+ * a child process does so before. Where there is nothing to open, no child is started.
  */
 
 export type BackendChoice = 'auto' | BackendName;
 
-export const backendChoices = ['auto', 'cpu', 'cuda', 'metal', 'reference'] as const satisfies BackendChoice[];
+export const backendChoices = [
+  'auto',
+  'cpu',
+  'cuda',
+  'metal',
+  'reference',
+] as const satisfies BackendChoice[];
 
 export const gpuNames = ['cuda', 'metal'] as const satisfies GpuName[];
 
@@ -29,7 +35,9 @@ export function isGpu(name: BackendName): name is GpuName {
   return (gpuNames as readonly BackendName[]).includes(name);
 }
 
-/** The back end to use. One asked for by name is not replaced; whether it is available, `createModel` says. */
+/**
+ * The back end to use. One asked for by name is not replaced; whether it is available, `createModel` says.
+ */
 export function chooseBackend(choice: BackendChoice): BackendName {
   if (choice === 'auto') {
     tryGpusApart();
@@ -42,13 +50,14 @@ export function chooseBackend(choice: BackendChoice): BackendName {
 
 function fastest(): BackendName {
   const { backends } = native().info();
-  const available = (name: BackendName) => backends.some((backend) => backend.name === name && backend.available);
+  const available = (name: BackendName) =>
+    backends.some((backend) => backend.name === name && backend.available);
   return preferred.find(available) ?? 'cpu';
 }
 
 /**
- * Before anything asks the addon about GPUs. Blocks while a child runs: a fraction of a second with a good driver, at most
- * the seconds above with one that hangs, once per process.
+ * Before anything asks the addon about GPUs. Blocks while a child runs: a fraction of a second with a good
+ * driver, at most the seconds above with one that hangs, once per process.
  */
 export function tryGpusApart(): void {
   for (const name of gpuNames) tryApart(name);
@@ -61,10 +70,16 @@ function tryApart(name: GpuName): void {
   if (reason !== '') addon.refuse(name, reason);
 }
 
-/** Signals that somebody has sent: of a crash there are others. The terminal sends Ctrl-C to the child as well. */
+/**
+ * Signals that somebody has sent: of a crash there are others. The terminal sends Ctrl-C to the child as
+ * well.
+ */
 const stopSignals: (NodeJS.Signals | null)[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
-/** What the child says or how it ended; nothing when all went well. Throws ERR_ABORTED when it was told to stop. */
+/**
+ * What the child says or how it ended; nothing when all went well. Throws ERR_ABORTED when it was told to
+ * stop.
+ */
 function troubleApart(name: GpuName): string {
   const { NODE_OPTIONS: _, ...env } = process.env; // a debugger, say, is not for the child
   const seconds = trialSeconds[name];
@@ -81,9 +96,13 @@ function troubleApart(name: GpuName): string {
   }
   if (error) return `${trial} could not be started: ${error.message}`;
   if (stopSignals.includes(signal)) {
-    throw new SetNativeError('ERR_ABORTED', `[backend] ${trial} was stopped (${signal}), so ${name} was not tried`, {
-      details: { backend: name, signal },
-    });
+    throw new SetNativeError(
+      'ERR_ABORTED',
+      `[backend] ${trial} was stopped (${signal}), so ${name} was not tried`,
+      {
+        details: { backend: name, signal },
+      },
+    );
   }
   if (signal !== null) return `${trial} crashed (${signal})`;
   if (status !== 0) return `${trial} ended with status ${status}: ${stderr.trim().split('\n').at(-1)}`;

@@ -55,21 +55,29 @@ export function checkHooks(
   { signal, ...callbacks }: { signal?: unknown } & Record<string, unknown>,
 ): void {
   for (const [option, value] of Object.entries(callbacks)) {
-    if (value !== undefined && typeof value !== 'function') throw invalid(operation, option, 'a function', value);
+    if (value !== undefined && typeof value !== 'function')
+      throw invalid(operation, option, 'a function', value);
   }
   if (signal !== undefined && !isSignal(signal)) throw invalid(operation, 'signal', 'an AbortSignal', signal);
 }
 
-/** By what it can do: a test runner's or a browser window's signal is no instance of our realm's AbortSignal. */
+/**
+ * By what it can do: a test runner's or a browser window's signal is no instance of our realm's AbortSignal.
+ */
 function isSignal(value: unknown): boolean {
   const { aborted, addEventListener, removeEventListener } = (value ?? {}) as Partial<AbortSignal>;
-  return [typeof aborted, typeof addEventListener, typeof removeEventListener].join() === 'boolean,function,function';
+  return (
+    [typeof aborted, typeof addEventListener, typeof removeEventListener].join() ===
+    'boolean,function,function'
+  );
 }
 
 /**
- * Throws ERR_INVALID_ARGUMENT for a key of `given` that is not in `known`: a misspelt option must not pass unseen.
+ * Throws ERR_INVALID_ARGUMENT for a key of `given` that is not in `known`: a misspelt option must not pass
+ * unseen.
  *
- * @param of whose keys they are, where they are not options of the call itself: "samples", "validation", "evolution"
+ * @param of whose keys they are, where they are not options of the call itself: "samples", "validation",
+ * "evolution"
  * @param notes what to say of keys that stand for something that there is not
  */
 export function checkKeys(
@@ -79,7 +87,8 @@ export function checkKeys(
   { of, notes = {} }: { of?: string; notes?: Record<string, string> } = {},
 ): void {
   if (!isOptions(given)) {
-    const expected = of === undefined ? 'expected an options object' : `${of} must be an object of ${known.join(', ')}`;
+    const expected =
+      of === undefined ? 'expected an options object' : `${of} must be an object of ${known.join(', ')}`;
     throw new SetNativeError('ERR_INVALID_ARGUMENT', `[${operation}] ${expected}, got ${describe(given)}`, {
       details: of === undefined ? {} : { option: of },
     });
@@ -121,7 +130,9 @@ export function isArrayLike(value: unknown): value is ArrayLike<unknown> | Array
   return Array.isArray(value) || ArrayBuffer.isView(value);
 }
 
-/** What came, by its kind: "an Array of 4 numbers", "a Float64Array of 4 numbers", "an object with x, labels". */
+/**
+ * What came, by its kind: "an Array of 4 numbers", "a Float64Array of 4 numbers", "an object with x, labels".
+ */
 export function describe(value: unknown): string {
   if (Array.isArray(value)) return `an Array of ${contents(value)}`;
   if (Buffer.isBuffer(value)) return `a Buffer of ${counted(value.length, 'byte')}`;

@@ -1,5 +1,6 @@
 /*
- * What is taken is handed back, and handing back never hides why: an error of `close` is thrown only where `body` had none.
+ * What is taken is handed back, and handing back never hides why: an error of `close` is thrown only where
+ * `body` had none.
  */
 
 /** Calls `body`, then `close` whatever came of it. */

@@ -21,8 +21,8 @@ export const errorCodes = [
 export type ErrorCode = (typeof errorCodes)[number];
 
 /**
- * The one error type of the library. The message reads `[operation] what was expected, what came, what to do`;
- * `code` is stable, `details` holds the values of the message for programs.
+ * The one error type of the library. The message reads `[operation] what was expected, what came, what to
+ * do`; `code` is stable, `details` holds the values of the message for programs.
  */
 export class SetNativeError extends Error {
   /** `AbortError`, as the platform calls it, of ERR_ABORTED. */
@@ -60,12 +60,18 @@ export function aborted(
   });
 }
 
-/** Throws what `aborted` makes when the signal has fired. An abort between two native calls finds nothing to stop. */
+/**
+ * Throws what `aborted` makes when the signal has fired. An abort between two native calls finds nothing to
+ * stop.
+ */
 export function checkSignal(operation: string, signal: AbortSignal | undefined, when: string): void {
   if (signal?.aborted) throw aborted(operation, signal, when);
 }
 
-/** Whether `error` comes of the signal: its reason, or an AbortError, ours or of the platform, that has it as cause. */
+/**
+ * Whether `error` comes of the signal: its reason, or an AbortError, ours or of the platform, that has it as
+ * cause.
+ */
 export function isAbortBy(signal: AbortSignal | undefined, error: unknown): boolean {
   if (!signal?.aborted) return false;
   if (Object.is(error, signal.reason)) return true;

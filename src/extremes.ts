@@ -1,5 +1,6 @@
 /*
- * The extremes of lists of any length. Math.min(...list) has room for some ten thousand arguments, where the stack ends.
+ * The extremes of lists of any length. Math.min(...list) has room for some ten thousand arguments, where the
+ * stack ends.
  */
 
 /** Infinity for none. */

@@ -30,10 +30,10 @@ import { isAlive, machine } from './machine.js';
 /*
  * Output files: checked before the work starts, written in one piece.
  *
- * A regular file is replaced as a whole: what is new is written beside it, under a name that nobody can guess, brought to the
- * disk and then renamed, so that neither a reader nor a power cut finds half of it. A symbolic link stays and what it points at
- * is written; mode and owner stay. Devices and pipes, `-` (standard output) and what the streams of this process are
- * connected to are written as any program writes to them.
+ * A regular file is replaced as a whole: what is new is written beside it, under a name that nobody can
+ * guess, brought to the disk and then renamed, so that neither a reader nor a power cut finds half of it. A
+ * symbolic link stays and what it points at is written; mode and owner stay. Devices and pipes, `-` (standard
+ * output) and what the streams of this process are connected to are written as any program writes to them.
  */
 
 type Target =
@@ -104,7 +104,9 @@ export function notWritable(option: string, file: string, cause: unknown): SetNa
   );
 }
 
-/** Node's own recursion never ends where a folder exists and mkdir in it says that it does not, as in /proc. */
+/**
+ * Node's own recursion never ends where a folder exists and mkdir in it says that it does not, as in /proc.
+ */
 export function makeFolder(folder: string): void {
   if (existsSync(folder)) {
     if (statSync(folder).isDirectory()) return;
@@ -119,8 +121,8 @@ export function makeFolder(folder: string): void {
 }
 
 /**
- * Writes a file; see above for how. A reader of a pipe that leaves early is no failure. Throws ERR_IO, and leaves a regular
- * file as it was, unless it had to be written in place.
+ * Writes a file; see above for how. A reader of a pipe that leaves early is no failure. Throws ERR_IO, and
+ * leaves a regular file as it was, unless it had to be written in place.
  */
 export function writeAtomically(file: string, pieces: Pieces): void {
   try {
@@ -136,13 +138,15 @@ export function writeAtomically(file: string, pieces: Pieces): void {
       );
     }
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[bench] could not write ${file}: ${(cause as Error).message}`, { cause });
+    throw new SetNativeError('ERR_IO', `[bench] could not write ${file}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 
 /**
- * Removes what a kill has left in `folder` of files half written. Every write does so in its folder; a file that another process is
- * about to finish stays.
+ * Removes what a kill has left in `folder` of files half written. Every write does so in its folder; a file
+ * that another process is about to finish stays.
  */
 export function removeLeftovers(folder: string): void {
   let names: string[];
@@ -168,14 +172,16 @@ export function removeLeftovers(folder: string): void {
 /** Where `file` leads to. Throws what the system says where it leads nowhere. */
 function targetOf(file: string): Target {
   if (file === '-') return { kind: 'stream', fd: 1 };
-  // The system is asked first: it alone follows the links of /proc, and refuses those that it takes for a trap.
+  // The system is asked first: it alone follows the links of /proc, and refuses those that it takes for a
+  // trap.
   const old = statSync(file, { bigint: true, throwIfNoEntry: false });
   if (old === undefined) {
     if (/[\\/]$/.test(file)) throw new Error('it names a folder');
     return { kind: 'file', path: resolveLinks(file), old };
   }
   if (old.isDirectory()) throw new Error('it is a folder, not a regular file');
-  // Opened by its name it would be written from its start, over what the stream has written. Devices have no such place.
+  // Opened by its name it would be written from its start, over what the stream has written. Devices have no
+  // such place.
   const fd = old.isCharacterDevice() ? undefined : [1, 2].find((each) => isSame(streamStats(each), old));
   if (fd !== undefined) return { kind: 'stream', fd };
   if (!old.isFile()) return { kind: 'plain', path: file, old };
@@ -236,8 +242,9 @@ function realFolder(folder: string): string {
 }
 
 /**
- * Writes a regular file in one piece; in place, as other programs do, where a new one in its stead would do harm or is not allowed: it
- * has other names (hard links), is another's, its folder cannot be written, or it is mounted by itself. A kill may then leave half.
+ * Writes a regular file in one piece; in place, as other programs do, where a new one in its stead would do
+ * harm or is not allowed: it has other names (hard links), is another's, its folder cannot be written, or it
+ * is mounted by itself. A kill may then leave half.
  */
 function writeFile(file: string, old: BigIntStats | undefined, pieces: Pieces): void {
   removeLeftovers(path.dirname(file));
@@ -330,7 +337,8 @@ function* contentOf(file: string): Generator<Uint8Array> {
   const open = openSync(file, 'r');
   try {
     const buffer = Buffer.alloc(2 ** 20);
-    for (let size = readSync(open, buffer); size > 0; size = readSync(open, buffer)) yield buffer.subarray(0, size);
+    for (let size = readSync(open, buffer); size > 0; size = readSync(open, buffer))
+      yield buffer.subarray(0, size);
   } finally {
     closeSync(open); // of a file only read: nothing that could fail
   }

@@ -14,11 +14,16 @@ const leftover = /^\.set-native-.*\.tmp$/;
 export interface FreshFolder {
   operation: string;
   dir: string;
-  /** What it must not hold yet: the file that tells, what it is called, and the command that goes on with it. */
+  /**
+   * What it must not hold yet: the file that tells, what it is called, and the command that goes on with it.
+   */
   begun: { file: string; what: string; resume: string };
 }
 
-/** Throws ERR_USAGE, naming --out, where a folder holds more than what a process leaves that is killed before its work begins. */
+/**
+ * Throws ERR_USAGE, naming --out, where a folder holds more than what a process leaves that is killed before
+ * its work begins.
+ */
 export function checkFresh({ operation, dir, begun }: FreshFolder): void {
   const there = readdirSync(dir);
   const refusal = (text: string, details = {}) =>

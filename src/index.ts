@@ -6,7 +6,12 @@ export {
   type Reading,
   type ScalingChoice,
 } from './bench/config.js';
-export { type ExperimentHooks, type ResumeOptions, resumeExperiment, runExperiment } from './bench/experiment.js';
+export {
+  type ExperimentHooks,
+  type ResumeOptions,
+  resumeExperiment,
+  runExperiment,
+} from './bench/experiment.js';
 export { renderTable } from './bench/report/table.js';
 export type {
   BenchDataset,

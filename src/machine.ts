@@ -3,7 +3,8 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import os from 'node:os';
 
 /*
- * Whose temporary files are whose: a name of the machine for file names, and whether a process of it is alive.
+ * Whose temporary files are whose: a name of the machine for file names, and whether a process of it is
+ * alive.
  */
 
 let machineName: string | undefined;

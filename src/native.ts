@@ -64,7 +64,10 @@ export interface NativeLayerStats {
   outputs: number;
   dense: boolean;
   nnz: number;
-  /** [e] = links born in the evolution after epoch e; [0] = initial links; [65535] = after that epoch or a later one. */
+  /**
+   * [e] = links born in the evolution after epoch e; [0] = initial links; [65535] = after that epoch or a
+   * later one.
+   */
   linksByBirth: number[];
 }
 
@@ -100,18 +103,24 @@ export interface NativeSamples {
 
 /**
  * A model on a device. Every method but `abort` and `dispose` runs on native threads, one at a time: a second
- * call meanwhile is ERR_BUSY, a call after `dispose` ERR_DISPOSED, and ERR_NON_FINITE what would compute with a model of
- * which an earlier trainEpoch has rejected with that code: only stats, reachability and download work then. Wrong
- * arguments and these three are thrown, not rejected. `abort` and the end of a worker thread stop trainEpoch, evaluate
- * and predict at their next batch; the others run to their end, which takes tens of nanoseconds per link. Durations are
- * measured on the native side.
+ * call meanwhile is ERR_BUSY, a call after `dispose` ERR_DISPOSED, and ERR_NON_FINITE what would compute with
+ * a model of which an earlier trainEpoch has rejected with that code: only stats, reachability and download
+ * work then. Wrong arguments and these three are thrown, not rejected. `abort` and the end of a worker thread
+ * stop trainEpoch, evaluate and predict at their next batch; the others run to their end, which takes tens of
+ * nanoseconds per link. Durations are measured on the native side.
  */
 export interface NativeModel {
   readonly backend: BackendName;
   readonly threads: number;
-  trainEpoch(samples: NativeSamples, options: NativeTrainOptions): Promise<{ loss: number; durationMs: number }>;
+  trainEpoch(
+    samples: NativeSamples,
+    options: NativeTrainOptions,
+  ): Promise<{ loss: number; durationMs: number }>;
   evaluate(samples: NativeSamples): Promise<{ loss: number; accuracy: number; durationMs: number }>;
-  /** Resolves to count × outputs, row-major; rejects with ERR_NON_FINITE, naming the row, where one of them overflows. */
+  /**
+   * Resolves to count × outputs, row-major; rejects with ERR_NON_FINITE, naming the row, where one of them
+   * overflows.
+   */
   predict(samples: NativeSamples): Promise<Float32Array>;
   evolve(
     policy: NativeEvolutionPolicy,
@@ -137,18 +146,26 @@ export interface GpuCapacity {
 }
 
 export interface NativeInfo {
-  /** `used` is null when SET_NATIVE_ISA names what this machine has not; the cpu back end's reason says so. */
+  /**
+   * `used` is null when SET_NATIVE_ISA names what this machine has not; the cpu back end's reason says so.
+   */
   isa: { used: IsaName | null; available: IsaName[] };
   /** availableCpus() */
   threads: number;
   /** `capacity`: where it is known, of cuda. */
-  backends: { name: BackendName; available: boolean; device: string; reason: string; capacity?: GpuCapacity }[];
+  backends: {
+    name: BackendName;
+    available: boolean;
+    device: string;
+    reason: string;
+    capacity?: GpuCapacity;
+  }[];
 }
 
 /**
- * The kernel benchmarks of native/bench. Results are JSON texts, typed by src/bench/kernels/results.ts. One measurement
- * at a time: a second call meanwhile is ERR_BUSY. They run on native threads; `abort` makes what runs reject with
- * ERR_ABORTED between two repetitions, and everything after it too.
+ * The kernel benchmarks of native/bench. Results are JSON texts, typed by src/bench/kernels/results.ts. One
+ * measurement at a time: a second call meanwhile is ERR_BUSY. They run on native threads; `abort` makes what
+ * runs reject with ERR_ABORTED between two repetitions, and everything after it too.
  */
 export interface NativeKernelBench {
   /** KernelMachine */
@@ -166,9 +183,14 @@ export interface NativeKernelBench {
 
 interface Addon {
   info(): NativeInfo;
-  /** CPUs of the affinity mask or, where that is less, of the control groups' quota, rounded up; at least 1. */
+  /**
+   * CPUs of the affinity mask or, where that is less, of the control groups' quota, rounded up; at least 1.
+   */
   availableCpus(): number;
-  /** What the first use of a back end would open, if no thread of this process has opened or refused it; else empty. */
+  /**
+   * What the first use of a back end would open, if no thread of this process has opened or refused it; else
+   * empty.
+   */
   untried(name: BackendName): string;
   /** Opens its device. Why it is not available, or nothing. A bad driver takes the process down. */
   tryOut(name: BackendName): string;
@@ -184,9 +206,15 @@ interface Addon {
   ) => NativeSamples;
   /** Bytes that training such a model on the CPU takes, expected; throws for a network that cannot be. */
   modelBytes(spec: NativeModelSpec): number;
-  /** Draws the layers that `spec` describes; or takes `layers`, as `download` gives them, of the sizes of `spec`. */
+  /**
+   * Draws the layers that `spec` describes; or takes `layers`, as `download` gives them, of the sizes of
+   * `spec`.
+   */
   createModel(spec: NativeModelSpec, layers?: NativeLayer[]): Promise<NativeModel>;
-  /** `isa` may be empty: what SET_NATIVE_ISA names, else the widest. `filter`: words that a case's name must have. */
+  /**
+   * `isa` may be empty: what SET_NATIVE_ISA names, else the widest. `filter`: words that a case's name must
+   * have.
+   */
   createKernelBench(options: {
     backend: 'cpu' | GpuName;
     isa: string;
@@ -195,7 +223,12 @@ interface Addon {
     filter: string;
   }): NativeKernelBench;
   /** Resolves to SweepPoint as JSON. In a process of its own, whose memory it measures. */
-  measureSweepPoint(options: { links: number; motifSize: number; threads: number; isa: string }): Promise<string>;
+  measureSweepPoint(options: {
+    links: number;
+    motifSize: number;
+    threads: number;
+    isa: string;
+  }): Promise<string>;
 }
 
 const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
@@ -224,19 +257,20 @@ export function native(): Addon {
 }
 
 /**
- * An error of the addon as SetNativeError; anything else unchanged. Both its code and its message, `[operation] ...`, are looked
- * at: Node too has an ERR_OUT_OF_RANGE, which a callback may throw.
+ * An error of the addon as SetNativeError; anything else unchanged. Both its code and its message,
+ * `[operation] ...`, are looked at: Node too has an ERR_OUT_OF_RANGE, which a callback may throw.
  */
 export function fromNative(error: unknown): unknown {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   const known = errorCodes.find((each) => each === code);
-  if (error instanceof SetNativeError || known === undefined || !String(message).startsWith('[')) return error;
+  if (error instanceof SetNativeError || known === undefined || !String(message).startsWith('['))
+    return error;
   return new SetNativeError(known, String(message), { cause: error });
 }
 
 /**
- * What the addon made, plain objects and arrays, of this module's own classes. They are others than the addon's where the
- * library was loaded into a context of node:vm, as Jest does: then this is a copy.
+ * What the addon made, plain objects and arrays, of this module's own classes. They are others than the
+ * addon's where the library was loaded into a context of node:vm, as Jest does: then this is a copy.
  */
 export function ofThisRealm<T>(value: T): T;
 export function ofThisRealm(value: unknown): unknown {

@@ -4,8 +4,8 @@ import { closing } from './closing.js';
 import { SetNativeError } from './errors.js';
 
 /*
- * What this program wrote may be written anew; what others wrote is not written over. A file of ours is known by how it
- * begins, a picture by the specification beside it.
+ * What this program wrote may be written anew; what others wrote is not written over. A file of ours is known
+ * by how it begins, a picture by the specification beside it.
  */
 
 const beginnings: Record<string, RegExp> = {

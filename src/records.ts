@@ -3,11 +3,14 @@ import type { z } from 'zod';
 import { SetNativeError } from './errors.js';
 
 /*
- * Files of a run that may be stopped at any moment: one JSON value, or one per line where lines are only ever appended. Whatever is
- * not as its schema has it is refused, naming file, line and key.
+ * Files of a run that may be stopped at any moment: one JSON value, or one per line where lines are only ever
+ * appended. Whatever is not as its schema has it is refused, naming file, line and key.
  */
 
-/** Who writes such files, for messages: the command, as "bench", and what it is called, as "`set-native bench --out`". */
+/**
+ * Who writes such files, for messages: the command, as "bench", and what it is called, as "`set-native bench
+ * --out`".
+ */
 export interface Writer {
   operation: string;
   name: string;
@@ -18,11 +21,16 @@ export function readText(file: string, { operation }: Writer): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[${operation}] could not read ${file}: ${(cause as Error).message}`, { cause });
+    throw new SetNativeError('ERR_IO', `[${operation}] could not read ${file}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 
-/** The whole lines of a file, none where there is no file. A last line without an end is what a kill leaves, and is passed over. */
+/**
+ * The whole lines of a file, none where there is no file. A last line without an end is what a kill leaves,
+ * and is passed over.
+ */
 export function readLines(file: string, writer: Writer): string[] {
   return existsSync(file) ? readText(file, writer).split('\n').slice(0, -1) : [];
 }
@@ -45,11 +53,20 @@ export function parseRecord<T>(schema: z.ZodType<T>, text: string, where: string
 }
 
 /** @param what is wrong, as the rest of a sentence that begins with `where` */
-export function damaged(where: string, what: string, { operation, name }: Writer, cause?: unknown): SetNativeError {
-  return new SetNativeError('ERR_DATA_FORMAT', `[${operation}] expected what ${name} writes, but ${where} ${what}`, {
-    details: { where },
-    cause,
-  });
+export function damaged(
+  where: string,
+  what: string,
+  { operation, name }: Writer,
+  cause?: unknown,
+): SetNativeError {
+  return new SetNativeError(
+    'ERR_DATA_FORMAT',
+    `[${operation}] expected what ${name} writes, but ${where} ${what}`,
+    {
+      details: { where },
+      cause,
+    },
+  );
 }
 
 /** Adds a line for each value: all of them or, where the disk is full, none. Throws what the system says. */

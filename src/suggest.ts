@@ -1,6 +1,6 @@
 /*
- * Which option a misspelt one may have meant: the same letters in another spelling (batch_size), a word of other
- * libraries (lr), or a slip of the keys (epohcs).
+ * Which option a misspelt one may have meant: the same letters in another spelling (batch_size), a word of
+ * other libraries (lr), or a slip of the keys (epohcs).
  */
 
 /** What others call our options, without case and punctuation. */
@@ -9,7 +9,17 @@ const words: Record<string, readonly string[]> = {
   batchSize: ['batch', 'bs', 'minibatch', 'minibatchsize'],
   epochs: ['nepochs', 'numepochs', 'iterations', 'maxiter'],
   weightDecay: ['wd', 'decay', 'l2', 'lambda', 'regularization'],
-  validation: ['val', 'valid', 'validationdata', 'validationset', 'validationsplit', 'test', 'x', 'labels', 'y'],
+  validation: [
+    'val',
+    'valid',
+    'validationdata',
+    'validationset',
+    'validationsplit',
+    'test',
+    'x',
+    'labels',
+    'y',
+  ],
   onEpoch: ['callback', 'callbacks', 'onepochend', 'progress', 'verbose'],
   signal: ['abort', 'abortsignal', 'controller'],
   evolution: ['zeta', 'method', 'prune', 'regrowinit', 'motifscore', 'motifparse', 'evolveoutput', 'evolve'],

@@ -1,7 +1,10 @@
 import Table from 'cli-table3';
 
 /** A table without frame: a line under the headings, two spaces between columns, and nothing else. */
-export function plainTable(columns: { heading: string; align: 'left' | 'right' }[], rows: string[][]): string {
+export function plainTable(
+  columns: { heading: string; align: 'left' | 'right' }[],
+  rows: string[][],
+): string {
   const noFrame = ['top', 'bottom', 'left', 'right'].flatMap((side) =>
     ['', '-mid', '-left', '-right'].map((part) => [side + part, '']),
   );

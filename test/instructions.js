@@ -1,11 +1,13 @@
 /*
- * Instructions per link of everything that is hot, counted by callgrind: a guard that a noisy machine cannot move.
+ * Instructions per link of everything that is hot, counted by callgrind: a guard that a noisy machine cannot
+ * move.
  *
  *   npm run test:instructions               compares with test/instructions.json
  *   npm run test:instructions -- --record   writes that file anew, after a change that was meant
  *
- * Counts depend on the compiler: with another one than the record's, differences are shown and fail nothing. Skipped
- * where valgrind is missing, or on another architecture than the record's. The last line is `N passed, N failed`.
+ * Counts depend on the compiler: with another one than the record's, differences are shown and fail nothing.
+ * Skipped where valgrind is missing, or on another architecture than the record's. The last line is `N
+ * passed, N failed`.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,9 +26,14 @@ function skip(reason) {
 }
 
 function run(command, args, options = {}) {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: root, encoding: 'utf8', ...options });
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    ...options,
+  });
   if (status === 0) return stdout;
-  const reason = error?.message ?? (stderr?.trim().split('\n').slice(-3).join('; ') || `exit status ${status}`);
+  const reason =
+    error?.message ?? (stderr?.trim().split('\n').slice(-3).join('; ') || `exit status ${status}`);
   throw new Error(`${path.basename(command)} ${args.join(' ')}: ${reason}`);
 }
 

@@ -50,7 +50,9 @@ async function check(title, command, ...lists) {
   return ok;
 }
 
-/** Leaves one command per source: kernels are compiled once per instruction set, but read the same in each. */
+/**
+ * Leaves one command per source: kernels are compiled once per instruction set, but read the same in each.
+ */
 function lintOnce(file) {
   const commands = new Map();
   for (const entry of JSON.parse(readFileSync(file, 'utf8'))) {
@@ -74,7 +76,10 @@ function lastLine(output) {
   return { passed: Number(match?.[1] ?? 0), failed: Number(match?.[2] ?? 1) };
 }
 
-/** The files of the repository, those not yet added too; undefined where there is no git, as in an unpacked archive. */
+/**
+ * The files of the repository, those not yet added too; undefined where there is no git, as in an unpacked
+ * archive.
+ */
 function gitFiles(...patterns) {
   const args = ['ls-files', '--cached', '--others', '--exclude-standard', '--', ...patterns];
   const { status, stdout } = spawnSync('git', args, { cwd: root, encoding: 'utf8' });
@@ -84,7 +89,8 @@ function gitFiles(...patterns) {
 
 await check('TypeScript: format and lint (biome)', bin('biome'), ['ci', '--error-on-warnings', '.']);
 const cppFiles = gitFiles('*.h', '*.cpp', '*.cuh', '*.cu', '*.metal', '*.mm');
-if (cppFiles) await check('C++: format (clang-format)', bin('clang-format'), ['--dry-run', '-Werror', ...cppFiles]);
+if (cppFiles)
+  await check('C++: format (clang-format)', bin('clang-format'), ['--dry-run', '-Werror', ...cppFiles]);
 else console.log('\n== C++: format skipped: this is no git checkout');
 const tidy = ['clang-tidy-19', 'clang-tidy'].find(found);
 const sources = gitFiles(
@@ -107,7 +113,9 @@ if (tidy && found('cmake') && sources) {
   console.log('\n== C++: lint skipped: it takes clang-tidy, cmake and a git checkout');
 }
 if (found('nvcc')) {
-  const { nvcc, sources: kernels } = JSON.parse(readFileSync(path.join(root, 'native/sources.json'), 'utf8')).cuda;
+  const { nvcc, sources: kernels } = JSON.parse(
+    readFileSync(path.join(root, 'native/sources.json'), 'utf8'),
+  ).cuda;
   const flags = nvcc.filter((flag) => !/^-(-threads|gencode)/.test(flag)); // one architecture: the rest is build:cuda's
   const output = path.join(build, 'cuda-check.o');
   mkdirSync(build, { recursive: true });
@@ -128,7 +136,9 @@ await check('TypeScript: build', bin('tsc'), ['-p', 'tsconfig.json']);
 
 process.env.SET_NATIVE_TESTS = '1'; // read by binding.gyp
 if (process.platform === 'linux') process.env.SET_NATIVE_SANITIZED = '1';
-if (await check('native tests: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`])) {
+if (
+  await check('native tests: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`])
+) {
   const program = (name) => path.join(build, 'Release', name);
   const tests = program('set_native_test');
   await suite('native tests', tests, [], lastLine);
@@ -138,12 +148,17 @@ if (await check('native tests: build', bin('node-gyp'), ['configure', 'build', '
   if (process.platform === 'linux') {
     // Through the same boundary as on a GPU, to a library that runs the kernels in the emulator.
     const library = program('libset_native_cuda_fake.so');
-    const cuda = { SET_NATIVE_TEST_DEVICE: 'cuda', SET_NATIVE_CUDA_LIBRARY: library, SET_FAKE_CUDA: 'emulate' };
+    const cuda = {
+      SET_NATIVE_TEST_DEVICE: 'cuda',
+      SET_NATIVE_CUDA_LIBRARY: library,
+      SET_FAKE_CUDA: 'emulate',
+    };
     await suite('native tests for a GPU, emulated', tests, ['hardware'], lastLine, cuda);
     const bounds = 'GPU kernels under AddressSanitizer';
     await suite(`${bounds}: CUDA, and planted bugs`, program('set_native_gpu_asan'), [], lastLine);
     await suite(`${bounds}: Metal`, program('set_native_gpu_asan'), ['gpu'], lastLine, metal);
-    // Addresses as they are without randomization, where that is allowed: ThreadSanitizer of older compilers needs it.
+    // Addresses as they are without randomization, where that is allowed: ThreadSanitizer of older compilers
+    // needs it.
     const fixed = spawnSync('setarch', ['-R', 'true']).status === 0 ? ['setarch', '-R'] : [];
     const [command, ...args] = [...fixed, program('set_native_gpu_tsan')];
     await suite('GPU kernels under ThreadSanitizer: Metal, and planted bugs', command, args, lastLine, metal);

@@ -1,6 +1,6 @@
-// set-native, by its public API, answering the same requests as the Python peers (common.py). It also draws the
-// network of a case and writes it for them. Epochs and evolutions are timed by the reports of `fit`, which measure
-// on the native side; predictions by the clock around the call.
+// set-native, by its public API, answering the same requests as the Python peers (common.py). It also draws
+// the network of a case and writes it for them. Epochs and evolutions are timed by the reports of `fit`,
+// which measure on the native side; predictions by the clock around the call.
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -15,7 +15,8 @@ namespace set_native::bench {
 
 class GpuTarget;
 
-/** What all cases share: kernels, the measured machine, what networks run on, random samples, and the way to stop. */
+/** What all cases share: kernels, the measured machine, what networks run on, random samples, and the way to
+ * stop. */
 struct Context {
   Context(const cpu::KernelTable& kernels, const std::atomic<bool>& cancelled)
       : table(kernels), machine(kernels), target(cpu_target(kernels, machine)), cancel(cancelled) {}
@@ -64,7 +65,8 @@ struct Case {
 /** Motifs of so many sources, or single links for 1; dense for epsilon 0. Drawn from seed 1. */
 ModelSpec spec_of(const std::vector<uint32_t>& sizes, double epsilon, uint32_t motif_size);
 
-/** For the choice of cases: every combination of parameters, or those along the axes through the reference point. */
+/** For the choice of cases: every combination of parameters, or those along the axes through the reference
+ * point. */
 struct Grid {
   bool full;
   unsigned threads;                // all of them; cases of whole networks run on 1 and on all
@@ -80,8 +82,8 @@ void add_gpu_op_cases(const Grid& grid, std::vector<Case>& cases);
 void add_gpu_cases(const Grid& grid, std::vector<Case>& cases);
 
 /**
- * The suite, in the order of the report. `filter`: only cases that have each of its words: one with a "=" as a whole
- * word of the name, any other anywhere in it.
+ * The suite, in the order of the report. `filter`: only cases that have each of its words: one with a "=" as
+ * a whole word of the name, any other anywhere in it.
  */
 std::vector<Case> list_cases(const Grid& grid, const std::string& filter);
 

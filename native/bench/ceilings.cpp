@@ -18,7 +18,8 @@ namespace set_native::bench {
 namespace {
 
 constexpr int kTries = 11, kCaseTries = 4;
-constexpr double kTryMs = 2.0;  // long enough for the clock and the barrier, short enough to fall between interruptions
+constexpr double kTryMs =
+    2.0;  // long enough for the clock and the barrier, short enough to fall between interruptions
 
 std::atomic<float> sink;  // what the probes return goes here, so that they are not dropped
 
@@ -116,7 +117,8 @@ double cache_size(int) {
 
 Caches caches() {
   const auto known = [](double size, double otherwise) { return size > 0.0 ? size : otherwise; };
-  return {known(cache_size(1), 32.0 * 1024), known(cache_size(2), 512.0 * 1024), known(cache_size(3), 8.0 * 1048576)};
+  return {known(cache_size(1), 32.0 * 1024), known(cache_size(2), 512.0 * 1024),
+          known(cache_size(3), 8.0 * 1048576)};
 }
 
 const Ceilings& Machine::ceilings(unsigned threads) {
@@ -151,16 +153,18 @@ double Machine::row_ns(unsigned threads, size_t rows, size_t row_bytes) {
   pool.run([&](unsigned t) { data[t].assign(rows * row_bytes + kAlignment, 0); });
   double best = 0.0;
   for (const bool prefetch : {false, true})
-    best = std::max(best, best_rate(pool, kCaseTries, static_cast<double>(visits), [&](unsigned t, size_t rounds) {
-                      for (size_t round = 0; round < rounds; ++round)
-                        keep(static_cast<float>(touch_rows(data[t].data(), row_bytes, order.data(), visits, prefetch)));
-                    }));
+    best = std::max(
+        best, best_rate(pool, kCaseTries, static_cast<double>(visits), [&](unsigned t, size_t rounds) {
+          for (size_t round = 0; round < rounds; ++round)
+            keep(static_cast<float>(touch_rows(data[t].data(), row_bytes, order.data(), visits, prefetch)));
+        }));
   double& least = row_ns_.emplace(std::make_tuple(threads, rows, row_bytes), threads / best).first->second;
   return least = std::min(least, threads / best);
 }
 
 double Machine::stream_bandwidth(unsigned threads, double footprint) {
-  const int size_class = std::max(20, static_cast<int>(std::lround(2.0 * std::log2(footprint))));  // from 1 KB
+  const int size_class =
+      std::max(20, static_cast<int>(std::lround(2.0 * std::log2(footprint))));  // from 1 KB
   double& most = stream_[{threads, size_class}];
   cpu::ThreadPool pool(threads);
   const double bytes = std::min(512e6, std::exp2(size_class / 2.0));

@@ -21,9 +21,9 @@ struct Ceilings {
   unsigned threads;
   double gflops;            // float32 multiply-add in registers
   double l1, l2, l3, dram;  // sequential reads, GB/s, all threads together
-  double row_ns;            // a random row of 160 bytes out of 3000, on each thread: what sparse layers live on
-  double barrier_ns;        // an empty run of the pool; 0 for one thread
-  double ping_pong_ns;      // a cache line from a core to another and back; 0 for one thread
+  double row_ns;        // a random row of 160 bytes out of 3000, on each thread: what sparse layers live on
+  double barrier_ns;    // an empty run of the pool; 0 for one thread
+  double ping_pong_ns;  // a cache line from a core to another and back; 0 for one thread
 };
 
 /** The machine, by measurement: with the instruction set of one kernel table. */
@@ -38,15 +38,15 @@ class Machine {
   const Ceilings& ceilings(unsigned threads);
 
   /**
-   * Nanoseconds to bring a row of `row_bytes` at random from a matrix of `rows` rows into L1, on each of `threads`
-   * cores with a matrix of its own. One load per cache line, so that nothing but the lines is counted; with prefetch
-   * where that is faster. Measured when first asked for.
+   * Nanoseconds to bring a row of `row_bytes` at random from a matrix of `rows` rows into L1, on each of
+   * `threads` cores with a matrix of its own. One load per cache line, so that nothing but the lines is
+   * counted; with prefetch where that is faster. Measured when first asked for.
    */
   double row_ns(unsigned threads, size_t rows, size_t row_bytes);
 
   /**
-   * GB/s of `threads` threads that read `footprint` bytes in order, again and again, each its share: a buffer of about
-   * that size, to a factor of 1.2. The best so far, as above.
+   * GB/s of `threads` threads that read `footprint` bytes in order, again and again, each its share: a buffer
+   * of about that size, to a factor of 1.2. The best so far, as above.
    */
   double stream_bandwidth(unsigned threads, double footprint);
 

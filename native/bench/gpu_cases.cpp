@@ -9,8 +9,8 @@
 #include "bench/gpu_target.h"
 
 /*
- * What is asked of a GPU beside the cases of all back ends: many small trainings at once, and a layer that no cache
- * holds.
+ * What is asked of a GPU beside the cases of all back ends: many small trainings at once, and a layer that no
+ * cache holds.
  */
 namespace set_native::bench {
 
@@ -36,7 +36,8 @@ void train_all(const std::vector<std::unique_ptr<BackendModel>>& models, const S
   for (unsigned t = 0; t < threads; ++t)
     crew.emplace_back([&, t] {
       try {
-        for (size_t m = next++; m < models.size(); m = next++) models[m]->train_epoch(samples, options, cancel);
+        for (size_t m = next++; m < models.size(); m = next++)
+          models[m]->train_epoch(samples, options, cancel);
       } catch (...) {
         errors[t] = std::current_exception();
       }
@@ -123,7 +124,8 @@ void add_gpu_cases(const Grid& grid, std::vector<Case>& cases) {
   for (const unsigned threads : {1u, 4u, 16u})
     cases.push_back({std::to_string(kTrials) + "-trials", trial, 13, 40, 1, 5000, threads, trials});
   for (const uint32_t motif : {1u, 2u})
-    cases.push_back({"scale", {10, 50000, 50000, 10}, 1000, 128, motif, 1024, 1, scale});  // 100 million links
+    cases.push_back(
+        {"scale", {10, 50000, 50000, 10}, 1000, 128, motif, 1024, 1, scale});  // 100 million links
 }
 
 }  // namespace set_native::bench

@@ -14,9 +14,9 @@
 #include "gpu/passes.h"
 
 /*
- * Single operations on a GPU, one queued at a time between two marks of its own clock, so that what a launch costs is
- * in the time (with Metal, whose clock begins with the kernel, it is not). Compared with plain loops, or with the
- * CPU's, first.
+ * Single operations on a GPU, one queued at a time between two marks of its own clock, so that what a launch
+ * costs is in the time (with Metal, whose clock begins with the kernel, it is not). Compared with plain
+ * loops, or with the CPU's, first.
  */
 namespace set_native::bench {
 
@@ -86,7 +86,8 @@ gpu::Network place(Bench& bench, Problem& p, bool first) {
     cpu::Network below = cpu::make_network(build_model(spec_of({1, p.layer.inputs, 2}, 0, 1)));
     network.layers.push_back(gpu::upload_layer(*bench.device, below.layers[0]));
   }
-  for (cpu::NetworkLayer& layer : p.network.layers) network.layers.push_back(gpu::upload_layer(*bench.device, layer));
+  for (cpu::NetworkLayer& layer : p.network.layers)
+    network.layers.push_back(gpu::upload_layer(*bench.device, layer));
   return network;
 }
 
@@ -146,8 +147,8 @@ Result gather(const Case& c, Context& context) {
   const Samples samples = context.samples(kSamples, kFeatures, 10);
   const std::vector<uint32_t> order = epoch_order(1, 1, kSamples, true);
   AlignedVector<float> got(size_t{kFeatures} * bench.stride, 1.0f), want = got;
-  const auto data = bench.put(samples.x, size_t{kSamples} * kFeatures * sizeof(float)), places = bench.put(order),
-             x = bench.put(got);
+  const auto data = bench.put(samples.x, size_t{kSamples} * kFeatures * sizeof(float)),
+             places = bench.put(order), x = bench.put(got);
   const auto body = [&] {
     gpu::queue_gather(*bench.device, network, {bench.state.get()}, {data.get()}, {places.get()},
                       {kFeatures, bench.stride, 0, 0}, *x);
@@ -169,15 +170,16 @@ Result loss(const Case& c, Context& context) {
   for (uint32_t b = 0; b < c.batch; ++b) labels[b] = b % outputs;
   const auto z = bench.put(logits), dz = bench.put(got), classes = bench.put(labels);
   const auto body = [&] {
-    gpu::queue_loss(*bench.device, network, {bench.state.get()}, {}, {classes.get()}, {}, *z, *dz, bench.stride);
+    gpu::queue_loss(*bench.device, network, {bench.state.get()}, {}, {classes.get()}, {}, *z, *dz,
+                    bench.stride);
   };
   body();
   bench.get(got, *dz);
   gpu::StepState after{};
   bench.device->download(&after, *bench.state, 0, sizeof after);
   const double got_sum = gpu::value_of(*bench.device, after.loss);
-  const double sum = cpu::loss_and_gradient(network.loss, logits.data(), outputs, c.batch, bench.stride, labels.data(),
-                                            nullptr, want.data());
+  const double sum = cpu::loss_and_gradient(network.loss, logits.data(), outputs, c.batch, bench.stride,
+                                            labels.data(), nullptr, want.data());
   if (!(std::fabs(got_sum - sum) <= 1e-5 * sum) || !near(got, {want.begin(), want.end()}))
     return failed("loss or gradient differ from the CPU's");
   return bench.time(loss_work(outputs, bench.stride), 0.0, body);
@@ -197,7 +199,8 @@ Result order(const Case& c, Context& context) {
   return bench.time(order_work(count), 0.0, body);
 }
 
-/** Prune, regrow and rebuild of one layer, with the host's looks between them; the check for finite weights before. */
+/** Prune, regrow and rebuild of one layer, with the host's looks between them; the check for finite weights
+ * before. */
 Result evolve(const Case& c, Context& context) {
   Bench bench(c, context);
   Problem p(c, bench.stride);
@@ -222,8 +225,8 @@ Result evolve(const Case& c, Context& context) {
   const bool same = std::visit(
       [](const auto& a, const auto& b) {
         if constexpr (std::is_same_v<decltype(a), decltype(b)>)
-          return a.offsets == b.offsets && a.targets == b.targets && a.weights == b.weights && a.birth == b.birth &&
-                 a.by_target.blocks == b.by_target.blocks;
+          return a.offsets == b.offsets && a.targets == b.targets && a.weights == b.weights &&
+                 a.birth == b.birth && a.by_target.blocks == b.by_target.blocks;
         return false;
       },
       std::as_const(want), got.blocks);
@@ -239,11 +242,13 @@ void add_gpu_op_cases(const Grid&, std::vector<Case>& cases) {
   for (const auto& [op, run] : {std::pair{"sparse-forward", &forward}, {"sparse-backward", &backward}})
     for (const uint32_t inputs : {3000u, kFeatures})
       for (const uint32_t motif : {1u, 2u, 4u})
-        if (motif == 1 || inputs != kFeatures) cases.push_back({op, {inputs, 3000}, 13, kBatch, motif, 0, 1, run});
+        if (motif == 1 || inputs != kFeatures)
+          cases.push_back({op, {inputs, 3000}, 13, kBatch, motif, 0, 1, run});
   cases.push_back({"gather", {kFeatures}, 0, kBatch, 0, 0, 1, gather});
   cases.push_back({"loss", {10}, 0, kBatch, 0, 0, 1, loss});
   cases.push_back({"order", {kSamples}, 0, 0, 0, 0, 1, order});
-  for (const uint32_t motif : {1u, 2u}) cases.push_back({"evolve-layer", {3000, 3000}, 13, 0, motif, 0, 1, evolve});
+  for (const uint32_t motif : {1u, 2u})
+    cases.push_back({"evolve-layer", {3000, 3000}, 13, 0, motif, 0, 1, evolve});
 }
 
 }  // namespace set_native::bench

@@ -20,15 +20,16 @@ struct GpuFacts {
 class GpuTarget : public Target {
  public:
   virtual const GpuFacts& facts() const = 0;
-  /** A device for single operations. The stopwatch is its from now on, until the next one or model is made. */
+  /** A device for single operations. The stopwatch is its from now on, until the next one or model is made.
+   */
   virtual std::unique_ptr<gpu::TimedDevice> open() = 0;
   /** How models made from now on run their epochs. At first: recorded, as the back end's. */
   virtual void use(gpu::EpochForm form) = 0;
 };
 
 /**
- * Of the back end of that name. Measures the copy at once. Throws backend_unavailable with the reason where there is no
- * GPU, invalid_argument where there is no such back end.
+ * Of the back end of that name. Measures the copy at once. Throws backend_unavailable with the reason where
+ * there is no GPU, invalid_argument where there is no such back end.
  */
 std::unique_ptr<GpuTarget> gpu_target(const std::string& name);
 

@@ -17,11 +17,12 @@
 #include "cpu/kernels.h"
 
 /*
- * set_native_bench [--backend cpu|cuda|metal] [--filter "WORDS"] [--full 0|1] [--threads N] [--isa NAME] [--json FILE]
+ * set_native_bench [--backend cpu|cuda|metal] [--filter "WORDS"] [--full 0|1] [--threads N] [--isa NAME]
+ * [--json FILE]
  *                  [--sweep MAX_LINKS]
  *
- * What `set-native bench kernels` does, without Node: ceilings of the machine, then every case, each checked against
- * the reference and timed; or the sweep over links. Exit status 1: a check failed.
+ * What `set-native bench kernels` does, without Node: ceilings of the machine, then every case, each checked
+ * against the reference and timed; or the sweep over links. Exit status 1: a check failed.
  */
 using namespace set_native;
 using namespace set_native::bench;
@@ -42,14 +43,16 @@ Settings parse(int argc, char** argv) {
   Settings settings;
   for (int a = 1; a < argc; a += 2) {
     const std::string name = argv[a];
-    if (a + 1 == argc) throw std::runtime_error(name + " needs a value; see the head of native/bench/main.cpp");
+    if (a + 1 == argc)
+      throw std::runtime_error(name + " needs a value; see the head of native/bench/main.cpp");
     const char* value = argv[a + 1];
     if (name == "--filter")
       settings.filter = value;
     else if (name == "--full")
       settings.full = std::atoi(value) != 0;
     else if (name == "--threads")
-      settings.threads = static_cast<unsigned>(std::clamp(std::atoi(value), 0, static_cast<int>(kMaxThreads)));
+      settings.threads =
+          static_cast<unsigned>(std::clamp(std::atoi(value), 0, static_cast<int>(kMaxThreads)));
     else if (name == "--isa")
       settings.isa = value;
     else if (name == "--backend")
@@ -59,7 +62,8 @@ Settings parse(int argc, char** argv) {
     else if (name == "--sweep")
       settings.sweep = static_cast<uint64_t>(std::atof(value));
     else
-      throw std::runtime_error("unknown option " + name + " " + value + "; see the head of native/bench/main.cpp");
+      throw std::runtime_error("unknown option " + name + " " + value +
+                               "; see the head of native/bench/main.cpp");
   }
   if (settings.backend != "cpu" && settings.sweep > 0) throw std::runtime_error("--sweep is for the CPU");
   if (settings.threads == 0) settings.threads = available_cpus();
@@ -67,8 +71,10 @@ Settings parse(int argc, char** argv) {
 }
 
 void print(const Ceilings& c) {
-  std::printf("%u thread%s: %.0f GFLOP/s; read L1 %.0f, L2 %.0f, L3 %.0f, DRAM %.0f GB/s; random row of 160 B %.1f ns",
-              c.threads, c.threads == 1 ? "" : "s", c.gflops, c.l1, c.l2, c.l3, c.dram, c.row_ns);
+  std::printf(
+      "%u thread%s: %.0f GFLOP/s; read L1 %.0f, L2 %.0f, L3 %.0f, DRAM %.0f GB/s; random row of 160 B %.1f "
+      "ns",
+      c.threads, c.threads == 1 ? "" : "s", c.gflops, c.l1, c.l2, c.l3, c.dram, c.row_ns);
   if (c.threads > 1) std::printf("; barrier %.0f ns, ping-pong %.0f ns", c.barrier_ns, c.ping_pong_ns);
   std::printf("\n");
 }
@@ -115,8 +121,8 @@ Output run_cases(Context& context, const GpuTarget* gpu, const Settings& setting
   for (const Case& c : cases) {
     const std::string own = c.op + " " + c.shape();
     if (own != group)
-      std::printf("\n%-46s %9s %9s %8s %8s %7s  %-7s %s\n", own.c_str(), "median ms", "p95 ms", "ns/link", "GFLOP/s",
-                  "GB/s", "limit", "share");
+      std::printf("\n%-46s %9s %9s %8s %8s %7s  %-7s %s\n", own.c_str(), "median ms", "p95 ms", "ns/link",
+                  "GFLOP/s", "GB/s", "limit", "share");
     group = own;
     const Result result = c.run(c, context);
     print(c, result);
@@ -126,7 +132,8 @@ Output run_cases(Context& context, const GpuTarget* gpu, const Settings& setting
 }
 
 /** In a child process, for the sake of its memory. */
-SweepPoint sweep_point_apart(uint64_t links, uint32_t motif_size, const Settings& settings, const std::string& isa) {
+SweepPoint sweep_point_apart(uint64_t links, uint32_t motif_size, const Settings& settings,
+                             const std::string& isa) {
   SweepPoint point;
   point.links = links;
   point.motif_size = motif_size;
@@ -167,8 +174,8 @@ Output run_sweep(const Settings& settings, const std::string& isa, std::string& 
         continue;
       }
       const auto nnz = static_cast<double>(p.nnz);
-      std::printf("%11.0f %6u %10u %15.2f %15.2f %15.2f %12.1f %12.1f\n", nnz, p.motif_size, p.neurons, p.train_ns,
-                  p.evolve_ns, p.initialise_ns, p.model_bytes, p.peak_bytes);
+      std::printf("%11.0f %6u %10u %15.2f %15.2f %15.2f %12.1f %12.1f\n", nnz, p.motif_size, p.neurons,
+                  p.train_ns, p.evolve_ns, p.initialise_ns, p.model_bytes, p.peak_bytes);
       std::fflush(stdout);
       links.push_back(nnz);
       train.push_back(nnz * p.train_ns);
@@ -178,9 +185,10 @@ Output run_sweep(const Settings& settings, const std::string& isa, std::string& 
     if (links.size() < 2) continue;
     const double fitted[] = {fitted_exponent(links, train), fitted_exponent(links, evolve),
                              fitted_exponent(links, initialise)};
-    std::printf("time ~ links^k, motif %u: train k = %.3f, evolve %.3f, init %.3f\n", motif_size, fitted[0], fitted[1],
-                fitted[2]);
-    exponents += (exponents.empty() ? "" : ", ") + exponents_json(motif_size, fitted[0], fitted[1], fitted[2]);
+    std::printf("time ~ links^k, motif %u: train k = %.3f, evolve %.3f, init %.3f\n", motif_size, fitted[0],
+                fitted[1], fitted[2]);
+    exponents +=
+        (exponents.empty() ? "" : ", ") + exponents_json(motif_size, fitted[0], fitted[1], fitted[2]);
   }
   return output;
 }
@@ -195,7 +203,8 @@ int main(int argc, char** argv) {
       file.open(settings.json);
       if (!file) throw std::runtime_error("--json: " + settings.json + " cannot be written");
     }
-    const cpu::KernelTable* table = settings.isa.empty() ? &cpu::kernels() : cpu::find_kernels(settings.isa.c_str());
+    const cpu::KernelTable* table =
+        settings.isa.empty() ? &cpu::kernels() : cpu::find_kernels(settings.isa.c_str());
     if (table == nullptr) throw std::runtime_error("--isa: this machine has no " + settings.isa);
     Context context(*table, kGoOn);
     std::printf("%s; kernels %s\n", cpu_backend().probe().device.c_str(), table->name);
@@ -220,13 +229,14 @@ int main(int argc, char** argv) {
     const Output output =
         settings.sweep > 0 ? run_sweep(settings, table->name, exponents) : run_cases(context, gpu, settings);
     const std::string cases = settings.sweep > 0 ? "" : output.entries + "\n";
-    const std::string sweep = settings.sweep == 0 ? "null"
-                                                  : "{\"batch\": " + std::to_string(kSweepBatch) + ", \"points\": [" +
-                                                        output.entries + "\n], \"exponents\": [" + exponents + "]}";
+    const std::string sweep = settings.sweep == 0
+                                  ? "null"
+                                  : "{\"batch\": " + std::to_string(kSweepBatch) + ", \"points\": [" +
+                                        output.entries + "\n], \"exponents\": [" + exponents + "]}";
     file << "{\"schemaVersion\": " << kSchemaVersion << ",\n\"complete\": true,\n\"date\": \"" << date
-         << "\",\n\"version\": null,\n\"machine\": " << machine_json(context.machine) << ",\n\"gpu\": " << facts
-         << ",\n\"ceilings\": [\n  " << ceilings << "\n],\n\"cases\": [" << cases << "],\n\"sweep\": " << sweep
-         << "}\n";
+         << "\",\n\"version\": null,\n\"machine\": " << machine_json(context.machine)
+         << ",\n\"gpu\": " << facts << ",\n\"ceilings\": [\n  " << ceilings << "\n],\n\"cases\": [" << cases
+         << "],\n\"sweep\": " << sweep << "}\n";
     if (output.failures > 0) std::printf("\n%zu FAILED\n", output.failures);
     return output.failures > 0 ? 1 : 0;
   } catch (const std::exception& error) {

@@ -21,7 +21,8 @@ struct Times {
   double deviation = 0.0;                                 // median absolute deviation from the median
 };
 
-/** How often to repeat: until there are `least_runs` and `least_ms`; `most_ms` ends it earlier, after three runs. */
+/** How often to repeat: until there are `least_runs` and `least_ms`; `most_ms` ends it earlier, after three
+ * runs. */
 struct Effort {
   size_t least_runs = 15;
   double least_ms = 100.0;
@@ -72,11 +73,12 @@ inline Times summarize(std::vector<double> ms) {
 }
 
 /**
- * Times `body`, with `prepare` before every call and outside its time. One call to warm up: everything that fits a
- * cache is found there. Throws Error(aborted) when `cancel` is set.
+ * Times `body`, with `prepare` before every call and outside its time. One call to warm up: everything that
+ * fits a cache is found there. Throws Error(aborted) when `cancel` is set.
  */
 template <class Prepare, class Body>
-Times measure(const Effort& effort, const std::atomic<bool>& cancel, Stopwatch& watch, Prepare&& prepare, Body&& body) {
+Times measure(const Effort& effort, const std::atomic<bool>& cancel, Stopwatch& watch, Prepare&& prepare,
+              Body&& body) {
   std::vector<double> ms;
   const auto begin = Clock::now();
   for (bool warm = false;; warm = true) {

@@ -6,8 +6,8 @@
 #include "cpu/kernels.h"
 
 /*
- * Whole networks through the interface of the back ends: initialisation, epochs of training, evaluation, prediction,
- * evolution. Compared with the reference back end on a few samples first.
+ * Whole networks through the interface of the back ends: initialisation, epochs of training, evaluation,
+ * prediction, evolution. Compared with the reference back end on a few samples first.
  */
 namespace set_native::bench {
 
@@ -59,7 +59,8 @@ bool close(double got, double want) {
 }
 
 /** Outputs of `samples`; a ReLU at the edge of zero may fall either way, so they differ more than sums do. */
-bool predict_alike(BackendModel& network, BackendModel& oracle, const Samples& samples, const Context& context) {
+bool predict_alike(BackendModel& network, BackendModel& oracle, const Samples& samples,
+                   const Context& context) {
   std::vector<float> got(samples.count * samples.outputs), want(got.size());
   network.predict(samples, got.data(), context.cancel);
   oracle.predict(samples, want.data(), context.cancel);
@@ -78,7 +79,8 @@ uint32_t training_samples(const Case& c) {
 
 Result train(const Case& c, Context& context) {
   const Model model = build_model(spec_of(c.sizes, c.epsilon, c.motif_size));
-  const auto network = context.target->create(model, c.threads), oracle = reference_backend().create(model, {});
+  const auto network = context.target->create(model, c.threads),
+             oracle = reference_backend().create(model, {});
   Samples samples = samples_of(c, context, training_samples(c));
   TrainOptions options;
   options.batch_size = c.batch;
@@ -86,9 +88,11 @@ Result train(const Case& c, Context& context) {
 
   Samples few = samples;  // a whole batch and part of one, or two of the smallest
   few.count = std::min<uint64_t>(samples.count, c.batch + (c.batch + 2) / 3);
-  if (!close(network->train_epoch(few, options, context.cancel), oracle->train_epoch(few, options, context.cancel)))
+  if (!close(network->train_epoch(few, options, context.cancel),
+             oracle->train_epoch(few, options, context.cancel)))
     return failed("the training loss differs from the reference");
-  if (!predict_alike(*network, *oracle, few, context)) return failed("trained outputs differ from the reference");
+  if (!predict_alike(*network, *oracle, few, context))
+    return failed("trained outputs differ from the reference");
 
   samples.id = next_samples_id();  // they stay where they are from now on
   const Times times = by_target(context, [&] { network->train_epoch(samples, options, context.cancel); });
@@ -104,7 +108,8 @@ Result train(const Case& c, Context& context) {
 template <class Body>
 Result inference(const Case& c, Context& context, Body&& body) {
   const Model model = build_model(spec_of(c.sizes, c.epsilon, c.motif_size));
-  const auto network = context.target->create(model, c.threads), oracle = reference_backend().create(model, {});
+  const auto network = context.target->create(model, c.threads),
+             oracle = reference_backend().create(model, {});
   Samples samples = samples_of(c, context, std::max(c.samples, kDifferent));
   samples.count = c.samples;
   Samples few = samples;
@@ -125,8 +130,9 @@ Result inference(const Case& c, Context& context, Body&& body) {
 }
 
 Result evaluate(const Case& c, Context& context) {
-  return inference(c, context,
-                   [&](BackendModel& network, const Samples& samples) { network.evaluate(samples, context.cancel); });
+  return inference(c, context, [&](BackendModel& network, const Samples& samples) {
+    network.evaluate(samples, context.cancel);
+  });
 }
 
 Result predict(const Case& c, Context& context) {
@@ -161,7 +167,8 @@ Result evolve(const Case& c, Context& context) {
     const auto oracle = reference_backend().create(model, {});
     oracle->evolve(policy, epoch);
     network->evolve(policy, epoch);
-    if (!same_links(network->download(), oracle->download())) return failed("the links differ from the reference");
+    if (!same_links(network->download(), oracle->download()))
+      return failed("the links differ from the reference");
   }
   const Times times = by_target(context, [&] { network->evolve(policy, ++epoch); });
   std::vector<LayerShape> shapes = shapes_of(model);
@@ -177,7 +184,8 @@ Result initialise(const Case& c, Context& context) {
   const ModelSpec spec = spec_of(c.sizes, c.epsilon, c.motif_size);
   const Model model = build_model(spec);
   std::unique_ptr<BackendModel> network = context.target->create(model, c.threads);
-  if (!same_links(network->download(), model)) return failed("the back end holds other links than it was given");
+  if (!same_links(network->download(), model))
+    return failed("the back end holds other links than it was given");
   const Times times = measure(
       kEffort, context.cancel, [&] { network.reset(); },
       [&] { network = context.target->create(build_model(spec), c.threads); });
@@ -208,7 +216,8 @@ void add_network_cases(const Grid& grid, std::vector<Case>& cases) {
     for (const uint32_t batch : kBatches)
       for (const double epsilon : kEpsilons) {
         const bool motif_axis = motif > 1 && epsilon == 13 && batch == 40;
-        const bool other_axes = motif == 1 && (batch == 40 || (epsilon == 13 && (batch == 8 || batch == 100)));
+        const bool other_axes =
+            motif == 1 && (batch == 40 || (epsilon == 13 && (batch == 8 || batch == 100)));
         if (grid.full || motif_axis || other_axes) add("train", kMnist, epsilon, batch, motif, 0, train);
       }
   for (const uint32_t motif : kMotifSizes)
@@ -220,7 +229,8 @@ void add_network_cases(const Grid& grid, std::vector<Case>& cases) {
   for (const uint32_t samples : {1u, 1000u})
     for (const uint32_t motif : kMotifSizes)
       for (const double epsilon : kEpsilons)
-        if (grid.full || (motif == 1 ? epsilon == 1 || epsilon == 13 || epsilon == 31 : motif == 4 && epsilon == 13))
+        if (grid.full ||
+            (motif == 1 ? epsilon == 1 || epsilon == 13 || epsilon == 31 : motif == 4 && epsilon == 13))
           add("predict", kMnist, epsilon, 0, motif, samples, predict);
   for (const char* op : {"initialise", "evolve"}) {
     const auto run = op[0] == 'i' ? &initialise : &evolve;

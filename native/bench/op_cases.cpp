@@ -9,8 +9,9 @@
 #include "reference/ops.h"
 
 /*
- * Single operations on one thread: the kernels on one layer, and what training does beside them. Kernels are compared
- * with plain loops in double over the links of core's Layer, so that blocks and their indices are checked, too.
+ * Single operations on one thread: the kernels on one layer, and what training does beside them. Kernels are
+ * compared with plain loops in double over the links of core's Layer, so that blocks and their indices are
+ * checked, too.
  */
 namespace set_native::bench {
 
@@ -27,7 +28,8 @@ Result timed(Context& context, const Work& work, double links, const Times& time
 }
 
 template <class Index>
-cpu::SparseBackward<Index> backward_op(cpu::Blocks<Index>& blocks, Problem& p, AlignedVector<float>& scratch) {
+cpu::SparseBackward<Index> backward_op(cpu::Blocks<Index>& blocks, Problem& p,
+                                       AlignedVector<float>& scratch) {
   size_t longest = 0;
   for (uint32_t b = 0; b < blocks.groups(); ++b)
     longest = std::max<size_t>(longest, (blocks.offsets[b + 1] - blocks.offsets[b]) * blocks.height);
@@ -87,7 +89,8 @@ Result backward_on(cpu::Blocks<Index>& blocks, Problem& p, Context& context) {
 
 Result backward(const Case& c, Context& context) {
   Problem p(c, cpu::row_stride(context.table, c.batch));
-  return std::visit([&](auto& blocks) { return backward_on(blocks, p, context); }, p.network.layers[0].blocks);
+  return std::visit([&](auto& blocks) { return backward_on(blocks, p, context); },
+                    p.network.layers[0].blocks);
 }
 
 Result momentum_update(const Case& c, Context& context) {

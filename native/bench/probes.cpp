@@ -12,38 +12,41 @@ namespace set_native::bench {
 
 namespace {
 
-constexpr size_t kChains = 12;  // 4 cycles of latency on 2 units need 8; with two constants, 16 registers hold them
+constexpr size_t kChains =
+    12;  // 4 cycles of latency on 2 units need 8; with two constants, 16 registers hold them
 constexpr size_t kSums = 8;
 
 /*
- * The two loops for one vector type. Macros, because a template does not take the target attribute of its caller, and
- * vector types as arguments would depend on it.
+ * The two loops for one vector type. Macros, because a template does not take the target attribute of its
+ * caller, and vector types as arguments would depend on it.
  */
-#define SET_PROBES(name, target, Vector, MULTIPLY_ADD)                                                          \
-  target float name##_multiply_add(size_t rounds) {                                                             \
-    const Vector factor = Vector{} + 0.999f, term = Vector{} + 0.001f;                                          \
-    Vector chain[kChains];                                                                                      \
-    for (size_t c = 0; c < kChains; ++c) chain[c] = Vector{} + static_cast<float>(c);                           \
-    for (size_t round = 0; round < rounds; ++round) {                                                           \
-      for (size_t c = 0; c < kChains; ++c) chain[c] = MULTIPLY_ADD(chain[c], factor, term);                     \
-    }                                                                                                           \
-    Vector sum = chain[0];                                                                                      \
-    for (size_t c = 1; c < kChains; ++c) sum += chain[c];                                                       \
-    return sum[0];                                                                                              \
-  }                                                                                                             \
-  target float name##_read(const float* values, size_t count, size_t rounds) {                                  \
-    constexpr size_t kLanes = sizeof(Vector) / sizeof(float);                                                   \
-    Vector sum[kSums] = {};                                                                                     \
-    for (size_t round = 0; round < rounds; ++round) {                                                           \
-      __asm__ volatile("" ::: "memory");                                                                        \
-      for (size_t k = 0; k < count; k += kSums * kLanes) {                                                      \
-        for (size_t s = 0; s < kSums; ++s) sum[s] += *reinterpret_cast<const Vector*>(values + k + s * kLanes); \
-      }                                                                                                         \
-    }                                                                                                           \
-    for (size_t s = 1; s < kSums; ++s) sum[0] += sum[s];                                                        \
-    return sum[0][0];                                                                                           \
-  }                                                                                                             \
-  constexpr Probes name##_probes = {2.0 * kChains * sizeof(Vector) / sizeof(float), name##_multiply_add, name##_read};
+#define SET_PROBES(name, target, Vector, MULTIPLY_ADD)                                                   \
+  target float name##_multiply_add(size_t rounds) {                                                      \
+    const Vector factor = Vector{} + 0.999f, term = Vector{} + 0.001f;                                   \
+    Vector chain[kChains];                                                                               \
+    for (size_t c = 0; c < kChains; ++c) chain[c] = Vector{} + static_cast<float>(c);                    \
+    for (size_t round = 0; round < rounds; ++round) {                                                    \
+      for (size_t c = 0; c < kChains; ++c) chain[c] = MULTIPLY_ADD(chain[c], factor, term);              \
+    }                                                                                                    \
+    Vector sum = chain[0];                                                                               \
+    for (size_t c = 1; c < kChains; ++c) sum += chain[c];                                                \
+    return sum[0];                                                                                       \
+  }                                                                                                      \
+  target float name##_read(const float* values, size_t count, size_t rounds) {                           \
+    constexpr size_t kLanes = sizeof(Vector) / sizeof(float);                                            \
+    Vector sum[kSums] = {};                                                                              \
+    for (size_t round = 0; round < rounds; ++round) {                                                    \
+      __asm__ volatile("" ::: "memory");                                                                 \
+      for (size_t k = 0; k < count; k += kSums * kLanes) {                                               \
+        for (size_t s = 0; s < kSums; ++s)                                                               \
+          sum[s] += *reinterpret_cast<const Vector*>(values + k + s * kLanes);                           \
+      }                                                                                                  \
+    }                                                                                                    \
+    for (size_t s = 1; s < kSums; ++s) sum[0] += sum[s];                                                 \
+    return sum[0][0];                                                                                    \
+  }                                                                                                      \
+  constexpr Probes name##_probes = {2.0 * kChains * sizeof(Vector) / sizeof(float), name##_multiply_add, \
+                                    name##_read};
 
 typedef float Float4 __attribute__((vector_size(16), may_alias));
 #if !defined(SET_HAVE_X86_KERNELS) && defined(__ARM_FEATURE_FMA) && defined(__ARM_NEON)
@@ -75,7 +78,8 @@ namespace {
 
 constexpr size_t kLine = 64, kAhead = 16;
 
-/** The additions are of integers, whose chain is too short to be what is measured. `kLines` 0: any number of lines. */
+/** The additions are of integers, whose chain is too short to be what is measured. `kLines` 0: any number of
+ * lines. */
 template <size_t kLines, bool kPrefetch>
 uint32_t touch(const char* rows, size_t row_bytes, const uint32_t* order, size_t count) {
   const size_t end = kLines > 0 ? kLines * kLine : row_bytes;
@@ -107,7 +111,8 @@ uint32_t touch_any(const char* rows, size_t row_bytes, const uint32_t* order, si
 
 }  // namespace
 
-uint32_t touch_rows(const char* rows, size_t row_bytes, const uint32_t* order, size_t count, bool prefetch_ahead) {
+uint32_t touch_rows(const char* rows, size_t row_bytes, const uint32_t* order, size_t count,
+                    bool prefetch_ahead) {
   const size_t last = count > kAhead ? count - kAhead : 0;  // the others have nothing left to ask for
   return (prefetch_ahead ? touch_any<true> : touch_any<false>)(rows, row_bytes, order, last);
 }

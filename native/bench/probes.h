@@ -5,7 +5,8 @@
 
 namespace set_native::bench {
 
-/** Loops that do one thing as fast as an instruction set can. Their results only keep the compiler from dropping them.
+/** Loops that do one thing as fast as an instruction set can. Their results only keep the compiler from
+ * dropping them.
  */
 struct Probes {
   double flops_per_round;
@@ -22,6 +23,7 @@ const Probes& probes(const char* isa);
  * Touches every cache line of the rows `order[0 .. count - 17]`, each `row_bytes` long, in that order. With
  * `prefetch_ahead`, the row 16 places on is asked for first, as the kernels do.
  */
-uint32_t touch_rows(const char* rows, size_t row_bytes, const uint32_t* order, size_t count, bool prefetch_ahead);
+uint32_t touch_rows(const char* rows, size_t row_bytes, const uint32_t* order, size_t count,
+                    bool prefetch_ahead);
 
 }  // namespace set_native::bench

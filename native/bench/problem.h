@@ -22,7 +22,8 @@ inline float noise(uint64_t index) {
   return symmetric_unit(draw(1, Stream::split, 0, 2, index)[0]);
 }
 
-/** rows x stride: `batch` columns of noise, then zeros; negative values become zero when `relu`, as after a layer. */
+/** rows x stride: `batch` columns of noise, then zeros; negative values become zero when `relu`, as after a
+ * layer. */
 inline AlignedVector<float> random_rows(size_t rows, size_t batch, size_t stride, bool relu) {
   AlignedVector<float> values(rows * stride, 0.0f);
   for (size_t r = 0; r < rows; ++r)
@@ -73,11 +74,13 @@ struct Problem {
     spec.sizes.push_back(1);  // so that the layer is not the last, which has no ReLU
     spec.loss = Loss::sigmoid_binary_cross_entropy;
     Model model = build_model(spec);
-    for (size_t j = 0; j < model.layers[0].outputs; ++j) model.layers[0].bias[j] = 0.1f * noise(uint64_t{3} << 40 | j);
+    for (size_t j = 0; j < model.layers[0].outputs; ++j)
+      model.layers[0].bias[j] = 0.1f * noise(uint64_t{3} << 40 | j);
     layer = model.layers[0];
     network = cpu::make_network(std::move(model));
     const size_t n = layer.inputs, m = layer.outputs;
-    const size_t rows = (n + kMaxMotifSize - 1) / kMaxMotifSize * kMaxMotifSize;  // blocks may stick out over the layer
+    const size_t rows =
+        (n + kMaxMotifSize - 1) / kMaxMotifSize * kMaxMotifSize;  // blocks may stick out over the layer
     x = random_rows(n, batch, stride, true);
     x.resize(rows * stride);
     dz = random_rows(m, batch, stride, false);
@@ -117,7 +120,8 @@ struct Problem {
 
 /** Values that blocks hold one per link, in the order of the layer's links. */
 template <class Index>
-AlignedVector<float> by_link(const cpu::Blocks<Index>& blocks, const AlignedVector<float>& values, bool dense) {
+AlignedVector<float> by_link(const cpu::Blocks<Index>& blocks, const AlignedVector<float>& values,
+                             bool dense) {
   cpu::Blocks<Index> copy = blocks;
   copy.weights = values;
   Layer layer;

@@ -113,7 +113,8 @@ std::string result_json(const Case& measured, const Result& result) {
       .put("gflops", result.flops > 0.0 ? result.flops / ns : NAN)
       .put("bytesMoved", parameter(result.bytes))
       .put("gigabytesPerSecond", result.bytes > 0.0 ? result.bytes / ns : NAN)
-      .raw("limit", !limited ? "null" : Object().put("name", result.limit.name).put("ms", result.limit.ms).text())
+      .raw("limit",
+           !limited ? "null" : Object().put("name", result.limit.name).put("ms", result.limit.ms).text())
       .put("shareOfLimit", limited ? result.limit.ms / times.median : NAN)
       .text();
 }

@@ -7,8 +7,9 @@
 #include "bench/sweep.h"
 
 /*
- * Results as JSON, the form in which both `set-native bench kernels` and set_native_bench write them and the binding
- * hands them to JavaScript: docs/bench-kernels.md describes the keys, src/bench/kernels/results.ts types them.
+ * Results as JSON, the form in which both `set-native bench kernels` and set_native_bench write them and the
+ * binding hands them to JavaScript: docs/bench-kernels.md describes the keys, src/bench/kernels/results.ts
+ * types them.
  */
 namespace set_native::bench {
 

@@ -94,7 +94,8 @@ const char* difference_to_reference(const Setup& setup, const std::atomic<bool>&
     return "the evolved links differ from the reference";
   const double got = network->train_epoch(setup.samples(), setup.training, cancel);
   const double want = oracle->train_epoch(setup.samples(), setup.training, cancel);
-  return std::fabs(got - want) <= 1e-4 * std::fabs(want) ? nullptr : "the training loss differs from the reference";
+  return std::fabs(got - want) <= 1e-4 * std::fabs(want) ? nullptr
+                                                         : "the training loss differs from the reference";
 }
 
 }  // namespace

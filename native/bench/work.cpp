@@ -89,7 +89,8 @@ Work rebuild_work(const LayerShape& shape) {
   return work;
 }
 
-std::vector<Work> network_work(const std::vector<LayerShape>& layers, size_t batch, size_t stride, bool training) {
+std::vector<Work> network_work(const std::vector<LayerShape>& layers, size_t batch, size_t stride,
+                               bool training) {
   std::vector<Work> work = {gather_work(layers.front().inputs, batch)};
   for (const LayerShape& layer : layers) {
     work.push_back(forward_work(layer, batch, stride));
@@ -99,7 +100,8 @@ std::vector<Work> network_work(const std::vector<LayerShape>& layers, size_t bat
     work.push_back(backward_work(layers[l], batch, stride, l > 0));
     work.back().barriers = l + 1 == layers.size() ? 0.0 : 1.0;
   }
-  // One step after the other: a layer is next met when all the others have been, so it comes from where all fit.
+  // One step after the other: a layer is next met when all the others have been, so it comes from where all
+  // fit.
   double footprint = 0.0;
   for (const Work& part : work) footprint += part.footprint;
   for (Work& part : work) part.footprint = footprint;

@@ -7,10 +7,11 @@
 #include "core/model.h"
 
 /*
- * What an operation must at least do, and how fast this machine could do that: the one place of these formulas.
+ * What an operation must at least do, and how fast this machine could do that: the one place of these
+ * formulas.
  *
- * A layer of n sources, m targets and N links in blocks of h sources by one target, rows of `stride` floats (the batch,
- * padded), I bytes per index (2, or 4 from 65,537 neurons on). With K = N / h blocks:
+ * A layer of n sources, m targets and N links in blocks of h sources by one target, rows of `stride` floats
+ * (the batch, padded), I bytes per index (2, or 4 from 65,537 neurons on). With K = N / h blocks:
  *
  *                    flops                 random rows                bytes in order
  *   forward, h = 1   2 N batch             K of stride 4 bytes (x)    K (I + 4) + m stride 4 (z)
@@ -24,13 +25,15 @@
  *   gather           none                  none                       8 n batch
  *   loss             none                  none                       8 m stride (z and its gradient)
  *   epoch order      none                  none                       12 per sample (draw and number)
- *   evolution,       none                  none                       K (2 I + 4 + 10 h): weights, momenta, births,
- *   initialisation                                                    and the indices of both directions
+ *   evolution,       none                  none                       K (2 I + 4 + 10 h): weights, momenta,
+ * births, initialisation                                                    and the indices of both
+ * directions
  *
  * Evolution and initialisation have no limit here: what they take is draws and selection, not bytes.
- * A byte counts once, read, written or both: what is written is brought in first, and goes back beside later reads.
- * Weights are counted as if they were met in order both forward and backward, and rows as if x and dx, or z, stayed in
- * registers: no algorithm that visits each link once in each direction does less. dw without dx in the first layer.
+ * A byte counts once, read, written or both: what is written is brought in first, and goes back beside later
+ * reads. Weights are counted as if they were met in order both forward and backward, and rows as if x and dx,
+ * or z, stayed in registers: no algorithm that visits each link once in each direction does less. dw without
+ * dx in the first layer.
  *
  * Limits of one operation on T threads, each with 1 / T of the work:
  *   fma      flops / peak
@@ -80,8 +83,10 @@ Work order_work(size_t samples);
 /** Evolution or initialisation. */
 Work rebuild_work(const LayerShape& shape);
 
-/** Gather, forward and (when training) backward of every layer for one batch; what lies between is not counted. */
-std::vector<Work> network_work(const std::vector<LayerShape>& layers, size_t batch, size_t stride, bool training);
+/** Gather, forward and (when training) backward of every layer for one batch; what lies between is not
+ * counted. */
+std::vector<Work> network_work(const std::vector<LayerShape>& layers, size_t batch, size_t stride,
+                               bool training);
 
 struct Limit {
   double ms = 0.0;

@@ -61,7 +61,8 @@ Napi::Value info(const Napi::CallbackInfo& call) {
 
 /** availableCpus(): what 0 threads stand for. */
 Napi::Value count_available_cpus(const Napi::CallbackInfo& call) {
-  return guarded(call.Env(), [&]() -> Napi::Value { return Napi::Number::New(call.Env(), available_cpus()); });
+  return guarded(call.Env(),
+                 [&]() -> Napi::Value { return Napi::Number::New(call.Env(), available_cpus()); });
 }
 
 /** permutation(seed, count): random_order of stream `split`. */
@@ -75,7 +76,8 @@ Napi::Value permutation(const Napi::CallbackInfo& call) {
   });
 }
 
-/** untried(name): what the first use of a back end would open, where this process has neither opened nor refused it. */
+/** untried(name): what the first use of a back end would open, where this process has neither opened nor
+ * refused it. */
 Napi::Value untried(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     return Napi::String::New(call.Env(), find_backend(text(call[0], "[backend] name")).untried());

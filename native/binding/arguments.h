@@ -11,8 +11,8 @@
 #include "core/error.h"
 
 /*
- * Checked unpacking of JavaScript values. TypeScript has checked them for helpfulness already; here it is for memory
- * safety, so these throw for anything that is not exactly what the native side expects.
+ * Checked unpacking of JavaScript values. TypeScript has checked them for helpfulness already; here it is for
+ * memory safety, so these throw for anything that is not exactly what the native side expects.
  */
 namespace set_native::binding {
 
@@ -40,9 +40,9 @@ inline double number(const Napi::Value& value, const std::string& what) {
 inline double whole(const Napi::Value& value, const std::string& what, double low, double high) {
   const double v = number(value, what);
   if (!(v >= low && v <= high) || v != std::floor(v))
-    throw Error(ErrorCode::out_of_range, what + " must be an integer from " +
-                                             std::to_string(static_cast<uint64_t>(low)) + " to " +
-                                             std::to_string(static_cast<uint64_t>(high)) + ", got " + shown(value));
+    throw Error(ErrorCode::out_of_range,
+                what + " must be an integer from " + std::to_string(static_cast<uint64_t>(low)) + " to " +
+                    std::to_string(static_cast<uint64_t>(high)) + ", got " + shown(value));
   return v;
 }
 
@@ -57,7 +57,8 @@ inline uint64_t seed_of(const Napi::Value& value, const std::string& what) {
 /** A finite number that float32 can hold. */
 inline float finite_float(const Napi::Value& value, const std::string& what) {
   const float v = static_cast<float>(number(value, what));
-  if (!std::isfinite(v)) throw Error(ErrorCode::out_of_range, what + " must be a finite number, got " + shown(value));
+  if (!std::isfinite(v))
+    throw Error(ErrorCode::out_of_range, what + " must be a finite number, got " + shown(value));
   return v;
 }
 
@@ -80,14 +81,16 @@ Enum choice(const Napi::Value& value, const std::string& what,
 }
 
 /**
- * A new typed array, made by its JavaScript constructor: that throws a RangeError when memory is short, where the
- * function of Node-API ends the process.
+ * A new typed array, made by its JavaScript constructor: that throws a RangeError when memory is short, where
+ * the function of Node-API ends the process.
  */
 template <class Array>
 Array new_array(Napi::Env env, const char* constructor, napi_typedarray_type type, size_t length) {
   try {
-    const Napi::Value made =
-        env.Global().Get(constructor).As<Napi::Function>().New({Napi::Number::New(env, static_cast<double>(length))});
+    const Napi::Value made = env.Global()
+                                 .Get(constructor)
+                                 .As<Napi::Function>()
+                                 .New({Napi::Number::New(env, static_cast<double>(length))});
     // A program may have put something else in the constructor's place.
     if (!made.IsTypedArray() || made.As<Napi::TypedArray>().TypedArrayType() != type ||
         made.As<Napi::TypedArray>().ElementLength() != length)

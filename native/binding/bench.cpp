@@ -36,7 +36,8 @@ struct BenchState {
 const cpu::KernelTable& table_called(const std::string& isa) {
   if (isa.empty()) return cpu::kernels();
   const cpu::KernelTable* table = cpu::find_kernels(isa.c_str());
-  if (table == nullptr) throw Error(ErrorCode::backend_unavailable, "[bench] this machine has no kernels for " + isa);
+  if (table == nullptr)
+    throw Error(ErrorCode::backend_unavailable, "[bench] this machine has no kernels for " + isa);
   return *table;
 }
 
@@ -67,7 +68,8 @@ Napi::Value ceilings(const Napi::CallbackInfo& info, const State& state) {
 Napi::Value run(const Napi::CallbackInfo& info, const State& state) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     if (state->cases.empty()) throw Error(ErrorCode::out_of_range, "[bench] there is no case to run");
-    const uint32_t number = integer(info[0], "[bench] case", 0, static_cast<uint32_t>(state->cases.size() - 1));
+    const uint32_t number =
+        integer(info[0], "[bench] case", 0, static_cast<uint32_t>(state->cases.size() - 1));
     return start(info.Env(), state, [number](BenchState& bench) {
       const bench::Case& chosen = bench.cases[number];
       return bench::result_json(chosen, chosen.run(chosen, bench.context));
@@ -103,9 +105,10 @@ Napi::Value create_kernel_bench(const Napi::CallbackInfo& info) {
     out.Set("ceilings",
             Napi::Function::New(
                 env, [state](const Napi::CallbackInfo& call) { return ceilings(call, state); }, "ceilings"));
-    out.Set("run",
-            Napi::Function::New(env, [state](const Napi::CallbackInfo& call) { return run(call, state); }, "run"));
-    out.Set("abort", Napi::Function::New(env, [state](const Napi::CallbackInfo&) { state->cancel = true; }, "abort"));
+    out.Set("run", Napi::Function::New(
+                       env, [state](const Napi::CallbackInfo& call) { return run(call, state); }, "run"));
+    out.Set("abort",
+            Napi::Function::New(env, [state](const Napi::CallbackInfo&) { state->cancel = true; }, "abort"));
     return out;
   });
 }

@@ -39,7 +39,8 @@ using JobRef = std::shared_ptr<Job>;
 void finish_on_js_thread(Napi::Env env, Napi::Function, JobRef* job, void*);
 using Wakeup = Napi::TypedThreadSafeFunction<JobRef, void, finish_on_js_thread>;
 
-/** The result lives in the job; the thread-safe function carries only a wake-up, so nothing leaks at shutdown. */
+/** The result lives in the job; the thread-safe function carries only a wake-up, so nothing leaks at
+ * shutdown. */
 struct Job {
   std::thread thread;
   Wakeup wakeup;
@@ -106,8 +107,8 @@ Napi::Promise run_job(Napi::Env env, std::function<Convert()> work, std::functio
   job->deferred = std::make_unique<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env));
   job->settle = std::move(settle);
   job->cancel = std::move(cancel);
-  job->wakeup =
-      Wakeup::New(env, "set-native job", 0, 1, new JobRef(job), [](Napi::Env, void*, JobRef* ref) { delete ref; });
+  job->wakeup = Wakeup::New(env, "set-native job", 0, 1, new JobRef(job),
+                            [](Napi::Env, void*, JobRef* ref) { delete ref; });
   const Napi::Promise promise = job->deferred->Promise();
   env.GetInstanceData<Environment>()->running.insert(job);
   const auto wake = [job] {

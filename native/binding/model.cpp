@@ -21,7 +21,8 @@ using Clock = std::chrono::steady_clock;
 /** Marks the state that create_model hands to the constructor, for any external may be passed to that. */
 constexpr napi_type_tag kStateTag = {0x2d94b1f07c6e4a83ull, 0xb5a80c3f91d7e642ull};
 
-/** Multiply-adds of a prediction that takes no longer, about 0.2 ms, than to start a thread and come back from it. */
+/** Multiply-adds of a prediction that takes no longer, about 0.2 ms, than to start a thread and come back
+ * from it. */
 constexpr uint64_t kAtOnce = 1u << 19;
 
 double ms_since(Clock::time_point start) {
@@ -52,8 +53,9 @@ ModelSpec model_spec(const Napi::Object& spec) {
                                    {"dense", Topology::dense}});
   out.epsilon = number(spec.Get("epsilon"), "[create] epsilon");
   out.motif_size = integer(spec.Get("motifSize"), "[create] motifSize", 2, kMaxMotifSize);
-  out.init = choice<Init>(spec.Get("init"), "[create] init",
-                          {{"he-dense", Init::he_dense}, {"he-fan-in", Init::he_fan_in}, {"normal", Init::normal}});
+  out.init =
+      choice<Init>(spec.Get("init"), "[create] init",
+                   {{"he-dense", Init::he_dense}, {"he-fan-in", Init::he_fan_in}, {"normal", Init::normal}});
   out.activation = choice<Activation>(spec.Get("activation"), "[create] activation", kActivations);
   out.alpha = number(spec.Get("alpha"), "[create] alpha");
   out.loss = choice<Loss>(spec.Get("loss"), "[create] loss",
@@ -78,8 +80,8 @@ TrainOptions train_options(const Napi::Object& options) {
 
 EvolutionPolicy evolution_policy(const Napi::Object& policy) {
   EvolutionPolicy out;
-  out.method =
-      choice<Method>(policy.Get("method"), "[evolve] method", {{"set", Method::set}, {"set-motif", Method::set_motif}});
+  out.method = choice<Method>(policy.Get("method"), "[evolve] method",
+                              {{"set", Method::set}, {"set-motif", Method::set_motif}});
   out.zeta = number(policy.Get("zeta"), "[evolve] zeta");
   out.prune = choice<PruneRule>(policy.Get("prune"), "[evolve] prune",
                                 {{"exact", PruneRule::exact}, {"thesis", PruneRule::thesis}});
@@ -87,9 +89,11 @@ EvolutionPolicy evolution_policy(const Napi::Object& policy) {
       policy.Get("regrowInit"), "[evolve] regrowInit",
       {{"he-dense", RegrowInit::he_dense}, {"zero", RegrowInit::zero}, {"he-fan-in", RegrowInit::he_fan_in}});
   out.motif_size = integer(policy.Get("motifSize"), "[evolve] motifSize", 2, kMaxMotifSize);
-  out.motif_score = choice<MotifScore>(
-      policy.Get("motifScore"), "[evolve] motifScore",
-      {{"mean", MotifScore::mean}, {"max", MotifScore::max}, {"min", MotifScore::min}, {"sum", MotifScore::sum}});
+  out.motif_score = choice<MotifScore>(policy.Get("motifScore"), "[evolve] motifScore",
+                                       {{"mean", MotifScore::mean},
+                                        {"max", MotifScore::max},
+                                        {"min", MotifScore::min},
+                                        {"sum", MotifScore::sum}});
   out.motif_parse = choice<MotifParse>(policy.Get("motifParse"), "[evolve] motifParse",
                                        {{"aligned", MotifParse::aligned}, {"runs", MotifParse::runs}});
   out.evolve_output = boolean(policy.Get("evolveOutput"), "[evolve] evolveOutput");
@@ -110,10 +114,13 @@ Napi::Object layer_to_js(Napi::Env env, const Layer& layer) {
   out.Set("outputs", layer.outputs);
   out.Set("dense", layer.dense);
   out.Set("activation", activation_name(layer.activation));
-  out.Set("rowOffsets", typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, layer.links.row_offsets));
-  out.Set("colIndices", typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, layer.links.col_indices));
+  out.Set("rowOffsets",
+          typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, layer.links.row_offsets));
+  out.Set("colIndices",
+          typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, layer.links.col_indices));
   out.Set("weights", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.weights));
-  out.Set("momentum", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.momentum));
+  out.Set("momentum",
+          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.momentum));
   out.Set("birth", typed_array<Napi::Uint16Array>(env, "Uint16Array", napi_uint16_array, layer.birth));
   out.Set("bias", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.bias));
   out.Set("biasMomentum",
@@ -153,8 +160,8 @@ Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
   if (!value.IsArray()) throw Error(ErrorCode::invalid_argument, "[create] layers must be an array");
   const auto list = value.As<Napi::Array>();
   if (list.Length() + 1 != spec.sizes.size())
-    throw Error(ErrorCode::shape, "[create] expected " + std::to_string(spec.sizes.size() - 1) + " layers, got " +
-                                      std::to_string(list.Length()));
+    throw Error(ErrorCode::shape, "[create] expected " + std::to_string(spec.sizes.size() - 1) +
+                                      " layers, got " + std::to_string(list.Length()));
   Model model;
   model.loss = spec.loss;
   model.seed = spec.seed;
@@ -163,8 +170,8 @@ Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
     Layer layer = layer_from_js(list.Get(l), what);
     if (layer.inputs != spec.sizes[l] || layer.outputs != spec.sizes[l + 1])
       throw Error(ErrorCode::shape, what + " must be " + std::to_string(spec.sizes[l]) + " x " +
-                                        std::to_string(spec.sizes[l + 1]) + ", got " + std::to_string(layer.inputs) +
-                                        " x " + std::to_string(layer.outputs));
+                                        std::to_string(spec.sizes[l + 1]) + ", got " +
+                                        std::to_string(layer.inputs) + " x " + std::to_string(layer.outputs));
     model.layers.push_back(std::move(layer));
   }
   check_model(model, "create");
@@ -184,7 +191,8 @@ Napi::Object stats_to_js(Napi::Env env, const LayerStats& stats) {
   return out;
 }
 
-/** One epoch; the model remembers that it diverged. Weights may be NaN then, which a ReLU turns into 0, unseen. */
+/** One epoch; the model remembers that it diverged. Weights may be NaN then, which a ReLU turns into 0,
+ * unseen. */
 double train(ModelState& state, const SamplesData& samples, const TrainOptions& options) {
   try {
     return state.model->train_epoch(samples.view(), options, state.cancel);
@@ -206,9 +214,10 @@ Napi::Array array_of(Napi::Env env, const std::vector<T>& items, ToJs to_js) {
 Napi::Function ModelObject::define(Napi::Env env) {
   return DefineClass(
       env, "Model",
-      {InstanceMethod<&ModelObject::train_epoch>("trainEpoch"), InstanceMethod<&ModelObject::evaluate>("evaluate"),
-       InstanceMethod<&ModelObject::predict>("predict"), InstanceMethod<&ModelObject::evolve>("evolve"),
-       InstanceMethod<&ModelObject::stats>("stats"), InstanceMethod<&ModelObject::reachability>("reachability"),
+      {InstanceMethod<&ModelObject::train_epoch>("trainEpoch"),
+       InstanceMethod<&ModelObject::evaluate>("evaluate"), InstanceMethod<&ModelObject::predict>("predict"),
+       InstanceMethod<&ModelObject::evolve>("evolve"), InstanceMethod<&ModelObject::stats>("stats"),
+       InstanceMethod<&ModelObject::reachability>("reachability"),
        InstanceMethod<&ModelObject::download>("download"), InstanceMethod<&ModelObject::abort>("abort"),
        InstanceMethod<&ModelObject::dispose>("dispose")});
 }
@@ -222,7 +231,8 @@ ModelObject::ModelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Mode
   // Own properties, because Node-API checks the receiver of a method but not that of an accessor.
   info.This().As<Napi::Object>().DefineProperties(
       {Napi::PropertyDescriptor::Value("backend", Napi::String::New(env, state_->backend), napi_enumerable),
-       Napi::PropertyDescriptor::Value("threads", Napi::Number::New(env, state_->model->threads()), napi_enumerable)});
+       Napi::PropertyDescriptor::Value("threads", Napi::Number::New(env, state_->model->threads()),
+                                       napi_enumerable)});
   Napi::MemoryManagement::AdjustExternalMemory(env, state_->bytes);
 }
 
@@ -231,12 +241,14 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
     const Napi::Object options = object(info[0], "[create] spec");
     const ModelSpec spec = model_spec(options);
     const Napi::Value backend_name = options.Get("backend");
-    const Backend& backend = find_backend(backend_name.IsString() ? backend_name.As<Napi::String>().Utf8Value() : "");
+    const Backend& backend =
+        find_backend(backend_name.IsString() ? backend_name.As<Napi::String>().Utf8Value() : "");
     const uint32_t threads = integer(options.Get("threads"), "[create] threads", 0, kMaxThreads);
     const Availability availability = backend.probe();
     if (!availability.available)
-      throw Error(ErrorCode::backend_unavailable, std::string("[create] expected a back end that works here, but ") +
-                                                      backend.name() + " is " + availability.reason);
+      throw Error(ErrorCode::backend_unavailable,
+                  std::string("[create] expected a back end that works here, but ") + backend.name() +
+                      " is " + availability.reason);
     auto state = std::make_shared<ModelState>();
     state->backend = backend.name();
     auto given = std::make_shared<std::optional<Model>>();
@@ -264,7 +276,8 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
 
 Napi::Value model_bytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    return Napi::Number::New(info.Env(), set_native::model_bytes(model_spec(object(info[0], "[create] spec"))));
+    return Napi::Number::New(info.Env(),
+                             set_native::model_bytes(model_spec(object(info[0], "[create] spec"))));
   });
 }
 
@@ -276,7 +289,8 @@ Napi::Promise ModelObject::start(Napi::Env env, const char* operation, Purpose p
     throw make_error(env, "ERR_BUSY", where + "this model is at work already; await its other call first");
   if (purpose == Purpose::compute && state_->diverged != 0)
     throw make_error(env, "ERR_NON_FINITE",
-                     where + "the training of this model diverged in epoch " + std::to_string(state_->diverged) +
+                     where + "the training of this model diverged in epoch " +
+                         std::to_string(state_->diverged) +
                          "; create a new one, and train it with a lower learning rate or scaled data");
   state_->cancel = false;
   const auto state = state_;
@@ -300,7 +314,9 @@ Napi::Value ModelObject::train_epoch(const Napi::CallbackInfo& info) {
       const auto begin = Clock::now();
       const double loss = train(state, *samples, options);
       const double ms = ms_since(begin);
-      return [loss, ms](Napi::Env env) -> Napi::Value { return numbers(env, {{"loss", loss}, {"durationMs", ms}}); };
+      return [loss, ms](Napi::Env env) -> Napi::Value {
+        return numbers(env, {{"loss", loss}, {"durationMs", ms}});
+      };
     });
   });
 }
@@ -324,7 +340,8 @@ Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
     const auto samples = SamplesObject::from(info[0], "predict");
     const auto predict = [samples](ModelState& state) -> Convert {
       const double cells = static_cast<double>(samples->count) * state.outputs;
-      require_memory(2 * sizeof(float) * cells, "[predict] " + std::to_string(samples->count) + " rows of outputs");
+      require_memory(2 * sizeof(float) * cells,
+                     "[predict] " + std::to_string(samples->count) + " rows of outputs");
       auto out = std::make_shared<std::vector<float>>(samples->count * state.outputs);
       state.model->predict(samples->view(), out->data(), state.cancel);
       return [out](Napi::Env env) -> Napi::Value {
@@ -347,8 +364,8 @@ Napi::Value ModelObject::evolve(const Napi::CallbackInfo& info) {
       return [layers, ms](Napi::Env env) -> Napi::Value {
         auto out = Napi::Object::New(env);
         out.Set("layers", array_of(env, layers, [](Napi::Env e, const LayerEvolution& layer) {
-                  return numbers(
-                      e, {{"pruned", static_cast<double>(layer.pruned)}, {"grown", static_cast<double>(layer.grown)}});
+                  return numbers(e, {{"pruned", static_cast<double>(layer.pruned)},
+                                     {"grown", static_cast<double>(layer.grown)}});
                 }));
         out.Set("durationMs", ms);
         return out;

@@ -13,8 +13,9 @@
 namespace set_native::binding {
 
 /**
- * What a model object and its jobs share. `busy` and `disposed` belong to the JavaScript thread; a job keeps the
- * state alive, so that neither garbage collection nor dispose() pulls the model from under a running epoch.
+ * What a model object and its jobs share. `busy` and `disposed` belong to the JavaScript thread; a job keeps
+ * the state alive, so that neither garbage collection nor dispose() pulls the model from under a running
+ * epoch.
  */
 struct ModelState {
   std::unique_ptr<BackendModel> model;
@@ -48,9 +49,10 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   /** A model whose training diverged can be looked at, but computes no more. */
   enum class Purpose { compute, look };
 
-  /** Starts `work`, or does it at once, unless the model is busy, disposed of, or of no use for the purpose. */
-  Napi::Promise start(Napi::Env env, const char* operation, Purpose purpose, std::function<Convert(ModelState&)> work,
-                      bool at_once = false);
+  /** Starts `work`, or does it at once, unless the model is busy, disposed of, or of no use for the purpose.
+   */
+  Napi::Promise start(Napi::Env env, const char* operation, Purpose purpose,
+                      std::function<Convert(ModelState&)> work, bool at_once = false);
 
   void Finalize(Napi::Env env) override;
   void dispose_state(Napi::Env env);

@@ -21,10 +21,12 @@ std::shared_ptr<const SamplesData> copy_samples(const Napi::CallbackInfo& info) 
   const uint32_t features = integer(info[1], "[samples] features", 1, 0xffffffffu);
   const uint64_t count = x.ElementLength() / features;
   if (count == 0 || count * features != x.ElementLength())
-    throw Error(ErrorCode::shape, "[samples] x must hold at least one whole row of " + std::to_string(features) +
-                                      " features, got " + std::to_string(x.ElementLength()) + " values");
+    throw Error(ErrorCode::shape, "[samples] x must hold at least one whole row of " +
+                                      std::to_string(features) + " features, got " +
+                                      std::to_string(x.ElementLength()) + " values");
   if (count > 0xffffffffu)
-    throw Error(ErrorCode::out_of_range, "[samples] at most 4294967295 samples, got " + std::to_string(count));
+    throw Error(ErrorCode::out_of_range,
+                "[samples] at most 4294967295 samples, got " + std::to_string(count));
   auto data = std::make_shared<SamplesData>();
   data->count = count;
   data->features = features;
@@ -32,8 +34,8 @@ std::shared_ptr<const SamplesData> copy_samples(const Napi::CallbackInfo& info) 
   std::memcpy(data->x.data(), x.Data(), x.ByteLength());
   for (size_t k = 0; k < data->x.size(); ++k) {
     if (!std::isfinite(data->x[k]))
-      throw Error(ErrorCode::non_finite, "[samples] x must be finite, got " + std::to_string(data->x[k]) + " in row " +
-                                             std::to_string(k / features) + ", feature " +
+      throw Error(ErrorCode::non_finite, "[samples] x must be finite, got " + std::to_string(data->x[k]) +
+                                             " in row " + std::to_string(k / features) + ", feature " +
                                              std::to_string(k % features));
     data->largest = std::max(data->largest, std::abs(data->x[k]));
   }
@@ -72,7 +74,8 @@ std::shared_ptr<const SamplesData> SamplesObject::from(const Napi::Value& value,
     throw Error(ErrorCode::invalid_argument, std::string("[") + operation + "] expected a Samples object");
   auto data = Unwrap(value.As<Napi::Object>())->data_;
   if (data == nullptr)
-    throw make_error(value.Env(), "ERR_DISPOSED", std::string("[") + operation + "] these samples were disposed of");
+    throw make_error(value.Env(), "ERR_DISPOSED",
+                     std::string("[") + operation + "] these samples were disposed of");
   return data;
 }
 

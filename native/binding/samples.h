@@ -10,7 +10,8 @@
 
 namespace set_native::binding {
 
-/** Native copy of samples. Copied because JavaScript may detach or change its arrays while a job reads them. */
+/** Native copy of samples. Copied because JavaScript may detach or change its arrays while a job reads them.
+ */
 struct SamplesData {
   AlignedVector<float> x;
   std::vector<uint32_t> labels;  // empty: no labels
@@ -20,7 +21,9 @@ struct SamplesData {
   uint64_t id = next_samples_id();
 
   int64_t bytes() const { return static_cast<int64_t>((x.size() + labels.size()) * sizeof(float)); }
-  Samples view() const { return {x.data(), labels.empty() ? nullptr : labels.data(), nullptr, count, features, 0, id}; }
+  Samples view() const {
+    return {x.data(), labels.empty() ? nullptr : labels.data(), nullptr, count, features, 0, id};
+  }
 };
 
 /** JavaScript class `Samples`: see NativeSamples in src/native.ts. */

@@ -13,8 +13,8 @@ namespace set_native {
 constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector register
 
 /**
- * Allocator of cache-line aligned memory for std::vector. Arrays of several megabytes ask for huge pages where the
- * system has them: rows met in random order would otherwise miss the TLB as often as the cache.
+ * Allocator of cache-line aligned memory for std::vector. Arrays of several megabytes ask for huge pages
+ * where the system has them: rows met in random order would otherwise miss the TLB as often as the cache.
  */
 template <class T>
 struct AlignedAllocator {
@@ -27,7 +27,8 @@ struct AlignedAllocator {
     if (n > static_cast<std::size_t>(-1) / sizeof(T)) throw std::bad_alloc();
     void* memory = ::operator new(n * sizeof(T), alignment(n));
 #if defined(__linux__)
-    if (is_large(n)) madvise(memory, n * sizeof(T) / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: may be refused
+    if (is_large(n))
+      madvise(memory, n * sizeof(T) / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: may be refused
 #endif
     return static_cast<T*>(memory);
   }
@@ -45,7 +46,9 @@ struct AlignedAllocator {
  private:
   static constexpr std::size_t kHugePage = std::size_t{1} << 21;
   static bool is_large(std::size_t n) { return n * sizeof(T) >= 2 * kHugePage; }
-  static std::align_val_t alignment(std::size_t n) { return std::align_val_t{is_large(n) ? kHugePage : kAlignment}; }
+  static std::align_val_t alignment(std::size_t n) {
+    return std::align_val_t{is_large(n) ? kHugePage : kAlignment};
+  }
 };
 
 template <class T>

@@ -85,7 +85,8 @@ std::string unescaped(const std::string& text) {
   for (size_t k = 0; k < text.size(); ++k) {
     int code = 0;
     const char* const digits = text.data() + k + 1;
-    if (text[k] == '\\' && k + 3 < text.size() && std::from_chars(digits, digits + 3, code, 8).ptr == digits + 3) {
+    if (text[k] == '\\' && k + 3 < text.size() &&
+        std::from_chars(digits, digits + 3, code, 8).ptr == digits + 3) {
       out += static_cast<char>(code);
       k += 3;
     } else {
@@ -95,7 +96,8 @@ std::string unescaped(const std::string& text) {
   return out;
 }
 
-/** Of /proc/self/mountinfo: number, parent, device, root, mount point, options ..., "-", type, source, options. */
+/** Of /proc/self/mountinfo: number, parent, device, root, mount point, options ..., "-", type, source,
+ * options. */
 std::vector<Mount> mounts_of(const std::string& root, Version version) {
   std::vector<Mount> mounts;
   std::ifstream file(root + "/proc/self/mountinfo");
@@ -103,7 +105,8 @@ std::vector<Mount> mounts_of(const std::string& root, Version version) {
     const std::vector<std::string> words = words_of(line);
     const auto dash = std::find(words.begin(), words.end(), "-");
     if (dash - words.begin() < 6 || words.end() - dash < 4) continue;
-    const bool mine = version == Version::v2 ? dash[1] == "cgroup2" : dash[1] == "cgroup" && lists(dash[3], "cpu");
+    const bool mine =
+        version == Version::v2 ? dash[1] == "cgroup2" : dash[1] == "cgroup" && lists(dash[3], "cpu");
     if (mine) mounts.push_back({unescaped(words[3]), unescaped(words[4])});
   }
   return mounts;
@@ -117,19 +120,22 @@ std::optional<std::string> group_of(const std::string& root, Version version) {
     const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos || line.compare(second + 1, 1, "/") != 0) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);
-    if (version == Version::v2 ? controllers.empty() : lists(controllers, "cpu")) return line.substr(second + 1);
+    if (version == Version::v2 ? controllers.empty() : lists(controllers, "cpu"))
+      return line.substr(second + 1);
   }
   return std::nullopt;
 }
 
-/** A group as the path of a folder below that of the group `top`: "", or "/a/b"; nothing where it is not below. */
+/** A group as the path of a folder below that of the group `top`: "", or "/a/b"; nothing where it is not
+ * below. */
 std::optional<std::string> below(const std::string& group, const std::string& top) {
   const std::string prefix = top == "/" ? "" : top;
   if (group.compare(0, prefix.size(), prefix) != 0) return std::nullopt;
   const std::string rest = group.substr(prefix.size());
   if (rest.empty() || rest == "/") return "";
   // ".." leads to a group outside of the process' namespace.
-  return rest[0] != '/' || (rest + "/").find("/../") != std::string::npos ? std::nullopt : std::make_optional(rest);
+  return rest[0] != '/' || (rest + "/").find("/../") != std::string::npos ? std::nullopt
+                                                                          : std::make_optional(rest);
 }
 
 double quota_in(const std::string& root, Version version, const std::vector<std::string>& usual_points) {
@@ -153,7 +159,8 @@ unsigned affinity_cpus() {
   for (size_t sets = 1; sets <= kMostSets; sets *= 2) {
     std::vector<cpu_set_t> mask(sets);
     const size_t bytes = sets * sizeof(cpu_set_t);
-    if (sched_getaffinity(0, bytes, mask.data()) == 0) return static_cast<unsigned>(CPU_COUNT_S(bytes, mask.data()));
+    if (sched_getaffinity(0, bytes, mask.data()) == 0)
+      return static_cast<unsigned>(CPU_COUNT_S(bytes, mask.data()));
   }
 #endif
   return std::thread::hardware_concurrency();

@@ -57,12 +57,14 @@ namespace {
 }
 }  // namespace
 
-void check_samples(const Samples& samples, uint32_t features, uint32_t outputs, const std::string& operation) {
+void check_samples(const Samples& samples, uint32_t features, uint32_t outputs,
+                   const std::string& operation) {
   if (samples.count == 0) refuse(ErrorCode::shape, operation, "expected at least one sample, got none");
   if (samples.count > UINT32_MAX)
     refuse(ErrorCode::out_of_range, operation,
            "expected at most 4294967295 samples, got " + std::to_string(samples.count));
-  if (samples.x == nullptr) refuse(ErrorCode::invalid_argument, operation, "the samples have no features (x)");
+  if (samples.x == nullptr)
+    refuse(ErrorCode::invalid_argument, operation, "the samples have no features (x)");
   if (samples.features != features)
     refuse(ErrorCode::shape, operation,
            "samples have " + std::to_string(samples.features) + " features, the model expects " +
@@ -71,26 +73,28 @@ void check_samples(const Samples& samples, uint32_t features, uint32_t outputs, 
     refuse(ErrorCode::invalid_argument, operation, "expected labels or targets, got both");
   if (samples.targets != nullptr && samples.outputs != outputs)
     refuse(ErrorCode::shape, operation,
-           "targets have " + std::to_string(samples.outputs) + " columns, the model has " + std::to_string(outputs) +
-               " outputs");
+           "targets have " + std::to_string(samples.outputs) + " columns, the model has " +
+               std::to_string(outputs) + " outputs");
   if (samples.labels == nullptr) return;
   const uint32_t classes = std::max(outputs, 2u);
   for (uint64_t s = 0; s < samples.count; ++s)
     if (samples.labels[s] >= classes)
       refuse(ErrorCode::out_of_range, operation,
-             "label of sample " + std::to_string(s) + " is " + std::to_string(samples.labels[s]) + ", a model with " +
-                 std::to_string(outputs) + (outputs == 1 ? " output" : " outputs") + " expects 0 to " +
-                 std::to_string(classes - 1));
+             "label of sample " + std::to_string(s) + " is " + std::to_string(samples.labels[s]) +
+                 ", a model with " + std::to_string(outputs) + (outputs == 1 ? " output" : " outputs") +
+                 " expects 0 to " + std::to_string(classes - 1));
 }
 
-void check_targets(const Samples& samples, uint32_t features, uint32_t outputs, const std::string& operation) {
+void check_targets(const Samples& samples, uint32_t features, uint32_t outputs,
+                   const std::string& operation) {
   check_samples(samples, features, outputs, operation);
   if (samples.labels == nullptr && samples.targets == nullptr)
     refuse(ErrorCode::invalid_argument, operation, "expected labels or targets, got neither");
 }
 
 void check_options(const TrainOptions& options, const std::string& operation) {
-  if (options.batch_size == 0) refuse(ErrorCode::out_of_range, operation, "batch size must be at least 1, got 0");
+  if (options.batch_size == 0)
+    refuse(ErrorCode::out_of_range, operation, "batch size must be at least 1, got 0");
   const struct {
     const char* name;
     float value;
@@ -101,7 +105,8 @@ void check_options(const TrainOptions& options, const std::string& operation) {
   for (const auto& rate : rates)
     if (!std::isfinite(rate.value) || rate.value < 0.0f)
       refuse(ErrorCode::out_of_range, operation,
-             std::string(rate.name) + " must be a finite number of at least 0, got " + std::to_string(rate.value));
+             std::string(rate.name) + " must be a finite number of at least 0, got " +
+                 std::to_string(rate.value));
 }
 
 namespace {
@@ -116,8 +121,9 @@ void refuse_loss(uint32_t epoch, uint64_t batch, const std::string& place) {
 
 void refuse_trained(uint32_t epoch, size_t layer, size_t layers) {
   refuse(ErrorCode::non_finite, "train",
-         "weights must stay finite, but at the end of epoch " + std::to_string(epoch) + ", the weights of layer " +
-             std::to_string(layer) + " of " + std::to_string(layers) + kOverflowed);
+         "weights must stay finite, but at the end of epoch " + std::to_string(epoch) +
+             ", the weights of layer " + std::to_string(layer) + " of " + std::to_string(layers) +
+             kOverflowed);
 }
 
 void refuse_outputs(uint64_t row, const std::string& place) {

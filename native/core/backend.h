@@ -18,8 +18,9 @@ class TimedDevice;
 }
 
 /**
- * A view of samples in host memory, row by row: x is [count][features]. Either `labels` (class numbers, one-hot
- * targets; with a single output the label itself is the target) or `targets` [count][outputs] or neither.
+ * A view of samples in host memory, row by row: x is [count][features]. Either `labels` (class numbers,
+ * one-hot targets; with a single output the label itself is the target) or `targets` [count][outputs] or
+ * neither.
  */
 struct Samples {
   const float* x = nullptr;
@@ -28,8 +29,8 @@ struct Samples {
   uint64_t count = 0;
   uint32_t features = 0;
   uint32_t outputs = 0;  // columns of `targets`
-  uint64_t id = 0;       // what tells these samples from all others, as long as the process lives, if they never change
-                         // (next_samples_id); 0: no such promise, so no back end keeps a copy of its own
+  uint64_t id = 0;  // what tells these samples from all others, as long as the process lives, if they never
+                    // change (next_samples_id); 0: no such promise, so no back end keeps a copy of its own
 };
 
 /** A number that no samples have had before. */
@@ -60,8 +61,8 @@ struct LayerStats {
   uint32_t outputs;
   bool dense;
   uint64_t nnz;
-  std::vector<uint64_t> links_by_birth;  // [e] = links born in the evolution after epoch e, [kLastBirth] after
-                                         // that or a later one; [0] = initial links
+  std::vector<uint64_t> links_by_birth;  // [e] = links born in the evolution after epoch e, [kLastBirth]
+                                         // after that or a later one; [0] = initial links
 };
 
 /** A model that lives on a device. Not for use from two threads at once. */
@@ -75,23 +76,24 @@ class BackendModel {
   /**
    * One pass over the samples. Returns the mean training loss. `cancel` is polled once per batch; when set,
    * Error(aborted) is thrown and the model holds the batches done so far.
-   * Throws non_finite naming epoch, batch and layer when the loss stops being a number, and when a weight has at the
-   * end of the epoch.
+   * Throws non_finite naming epoch, batch and layer when the loss stops being a number, and when a weight has
+   * at the end of the epoch.
    */
-  virtual double train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) = 0;
+  virtual double train_epoch(const Samples& samples, const TrainOptions& options,
+                             const std::atomic<bool>& cancel) = 0;
 
   /** Mean loss and accuracy. Throws non_finite when the loss is not a number. */
   virtual Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) = 0;
 
   /**
-   * Outputs after softmax, sigmoid or nothing, as the loss has it, into out [count][outputs]. Throws non_finite naming
-   * the first row of which an output overflowed, be it only before the softmax or sigmoid.
+   * Outputs after softmax, sigmoid or nothing, as the loss has it, into out [count][outputs]. Throws
+   * non_finite naming the first row of which an output overflowed, be it only before the softmax or sigmoid.
    */
   virtual void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) = 0;
 
   /**
-   * Prune and regrow every sparse hidden layer; one entry per layer, zeros where nothing was done. An evolution that is
-   * refused (out_of_range, non_finite) leaves every layer as it was.
+   * Prune and regrow every sparse hidden layer; one entry per layer, zeros where nothing was done. An
+   * evolution that is refused (out_of_range, non_finite) leaves every layer as it was.
    */
   virtual std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) = 0;
 
@@ -130,16 +132,19 @@ class Backend {
 
   /** Zeros where it is not known, or there is no GPU. */
   virtual Capacity capacity() const { return {}; }
-  /** A device of its own for measurements, with nothing on it. Throws backend_unavailable where there is no GPU. */
+  /** A device of its own for measurements, with nothing on it. Throws backend_unavailable where there is no
+   * GPU. */
   virtual std::unique_ptr<gpu::TimedDevice> open_device() const;
 
-  // The first use of a GPU may take the process down: a program that must go on has another process try it before.
-  // From `probe` on the back end counts as used.
-  /** What a first use would open, if this process has neither opened nor refused it; empty: there is nothing to try. */
+  // The first use of a GPU may take the process down: a program that must go on has another process try it
+  // before. From `probe` on the back end counts as used.
+  /** What a first use would open, if this process has neither opened nor refused it; empty: there is nothing
+   * to try. */
   virtual std::string untried() const { return ""; }
   /** Uses the device for the first time, a little. "not available, because ...", or empty: all went well. */
   virtual std::string try_out() const { return ""; }
-  /** From now on not available in this process, because of `reason`. False, without effect, once it was opened. */
+  /** From now on not available in this process, because of `reason`. False, without effect, once it was
+   * opened. */
   virtual bool refuse(const std::string&) const { return false; }
 };
 
@@ -161,8 +166,8 @@ std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count,
 LayerStats layer_stats(const Layer& layer);
 
 /**
- * Throws invalid_argument, shape or out_of_range unless the samples fit a model of so many features and outputs: labels
- * included, and at least one sample. With a single output labels are 0 or 1.
+ * Throws invalid_argument, shape or out_of_range unless the samples fit a model of so many features and
+ * outputs: labels included, and at least one sample. With a single output labels are 0 or 1.
  */
 void check_samples(const Samples& samples, uint32_t features, uint32_t outputs, const std::string& operation);
 
@@ -184,7 +189,8 @@ uint64_t first_overflow(const Number* values, uint64_t count, size_t outputs) {
   const Number* const found = std::find_if(values, end, [](Number value) { return !std::isfinite(value); });
   return static_cast<uint64_t>(found - values) / outputs;
 }
-/** Throws non_finite: the outputs of a row of samples, counted from 0, because of what overflowed at `place`. */
+/** Throws non_finite: the outputs of a row of samples, counted from 0, because of what overflowed at `place`.
+ */
 [[noreturn]] void refuse_outputs(uint64_t row, const std::string& place);
 
 }  // namespace set_native

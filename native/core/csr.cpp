@@ -20,12 +20,14 @@ std::string text(uint64_t number) {
 
 void check_csr(const Csr& csr, const std::string& operation) {
   const uint64_t nnz = csr.nnz();
-  if (nnz > std::numeric_limits<uint32_t>::max()) refuse(operation, "expected fewer than 2^32 links, got " + text(nnz));
+  if (nnz > std::numeric_limits<uint32_t>::max())
+    refuse(operation, "expected fewer than 2^32 links, got " + text(nnz));
   if (csr.row_offsets.size() != static_cast<uint64_t>(csr.rows) + 1) {
     refuse(operation, "row_offsets must have rows + 1 = " + text(static_cast<uint64_t>(csr.rows) + 1) +
                           " entries, got " + text(csr.row_offsets.size()));
   }
-  if (csr.row_offsets.front() != 0) refuse(operation, "row_offsets must start at 0, got " + text(csr.row_offsets[0]));
+  if (csr.row_offsets.front() != 0)
+    refuse(operation, "row_offsets must start at 0, got " + text(csr.row_offsets[0]));
   if (csr.row_offsets.back() != nnz) {
     refuse(operation, "row_offsets must end at nnz = " + text(nnz) + ", got " + text(csr.row_offsets.back()));
   }
@@ -39,11 +41,12 @@ void check_csr(const Csr& csr, const std::string& operation) {
     for (uint32_t k = csr.row_offsets[row]; k < csr.row_offsets[row + 1]; ++k) {
       const uint32_t col = csr.col_indices[k];
       if (col >= csr.cols) {
-        refuse(operation, "columns must be below " + text(csr.cols) + ", got " + text(col) + " in row " + text(row));
+        refuse(operation,
+               "columns must be below " + text(csr.cols) + ", got " + text(col) + " in row " + text(row));
       }
       if (k > csr.row_offsets[row] && col <= csr.col_indices[k - 1]) {
-        refuse(operation, "columns of a row must be strictly ascending, but column " + text(col) + " follows " +
-                              text(csr.col_indices[k - 1]) + " in row " + text(row));
+        refuse(operation, "columns of a row must be strictly ascending, but column " + text(col) +
+                              " follows " + text(csr.col_indices[k - 1]) + " in row " + text(row));
       }
     }
   }

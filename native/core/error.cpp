@@ -35,7 +35,8 @@ const char* code_name(ErrorCode code) {
 namespace {
 /** Physical memory, or the limit of the container when that is less. */
 double usable_memory() {
-  const double physical = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  const double physical =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
   double limit = 0.0;
   std::ifstream file("/sys/fs/cgroup/memory.max");  // holds a number, or "max"
   return file >> limit && limit > 0.0 ? std::min(physical, limit) : physical;
@@ -46,10 +47,11 @@ void require_memory(double bytes, const std::string& what) {
   static const double all = usable_memory();  // one-sample predictions ask, too, and it means reading a file
   if (bytes <= all) return;
   char text[240];
-  std::snprintf(text, sizeof text,
-                " needs about %.1f GB, this machine gives %.1f GB; use smaller layers, a smaller epsilon or fewer "
-                "samples at a time",
-                bytes / 1e9, all / 1e9);
+  std::snprintf(
+      text, sizeof text,
+      " needs about %.1f GB, this machine gives %.1f GB; use smaller layers, a smaller epsilon or fewer "
+      "samples at a time",
+      bytes / 1e9, all / 1e9);
   throw Error(ErrorCode::out_of_memory, what + text);
 }
 

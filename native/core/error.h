@@ -30,7 +30,8 @@ class Error : public std::runtime_error {
   ErrorCode code_;
 };
 
-/** Throws unless `bytes` fit the machine's memory, or its container's; `what` names the thing and its shape. */
+/** Throws unless `bytes` fit the machine's memory, or its container's; `what` names the thing and its shape.
+ */
 void require_memory(double bytes, const std::string& what);
 
 }  // namespace set_native

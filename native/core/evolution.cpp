@@ -14,23 +14,25 @@ void check_policy(const EvolutionPolicy& policy) {
                 "[evolve] zeta must lie between 0 and 1, both excluded, got " + std::to_string(policy.zeta));
   }
   if (policy.motif_size < 2 || policy.motif_size > kMaxMotifSize) {
-    throw Error(ErrorCode::out_of_range, "[evolve] motif_size must lie in 2 .. " + std::to_string(kMaxMotifSize) +
-                                             ", got " + std::to_string(policy.motif_size));
+    throw Error(ErrorCode::out_of_range, "[evolve] motif_size must lie in 2 .. " +
+                                             std::to_string(kMaxMotifSize) + ", got " +
+                                             std::to_string(policy.motif_size));
   }
 }
 
 void check_evolution(const EvolutionPolicy& policy, const EvolutionKey& key) {
   check_policy(policy);
   if (key.layer >= kMaxLayers) {
-    throw Error(ErrorCode::out_of_range,
-                "[evolve] expected a layer below " + std::to_string(kMaxLayers) + ", got " + std::to_string(key.layer));
+    throw Error(ErrorCode::out_of_range, "[evolve] expected a layer below " + std::to_string(kMaxLayers) +
+                                             ", got " + std::to_string(key.layer));
   }
 }
 
 void refuse_weight(float weight, uint64_t source, uint64_t target, uint32_t layer) {
-  throw Error(ErrorCode::non_finite, "[evolve] weights must be finite, got " + std::to_string(weight) + " on link " +
-                                         std::to_string(source) + " -> " + std::to_string(target) + " of layer " +
-                                         std::to_string(layer) + "; a lower learning rate may help");
+  throw Error(ErrorCode::non_finite, "[evolve] weights must be finite, got " + std::to_string(weight) +
+                                         " on link " + std::to_string(source) + " -> " +
+                                         std::to_string(target) + " of layer " + std::to_string(layer) +
+                                         "; a lower learning rate may help");
 }
 
 bool begin_evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {

@@ -38,40 +38,43 @@ struct LayerEvolution {
 };
 
 /*
- * The rules below fix one evolution completely: every implementation gives the same links and weights, bit for bit.
+ * The rules below fix one evolution completely: every implementation gives the same links and weights, bit
+ * for bit.
  *
- * Layer n x m with N links; link (i, j) has cell number c = i m + j, which orders like the link's number in the CSR.
- * -0 is a zero. Where zeros are not removed first, |w| orders; all ties go by c (or slot, or unit) ascending.
+ * Layer n x m with N links; link (i, j) has cell number c = i m + j, which orders like the link's number in
+ * the CSR. -0 is a zero. Where zeros are not removed first, |w| orders; all ties go by c (or slot, or unit)
+ * ascending.
  *
- * Prune, set: of the positive links the share(zeta, positives) smallest, of the negative ones likewise, all zeros.
+ * Prune, set: of the positive links the share(zeta, positives) smallest, of the negative ones likewise, all
+ * zeros.
  *
  * Prune, set, by the thesis' arithmetic: numbers and ties as by_thesis says, all zeros.
  *
  * Prune, set_motif, aligned: sources are tiled into groups of g = motif_size, the last may be smaller; slot
- * number b m + j holds the links of group b into target j. The score of a slot is the mean (max, min, sum) of |w| over
- * its links, in float, summed by ascending source.
- *   Layer of whole motifs (every occupied slot is full): of the S occupied slots the share(zeta, S) of lowest (score,
- *   slot); S is N / g where g divides n.
- *   Any other layer: K = share(zeta, N) links: first exact zeros, each alone, by c; then slots by (score of what is
- *   left in them, slot) until K links are gone, of the last slot only the smallest by (|w|, c) that are needed.
- * Prune, set_motif, runs: as for any other layer, with units instead of slots: per target the sorted sources are cut
- * into maximal runs of neighbours, and these from the lowest on into pieces of g, the rest smaller. A unit's number is
- * the cell of its lowest link; units are cut before zeros go.
+ * number b m + j holds the links of group b into target j. The score of a slot is the mean (max, min, sum) of
+ * |w| over its links, in float, summed by ascending source. Layer of whole motifs (every occupied slot is
+ * full): of the S occupied slots the share(zeta, S) of lowest (score, slot); S is N / g where g divides n.
+ *   Any other layer: K = share(zeta, N) links: first exact zeros, each alone, by c; then slots by (score of
+ * what is left in them, slot) until K links are gone, of the last slot only the smallest by (|w|, c) that are
+ * needed. Prune, set_motif, runs: as for any other layer, with units instead of slots: per target the sorted
+ * sources are cut into maximal runs of neighbours, and these from the lowest on into pieces of g, the rest
+ * smaller. A unit's number is the cell of its lowest link; units are cut before zeros go.
  *
- * Regrow: numbered slots propose places in rounds r = 0, 1, ...; in round r open slot s takes the first 64 bits u of
- * draw(seed, stream, layer, epoch, s, r) and proposes place below(u, places). A proposal of a place that is not free is
- * void. Of the others s gets its place if for each cell of it s is the lowest slot proposing that cell in this round.
- * All others go to the next round with their number. Where the links left by pruning fill more than half of all cells,
- * and from round kOpenRounds on, the proposal is number below(u, free) of the places free at the start of the round,
- * in ascending order. It ends when no slot is open or no place is free.
- *   set: as many slots as links were removed; places: all cells; stream regrow.
- *   set_motif, aligned, whole motifs: like for like. As many full-size slots as were removed, among the slots of
- *   full groups, stream regrow; as many of the smaller last group, by target, stream regrow_single.
- *   set_motif, aligned, any other layer: floor(K / g) slots, free when empty, stream regrow; then the links still
- *   missing one by one among all cells, stream regrow_single.
- *   set_motif, runs: the same with anchors: place a m + j stands for the cells (a .. a + g - 1, j), all to be free.
+ * Regrow: numbered slots propose places in rounds r = 0, 1, ...; in round r open slot s takes the first 64
+ * bits u of draw(seed, stream, layer, epoch, s, r) and proposes place below(u, places). A proposal of a place
+ * that is not free is void. Of the others s gets its place if for each cell of it s is the lowest slot
+ * proposing that cell in this round. All others go to the next round with their number. Where the links left
+ * by pruning fill more than half of all cells, and from round kOpenRounds on, the proposal is number below(u,
+ * free) of the places free at the start of the round, in ascending order. It ends when no slot is open or no
+ * place is free. set: as many slots as links were removed; places: all cells; stream regrow. set_motif,
+ * aligned, whole motifs: like for like. As many full-size slots as were removed, among the slots of full
+ * groups, stream regrow; as many of the smaller last group, by target, stream regrow_single. set_motif,
+ * aligned, any other layer: floor(K / g) slots, free when empty, stream regrow; then the links still missing
+ * one by one among all cells, stream regrow_single. set_motif, runs: the same with anchors: place a m + j
+ * stands for the cells (a .. a + g - 1, j), all to be free.
  *
- * Grown links weigh regrown_weight(...), with momentum 0 and birth_of(epoch). Nothing else changes, nnz included.
+ * Grown links weigh regrown_weight(...), with momentum 0 and birth_of(epoch). Nothing else changes, nnz
+ * included.
  */
 
 /** Rounds of proposals among all places; later rounds propose among the enumerated free ones. */
@@ -82,7 +85,8 @@ inline uint64_t share(double zeta, uint64_t count) {
   return static_cast<uint64_t>(std::floor(zeta * static_cast<double>(count) + 0.5));
 }
 
-/** Weights of a layer by sign, and how many of either are nearest 0; of the latter none where there are zeros. */
+/** Weights of a layer by sign, and how many of either are nearest 0; of the latter none where there are
+ * zeros. */
 struct SignCounts {
   uint64_t negative, zero, positive;
   uint64_t nearest_negative, nearest_positive;
@@ -93,10 +97,11 @@ struct PrunedBySign {
 };
 
 /**
- * How many links of either sign the program of the thesis removes. Of the N weights in ascending order `first` is the
- * position of the first of those nearest 0, `last` the one behind the last of them. It reads a lower threshold at
- * position floor((1 - zeta) first) and an upper one at floor(min(N - 1, last + zeta (N - last))) and removes what lies
- * between, both included: up to two links of a sign more than share() says. There equal weights go together, here by c.
+ * How many links of either sign the program of the thesis removes. Of the N weights in ascending order
+ * `first` is the position of the first of those nearest 0, `last` the one behind the last of them. It reads a
+ * lower threshold at position floor((1 - zeta) first) and an upper one at floor(min(N - 1, last + zeta (N -
+ * last))) and removes what lies between, both included: up to two links of a sign more than share() says.
+ * There equal weights go together, here by c.
  */
 inline PrunedBySign by_thesis(double zeta, const SignCounts& counts) {
   const auto up_to_zeros = static_cast<double>(counts.negative + counts.zero);
@@ -105,7 +110,8 @@ inline PrunedBySign by_thesis(double zeta, const SignCounts& counts) {
   const double last = up_to_zeros + static_cast<double>(counts.nearest_positive);
   const double low = std::floor((1.0 - zeta) * first);
   const double high = std::floor(std::min(total - 1.0, last + zeta * (total - last)));
-  return {counts.negative - static_cast<uint64_t>(low), static_cast<uint64_t>(std::max(0.0, high + 1.0 - up_to_zeros))};
+  return {counts.negative - static_cast<uint64_t>(low),
+          static_cast<uint64_t>(std::max(0.0, high + 1.0 - up_to_zeros))};
 }
 
 /** Throws out_of_range for a zeta outside (0, 1) or a motif size outside 2 .. kMaxMotifSize. */
@@ -118,8 +124,9 @@ void check_evolution(const EvolutionPolicy& policy, const EvolutionKey& key);
 [[noreturn]] void refuse_weight(float weight, uint64_t source, uint64_t target, uint32_t layer);
 
 /**
- * What every evolution does before it changes anything: checks policy and key (out_of_range) and that all weights are
- * finite (non_finite, naming the link). False: nothing to do (dense layer, Method::fixed, no links).
+ * What every evolution does before it changes anything: checks policy and key (out_of_range) and that all
+ * weights are finite (non_finite, naming the link). False: nothing to do (dense layer, Method::fixed, no
+ * links).
  */
 bool begin_evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
 

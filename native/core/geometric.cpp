@@ -4,8 +4,8 @@
 #include <cstring>
 
 /*
- * Written so that compilers make vectors of it: no branch, no call, no conversion that SSE2 or AVX2 lacks. GCC and
- * clang compile it twice on x86-64, since vectors of four are twice as fast as those of two.
+ * Written so that compilers make vectors of it: no branch, no call, no conversion that SSE2 or AVX2 lacks.
+ * GCC and clang compile it twice on x86-64, since vectors of four are twice as fast as those of two.
  */
 namespace set_native {
 
@@ -34,16 +34,18 @@ SET_INLINE double converted(uint64_t integer) {
   return double_of(integer | 0x4330000000000000u) - 0x1p52;
 }
 
-/** log(x) for positive normal x (fdlibm e_log.c): x = 2^e m with m about 1, log(m) from the series in (m - 1) / (m +
- * 1). */
+/** log(x) for positive normal x (fdlibm e_log.c): x = 2^e m with m about 1, log(m) from the series in (m - 1)
+ * / (m + 1). */
 SET_INLINE double log_of(double x) {
-  constexpr uint64_t kSqrtHalf = 0x3fe6a09e00000000u, kOne = 0x3ff0000000000000u, kFraction = 0x000fffffffffffffu;
+  constexpr uint64_t kSqrtHalf = 0x3fe6a09e00000000u, kOne = 0x3ff0000000000000u,
+                     kFraction = 0x000fffffffffffffu;
   const uint64_t shifted = bits_of(x) + (kOne - kSqrtHalf);
   const double e = converted(shifted >> 52) - 1023.0;
   const double f = double_of((shifted & kFraction) + kSqrtHalf) - 1.0;
   const double half_square = 0.5 * f * f;
   const double s = f / (2.0 + f), z = s * s, w = z * z;
-  const double odd = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
+  const double odd =
+      w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
   const double even =
       z * (6.666666666666735130e-01 +
            w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
@@ -51,7 +53,8 @@ SET_INLINE double log_of(double x) {
   return low - half_square + f + e * 6.93147180369123816490e-01;
 }
 
-/** floor(x) of a non-negative double, by rounding to an integer and correcting; any large number for one above 2^52. */
+/** floor(x) of a non-negative double, by rounding to an integer and correcting; any large number for one
+ * above 2^52. */
 SET_INLINE double floor_of(double x) {
   const double rounded = (x + 0x1p52) - 0x1p52;
   const uint64_t above = rounded > x;
@@ -66,7 +69,8 @@ SET_INLINE void skips_of(const uint64_t* words, size_t count, double log_miss, d
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2"))) void skips_avx2(const uint64_t* words, size_t count, double log_miss, double* skips) {
+__attribute__((target("avx2"))) void skips_avx2(const uint64_t* words, size_t count, double log_miss,
+                                                double* skips) {
   skips_of(words, count, log_miss, skips);
 }
 #endif
@@ -77,7 +81,8 @@ void skips_plain(const uint64_t* words, size_t count, double log_miss, double* s
 
 }  // namespace
 
-void geometric_skips(const uint64_t* first, const uint64_t* second, size_t count, double log_miss, double* skips) {
+void geometric_skips(const uint64_t* first, const uint64_t* second, size_t count, double log_miss,
+                     double* skips) {
   auto* skips_into = &skips_plain;
 #if defined(__x86_64__) && defined(__GNUC__)
   static const bool has_avx2 = __builtin_cpu_supports("avx2");

@@ -13,14 +13,15 @@ namespace set_native {
 
 namespace {
 
-constexpr double kBytesPerLink = 10.0;      // weight, momentum, birth
-constexpr double kBytesPerBlock = 4.0;      // place in the view by target
-constexpr uint32_t kNarrow = 1u << 16;      // neurons up to which an index takes 2 bytes, else 4; a block has two
+constexpr double kBytesPerLink = 10.0;  // weight, momentum, birth
+constexpr double kBytesPerBlock = 4.0;  // place in the view by target
+constexpr uint32_t kNarrow = 1u << 16;  // neurons up to which an index takes 2 bytes, else 4; a block has two
 constexpr double kBytesPerDenseCell = 8.5;  // weight, momentum, and an index for eight
 constexpr double kBytesPerSource = 4.0;     // row offset
 constexpr double kBytesPerTarget = 12.0;    // bias, bias momentum, target view offset
 constexpr double kBytesPerPieces = 32.0;    // those of a target and their momenta
-constexpr float kLeakyRelu[] = {0.0f, 0.2f, 1.0f, 1.0f};  // t_l, a_l, t_r, a_r from which srelu starts to learn
+constexpr float kLeakyRelu[] = {0.0f, 0.2f, 1.0f,
+                                1.0f};  // t_l, a_l, t_r, a_r from which srelu starts to learn
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& operation, const std::string& what) {
   throw Error(code, "[" + operation + "] " + what);
@@ -46,16 +47,18 @@ void check_spec(const ModelSpec& spec) {
   const std::string operation = "model";
   if (spec.sizes.size() < 2) {
     refuse(ErrorCode::out_of_range, operation,
-           "sizes must name inputs and outputs at least, got " + std::to_string(spec.sizes.size()) + " number(s)");
+           "sizes must name inputs and outputs at least, got " + std::to_string(spec.sizes.size()) +
+               " number(s)");
   }
   if (spec.sizes.size() - 1 >= kMaxLayers) {
-    refuse(
-        ErrorCode::out_of_range, operation,
-        "expected fewer than " + std::to_string(kMaxLayers) + " layers, got " + std::to_string(spec.sizes.size() - 1));
+    refuse(ErrorCode::out_of_range, operation,
+           "expected fewer than " + std::to_string(kMaxLayers) + " layers, got " +
+               std::to_string(spec.sizes.size() - 1));
   }
   for (size_t i = 0; i < spec.sizes.size(); ++i) {
     if (spec.sizes[i] == 0) {
-      refuse(ErrorCode::out_of_range, operation, "sizes[" + std::to_string(i) + "] must be at least 1, got 0");
+      refuse(ErrorCode::out_of_range, operation,
+             "sizes[" + std::to_string(i) + "] must be at least 1, got 0");
     }
   }
   if (spec.topology != Topology::dense && !(spec.epsilon > 0.0 && std::isfinite(spec.epsilon))) {
@@ -64,7 +67,8 @@ void check_spec(const ModelSpec& spec) {
   }
   if (spec.topology == Topology::motif && (spec.motif_size < 2 || spec.motif_size > kMaxMotifSize)) {
     refuse(ErrorCode::out_of_range, operation,
-           "motif_size must lie in 2 .. " + std::to_string(kMaxMotifSize) + ", got " + std::to_string(spec.motif_size));
+           "motif_size must lie in 2 .. " + std::to_string(kMaxMotifSize) + ", got " +
+               std::to_string(spec.motif_size));
   }
   if (!(spec.alpha >= 0.0 && spec.alpha <= 1.0)) {
     refuse(ErrorCode::out_of_range, operation, "alpha must lie in 0 .. 1, got " + std::to_string(spec.alpha));
@@ -82,7 +86,8 @@ double model_bytes(const ModelSpec& spec) {
     const double n = spec.sizes[l], m = spec.sizes[l + 1];
     const double p = cell_probability(spec.epsilon, spec.sizes[l], spec.sizes[l + 1]);
     shape += "-" + std::to_string(spec.sizes[l + 1]);
-    bytes += n * kBytesPerSource + m * kBytesPerTarget + (is_piecewise(spec.activation) ? m * kBytesPerPieces : 0.0);
+    bytes += n * kBytesPerSource + m * kBytesPerTarget +
+             (is_piecewise(spec.activation) ? m * kBytesPerPieces : 0.0);
     if (is_dense(spec, p)) {
       bytes += n * m * kBytesPerDenseCell;
       continue;
@@ -90,8 +95,8 @@ double model_bytes(const ModelSpec& spec) {
     const double links = expected_links(spec, p, n, m);
     if (links > static_cast<double>(std::numeric_limits<uint32_t>::max())) {
       refuse(ErrorCode::out_of_range, "model",
-             "a sparse layer must have fewer than 2^32 links, layer " + std::to_string(l) + " would have about " +
-                 std::to_string(static_cast<uint64_t>(links)) + "; lower epsilon");
+             "a sparse layer must have fewer than 2^32 links, layer " + std::to_string(l) +
+                 " would have about " + std::to_string(static_cast<uint64_t>(links)) + "; lower epsilon");
     }
     const double index = std::max(spec.sizes[l], spec.sizes[l + 1]) <= kNarrow ? 2.0 : 4.0;
     const double blocks = spec.topology == Topology::motif ? links / spec.motif_size : links;
@@ -180,7 +185,8 @@ Model build_model(const ModelSpec& spec) {
 void check_model(const Model& model, const std::string& operation) {
   if (model.layers.empty() || model.layers.size() >= kMaxLayers) {
     refuse(ErrorCode::shape, operation,
-           "expected 1 to " + std::to_string(kMaxLayers - 1) + " layers, got " + std::to_string(model.layers.size()));
+           "expected 1 to " + std::to_string(kMaxLayers - 1) + " layers, got " +
+               std::to_string(model.layers.size()));
   }
   check_outputs(model.loss, model.layers.back().outputs, operation);
   for (size_t l = 0; l < model.layers.size(); ++l) {
@@ -202,8 +208,9 @@ void check_model(const Model& model, const std::string& operation) {
     } else {
       if (layer.links.rows != layer.inputs || layer.links.cols != layer.outputs) {
         refuse(ErrorCode::shape, operation,
-               name + ": links must be " + std::to_string(layer.inputs) + " x " + std::to_string(layer.outputs) +
-                   ", got " + std::to_string(layer.links.rows) + " x " + std::to_string(layer.links.cols));
+               name + ": links must be " + std::to_string(layer.inputs) + " x " +
+                   std::to_string(layer.outputs) + ", got " + std::to_string(layer.links.rows) + " x " +
+                   std::to_string(layer.links.cols));
       }
       check_csr(layer.links, operation);
       check_length(operation, name + ": weights", layer.weights.size(), layer.links.nnz());
@@ -217,7 +224,8 @@ void check_model(const Model& model, const std::string& operation) {
     check_finite(operation, name + ": bias", layer.bias);
     check_finite(operation, name + ": bias_momentum", layer.bias_momentum);
     const uint64_t pieces = uint64_t{4} * layer.outputs;
-    check_length(operation, name + ": pieces", layer.pieces.size(), is_piecewise(layer.activation) ? pieces : 0);
+    check_length(operation, name + ": pieces", layer.pieces.size(),
+                 is_piecewise(layer.activation) ? pieces : 0);
     check_length(operation, name + ": pieces_momentum", layer.pieces_momentum.size(),
                  layer.activation == Activation::srelu ? pieces : 0);
     check_finite(operation, name + ": pieces", layer.pieces);

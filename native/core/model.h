@@ -17,8 +17,8 @@ enum class Init { he_dense, he_fan_in, normal };
 /**
  * Made of three straight pieces:
  *   f(z) = t_r + a_r (z - t_r) for z >= t_r,  else t_l + a_l (z - t_l) for z <= t_l,  else z
- * srelu learns the four numbers of every neuron (Jin et al. 2016, eq. 3); all-relu is z above 0 and below it -alpha z
- * and alpha z in turn, in the first hidden layer -alpha z (Curci et al. 2021, eq. 3).
+ * srelu learns the four numbers of every neuron (Jin et al. 2016, eq. 3); all-relu is z above 0 and below it
+ * -alpha z and alpha z in turn, in the first hidden layer -alpha z (Curci et al. 2021, eq. 3).
  */
 inline bool is_piecewise(Activation activation) {
   return activation == Activation::all_relu || activation == Activation::srelu;
@@ -46,10 +46,11 @@ struct Layer {
   Csr links;
   AlignedVector<float> weights;
   AlignedVector<float> momentum;
-  std::vector<uint16_t> birth;  // birth_of the epoch whose evolution grew the link, 0 = initial; sparse layers only
-  AlignedVector<float> bias;    // m
+  std::vector<uint16_t>
+      birth;  // birth_of the epoch whose evolution grew the link, 0 = initial; sparse layers only
+  AlignedVector<float> bias;  // m
   AlignedVector<float> bias_momentum;
-  AlignedVector<float> pieces;           // 4 x m, t_l, a_l, t_r, a_r of every target; piecewise activations only
+  AlignedVector<float> pieces;  // 4 x m, t_l, a_l, t_r, a_r of every target; piecewise activations only
   AlignedVector<float> pieces_momentum;  // srelu only: all-relu keeps its pieces
 
   uint64_t nnz() const { return weights.size(); }
@@ -68,7 +69,8 @@ constexpr uint32_t kMaxMotifSize = 64;
 struct ModelSpec {
   std::vector<uint32_t> sizes;  // inputs, hidden ..., outputs: at least two
   Topology topology = Topology::erdos_renyi;
-  double epsilon = 13.0;    // Erdős–Rényi density parameter; cell probability p = min(1, epsilon (n + m) / (n m))
+  double epsilon =
+      13.0;  // Erdős–Rényi density parameter; cell probability p = min(1, epsilon (n + m) / (n m))
   uint32_t motif_size = 2;  // sources per motif for Topology::motif, 2 .. kMaxMotifSize
   Init init = Init::he_fan_in;
   Activation activation = Activation::relu;  // of the hidden layers

@@ -31,12 +31,12 @@ PhiloxBlock philox4x32_10(PhiloxBlock c, std::array<uint32_t, 2> k) {
 namespace {
 
 /*
- * Many blocks at once: one block per 64-bit lane, each word in the low half of a lane of its own register. The
- * multiplication ignores the high halves, so what xor leaves there need not be cleared. Two registers in flight hide
- * the latency. Blocks done, a multiple of what two registers hold, are returned.
+ * Many blocks at once: one block per 64-bit lane, each word in the low half of a lane of its own register.
+ * The multiplication ignores the high halves, so what xor leaves there need not be cleared. Two registers in
+ * flight hide the latency. Blocks done, a multiple of what two registers hold, are returned.
  */
-size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64_t* index, size_t count, uint64_t* out,
-                 uint64_t* second) {
+size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64_t* index, size_t count,
+                 uint64_t* out, uint64_t* second) {
   const auto spread = [](uint32_t word) { return _mm_set1_epi64x(word); };
   const __m128i m0 = spread(kMultiplier0), m1 = spread(kMultiplier1), low = spread(0xffffffff);
   size_t done = 0;
@@ -73,7 +73,8 @@ size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64
 }
 
 __attribute__((target("avx2"))) size_t draw_avx2(uint64_t seed, uint32_t epoch, uint32_t last_word,
-                                                 const uint64_t* index, size_t count, uint64_t* out, uint64_t* second) {
+                                                 const uint64_t* index, size_t count, uint64_t* out,
+                                                 uint64_t* second) {
   const __m256i m0 = _mm256_set1_epi64x(kMultiplier0), m1 = _mm256_set1_epi64x(kMultiplier1);
   size_t done = 0;
   for (; done + 8 <= count; done += 8) {
@@ -111,8 +112,8 @@ __attribute__((target("avx2"))) size_t draw_avx2(uint64_t seed, uint32_t epoch, 
 }  // namespace
 #endif
 
-void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, const uint64_t* index, uint32_t round,
-               size_t count, uint64_t* out, uint64_t* second) {
+void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, const uint64_t* index,
+               uint32_t round, size_t count, uint64_t* out, uint64_t* second) {
   size_t done = 0;
 #ifdef SET_PHILOX_X86
   static const bool has_avx2 = __builtin_cpu_supports("avx2");

@@ -32,7 +32,8 @@ enum class Stream : uint32_t {
 constexpr uint32_t kMaxLayers = 1u << 12;
 constexpr uint32_t kMaxRounds = 1u << 12;
 
-/** counter = {index low, index high, epoch, stream << 24 | layer << 12 | round}, key = {seed low, seed high}. */
+/** counter = {index low, index high, epoch, stream << 24 | layer << 12 | round}, key = {seed low, seed high}.
+ */
 inline PhiloxBlock draw(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, uint64_t index,
                         uint32_t round = 0) {
   return philox4x32_10({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), epoch,
@@ -46,11 +47,11 @@ inline uint64_t word64(const PhiloxBlock& block, int half = 0) {
 }
 
 /**
- * out[k] = word64(block, 0) and, where wanted, second[k] = word64(block, 1) of block = draw(seed, stream, layer, epoch,
- * index[k], round), for all k < count; faster than one by one.
+ * out[k] = word64(block, 0) and, where wanted, second[k] = word64(block, 1) of block = draw(seed, stream,
+ * layer, epoch, index[k], round), for all k < count; faster than one by one.
  */
-void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, const uint64_t* index, uint32_t round,
-               size_t count, uint64_t* out, uint64_t* second = nullptr);
+void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, const uint64_t* index,
+               uint32_t round, size_t count, uint64_t* out, uint64_t* second = nullptr);
 
 /** A random permutation of 0 .. count-1: ascending word64(draw(seed, stream, 0, epoch, k)), ties by k. */
 std::vector<uint32_t> random_order(uint64_t seed, Stream stream, uint32_t epoch, uint64_t count);
@@ -60,7 +61,8 @@ inline uint64_t below(uint64_t u, uint64_t count) {
   return static_cast<uint64_t>((static_cast<unsigned __int128>(u) * count) >> 64);
 }
 
-/** Uniform double strictly inside (0, 1): 52 bits, for with 53 the half added to the largest would round it up to 1. */
+/** Uniform double strictly inside (0, 1): 52 bits, for with 53 the half added to the largest would round it
+ * up to 1. */
 inline double unit_open(uint64_t u) {
   return (static_cast<double>(u >> 12) + 0.5) * 0x1p-52;
 }

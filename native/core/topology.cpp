@@ -14,8 +14,8 @@ namespace set_native {
 namespace {
 
 /**
- * Appends to `hits` the ascending numbers of 0 .. count - 1 that a coin of probability p picks: after each hit the next
- * floor(log u / log(1 - p)) are passed over. Draw t of a row is half t % 2 of block t / 2.
+ * Appends to `hits` the ascending numbers of 0 .. count - 1 that a coin of probability p picks: after each
+ * hit the next floor(log u / log(1 - p)) are passed over. Draw t of a row is half t % 2 of block t / 2.
  */
 void draw_row(uint32_t row, uint32_t count, double p, TopologyKey key, std::vector<uint32_t>& hits) {
   constexpr size_t kMost = 64;
@@ -42,7 +42,8 @@ void draw_row(uint32_t row, uint32_t count, double p, TopologyKey key, std::vect
 /** Closes a row: what follows belongs to the next. */
 void end_row(Csr& csr) {
   if (csr.nnz() > std::numeric_limits<uint32_t>::max()) {
-    throw Error(ErrorCode::out_of_range, "[topology] a sparse layer must have fewer than 2^32 links; lower epsilon");
+    throw Error(ErrorCode::out_of_range,
+                "[topology] a sparse layer must have fewer than 2^32 links; lower epsilon");
   }
   csr.row_offsets.push_back(static_cast<uint32_t>(csr.nnz()));
 }
@@ -85,7 +86,8 @@ Csr motif(uint32_t inputs, uint32_t outputs, double p, uint32_t motif_size, Topo
 
 Csr motif_printed(uint32_t inputs, uint32_t outputs, double p, TopologyKey key) {
   const double log_p = std::log(p);
-  // Targets whose links reach the current row, with the number of rows they reach. Only these are looked at again.
+  // Targets whose links reach the current row, with the number of rows they reach. Only these are looked at
+  // again.
   struct Reaching {
     uint32_t target;
     uint32_t rows;
@@ -145,7 +147,8 @@ Reachability reachability(const Model& model) {
   std::vector<char> reached(model.layers.front().inputs, 1);
   for (const Layer& layer : model.layers) reached = forward(layer, reached);
   std::vector<char> useful(model.layers.back().outputs, 1);
-  for (auto layer = model.layers.rbegin(); layer != model.layers.rend(); ++layer) useful = backward(*layer, useful);
+  for (auto layer = model.layers.rbegin(); layer != model.layers.rend(); ++layer)
+    useful = backward(*layer, useful);
   const auto count = [](const std::vector<char>& marks) {
     return static_cast<uint32_t>(std::count(marks.begin(), marks.end(), 1));
   };

@@ -39,7 +39,8 @@ class WeightFiller {
   }
   void flush() {
     if (init_ == Init::normal) {
-      for (size_t k = 0; k < count_; ++k) weights_[k] = normal(draw(seed_, Stream::weights, index_, 0, cells_[k]));
+      for (size_t k = 0; k < count_; ++k)
+        weights_[k] = normal(draw(seed_, Stream::weights, index_, 0, cells_[k]));
     } else {
       uint64_t words[kBatch];
       draw_many(seed_, Stream::weights, index_, 0, cells_, 0, count_, words);
@@ -87,8 +88,8 @@ void init_weights(Layer& layer, Init init, uint64_t seed, uint32_t index) {
   filler.flush();
 }
 
-float regrown_weight(RegrowInit init, uint64_t seed, uint32_t layer, uint32_t epoch, uint64_t cell, uint32_t inputs,
-                     uint32_t fan_in) {
+float regrown_weight(RegrowInit init, uint64_t seed, uint32_t layer, uint32_t epoch, uint64_t cell,
+                     uint32_t inputs, uint32_t fan_in) {
   if (init == RegrowInit::zero) return 0.0f;
   const uint32_t word = draw(seed, Stream::regrow_weights, layer, epoch, cell)[0];
   return he_bound(init == RegrowInit::he_dense ? inputs : fan_in) * symmetric_unit(word);

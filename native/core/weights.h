@@ -7,8 +7,8 @@
 namespace set_native {
 
 /**
- * Fills `layer.weights` for the pattern it holds; `index` is the layer's place in the model. The weight of a cell is a
- * pure function of (seed, index, cell): topologies that share a cell share its draw.
+ * Fills `layer.weights` for the pattern it holds; `index` is the layer's place in the model. The weight of a
+ * cell is a pure function of (seed, index, cell): topologies that share a cell share its draw.
  *
  * he_dense: U(-b, b), b = sqrt(6 / n) with n the layer's sources (thesis).
  * he_fan_in: the same with the target's own number of links k_j (He et al. 2015 on the links that exist).
@@ -22,11 +22,11 @@ float he_bound(uint32_t fan_in);
 enum class RegrowInit { he_dense, zero, he_fan_in };
 
 /**
- * Weight of a link grown in `epoch`: 0, or he_bound(inputs or fan_in) * symmetric_unit(word 0 of the draw of stream
- * regrow_weights with index = cell). For he_fan_in, `fan_in` is the
- * target's number of links after regrowth.
+ * Weight of a link grown in `epoch`: 0, or he_bound(inputs or fan_in) * symmetric_unit(word 0 of the draw of
+ * stream regrow_weights with index = cell). For he_fan_in, `fan_in` is the target's number of links after
+ * regrowth.
  */
-float regrown_weight(RegrowInit init, uint64_t seed, uint32_t layer, uint32_t epoch, uint64_t cell, uint32_t inputs,
-                     uint32_t fan_in);
+float regrown_weight(RegrowInit init, uint64_t seed, uint32_t layer, uint32_t epoch, uint64_t cell,
+                     uint32_t inputs, uint32_t fan_in);
 
 }  // namespace set_native

@@ -23,7 +23,8 @@ void release(Vector& vector) {
   Vector().swap(vector);
 }
 
-/** Values in link order, row by row, to blocks: those of a block side by side, 0 for sources beyond the layer. */
+/** Values in link order, row by row, to blocks: those of a block side by side, 0 for sources beyond the
+ * layer. */
 template <class Index, class From, class To>
 void to_blocks(const Blocks<Index>& blocks, From& from, To& to) {
   if constexpr (std::is_same_v<From, To>) {
@@ -36,7 +37,8 @@ void to_blocks(const Blocks<Index>& blocks, From& from, To& to) {
   size_t link = 0;
   for (uint32_t b = 0; b < blocks.groups(); ++b) {
     for (uint32_t r = 0; r < blocks.sources_of(b); ++r) {
-      for (size_t k = blocks.offsets[b]; k < blocks.offsets[b + 1]; ++k) to[k * blocks.height + r] = from[link++];
+      for (size_t k = blocks.offsets[b]; k < blocks.offsets[b + 1]; ++k)
+        to[k * blocks.height + r] = from[link++];
     }
   }
   release(from);
@@ -54,7 +56,8 @@ void from_blocks(const Blocks<Index>& blocks, From& from, To& to) {
   size_t link = 0;
   for (uint32_t b = 0; b < blocks.groups(); ++b) {
     for (uint32_t r = 0; r < blocks.sources_of(b); ++r) {
-      for (size_t k = blocks.offsets[b]; k < blocks.offsets[b + 1]; ++k) to[link++] = from[k * blocks.height + r];
+      for (size_t k = blocks.offsets[b]; k < blocks.offsets[b + 1]; ++k)
+        to[link++] = from[k * blocks.height + r];
     }
   }
   release(from);
@@ -137,7 +140,8 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height) {
     blocks.targets.reserve(size);
     for (uint64_t row = 0; row < links.rows; row += height) {
       const auto cols = links.col_indices.begin();
-      blocks.targets.insert(blocks.targets.end(), cols + links.row_offsets[row], cols + links.row_offsets[row + 1]);
+      blocks.targets.insert(blocks.targets.end(), cols + links.row_offsets[row],
+                            cols + links.row_offsets[row + 1]);
     }
   }
   links = {};
@@ -167,7 +171,8 @@ void unpack(Blocks<Index>& blocks, Layer& layer) {
   for (uint32_t b = 0; b < blocks.groups(); ++b) {
     const auto targets = blocks.targets.begin();
     for (uint32_t r = 0; r < blocks.sources_of(b); ++r) {
-      links.col_indices.insert(links.col_indices.end(), targets + blocks.offsets[b], targets + blocks.offsets[b + 1]);
+      links.col_indices.insert(links.col_indices.end(), targets + blocks.offsets[b],
+                               targets + blocks.offsets[b + 1]);
       links.row_offsets.push_back(static_cast<uint32_t>(links.nnz()));
     }
   }

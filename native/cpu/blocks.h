@@ -11,19 +11,21 @@
 namespace set_native::cpu {
 
 /**
- * The links of a sparse n x m layer as the CPU back end holds them: blocks of `height` neighbouring sources linked to
- * one target, in compressed sparse row form with one row per group of sources.
+ * The links of a sparse n x m layer as the CPU back end holds them: blocks of `height` neighbouring sources
+ * linked to one target, in compressed sparse row form with one row per group of sources.
  *
- * Group b holds the sources b height .. b height + height - 1; the last group may stick out over the layer. Block k of
- * group b and target j holds the links (b height + r, j), r = 0 .. height - 1, whose weights lie side by side in
- * weights[k height + r]; those of sources beyond the layer are 0 and stay 0. Height 1 is the plain CSR of single links.
- * One index per block instead of one per link, and kernels load the row of a target once per block.
+ * Group b holds the sources b height .. b height + height - 1; the last group may stick out over the layer.
+ * Block k of group b and target j holds the links (b height + r, j), r = 0 .. height - 1, whose weights lie
+ * side by side in weights[k height + r]; those of sources beyond the layer are 0 and stay 0. Height 1 is the
+ * plain CSR of single links. One index per block instead of one per link, and kernels load the row of a
+ * target once per block.
  *
- * `by_target` is the same blocks seen from the targets: for target j the blocks by_target.blocks[p] and their groups,
- * p in [offsets[j], offsets[j + 1]), groups ascending.
+ * `by_target` is the same blocks seen from the targets: for target j the blocks by_target.blocks[p] and their
+ * groups, p in [offsets[j], offsets[j + 1]), groups ascending.
  *
- * Index: uint16_t where a layer has at most 65,536 sources and targets, else uint32_t. Bytes per block: 10 height + 4 +
- * 2 sizeof(Index): 18 per link for single links with narrow indices, 22 with wide ones, 14 in narrow blocks of two.
+ * Index: uint16_t where a layer has at most 65,536 sources and targets, else uint32_t. Bytes per block: 10
+ * height + 4 + 2 sizeof(Index): 18 per link for single links with narrow indices, 22 with wide ones, 14 in
+ * narrow blocks of two.
  */
 template <class Index>
 struct Blocks {
@@ -66,19 +68,20 @@ struct Blocks {
 
 using AnyBlocks = std::variant<Blocks<uint16_t>, Blocks<uint32_t>>;
 
-/** Whether all links of a layer come in whole motifs: every (group of `height` sources, target) is full or empty. */
+/** Whether all links of a layer come in whole motifs: every (group of `height` sources, target) is full or
+ * empty. */
 bool is_whole(const Csr& links, uint32_t height);
 
 /**
- * The largest height, at most kMaxMotifSize and the number of sources, in whose blocks the links come: 1 for most
- * layers, and for one without links. O(n + nnz).
+ * The largest height, at most kMaxMotifSize and the number of sources, in whose blocks the links come: 1 for
+ * most layers, and for one without links. O(n + nnz).
  */
 uint32_t whole_height(const Csr& links);
 
 /**
- * Takes the links of a sparse layer over (links, weights, momentum, birth; the layer keeps sizes and biases) and
- * indexes the targets. Requires is_whole(layer.links, height). One array after the other is laid out anew and the old
- * one freed; at height 1 all but the columns are moved.
+ * Takes the links of a sparse layer over (links, weights, momentum, birth; the layer keeps sizes and biases)
+ * and indexes the targets. Requires is_whole(layer.links, height). One array after the other is laid out anew
+ * and the old one freed; at height 1 all but the columns are moved.
  */
 AnyBlocks pack(Layer& layer, uint32_t height);
 /** With indices of a given width, which must hold the layer's largest source and target. */
@@ -89,8 +92,8 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height);
 template <class Index>
 void unpack(Blocks<Index>& blocks, Layer& layer);
 
-/** Sources per block of a dense layer: as many as the kernels take at once, or for the fewest sources no more than
- * that. */
+/** Sources per block of a dense layer: as many as the kernels take at once, or for the fewest sources no more
+ * than that. */
 inline uint32_t dense_height(uint32_t inputs) {
   return inputs > 4 ? 8 : inputs > 2 ? 4 : 2;
 }

@@ -12,8 +12,8 @@ namespace set_native::cpu {
  * While it lives, the thread's arithmetic takes denormal floats (below 1.2e-38) as zero.
  *
  * The momentum of a link without gradient halves every seven steps and would stay denormal for the rest of a
- * training; many CPUs need a hundred cycles for such a number. Only training and inference run like this: prune and
- * regrow compare weights as they are stored.
+ * training; many CPUs need a hundred cycles for such a number. Only training and inference run like this:
+ * prune and regrow compare weights as they are stored.
  */
 class FlushDenormals {
  public:

@@ -26,7 +26,8 @@ struct Candidate {
   bool (*supported)();
 };
 
-/** Every table compiled in, widest first. Support includes what the operating system saves: the builtins ask that. */
+/** Every table compiled in, widest first. Support includes what the operating system saves: the builtins ask
+ * that. */
 const Candidate kCandidates[] = {
 #if defined(SET_HAVE_X86_KERNELS)
     {&avx512::table,
@@ -57,8 +58,9 @@ const KernelTable& kernels() {
     if (forced.empty() || forced == candidate.table->name) return *candidate.table;
     available += (available.empty() ? "" : ", ") + std::string(candidate.table->name);
   }
-  throw Error(ErrorCode::backend_unavailable, "[cpu] SET_NATIVE_ISA asks for '" + forced + "', this machine has " +
-                                                  available + "; unset it or name one of them");
+  throw Error(ErrorCode::backend_unavailable, "[cpu] SET_NATIVE_ISA asks for '" + forced +
+                                                  "', this machine has " + available +
+                                                  "; unset it or name one of them");
 }
 
 }  // namespace set_native::cpu

@@ -12,11 +12,12 @@ namespace set_native::cpu {
 namespace {
 
 constexpr size_t kBatch = 64;
-constexpr size_t kLargestMatrix = size_t{1}
-                                  << 19;  // floats: batches of wide networks are cut smaller, down to kLeastBatch
+constexpr size_t kLargestMatrix =
+    size_t{1} << 19;  // floats: batches of wide networks are cut smaller, down to kLeastBatch
 constexpr size_t kLeastBatch = 16;
 
-/** Whether `label` is the answer of a column of logits: its largest (the first of equals), or the side of one half. */
+/** Whether `label` is the answer of a column of logits: its largest (the first of equals), or the side of one
+ * half. */
 bool is_correct(Loss loss, const float* z, size_t outputs, size_t stride, uint32_t label) {
   if (outputs == 1) return (loss == Loss::mse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
   for (size_t o = 0; o < outputs; ++o)
@@ -48,8 +49,10 @@ size_t batch_size(size_t rows) {
 
 }  // namespace
 
-/** The network's outputs before the loss, for samples first .. first + batch - 1: outputs x stride, in `work`. */
-float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t first, size_t batch, size_t stride) {
+/** The network's outputs before the loss, for samples first .. first + batch - 1: outputs x stride, in
+ * `work`. */
+float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t first, size_t batch,
+                         size_t stride) {
   gather(samples, nullptr, first, batch, work.rows[0].data(), stride, 0, samples.features);
   for (size_t l = 0; l < network_.layers.size(); ++l) {
     const NetworkLayer& layer = network_.layers[l];
@@ -57,12 +60,14 @@ float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t firs
     // Blocks that stick out over a layer read rows beyond its sources.
     const size_t sources = layer.inputs * stride, rows = layer.input_rows() * stride;
     std::fill(x + sources, x + rows, 0.0f);
-    forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), x, z, stride, 0, layer.outputs);
+    forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), x, z, stride, 0,
+                 layer.outputs);
   }
   return work.rows[network_.layers.size() % 2].data();
 }
 
-/** Calls body(number, first, batch, logits, stride) for every batch; batches are dealt to the threads as they come. */
+/** Calls body(number, first, batch, logits, stride) for every batch; batches are dealt to the threads as they
+ * come. */
 template <class Batch>
 void Inference::for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel,
                             Batch&& body) {
@@ -71,8 +76,8 @@ void Inference::for_batches(const Samples& samples, const char* operation, const
   const auto team = static_cast<unsigned>(std::min<uint64_t>(pool_.size(), batches));
   const size_t stride = row_stride(table_, std::min<uint64_t>(size, samples.count));
   require_memory(2.0 * team * static_cast<double>(rows * stride) * sizeof(float),
-                 "[" + std::string(operation) + "] " + std::to_string(team) + " batch(es) of " + std::to_string(size) +
-                     " samples");
+                 "[" + std::string(operation) + "] " + std::to_string(team) + " batch(es) of " +
+                     std::to_string(size) + " samples");
   work_.resize(std::max<size_t>(work_.size(), team));
   for (unsigned t = 0; t < team; ++t)
     for (AlignedVector<float>& matrix : work_[t].rows) matrix.resize(std::max(matrix.size(), rows * stride));
@@ -97,20 +102,21 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
   };
   const size_t outputs = network_.outputs();
   std::vector<BatchResult> results(samples.count / kLeastBatch + 1);
-  for_batches(samples, "evaluate", cancel,
-              [&](uint64_t number, uint64_t first, size_t batch, const float* z, size_t stride) {
-                const uint32_t* labels = samples.labels != nullptr ? samples.labels + first : nullptr;
-                const float* targets = samples.targets != nullptr ? samples.targets + first * outputs : nullptr;
-                BatchResult& result = results[number];
-                result.loss = loss_and_gradient(network_.loss, z, outputs, batch, stride, labels, targets, nullptr);
-                if (!std::isfinite(result.loss))
-                  throw Error(ErrorCode::non_finite, "[evaluate] the loss must be a finite number, but " +
-                                                         place_of_overflow(samples, first, batch) +
-                                                         " overflowed: lower the learning rate or scale the data");
-                result.correct = 0;
-                for (size_t b = 0; labels != nullptr && b < batch; ++b)
-                  result.correct += is_correct(network_.loss, z + b, outputs, stride, labels[b]) ? 1 : 0;
-              });
+  for_batches(
+      samples, "evaluate", cancel,
+      [&](uint64_t number, uint64_t first, size_t batch, const float* z, size_t stride) {
+        const uint32_t* labels = samples.labels != nullptr ? samples.labels + first : nullptr;
+        const float* targets = samples.targets != nullptr ? samples.targets + first * outputs : nullptr;
+        BatchResult& result = results[number];
+        result.loss = loss_and_gradient(network_.loss, z, outputs, batch, stride, labels, targets, nullptr);
+        if (!std::isfinite(result.loss))
+          throw Error(ErrorCode::non_finite, "[evaluate] the loss must be a finite number, but " +
+                                                 place_of_overflow(samples, first, batch) +
+                                                 " overflowed: lower the learning rate or scale the data");
+        result.correct = 0;
+        for (size_t b = 0; labels != nullptr && b < batch; ++b)
+          result.correct += is_correct(network_.loss, z + b, outputs, stride, labels[b]) ? 1 : 0;
+      });
   double loss = 0.0;
   uint64_t correct = 0;
   for (const BatchResult& result : results) {  // in the order of the samples
@@ -124,15 +130,16 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
 void Inference::predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) {
   const size_t outputs = network_.outputs();
   std::atomic<bool> overflowed{false};
-  for_batches(samples, "predict", cancel, [&](uint64_t, uint64_t first, size_t batch, float* z, size_t stride) {
-    if (!all_finite(z, outputs * stride)) {
-      overflowed = true;
-      spoil_overflowed(z, outputs, batch, stride);
-    }
-    output_activation(network_.loss, z, outputs, batch, stride);
-    for (size_t b = 0; b < batch; ++b)
-      for (size_t o = 0; o < outputs; ++o) out[(first + b) * outputs + o] = z[o * stride + b];
-  });
+  for_batches(samples, "predict", cancel,
+              [&](uint64_t, uint64_t first, size_t batch, float* z, size_t stride) {
+                if (!all_finite(z, outputs * stride)) {
+                  overflowed = true;
+                  spoil_overflowed(z, outputs, batch, stride);
+                }
+                output_activation(network_.loss, z, outputs, batch, stride);
+                for (size_t b = 0; b < batch; ++b)
+                  for (size_t o = 0; o < outputs; ++o) out[(first + b) * outputs + o] = z[o * stride + b];
+              });
   if (!overflowed) return;
   const uint64_t row = first_overflow(out, samples.count, outputs);
   if (row == samples.count) return;  // it was padding that overflowed
@@ -148,7 +155,8 @@ std::string Inference::place_of_overflow(const Samples& samples, uint64_t first,
   gather(samples, nullptr, first, batch, x.data(), stride, 0, samples.features);
   for (size_t l = 0; l < network_.layers.size(); ++l) {
     const NetworkLayer& layer = network_.layers[l];
-    const std::string name = " of layer " + std::to_string(l + 1) + " of " + std::to_string(network_.layers.size());
+    const std::string name =
+        " of layer " + std::to_string(l + 1) + " of " + std::to_string(network_.layers.size());
     if (!layer.finite()) return "the weights" + name;
     AlignedVector<float> z(rows_between(network_, l + 1) * stride);
     forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), x.data(), z.data(), stride, 0,

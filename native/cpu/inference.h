@@ -8,9 +8,9 @@
 namespace set_native::cpu {
 
 /**
- * Evaluation and prediction: batches of samples, each taken through the whole network by one thread, so that threads
- * share nothing but the weights. How samples are cut into batches depends on the network alone: same bits for any
- * number of threads.
+ * Evaluation and prediction: batches of samples, each taken through the whole network by one thread, so that
+ * threads share nothing but the weights. How samples are cut into batches depends on the network alone: same
+ * bits for any number of threads.
  */
 class Inference {
  public:
@@ -21,13 +21,15 @@ class Inference {
   void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel);
 
  private:
-  /** Two matrices that take turns as input and output of a layer; and sums over the batches the thread has done. */
+  /** Two matrices that take turns as input and output of a layer; and sums over the batches the thread has
+   * done. */
   struct ThreadWork {
     AlignedVector<float> rows[2];
   };
 
   template <class Batch>
-  void for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel, Batch&& body);
+  void for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel,
+                   Batch&& body);
   float* logits(ThreadWork& work, const Samples& samples, uint64_t first, size_t batch, size_t stride);
   std::string place_of_overflow(const Samples& samples, uint64_t first, size_t batch) const;
 

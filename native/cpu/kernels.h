@@ -6,26 +6,32 @@
 /*
  * The kernels that exist once per instruction set, as plain functions over plain pointers.
  *
- * Activations are feature-major: row r of a matrix holds neuron r over the samples of the batch, `stride` floats
- * apart. The stride is the batch rounded up by `row_stride`: 1 or 2, else a multiple of half a vector, so that a batch
- * of 40 takes 40 floats with vectors of 16, too. Columns beyond the batch are padding: zero in inputs and in output
- * gradients, so they add nothing to any sum. Matrices start at a cache line; where a layer's blocks stick out over its
- * sources, so do its x and dx, by rows of zeros.
+ * Activations are feature-major: row r of a matrix holds neuron r over the samples of the batch, `stride`
+ * floats apart. The stride is the batch rounded up by `row_stride`: 1 or 2, else a multiple of half a vector,
+ * so that a batch of 40 takes 40 floats with vectors of 16, too. Columns beyond the batch are padding: zero
+ * in inputs and in output gradients, so they add nothing to any sum. Matrices start at a cache line; where a
+ * layer's blocks stick out over its sources, so do its x and dx, by rows of zeros.
  *
- * Layers come as blocks of `height` sources by one target (cpu/blocks.h), dense ones, too. Every function computes
- * whole rows [begin, end) and writes nothing else, and the order of summation within a row depends on nothing but the
- * shapes: results do not depend on how rows are dealt to threads.
+ * Layers come as blocks of `height` sources by one target (cpu/blocks.h), dense ones, too. Every function
+ * computes whole rows [begin, end) and writes nothing else, and the order of summation within a row depends
+ * on nothing but the shapes: results do not depend on how rows are dealt to threads.
  */
 namespace set_native::cpu {
 
-enum class ActivationKind : int { relu, tanh, sigmoid, linear };  // values as in set_native::Activation, which has more
+enum class ActivationKind : int {
+  relu,
+  tanh,
+  sigmoid,
+  linear
+};  // values as in set_native::Activation, which has more
 
 /**
  * z_j = f(b_j + sum over links (i, j) of w x_i) for targets [begin, end).
  *
  * Single links (height 1) are gathered: targets one by one, by target. All others, and rows of at most
- * kLongestScattered samples, are scattered: groups one by one, each adding its share to all of its targets, which takes
- * the blocks by group: of group b those in [firsts[b], lasts[b]), which are the ones whose target lies in [begin, end).
+ * kLongestScattered samples, are scattered: groups one by one, each adding its share to all of its targets,
+ * which takes the blocks by group: of group b those in [firsts[b], lasts[b]), which are the ones whose target
+ * lies in [begin, end).
  */
 template <class Index>
 struct SparseForward {
@@ -90,9 +96,9 @@ struct SparseBackward {
   size_t inputs;    // n: sources that exist
   const float* x;   // n x stride: outputs of the layer below
   const float* dz;  // m x stride: gradient of the loss by z, already divided by the batch size
-  float* dx;        // n x stride: gradient by the pre-activation of the layer below; may be x itself; nullptr for the
-                    // first layer
-  float* bias;      // n: of the layer below; nullptr: no bias update
+  float* dx;    // n x stride: gradient by the pre-activation of the layer below; may be x itself; nullptr for
+                // the first layer
+  float* bias;  // n: of the layer below; nullptr: no bias update
   float* bias_velocity;
   size_t stride;
   ActivationKind activation;  // of the layer below
@@ -100,17 +106,19 @@ struct SparseBackward {
   float* scratch;  // scratch_size(...) floats of the caller's thread
 };
 
-/** Gradients and sources that SparseBackward takes before it updates weights: at least one group, else about this many.
+/** Gradients and sources that SparseBackward takes before it updates weights: at least one group, else about
+ * this many.
  */
 constexpr size_t kUpdateBatch = 1024;
-/** Floats of scratch where no group has more than `longest_row` links and blocks are `height` sources high. */
+/** Floats of scratch where no group has more than `longest_row` links and blocks are `height` sources high.
+ */
 inline size_t scratch_size(size_t longest_row, size_t height) {
   return kUpdateBatch + (longest_row > height ? longest_row : height) + 16;
 }
 
 /**
- * f(z) in place for rows [begin, end), f of three pieces as in set_native::is_piecewise; z goes to `unbent`, if given.
- * 2 flops and 8 bytes per number, 12 with `unbent`.
+ * f(z) in place for rows [begin, end), f of three pieces as in set_native::is_piecewise; z goes to `unbent`,
+ * if given. 2 flops and 8 bytes per number, 12 with `unbent`.
  */
 struct Piecewise {
   const float* pieces;  // 4 x m: t_l, a_l, t_r, a_r
@@ -121,9 +129,9 @@ struct Piecewise {
 };
 
 /**
- * For rows [begin, end): dz = f'(z) dy in place and the update of the row's bias by the sum of dz and, where `velocity`
- * is given, of its pieces, without decay. By a row: on the piece (t, a) where z lies dt = (1 - a) dy, da = (z - t) dy,
- * each summed over the batch. 12 bytes and about 8 flops per number.
+ * For rows [begin, end): dz = f'(z) dy in place and the update of the row's bias by the sum of dz and, where
+ * `velocity` is given, of its pieces, without decay. By a row: on the piece (t, a) where z lies dt = (1 - a)
+ * dy, da = (z - t) dy, each summed over the batch. 12 bytes and about 8 flops per number.
  */
 struct PiecewiseBackward {
   const float* z;   // m x stride, as before f
@@ -141,8 +149,8 @@ template <class Index>
 struct SparseKernels {
   void (*forward)(const SparseForward<Index>&, size_t begin, size_t end);
   /**
-   * z_j += the share of the sources in groups [begin, end), for rows of at most kLongestScattered samples and the
-   * targets of [firsts, lasts); bias and f are left to `finish_forward`.
+   * z_j += the share of the sources in groups [begin, end), for rows of at most kLongestScattered samples and
+   * the targets of [firsts, lasts); bias and f are left to `finish_forward`.
    */
   void (*scatter)(const SparseForward<Index>&, size_t begin, size_t end);
   void (*backward)(const SparseBackward<Index>&, size_t begin, size_t end);
@@ -157,7 +165,8 @@ struct KernelTable {
   void (*piecewise)(const Piecewise&, size_t begin, size_t end);
   void (*piecewise_backward)(const PiecewiseBackward&, size_t begin, size_t end);
   /** Update of `count` parameters whose gradient is known (output bias, and on its own in benches). */
-  void (*momentum_update)(float* weights, float* velocity, const float* gradient, size_t count, const UpdateRule&);
+  void (*momentum_update)(float* weights, float* velocity, const float* gradient, size_t count,
+                          const UpdateRule&);
 };
 
 template <class Index>

@@ -25,13 +25,14 @@ double sigmoid(double z) {
 
 double largest(const float* z, size_t outputs, size_t stride) {
   float top = z[0];
-  for (size_t o = 1; o < outputs; ++o) top = std::max(top, z[o * stride]);  // NaN is passed over, and then met in exp
+  for (size_t o = 1; o < outputs; ++o)
+    top = std::max(top, z[o * stride]);  // NaN is passed over, and then met in exp
   return top;
 }
 
 /** One sample: z and dz point at its column. dz holds exp(z - top) until the sum is known. */
-double softmax_cross_entropy(const float* z, size_t outputs, size_t batch, size_t stride, const Targets& target,
-                             size_t sample, float* dz) {
+double softmax_cross_entropy(const float* z, size_t outputs, size_t batch, size_t stride,
+                             const Targets& target, size_t sample, float* dz) {
   const double top = largest(z, outputs, stride);
   double sum = 0.0;
   for (size_t o = 0; o < outputs; ++o) {
@@ -44,13 +45,14 @@ double softmax_cross_entropy(const float* z, size_t outputs, size_t batch, size_
   for (size_t o = 0; o < outputs; ++o) {
     const double t = target(sample, o);
     if (t != 0.0) loss += t * (log_sum - z[o * stride]);
-    if (dz != nullptr) dz[o * stride] = static_cast<float>((dz[o * stride] / sum - t) / static_cast<double>(batch));
+    if (dz != nullptr)
+      dz[o * stride] = static_cast<float>((dz[o * stride] / sum - t) / static_cast<double>(batch));
   }
   return loss;
 }
 
-double sigmoid_cross_entropy(const float* z, size_t outputs, size_t batch, size_t stride, const Targets& target,
-                             size_t sample, float* dz) {
+double sigmoid_cross_entropy(const float* z, size_t outputs, size_t batch, size_t stride,
+                             const Targets& target, size_t sample, float* dz) {
   double loss = 0.0;
   for (size_t o = 0; o < outputs; ++o) {
     const double v = z[o * stride], t = target(sample, o);
@@ -60,21 +62,22 @@ double sigmoid_cross_entropy(const float* z, size_t outputs, size_t batch, size_
   return loss;
 }
 
-double squared_error(const float* z, size_t outputs, size_t batch, size_t stride, const Targets& target, size_t sample,
-                     float* dz) {
+double squared_error(const float* z, size_t outputs, size_t batch, size_t stride, const Targets& target,
+                     size_t sample, float* dz) {
   double loss = 0.0;
   for (size_t o = 0; o < outputs; ++o) {
     const double error = z[o * stride] - target(sample, o);
     loss += error * error;
-    if (dz != nullptr) dz[o * stride] = static_cast<float>(2.0 * error / static_cast<double>(outputs * batch));
+    if (dz != nullptr)
+      dz[o * stride] = static_cast<float>(2.0 * error / static_cast<double>(outputs * batch));
   }
   return loss / static_cast<double>(outputs);
 }
 
 }  // namespace
 
-double loss_and_gradient(Loss loss, const float* z, size_t outputs, size_t batch, size_t stride, const uint32_t* labels,
-                         const float* targets, float* dz) {
+double loss_and_gradient(Loss loss, const float* z, size_t outputs, size_t batch, size_t stride,
+                         const uint32_t* labels, const float* targets, float* dz) {
   const auto of_sample = loss == Loss::softmax_cross_entropy          ? softmax_cross_entropy
                          : loss == Loss::sigmoid_binary_cross_entropy ? sigmoid_cross_entropy
                                                                       : squared_error;
@@ -92,7 +95,8 @@ void output_activation(Loss loss, float* z, size_t outputs, size_t batch, size_t
   for (size_t b = 0; b < batch; ++b) {
     float* column = z + b;
     if (loss == Loss::sigmoid_binary_cross_entropy) {
-      for (size_t o = 0; o < outputs; ++o) column[o * stride] = static_cast<float>(sigmoid(column[o * stride]));
+      for (size_t o = 0; o < outputs; ++o)
+        column[o * stride] = static_cast<float>(sigmoid(column[o * stride]));
       continue;
     }
     const double top = largest(column, outputs, stride);

@@ -11,7 +11,8 @@
 #include "cpu/trainer.h"
 
 /*
- * The CPU back end: a network on the host, trained by the kernels of one instruction set on a pool of threads.
+ * The CPU back end: a network on the host, trained by the kernels of one instruction set on a pool of
+ * threads.
  */
 namespace set_native::cpu {
 
@@ -27,7 +28,8 @@ class CpuModel final : public BackendModel {
 
   Model download() const override { return to_model(network_); }
 
-  double train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) override;
+  double train_epoch(const Samples& samples, const TrainOptions& options,
+                     const std::atomic<bool>& cancel) override;
 
   Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) override {
     check_targets(samples, network_.features(), network_.outputs(), "evaluate");
@@ -70,14 +72,16 @@ class CpuModel final : public BackendModel {
   Inference inference_;
 };
 
-double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) {
+double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options,
+                             const std::atomic<bool>& cancel) {
   check_targets(samples, network_.features(), network_.outputs(), "train");
   check_options(options, "train");
   require_index();
   const Trainer::Result result = trainer_.run_epoch(samples, options, cancel);
   if (result.cancelled) throw Error(ErrorCode::aborted, "[train] cancelled");
   if (result.divergence.batch != 0)
-    refuse_loss(options.epoch, result.divergence.batch, trainer_.place_of_divergence(result.divergence.samples));
+    refuse_loss(options.epoch, result.divergence.batch,
+                trainer_.place_of_divergence(result.divergence.samples));
   // The last update is behind the last loss: nothing else would tell that it overflowed.
   for (size_t l = 0; l < network_.layers.size(); ++l)
     if (!network_.layers[l].finite()) refuse_trained(options.epoch, l + 1, network_.layers.size());
@@ -91,15 +95,16 @@ std::vector<LayerEvolution> CpuModel::evolve(const EvolutionPolicy& policy, uint
   // All layers are checked before the first is changed: a refused evolution leaves the model as it was.
   std::vector<size_t> ready;
   for (size_t l = 0; l < evolving; ++l)
-    if (!network_.layers[l].dense && begin_evolution(network_.layers[l].blocks, policy, key(l))) ready.push_back(l);
+    if (!network_.layers[l].dense && begin_evolution(network_.layers[l].blocks, policy, key(l)))
+      ready.push_back(l);
   for (const size_t l : ready) done[l] = evolve_layer(network_.layers[l].blocks, policy, key(l), pool_);
   return done;
 }
 
 unsigned threads_of(const BackendOptions& options) {
   if (options.threads > kMaxThreads)
-    throw Error(ErrorCode::out_of_range, "[cpu] expected at most " + std::to_string(kMaxThreads) + " threads, got " +
-                                             std::to_string(options.threads));
+    throw Error(ErrorCode::out_of_range, "[cpu] expected at most " + std::to_string(kMaxThreads) +
+                                             " threads, got " + std::to_string(options.threads));
   return options.threads == 0 ? std::min(available_cpus(), kMaxThreads) : options.threads;
 }
 

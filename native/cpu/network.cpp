@@ -10,7 +10,8 @@ namespace set_native::cpu {
 
 bool all_finite(const float* values, size_t count) {
   int finite = 1;  // and no early end: so this is done a vector at a time
-  for (size_t k = 0; k < count; ++k) finite &= std::fabs(values[k]) <= std::numeric_limits<float>::max() ? 1 : 0;
+  for (size_t k = 0; k < count; ++k)
+    finite &= std::fabs(values[k]) <= std::numeric_limits<float>::max() ? 1 : 0;
   return finite != 0;
 }
 
@@ -122,12 +123,14 @@ Cut whole_cut(const NetworkLayer& layer) {
   return std::visit([](const auto& b) { return Cut{b.offsets.data(), b.offsets.data() + 1}; }, layer.blocks);
 }
 
-void forward_rows(const KernelTable& table, const Network& network, size_t l, const Cut& cut, const float* weights,
-                  const float* x, float* z, size_t stride, size_t begin, size_t end, float* unbent) {
+void forward_rows(const KernelTable& table, const Network& network, size_t l, const Cut& cut,
+                  const float* weights, const float* x, float* z, size_t stride, size_t begin, size_t end,
+                  float* unbent) {
   std::visit(
       [&](const auto& blocks) {
         using Index = typename std::decay_t<decltype(blocks)>::IndexType;
-        sparse_kernels<Index>(table).forward(forward_op(network, l, blocks, cut, weights, x, z, stride), begin, end);
+        sparse_kernels<Index>(table).forward(forward_op(network, l, blocks, cut, weights, x, z, stride),
+                                             begin, end);
       },
       network.layers[l].blocks);
   bend(table, network, l, z, unbent, stride, begin, end);
@@ -160,9 +163,10 @@ void transpose(const float* const* p, size_t feature, float* row, size_t stride)
 
 }  // namespace
 
-void gather(const Samples& samples, const uint32_t* order, uint64_t first, size_t batch, float* x, size_t stride,
-            size_t begin, size_t end) {
-  for (size_t f = begin; f < end && batch < stride; ++f) std::fill(x + f * stride + batch, x + (f + 1) * stride, 0.0f);
+void gather(const Samples& samples, const uint32_t* order, uint64_t first, size_t batch, float* x,
+            size_t stride, size_t begin, size_t end) {
+  for (size_t f = begin; f < end && batch < stride; ++f)
+    std::fill(x + f * stride + batch, x + (f + 1) * stride, 0.0f);
   for (size_t b = 0; b < batch; b += kTile) {
     const size_t count = std::min(kTile, batch - b);
     const float* sample[kTile];

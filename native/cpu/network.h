@@ -10,8 +10,9 @@
 namespace set_native::cpu {
 
 /**
- * A layer as the CPU back end holds it: as core's Layer, but for the links, which come as blocks. A dense layer is all
- * of its cells in blocks of dense_height, without births and without a view by target, which nothing asks for.
+ * A layer as the CPU back end holds it: as core's Layer, but for the links, which come as blocks. A dense
+ * layer is all of its cells in blocks of dense_height, without births and without a view by target, which
+ * nothing asks for.
  */
 struct NetworkLayer {
   uint32_t inputs = 0;
@@ -64,8 +65,8 @@ LayerStats layer_stats(const NetworkLayer& layer);
 size_t rows_between(const Network& network, size_t l);
 
 /**
- * The blocks of every group whose targets lie in one range: of group b those in [firsts[b], lasts[b]). What a thread
- * that has this range walks where the forward pass scatters.
+ * The blocks of every group whose targets lie in one range: of group b those in [firsts[b], lasts[b]). What a
+ * thread that has this range walks where the forward pass scatters.
  */
 struct Cut {
   const uint32_t* firsts;
@@ -96,20 +97,23 @@ SparseForward<Index> forward_op(const Network& network, size_t l, const Blocks<I
 Cut whole_cut(const NetworkLayer& layer);
 
 /**
- * Targets [begin, end) of layer l, whose blocks `cut` has, from x (input_rows x stride) into z (outputs x stride).
- * `weights` are the layer's or a copy; `unbent`, if given, keeps what `bend` changes.
+ * Targets [begin, end) of layer l, whose blocks `cut` has, from x (input_rows x stride) into z (outputs x
+ * stride). `weights` are the layer's or a copy; `unbent`, if given, keeps what `bend` changes.
  */
-void forward_rows(const KernelTable& table, const Network& network, size_t l, const Cut& cut, const float* weights,
-                  const float* x, float* z, size_t stride, size_t begin, size_t end, float* unbent = nullptr);
+void forward_rows(const KernelTable& table, const Network& network, size_t l, const Cut& cut,
+                  const float* weights, const float* x, float* z, size_t stride, size_t begin, size_t end,
+                  float* unbent = nullptr);
 
-/** The activation of layer l where it is a piecewise one, in place; rows as they were go to `unbent`, if given. */
+/** The activation of layer l where it is a piecewise one, in place; rows as they were go to `unbent`, if
+ * given. */
 void bend(const KernelTable& table, const Network& network, size_t l, float* z, float* unbent, size_t stride,
           size_t begin, size_t end);
 
-/** Samples order[first ..] (without order: first ..) into rows [begin, end) of x, feature-major; padding columns zero.
+/** Samples order[first ..] (without order: first ..) into rows [begin, end) of x, feature-major; padding
+ * columns zero.
  */
-void gather(const Samples& samples, const uint32_t* order, uint64_t first, size_t batch, float* x, size_t stride,
-            size_t begin, size_t end);
+void gather(const Samples& samples, const uint32_t* order, uint64_t first, size_t batch, float* x,
+            size_t stride, size_t begin, size_t end);
 
 bool all_finite(const float* values, size_t count);
 

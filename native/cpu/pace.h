@@ -7,8 +7,8 @@
 namespace set_native::cpu {
 
 /**
- * How a team of threads shares its arrays. Weights are copied to each thread (replicas.h), which is faster wherever
- * they fit; activations lie all in one place or, replicated, are copied, too.
+ * How a team of threads shares its arrays. Weights are copied to each thread (replicas.h), which is faster
+ * wherever they fit; activations lie all in one place or, replicated, are copied, too.
  */
 struct TeamMode {
   unsigned threads;
@@ -18,12 +18,13 @@ struct TeamMode {
 /**
  * Finds the team that trains fastest, by trying.
  *
- * It depends on things that nobody tells and that change while a program runs: how far apart the cores are (copies win
- * where they share no cache, and lose where they do), whether other processes want them (a team waits for its slowest
- * member, so that two threads on two crowded cores are slower than one), how small the network is. All modes give the
- * same bits, so each is tried for a few steps and the best is kept. The others are tried again now and then, at
- * intervals that double as long as the answer stays the same. A single trial is easily disturbed: a mode that once was
- * fast keeps most of its good name when a trial of it goes badly, and loses it when it is used and stays slow.
+ * It depends on things that nobody tells and that change while a program runs: how far apart the cores are
+ * (copies win where they share no cache, and lose where they do), whether other processes want them (a team
+ * waits for its slowest member, so that two threads on two crowded cores are slower than one), how small the
+ * network is. All modes give the same bits, so each is tried for a few steps and the best is kept. The others
+ * are tried again now and then, at intervals that double as long as the answer stays the same. A single trial
+ * is easily disturbed: a mode that once was fast keeps most of its good name when a trial of it goes badly,
+ * and loses it when it is used and stays slow.
  */
 class Pace {
  public:

@@ -22,8 +22,10 @@ inline Part part_of(size_t size, unsigned t, unsigned parts, size_t unit = 1) {
   return {std::min(units * t / parts * unit, size), std::min(units * (t + 1) / parts * unit, size)};
 }
 
-/** Cuts rows into parts of nearly equal cost: `row_cost` each beside their items. Part t begins at row [t]. */
-inline std::vector<uint32_t> parts_of_rows(const std::vector<uint32_t>& offsets, unsigned parts, double row_cost) {
+/** Cuts rows into parts of nearly equal cost: `row_cost` each beside their items. Part t begins at row [t].
+ */
+inline std::vector<uint32_t> parts_of_rows(const std::vector<uint32_t>& offsets, unsigned parts,
+                                           double row_cost) {
   const auto rows = static_cast<uint32_t>(offsets.size() - 1);
   const auto cost = [&](uint32_t row) { return offsets[row] + row_cost * row; };
   std::vector<uint32_t> first(static_cast<size_t>(parts) + 1, rows);
@@ -41,8 +43,8 @@ inline std::vector<uint32_t> parts_of_rows(const std::vector<uint32_t>& offsets,
 }
 
 /**
- * Calls task(t, begin, end) for pieces of rows 0 .. rows - 1, whoever is free next: for work that differs from row to
- * row, and whose result does not depend on who did it.
+ * Calls task(t, begin, end) for pieces of rows 0 .. rows - 1, whoever is free next: for work that differs
+ * from row to row, and whose result does not depend on who did it.
  */
 template <class Task>
 void deal_rows(ThreadPool& pool, unsigned threads, uint32_t rows, Task&& task) {

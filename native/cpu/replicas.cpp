@@ -11,11 +11,13 @@ namespace set_native::cpu {
 
 namespace {
 
-/** Copies around the caches, so that nobody's cached line is asked for; visible to others after the next barrier. */
+/** Copies around the caches, so that nobody's cached line is asked for; visible to others after the next
+ * barrier. */
 void stream_copy(const float* from, float* to, size_t count) {
 #if defined(__SSE2__)
   constexpr size_t kLine = kAlignment / sizeof(float);
-  const size_t head = std::min(count, (kLine - reinterpret_cast<uintptr_t>(to) / sizeof(float) % kLine) % kLine);
+  const size_t head =
+      std::min(count, (kLine - reinterpret_cast<uintptr_t>(to) / sizeof(float) % kLine) % kLine);
   size_t k = head;
   std::copy_n(from, head, to);
   for (; k + kLine <= count; k += kLine)
@@ -30,11 +32,13 @@ void stream_copy(const float* from, float* to, size_t count) {
 }  // namespace
 
 void Replicas::publish(unsigned thread, size_t begin, size_t end) {
-  if (!copies_.empty() && begin < end) stream_copy(copies_[thread].data() + begin, shared_ + begin, end - begin);
+  if (!copies_.empty() && begin < end)
+    stream_copy(copies_[thread].data() + begin, shared_ + begin, end - begin);
 }
 
 void Replicas::pull(unsigned thread, size_t begin, size_t end) {
-  if (!copies_.empty() && begin < end) std::copy(shared_ + begin, shared_ + end, copies_[thread].data() + begin);
+  if (!copies_.empty() && begin < end)
+    std::copy(shared_ + begin, shared_ + end, copies_[thread].data() + begin);
 }
 
 }  // namespace set_native::cpu

@@ -8,22 +8,25 @@
 namespace set_native::cpu {
 
 /**
- * One array of floats that all threads of a team read and each writes a part of, without fighting for cache lines.
+ * One array of floats that all threads of a team read and each writes a part of, without fighting for cache
+ * lines.
  *
- * A plain store to a line that another core has read costs 6 to 28 ns, more the further the cores are apart, and every
- * line of the activations is read by every core. So each thread works on a copy of its own, *publishes* the part it has
- * written into the shared array by non-temporal stores, which cost nothing of the kind, and after a barrier *pulls* the
- * others' parts, in order, at the speed of a copy. Arrays beyond kLargest would not fit a core's own cache: there, and
- * for a team of one, every thread's copy is the shared array itself and both calls do nothing.
+ * A plain store to a line that another core has read costs 6 to 28 ns, more the further the cores are apart,
+ * and every line of the activations is read by every core. So each thread works on a copy of its own,
+ * *publishes* the part it has written into the shared array by non-temporal stores, which cost nothing of the
+ * kind, and after a barrier *pulls* the others' parts, in order, at the speed of a copy. Arrays beyond
+ * kLargest would not fit a core's own cache: there, and for a team of one, every thread's copy is the shared
+ * array itself and both calls do nothing.
  *
- * Parts that begin at cache lines are published fastest; any are correct. A barrier of the team must lie between
- * publish and pull, and between a pull and the next publish.
+ * Parts that begin at cache lines are published fastest; any are correct. A barrier of the team must lie
+ * between publish and pull, and between a pull and the next publish.
  */
 class Replicas {
  public:
   static constexpr size_t kLargest = size_t{1} << 20;  // floats: 4 MB
 
-  /** `shared` must outlive the next call. The copies, one per thread or none, have undefined contents until `refresh`.
+  /** `shared` must outlive the next call. The copies, one per thread or none, have undefined contents until
+   * `refresh`.
    */
   void attach(float* shared, size_t count, unsigned copies) {
     shared_ = shared;

@@ -9,9 +9,10 @@ namespace set_native::cpu {
 
 namespace {
 
-constexpr uint64_t kPanel = 2048;     // targets whose columns stay in the cache while they are filled
-constexpr uint64_t kWorthwhile = 4;   // blocks of a group in a panel that make up for coming back to it
-constexpr uint32_t kGroupsAhead = 8;  // the blocks of a group in a panel are too few for the hardware to see coming
+constexpr uint64_t kPanel = 2048;    // targets whose columns stay in the cache while they are filled
+constexpr uint64_t kWorthwhile = 4;  // blocks of a group in a panel that make up for coming back to it
+constexpr uint32_t kGroupsAhead =
+    8;  // the blocks of a group in a panel are too few for the hardware to see coming
 
 void prefetch(const void* address) {
 #if defined(__GNUC__)

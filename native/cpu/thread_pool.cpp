@@ -22,7 +22,8 @@ void pause() {
 #endif
 }
 
-/** Spins until `ready` or about 50 us have passed; yields now and then, for when there are more threads than cores. */
+/** Spins until `ready` or about 50 us have passed; yields now and then, for when there are more threads than
+ * cores. */
 template <class Ready>
 bool spin_until(Ready ready) {
   for (int i = 0; i < kPausesPerLook; ++i) {
@@ -41,11 +42,13 @@ bool spin_until(Ready ready) {
 }
 
 /**
- * Spins, then sleeps until `ready`. Nobody is left sleeping: the sleeper counts itself before its last look at the
- * condition, the waker changes the condition before it looks at the count, all in sequential consistency.
+ * Spins, then sleeps until `ready`. Nobody is left sleeping: the sleeper counts itself before its last look
+ * at the condition, the waker changes the condition before it looks at the count, all in sequential
+ * consistency.
  */
 template <class Ready>
-void wait_until(Ready ready, std::atomic<unsigned>& sleepers, std::mutex& mutex, std::condition_variable& wake) {
+void wait_until(Ready ready, std::atomic<unsigned>& sleepers, std::mutex& mutex,
+                std::condition_variable& wake) {
   if (spin_until(ready)) return;
   std::unique_lock<std::mutex> lock(mutex);
   sleepers.fetch_add(1);
@@ -70,9 +73,9 @@ ThreadPool::ThreadPool(unsigned threads) {
   } catch (const std::system_error& error) {
     const size_t started = workers_.size() + 1;
     stop();
-    throw Error(ErrorCode::out_of_memory, "[threads] " + std::to_string(threads) +
-                                              " threads were asked for, the system " + "starts only " +
-                                              std::to_string(started) + " (" + error.what() + "); ask for fewer");
+    throw Error(ErrorCode::out_of_memory,
+                "[threads] " + std::to_string(threads) + " threads were asked for, the system " +
+                    "starts only " + std::to_string(started) + " (" + error.what() + "); ask for fewer");
   } catch (...) {
     stop();
     throw;

@@ -14,9 +14,9 @@ namespace set_native::cpu {
 /**
  * Threads that run one task together, again and again, with little time between the runs.
  *
- * A pool of N has N - 1 workers; the thread that calls `run` is thread 0. Whoever waits, a worker for the next run or
- * the caller for the workers, spins about 50 us and then sleeps: runs that follow each other closely cost no system
- * call, an idle pool costs no CPU time. One caller at a time.
+ * A pool of N has N - 1 workers; the thread that calls `run` is thread 0. Whoever waits, a worker for the
+ * next run or the caller for the workers, spins about 50 us and then sleeps: runs that follow each other
+ * closely cost no system call, an idle pool costs no CPU time. One caller at a time.
  */
 class ThreadPool {
  public:
@@ -38,14 +38,14 @@ class ThreadPool {
   }
 
   /**
-   * Returns when all `team` threads of the present run have called it; what they wrote before is visible to all. None
-   * of them may throw before the last barrier of the run: the others would wait for ever.
+   * Returns when all `team` threads of the present run have called it; what they wrote before is visible to
+   * all. None of them may throw before the last barrier of the run: the others would wait for ever.
    */
   void barrier(unsigned team);
 
   /**
-   * Calls task(t) for t = 0 .. size() - 1, each on its own thread, and returns when all are done: what they wrote is
-   * visible to the caller. Throws the first exception a task threw, after all have ended.
+   * Calls task(t) for t = 0 .. size() - 1, each on its own thread, and returns when all are done: what they
+   * wrote is visible to the caller. Throws the first exception a task threw, after all have ended.
    */
   template <class Task>
   void run(Task&& task) {

@@ -14,11 +14,13 @@ namespace set_native::cpu {
 
 namespace {
 
-constexpr double kRowCost = 4.0;              // of a row beside its links, in links
-constexpr uint64_t kWorthSharing = 1u << 16;  // multiply-adds of a step below which one thread is not even challenged
+constexpr double kRowCost = 4.0;  // of a row beside its links, in links
+constexpr uint64_t kWorthSharing =
+    1u << 16;  // multiply-adds of a step below which one thread is not even challenged
 constexpr size_t kLine = kAlignment / sizeof(float);
-constexpr unsigned kChunks = 8;       // of a scattered layer; more threads than that are not of use there
-constexpr uint32_t kRowsAtOnce = 64;  // rows between two calls of publish or bend: few enough to be in L1 still
+constexpr unsigned kChunks = 8;  // of a scattered layer; more threads than that are not of use there
+constexpr uint32_t kRowsAtOnce =
+    64;  // rows between two calls of publish or bend: few enough to be in L1 still
 
 uint32_t round_up(uint32_t value, uint32_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -29,7 +31,8 @@ uint32_t rows_per_line(size_t stride) {
   return static_cast<uint32_t>(kLine / std::gcd(kLine, stride));
 }
 
-/** Deals rows in order, in multiples of `unit`; each thread gets about the same share of links, counted by `offsets`.
+/** Deals rows in order, in multiples of `unit`; each thread gets about the same share of links, counted by
+ * `offsets`.
  */
 Deal deal_by_links(const std::vector<uint32_t>& offsets, unsigned team, uint32_t unit) {
   Deal deal = parts_of_rows(offsets, team, kRowCost);
@@ -70,8 +73,8 @@ void Trainer::fit(size_t batch) {
   }
   require_memory(floats * static_cast<double>(stride_) * sizeof(float),
                  "[cpu] a batch of " + std::to_string(batch) + " samples");
-  // Rows beyond a layer's neurons are read by the blocks that stick out over it: they must be zero, and nobody writes
-  // them.
+  // Rows beyond a layer's neurons are read by the blocks that stick out over it: they must be zero, and
+  // nobody writes them.
   const auto fit_rows = [this](AlignedVector<float>& matrix, size_t rows) {
     if (matrix.size() != rows * stride_) matrix.assign(rows * stride_, 0.0f);
   };
@@ -128,8 +131,8 @@ void Trainer::assemble(TeamMode mode) {
     std::visit(
         [&](const auto& blocks) {
           for (uint32_t b = 0; b < blocks.groups(); ++b)
-            longest_row =
-                std::max<size_t>(longest_row, size_t{blocks.height} * (blocks.offsets[b + 1] - blocks.offsets[b]));
+            longest_row = std::max<size_t>(
+                longest_row, size_t{blocks.height} * (blocks.offsets[b + 1] - blocks.offsets[b]));
         },
         layer.blocks);
   }
@@ -155,7 +158,9 @@ Trainer::Range Trainer::own_weights(unsigned thread, size_t l) const {
   const NetworkLayer& layer = network_.layers[l];
   const uint32_t begin = work_[l].sources[thread], end = work_[l].sources[thread + 1];
   return std::visit(
-      [&](const auto& b) { return Range{size_t{b.offsets[begin]} * b.height, size_t{b.offsets[end]} * b.height}; },
+      [&](const auto& b) {
+        return Range{size_t{b.offsets[begin]} * b.height, size_t{b.offsets[end]} * b.height};
+      },
       layer.blocks);
 }
 
@@ -165,7 +170,8 @@ void Trainer::gather_samples(unsigned thread, const Step& step) {
     const uint64_t s = step.order[step.first + b];
     if (step.samples.labels != nullptr) labels_[b] = step.samples.labels[s];
     if (step.samples.targets != nullptr)
-      std::copy_n(step.samples.targets + s * outputs, outputs, targets_.begin() + static_cast<ptrdiff_t>(b * outputs));
+      std::copy_n(step.samples.targets + s * outputs, outputs,
+                  targets_.begin() + static_cast<ptrdiff_t>(b * outputs));
   }
   if (thread == 0) stopping_ = step.cancel.load(std::memory_order_relaxed);
   const uint32_t begin = features_[thread], end = features_[thread + 1];
@@ -175,7 +181,8 @@ void Trainer::gather_samples(unsigned thread, const Step& step) {
   input_.pull_others(thread, begin * stride_, end * stride_, network_.features() * stride_);
 }
 
-/** Adds up the share of the thread's own sources, whose weights it alone reads and writes, in parts at fixed places. */
+/** Adds up the share of the thread's own sources, whose weights it alone reads and writes, in parts at fixed
+ * places. */
 void Trainer::scatter_sources(unsigned thread, size_t l, const float* x) {
   LayerWork& work = work_[l];
   const size_t size = network_.layers[l].outputs * stride_;
@@ -204,8 +211,8 @@ void Trainer::forward(unsigned thread) {
       scatter_sources(thread, l, x);
       pool_.barrier(team_);
       table_.finish_forward(
-          {work.parts.data(), kChunks, layer.bias.data(), z, layer.outputs, stride_, network_.activation(l)}, begin,
-          end);
+          {work.parts.data(), kChunks, layer.bias.data(), z, layer.outputs, stride_, network_.activation(l)},
+          begin, end);
       bend(table_, network_, l, z, work.unbent.data(), stride_, begin, end);
       work.z.publish(thread, begin * stride_, end * stride_);
     } else {
@@ -214,8 +221,8 @@ void Trainer::forward(unsigned thread) {
       const uint32_t rows = at_once ? end - begin : kRowsAtOnce;
       for (uint32_t row = begin; row < end; row += rows) {
         const uint32_t row_end = std::min(end, row + rows);
-        forward_rows(table_, network_, l, cut(thread, l), work.weights.own(thread), x, z, stride_, row, row_end,
-                     work.unbent.data());
+        forward_rows(table_, network_, l, cut(thread, l), work.weights.own(thread), x, z, stride_, row,
+                     row_end, work.unbent.data());
         work.z.publish(thread, row * stride_, row_end * stride_);
       }
     }
@@ -233,7 +240,8 @@ void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
   }
 }
 
-/** From the gradient by the output of layer l to the one by its z, in place, for rows that the thread owns. */
+/** From the gradient by the output of layer l to the one by its z, in place, for rows that the thread owns.
+ */
 void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, const UpdateRule& rule) {
   NetworkLayer& layer = network_.layers[l];
   if (!is_piecewise(layer.activation)) return;
@@ -243,7 +251,8 @@ void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, 
                             begin, end);
 }
 
-void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx, const UpdateRule& rule) {
+void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx,
+                             const UpdateRule& rule) {
   NetworkLayer& layer = network_.layers[l];
   LayerWork& work = work_[l];
   ThreadWork& own = thread_work_[thread];
@@ -319,8 +328,8 @@ void Trainer::pull_weights(unsigned thread) {
 }
 
 /**
- * All of one step; every thread of the team calls it. Returns the sum of the batch's losses, or nothing when the epoch
- * is to stop here; then, and where the loss is not finite, nothing has been updated.
+ * All of one step; every thread of the team calls it. Returns the sum of the batch's losses, or nothing when
+ * the epoch is to stop here; then, and where the loss is not finite, nothing has been updated.
  */
 std::optional<double> Trainer::step(unsigned thread, const Step& step) {
   const FlushDenormals flush;
@@ -329,9 +338,10 @@ std::optional<double> Trainer::step(unsigned thread, const Step& step) {
   if (stopping_) return std::nullopt;
   forward(thread);
   float* dz = thread_work_[thread].dz.data();
-  const double loss = loss_and_gradient(network_.loss, work_.back().z.own(thread), network_.outputs(), step.batch,
-                                        stride_, step.samples.labels != nullptr ? labels_.data() : nullptr,
-                                        step.samples.targets != nullptr ? targets_.data() : nullptr, dz);
+  const double loss =
+      loss_and_gradient(network_.loss, work_.back().z.own(thread), network_.outputs(), step.batch, stride_,
+                        step.samples.labels != nullptr ? labels_.data() : nullptr,
+                        step.samples.targets != nullptr ? targets_.data() : nullptr, dz);
   if (!std::isfinite(loss)) return loss;
   if (thread == 0) update_output_bias(dz, step.rule);
   backward(thread, step.rule);
@@ -346,7 +356,8 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
   const bool small = pool_.size() == 1 || network_.nnz() * stride_ < kWorthSharing;
   labels_.resize(samples.labels != nullptr ? full_batch : 0);
   targets_.resize(samples.targets != nullptr ? full_batch * network_.outputs() : 0);
-  const std::vector<uint32_t> order = epoch_order(network_.seed, options.epoch, samples.count, options.shuffle);
+  const std::vector<uint32_t> order =
+      epoch_order(network_.seed, options.epoch, samples.count, options.shuffle);
   const UpdateRule rule{options.learning_rate, options.momentum, options.l2, options.decay};
 
   Result result;
@@ -356,7 +367,8 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
   TeamMode assembled{};
   for (uint64_t done = 0; done < steps && !stopping_ && result.divergence.batch == 0;) {
     const TeamMode mode = small ? TeamMode{1, false} : pace_.mode();
-    if (team_ == 0 || mode.threads != assembled.threads || mode.replicated != assembled.replicated) assemble(mode);
+    if (team_ == 0 || mode.threads != assembled.threads || mode.replicated != assembled.replicated)
+      assemble(mode);
     assembled = mode;
     const uint64_t until = std::min(steps, done + pace_.steps());
     const auto start = std::chrono::steady_clock::now();
@@ -393,8 +405,8 @@ std::string Trainer::place_of_divergence(size_t samples) const {
     const NetworkLayer& layer = network_.layers[l];
     const bool finite = layer.finite();
     if (finite && finite_columns(work_[l].z.own(0), layer.outputs)) continue;
-    return std::string(finite ? "the outputs" : "the weights") + " of layer " + std::to_string(l + 1) + " of " +
-           std::to_string(work_.size());
+    return std::string(finite ? "the outputs" : "the weights") + " of layer " + std::to_string(l + 1) +
+           " of " + std::to_string(work_.size());
   }
   return "the loss itself";
 }

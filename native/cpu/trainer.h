@@ -24,10 +24,11 @@ struct Divergence {
 /**
  * Epochs of momentum SGD on a team of threads.
  *
- * All threads of the team run the same steps, each on its own rows: targets forward and sources backward, dealt so that
- * all have about the same number of links, with a barrier after every layer. A row is computed by one thread in an
- * order that the dealing does not touch, and the loss by every thread alike: the bits do not depend on the size of the
- * team, which may thus change between steps, and does when threads keep waiting for each other (TeamSize).
+ * All threads of the team run the same steps, each on its own rows: targets forward and sources backward,
+ * dealt so that all have about the same number of links, with a barrier after every layer. A row is computed
+ * by one thread in an order that the dealing does not touch, and the loss by every thread alike: the bits do
+ * not depend on the size of the team, which may thus change between steps, and does when threads keep waiting
+ * for each other (TeamSize).
  */
 class Trainer {
  public:
@@ -43,7 +44,8 @@ class Trainer {
   /** One pass over the samples, which have been checked. Stops after a batch when `cancel` is set. */
   Result run_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel);
 
-  /** First place where the numbers of a batch that diverged are not finite: the samples, weights or outputs of a layer.
+  /** First place where the numbers of a batch that diverged are not finite: the samples, weights or outputs
+   * of a layer.
    */
   std::string place_of_divergence(size_t samples) const;
 
@@ -51,8 +53,8 @@ class Trainer {
   struct LayerWork {
     Deal targets, sources;
     std::vector<std::vector<uint32_t>>
-        cuts;                    // [t - 1][group]: first block whose target belongs to thread t or a later one
-    Deal chunks;                 // tiny batches: kChunks parts of the groups, however many threads there are
+        cuts;     // [t - 1][group]: first block whose target belongs to thread t or a later one
+    Deal chunks;  // tiny batches: kChunks parts of the groups, however many threads there are
     AlignedVector<float> parts;  // and what each of them adds to z
     Replicas weights;
     AlignedVector<float> shared_z;

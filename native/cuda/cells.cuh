@@ -26,10 +26,11 @@ __device__ inline uint32_t rank_of(const uint32_t* bits, const uint32_t* ranks, 
   return ranks[word] + static_cast<uint32_t>(__popc(bits[word] & ((1u << (col % 32)) - 1)));
 }
 
-/** Sets the bits of the blocks that are kept. A warp per group; 1 bit and an index read, one atomic per block. */
+/** Sets the bits of the blocks that are kept. A warp per group; 1 bit and an index read, one atomic per
+ * block. */
 template <class Index>
-__global__ void occupy(gpu::OccupyParams p, const uint32_t* offsets, const Index* targets, const uint32_t* removed,
-                       uint32_t* cells) {
+__global__ void occupy(gpu::OccupyParams p, const uint32_t* offsets, const Index* targets,
+                       const uint32_t* removed, uint32_t* cells) {
   const uint32_t group = warp_of_launch();
   if (group >= p.groups) return;
   for (uint32_t k = offsets[group] + lane_of_thread(); k < offsets[group + 1]; k += 32) {
@@ -43,7 +44,8 @@ __global__ void occupy(gpu::OccupyParams p, const uint32_t* offsets, const Index
 __global__ void transpose_bits(gpu::TransposeParams p, const uint32_t* cells, uint32_t* by_target) {
   const uint32_t tile = warp_of_launch(), word = tile % p.words, row_word = tile / p.words;
   const uint32_t lane = lane_of_thread();
-  const uint64_t row = static_cast<uint64_t>(row_word) * 32 + lane, col = static_cast<uint64_t>(word) * 32 + lane;
+  const uint64_t row = static_cast<uint64_t>(row_word) * 32 + lane,
+                 col = static_cast<uint64_t>(word) * 32 + lane;
   const uint32_t bits = row < p.rows ? cells[row * p.words + word] : 0;
   uint32_t own = 0;
   for (uint32_t b = 0; b < 32; ++b) {

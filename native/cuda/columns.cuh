@@ -8,9 +8,10 @@
 /*
  * How the kernels of training share out rows of activations, and what they do alike with a row.
  *
- * A row of q = stride / 4 float4s lies under q lanes of a warp, at most 32; a shorter one leaves room for `slots`
- * = 32 / q links at a time, each under q lanes of its own. Sums over links are then taken over the slots, dot products
- * over the lanes of a slot, both as trees whose shape follows from q alone: same bits, whatever the schedule.
+ * A row of q = stride / 4 float4s lies under q lanes of a warp, at most 32; a shorter one leaves room for
+ * `slots` = 32 / q links at a time, each under q lanes of its own. Sums over links are then taken over the
+ * slots, dot products over the lanes of a slot, both as trees whose shape follows from q alone: same bits,
+ * whatever the schedule.
  */
 namespace set_native::cuda {
 
@@ -98,8 +99,8 @@ __device__ inline uint32_t existing_sources(const gpu::BackwardParams& p, uint32
 }
 
 /**
- * Adds up the sums that the warps of a group have, in the first of them, in their order. Every thread of the block
- * calls it; false in the other warps, which are done then.
+ * Adds up the sums that the warps of a group have, in the first of them, in their order. Every thread of the
+ * block calls it; false in the other warps, which are done then.
  */
 template <unsigned kRows>
 __device__ inline bool over_warps(float4 (&sums)[kRows], uint32_t warps, uint32_t part, float4* partial) {
@@ -143,8 +144,8 @@ __device__ inline float4 through_activation(float4 x, float4 v, uint32_t activat
 }
 
 /** v = momentum v - rate (g + l2 w), w = w + (v - decay w). */
-__device__ inline void momentum_update(float& weight, float& velocity, float gradient, const gpu::StepState& rule,
-                                       bool plain = false) {
+__device__ inline void momentum_update(float& weight, float& velocity, float gradient,
+                                       const gpu::StepState& rule, bool plain = false) {
   const float w = weight, g = plain ? gradient : fmaf(rule.l2, w, gradient);
   const float v = fmaf(-rule.rate, g, rule.momentum * velocity);
   velocity = v;

@@ -30,7 +30,9 @@ class Cuda final : public gpu::GpuBackend {
   bool refuse(const std::string& reason) const override { return cuda::refuse(reason); }
 
  protected:
-  std::unique_ptr<gpu::TimedDevice> open() const override { return cuda::open_device(*cuda::library().table); }
+  std::unique_ptr<gpu::TimedDevice> open() const override {
+    return cuda::open_device(*cuda::library().table);
+  }
 };
 
 }  // namespace

@@ -38,7 +38,8 @@ void call(const char* operation, Function function, Arguments... arguments) {
 
 /** A success must come with what was asked for. */
 void require(const void* result) {
-  if (result == nullptr) throw Error(ErrorCode::internal, "[cuda] the library reported success and gave nothing");
+  if (result == nullptr)
+    throw Error(ErrorCode::internal, "[cuda] the library reported success and gave nothing");
 }
 
 /** The device, closed when the last of its buffers and recordings is gone. */
@@ -75,10 +76,11 @@ class CudaBuffer final : public gpu::Buffer {
 
 class CudaSharedBuffer final : public gpu::SharedBuffer {
  public:
-  CudaSharedBuffer(std::shared_ptr<Session> session, size_t bytes) : SharedBuffer(bytes), session_(std::move(session)) {
+  CudaSharedBuffer(std::shared_ptr<Session> session, size_t bytes)
+      : SharedBuffer(bytes), session_(std::move(session)) {
     if (bytes == 0) return;
-    call("allocate pinned memory", session_->library.allocate_shared, session_->device, uint64_t{bytes}, &host_,
-         &memory_);
+    call("allocate pinned memory", session_->library.allocate_shared, session_->device, uint64_t{bytes},
+         &host_, &memory_);
     require(host_);
     require(memory_);
   }
@@ -108,8 +110,9 @@ class CudaRecording final : public gpu::Recording {
 /** Where `buffer` lies for the device, `offset` bytes on; checks that `bytes` are left there. */
 char* place(const gpu::Buffer& buffer, size_t offset, size_t bytes) {
   if (offset > buffer.bytes() || bytes > buffer.bytes() - offset)
-    throw Error(ErrorCode::internal, "[cuda] " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
-                                         " are beyond a buffer of " + std::to_string(buffer.bytes()));
+    throw Error(ErrorCode::internal, "[cuda] " + std::to_string(bytes) + " bytes at " +
+                                         std::to_string(offset) + " are beyond a buffer of " +
+                                         std::to_string(buffer.bytes()));
   void* memory = nullptr;
   if (const auto* own = dynamic_cast<const CudaBuffer*>(&buffer))
     memory = own->memory();
@@ -144,7 +147,9 @@ class CudaDevice final : public gpu::TimedDevice {
     return {free, total};
   }
 
-  std::unique_ptr<gpu::Buffer> allocate(size_t bytes) override { return std::make_unique<CudaBuffer>(session_, bytes); }
+  std::unique_ptr<gpu::Buffer> allocate(size_t bytes) override {
+    return std::make_unique<CudaBuffer>(session_, bytes);
+  }
   std::unique_ptr<gpu::SharedBuffer> allocate_shared(size_t bytes) override {
     return std::make_unique<CudaSharedBuffer>(session_, bytes);
   }
@@ -157,7 +162,8 @@ class CudaDevice final : public gpu::TimedDevice {
     const void* memory = place(from, offset, bytes);
     if (bytes > 0) call("download", library_.download, device_, to, memory, uint64_t{bytes});
   }
-  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset, size_t bytes) override {
+  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset,
+            size_t bytes) override {
     void* target = place(to, to_offset, bytes);
     const void* source = place(from, from_offset, bytes);
     if (bytes > 0) call("copy", library_.copy, device_, target, source, uint64_t{bytes});
@@ -207,7 +213,8 @@ class CudaDevice final : public gpu::TimedDevice {
   }
   void synchronize() override { call("run", library_.synchronize, device_); }
 
-  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads, uint32_t shared_bytes) const override {
+  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads,
+                           uint32_t shared_bytes) const override {
     gpu::Launch launch{kernel};
     launch.threads = threads;
     launch.shared_bytes = shared_bytes;
@@ -245,10 +252,11 @@ Availability availability(const Library& library) {
   const int32_t status = library.probe(&probe, &failure);
   if (status != kOk) return {false, "", "not available, because " + text_of(failure)};
   probe.name[sizeof probe.name - 1] = '\0';
-  const std::string device = std::string(probe.name) + ", " + decimal(static_cast<double>(probe.memory) / 1e9, "%.1f") +
-                             " GB, compute capability " + std::to_string(probe.major) + "." +
-                             std::to_string(probe.minor) + ", driver for CUDA " + std::to_string(probe.driver / 1000) +
-                             "." + std::to_string(probe.driver % 1000 / 10);
+  const std::string device =
+      std::string(probe.name) + ", " + decimal(static_cast<double>(probe.memory) / 1e9, "%.1f") +
+      " GB, compute capability " + std::to_string(probe.major) + "." + std::to_string(probe.minor) +
+      ", driver for CUDA " + std::to_string(probe.driver / 1000) + "." +
+      std::to_string(probe.driver % 1000 / 10);
   return {true, device, ""};
 }
 

@@ -16,8 +16,8 @@ Availability availability(const Library& library);
 Capacity capacity(const Library& library);
 
 /**
- * Device 0 by way of the library, with a stream of its own. Whatever the library reports is thrown as Error, of code
- * backend_unavailable, out_of_memory or internal, its text with the operation before it.
+ * Device 0 by way of the library, with a stream of its own. Whatever the library reports is thrown as Error,
+ * of code backend_unavailable, out_of_memory or internal, its text with the operation before it.
  */
 std::unique_ptr<gpu::TimedDevice> open_device(const Library& library);
 

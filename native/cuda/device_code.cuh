@@ -3,14 +3,14 @@
 #include <cstdint>
 
 /*
- * What every kernel file includes: CUDA itself under nvcc, else stand-ins that run kernels in the emulator of the
- * tests. Kernels are inline functions in headers; nothing here launches one.
+ * What every kernel file includes: CUDA itself under nvcc, else stand-ins that run kernels in the emulator of
+ * the tests. Kernels are inline functions in headers; nothing here launches one.
  *
- *   SET_SHARED(name)       declares `unsigned char* name`, the block's dynamic shared memory, 16-byte aligned: all the
- *                          shared memory that a kernel uses, cut by hand.
- *   SET_UNROLL             before a loop: unroll it wholly. SET_UNROLL_2: twice.
- *   SET_GRID_BARRIER(words) waits for all threads of a cooperative launch and makes visible what they wrote: `words` is
- *                          the address of two words that are zero before their first use and used for nothing else.
+ *   SET_SHARED(name)       declares `unsigned char* name`, the block's dynamic shared memory, 16-byte
+ * aligned: all the shared memory that a kernel uses, cut by hand. SET_UNROLL             before a loop:
+ * unroll it wholly. SET_UNROLL_2: twice. SET_GRID_BARRIER(words) waits for all threads of a cooperative
+ * launch and makes visible what they wrote: `words` is the address of two words that are zero before their
+ * first use and used for nothing else.
  */
 #ifdef __CUDACC__
 
@@ -23,8 +23,9 @@
 namespace set_native::gpu {
 
 /**
- * The blocks that came before the last wait for the turn in the second word to change; the last resets the count. The
- * turn only ever grows, so the words can be used again at once, and need no reset between launches.
+ * The blocks that came before the last wait for the turn in the second word to change; the last resets the
+ * count. The turn only ever grows, so the words can be used again at once, and need no reset between
+ * launches.
  */
 __device__ __forceinline__ void grid_barrier(uint32_t* words) {
   __syncthreads();

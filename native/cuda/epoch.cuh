@@ -11,12 +11,13 @@
 #include "gpu/train_params.h"
 
 /*
- * All steps of an epoch in one cooperative launch: the kernels of a step one after the other, with a barrier of the
- * whole grid between them instead of a launch. Their blocks are dealt to the blocks that are there, in turn; each is
- * the same function with the same number, so that the bits are those of the single kernels, for any number of blocks.
+ * All steps of an epoch in one cooperative launch: the kernels of a step one after the other, with a barrier
+ * of the whole grid between them instead of a launch. Their blocks are dealt to the blocks that are there, in
+ * turn; each is the same function with the same number, so that the bits are those of the single kernels, for
+ * any number of blocks.
  *
- * Kernels take a fixed number of buffers and a network has any number of layers. So `note_layer` first writes the
- * addresses of each layer's buffers, which only the device knows, into a table on the device.
+ * Kernels take a fixed number of buffers and a network has any number of layers. So `note_layer` first writes
+ * the addresses of each layer's buffers, which only the device knows, into a table on the device.
  *
  * Per step 2 barriers per layer and 3 more, one more for each piecewise layer in each direction.
  */
@@ -30,15 +31,16 @@ struct LayerPlace {
   const void* target_groups;
   const uint32_t* target_blocks;
   float *bias, *bias_momentum, *pieces, *pieces_momentum;
-  float *x, *unbent, *dx;  // below the layer; z before a piecewise activation, or null; gradient below, or null
+  float *x, *unbent,
+      *dx;  // below the layer; z before a piecewise activation, or null; gradient below, or null
   gpu::NoteLayerParams p;
 };
 
-__global__ void note_layer(gpu::NoteLayerParams p, uint64_t* places, const uint32_t* offsets, const uint32_t* targets,
-                           float* weights, float* momentum, const uint32_t* target_offsets,
-                           const uint32_t* target_groups, const uint32_t* target_blocks, float* bias,
-                           float* bias_momentum, float* pieces, float* pieces_momentum, float* x, float* unbent,
-                           float* dx) {
+__global__ void note_layer(gpu::NoteLayerParams p, uint64_t* places, const uint32_t* offsets,
+                           const uint32_t* targets, float* weights, float* momentum,
+                           const uint32_t* target_offsets, const uint32_t* target_groups,
+                           const uint32_t* target_blocks, float* bias, float* bias_momentum, float* pieces,
+                           float* pieces_momentum, float* x, float* unbent, float* dx) {
   static_assert(sizeof(LayerPlace) <= gpu::kLayerPlaceBytes, "places are as far apart as the host thinks");
   if (threadIdx.x != 0) return;
   auto* bytes = reinterpret_cast<unsigned char*>(places) + p.layer * gpu::kLayerPlaceBytes;
@@ -73,30 +75,30 @@ struct LayerCode {
   __device__ static void forward(const LayerPlace& l, const float* x, float* z, float4* shared) {
     for_blocks(l.p.forward_blocks, l.p.tiles, [&](uint32_t block, uint32_t tile) {
       forward_targets<Index, kHeight>(l.p.forward, block, tile, l.target_offsets,
-                                      static_cast<const Index*>(l.target_groups), l.target_blocks, l.weights, l.bias, x,
-                                      z, shared);
+                                      static_cast<const Index*>(l.target_groups), l.target_blocks, l.weights,
+                                      l.bias, x, z, shared);
     });
   }
-  __device__ static void backward(const LayerPlace& l, const gpu::StepState& state, const float* dz, float* bias,
-                                  float* bias_momentum, uint32_t* barrier, float4* shared) {
+  __device__ static void backward(const LayerPlace& l, const gpu::StepState& state, const float* dz,
+                                  float* bias, float* bias_momentum, uint32_t* barrier, float4* shared) {
     const auto* targets = static_cast<const Index*>(l.targets);
     if (l.p.forward.stride <= gpu::kPassStride) {
       for_blocks(l.p.backward_blocks, 1, [&](uint32_t block, uint32_t) {
-        backward_groups<Index, kHeight>(l.p.backward, block, state, l.offsets, targets, l.weights, l.momentum, l.x, dz,
-                                        bias, bias_momentum, shared);
+        backward_groups<Index, kHeight>(l.p.backward, block, state, l.offsets, targets, l.weights, l.momentum,
+                                        l.x, dz, bias, bias_momentum, shared);
       });
       return;
     }
     if (l.p.backward.wants_dx != 0) {
       for_blocks(l.p.backward_blocks, l.p.tiles, [&](uint32_t block, uint32_t tile) {
-        input_gradient_groups<Index, kHeight>(l.p.backward, block, tile, l.offsets, targets, l.weights, l.x, dz, l.dx,
-                                              shared);
+        input_gradient_groups<Index, kHeight>(l.p.backward, block, tile, l.offsets, targets, l.weights, l.x,
+                                              dz, l.dx, shared);
       });
       SET_GRID_BARRIER(barrier);
     }
     for_blocks(l.p.backward_blocks, 1, [&](uint32_t block, uint32_t) {
-      update_groups<Index, kHeight>(l.p.backward, block, state, l.offsets, targets, l.weights, l.momentum, l.x, dz,
-                                    l.dx, bias, bias_momentum);
+      update_groups<Index, kHeight>(l.p.backward, block, state, l.offsets, targets, l.weights, l.momentum,
+                                    l.x, dz, l.dx, bias, bias_momentum);
     });
   }
 };
@@ -124,9 +126,9 @@ __device__ inline void with_code(const gpu::NoteLayerParams& p, Body&& body) {
 }
 
 __global__ void __launch_bounds__(gpu::kTrainThreads, 2)
-    epoch(gpu::EpochParams p, gpu::StepState* state, const uint64_t* places, uint32_t* barrier, const uint32_t* cancel,
-          const float* data, const uint32_t* order, const uint32_t* labels, const float* targets, float* logits,
-          float* dz) {
+    epoch(gpu::EpochParams p, gpu::StepState* state, const uint64_t* places, uint32_t* barrier,
+          const uint32_t* cancel, const float* data, const uint32_t* order, const uint32_t* labels,
+          const float* targets, float* logits, float* dz) {
   SET_SHARED(memory);
   auto* shared = reinterpret_cast<float4*>(memory);
   const auto* first_place = reinterpret_cast<const unsigned char*>(places);
@@ -160,20 +162,22 @@ __global__ void __launch_bounds__(gpu::kTrainThreads, 2)
       const bool bends = l > 0 && layer(l - 1).pieces != nullptr;
       float* bias = l > 0 && !bends ? layer(l - 1).bias : nullptr;
       float* bias_momentum = l > 0 && !bends ? layer(l - 1).bias_momentum : nullptr;
-      with_code(at.p,
-                [&](auto code) { decltype(code)::backward(at, *state, above, bias, bias_momentum, barrier, shared); });
+      with_code(at.p, [&](auto code) {
+        decltype(code)::backward(at, *state, above, bias, bias_momentum, barrier, shared);
+      });
       SET_GRID_BARRIER(barrier);
       above = at.dx;
       if (!bends) continue;
       const LayerPlace& below = layer(l - 1);
       for_blocks(below.p.row_blocks, 1, [&](uint32_t block, uint32_t) {
-        bend_rows_backward({below.p.forward.outputs, below.p.forward.stride}, block, *state, below.unbent, at.dx,
-                           below.pieces, below.pieces_momentum, below.bias, below.bias_momentum);
+        bend_rows_backward({below.p.forward.outputs, below.p.forward.stride}, block, *state, below.unbent,
+                           at.dx, below.pieces, below.pieces_momentum, below.bias, below.bias_momentum);
       });
       SET_GRID_BARRIER(barrier);
     }
     const LayerPlace& last = layer(p.layers - 1);
-    if (blockIdx.x == 0) finish_step({p.loss.outputs, p.loss.stride}, state, cancel, dz, last.bias, last.bias_momentum);
+    if (blockIdx.x == 0)
+      finish_step({p.loss.outputs, p.loss.stride}, state, cancel, dz, last.bias, last.bias_momentum);
     SET_GRID_BARRIER(barrier);
   }
 }

@@ -7,18 +7,18 @@
 /*
  * z_j = f(b_j + sum over the blocks of target j of w_r x_(g height + r), r = 0 .. height - 1)
  *
- * A target belongs to `warps` warps of one block, fixed for a layer by its mean fan-in; its blocks of links are dealt
- * to their slots in turn. Each lane sums one float4 of the row, slots and warps are added up in a fixed order, and bias
- * and activation are applied before the one store. Per link 2 stride flops and 4 stride bytes of x, mostly from L2;
- * per block of links one index, one number and `height` weights, so that higher blocks read neighbouring rows of x for
- * one index. kHeight 0: any height.
+ * A target belongs to `warps` warps of one block, fixed for a layer by its mean fan-in; its blocks of links
+ * are dealt to their slots in turn. Each lane sums one float4 of the row, slots and warps are added up in a
+ * fixed order, and bias and activation are applied before the one store. Per link 2 stride flops and 4 stride
+ * bytes of x, mostly from L2; per block of links one index, one number and `height` weights, so that higher
+ * blocks read neighbouring rows of x for one index. kHeight 0: any height.
  */
 namespace set_native::cuda {
 
 template <class Index, unsigned kHeight>
-__device__ inline float4 forward_sum(const gpu::ForwardParams& p, const Columns& c, uint32_t begin, uint32_t end,
-                                     uint32_t step, const Index* groups, const uint32_t* blocks, const float* weights,
-                                     const float4* x) {
+__device__ inline float4 forward_sum(const gpu::ForwardParams& p, const Columns& c, uint32_t begin,
+                                     uint32_t end, uint32_t step, const Index* groups, const uint32_t* blocks,
+                                     const float* weights, const float4* x) {
   const uint32_t height = kHeight != 0 ? kHeight : p.height;
   float4 sum = zero4();
   SET_UNROLL_2
@@ -43,7 +43,8 @@ __device__ inline void forward_targets(const gpu::ForwardParams& p, uint32_t blo
   float4 sum = zero4();
   if (target < p.outputs && c.active)
     sum = forward_sum<Index, kHeight>(p, c, offsets[target] + part * c.slots + c.slot, offsets[target + 1],
-                                      p.warps * c.slots, groups, blocks, weights, reinterpret_cast<const float4*>(x));
+                                      p.warps * c.slots, groups, blocks, weights,
+                                      reinterpret_cast<const float4*>(x));
   sum = c.over_slots(sum);
   if (p.warps > 1) {
     partial[threadIdx.x] = sum;

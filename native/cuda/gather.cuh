@@ -7,15 +7,17 @@
 /*
  * x[f][b] = data[order[first + b]][f], zero for b from batch to stride.
  *
- * A block transposes 32 features of 32 samples at a time through shared memory (4,224 bytes): its warps read 128
- * neighbouring bytes of a sample and write 128 of a row. 8 bytes per number, 4 read and 4 written; no arithmetic.
+ * A block transposes 32 features of 32 samples at a time through shared memory (4,224 bytes): its warps read
+ * 128 neighbouring bytes of a sample and write 128 of a row. 8 bytes per number, 4 read and 4 written; no
+ * arithmetic.
  */
 namespace set_native::cuda {
 
 constexpr uint32_t kGatherTile = 32;
 
-__device__ inline void gather_features(const gpu::GatherParams& p, uint32_t block, uint32_t first, uint32_t batch,
-                                       const float* data, const uint32_t* order, float* x, float* tile) {
+__device__ inline void gather_features(const gpu::GatherParams& p, uint32_t block, uint32_t first,
+                                       uint32_t batch, const float* data, const uint32_t* order, float* x,
+                                       float* tile) {
   // tile: [sample][feature], rows of 33 against bank conflicts
   const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const uint32_t feature = block * kGatherTile;
@@ -37,12 +39,13 @@ __device__ inline void gather_features(const gpu::GatherParams& p, uint32_t bloc
   }
 }
 
-__global__ void gather(gpu::GatherParams p, const gpu::StepState* state, const float* data, const uint32_t* order,
-                       float* x) {
+__global__ void gather(gpu::GatherParams p, const gpu::StepState* state, const float* data,
+                       const uint32_t* order, float* x) {
   SET_SHARED(memory);
   if (stopped(state)) return;
-  gather_features(p, blockIdx.x, state != nullptr ? state->first : p.first, state != nullptr ? state->batch : p.batch,
-                  data, order, x, reinterpret_cast<float*>(memory));
+  gather_features(p, blockIdx.x, state != nullptr ? state->first : p.first,
+                  state != nullptr ? state->batch : p.batch, data, order, x,
+                  reinterpret_cast<float*>(memory));
 }
 
 }  // namespace set_native::cuda

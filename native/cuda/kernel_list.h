@@ -48,7 +48,8 @@ class KernelList {
     call_with<Params, T...>(Numbers{}, function, params, buffers);
   }
   template <class Params, class... T, size_t... K>
-  static void call_with(std::index_sequence<K...>, const void* function, const void* params, void* const* buffers) {
+  static void call_with(std::index_sequence<K...>, const void* function, const void* params,
+                        void* const* buffers) {
     const auto kernel = reinterpret_cast<void (*)(Params, T*...)>(const_cast<void*>(function));
     kernel(*static_cast<const Params*>(params), static_cast<T*>(buffers[K])...);
   }

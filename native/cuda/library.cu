@@ -11,11 +11,12 @@
 #include "cuda/table.h"
 
 /*
- * libset_native_cuda.so: library.h over the CUDA runtime, which is linked statically, and the kernels of table.h.
+ * libset_native_cuda.so: library.h over the CUDA runtime, which is linked statically, and the kernels of
+ * table.h.
  *
- * Every call of CUDA is checked; what fails is reported with CUDA's words, the call, file and line. Host memory that is
- * not pinned cannot be copied asynchronously, so copies pass through two pinned halves of a staging area that each
- * device keeps: one fills or empties while the other is on its way.
+ * Every call of CUDA is checked; what fails is reported with CUDA's words, the call, file and line. Host
+ * memory that is not pinned cannot be copied asynchronously, so copies pass through two pinned halves of a
+ * staging area that each device keeps: one fills or empties while the other is on its way.
  */
 namespace set_native::cuda {
 
@@ -36,8 +37,8 @@ int32_t report_call(Failure* failure, cudaError_t error, const char* call, const
   const char* slash = std::strrchr(file, '/');
   const Status status = error == cudaErrorMemoryAllocation ? kOutOfMemory : kFailed;
   cudaGetLastError();  // forget it, unless the context is lost
-  return report(failure, status, "%s (%s) from %s at %s:%d", cudaGetErrorString(error), cudaGetErrorName(error), call,
-                slash != nullptr ? slash + 1 : file, line);
+  return report(failure, status, "%s (%s) from %s at %s:%d", cudaGetErrorString(error),
+                cudaGetErrorName(error), call, slash != nullptr ? slash + 1 : file, line);
 }
 
 #define SET_CUDA_RETURN(error, call) \
@@ -125,7 +126,8 @@ int32_t open(DeviceHandle** out, Failure* failure) {
   device->cooperative = cooperative != 0;
   SET_CUDA_CHECK(cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking));
   for (int half = 0; half < 2; ++half) {
-    SET_CUDA_CHECK(cudaHostAlloc(reinterpret_cast<void**>(&device->staging[half]), kHalf, cudaHostAllocDefault));
+    SET_CUDA_CHECK(
+        cudaHostAlloc(reinterpret_cast<void**>(&device->staging[half]), kHalf, cudaHostAllocDefault));
     SET_CUDA_CHECK(cudaEventCreateWithFlags(&device->passed[half], cudaEventDisableTiming));
     SET_CUDA_CHECK(cudaEventCreate(&device->marks[half]));
   }
@@ -137,8 +139,7 @@ void close(DeviceHandle* device) {
   delete device;
 }
 
-// Memory
-// ---------------------------------------------------------------------------------------------------------------
+// ---- Memory -----------------------------------------------------------------------------------------------
 
 int32_t memory(DeviceHandle*, uint64_t* free, uint64_t* total, Failure* failure) {
   size_t free_bytes = 0, total_bytes = 0;
@@ -153,7 +154,8 @@ int32_t allocate(DeviceHandle* device, uint64_t bytes, void** out, Failure* fail
   SET_CUDA_PASS(memory(device, &free, &total, failure));
   if (bytes > free)
     return report(failure, kOutOfMemory, "%.1f MB are asked for, the device has %.1f MB free of %.1f MB",
-                  static_cast<double>(bytes) / 1e6, static_cast<double>(free) / 1e6, static_cast<double>(total) / 1e6);
+                  static_cast<double>(bytes) / 1e6, static_cast<double>(free) / 1e6,
+                  static_cast<double>(total) / 1e6);
   SET_CUDA_CHECK(cudaMalloc(out, bytes));
   return kOk;
 }
@@ -188,8 +190,8 @@ int32_t upload(DeviceHandle* device, void* to, const void* from, uint64_t bytes,
     device->next = 1 - half;
     SET_CUDA_CHECK(cudaEventSynchronize(device->passed[half]));
     std::memcpy(device->staging[half], static_cast<const char*>(from) + done, part);
-    SET_CUDA_CHECK(cudaMemcpyAsync(static_cast<char*>(to) + done, device->staging[half], part, cudaMemcpyHostToDevice,
-                                   device->stream));
+    SET_CUDA_CHECK(cudaMemcpyAsync(static_cast<char*>(to) + done, device->staging[half], part,
+                                   cudaMemcpyHostToDevice, device->stream));
     SET_CUDA_CHECK(cudaEventRecord(device->passed[half], device->stream));
     done += part;
   }
@@ -228,8 +230,7 @@ int32_t clear(DeviceHandle* device, void* memory, uint64_t bytes, Failure* failu
   return kOk;
 }
 
-// Kernels
-// --------------------------------------------------------------------------------------------------------------
+// ---- Kernels ----------------------------------------------------------------------------------------------
 
 const Kernel* find(const LaunchShape& shape, Failure* failure) {
   const Kernel* kernel = find_kernel({static_cast<gpu::Op>(shape.op), shape.wide != 0, shape.height});
@@ -245,17 +246,18 @@ int32_t launch(DeviceHandle* device, const LaunchShape* shape, const void* param
   if (kernel == nullptr) return kFailed;
   if (kernel->params_bytes != params_bytes || kernel->buffers != buffer_count || buffer_count > kMostBuffers)
     return report(failure, kFailed, "operation %u takes %u bytes of parameters and %u buffers, got %u and %u",
-                  shape->op, static_cast<uint32_t>(kernel->params_bytes), static_cast<uint32_t>(kernel->buffers),
-                  static_cast<uint32_t>(params_bytes), buffer_count);
+                  shape->op, static_cast<uint32_t>(kernel->params_bytes),
+                  static_cast<uint32_t>(kernel->buffers), static_cast<uint32_t>(params_bytes), buffer_count);
   void* arguments[1 + kMostBuffers];
   arguments[0] = const_cast<void*>(params);
   for (uint32_t b = 0; b < buffer_count; ++b) arguments[1 + b] = const_cast<void**>(&buffers[b]);
   const dim3 blocks(shape->blocks_x, shape->blocks_y), threads(shape->threads);
   if (shape->cooperative != 0)
-    SET_CUDA_CHECK(
-        cudaLaunchCooperativeKernel(kernel->function, blocks, threads, arguments, shape->shared_bytes, device->stream));
+    SET_CUDA_CHECK(cudaLaunchCooperativeKernel(kernel->function, blocks, threads, arguments,
+                                               shape->shared_bytes, device->stream));
   else
-    SET_CUDA_CHECK(cudaLaunchKernel(kernel->function, blocks, threads, arguments, shape->shared_bytes, device->stream));
+    SET_CUDA_CHECK(
+        cudaLaunchKernel(kernel->function, blocks, threads, arguments, shape->shared_bytes, device->stream));
   return kOk;
 }
 
@@ -263,14 +265,13 @@ int32_t resident_blocks(DeviceHandle* device, const LaunchShape* shape, uint32_t
   const Kernel* kernel = find(*shape, failure);
   if (kernel == nullptr) return kFailed;
   int each = 0;
-  SET_CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel->function,
-                                                               static_cast<int>(shape->threads), shape->shared_bytes));
+  SET_CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+      &each, kernel->function, static_cast<int>(shape->threads), shape->shared_bytes));
   *blocks = device->cooperative ? static_cast<uint32_t>(each * device->processors) : 0;
   return kOk;
 }
 
-// Recordings
-// -----------------------------------------------------------------------------------------------------------
+// ---- Recordings -------------------------------------------------------------------------------------------
 
 int32_t begin_recording(DeviceHandle* device, Failure* failure) {
   SET_CUDA_PASS(refuse_while_recording(device, failure));
@@ -309,8 +310,7 @@ void release_recording(DeviceHandle* device, RecordingHandle* recording) {
   delete recording;
 }
 
-// Waiting and time
-// -----------------------------------------------------------------------------------------------------
+// ---- Waiting and time -------------------------------------------------------------------------------------
 
 int32_t idle(DeviceHandle* device, uint32_t* idle, Failure* failure) {
   const cudaError_t state = cudaStreamQuery(device->stream);

@@ -3,12 +3,13 @@
 #include <stdint.h>
 
 /*
- * The boundary between set-native and libset_native_cuda.so: C types only. No exception, no C++ object and no type of
- * CUDA crosses it, so that the library may be built by another compiler than the program, and later.
+ * The boundary between set-native and libset_native_cuda.so: C types only. No exception, no C++ object and no
+ * type of CUDA crosses it, so that the library may be built by another compiler than the program, and later.
  *
- * The library exports one symbol, `set_native_cuda_library`, which returns its table. Every function that can fail
- * returns a Status and, unless that is kOk, has written a text into `failure`. Functions without one cannot fail. A
- * device is not for use from two threads at once; two devices are, each has a stream of its own.
+ * The library exports one symbol, `set_native_cuda_library`, which returns its table. Every function that can
+ * fail returns a Status and, unless that is kOk, has written a text into `failure`. Functions without one
+ * cannot fail. A device is not for use from two threads at once; two devices are, each has a stream of its
+ * own.
  */
 namespace set_native::cuda {
 
@@ -61,7 +62,8 @@ struct Library {
   int32_t (*allocate)(DeviceHandle* device, uint64_t bytes, void** memory, Failure* failure);
   void (*release)(DeviceHandle* device, void* memory);
   /** Pinned memory of the host, and where the device sees it. */
-  int32_t (*allocate_shared)(DeviceHandle* device, uint64_t bytes, void** host, void** memory, Failure* failure);
+  int32_t (*allocate_shared)(DeviceHandle* device, uint64_t bytes, void** host, void** memory,
+                             Failure* failure);
   void (*release_shared)(DeviceHandle* device, void* host);
 
   // In order with the launches. `upload` has read `from` when it returns, `download` has written `to`.
@@ -73,9 +75,11 @@ struct Library {
   /** Refuses a kernel that there is not, and one that takes other parameters or another number of buffers. */
   int32_t (*launch)(DeviceHandle* device, const LaunchShape* shape, const void* params, uint64_t params_bytes,
                     void* const* buffers, uint32_t buffer_count, Failure* failure);
-  int32_t (*resident_blocks)(DeviceHandle* device, const LaunchShape* shape, uint32_t* blocks, Failure* failure);
+  int32_t (*resident_blocks)(DeviceHandle* device, const LaunchShape* shape, uint32_t* blocks,
+                             Failure* failure);
 
-  /** From `begin` to `end` launches, copies and clears are noted, not run; a null `recording` drops what was noted. */
+  /** From `begin` to `end` launches, copies and clears are noted, not run; a null `recording` drops what was
+   * noted. */
   int32_t (*begin_recording)(DeviceHandle* device, Failure* failure);
   int32_t (*end_recording)(DeviceHandle* device, RecordingHandle** recording, Failure* failure);
   int32_t (*replay)(DeviceHandle* device, RecordingHandle* recording, Failure* failure);

@@ -76,9 +76,10 @@ std::string library_path() {
 
 Loaded load(const std::string& path) {
   if (!is_there(path))
-    return {nullptr, "its library was not found at " + path +
-                         "; with a CUDA toolkit `npm run build:cuda` builds it, and SET_NATIVE_CUDA_LIBRARY names one "
-                         "elsewhere"};
+    return {nullptr,
+            "its library was not found at " + path +
+                "; with a CUDA toolkit `npm run build:cuda` builds it, and SET_NATIVE_CUDA_LIBRARY names one "
+                "elsewhere"};
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) return {nullptr, "its library could not be opened: " + text_of_dlerror()};
   const auto get = reinterpret_cast<GetLibrary>(dlsym(handle, kGetLibrary));
@@ -86,9 +87,9 @@ Loaded load(const std::string& path) {
   const Library* library = get();
   if (library == nullptr) return {nullptr, path + " gave no table"};
   if (library->abi != kAbi || library->bytes != sizeof(Library))
-    return {nullptr, path + " has ABI " + std::to_string(library->abi) + " of " + std::to_string(library->bytes) +
-                         " bytes, this program " + std::to_string(kAbi) + " of " + std::to_string(sizeof(Library)) +
-                         ": build both from the same sources"};
+    return {nullptr, path + " has ABI " + std::to_string(library->abi) + " of " +
+                         std::to_string(library->bytes) + " bytes, this program " + std::to_string(kAbi) +
+                         " of " + std::to_string(sizeof(Library)) + ": build both from the same sources"};
   if (!complete(*library)) return {nullptr, path + " lacks functions: build it anew"};
   return {library, ""};
 }

@@ -8,9 +8,9 @@
 /*
  * What follows the logits, as cpu/loss.h defines it: losses and the gradient of their mean, answers, outputs.
  *
- * One thread per sample, in double, as on the CPU; the samples of a thread are summed in order, threads by a tree, so
- * the sum does not depend on the schedule. Padding columns of the gradient are zero. One block: a batch has outputs x
- * batch numbers, some thousand operations, of which most are exponentials.
+ * One thread per sample, in double, as on the CPU; the samples of a thread are summed in order, threads by a
+ * tree, so the sum does not depend on the schedule. Padding columns of the gradient are zero. One block: a
+ * batch has outputs x batch numbers, some thousand operations, of which most are exponentials.
  */
 namespace set_native::cuda {
 
@@ -41,8 +41,8 @@ struct Softmax {
   }
 };
 
-__device__ inline double loss_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride, const TargetOf& target,
-                                 uint64_t sample) {
+__device__ inline double loss_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride,
+                                 const TargetOf& target, uint64_t sample) {
   double sum = 0.0;
   if (loss == Loss::softmax_cross_entropy) {
     const Softmax softmax(z, outputs, stride);
@@ -63,18 +63,19 @@ __device__ inline double loss_of(Loss loss, const float* z, uint32_t outputs, ui
   return loss == Loss::mse ? sum / outputs : sum;
 }
 
-__device__ inline void gradient_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride, const TargetOf& target,
-                                   uint64_t sample, double batch, float* dz) {
+__device__ inline void gradient_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride,
+                                   const TargetOf& target, uint64_t sample, double batch, float* dz) {
   if (loss == Loss::softmax_cross_entropy) {
     const Softmax softmax(z, outputs, stride);
     for (uint32_t o = 0; o < outputs; ++o)
-      dz[o * stride] = static_cast<float>((exp(z[o * stride] - softmax.top) / softmax.sum - target(sample, o)) / batch);
+      dz[o * stride] =
+          static_cast<float>((exp(z[o * stride] - softmax.top) / softmax.sum - target(sample, o)) / batch);
     return;
   }
   for (uint32_t o = 0; o < outputs; ++o) {
     const double v = z[o * stride], t = target(sample, o);
-    dz[o * stride] =
-        static_cast<float>(loss == Loss::mse ? 2.0 * (v - t) / (outputs * batch) : (sigmoid_of(v) - t) / batch);
+    dz[o * stride] = static_cast<float>(loss == Loss::mse ? 2.0 * (v - t) / (outputs * batch)
+                                                          : (sigmoid_of(v) - t) / batch);
   }
 }
 
@@ -128,7 +129,8 @@ __device__ inline void loss_of_batch(const gpu::LossParams& p, gpu::StepState* s
 __global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* order, const uint32_t* labels,
                      const float* targets, const float* z, float* dz) {
   SET_SHARED(memory);
-  if (!stopped(state)) loss_of_batch(p, state, order, labels, targets, z, dz, reinterpret_cast<double*>(memory));
+  if (!stopped(state))
+    loss_of_batch(p, state, order, labels, targets, z, dz, reinterpret_cast<double*>(memory));
 }
 
 __device__ inline bool is_finite(const float* z, uint32_t outputs, uint32_t stride) {
@@ -138,7 +140,8 @@ __device__ inline bool is_finite(const float* z, uint32_t outputs, uint32_t stri
 }
 
 /** Whether `label` is the answer of a column: its largest (the first of equals), or the side of one half. */
-__device__ inline bool is_correct(Loss loss, const float* z, uint32_t outputs, uint32_t stride, uint32_t label) {
+__device__ inline bool is_correct(Loss loss, const float* z, uint32_t outputs, uint32_t stride,
+                                  uint32_t label) {
   if (outputs == 1) return (loss == Loss::mse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
   for (uint32_t o = 0; o < outputs; ++o)
     if (!(o < label ? z[o * stride] < z[label * stride] : z[o * stride] <= z[label * stride])) return false;
@@ -182,7 +185,8 @@ __global__ void output(gpu::EvaluateParams p, const float* z, float* out) {
       continue;
     }
     for (uint32_t o = 0; o < p.outputs; ++o)
-      row[o] = kind == Loss::mse ? column[o * p.stride] : static_cast<float>(sigmoid_of(column[o * p.stride]));
+      row[o] =
+          kind == Loss::mse ? column[o * p.stride] : static_cast<float>(sigmoid_of(column[o * p.stride]));
   }
 }
 

@@ -5,12 +5,14 @@
 #include "gpu/train_params.h"
 
 /*
- * The order of an epoch's samples, as core's random_order gives it: numbers 0 .. count - 1 by ascending (draw, number).
+ * The order of an epoch's samples, as core's random_order gives it: numbers 0 .. count - 1 by ascending
+ * (draw, number).
  *
- * A bitonic sort of size = 2^k entries. Stage s (2, 4, .. size) merges runs of s: steps that exchange over s / 2, s / 4
- * .. 1. A block keeps kSortTile entries in shared memory, 24 KiB, and does there all stages up to its size, and of
- * later ones the steps within the tile; each longer step is a kernel of its own over global memory. For 5,000 samples
- * that is 6 launches, for 60,000 it is 21, once an epoch: 24 bytes per entry and launch.
+ * A bitonic sort of size = 2^k entries. Stage s (2, 4, .. size) merges runs of s: steps that exchange over s
+ * / 2, s / 4
+ * .. 1. A block keeps kSortTile entries in shared memory, 24 KiB, and does there all stages up to its size,
+ * and of later ones the steps within the tile; each longer step is a kernel of its own over global memory.
+ * For 5,000 samples that is 6 launches, for 60,000 it is 21, once an epoch: 24 bytes per entry and launch.
  */
 namespace set_native::cuda {
 
@@ -45,11 +47,13 @@ __global__ void sort_tiles(gpu::SortParams p, uint64_t* draws, uint32_t* numbers
   }
   __syncthreads();
   for (uint64_t stage = p.first; stage <= p.last; stage *= 2) {
-    for (uint32_t distance = stage / 2 < gpu::kSortTile / 2 ? static_cast<uint32_t>(stage / 2) : gpu::kSortTile / 2;
+    for (uint32_t distance = stage / 2 < gpu::kSortTile / 2 ? static_cast<uint32_t>(stage / 2)
+                                                            : gpu::kSortTile / 2;
          distance > 0; distance /= 2) {
       for (uint32_t pair = threadIdx.x; pair < gpu::kSortTile / 2; pair += blockDim.x) {
         const uint32_t a = pair / distance * 2 * distance + pair % distance, b = a + distance;
-        exchange_entries(tile_draws[a], tile_numbers[a], tile_draws[b], tile_numbers[b], ((start + a) & stage) == 0);
+        exchange_entries(tile_draws[a], tile_numbers[a], tile_draws[b], tile_numbers[b],
+                         ((start + a) & stage) == 0);
       }
       __syncthreads();
     }

@@ -5,10 +5,10 @@
 #include "gpu/train_params.h"
 
 /*
- * Activations of three straight pieces (core/model.h, is_piecewise), over finished rows, one warp per row: forward in
- * place, keeping z, which the output does not tell; backward dz = f'(z) dy in place and the updates of the row's bias
- * and of its pieces, by dt = (1 - a) dy and da = (z - t) dy on the piece where z lies, without decay.
- * 12 bytes and 2 flops per number forward, 12 bytes and about 8 flops backward.
+ * Activations of three straight pieces (core/model.h, is_piecewise), over finished rows, one warp per row:
+ * forward in place, keeping z, which the output does not tell; backward dz = f'(z) dy in place and the
+ * updates of the row's bias and of its pieces, by dt = (1 - a) dy and da = (z - t) dy on the piece where z
+ * lies, without decay. 12 bytes and 2 flops per number forward, 12 bytes and about 8 flops backward.
  */
 namespace set_native::cuda {
 
@@ -26,13 +26,15 @@ __device__ inline void bend_rows(const gpu::BendParams& p, uint32_t block, const
   }
 }
 
-__global__ void bend(gpu::BendParams p, const gpu::StepState* state, const float* pieces, float* z, float* unbent) {
+__global__ void bend(gpu::BendParams p, const gpu::StepState* state, const float* pieces, float* z,
+                     float* unbent) {
   if (!stopped(state)) bend_rows(p, blockIdx.x, pieces, z, unbent);
 }
 
-__device__ inline void bend_rows_backward(const gpu::BendParams& p, uint32_t block, const gpu::StepState& state,
-                                          const float* unbent, float* dy, float* pieces, float* pieces_momentum,
-                                          float* bias, float* bias_momentum) {
+__device__ inline void bend_rows_backward(const gpu::BendParams& p, uint32_t block,
+                                          const gpu::StepState& state, const float* unbent, float* dy,
+                                          float* pieces, float* pieces_momentum, float* bias,
+                                          float* bias_momentum) {
   const uint32_t j = block * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;

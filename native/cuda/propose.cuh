@@ -11,19 +11,22 @@
 /*
  * Regrow: numbered slots propose places; the lowest slot that proposes a free place gets it. A round:
  *
- *   propose   each open slot draws a place and looks whether it is free                       one thread per slot
- *   claim     the slots of free places enter them into a hash table, which keeps the lowest    one thread per slot
- *   settle    slots that are the lowest of their place set its bit                            one warp per 256 slots
- *   compact   the others, in order, are the open slots of the next round                      one warp per 256 slots
+ *   propose   each open slot draws a place and looks whether it is free                       one thread per
+ * slot claim     the slots of free places enter them into a hash table, which keeps the lowest    one thread
+ * per slot settle    slots that are the lowest of their place set its bit                            one warp
+ * per 256 slots compact   the others, in order, are the open slots of the next round                      one
+ * warp per 256 slots
  *
- * An entry of the table is the number of a slot, plus one, and stands for that slot's place, which the kernel before
- * has written: one compare-and-swap takes an empty entry, a minimum lowers one that has the same place. Which entry a
- * place gets depends on the schedule, its lowest slot does not. The table has at least twice as many entries as slots.
+ * An entry of the table is the number of a slot, plus one, and stands for that slot's place, which the kernel
+ * before has written: one compare-and-swap takes an empty entry, a minimum lowers one that has the same
+ * place. Which entry a place gets depends on the schedule, its lowest slot does not. The table has at least
+ * twice as many entries as slots.
  *
- * Per open slot about 60 bytes, half of them in places without order: its word of the bitmap, its entry of the table.
+ * Per open slot about 60 bytes, half of them in places without order: its word of the bitmap, its entry of
+ * the table.
  *
- * With density d a share d of the slots stays open. What is left after the first rounds, a few slots, one block takes
- * through all further rounds (propose_rest): no launch and no look from the host in between.
+ * With density d a share d of the slots stays open. What is left after the first rounds, a few slots, one
+ * block takes through all further rounds (propose_rest): no launch and no look from the host in between.
  */
 namespace set_native::cuda {
 
@@ -45,9 +48,10 @@ __device__ inline uint64_t free_before(const gpu::RoundParams& p, const uint32_t
   return static_cast<uint64_t>(row) * p.cols - (end - begin);
 }
 
-/** The place that a slot draws among the free ones, by two searches: for its row, and for its word in the row. */
-__device__ inline ProposedPlace free_place(const gpu::RoundParams& p, const uint32_t* cells, const uint32_t* ranks,
-                                           uint64_t u) {
+/** The place that a slot draws among the free ones, by two searches: for its row, and for its word in the
+ * row. */
+__device__ inline ProposedPlace free_place(const gpu::RoundParams& p, const uint32_t* cells,
+                                           const uint32_t* ranks, uint64_t u) {
   uint64_t number = gpu::below(u, free_before(p, ranks, p.rows));
   uint32_t row = 0, end_row = p.rows;  // the last row with at most `number` free places before it
   while (end_row - row > 1) {
@@ -72,8 +76,8 @@ __device__ inline uint32_t slot_at(const uint32_t* open, uint32_t position) {
   return open != nullptr ? open[position] : position;
 }
 
-__global__ void propose(gpu::RoundParams p, const uint32_t* open, const uint32_t* cells, const uint32_t* ranks,
-                        uint32_t* slot_rows, uint32_t* slot_cols, uint32_t* entries) {
+__global__ void propose(gpu::RoundParams p, const uint32_t* open, const uint32_t* cells,
+                        const uint32_t* ranks, uint32_t* slot_rows, uint32_t* slot_cols, uint32_t* entries) {
   const uint32_t position = thread_of_launch();
   if (position >= p.count) return;
   const uint32_t slot = slot_at(open, position);
@@ -84,8 +88,8 @@ __global__ void propose(gpu::RoundParams p, const uint32_t* open, const uint32_t
   entries[slot] = is_set(cells, place.row, p.words, place.col) ? gpu::kNone : 0;
 }
 
-__global__ void claim(gpu::RoundParams p, const uint32_t* open, const uint32_t* slot_rows, const uint32_t* slot_cols,
-                      uint32_t* entries, uint32_t* table) {
+__global__ void claim(gpu::RoundParams p, const uint32_t* open, const uint32_t* slot_rows,
+                      const uint32_t* slot_cols, uint32_t* entries, uint32_t* table) {
   const uint32_t position = thread_of_launch();
   if (position >= p.count) return;
   const uint32_t slot = slot_at(open, position);
@@ -105,9 +109,9 @@ __global__ void claim(gpu::RoundParams p, const uint32_t* open, const uint32_t* 
   }
 }
 
-__global__ void settle(gpu::RoundParams p, const uint32_t* open, const uint32_t* slot_rows, const uint32_t* slot_cols,
-                       const uint32_t* entries, const uint32_t* table, uint32_t* cells, uint32_t* lost,
-                       uint32_t* tile_lost) {
+__global__ void settle(gpu::RoundParams p, const uint32_t* open, const uint32_t* slot_rows,
+                       const uint32_t* slot_cols, const uint32_t* entries, const uint32_t* table,
+                       uint32_t* cells, uint32_t* lost, uint32_t* tile_lost) {
   const uint32_t tile = warp_of_launch(), lane = lane_of_thread();
   uint32_t count = 0;
   for (uint32_t first = 0; first < gpu::kWarpTile; first += 32) {
@@ -128,8 +132,8 @@ __global__ void settle(gpu::RoundParams p, const uint32_t* open, const uint32_t*
   if (lane == 0 && tile * gpu::kWarpTile < p.count) tile_lost[tile] = count;
 }
 
-__global__ void compact(gpu::RoundParams p, const uint32_t* open, const uint32_t* lost, const uint32_t* tile_lost,
-                        uint32_t* open_next) {
+__global__ void compact(gpu::RoundParams p, const uint32_t* open, const uint32_t* lost,
+                        const uint32_t* tile_lost, uint32_t* open_next) {
   const uint32_t tile = warp_of_launch(), lane = lane_of_thread();
   if (tile * gpu::kWarpTile >= p.count) return;
   uint32_t to = tile_lost[tile];
@@ -142,8 +146,9 @@ __global__ void compact(gpu::RoundParams p, const uint32_t* open, const uint32_t
 }
 
 /**
- * Rounds p.round .. p.end_round - 1 for at most kRestThreads slots, one per thread, in one block. A slot loses to any
- * before it that proposes the same place, so each looks at those: quadratic, but of few, in shared memory.
+ * Rounds p.round .. p.end_round - 1 for at most kRestThreads slots, one per thread, in one block. A slot
+ * loses to any before it that proposes the same place, so each looks at those: quadratic, but of few, in
+ * shared memory.
  */
 __global__ void propose_rest(gpu::RoundParams p, uint32_t* open, uint32_t* cells, uint32_t* slot_rows,
                              uint32_t* slot_cols, uint32_t* left) {

@@ -9,11 +9,12 @@
 #include "gpu/philox.h"
 
 /*
- * Rebuild: the layer that the bitmap of its blocks tells. A block's new number is the rank of its bit, so every block,
- * kept or grown, finds its place alone; nothing is sorted, and groups and targets come out ascending.
+ * Rebuild: the layer that the bitmap of its blocks tells. A block's new number is the rank of its bit, so
+ * every block, kept or grown, finds its place alone; nothing is sorted, and groups and targets come out
+ * ascending.
  *
- * Moves each array of the layer once, from a copy: bytes per block 2 (10 height + index) + 10, of which rank look-ups
- * are 8 that neighbouring blocks share.
+ * Moves each array of the layer once, from a copy: bytes per block 2 (10 height + index) + 10, of which rank
+ * look-ups are 8 that neighbouring blocks share.
  */
 namespace set_native::cuda {
 
@@ -27,8 +28,8 @@ __global__ void set_offsets(gpu::OffsetParams p, const uint32_t* ranks, uint32_t
 template <class Index>
 __global__ void move_kept(gpu::MoveParams p, const uint32_t* old_offsets, const Index* old_targets,
                           const uint32_t* removed, const uint32_t* old_weights, const uint32_t* old_momentum,
-                          const uint16_t* old_birth, const uint32_t* cells, const uint32_t* ranks, Index* targets,
-                          uint32_t* weights, uint32_t* momentum, uint16_t* birth) {
+                          const uint16_t* old_birth, const uint32_t* cells, const uint32_t* ranks,
+                          Index* targets, uint32_t* weights, uint32_t* momentum, uint16_t* birth) {
   const uint32_t group = warp_of_launch();
   if (group >= p.groups) return;
   const uint64_t first = old_offsets[group];
@@ -50,7 +51,8 @@ __global__ void move_kept(gpu::MoveParams p, const uint32_t* old_offsets, const 
 /** The targets of grown blocks, and their numbers. One thread per block. */
 template <class Index>
 __global__ void place_grown(gpu::PlaceParams p, const uint32_t* slot_rows, const uint32_t* slot_cols,
-                            const uint32_t* cells, const uint32_t* ranks, uint32_t* positions, Index* targets) {
+                            const uint32_t* cells, const uint32_t* ranks, uint32_t* positions,
+                            Index* targets) {
   const uint32_t slot = thread_of_launch();
   if (slot >= p.count) return;
   const uint32_t target = slot_cols[slot], to = rank_of(cells, ranks, slot_rows[slot], p.words, target);
@@ -59,12 +61,14 @@ __global__ void place_grown(gpu::PlaceParams p, const uint32_t* slot_rows, const
 }
 
 /**
- * Weight, momentum and birth of grown links, one thread each; links of sources beyond the layer are 0 in everything.
- * The bound of he_fan_in comes from a table by fan-in, because a device may lack the double square root.
+ * Weight, momentum and birth of grown links, one thread each; links of sources beyond the layer are 0 in
+ * everything. The bound of he_fan_in comes from a table by fan-in, because a device may lack the double
+ * square root.
  */
 __global__ void grow_weights(gpu::GrowParams p, const uint32_t* slot_rows, const uint32_t* slot_cols,
-                             const uint32_t* positions, const uint32_t* target_offsets, const uint32_t* by_target,
-                             const float* bounds, float* weights, float* momentum, uint16_t* birth) {
+                             const uint32_t* positions, const uint32_t* target_offsets,
+                             const uint32_t* by_target, const float* bounds, float* weights, float* momentum,
+                             uint16_t* birth) {
   enum : uint32_t { kHeDense, kZero };  // as RegrowInit; the third is he_fan_in
   const uint32_t number = thread_of_launch();
   const uint32_t slot = number / p.height, r = number % p.height;

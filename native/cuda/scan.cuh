@@ -10,8 +10,9 @@
  *
  *   values[i] := values[0] + ... + values[i - 1]
  *
- * A block scans a tile of kScanTile numbers, 8 neighbours per thread, and leaves the tile's sum in `sums`. The host
- * scans the sums in the same way, and scan_add adds to each tile what is before it: 12 bytes per number.
+ * A block scans a tile of kScanTile numbers, 8 neighbours per thread, and leaves the tile's sum in `sums`.
+ * The host scans the sums in the same way, and scan_add adds to each tile what is before it: 12 bytes per
+ * number.
  */
 namespace set_native::cuda {
 
@@ -51,8 +52,8 @@ __device__ inline uint32_t votes_before(uint32_t ballot) {
 }
 
 /**
- * Sum of the values of the threads before this one in the block, and of all in `total`. `sums` is shared memory of one
- * word per warp, free again when this returns.
+ * Sum of the values of the threads before this one in the block, and of all in `total`. `sums` is shared
+ * memory of one word per warp, free again when this returns.
  */
 __device__ inline uint32_t sum_of_threads_before(uint32_t value, uint32_t* sums, uint32_t& total) {
   const uint32_t before = sum_of_lanes_before(value), warp = threadIdx.x / 32;
@@ -97,7 +98,8 @@ __global__ void scan_add(gpu::ScanParams p, uint32_t* values, const uint32_t* su
   if (i < p.size) values[i] += sums[i / gpu::kScanTile];
 }
 
-/** The first pass of the scan whose values are the numbers of set bits of words: no array of those is needed. */
+/** The first pass of the scan whose values are the numbers of set bits of words: no array of those is needed.
+ */
 __global__ void rank_bits(gpu::RankParams p, const uint32_t* bits, uint32_t* ranks, uint32_t* sums) {
   SET_SHARED(shared);
   const auto ones = [=](uint32_t w) { return w < p.words ? static_cast<uint32_t>(__popc(bits[w])) : 0; };

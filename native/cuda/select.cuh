@@ -7,13 +7,15 @@
 #include "gpu/evolve_params.h"
 
 /*
- * Prune: marks the items of lowest |key|, so many of the positive and so many of the negative ones, ties by item.
+ * Prune: marks the items of lowest |key|, so many of the positive and so many of the negative ones, ties by
+ * item.
  *
- * Keys are the bits of floats, which in one sign order like absolute values; +0 is the lowest positive, -0 the lowest
- * negative. A radix select finds the two thresholds exactly: three passes over the keys count those that share the
- * digits found so far by their next digit, 11 + 10 + 10 bits, in shared memory first; after each, one block per sign
- * finds the digit in which the cut falls. Counts do not depend on the order of atomics. Then each warp counts the keys
- * equal to a threshold in its 256 items, a scan numbers them, and those with a low enough number go with those below.
+ * Keys are the bits of floats, which in one sign order like absolute values; +0 is the lowest positive, -0
+ * the lowest negative. A radix select finds the two thresholds exactly: three passes over the keys count
+ * those that share the digits found so far by their next digit, 11 + 10 + 10 bits, in shared memory first;
+ * after each, one block per sign finds the digit in which the cut falls. Counts do not depend on the order of
+ * atomics. Then each warp counts the keys equal to a threshold in its 256 items, a scan numbers them, and
+ * those with a low enough number go with those below.
  *
  * 5 passes of 4 bytes per item, and 1 bit written. At most 2^32 - 1 items.
  */
@@ -75,7 +77,8 @@ __global__ void count_signs(gpu::SignParams p, const uint32_t* keys, gpu::SignSu
     negative_zero += below_zero && zero;
     if (!zero) nearest = min(nearest, magnitude);
   });
-  for (uint32_t step = 16; step > 0; step /= 2) nearest = min(nearest, __shfl_xor_sync(kWholeWarp, nearest, step));
+  for (uint32_t step = 16; step > 0; step /= 2)
+    nearest = min(nearest, __shfl_xor_sync(kWholeWarp, nearest, step));
   if (lane_of_thread() == 0) atomicMin(&summary->nearest, nearest);
   add_from_warp(&summary->positive, positive);
   add_from_warp(&summary->positive_zero, positive_zero);
@@ -112,7 +115,8 @@ __global__ void select_histogram(gpu::SelectParams p, const uint32_t* keys, cons
     if (bins[b] > 0) atomicAdd(&histogram[b], bins[b]);
 }
 
-/** Finds the digit in which the cut falls. Where all items go there is none, and the threshold stays kNone. */
+/** Finds the digit in which the cut falls. Where all items go there is none, and the threshold stays kNone.
+ */
 __global__ void select_digit(gpu::SelectParams p, gpu::SelectState* state, uint32_t* histogram) {
   SET_SHARED(shared);
   constexpr uint32_t kPerThread = gpu::kSelectBins / gpu::kEvolveThreads;
@@ -122,7 +126,8 @@ __global__ void select_digit(gpu::SelectParams p, gpu::SelectState* state, uint3
   const uint32_t known = p.first != 0 ? 0 : state[sign].threshold << p.width;
   uint32_t sum = 0, total;
   for (uint32_t b = 0; b < kPerThread; ++b) sum += bins[b];
-  uint32_t before = sum_of_threads_before(sum, reinterpret_cast<uint32_t*>(shared), total);  // a barrier: all have read
+  uint32_t before =
+      sum_of_threads_before(sum, reinterpret_cast<uint32_t*>(shared), total);  // a barrier: all have read
   if (p.first != 0 && rest >= total && threadIdx.x == 0) state[sign] = {gpu::kNone, 0};
   const bool here = before <= rest && rest - before < sum;
   for (uint32_t b = 0; b < kPerThread; ++b) {
@@ -147,7 +152,8 @@ struct TieVotes {
   uint32_t votes[2];  // ties of the 32 items, by sign
 };
 
-__device__ inline TieVotes tie_votes(uint32_t size, uint32_t item, const uint32_t* keys, const uint32_t (&cut)[2]) {
+__device__ inline TieVotes tie_votes(uint32_t size, uint32_t item, const uint32_t* keys,
+                                     const uint32_t (&cut)[2]) {
   const bool exists = item < size;
   const uint32_t key = exists ? keys[item] : 0, sign = key >> 31, magnitude = key & kMagnitude;
   const bool tied = exists && magnitude == of_sign(cut, sign);
@@ -157,7 +163,8 @@ __device__ inline TieVotes tie_votes(uint32_t size, uint32_t item, const uint32_
           {__ballot_sync(kWholeWarp, tied && sign == 0), __ballot_sync(kWholeWarp, tied && sign == 1)}};
 }
 
-__global__ void count_ties(gpu::MarkParams p, const uint32_t* keys, const gpu::SelectState* state, uint32_t* ties) {
+__global__ void count_ties(gpu::MarkParams p, const uint32_t* keys, const gpu::SelectState* state,
+                           uint32_t* ties) {
   const uint32_t tile = warp_of_launch();
   const uint32_t cut[2] = {state[0].threshold, state[1].threshold};
   uint32_t count[2] = {0, 0};
@@ -165,7 +172,8 @@ __global__ void count_ties(gpu::MarkParams p, const uint32_t* keys, const gpu::S
     const TieVotes item = tie_votes(p.size, tile * gpu::kWarpTile + first + lane_of_thread(), keys, cut);
     for (uint32_t s = 0; s < 2; ++s) count[s] += static_cast<uint32_t>(__popc(item.votes[s]));
   }
-  if (tile < p.tiles && lane_of_thread() < 2) ties[lane_of_thread() * p.tiles + tile] = count[lane_of_thread()];
+  if (tile < p.tiles && lane_of_thread() < 2)
+    ties[lane_of_thread() * p.tiles + tile] = count[lane_of_thread()];
 }
 
 __global__ void mark_pruned(gpu::MarkParams p, const uint32_t* keys, const gpu::SelectState* state,

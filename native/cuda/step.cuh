@@ -5,9 +5,9 @@
 #include "gpu/train_params.h"
 
 /*
- * The end of a step: the update of the output layer's bias by the sums of dz, one warp per output; and then, by one
- * thread, where the next step stands and whether the host wants it. Also what is asked once an epoch: whether all
- * numbers of an array are finite.
+ * The end of a step: the update of the output layer's bias by the sums of dz, one warp per output; and then,
+ * by one thread, where the next step stands and whether the host wants it. Also what is asked once an epoch:
+ * whether all numbers of an array are finite.
  */
 namespace set_native::cuda {
 

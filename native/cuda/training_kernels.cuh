@@ -31,7 +31,8 @@ void add_heights(KernelList& list, bool wide) {
   add_layer_kernels<Index, 0>(list, wide);
 }
 
-/** Instances of the kernels of training and inference: of those that walk links one for each height, 0 for any. */
+/** Instances of the kernels of training and inference: of those that walk links one for each height, 0 for
+ * any. */
 inline void add_training_kernels(KernelList& list) {
   add_heights<uint16_t>(list, false);
   add_heights<uint32_t>(list, true);

@@ -5,14 +5,14 @@
 #include "gpu/train_params.h"
 
 /*
- * What backward.cuh does in one pass, in two, for rows of more than kPassStride floats, which no warp holds: first
- *   input_gradient: dx_i = f'(x_i) sum of w dz_j, into a matrix of its own, because the second pass reads x,
- * then
- *   update_links: g = x_i . dz_j, the update of weights and momenta, and of source i's own bias by the sum of dx_i.
+ * What backward.cuh does in one pass, in two, for rows of more than kPassStride floats, which no warp holds:
+ * first input_gradient: dx_i = f'(x_i) sum of w dz_j, into a matrix of its own, because the second pass reads
+ * x, then update_links: g = x_i . dz_j, the update of weights and momenta, and of source i's own bias by the
+ * sum of dx_i.
  *
- * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a block, as forward; in
- * the second a warp takes one block of links after the other and walks along the rows, x_i from L1. Per link 4 stride
- * flops and 16 bytes as there; dz is read twice.
+ * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a block, as
+ * forward; in the second a warp takes one block of links after the other and walks along the rows, x_i from
+ * L1. Per link 4 stride flops and 16 bytes as there; dz is read twice.
  */
 namespace set_native::cuda {
 
@@ -27,7 +27,8 @@ __device__ inline void input_gradient_rows(const gpu::BackwardParams& p, const C
   SET_UNROLL
   for (uint32_t r = 0; r < kRows; ++r) sums[r] = zero4();
   if (c.active && group < p.groups)
-    for (uint32_t k = offsets[group] + part * c.slots + c.slot; k < offsets[group + 1]; k += p.warps * c.slots) {
+    for (uint32_t k = offsets[group] + part * c.slots + c.slot; k < offsets[group + 1];
+         k += p.warps * c.slots) {
       const float4 d = dz[static_cast<uint64_t>(targets[k]) * c.row + c.column];
       const float* w = weights + static_cast<uint64_t>(k) * p.height + r0;
       SET_UNROLL
@@ -49,23 +50,25 @@ __device__ inline void input_gradient_rows(const gpu::BackwardParams& p, const C
 /** The groups of block `block`, part `tile` of their rows. */
 template <class Index, unsigned kHeight>
 __device__ inline void input_gradient_groups(const gpu::BackwardParams& p, uint32_t block, uint32_t tile,
-                                             const uint32_t* offsets, const Index* targets, const float* weights,
-                                             const float* x, const float* dz, float* dx, float4* partial) {
+                                             const uint32_t* offsets, const Index* targets,
+                                             const float* weights, const float* x, const float* dz, float* dx,
+                                             float4* partial) {
   const Columns c(p.stride, tile);
   const uint32_t warp = threadIdx.x / 32, part = warp % p.warps;
   const uint32_t group = block * (gpu::kTrainWarps / p.warps) + warp / p.warps;
   constexpr uint32_t kRows = kHeight != 0 ? kHeight : gpu::kChunk;
   const uint32_t height = kHeight != 0 ? kHeight : p.height;
   for (uint32_t r0 = 0; r0 < height; r0 += kRows)
-    input_gradient_rows<Index, kRows>(p, c, group, part, r0, height - r0 < kRows ? height - r0 : kRows, offsets,
-                                      targets, weights, reinterpret_cast<const float4*>(x),
-                                      reinterpret_cast<const float4*>(dz), reinterpret_cast<float4*>(dx), partial);
+    input_gradient_rows<Index, kRows>(p, c, group, part, r0, height - r0 < kRows ? height - r0 : kRows,
+                                      offsets, targets, weights, reinterpret_cast<const float4*>(x),
+                                      reinterpret_cast<const float4*>(dz), reinterpret_cast<float4*>(dx),
+                                      partial);
 }
 
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
-    input_gradient(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets, const Index* targets,
-                   const float* weights, const float* x, const float* dz, float* dx) {
+    input_gradient(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
+                   const Index* targets, const float* weights, const float* x, const float* dz, float* dx) {
   SET_SHARED(memory);
   if (stopped(state)) return;
   input_gradient_groups<Index, kHeight>(p, blockIdx.x, blockIdx.y, offsets, targets, weights, x, dz, dx,
@@ -74,10 +77,10 @@ __global__ void __launch_bounds__(gpu::kTrainThreads)
 
 /** The groups of block `block`. */
 template <class Index, unsigned kHeight>
-__device__ inline void update_groups(const gpu::BackwardParams& p, uint32_t block, const gpu::StepState& state,
-                                     const uint32_t* offsets, const Index* targets, float* weights, float* momentum,
-                                     const float* x, const float* dz, const float* dx, float* bias,
-                                     float* bias_momentum) {
+__device__ inline void update_groups(const gpu::BackwardParams& p, uint32_t block,
+                                     const gpu::StepState& state, const uint32_t* offsets,
+                                     const Index* targets, float* weights, float* momentum, const float* x,
+                                     const float* dz, const float* dx, float* bias, float* bias_momentum) {
   const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32, part = warp % p.warps;
   const uint32_t group = block * (gpu::kTrainWarps / p.warps) + warp / p.warps;
   if (group >= p.groups) return;
@@ -118,9 +121,9 @@ __device__ inline void update_groups(const gpu::BackwardParams& p, uint32_t bloc
 
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
-    update_links(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets, const Index* targets,
-                 float* weights, float* momentum, const float* x, const float* dz, const float* dx, float* bias,
-                 float* bias_momentum) {
+    update_links(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
+                 const Index* targets, float* weights, float* momentum, const float* x, const float* dz,
+                 const float* dx, float* bias, float* bias_momentum) {
   if (stopped(state)) return;
   update_groups<Index, kHeight>(p, blockIdx.x, *state, offsets, targets, weights, momentum, x, dz, dx, bias,
                                 bias_momentum);

@@ -29,8 +29,9 @@ std::unique_ptr<BackendModel> GpuBackend::create(Model model, const BackendOptio
 std::unique_ptr<TimedDevice> GpuBackend::open_device() const {
   const Availability availability = probe();
   if (!availability.available)
-    throw Error(ErrorCode::backend_unavailable, std::string("[create] expected a back end that works here, but ") +
-                                                    name() + " is " + availability.reason);
+    throw Error(ErrorCode::backend_unavailable,
+                std::string("[create] expected a back end that works here, but ") + name() + " is " +
+                    availability.reason);
   return open();
 }
 

@@ -8,7 +8,8 @@
 
 namespace set_native::gpu {
 
-/** Passes some bytes through a device. Throws as it does, internal naming `name` when other bytes come back. */
+/** Passes some bytes through a device. Throws as it does, internal naming `name` when other bytes come back.
+ */
 void try_device(Device& device, const std::string& name);
 
 /** What back ends on a GPU have in common: a model is a GpuModel on a device that `open` makes for it. */

@@ -31,7 +31,8 @@ class SharedBuffer : public Buffer {
   virtual void* data() = 0;
 };
 
-/** One buffer argument of a kernel: from `offset` bytes on. Without a buffer the kernel gets a null pointer. */
+/** One buffer argument of a kernel: from `offset` bytes on. Without a buffer the kernel gets a null pointer.
+ */
 struct Binding {
   const Buffer* buffer = nullptr;
   size_t offset = 0;
@@ -58,8 +59,9 @@ struct DeviceMemory {
 };
 
 /**
- * What the host code above it knows of a GPU: memory, and kernels that run one after the other, each seeing what those
- * before it wrote. Implemented by CUDA, by Metal, and by the emulator of the tests. Not for use from two threads.
+ * What the host code above it knows of a GPU: memory, and kernels that run one after the other, each seeing
+ * what those before it wrote. Implemented by CUDA, by Metal, and by the emulator of the tests. Not for use
+ * from two threads.
  */
 class Device {
  public:
@@ -72,7 +74,8 @@ class Device {
   virtual std::unique_ptr<Buffer> allocate(size_t bytes) = 0;
   virtual std::unique_ptr<SharedBuffer> allocate_shared(size_t bytes) = 0;
 
-  // In order with the dispatches. `upload` has read its source when it returns; `download` waits for its result.
+  // In order with the dispatches. `upload` has read its source when it returns; `download` waits for its
+  // result.
   virtual void upload(Buffer& to, size_t offset, const void* from, size_t bytes) = 0;
   virtual void download(void* to, const Buffer& from, size_t offset, size_t bytes) = 0;
   virtual void copy(Buffer& to, size_t to_offset, const Buffer& from, size_t from_offset, size_t bytes) = 0;
@@ -94,7 +97,8 @@ class Device {
   virtual bool idle() = 0;
   virtual void synchronize() = 0;
 
-  /** Blocks of a kernel that the whole device runs at once, for cooperative launches. 0 where there are none. */
+  /** Blocks of a kernel that the whole device runs at once, for cooperative launches. 0 where there are none.
+   */
   virtual uint32_t resident_blocks(const KernelId& kernel, uint32_t threads, uint32_t shared_bytes) const = 0;
 };
 

@@ -8,18 +8,19 @@ namespace set_native::gpu {
 /*
  * Parameters of the kernels of evolution, and beside each the buffers that it takes, in order.
  *
- * Words of an evolution: a layer of n sources and m targets has `groups` of `height` sources and `blocks` links of
- * groups to targets. `cells` is a bitmap of groups rows and m columns, one bit per block that is there, in rows of
- * `words` = ceil(m / 32) words of 32 bits, the lowest bit first; bits beyond m are 0. `ranks` has for each word of such
- * a bitmap how many bits are set before it, and behind the last word how many there are: so a block's number is the
- * rank of its bit, and the number of free places before one is known too. `by_target` is the bitmap transposed.
+ * Words of an evolution: a layer of n sources and m targets has `groups` of `height` sources and `blocks`
+ * links of groups to targets. `cells` is a bitmap of groups rows and m columns, one bit per block that is
+ * there, in rows of `words` = ceil(m / 32) words of 32 bits, the lowest bit first; bits beyond m are 0.
+ * `ranks` has for each word of such a bitmap how many bits are set before it, and behind the last word how
+ * many there are: so a block's number is the rank of its bit, and the number of free places before one is
+ * known too. `by_target` is the bitmap transposed.
  */
 
-SET_CONSTANT uint32_t kEvolveThreads = 128;            // per block, in all kernels of evolution but the last rounds
+SET_CONSTANT uint32_t kEvolveThreads = 128;  // per block, in all kernels of evolution but the last rounds
 SET_CONSTANT uint32_t kScanTile = 8 * kEvolveThreads;  // numbers that a block scans
-SET_CONSTANT uint32_t kWarpTile = 256;                 // neighbouring items of a warp, where their order counts
-SET_CONSTANT uint32_t kThreadItems = 8;                // items of a thread, where it does not
-SET_CONSTANT uint32_t kRestThreads = 512;      // of the one block for the last rounds: at most so many open slots
+SET_CONSTANT uint32_t kWarpTile = 256;     // neighbouring items of a warp, where their order counts
+SET_CONSTANT uint32_t kThreadItems = 8;    // items of a thread, where it does not
+SET_CONSTANT uint32_t kRestThreads = 512;  // of the one block for the last rounds: at most so many open slots
 SET_CONSTANT uint32_t kSelectBins = 1u << 11;  // of a digit of a radix select
 SET_CONSTANT uint32_t kNone = 0xffffffff;      // no entry, no place
 
@@ -62,7 +63,8 @@ struct SignParams {
 /** Where a selection stands, per sign. */
 struct SelectState {
   uint32_t threshold;  // digits found; in the end items below it go, and kNone means all
-  uint32_t rest;       // items still to go among those with these digits; in the end: of those equal to it, in order
+  uint32_t
+      rest;  // items still to go among those with these digits; in the end: of those equal to it, in order
 };
 
 /**
@@ -98,15 +100,16 @@ struct OccupyParams {
 };
 
 /**
- * A round of proposals for places of rows `first_row` .. first_row + rows - 1. Slots are numbered from 0; their arrays
- * are bound from the first of them on. `open` has the numbers of the open slots, ascending; null: slots 0 .. count - 1.
+ * A round of proposals for places of rows `first_row` .. first_row + rows - 1. Slots are numbered from 0;
+ * their arrays are bound from the first of them on. `open` has the numbers of the open slots, ascending;
+ * null: slots 0 .. count - 1.
  *
  * propose: open u32[count], cells, ranks (null unless listed), slot_rows u32, slot_cols u32, entries u32.
  * claim: open, slot_rows, slot_cols, entries, table u32[table_mask + 1], cleared.
- * settle: open, slot_rows, slot_cols, entries, table, cells, lost u32[ceil(count / 32)], tile_lost u32[tiles + 1].
- * compact: open, lost, tile_lost (scanned), open_next u32.
- * propose_rest (one block of kRestThreads): open, cells, slot_rows, slot_cols, left u32[1], which is count and becomes
- * the number of slots still open: it does nothing where more than kRestThreads are.
+ * settle: open, slot_rows, slot_cols, entries, table, cells, lost u32[ceil(count / 32)], tile_lost u32[tiles
+ * + 1]. compact: open, lost, tile_lost (scanned), open_next u32. propose_rest (one block of kRestThreads):
+ * open, cells, slot_rows, slot_cols, left u32[1], which is count and becomes the number of slots still open:
+ * it does nothing where more than kRestThreads are.
  */
 struct RoundParams {
   DrawKey key;
@@ -127,8 +130,8 @@ struct OffsetParams {
 };
 
 /**
- * move_kept: old_offsets u32[groups + 1], old_targets, removed u32, old_weights u32, old_momentum u32, old_birth u16,
- * cells, ranks, targets, weights u32, momentum u32, birth u16.
+ * move_kept: old_offsets u32[groups + 1], old_targets, removed u32, old_weights u32, old_momentum u32,
+ * old_birth u16, cells, ranks, targets, weights u32, momentum u32, birth u16.
  */
 struct MoveParams {
   uint32_t groups;

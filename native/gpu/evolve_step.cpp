@@ -9,8 +9,9 @@ namespace set_native::gpu {
 
 namespace {
 
-constexpr uint32_t kWarpSums = 32 * sizeof(uint32_t);             // shared memory of a scan in a block
-constexpr uint32_t kDigits[][2] = {{20, 11}, {10, 10}, {0, 10}};  // shift and width: the 31 bits below the sign
+constexpr uint32_t kWarpSums = 32 * sizeof(uint32_t);  // shared memory of a scan in a block
+constexpr uint32_t kDigits[][2] = {
+    {20, 11}, {10, 10}, {0, 10}};  // shift and width: the 31 bits below the sign
 
 uint64_t divided(uint64_t count, uint64_t by) {
   return (count + by - 1) / by;
@@ -99,8 +100,8 @@ uint64_t Bitmaps::bytes() const {
   return (cell_words + target_words + std::max(cell_words, target_words) + 1) * sizeof(uint32_t);
 }
 
-EvolutionStep::EvolutionStep(Device& device, EvolutionMemory& memory, const Layer& layer, const EvolutionPolicy& policy,
-                             const EvolutionKey& key)
+EvolutionStep::EvolutionStep(Device& device, EvolutionMemory& memory, const Layer& layer,
+                             const EvolutionPolicy& policy, const EvolutionKey& key)
     : device_(device),
       memory_(memory),
       layer_(layer),
@@ -117,14 +118,16 @@ LayerEvolution EvolutionStep::run() {
   if (last_sources_ < height_) {
     device_.download(&first_truncated_, *layer_.offsets, (groups_ - 1) * sizeof(uint32_t), sizeof(uint32_t));
   }
-  const Amounts amounts =
-      policy_.method == Method::set ? count_set() : Amounts{static_cast<uint32_t>(share(policy_.zeta, blocks_)), 0};
+  const Amounts amounts = policy_.method == Method::set
+                              ? count_set()
+                              : Amounts{static_cast<uint32_t>(share(policy_.zeta, blocks_)), 0};
   full_ = amounts.positive + amounts.negative;
   if (full_ == 0) return {};
   make_plan();
   select(amounts);
   mark();
-  const uint64_t links = static_cast<uint64_t>(full_) * height_ + static_cast<uint64_t>(truncated_) * last_sources_;
+  const uint64_t links =
+      static_cast<uint64_t>(full_) * height_ + static_cast<uint64_t>(truncated_) * last_sources_;
   const uint64_t nnz = static_cast<uint64_t>(first_truncated_) * height_ +
                        static_cast<uint64_t>(blocks_ - first_truncated_) * last_sources_;
   crowded_ = 2 * (nnz - links) > static_cast<uint64_t>(layer_.inputs) * layer_.outputs;
@@ -161,8 +164,8 @@ EvolutionStep::Amounts EvolutionStep::count_set() {
   PrunedBySign amount{share(policy_.zeta, found.negative), share(policy_.zeta, found.positive)};
   if (policy_.prune == PruneRule::thesis) {
     if (zeros == 0) count(Op::count_nearest);
-    amount = by_thesis(policy_.zeta,
-                       {found.negative, zeros, found.positive, found.nearest_negative, found.nearest_positive});
+    amount = by_thesis(policy_.zeta, {found.negative, zeros, found.positive, found.nearest_negative,
+                                      found.nearest_positive});
   }
   return {found.positive_zero + static_cast<uint32_t>(amount.positive),
           found.negative_zero + static_cast<uint32_t>(amount.negative)};
@@ -208,9 +211,9 @@ void EvolutionStep::make_plan() {
 
 void EvolutionStep::select(Amounts amounts) {
   if (policy_.method != Method::set) {
-    device_.dispatch(
-        evolve_launch(Op::block_scores, blocks_), {{layer_.weights.get()}, at(plan_.keys)},
-        ScoreParams{blocks_, height_, first_truncated_, last_sources_, static_cast<uint32_t>(policy_.motif_score)});
+    device_.dispatch(evolve_launch(Op::block_scores, blocks_), {{layer_.weights.get()}, at(plan_.keys)},
+                     ScoreParams{blocks_, height_, first_truncated_, last_sources_,
+                                 static_cast<uint32_t>(policy_.motif_score)});
   }
   device_.clear(*memory_.small, SmallParts::histogram, SmallParts::bytes - SmallParts::histogram);
   const Binding states = small(SmallParts::states), histogram = small(SmallParts::histogram);
@@ -230,7 +233,8 @@ void EvolutionStep::mark() {
   const auto tiles = static_cast<uint32_t>(divided(blocks_, kWarpTile));
   const MarkParams params{blocks_, tiles, first_truncated_};
   const Binding states = small(SmallParts::states);
-  device_.dispatch(evolve_launch(Op::count_ties, uint64_t{tiles} * 32), {keys(), states, at(plan_.ties)}, params);
+  device_.dispatch(evolve_launch(Op::count_ties, uint64_t{tiles} * 32), {keys(), states, at(plan_.ties)},
+                   params);
   scan(device_, at(plan_.ties), 2 * tiles, at(plan_.sums));
   device_.clear(*memory_.small, SmallParts::counts, sizeof(PruneCounts));
   device_.dispatch(evolve_launch(Op::mark_pruned, uint64_t{tiles} * 32),
@@ -252,10 +256,12 @@ void EvolutionStep::grow(const Ground& ground) {
   const DrawKey key = params.key;
   params.count = ground.wanted;
   while (params.count > 0) {
-    if (params.round >= kMaxRounds) throw Error(ErrorCode::internal, "[evolve] regrowth did not end; please report");
+    if (params.round >= kMaxRounds)
+      throw Error(ErrorCode::internal, "[evolve] regrowth did not end; please report");
     params.key.last_word = key.last_word + params.round;
     params.listed = crowded_ || params.round >= kOpenRounds;
-    // Few slots are left after a round among all places; a block of its own takes them through the other such rounds.
+    // Few slots are left after a round among all places; a block of its own takes them through the other such
+    // rounds.
     const bool rest = params.listed == 0 && params.round + 1 < kOpenRounds;
     const uint32_t left = run_round(ground, params, params.round == 0, rest);
     params.round = rest && left <= kRestThreads ? kOpenRounds : params.round + 1;
@@ -279,12 +285,15 @@ uint32_t EvolutionStep::run_round(const Ground& ground, RoundParams params, bool
   }
   device_.clear(*memory_.scratch, plan_.table, entries * sizeof(uint32_t));
   device_.clear(*memory_.scratch, left.offset, sizeof(uint32_t));
-  device_.dispatch(evolve_launch(Op::propose, count), {open, cells, ranks, slot_rows, slot_cols, slot_entries}, params);
-  device_.dispatch(evolve_launch(Op::claim, count), {open, slot_rows, slot_cols, slot_entries, table}, params);
+  device_.dispatch(evolve_launch(Op::propose, count),
+                   {open, cells, ranks, slot_rows, slot_cols, slot_entries}, params);
+  device_.dispatch(evolve_launch(Op::claim, count), {open, slot_rows, slot_cols, slot_entries, table},
+                   params);
   device_.dispatch(evolve_launch(Op::settle, uint64_t{tiles} * 32),
                    {open, slot_rows, slot_cols, slot_entries, table, cells, lost, tile_lost}, params);
   scan(device_, tile_lost, tiles + 1, at(plan_.sums));
-  device_.dispatch(evolve_launch(Op::compact, uint64_t{tiles} * 32), {open, lost, tile_lost, open_next}, params);
+  device_.dispatch(evolve_launch(Op::compact, uint64_t{tiles} * 32), {open, lost, tile_lost, open_next},
+                   params);
   if (rest) {
     RoundParams further = params;
     ++further.round;
@@ -306,7 +315,8 @@ void EvolutionStep::rebuild() {
   const auto keep = [this](size_t to, const Buffer& from) {
     device_.copy(*memory_.scratch, to, from, 0, from.bytes());
   };
-  device_.copy(*memory_.scratch, plan_.old_offsets, *layer_.offsets, 0, (size_t{groups_} + 1) * sizeof(uint32_t));
+  device_.copy(*memory_.scratch, plan_.old_offsets, *layer_.offsets, 0,
+               (size_t{groups_} + 1) * sizeof(uint32_t));
   keep(plan_.old_targets, *layer_.targets);
   keep(plan_.old_weights, *layer_.weights);
   keep(plan_.old_momentum, *layer_.momentum);
@@ -330,9 +340,10 @@ void EvolutionStep::rebuild() {
                     {layer_.birth.get()}},
                    MoveParams{groups_, bitmaps_.words, height_});
   const uint32_t grown = full_ + truncated_;
-  device_.dispatch(evolve_launch(Op::place_grown, grown, layer_.wide),
-                   {at(plan_.slot_rows), at(plan_.slot_cols), cells, ranks, at(plan_.entries), {layer_.targets.get()}},
-                   PlaceParams{grown, bitmaps_.words});
+  device_.dispatch(
+      evolve_launch(Op::place_grown, grown, layer_.wide),
+      {at(plan_.slot_rows), at(plan_.slot_cols), cells, ranks, at(plan_.entries), {layer_.targets.get()}},
+      PlaceParams{grown, bitmaps_.words});
 }
 
 /** The view by target, and what needs it: the weights of what has grown. */

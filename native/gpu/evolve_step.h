@@ -48,9 +48,9 @@ struct Bitmaps {
 };
 
 /**
- * One evolution of a layer on the device, whose blocks have the height that the policy needs: prune (radix select),
- * regrow (proposals on a bitmap), rebuild and view by target (ranks in the bitmap). Kernels: cuda/select.cuh,
- * propose.cuh, rebuild.cuh, target_index.cuh.
+ * One evolution of a layer on the device, whose blocks have the height that the policy needs: prune (radix
+ * select), regrow (proposals on a bitmap), rebuild and view by target (ranks in the bitmap). Kernels:
+ * cuda/select.cuh, propose.cuh, rebuild.cuh, target_index.cuh.
  */
 class EvolutionStep {
  public:
@@ -100,8 +100,8 @@ class EvolutionStep {
   const EvolutionKey& key_;
   const Bitmaps bitmaps_;
   const uint32_t blocks_, groups_, height_;
-  const uint32_t last_sources_;        // of the last group that exist
-  uint32_t first_truncated_;           // block from which on only those exist; blocks_ if the last group is full
+  const uint32_t last_sources_;  // of the last group that exist
+  uint32_t first_truncated_;     // block from which on only those exist; blocks_ if the last group is full
   uint32_t full_ = 0, truncated_ = 0;  // blocks removed in full groups, and in a smaller last one
   bool crowded_ = false;
   Plan plan_{};

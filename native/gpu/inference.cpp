@@ -37,14 +37,17 @@ void Inference::fit(const Samples& samples, const char* operation) {
   stride_ = row_stride(batch_);
   const size_t bytes = size_t{widest} * stride_ * sizeof(float);
   for (auto& rows : rows_)
-    fit_buffer(rows, bytes, "[" + std::string(operation) + "] a batch of " + std::to_string(batch_) + " samples");
+    fit_buffer(rows, bytes,
+               "[" + std::string(operation) + "] a batch of " + std::to_string(batch_) + " samples");
 }
 
 /** Uploads a batch of samples that are not there. */
-Inference::Batch Inference::stage(const Samples& samples, const DeviceSamples* there, uint64_t first, uint32_t size) {
+Inference::Batch Inference::stage(const Samples& samples, const DeviceSamples* there, uint64_t first,
+                                  uint32_t size) {
   if (there != nullptr)
-    return {{there->x.get()}, {there->labels.get()}, {there->targets.get()}, static_cast<uint32_t>(first), size,
-            nullptr};
+    return {
+        {there->x.get()}, {there->labels.get()}, {there->targets.get()}, static_cast<uint32_t>(first), size,
+        nullptr};
   const std::string what = "[samples] a batch of " + std::to_string(batch_) + " samples";
   const size_t features = samples.features, outputs = samples.outputs;
   fit_buffer(x_, batch_ * features * sizeof(float), what);
@@ -89,8 +92,8 @@ void Inference::for_batches(const Samples& samples, const char* operation, const
       throw Error(ErrorCode::aborted, std::string("[") + operation + "] cancelled");
     const auto size = static_cast<uint32_t>(std::min<uint64_t>(batch_, samples.count - first));
     Batch batch = stage(samples, there, first, size);
-    queue_gather(device_, network_, {}, batch.x, {}, GatherParams{network_.features(), stride_, batch.first, size},
-                 *rows_[0]);
+    queue_gather(device_, network_, {}, batch.x, {},
+                 GatherParams{network_.features(), stride_, batch.first, size}, *rows_[0]);
     for (size_t l = 0; l < network_.layers.size(); ++l) batch.logits = queue_layer(l, l % 2 == 1);
     body(number, first, batch);
   }
@@ -152,13 +155,15 @@ void Inference::predict(const Samples& samples, float* out, const std::atomic<bo
 /** First place where the numbers of a batch are not finite, found by taking it through the network again. */
 std::string Inference::place_of_overflow(const Samples& samples, uint64_t first) {
   const auto size = static_cast<uint32_t>(std::min<uint64_t>(batch_, samples.count - first));
-  if (!cpu::all_finite(samples.x + first * samples.features, size_t{size} * samples.features)) return "the samples";
+  if (!cpu::all_finite(samples.x + first * samples.features, size_t{size} * samples.features))
+    return "the samples";
   const Batch batch = stage(samples, cache_.find(samples), first, size);
-  queue_gather(device_, network_, {}, batch.x, {}, GatherParams{network_.features(), stride_, batch.first, size},
-               *rows_[0]);
+  queue_gather(device_, network_, {}, batch.x, {},
+               GatherParams{network_.features(), stride_, batch.first, size}, *rows_[0]);
   for (size_t l = 0; l < network_.layers.size(); ++l) {
     const Layer& layer = network_.layers[l];
-    const std::string name = " of layer " + std::to_string(l + 1) + " of " + std::to_string(network_.layers.size());
+    const std::string name =
+        " of layer " + std::to_string(l + 1) + " of " + std::to_string(network_.layers.size());
     if (!download_layer(device_, layer).finite()) return "the weights" + name;
     const Buffer* z = queue_layer(l, l % 2 == 1);
     std::vector<float> values(size_t{layer.outputs} * stride_);

@@ -12,10 +12,10 @@
 namespace set_native::gpu {
 
 /**
- * Evaluation and prediction on a device, by batches of up to kBatch samples, of fewer where layers are very wide: how
- * samples are cut depends on the network alone. Samples with an id stay on the device, others come batch by batch.
- * Memory, kept between calls: two matrices of the widest layer's neurons x the batch, and a batch of samples and
- * outputs.
+ * Evaluation and prediction on a device, by batches of up to kBatch samples, of fewer where layers are very
+ * wide: how samples are cut depends on the network alone. Samples with an id stay on the device, others come
+ * batch by batch. Memory, kept between calls: two matrices of the widest layer's neurons x the batch, and a
+ * batch of samples and outputs.
  */
 class Inference {
  public:
@@ -38,7 +38,8 @@ class Inference {
     const Buffer* logits;
   };
   template <class Body>
-  void for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel, Body&& body);
+  void for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel,
+                   Body&& body);
   void fit(const Samples& samples, const char* operation);
   void fit_buffer(std::unique_ptr<Buffer>& buffer, size_t bytes, const std::string& what);
   Batch stage(const Samples& samples, const DeviceSamples* there, uint64_t first, uint32_t size);

@@ -47,7 +47,8 @@ size_t layer_bytes(const cpu::NetworkLayer& layer) {
         const size_t per_link = 2 * sizeof(float) + (layer.dense ? 0 : sizeof(uint16_t));
         return size * (per_link * blocks.height + sizeof(uint32_t) + 2 * index) +
                (size_t{blocks.groups()} + layer.outputs + 2) * sizeof(uint32_t) +
-               (layer.bias.size() + layer.bias_momentum.size() + layer.pieces.size() + layer.pieces_momentum.size()) *
+               (layer.bias.size() + layer.bias_momentum.size() + layer.pieces.size() +
+                layer.pieces_momentum.size()) *
                    sizeof(float);
       },
       layer.blocks);

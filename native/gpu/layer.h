@@ -10,12 +10,13 @@
 namespace set_native::gpu {
 
 /**
- * A layer in the memory of a device: what cpu::NetworkLayer holds (cpu/blocks.h says how), dense layers, too, with
- * their view by target. Index is 16 bits where the layer has at most 65,536 sources and targets, else 32 (`wide`).
+ * A layer in the memory of a device: what cpu::NetworkLayer holds (cpu/blocks.h says how), dense layers, too,
+ * with their view by target. Index is 16 bits where the layer has at most 65,536 sources and targets, else 32
+ * (`wide`).
  *
- * Bytes per block of `height` links: 10 height + 4 + 2 sizeof(Index), in dense layers 8 height + 4 + 2 sizeof(Index):
- * 18 (22) per single link, 14 (16) per link in motifs of two, 9 (9.5) per cell of a dense layer in blocks of eight.
- * Per target 12, with learned pieces 44; per group of sources 4.
+ * Bytes per block of `height` links: 10 height + 4 + 2 sizeof(Index), in dense layers 8 height + 4 + 2
+ * sizeof(Index): 18 (22) per single link, 14 (16) per link in motifs of two, 9 (9.5) per cell of a dense
+ * layer in blocks of eight. Per target 12, with learned pieces 44; per group of sources 4.
  */
 struct Layer {
   uint32_t inputs = 0;   // n

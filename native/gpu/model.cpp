@@ -44,14 +44,16 @@ Model GpuModel::download() const {
   return cpu::to_model(host);
 }
 
-double GpuModel::train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) {
+double GpuModel::train_epoch(const Samples& samples, const TrainOptions& options,
+                             const std::atomic<bool>& cancel) {
   check_targets(samples, network_.features(), network_.outputs(), "train");
   check_options(options, "train");
   const Trainer::Result result = trainer_.run_epoch(samples, options, cancel);
   if (result.cancelled) throw Error(ErrorCode::aborted, "[train] cancelled");
   if (result.diverged != 0) refuse_loss(options.epoch, result.diverged, trainer_.place_of_divergence());
   // The last update is behind the last loss: nothing else would tell that it overflowed.
-  if (result.weights_overflow != 0) refuse_trained(options.epoch, result.weights_overflow, network_.layers.size());
+  if (result.weights_overflow != 0)
+    refuse_trained(options.epoch, result.weights_overflow, network_.layers.size());
   return result.loss / static_cast<double>(samples.count);
 }
 

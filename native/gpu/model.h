@@ -16,15 +16,17 @@
 namespace set_native::gpu {
 
 /**
- * A model that lives in the memory of a device and is trained, evolved and evaluated there. gpu/layer.h says what a
- * layer takes, gpu/trainer.h and gpu/inference.h what a batch does. What cannot fit is refused before it is allocated.
+ * A model that lives in the memory of a device and is trained, evolved and evaluated there. gpu/layer.h says
+ * what a layer takes, gpu/trainer.h and gpu/inference.h what a batch does. What cannot fit is refused before
+ * it is allocated.
  */
 class GpuModel final : public BackendModel {
  public:
   GpuModel(std::shared_ptr<Device> device, Model model, EpochForm form = EpochForm::recorded);
 
   Model download() const override;
-  double train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) override;
+  double train_epoch(const Samples& samples, const TrainOptions& options,
+                     const std::atomic<bool>& cancel) override;
   Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) override;
   void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) override;
   std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) override;

@@ -6,8 +6,8 @@
 namespace set_native::gpu {
 
 /*
- * The kernels that every GPU back end has, one entry per operation. What a kernel takes, its parameters and buffers in
- * their order, stands beside its parameter structure in train_params.h and evolve_params.h.
+ * The kernels that every GPU back end has, one entry per operation. What a kernel takes, its parameters and
+ * buffers in their order, stands beside its parameter structure in train_params.h and evolve_params.h.
  */
 enum class Op : uint32_t {
   // Training and inference.

@@ -108,7 +108,8 @@ void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, 
   params.key = draw_key(seed, static_cast<uint32_t>(Stream::shuffle), 0, epoch);
   params.count = count;
   params.size = size;
-  device.dispatch(launch_of({Op::order}, std::min(size / kTrainThreads, 1024u)), {{&draws}, {&order}}, params);
+  device.dispatch(launch_of({Op::order}, std::min(size / kTrainThreads, 1024u)), {{&draws}, {&order}},
+                  params);
   const auto sort_in_tiles = [&](uint32_t first, uint32_t last) {
     Launch launch = launch_of({Op::sort_tiles}, tiles, 1, kSortTile * (sizeof(uint64_t) + sizeof(uint32_t)));
     launch.threads = kSortThreads;
@@ -127,13 +128,13 @@ void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, 
 void queue_gather(Device& device, const Network& network, Binding state, Binding data, Binding order,
                   const GatherParams& params, const Buffer& x) {
   constexpr uint32_t kTile = 32;
-  device.dispatch(
-      launch_of({Op::gather}, share(network.features(), kTile), 1, size_t{kTile} * (kTile + 1) * sizeof(float)),
-      {state, data, order, {&x}}, params);
+  device.dispatch(launch_of({Op::gather}, share(network.features(), kTile), 1,
+                            size_t{kTile} * (kTile + 1) * sizeof(float)),
+                  {state, data, order, {&x}}, params);
 }
 
-void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x, const Buffer& z,
-                   const Buffer* unbent, uint32_t stride) {
+void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x,
+                   const Buffer& z, const Buffer* unbent, uint32_t stride) {
   const Layer& layer = network.layers[l];
   const ForwardParams params = forward_params(network, l, stride);
   device.dispatch(launch_of(instance(Op::forward, layer), share(layer.outputs, kTrainWarps / params.warps),
@@ -152,15 +153,15 @@ void queue_forward(Device& device, const Network& network, size_t l, Binding sta
                   {state, {layer.pieces.get()}, {&z}, {unbent}}, BendParams{layer.outputs, stride});
 }
 
-void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels, Binding targets,
-                const Buffer& z, const Buffer& dz, uint32_t stride) {
+void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels,
+                Binding targets, const Buffer& z, const Buffer& dz, uint32_t stride) {
   device.dispatch(launch_of({Op::loss}, 1, 1, kTrainThreads * sizeof(double)),
                   {state, order, labels, targets, {&z}, {&dz}},
                   LossParams{network.outputs(), stride, static_cast<uint32_t>(network.loss)});
 }
 
-void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x, const Buffer& dz,
-                    const Buffer* dx, uint32_t stride) {
+void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x,
+                    const Buffer& dz, const Buffer* dx, uint32_t stride) {
   Layer& layer = network.layers[l];
   const BackwardParams params = backward_params(network, l, stride);
   Binding bias, bias_momentum;
@@ -185,7 +186,8 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
     device.dispatch(launch_of(instance(Op::input_gradient, layer), blocks, tiles(stride), shared),
                     {state, offsets, targets, weights, {&x}, {&dz}, {dx}}, params);
   device.dispatch(launch_of(instance(Op::update_links, layer), blocks),
-                  {state, offsets, targets, weights, momentum, {&x}, {&dz}, {dx}, bias, bias_momentum}, params);
+                  {state, offsets, targets, weights, momentum, {&x}, {&dz}, {dx}, bias, bias_momentum},
+                  params);
 }
 
 void queue_bend_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& unbent,

@@ -32,7 +32,8 @@ inline uint32_t row_stride(uint32_t batch) {
 /** Entries of the two arrays in which so many samples, at most 2^31, are put in order. */
 uint32_t order_size(uint64_t count);
 
-/** order[k], k < count: epoch_order(seed, epoch, count, true), in memory for order_size(count) numbers and draws. */
+/** order[k], k < count: epoch_order(seed, epoch, count, true), in memory for order_size(count) numbers and
+ * draws. */
 void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, const Buffer& draws,
                  const Buffer& order);
 
@@ -41,25 +42,28 @@ void queue_gather(Device& device, const Network& network, Binding state, Binding
                   const GatherParams& params, const Buffer& x);
 
 /** z = f(W x + b) of layer l; what a piecewise activation changes goes to `unbent`, if given. */
-void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x, const Buffer& z,
-                   const Buffer* unbent, uint32_t stride);
+void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x,
+                   const Buffer& z, const Buffer* unbent, uint32_t stride);
 
 /** dz, and the sum of losses added to the state, of the batch that the state names. */
-void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels, Binding targets,
-                const Buffer& z, const Buffer& dz, uint32_t stride);
+void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels,
+                Binding targets, const Buffer& z, const Buffer& dz, uint32_t stride);
 
 /**
- * Backward through layer l from dz, with the updates of its links and of the bias of the layer below. Rows of at most
- * kPassStride floats: the gradient takes the place of x; longer ones: it goes to `dx`. Without it in the first layer.
+ * Backward through layer l from dz, with the updates of its links and of the bias of the layer below. Rows of
+ * at most kPassStride floats: the gradient takes the place of x; longer ones: it goes to `dx`. Without it in
+ * the first layer.
  */
-void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x, const Buffer& dz,
-                    const Buffer* dx, uint32_t stride);
+void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x,
+                    const Buffer& dz, const Buffer* dx, uint32_t stride);
 
-/** From the gradient by the output of layer l, which is piecewise, to the one by its z, in place, with the updates. */
+/** From the gradient by the output of layer l, which is piecewise, to the one by its z, in place, with the
+ * updates. */
 void queue_bend_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& unbent,
                          const Buffer& dy, uint32_t stride);
 
-/** Writes where layer l lies into the table that the epoch kernel reads: x below it, and its gradient, or null. */
+/** Writes where layer l lies into the table that the epoch kernel reads: x below it, and its gradient, or
+ * null. */
 void queue_note_layer(Device& device, const Network& network, size_t l, const Buffer& table, const Buffer& x,
                       const Buffer* unbent, const Buffer* dx, uint32_t stride);
 

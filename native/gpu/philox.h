@@ -4,7 +4,8 @@
 #include "gpu/language.h"
 
 /*
- * Philox4x32-10 as core/philox.h has it, in 32 x 32 bit products alone: the same words from the same counters.
+ * Philox4x32-10 as core/philox.h has it, in 32 x 32 bit products alone: the same words from the same
+ * counters.
  */
 namespace set_native::gpu {
 
@@ -30,8 +31,9 @@ SET_GPU PhiloxWords philox4x32_10(PhiloxWords c, uint32_t k0, uint32_t k1) {
 
 /** The block of an index; `key` names all else. */
 SET_GPU PhiloxWords draw(DrawKey key, uint64_t index) {
-  return philox4x32_10({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), key.epoch, key.last_word},
-                       key.seed_low, key.seed_high);
+  return philox4x32_10(
+      {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), key.epoch, key.last_word},
+      key.seed_low, key.seed_high);
 }
 
 SET_GPU uint64_t first_64(PhiloxWords words) {
@@ -47,7 +49,8 @@ SET_GPU uint64_t below(uint64_t u, uint64_t count) {
   return u1 * c1 + (middle >> 32) + (other >> 32);
 }
 
-/** below(u, count); `fraction` becomes what the product has below it, so that below(fraction, ...) draws on. */
+/** below(u, count); `fraction` becomes what the product has below it, so that below(fraction, ...) draws on.
+ */
 SET_GPU uint32_t below(uint64_t u, uint32_t count, SET_THREAD uint64_t& fraction) {
   const uint64_t low = static_cast<uint64_t>(static_cast<uint32_t>(u)) * count;
   const uint64_t high = (u >> 32) * count + (low >> 32);

@@ -38,9 +38,9 @@ bool same(const DeviceSamples& there, const Samples& samples) {
 void require_device_memory(const Device& device, size_t bytes, const std::string& what) {
   const DeviceMemory memory = device.memory();
   if (bytes > memory.free)
-    throw Error(ErrorCode::out_of_memory, what + " would take " + std::to_string(bytes) + " bytes of the device, of " +
-                                              std::to_string(memory.total) + " bytes " + std::to_string(memory.free) +
-                                              " are free");
+    throw Error(ErrorCode::out_of_memory, what + " would take " + std::to_string(bytes) +
+                                              " bytes of the device, of " + std::to_string(memory.total) +
+                                              " bytes " + std::to_string(memory.free) + " are free");
 }
 
 size_t sample_bytes(const Samples& samples) {
@@ -49,7 +49,8 @@ size_t sample_bytes(const Samples& samples) {
 
 const DeviceSamples* SampleCache::find(const Samples& samples) {
   if (samples.id == 0) return nullptr;
-  const auto at = std::find_if(kept_.begin(), kept_.end(), [&](const DeviceSamples& s) { return same(s, samples); });
+  const auto at =
+      std::find_if(kept_.begin(), kept_.end(), [&](const DeviceSamples& s) { return same(s, samples); });
   if (at == kept_.end()) return nullptr;
   kept_.splice(kept_.begin(), kept_, at);
   return &kept_.front();
@@ -60,9 +61,9 @@ const DeviceSamples& SampleCache::get(const Samples& samples) {
   kept_.remove_if([&](const DeviceSamples& s) { return s.id == 0 || s.id == samples.id; });
   const size_t bytes = sample_bytes(samples);
   while (!kept_.empty() && (kept_.size() >= kKept || bytes > device_.memory().free)) kept_.pop_back();
-  require_device_memory(
-      device_, bytes,
-      "[samples] " + std::to_string(samples.count) + " samples of " + std::to_string(samples.features) + " features");
+  require_device_memory(device_, bytes,
+                        "[samples] " + std::to_string(samples.count) + " samples of " +
+                            std::to_string(samples.features) + " features");
   DeviceSamples to;
   to.id = samples.id;
   to.upload = ++uploads_;

@@ -21,15 +21,17 @@ struct DeviceSamples {
   std::unique_ptr<Buffer> targets;  // f32[count][outputs], or null
 };
 
-/** Throws out_of_memory, naming the numbers, unless the device has so many bytes free; `what` names the thing. */
+/** Throws out_of_memory, naming the numbers, unless the device has so many bytes free; `what` names the
+ * thing. */
 void require_device_memory(const Device& device, size_t bytes, const std::string& what);
 
 size_t sample_bytes(const Samples& samples);
 
 /**
- * The samples that epochs and evaluations come back to. Those with an id stay on the device, the latest kKept of them,
- * fewer where memory is short; without one nobody could tell whether the host's memory still holds the same. An id that
- * comes back with other sizes, or with labels or targets that were not there, is taken for other samples.
+ * The samples that epochs and evaluations come back to. Those with an id stay on the device, the latest kKept
+ * of them, fewer where memory is short; without one nobody could tell whether the host's memory still holds
+ * the same. An id that comes back with other sizes, or with labels or targets that were not there, is taken
+ * for other samples.
  */
 class SampleCache {
  public:

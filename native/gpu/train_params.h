@@ -8,9 +8,9 @@ namespace set_native::gpu {
 /*
  * Parameters of the kernels of training and inference, and beside each the buffers that it takes, in order.
  *
- * What changes from step to step, or from epoch to epoch, stands in the state, in device memory, so that one recording
- * of a step serves all. Kernels that are given no state (inference) always run. `stride` counts floats and is a
- * multiple of 4; Index is the layer's width of indices.
+ * What changes from step to step, or from epoch to epoch, stands in the state, in device memory, so that one
+ * recording of a step serves all. Kernels that are given no state (inference) always run. `stride` counts
+ * floats and is a multiple of 4; Index is the layer's width of indices.
  */
 
 SET_CONSTANT uint32_t kTrainThreads = 256;  // per block, where nothing else is said
@@ -23,8 +23,8 @@ SET_CONSTANT uint32_t kSortThreads = 512;
 enum StopReason : uint32_t { kRunning = 0, kCancelled = 1, kDiverged = 2 };
 
 /**
- * A sum of losses as the device's kernels write it: a double, or, where a device has none, two floats whose sum it is
- * (Device::has_doubles).
+ * A sum of losses as the device's kernels write it: a double, or, where a device has none, two floats whose
+ * sum it is (Device::has_doubles).
  */
 struct alignas(8) LossSum {
   uint32_t words[2];
@@ -39,8 +39,8 @@ struct StepState {
 };
 
 /**
- * order: draws u64[size], numbers u32[size], size a power of two of at least kSortTile. A draw for each of `count`
- * samples, the largest draw for all others. Any number of threads.
+ * order: draws u64[size], numbers u32[size], size a power of two of at least kSortTile. A draw for each of
+ * `count` samples, the largest draw for all others. Any number of threads.
  */
 struct OrderParams {
   DrawKey key;
@@ -48,8 +48,9 @@ struct OrderParams {
 };
 
 /**
- * sort_tiles: draws, numbers. Stages first .. last of a bitonic sort by (draw, number) as far as they stay in a tile.
- * sort_merge: draws, numbers. The step of one stage that exchanges over `distance`, one thread per pair.
+ * sort_tiles: draws, numbers. Stages first .. last of a bitonic sort by (draw, number) as far as they stay in
+ * a tile. sort_merge: draws, numbers. The step of one stage that exchanges over `distance`, one thread per
+ * pair.
  */
 struct SortParams {
   uint32_t size;
@@ -69,8 +70,8 @@ struct GatherParams {
 
 /**
  * forward: state, by-target offsets u32[m + 1], groups Index[], blocks u32[], weights, bias f32[m], x, z
- * f32[m][stride]. `warps`, a divisor of kTrainWarps, share a target. Blocks: x by targets, y by kPassStride of the
- * stride. Shared memory: kTrainThreads float4 when warps > 1.
+ * f32[m][stride]. `warps`, a divisor of kTrainWarps, share a target. Blocks: x by targets, y by kPassStride
+ * of the stride. Shared memory: kTrainThreads float4 when warps > 1.
  */
 struct ForwardParams {
   uint32_t outputs, stride, height;
@@ -79,14 +80,15 @@ struct ForwardParams {
 };
 
 /** bend: state, pieces f32[4][m], z, unbent f32[m][stride] or null. One warp per row. */
-/** bend_backward: state, unbent, dy, pieces, pieces_momentum or null, bias, bias_momentum. One warp per row. */
+/** bend_backward: state, unbent, dy, pieces, pieces_momentum or null, bias, bias_momentum. One warp per row.
+ */
 struct BendParams {
   uint32_t outputs, stride;
 };
 
 /**
- * loss: state, order or null, labels u32[] or null, targets f32[][outputs] or null, z, dz. One block. Adds to the
- * state's loss; where the batch's is not finite, sets its stop and leaves all else.
+ * loss: state, order or null, labels u32[] or null, targets f32[][outputs] or null, z, dz. One block. Adds to
+ * the state's loss; where the batch's is not finite, sets its stop and leaves all else.
  */
 struct LossParams {
   uint32_t outputs, stride;
@@ -94,8 +96,9 @@ struct LossParams {
 };
 
 /**
- * evaluate: labels or null, targets or null, z, sums LossSum[], correct u32[]: one batch, into entry `result`. One
- * block. Labels and targets are those of sample `first` on. output: z, out f32[batch][outputs]. Any number of threads.
+ * evaluate: labels or null, targets or null, z, sums LossSum[], correct u32[]: one batch, into entry
+ * `result`. One block. Labels and targets are those of sample `first` on. output: z, out f32[batch][outputs].
+ * Any number of threads.
  */
 struct EvaluateParams {
   uint32_t outputs, stride;
@@ -106,8 +109,8 @@ struct EvaluateParams {
 
 /**
  * backward, for stride <= kPassStride: state, offsets u32[groups + 1], targets Index[], weights, momentum,
- *   x f32[][stride] (becomes dx), dz f32[m][stride], bias f32[n] and bias_momentum of the layer below or null.
- * input_gradient: state, offsets, targets, weights, x, dz, dx. Blocks: y by kPassStride of the stride.
+ *   x f32[][stride] (becomes dx), dz f32[m][stride], bias f32[n] and bias_momentum of the layer below or
+ * null. input_gradient: state, offsets, targets, weights, x, dz, dx. Blocks: y by kPassStride of the stride.
  * update_links: state, offsets, targets, weights, momentum, x, dz, dx or null, bias, bias_momentum or null.
  * `warps` share a group. Shared memory: kTrainThreads float4 for each source of a block, of kChunk where the
  * instance is for any height, when warps > 1.
@@ -119,7 +122,8 @@ struct BackwardParams {
   uint32_t wants_dx;
 };
 
-/** end_step: state, cancel u32, dz, bias f32[m], bias_momentum. One block: the output layer's bias, the next step. */
+/** end_step: state, cancel u32, dz, bias f32[m], bias_momentum. One block: the output layer's bias, the next
+ * step. */
 struct EndStepParams {
   uint32_t outputs, stride;
 };
@@ -127,8 +131,9 @@ struct EndStepParams {
 SET_CONSTANT uint32_t kLayerPlaceBytes = 256;  // of a layer in the table that note_layer fills
 
 /**
- * note_layer: table u64[][kLayerPlaceBytes / 8], then of the layer: offsets, targets, weights, momentum, by-target
- * offsets, groups, blocks, bias, bias_momentum, pieces, pieces_momentum, and x below it, unbent, dx. Null is allowed.
+ * note_layer: table u64[][kLayerPlaceBytes / 8], then of the layer: offsets, targets, weights, momentum,
+ * by-target offsets, groups, blocks, bias, bias_momentum, pieces, pieces_momentum, and x below it, unbent,
+ * dx. Null is allowed.
  */
 struct NoteLayerParams {
   uint32_t layer;
@@ -139,9 +144,9 @@ struct NoteLayerParams {
 };
 
 /**
- * epoch: state, table, barrier u32[2] (zero at first), cancel u32, data, order or null, labels or null, targets or
- * null, logits, dz. Cooperative, kTrainThreads, kEpochShared bytes of shared memory. `steps` steps, or until the state
- * stops.
+ * epoch: state, table, barrier u32[2] (zero at first), cancel u32, data, order or null, labels or null,
+ * targets or null, logits, dz. Cooperative, kTrainThreads, kEpochShared bytes of shared memory. `steps`
+ * steps, or until the state stops.
  */
 SET_CONSTANT uint32_t kEpochShared = kTrainThreads * 16 * kChunk;
 struct EpochParams {

@@ -35,7 +35,8 @@ Trainer::Trainer(Device& device, Network& network, SampleCache& cache, EpochForm
       state_(device.allocate(sizeof(StepState))),
       flags_(device.allocate(network.layers.size() * sizeof(uint32_t))),
       cancel_(device.allocate_shared(sizeof(uint32_t))) {
-  if (form == EpochForm::persistent) resident_ = device.resident_blocks({Op::epoch}, kTrainThreads, kEpochShared);
+  if (form == EpochForm::persistent)
+    resident_ = device.resident_blocks({Op::epoch}, kTrainThreads, kEpochShared);
   if (resident_ == 0) return;
   table_ = device.allocate(network.layers.size() * kLayerPlaceBytes);
   barrier_ = device.allocate(2 * sizeof(uint32_t));
@@ -85,8 +86,8 @@ void Trainer::fit(const Samples& samples, const TrainOptions& options) {
   };
   std::vector<std::unique_ptr<Buffer>> rows, unbent(layers);
   for (size_t l = 0; l <= layers; ++l) {
-    // Rows beyond a layer's neurons are read by blocks that stick out over it: they must be zero, and nobody writes
-    // them.
+    // Rows beyond a layer's neurons are read by blocks that stick out over it: they must be zero, and nobody
+    // writes them.
     rows.push_back(zeros(bytes_of(network_.rows_below(l))));
     if (l < layers && is_piecewise(network_.layers[l].activation))
       unbent[l] = zeros(bytes_of(network_.layers[l].outputs));
@@ -118,12 +119,12 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   const Binding state{state_.get()}, order{shuffle ? order_.get() : nullptr};
   const size_t layers = network_.layers.size();
   const uint32_t outputs = network_.outputs();
-  queue_gather(device_, network_, state, {samples.x.get()}, order, GatherParams{network_.features(), stride_, 0, 0},
-               *rows_[0]);
+  queue_gather(device_, network_, state, {samples.x.get()}, order,
+               GatherParams{network_.features(), stride_, 0, 0}, *rows_[0]);
   for (size_t l = 0; l < layers; ++l)
     queue_forward(device_, network_, l, state, *rows_[l], *rows_[l + 1], unbent_[l].get(), stride_);
-  queue_loss(device_, network_, state, order, {samples.labels.get()}, {samples.targets.get()}, *rows_[layers], *dz_,
-             stride_);
+  queue_loss(device_, network_, state, order, {samples.labels.get()}, {samples.targets.get()}, *rows_[layers],
+             *dz_, stride_);
   const Buffer* dz = dz_.get();
   for (size_t l = layers; l-- > 0;) {
     const Buffer* dx = gradient_below(l);
@@ -256,8 +257,8 @@ std::string Trainer::place_of_divergence() {
   for (size_t l = 0; l < layers; ++l) {
     const bool finite = download_layer(device_, network_.layers[l]).finite();
     if (finite && finite_columns(*rows_[l + 1], network_.layers[l].outputs)) continue;
-    return std::string(finite ? "the outputs" : "the weights") + " of layer " + std::to_string(l + 1) + " of " +
-           std::to_string(layers);
+    return std::string(finite ? "the outputs" : "the weights") + " of layer " + std::to_string(l + 1) +
+           " of " + std::to_string(layers);
   }
   return "the loss itself";
 }

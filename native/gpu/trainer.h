@@ -19,14 +19,15 @@ enum class EpochForm {
 };
 
 /**
- * Epochs of momentum SGD on a device. In the recorded form a step is a sequence of kernels, recorded once and replayed
- * for every step of every epoch: what differs between steps stands in a state on the device, which the last kernel of a
- * step moves on. Within an epoch nothing comes back to the host; a flag in memory that both see tells the device to
- * stop.
+ * Epochs of momentum SGD on a device. In the recorded form a step is a sequence of kernels, recorded once and
+ * replayed for every step of every epoch: what differs between steps stands in a state on the device, which
+ * the last kernel of a step moves on. Within an epoch nothing comes back to the host; a flag in memory that
+ * both see tells the device to stop.
  *
- * Memory beside the model, for batches of b samples, b rounded up to 4: 4 b bytes per neuron and source that a block
- * sticks out by, as much again for neurons of piecewise activation, and, beyond kPassStride samples, for the two widest
- * layers; 12 bytes per sample, their number rounded up to a power of two; the samples themselves.
+ * Memory beside the model, for batches of b samples, b rounded up to 4: 4 b bytes per neuron and source that
+ * a block sticks out by, as much again for neurons of piecewise activation, and, beyond kPassStride samples,
+ * for the two widest layers; 12 bytes per sample, their number rounded up to a power of two; the samples
+ * themselves.
  */
 class Trainer {
  public:
@@ -72,7 +73,7 @@ class Trainer {
   std::vector<std::unique_ptr<Buffer>> rows_;    // [l]: below layer l; the last: logits
   std::vector<std::unique_ptr<Buffer>> unbent_;  // [l]: z of layer l before a piecewise activation, or null
   std::unique_ptr<Buffer> dz_;                   // gradient by the logits
-  std::unique_ptr<Buffer> dx_[2];                // beyond kPassStride: gradients of two neighbouring layers in turn
+  std::unique_ptr<Buffer> dx_[2];  // beyond kPassStride: gradients of two neighbouring layers in turn
   std::unique_ptr<Buffer> draws_, order_;
   std::unique_ptr<Buffer> state_, flags_;
   std::unique_ptr<SharedBuffer> cancel_;

@@ -8,10 +8,11 @@
 #include "metal/gpu.h"
 
 /*
- * The boundary of metal/gpu.h over Metal: each method is one or two calls of the framework. Compiled with ARC.
+ * The boundary of metal/gpu.h over Metal: each method is one or two calls of the framework. Compiled with
+ * ARC.
  *
- * An Apple GPU from M1 on (family Apple7) has what the kernels use: simdgroups of 32 threads with shuffles and
- * reductions, 32 KiB of threadgroup memory, memory shared with the processor.
+ * An Apple GPU from M1 on (family Apple7) has what the kernels use: simdgroups of 32 threads with shuffles
+ * and reductions, 32 KiB of threadgroup memory, memory shared with the processor.
  */
 namespace set_native::metal {
 
@@ -23,8 +24,8 @@ std::string text_of(NSString* text) {
 }
 
 /**
- * Runs `work` with a pool for what it autoreleases, since threads of C++ have none. False with the reason in `problem`
- * where it raises an Objective-C exception, which must not reach C++.
+ * Runs `work` with a pool for what it autoreleases, since threads of C++ have none. False with the reason in
+ * `problem` where it raises an Objective-C exception, which must not reach C++.
  */
 template <class Work>
 bool guarded(std::string& problem, Work work) {
@@ -52,7 +53,9 @@ class AppleBuffer final : public GpuBuffer {
 class AppleFunction final : public GpuFunction {
  public:
   explicit AppleFunction(id<MTLComputePipelineState> pipeline) : pipeline_(pipeline) {}
-  uint32_t most_threads() const override { return static_cast<uint32_t>(pipeline_.maxTotalThreadsPerThreadgroup); }
+  uint32_t most_threads() const override {
+    return static_cast<uint32_t>(pipeline_.maxTotalThreadsPerThreadgroup);
+  }
   uint32_t simd_width() const override { return static_cast<uint32_t>(pipeline_.threadExecutionWidth); }
   id<MTLComputePipelineState> pipeline() const { return pipeline_; }
 
@@ -95,7 +98,8 @@ class AppleCommands final : public GpuCommands {
     ask([&] { [commands_ commit]; });
   }
   bool done() const override {
-    return !problem_.empty() || commands_.status >= MTLCommandBufferStatusCompleted;  // or failed, which is greater
+    return !problem_.empty() ||
+           commands_.status >= MTLCommandBufferStatusCompleted;  // or failed, which is greater
   }
   void wait() override {
     ask([&] { [commands_ waitUntilCompleted]; });
@@ -104,7 +108,8 @@ class AppleCommands final : public GpuCommands {
     std::string failure = problem_;
     if (!failure.empty()) return failure;
     guarded(failure, [&] {
-      if (commands_.status == MTLCommandBufferStatusError) failure = text_of(commands_.error.localizedDescription);
+      if (commands_.status == MTLCommandBufferStatusError)
+        failure = text_of(commands_.error.localizedDescription);
     });
     return failure;
   }
@@ -113,8 +118,8 @@ class AppleCommands final : public GpuCommands {
     bool out = false;
     guarded(problem, [&] {
       NSError* error = commands_.error;
-      out =
-          [error.domain isEqualToString:MTLCommandBufferErrorDomain] && error.code == MTLCommandBufferErrorOutOfMemory;
+      out = [error.domain isEqualToString:MTLCommandBufferErrorDomain] &&
+            error.code == MTLCommandBufferErrorOutOfMemory;
     });
     return out;
   }
@@ -148,7 +153,8 @@ class Kernels {
   id<MTLLibrary> compiled;
   std::string reason;
 
-  /** Compiled once for each name and number of threads; nil with the compiler's words in `problem` where it fails. */
+  /** Compiled once for each name and number of threads; nil with the compiler's words in `problem` where it
+   * fails. */
   id<MTLComputePipelineState> pipeline(const std::string& name, uint32_t threads, std::string& problem) {
     const std::lock_guard<std::mutex> lock(mutex_);
     auto& pipeline = pipelines_[{name, threads}];
@@ -165,13 +171,15 @@ class Kernels {
     }
     MTLComputePipelineDescriptor* descriptor = [MTLComputePipelineDescriptor new];
     descriptor.computeFunction = function;
-    descriptor.maxTotalThreadsPerThreadgroup = threads;  // so that it may use as many registers as that leaves
+    descriptor.maxTotalThreadsPerThreadgroup =
+        threads;  // so that it may use as many registers as that leaves
     descriptor.threadGroupSizeIsMultipleOfThreadExecutionWidth = YES;
     NSError* error = nil;
-    const id<MTLComputePipelineState> made = [device newComputePipelineStateWithDescriptor:descriptor
-                                                                                   options:MTLPipelineOptionNone
-                                                                                reflection:nil
-                                                                                     error:&error];
+    const id<MTLComputePipelineState> made =
+        [device newComputePipelineStateWithDescriptor:descriptor
+                                              options:MTLPipelineOptionNone
+                                           reflection:nil
+                                                error:&error];
     if (made == nil) problem = text_of(error.localizedDescription);
     return made;
   }
@@ -182,7 +190,8 @@ class Kernels {
 
 class AppleGpu final : public Gpu {
  public:
-  AppleGpu(Kernels& kernels, id<MTLCommandQueue> queue) : kernels_(kernels), device_(kernels.device), queue_(queue) {}
+  AppleGpu(Kernels& kernels, id<MTLCommandQueue> queue)
+      : kernels_(kernels), device_(kernels.device), queue_(queue) {}
 
   GpuFacts facts() const override {
     @autoreleasepool {
@@ -202,7 +211,8 @@ class AppleGpu final : public Gpu {
     return made;
   }
 
-  std::unique_ptr<GpuFunction> make_function(const std::string& name, uint32_t threads, std::string& problem) override {
+  std::unique_ptr<GpuFunction> make_function(const std::string& name, uint32_t threads,
+                                             std::string& problem) override {
     std::unique_ptr<GpuFunction> made;
     guarded(problem, [&] {
       const id<MTLComputePipelineState> pipeline = kernels_.pipeline(name, threads, problem);
@@ -228,7 +238,8 @@ class AppleGpu final : public Gpu {
   id<MTLCommandQueue> queue_;
 };
 
-/** For an option that Metal has only in the source: products that are rounded before something is added to them. */
+/** For an option that Metal has only in the source: products that are rounded before something is added to
+ * them. */
 const char* const kNoContraction = "#pragma METAL fp contract(off)\n";
 
 /** The language as macOS 11 has it; arithmetic as written, without what "fast math" allows itself. */
@@ -264,7 +275,9 @@ void compile(const char* source, Kernels& kernels) {
   }
   NSError* error = nil;
   const std::string text = std::string(kNoContraction) + source;
-  kernels.compiled = [kernels.device newLibraryWithSource:@(text.c_str()) options:compile_options() error:&error];
+  kernels.compiled = [kernels.device newLibraryWithSource:@(text.c_str())
+                                                  options:compile_options()
+                                                    error:&error];
   if (kernels.compiled == nil)  // with a library, `error` may hold warnings
     kernels.reason = "Metal could not compile the kernels: " + text_of(error.localizedDescription);
 }

@@ -62,7 +62,8 @@ class MetalBackend final : public gpu::GpuBackend {
       gpu::try_device(*device, name());
       for (const auto& [kernel, threads] : all_kernels()) device->prepare(kernel, threads);
       const std::string difference = difference_from_cpu(device);
-      return difference.empty() ? "" : begin + "it does not compute what the processor does (" + difference + ")";
+      return difference.empty() ? ""
+                                : begin + "it does not compute what the processor does (" + difference + ")";
     } catch (const Error& error) {
       return begin + in_one_line(error.what());
     }
@@ -76,13 +77,16 @@ class MetalBackend final : public gpu::GpuBackend {
   }
 
  protected:
-  std::unique_ptr<gpu::TimedDevice> open() const override { return std::make_unique<MetalDevice>(open_gpu()); }
+  std::unique_ptr<gpu::TimedDevice> open() const override {
+    return std::make_unique<MetalDevice>(open_gpu());
+  }
 
  private:
   std::unique_ptr<Gpu> open_gpu() const {
     std::string reason;
     auto gpu = opener_(reason);
-    if (gpu == nullptr) throw Error(ErrorCode::backend_unavailable, "[metal] could not open the GPU: " + reason);
+    if (gpu == nullptr)
+      throw Error(ErrorCode::backend_unavailable, "[metal] could not open the GPU: " + reason);
     return gpu;
   }
 

@@ -11,10 +11,11 @@ namespace set_native::metal {
 
 namespace {
 
-constexpr uint32_t kSimdWidth = 32;                  // that the kernels are written for
-constexpr size_t kLeastBytes = 16;                   // of a buffer, and the unit of threadgroup memory
-constexpr size_t kMostShared = 32 << 10;             // of a threadgroup
-constexpr uint64_t kMostBytes = uint64_t{64} << 30;  // of a buffer: 2^32 float4s, which kernels number in 32 bits
+constexpr uint32_t kSimdWidth = 32;       // that the kernels are written for
+constexpr size_t kLeastBytes = 16;        // of a buffer, and the unit of threadgroup memory
+constexpr size_t kMostShared = 32 << 10;  // of a threadgroup
+constexpr uint64_t kMostBytes = uint64_t{64}
+                                << 30;  // of a buffer: 2^32 float4s, which kernels number in 32 bits
 
 [[noreturn]] void fail(ErrorCode code, const std::string& text) {
   throw Error(code, "[metal] " + text);
@@ -28,7 +29,8 @@ class MetalBuffer final : public gpu::Buffer {
 
 class MetalSharedBuffer final : public gpu::SharedBuffer {
  public:
-  MetalSharedBuffer(std::unique_ptr<GpuBuffer> buffer, size_t bytes) : SharedBuffer(bytes), memory(std::move(buffer)) {}
+  MetalSharedBuffer(std::unique_ptr<GpuBuffer> buffer, size_t bytes)
+      : SharedBuffer(bytes), memory(std::move(buffer)) {}
   void* data() override { return memory->contents(); }
   const std::unique_ptr<GpuBuffer> memory;
 };
@@ -104,10 +106,10 @@ gpu::DeviceMemory MetalDevice::memory() const {
 std::unique_ptr<GpuBuffer> MetalDevice::make_buffer(size_t bytes) {
   auto buffer = bytes <= facts_.longest_buffer ? gpu_->make_buffer(std::max(bytes, kLeastBytes)) : nullptr;
   if (buffer == nullptr)
-    fail(ErrorCode::out_of_memory, "could not allocate " + std::to_string(bytes) + " bytes: of " +
-                                       std::to_string(facts_.working_set) + " bytes " +
-                                       std::to_string(gpu_->allocated()) + " are in use, and a buffer has at most " +
-                                       std::to_string(facts_.longest_buffer));
+    fail(ErrorCode::out_of_memory,
+         "could not allocate " + std::to_string(bytes) + " bytes: of " + std::to_string(facts_.working_set) +
+             " bytes " + std::to_string(gpu_->allocated()) + " are in use, and a buffer has at most " +
+             std::to_string(facts_.longest_buffer));
   return buffer;
 }
 
@@ -131,7 +133,8 @@ void MetalDevice::download(void* to, const gpu::Buffer& from, size_t offset, siz
   if (bytes > 0) std::memcpy(to, memory, bytes);
 }
 
-void MetalDevice::run_memory_kernel(const char* name, std::initializer_list<gpu::Binding> buffers, size_t bytes) {
+void MetalDevice::run_memory_kernel(const char* name, std::initializer_list<gpu::Binding> buffers,
+                                    size_t bytes) {
   Step step;
   for (const gpu::Binding& binding : buffers)
     step.buffers.push_back({&place(*binding.buffer, binding.offset, bytes), binding.offset, bytes});
@@ -145,7 +148,8 @@ void MetalDevice::run_memory_kernel(const char* name, std::initializer_list<gpu:
   run_or_note(std::move(step));
 }
 
-void MetalDevice::copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset, size_t bytes) {
+void MetalDevice::copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset,
+                       size_t bytes) {
   run_memory_kernel("copy_bytes", {{&to, to_offset}, {&from, from_offset}}, bytes);
 }
 
@@ -163,18 +167,20 @@ const GpuFunction& MetalDevice::function(const std::string& name, uint32_t threa
     fail(ErrorCode::internal, name + " would run in simdgroups of " + std::to_string(made->simd_width()) +
                                   " threads, not of " + std::to_string(kSimdWidth));
   if (made->most_threads() < threads)
-    fail(ErrorCode::internal, name + " would run in threadgroups of at most " + std::to_string(made->most_threads()) +
-                                  " threads, not of " + std::to_string(threads));
+    fail(ErrorCode::internal, name + " would run in threadgroups of at most " +
+                                  std::to_string(made->most_threads()) + " threads, not of " +
+                                  std::to_string(threads));
   function = std::move(made);
   return *function;
 }
 
-void MetalDevice::dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
-                           size_t params_bytes) {
+void MetalDevice::dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers,
+                           const void* params, size_t params_bytes) {
   const std::string name = function_name(launch.kernel);
   if (launch.cooperative) fail(ErrorCode::internal, name + ": Metal has no cooperative launches");
   if (launch.shared_bytes > kMostShared)
-    fail(ErrorCode::internal, name + ": " + std::to_string(launch.shared_bytes) + " bytes of threadgroup memory");
+    fail(ErrorCode::internal,
+         name + ": " + std::to_string(launch.shared_bytes) + " bytes of threadgroup memory");
   Step step;
   step.function = &function(name, launch.threads);
   step.groups_x = launch.blocks_x;
@@ -185,8 +191,8 @@ void MetalDevice::dispatch(const gpu::Launch& launch, std::initializer_list<gpu:
     if (binding.buffer == nullptr)
       step.buffers.emplace_back();
     else
-      step.buffers.push_back(
-          {&place(*binding.buffer, binding.offset, 0), binding.offset, binding.buffer->bytes() - binding.offset});
+      step.buffers.push_back({&place(*binding.buffer, binding.offset, 0), binding.offset,
+                              binding.buffer->bytes() - binding.offset});
   }
   const auto* bytes = static_cast<const unsigned char*>(params);
   step.params.assign(bytes, bytes + params_bytes);
@@ -260,7 +266,8 @@ void MetalDevice::finish(GpuCommands& commands) {
   if (!failure.empty()) {
     for (const auto& behind : running_) behind->wait();  // it cannot be right, but still writes
     running_.clear();
-    fail(commands.ran_out_of_memory() ? ErrorCode::out_of_memory : ErrorCode::internal, "could not run: " + failure);
+    fail(commands.ran_out_of_memory() ? ErrorCode::out_of_memory : ErrorCode::internal,
+         "could not run: " + failure);
   }
   if (first_start_ == 0.0) first_start_ = commands.start_time();
   last_end_ = commands.end_time();

@@ -18,10 +18,11 @@ namespace set_native::metal {
 std::string function_name(const gpu::KernelId& kernel);
 
 /**
- * A gpu::TimedDevice over a Metal GPU. Dispatches gather in one command buffer, which is committed when somebody waits
- * for the device or asks whether it is idle: an epoch is one command buffer, or several where it is long, and nothing
- * comes back to the host in between. Memory is the host's, too: an upload waits for what was queued and is one copy,
- * a download as well. A recording is a list of dispatches, encoded anew at each replay.
+ * A gpu::TimedDevice over a Metal GPU. Dispatches gather in one command buffer, which is committed when
+ * somebody waits for the device or asks whether it is idle: an epoch is one command buffer, or several where
+ * it is long, and nothing comes back to the host in between. Memory is the host's, too: an upload waits for
+ * what was queued and is one copy, a download as well. A recording is a list of dispatches, encoded anew at
+ * each replay.
  *
  * Errors: out_of_memory where Metal refuses memory or ran out of it, internal with Metal's words else.
  */
@@ -36,7 +37,8 @@ class MetalDevice final : public gpu::TimedDevice {
   std::unique_ptr<gpu::SharedBuffer> allocate_shared(size_t bytes) override;
   void upload(gpu::Buffer& to, size_t offset, const void* from, size_t bytes) override;
   void download(void* to, const gpu::Buffer& from, size_t offset, size_t bytes) override;
-  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset, size_t bytes) override;
+  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset,
+            size_t bytes) override;
   void clear(gpu::Buffer& buffer, size_t offset, size_t bytes) override;
   using gpu::Device::dispatch;
   void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
@@ -56,7 +58,8 @@ class MetalDevice final : public gpu::TimedDevice {
 
   // Of a command buffer: long ones keep others from the GPU, and the system ends those that take seconds.
   static constexpr size_t kMostDispatches = 4096;
-  static constexpr uint64_t kMostTraffic = uint64_t{16} << 30;  // bytes of the buffers that its dispatches are given
+  static constexpr uint64_t kMostTraffic = uint64_t{16}
+                                           << 30;  // bytes of the buffers that its dispatches are given
 
  private:
   struct Step;

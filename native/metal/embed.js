@@ -1,6 +1,7 @@
 /*
- * The Metal kernels as one source text, for a compiler that knows no files: every file of kernels/, and each header that
- * they include, once. `node embed.js OUT` writes it as C++ that defines what metal/source.h declares.
+ * The Metal kernels as one source text, for a compiler that knows no files: every file of kernels/, and each
+ * header that they include, once. `node embed.js OUT` writes it as C++ that defines what metal/source.h
+ * declares.
  */
 import { readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

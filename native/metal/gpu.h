@@ -6,10 +6,12 @@
 #include <string>
 
 /*
- * What set-native asks of Metal, in C++ terms: the narrow boundary between the host code (metal/device.h), which is
- * plain C++, and Objective-C++ (metal/apple_gpu.mm), which is thin. The tests put an emulator behind it.
+ * What set-native asks of Metal, in C++ terms: the narrow boundary between the host code (metal/device.h),
+ * which is plain C++, and Objective-C++ (metal/apple_gpu.mm), which is thin. The tests put an emulator behind
+ * it.
  *
- * Nothing throws across it but where said. Not for use from two threads at once, except that different devices are.
+ * Nothing throws across it but where said. Not for use from two threads at once, except that different
+ * devices are.
  */
 namespace set_native::metal {
 
@@ -35,8 +37,9 @@ class GpuFunction {
 };
 
 /**
- * A command buffer with one serial compute encoder: dispatches run one after the other, in order with the command
- * buffers committed before, and each sees what those before it wrote. What is set stays set until it is set anew.
+ * A command buffer with one serial compute encoder: dispatches run one after the other, in order with the
+ * command buffers committed before, and each sees what those before it wrote. What is set stays set until it
+ * is set anew.
  */
 class GpuCommands {
  public:
@@ -75,14 +78,16 @@ class Gpu {
 };
 
 /**
- * The machine's GPU with the kernels compiled from `source`, the text that metal/embed.js makes. Null with the end of
- * "not available, because ..." in `reason`. Only where metal/apple_gpu.mm is built.
+ * The machine's GPU with the kernels compiled from `source`, the text that metal/embed.js makes. Null with
+ * the end of "not available, because ..." in `reason`. Only where metal/apple_gpu.mm is built.
  */
 std::unique_ptr<Gpu> open_apple_gpu(const char* source, std::string& reason);
 
 // Where a kernel finds its arguments.
-constexpr uint32_t kParamsIndex = 0;       // its parameter structure
-constexpr uint32_t kFirstBufferIndex = 1;  // its buffers, in the order that train_params.h and evolve_params.h say
-constexpr uint32_t kGivenIndex = 30;       // u32: bit k is set where buffer k, as numbered here, was given (not null)
+constexpr uint32_t kParamsIndex = 0;  // its parameter structure
+constexpr uint32_t kFirstBufferIndex =
+    1;  // its buffers, in the order that train_params.h and evolve_params.h say
+constexpr uint32_t kGivenIndex =
+    30;  // u32: bit k is set where buffer k, as numbered here, was given (not null)
 
 }  // namespace set_native::metal

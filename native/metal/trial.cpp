@@ -102,16 +102,18 @@ double distance(const Model& got, const Model& want) {
   double worst = 0.0;
   for (size_t l = 0; l < want.layers.size(); ++l) {
     const Layer &p = got.layers[l], &q = want.layers[l];
-    if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices) return INFINITY;
-    worst = std::max({worst, distance(p.weights, q.weights), distance(p.momentum, q.momentum), distance(p.bias, q.bias),
-                      distance(p.bias_momentum, q.bias_momentum), distance(p.pieces, q.pieces),
-                      distance(p.pieces_momentum, q.pieces_momentum)});
+    if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices)
+      return INFINITY;
+    worst = std::max({worst, distance(p.weights, q.weights), distance(p.momentum, q.momentum),
+                      distance(p.bias, q.bias), distance(p.bias_momentum, q.bias_momentum),
+                      distance(p.pieces, q.pieces), distance(p.pieces_momentum, q.pieces_momentum)});
   }
   return worst;
 }
 
 bool same_bits(const AlignedVector<float>& a, const AlignedVector<float>& b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
 bool same_links(const Model& got, const Model& want) {
@@ -149,7 +151,8 @@ std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device
 
   const Evaluation seen = gpu->evaluate(data.samples, go_on), right = cpu->evaluate(data.samples, go_on);
   compare("the loss when evaluated", std::fabs(seen.loss - right.loss) / right.loss);
-  compare("the accuracy when evaluated", std::fabs(seen.accuracy - right.accuracy) - 2.0 / c.samples);  // near ties
+  compare("the accuracy when evaluated",
+          std::fabs(seen.accuracy - right.accuracy) - 2.0 / c.samples);  // near ties
   std::vector<float> got(size_t{c.samples} * data.samples.outputs), want(got.size());
   gpu->predict(data.samples, got.data(), go_on);
   cpu->predict(data.samples, want.data(), go_on);
@@ -157,14 +160,16 @@ std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device
 
   // Evolution is exact, if from the same numbers; these have equals among them, and zeros.
   Model same = cpu->download();
-  const float shift = c.policy.prune == PruneRule::thesis ? 0.5f : 0.0f;  // a rule that only counts without zeros
+  const float shift =
+      c.policy.prune == PruneRule::thesis ? 0.5f : 0.0f;  // a rule that only counts without zeros
   for (Layer& layer : same.layers)
     for (float& w : layer.weights) w = (std::floor(w * 32.0f) + shift) / 32.0f;
   gpu = std::make_unique<gpu::GpuModel>(device, same);
   cpu = cpu_backend().create(same, {1});
   gpu->evolve(c.policy, kEpochs);
   cpu->evolve(c.policy, kEpochs);
-  if (found.empty() && !same_links(gpu->download(), cpu->download())) found = "the links after an evolution are others";
+  if (found.empty() && !same_links(gpu->download(), cpu->download()))
+    found = "the links after an evolution are others";
   train(kEpochs + 1);
   return found;
 }

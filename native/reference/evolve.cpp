@@ -97,7 +97,8 @@ class Evolution {
     return removed.size();
   }
 
-  /** Negative and positive links between the thresholds of the program, by walking over the sorted weights as it does.
+  /** Negative and positive links between the thresholds of the program, by walking over the sorted weights as
+   * it does.
    */
   std::pair<size_t, size_t> thesis_counts() const {
     std::vector<float> values;
@@ -111,8 +112,9 @@ class Evolution {
     }
     ++last;
     const auto low = static_cast<size_t>((1.0 - policy_.zeta) * static_cast<double>(first));
-    const auto high = static_cast<size_t>(std::min(
-        static_cast<double>(size - 1), static_cast<double>(last) + policy_.zeta * static_cast<double>(size - last)));
+    const auto high = static_cast<size_t>(
+        std::min(static_cast<double>(size - 1),
+                 static_cast<double>(last) + policy_.zeta * static_cast<double>(size - last)));
     size_t negative = 0, positive = 0;
     for (size_t k = low; k < size && values[k] < 0; ++k) ++negative;
     for (size_t k = 0; k <= high; ++k) positive += values[k] > 0 ? 1 : 0;
@@ -126,10 +128,13 @@ class Evolution {
     const auto slot = [this](uint64_t id) { return slot_cells(id); };
     const auto last_slot = [this, full_groups](uint64_t j) { return slot_cells(full_groups * m_ + j); };
 
-    const auto is_full = [this](const Unit& unit) { return unit.cells.size() == slot_cells(unit.number).size(); };
+    const auto is_full = [this](const Unit& unit) {
+      return unit.cells.size() == slot_cells(unit.number).size();
+    };
     if (aligned && std::all_of(units.begin(), units.end(), is_full)) {
       uint64_t full = 0, truncated = 0;
-      const auto count = static_cast<size_t>(std::floor(policy_.zeta * static_cast<double>(units.size()) + 0.5));
+      const auto count =
+          static_cast<size_t>(std::floor(policy_.zeta * static_cast<double>(units.size()) + 0.5));
       const std::vector<Unit> ranked = by_score(units);
       for (size_t t = 0; t < count; ++t) {
         for (const CellId cell : ranked[t].cells) links_.erase(cell);
@@ -141,7 +146,8 @@ class Evolution {
       return;
     }
 
-    const auto wanted = static_cast<uint64_t>(std::floor(policy_.zeta * static_cast<double>(links_.size()) + 0.5));
+    const auto wanted =
+        static_cast<uint64_t>(std::floor(policy_.zeta * static_cast<double>(links_.size()) + 0.5));
     prune_links(units, wanted);
     crowded_ = 2 * links_.size() > n_ * m_;
     if (aligned) {
@@ -153,7 +159,8 @@ class Evolution {
         return cells;
       });
     }
-    grow(Stream::regrow_single, wanted - grown_.size(), n_ * m_, [](uint64_t c) { return std::vector<CellId>{c}; });
+    grow(Stream::regrow_single, wanted - grown_.size(), n_ * m_,
+         [](uint64_t c) { return std::vector<CellId>{c}; });
   }
 
   void prune_links(const std::vector<Unit>& units, uint64_t wanted) {
@@ -173,7 +180,8 @@ class Evolution {
     for (Unit unit : by_score(left)) {
       if (removed + unit.cells.size() > wanted) {
         std::sort(unit.cells.begin(), unit.cells.end(), [this](CellId a, CellId b) {
-          return std::make_pair(std::fabs(links_[a].weight), a) < std::make_pair(std::fabs(links_[b].weight), b);
+          return std::make_pair(std::fabs(links_[a].weight), a) <
+                 std::make_pair(std::fabs(links_[b].weight), b);
         });
       }
       for (const CellId cell : unit.cells) {
@@ -185,13 +193,15 @@ class Evolution {
   /** All cells of a slot, occupied or not. */
   std::vector<CellId> slot_cells(uint64_t id) const {
     std::vector<CellId> cells;
-    for (uint64_t i = id / m_ * g_; i < std::min(n_, (id / m_ + 1) * g_); ++i) cells.push_back(i * m_ + id % m_);
+    for (uint64_t i = id / m_ * g_; i < std::min(n_, (id / m_ + 1) * g_); ++i)
+      cells.push_back(i * m_ + id % m_);
     return cells;
   }
 
   std::vector<Unit> slots() const {
     std::map<uint64_t, std::vector<CellId>> occupied;
-    for (const auto& item : links_) occupied[item.first / m_ / g_ * m_ + item.first % m_].push_back(item.first);
+    for (const auto& item : links_)
+      occupied[item.first / m_ / g_ * m_ + item.first % m_].push_back(item.first);
     std::vector<Unit> units;
     for (const auto& [id, cells] : occupied) units.push_back({id, cells});
     return units;

@@ -56,7 +56,8 @@ Gradients backward(const Network& network, const std::vector<std::vector<double>
     if (!is_piecewise(below)) continue;
     // Which piece made an output cannot be told from it: z once more.
     const NetworkLayer& source = network.layers[l - 1];
-    const auto z = forward(source.links, source.weights, source.bias, values[l - 1], batch, Activation::linear);
+    const auto z =
+        forward(source.links, source.weights, source.bias, values[l - 1], batch, Activation::linear);
     gradients.pieces[l - 1] = piecewise_gradient(z, slope, source.pieces, source.links.cols, batch);
   }
   gradients.x = std::move(slope);
@@ -91,7 +92,8 @@ Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
 }
 
 constexpr size_t kPredictBatch = 128;
-constexpr double kBytesPerCell = 28.0;  // of a dense layer: column, weight and momentum in double, and the float image
+constexpr double kBytesPerCell =
+    28.0;  // of a dense layer: column, weight and momentum in double, and the float image
 
 bool all_finite(const std::vector<double>& values) {
   return std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
@@ -107,12 +109,14 @@ class ReferenceModel final : public BackendModel {
     return image;
   }
 
-  double train_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel) override {
+  double train_epoch(const Samples& samples, const TrainOptions& options,
+                     const std::atomic<bool>& cancel) override {
     check_targets(samples, model_.layers.front().inputs, model_.layers.back().outputs, "train");
     check_options(options, "train");
     TrainOptions without_decay = options;
     without_decay.l2 = without_decay.decay = 0.0f;
-    const std::vector<uint32_t> order = epoch_order(model_.seed, options.epoch, samples.count, options.shuffle);
+    const std::vector<uint32_t> order =
+        epoch_order(model_.seed, options.epoch, samples.count, options.shuffle);
     double total = 0.0;
     for (size_t begin = 0; begin < order.size(); begin += options.batch_size) {
       if (cancel) throw Error(ErrorCode::aborted, "[train] cancelled");
@@ -120,8 +124,8 @@ class ReferenceModel final : public BackendModel {
       const Batch batch = gather(samples, &order[begin], size);
       const auto values = forward(network_, batch.x, size);
       std::vector<double> dz;
-      const double loss = loss_and_gradient(network_.loss, values.back(), outputs(), size, batch.labels_or_null(),
-                                            batch.targets_or_null(), &dz);
+      const double loss = loss_and_gradient(network_.loss, values.back(), outputs(), size,
+                                            batch.labels_or_null(), batch.targets_or_null(), &dz);
       if (!std::isfinite(loss)) throw_non_finite(values, options.epoch, begin / options.batch_size + 1);
       total += loss;
       const Gradients gradients = backward(network_, values, dz, size);
@@ -138,7 +142,8 @@ class ReferenceModel final : public BackendModel {
           !all_finite(network_.layers[l].pieces))
         throw Error(ErrorCode::non_finite, "[train] weights must stay finite, but at the end of epoch " +
                                                std::to_string(options.epoch) + ", the weights of layer " +
-                                               std::to_string(l + 1) + " overflowed: lower the learning rate");
+                                               std::to_string(l + 1) +
+                                               " overflowed: lower the learning rate");
     return total / static_cast<double>(samples.count);
   }
 
@@ -146,12 +151,13 @@ class ReferenceModel final : public BackendModel {
     check_targets(samples, model_.layers.front().inputs, model_.layers.back().outputs, "evaluate");
     double total = 0.0;
     uint64_t correct = 0;
-    for_each_batch(samples, cancel, "evaluate", [&](const Batch& batch, const std::vector<double>& z, size_t) {
-      total += loss_and_gradient(network_.loss, z, outputs(), batch.size, batch.labels_or_null(),
-                                 batch.targets_or_null(), nullptr);
-      if (samples.labels != nullptr)
-        correct += count_correct(network_.loss, z, outputs(), batch.size, batch.labels.data());
-    });
+    for_each_batch(samples, cancel, "evaluate",
+                   [&](const Batch& batch, const std::vector<double>& z, size_t) {
+                     total += loss_and_gradient(network_.loss, z, outputs(), batch.size,
+                                                batch.labels_or_null(), batch.targets_or_null(), nullptr);
+                     if (samples.labels != nullptr)
+                       correct += count_correct(network_.loss, z, outputs(), batch.size, batch.labels.data());
+                   });
     if (!std::isfinite(total))
       throw Error(ErrorCode::non_finite, "[evaluate] the loss must be a finite number: a layer overflowed");
     const double count = static_cast<double>(samples.count);
@@ -197,7 +203,8 @@ class ReferenceModel final : public BackendModel {
 
   static void round_into(Layer& image, const NetworkLayer& layer) {
     const auto round = [](const std::vector<double>& from, AlignedVector<float>& to) {
-      std::transform(from.begin(), from.end(), to.begin(), [](double value) { return static_cast<float>(value); });
+      std::transform(from.begin(), from.end(), to.begin(),
+                     [](double value) { return static_cast<float>(value); });
     };
     round(layer.weights, image.weights);
     round(layer.momentum, image.momentum);
@@ -232,7 +239,8 @@ class ReferenceModel final : public BackendModel {
 
   /** Calls use(batch, logits, first sample) for all samples in their own order. */
   template <class Use>
-  void for_each_batch(const Samples& samples, const std::atomic<bool>& cancel, const char* operation, Use use) const {
+  void for_each_batch(const Samples& samples, const std::atomic<bool>& cancel, const char* operation,
+                      Use use) const {
     for (size_t begin = 0; begin < samples.count; begin += kPredictBatch) {
       if (cancel) throw Error(ErrorCode::aborted, std::string("[") + operation + "] cancelled");
       std::vector<uint32_t> rows(std::min<size_t>(kPredictBatch, samples.count - begin));
@@ -247,8 +255,9 @@ class ReferenceModel final : public BackendModel {
     size_t layer = 1;
     while (layer + 1 < values.size() && all_finite(values[layer])) ++layer;
     throw Error(ErrorCode::non_finite, "[train] the loss must stay a finite number, but in epoch " +
-                                           std::to_string(epoch) + ", batch " + std::to_string(batch) + ", layer " +
-                                           std::to_string(layer) + " overflowed: lower the learning rate");
+                                           std::to_string(epoch) + ", batch " + std::to_string(batch) +
+                                           ", layer " + std::to_string(layer) +
+                                           " overflowed: lower the learning rate");
   }
 
   Model model_;      // patterns and births; its numbers are those of the last upload or evolution
@@ -264,8 +273,9 @@ class ReferenceBackend final : public Backend {
     for (const Layer& layer : model.layers) {
       if (!layer.dense) continue;
       if (layer.nnz() > std::numeric_limits<uint32_t>::max())
-        throw Error(ErrorCode::out_of_range, "[reference] a dense layer must have fewer than 2^32 cells, got " +
-                                                 std::to_string(layer.nnz()) + "; use the cpu back end");
+        throw Error(ErrorCode::out_of_range,
+                    "[reference] a dense layer must have fewer than 2^32 cells, got " +
+                        std::to_string(layer.nnz()) + "; use the cpu back end");
       require_memory(kBytesPerCell * static_cast<double>(layer.nnz()), "[reference] a dense layer");
     }
     return std::make_unique<ReferenceModel>(std::move(model));

@@ -8,8 +8,8 @@
 #include "core/model.h"
 
 /*
- * A whole network in double, as plain data: what reference_backend() trains, and what finite differences are taken of.
- * Layouts as in reference/ops.h.
+ * A whole network in double, as plain data: what reference_backend() trains, and what finite differences are
+ * taken of. Layouts as in reference/ops.h.
  */
 namespace set_native::reference {
 

@@ -57,8 +57,9 @@ double activation_slope(Activation activation, double y) {
   return 1.0;
 }
 
-std::vector<double> forward(const Csr& links, const std::vector<double>& weights, const std::vector<double>& bias,
-                            const std::vector<double>& x, size_t batch, Activation activation) {
+std::vector<double> forward(const Csr& links, const std::vector<double>& weights,
+                            const std::vector<double>& bias, const std::vector<double>& x, size_t batch,
+                            Activation activation) {
   const size_t n = links.rows, m = links.cols;
   std::vector<double> y(batch * m);
   for (size_t s = 0; s < batch; ++s) {
@@ -71,8 +72,9 @@ std::vector<double> forward(const Csr& links, const std::vector<double>& weights
   return y;
 }
 
-std::vector<double> input_gradient(const Csr& links, const std::vector<double>& weights, const std::vector<double>& x,
-                                   const std::vector<double>& dz, size_t batch, Activation activation) {
+std::vector<double> input_gradient(const Csr& links, const std::vector<double>& weights,
+                                   const std::vector<double>& x, const std::vector<double>& dz, size_t batch,
+                                   Activation activation) {
   const size_t n = links.rows, m = links.cols;
   std::vector<double> dx(batch * n);
   for (size_t s = 0; s < batch; ++s) {
@@ -116,8 +118,8 @@ std::vector<double> piecewise_gradient(const std::vector<double>& z, std::vector
   return gradient;
 }
 
-std::vector<double> weight_gradient(const Csr& links, const std::vector<double>& x, const std::vector<double>& dz,
-                                    size_t batch) {
+std::vector<double> weight_gradient(const Csr& links, const std::vector<double>& x,
+                                    const std::vector<double>& dz, size_t batch) {
   const size_t n = links.rows, m = links.cols;
   std::vector<double> gradient(links.nnz());
   for (size_t s = 0; s < batch; ++s)
@@ -134,17 +136,18 @@ std::vector<double> bias_gradient(const std::vector<double>& dz, size_t outputs,
   return gradient;
 }
 
-void momentum_update(std::vector<double>& weights, std::vector<double>& velocity, const std::vector<double>& gradient,
-                     const TrainOptions& options) {
-  const double rate = options.learning_rate, momentum = options.momentum, l2 = options.l2, decay = options.decay;
+void momentum_update(std::vector<double>& weights, std::vector<double>& velocity,
+                     const std::vector<double>& gradient, const TrainOptions& options) {
+  const double rate = options.learning_rate, momentum = options.momentum, l2 = options.l2,
+               decay = options.decay;
   for (size_t k = 0; k < weights.size(); ++k) {
     velocity[k] = momentum * velocity[k] - rate * (gradient[k] + l2 * weights[k]);
     weights[k] += velocity[k] - decay * weights[k];
   }
 }
 
-double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch, const uint32_t* labels,
-                         const float* targets, std::vector<double>* dz) {
+double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch,
+                         const uint32_t* labels, const float* targets, std::vector<double>* dz) {
   const auto target = [&](size_t s, size_t j) -> double {
     if (targets != nullptr) return targets[s * outputs + j];
     if (outputs == 1) return labels[s];
@@ -199,13 +202,14 @@ void output_activation(Loss loss, std::vector<double>& z, size_t outputs, size_t
   }
 }
 
-uint64_t count_correct(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch, const uint32_t* labels) {
+uint64_t count_correct(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch,
+                       const uint32_t* labels) {
   const double boundary = loss == Loss::mse ? 0.5 : 0.0;
   uint64_t correct = 0;
   for (size_t s = 0; s < batch; ++s) {
     const double* zs = &z[s * outputs];
-    const size_t answer =
-        outputs == 1 ? (zs[0] > boundary ? 1 : 0) : static_cast<size_t>(std::max_element(zs, zs + outputs) - zs);
+    const size_t answer = outputs == 1 ? (zs[0] > boundary ? 1 : 0)
+                                       : static_cast<size_t>(std::max_element(zs, zs + outputs) - zs);
     correct += answer == labels[s];
   }
   return correct;

@@ -9,11 +9,12 @@
 #include "core/model.h"
 
 /*
- * Every operation of training in double precision, one scalar at a time: the oracle that kernels are compared with.
+ * Every operation of training in double precision, one scalar at a time: the oracle that kernels are compared
+ * with.
  *
- * Matrices are sample-major, [batch][neurons] without padding: x[s * n + i] is neuron i of sample s, because a
- * network is defined one sample at a time. Weights belong to links in CSR order, row = source i, column = target j;
- * a dense layer is the full pattern. Sizes are the caller's duty: nothing is checked here.
+ * Matrices are sample-major, [batch][neurons] without padding: x[s * n + i] is neuron i of sample s, because
+ * a network is defined one sample at a time. Weights belong to links in CSR order, row = source i, column =
+ * target j; a dense layer is the full pattern. Sizes are the caller's duty: nothing is checked here.
  */
 namespace set_native::reference {
 
@@ -27,16 +28,18 @@ double activate(Activation activation, double z);
 double activation_slope(Activation activation, double y);
 
 /** y_j = f(b_j + sum over links (i, j) of w x_i). Returns [batch][cols]. */
-std::vector<double> forward(const Csr& links, const std::vector<double>& weights, const std::vector<double>& bias,
-                            const std::vector<double>& x, size_t batch, Activation activation);
+std::vector<double> forward(const Csr& links, const std::vector<double>& weights,
+                            const std::vector<double>& bias, const std::vector<double>& x, size_t batch,
+                            Activation activation);
 
 /** dx_i = f'(x_i) * sum over links (i, j) of w dz_j, where f made x. Returns [batch][rows]. */
-std::vector<double> input_gradient(const Csr& links, const std::vector<double>& weights, const std::vector<double>& x,
-                                   const std::vector<double>& dz, size_t batch, Activation activation);
+std::vector<double> input_gradient(const Csr& links, const std::vector<double>& weights,
+                                   const std::vector<double>& x, const std::vector<double>& dz, size_t batch,
+                                   Activation activation);
 
 /** g_ij = sum over the batch of x_i dz_j for the links only (SDDMM). Returns [nnz]. */
-std::vector<double> weight_gradient(const Csr& links, const std::vector<double>& x, const std::vector<double>& dz,
-                                    size_t batch);
+std::vector<double> weight_gradient(const Csr& links, const std::vector<double>& x,
+                                    const std::vector<double>& dz, size_t batch);
 
 /** g_j = sum over the batch of dz_j. Returns [outputs]. */
 std::vector<double> bias_gradient(const std::vector<double>& dz, size_t outputs, size_t batch);
@@ -45,35 +48,37 @@ std::vector<double> bias_gradient(const std::vector<double>& dz, size_t outputs,
 void piecewise(std::vector<double>& z, const std::vector<double>& pieces, size_t outputs, size_t batch);
 
 /**
- * Turns the gradient dy by y = f(z) into the one by z, in place, and returns the one by the pieces, [4][outputs]:
- *   dz = f'(z) dy,  dt = (1 - a) dy and da = (z - t) dy on the piece that z lies on, each summed over the batch.
+ * Turns the gradient dy by y = f(z) into the one by z, in place, and returns the one by the pieces,
+ * [4][outputs]: dz = f'(z) dy,  dt = (1 - a) dy and da = (z - t) dy on the piece that z lies on, each summed
+ * over the batch.
  */
 std::vector<double> piecewise_gradient(const std::vector<double>& z, std::vector<double>& dy,
                                        const std::vector<double>& pieces, size_t outputs, size_t batch);
 
 /** v = momentum v - learning_rate (g + l2 w), w = w + (v - decay w): the rule of TrainOptions, in place. */
-void momentum_update(std::vector<double>& weights, std::vector<double>& velocity, const std::vector<double>& gradient,
-                     const TrainOptions& options);
+void momentum_update(std::vector<double>& weights, std::vector<double>& velocity,
+                     const std::vector<double>& gradient, const TrainOptions& options);
 
 /**
- * Sum of the losses of a batch and, when `dz` is given, the gradient of their *mean* by the logits z [batch][outputs].
- * Targets as in Samples: `labels` [batch] (one-hot; with one output the label itself) or `targets` [batch][outputs].
- *   softmax_cross_entropy: -sum t log softmax(z)                            dz = (softmax(z) - t) / batch
- *   sigmoid_binary_cross_entropy: sum of max(z, 0) - z t + log(1 + e^-|z|)  dz = (sigmoid(z) - t) / batch
- *   mse: mean over outputs of (z - t)^2                                     dz = 2 (z - t) / (outputs batch)
- * The first gradient holds for targets that sum to 1.
+ * Sum of the losses of a batch and, when `dz` is given, the gradient of their *mean* by the logits z
+ * [batch][outputs]. Targets as in Samples: `labels` [batch] (one-hot; with one output the label itself) or
+ * `targets` [batch][outputs]. softmax_cross_entropy: -sum t log softmax(z)                            dz =
+ * (softmax(z) - t) / batch sigmoid_binary_cross_entropy: sum of max(z, 0) - z t + log(1 + e^-|z|)  dz =
+ * (sigmoid(z) - t) / batch mse: mean over outputs of (z - t)^2                                     dz = 2 (z
+ * - t) / (outputs batch) The first gradient holds for targets that sum to 1.
  */
-double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch, const uint32_t* labels,
-                         const float* targets, std::vector<double>* dz);
+double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch,
+                         const uint32_t* labels, const float* targets, std::vector<double>* dz);
 
 /** Turns logits [batch][outputs] into outputs in place: softmax over the outputs, sigmoid, or nothing. */
 void output_activation(Loss loss, std::vector<double>& z, size_t outputs, size_t batch);
 
 /**
- * Samples that the logits z [batch][outputs] answer right: the largest (the first of equals) is the label's; a single
- * one says class 1 when its output exceeds 0.5, which for the sigmoid is a logit above 0. On logits, because outputs
- * that saturate become equal.
+ * Samples that the logits z [batch][outputs] answer right: the largest (the first of equals) is the label's;
+ * a single one says class 1 when its output exceeds 0.5, which for the sigmoid is a logit above 0. On logits,
+ * because outputs that saturate become equal.
  */
-uint64_t count_correct(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch, const uint32_t* labels);
+uint64_t count_correct(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch,
+                       const uint32_t* labels);
 
 }  // namespace set_native::reference

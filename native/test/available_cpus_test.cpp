@@ -42,7 +42,8 @@ double quota_of(const Files& files) {
   return cpus;
 }
 
-const std::string kMount2 = "31 23 0:28 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
+const std::string kMount2 =
+    "31 23 0:28 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
 const std::string kMount1 =
     "24 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
     "33 32 0:30 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:10 - cgroup cgroup rw,cpu,cpuacct\n"
@@ -50,8 +51,9 @@ const std::string kMount1 =
 
 TEST("available cpus: a quota of version 2, in the process' own group") {
   const auto with = [](const std::string& text) {
-    return quota_of(
-        {{"/proc/self/cgroup", "0::/app\n"}, {"/proc/self/mountinfo", kMount2}, {"/sys/fs/cgroup/app/cpu.max", text}});
+    return quota_of({{"/proc/self/cgroup", "0::/app\n"},
+                     {"/proc/self/mountinfo", kMount2},
+                     {"/sys/fs/cgroup/app/cpu.max", text}});
   };
   CHECK_EQ(with("150000 100000\n"), 1.5);
   CHECK_EQ(with("400000 100000\n"), 4.0);
@@ -96,17 +98,21 @@ TEST("available cpus: where a container is mounted as the top, its path counts f
   const auto with = [&](const std::string& mounted, const std::string& group) {
     Files files = quota;
     files["/proc/self/cgroup"] = group;
-    files["/proc/self/mountinfo"] = "33 32 0:30 " + mounted + " /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu,cpuacct\n";
+    files["/proc/self/mountinfo"] =
+        "33 32 0:30 " + mounted + " /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu,cpuacct\n";
     return quota_of(files);
   };
   CHECK_EQ(with("/docker/4f5e", cgroup), 2.0);
   CHECK_EQ(with("/docker/4f5e", "3:cpu:/docker/4f5e\n"), 3.0);
-  CHECK_EQ(with("/docker/4f", cgroup), 3.0);  // another one's: what is at the usual place is all that is known
+  CHECK_EQ(with("/docker/4f", cgroup),
+           3.0);  // another one's: what is at the usual place is all that is known
   CHECK_EQ(with("/", "3:cpu:/../elsewhere\n"), 3.0);
   CHECK_EQ(with("/..", "3:cpu:/../inner\n"), 2.0);
 }
 
-TEST("available cpus: both versions at once, other places, names with blanks, and nothing that tells of mounts") {
+TEST(
+    "available cpus: both versions at once, other places, names with blanks, and nothing that tells of "
+    "mounts") {
   const std::string top = "/sys/fs/cgroup";
   CHECK_EQ(quota_of({{"/proc/self/cgroup", "4:cpu:/one\n0::/two\n"},
                      {"/proc/self/mountinfo",
@@ -123,25 +129,28 @@ TEST("available cpus: both versions at once, other places, names with blanks, an
   CHECK_EQ(quota_of({{top + "/cpu.max", "200000 100000\n"}}), 2.0);
   CHECK_EQ(quota_of({{"/proc/self/cgroup", "0::/app\n"}, {top + "/app/cpu.max", "100000 100000\n"}}), 1.0);
   for (const char* folder : {"/cpu", "/cpu,cpuacct"})
-    CHECK_EQ(
-        quota_of({{top + folder + "/cpu.cfs_quota_us", "300000\n"}, {top + folder + "/cpu.cfs_period_us", "100000\n"}}),
-        3.0);
+    CHECK_EQ(quota_of({{top + folder + "/cpu.cfs_quota_us", "300000\n"},
+                       {top + folder + "/cpu.cfs_period_us", "100000\n"}}),
+             3.0);
 }
 
 TEST("available cpus: files that are missing, empty or malformed are no quota") {
   CHECK_EQ(quota_of({}), kNone);
-  for (const char* text : {"", "\n", "100000", "max", "abc 100000", "100000 abc", "-5 100000", "0 100000", "100000 0",
-                           "1e5 100000", "0x100 100000", "100000.5 100000", "100000 100000 100000", "nan inf",
-                           "99999999999999999999999 100000", "100000\t\n100000"})
+  for (const char* text :
+       {"", "\n", "100000", "max", "abc 100000", "100000 abc", "-5 100000", "0 100000", "100000 0",
+        "1e5 100000", "0x100 100000", "100000.5 100000", "100000 100000 100000", "nan inf",
+        "99999999999999999999999 100000", "100000\t\n100000"})
     CHECK_MSG(quota_of({{"/sys/fs/cgroup/cpu.max", text}}) == kNone, "cpu.max is '" << text << "'");
   const Files quota = {{"/sys/fs/cgroup/cpu.max", "200000 100000"}};
-  for (const char* text : {"", ":", "::", "0:", "0::", "0::app", "0:/app", "zero", "\n\n0::", "0:::", "0::/.."}) {
+  for (const char* text :
+       {"", ":", "::", "0:", "0::", "0::app", "0:/app", "zero", "\n\n0::", "0:::", "0::/.."}) {
     Files files = quota;
     files["/proc/self/cgroup"] = text;
     CHECK_MSG(quota_of(files) == 2.0, "/proc/self/cgroup is '" << text << "'");
   }
-  for (const char* text : {"", "-", "- cgroup2", "1 2 3 4 5 - cgroup2 none rw", "1 2 3 / /sys/fs/cgroup rw cgroup2",
-                           "1 2 3 / /nowhere\\0 rw -", "1 2 3 / /nowhere rw - cgroup none rw,cpuset"}) {
+  for (const char* text :
+       {"", "-", "- cgroup2", "1 2 3 4 5 - cgroup2 none rw", "1 2 3 / /sys/fs/cgroup rw cgroup2",
+        "1 2 3 / /nowhere\\0 rw -", "1 2 3 / /nowhere rw - cgroup none rw,cpuset"}) {
     Files files = quota;
     files["/proc/self/mountinfo"] = text;
     CHECK_MSG(quota_of(files) == 2.0, "/proc/self/mountinfo is '" << text << "'");

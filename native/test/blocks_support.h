@@ -28,9 +28,9 @@ inline Layer numbered(Csr links) {
 }
 
 inline bool same_links(const Layer& a, const Layer& b) {
-  return a.links.rows == b.links.rows && a.links.cols == b.links.cols && a.links.row_offsets == b.links.row_offsets &&
-         a.links.col_indices == b.links.col_indices && a.weights == b.weights && a.momentum == b.momentum &&
-         a.birth == b.birth;
+  return a.links.rows == b.links.rows && a.links.cols == b.links.cols &&
+         a.links.row_offsets == b.links.row_offsets && a.links.col_indices == b.links.col_indices &&
+         a.weights == b.weights && a.momentum == b.momentum && a.birth == b.birth;
 }
 
 /** Every link of the layer is where the header says. */
@@ -86,8 +86,8 @@ void check_by_target(const cpu::Blocks<Index>& blocks) {
   }
 }
 
-/** Links packed are where they belong, and unpacked the same as before; the pool indexes the targets as the caller
- * does. */
+/** Links packed are where they belong, and unpacked the same as before; the pool indexes the targets as the
+ * caller does. */
 template <class Index>
 void check_round_trip(const Layer& layer, uint32_t height, cpu::ThreadPool& pool) {
   Layer given = layer;

@@ -14,7 +14,8 @@ using namespace test;
 
 using Random = std::mt19937_64;
 
-/** Blocks of `rows` x `cols` slots, each full with probability p, of sources that may be fewer in the last group. */
+/** Blocks of `rows` x `cols` slots, each full with probability p, of sources that may be fewer in the last
+ * group. */
 Csr random_motifs(uint32_t inputs, uint32_t outputs, uint32_t height, double p, Random& random) {
   const TopologyKey key{random(), 0};
   return height == 1 ? erdos_renyi(inputs, outputs, p, key) : motif(inputs, outputs, p, height, key);
@@ -37,7 +38,8 @@ TEST("blocks: links packed and unpacked are the same, whatever the height and th
 
 TEST("blocks: targets of layers with many links per row and panel, and with few") {
   Random random(test::seed());
-  for (const auto& [n, m, p] : {std::tuple{300u, 5000u, 0.2}, {40u, 60000u, 0.1}, {20000u, 70000u, 0.00005}}) {
+  for (const auto& [n, m, p] :
+       {std::tuple{300u, 5000u, 0.2}, {40u, 60000u, 0.1}, {20000u, 70000u, 0.00005}}) {
     const Layer layer = numbered(random_motifs(n, m, 1, p, random));
     for (const unsigned threads : {1u, 2u, 5u}) {
       cpu::ThreadPool pool(threads);
@@ -74,10 +76,11 @@ TEST("blocks: the height is the largest in which all links come") {
     CHECK_EQ(height_of(motif(400, 100, 0.1, g, {random(), 0})), g);
     CHECK_EQ(height_of(motif(401, 100, 0.1, g, {random(), 0})), g);
   }
-  CHECK_EQ(height_of({3, 2, {0, 0, 0, 0}, {}}), 1u);                     // no links
-  CHECK_EQ(height_of({1, 2, {0, 1}, {1}}), 1u);                          // one source
-  CHECK_EQ(height_of({3, 2, {0, 1, 2, 3}, {1, 1, 1}}), 3u);              // all alike
-  CHECK_EQ(height_of({5, 2, {0, 1, 2, 3, 4, 5}, {1, 1, 0, 1, 1}}), 1u);  // changes after 2 and after 3 sources
+  CHECK_EQ(height_of({3, 2, {0, 0, 0, 0}, {}}), 1u);         // no links
+  CHECK_EQ(height_of({1, 2, {0, 1}, {1}}), 1u);              // one source
+  CHECK_EQ(height_of({3, 2, {0, 1, 2, 3}, {1, 1, 1}}), 3u);  // all alike
+  CHECK_EQ(height_of({5, 2, {0, 1, 2, 3, 4, 5}, {1, 1, 0, 1, 1}}),
+           1u);  // changes after 2 and after 3 sources
   CHECK_EQ(height_of({5, 2, {0, 1, 2, 3, 4, 5}, {1, 1, 0, 0, 1}}), 2u);  // the last group is smaller
   CHECK(!cpu::is_whole({3, 2, {0, 1, 2, 2}, {0, 1}}, 2));
   CHECK(cpu::is_whole({3, 2, {0, 1, 2, 2}, {1, 1}}, 2));

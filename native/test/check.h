@@ -73,13 +73,14 @@ void check_eq(const A& a, const B& b, const char* text, const char* file, int li
   } while (0)
 #define CHECK_EQ(a, b) ::set_native::test::check_eq((a), (b), #a " == " #b, __FILE__, __LINE__)
 /** The expression must throw set_native::Error with ErrorCode::code_. */
-#define CHECK_THROWS(code_, expression)                                                                           \
-  do {                                                                                                            \
-    try {                                                                                                         \
-      (void)(expression);                                                                                         \
-      ::set_native::test::fail(__FILE__, __LINE__, #expression " did not throw");                                 \
-    } catch (const ::set_native::Error& set_test_error) {                                                         \
-      if (set_test_error.code() != ::set_native::ErrorCode::code_)                                                \
-        ::set_native::test::fail(__FILE__, __LINE__, std::string(#expression " threw ") + set_test_error.what()); \
-    }                                                                                                             \
+#define CHECK_THROWS(code_, expression)                                                       \
+  do {                                                                                        \
+    try {                                                                                     \
+      (void)(expression);                                                                     \
+      ::set_native::test::fail(__FILE__, __LINE__, #expression " did not throw");             \
+    } catch (const ::set_native::Error& set_test_error) {                                     \
+      if (set_test_error.code() != ::set_native::ErrorCode::code_)                            \
+        ::set_native::test::fail(__FILE__, __LINE__,                                          \
+                                 std::string(#expression " threw ") + set_test_error.what()); \
+    }                                                                                         \
   } while (0)

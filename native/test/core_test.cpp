@@ -18,7 +18,8 @@ TEST("philox: published known answers") {
   constexpr uint32_t kOnes = 0xffffffff;
   const PhiloxBlock ones = philox4x32_10({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes});
   CHECK((ones == PhiloxBlock{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-  const PhiloxBlock pi = philox4x32_10({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0});
+  const PhiloxBlock pi =
+      philox4x32_10({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0});
   CHECK((pi == PhiloxBlock{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
@@ -36,7 +37,8 @@ TEST("philox: draws in batches equal draws one by one") {
     for (uint64_t& i : index) i = random();
     const uint64_t seed = random();
     draw_many(seed, Stream::weights, 9, 77, index.data(), 5, count, got.data());
-    for (size_t k = 0; k < count; ++k) CHECK_EQ(got[k], word64(draw(seed, Stream::weights, 9, 77, index[k], 5)));
+    for (size_t k = 0; k < count; ++k)
+      CHECK_EQ(got[k], word64(draw(seed, Stream::weights, 9, 77, index[k], 5)));
     CHECK_EQ(got[count], 42u);
   }
 }
@@ -78,7 +80,8 @@ TEST("csr: accepts what is right and refuses each broken rule") {
   try {
     broken([](Csr& c) { c.col_indices[3] = 1; });
   } catch (const Error& error) {
-    const std::string expected = "[test] columns of a row must be strictly ascending, but column 1 follows 1 in row 2";
+    const std::string expected =
+        "[test] columns of a row must be strictly ascending, but column 1 follows 1 in row 2";
     CHECK_MSG(error.what() == expected, error.what());
   }
 }
@@ -94,7 +97,8 @@ TEST("model: layers are as the specification says") {
   spec.epsilon = 6;
   spec.seed = test::seed();
   spec.activation = Activation::tanh;
-  for (const Topology topology : {Topology::erdos_renyi, Topology::motif, Topology::motif_printed, Topology::dense}) {
+  for (const Topology topology :
+       {Topology::erdos_renyi, Topology::motif, Topology::motif_printed, Topology::dense}) {
     spec.topology = topology;
     const Model model = build_model(spec);
     check_model(model, "test");
@@ -139,8 +143,8 @@ TEST("model: same seed, same model; another seed, another") {
 }
 
 TEST("model: refuses specifications that cannot be") {
-  const auto build = [](std::vector<uint32_t> sizes, double epsilon, Topology topology = Topology::erdos_renyi,
-                        uint32_t motif_size = 2) {
+  const auto build = [](std::vector<uint32_t> sizes, double epsilon,
+                        Topology topology = Topology::erdos_renyi, uint32_t motif_size = 2) {
     ModelSpec spec;
     spec.sizes = std::move(sizes);
     spec.epsilon = epsilon;
@@ -220,11 +224,13 @@ TEST("model: piecewise activations bring four numbers per neuron") {
   spec.alpha = 0.25;
   const auto pieces_of = [](const Layer& layer, uint32_t j) {
     const uint32_t m = layer.outputs;
-    return std::vector<float>{layer.pieces[j], layer.pieces[m + j], layer.pieces[2 * m + j], layer.pieces[3 * m + j]};
+    return std::vector<float>{layer.pieces[j], layer.pieces[m + j], layer.pieces[2 * m + j],
+                              layer.pieces[3 * m + j]};
   };
   const Model fixed = build_model(spec);
   for (uint32_t l = 0; l < 3; ++l) {  // -alpha and alpha in turn, from the first hidden layer on
-    CHECK(pieces_of(fixed.layers[l], 7) == (std::vector<float>{0.0f, l % 2 == 0 ? -0.25f : 0.25f, 0.0f, 1.0f}));
+    CHECK(pieces_of(fixed.layers[l], 7) ==
+          (std::vector<float>{0.0f, l % 2 == 0 ? -0.25f : 0.25f, 0.0f, 1.0f}));
     CHECK(fixed.layers[l].pieces_momentum.empty());
   }
   CHECK(fixed.layers[3].pieces.empty());

@@ -14,14 +14,14 @@
 #include "test/emulator/device.h"
 
 /*
- * A library that stands in for libset_native_cuda.so where there is no GPU: a device of 1 MB in host memory, whose only
- * kernel writes its parameters to its first buffer and the launch to its second.
+ * A library that stands in for libset_native_cuda.so where there is no GPU: a device of 1 MB in host memory,
+ * whose only kernel writes its parameters to its first buffer and the launch to its second.
  *
- * SET_FAKE_CUDA=emulate runs the kernels of set-native in the emulator instead, in 1 GB; "idle" is the same device, but
- * its kernels leave everything as it was. Other values make it misbehave: "abi", "bytes", "hole" and "null" spoil the
- * table; "none" has no device, "endless" says so in a text without end; "crash" and "hang" do so when probed; "fail
- * NAME" reports a failure of a function, "full NAME" want of memory, "nothing NAME" success without a result, "odd
- * NAME" a status that there is not.
+ * SET_FAKE_CUDA=emulate runs the kernels of set-native in the emulator instead, in 1 GB; "idle" is the same
+ * device, but its kernels leave everything as it was. Other values make it misbehave: "abi", "bytes", "hole"
+ * and "null" spoil the table; "none" has no device, "endless" says so in a text without end; "crash" and
+ * "hang" do so when probed; "fail NAME" reports a failure of a function, "full NAME" want of memory, "nothing
+ * NAME" success without a result, "odd NAME" a status that there is not.
  */
 using namespace set_native;
 using namespace set_native::cuda;
@@ -173,8 +173,8 @@ int32_t clear(DeviceHandle* device, void* memory, uint64_t bytes, Failure* failu
 }
 
 /** The launch in the emulator, at once or noted. */
-int32_t emulate(DeviceHandle* device, const LaunchShape& shape, std::vector<char> values, std::vector<void*> buffers,
-                Failure* failure) try {
+int32_t emulate(DeviceHandle* device, const LaunchShape& shape, std::vector<char> values,
+                std::vector<void*> buffers, Failure* failure) try {
   const gpu::KernelId id{static_cast<gpu::Op>(shape.op), shape.wide != 0, shape.height};
   const Kernel* kernel = find_kernel(id);
   if (kernel == nullptr) throw Error(ErrorCode::internal, "there is no such kernel");
@@ -197,7 +197,8 @@ int32_t launch(DeviceHandle* device, const LaunchShape* shape, const void* param
   const auto* bytes = static_cast<const char*>(params);
   std::vector<char> values(bytes, bytes + params_bytes);
   if (emulating())
-    return emulate(device, *shape, std::move(values), std::vector<void*>(buffers, buffers + buffer_count), failure);
+    return emulate(device, *shape, std::move(values), std::vector<void*>(buffers, buffers + buffer_count),
+                   failure);
   if (buffer_count != 3 || buffers[2] != nullptr) {
     std::snprintf(failure->text, sizeof failure->text, "the kernel takes 3 buffers, the last without memory");
     return kFailed;

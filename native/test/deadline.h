@@ -11,7 +11,8 @@
 
 namespace set_native::test {
 
-/** Ends the process with a message when it lives longer than a minute: threads that wait for each other never fail. */
+/** Ends the process with a message when it lives longer than a minute: threads that wait for each other never
+ * fail. */
 class Deadline {
  public:
   explicit Deadline(std::string what)

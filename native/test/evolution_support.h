@@ -14,7 +14,8 @@
 #include "core/topology.h"
 
 /*
- * What the tests of evolution share: layers whose weights make pruning hard, and random scenarios of small layers.
+ * What the tests of evolution share: layers whose weights make pruning hard, and random scenarios of small
+ * layers.
  */
 namespace set_native::test {
 
@@ -112,8 +113,8 @@ inline Scenario random_scenario(Random& random) {
   text << n << " x " << m << ", " << s.layer.nnz() << " links" << (motifs ? " in motifs" : "") << ", zeta "
        << s.policy.zeta << ", method " << static_cast<int>(s.policy.method) << ", prune "
        << static_cast<int>(s.policy.prune) << ", size " << s.policy.motif_size << ", score "
-       << static_cast<int>(s.policy.motif_score) << ", parse " << static_cast<int>(s.policy.motif_parse) << ", init "
-       << static_cast<int>(s.policy.regrow_init) << ", weights " << static_cast<int>(kind);
+       << static_cast<int>(s.policy.motif_score) << ", parse " << static_cast<int>(s.policy.motif_parse)
+       << ", init " << static_cast<int>(s.policy.regrow_init) << ", weights " << static_cast<int>(kind);
   s.text = text.str();
   return s;
 }

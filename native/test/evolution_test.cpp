@@ -34,13 +34,15 @@ std::map<uint64_t, Link> by_cell(const Layer& layer) {
   std::map<uint64_t, Link> links;
   for (uint64_t i = 0; i < layer.inputs; ++i) {
     for (uint32_t k = layer.links.row_offsets[i]; k < layer.links.row_offsets[i + 1]; ++k) {
-      links[i * layer.outputs + layer.links.col_indices[k]] = {layer.weights[k], layer.momentum[k], layer.birth[k]};
+      links[i * layer.outputs + layer.links.col_indices[k]] = {layer.weights[k], layer.momentum[k],
+                                                               layer.birth[k]};
     }
   }
   return links;
 }
 
-/** Links before evolution, dealt by what became of them. Grown links are known by their birth, the current epoch. */
+/** Links before evolution, dealt by what became of them. Grown links are known by their birth, the current
+ * epoch. */
 struct Fate {
   std::map<uint64_t, Link> kept, pruned, grown;
 };
@@ -78,8 +80,8 @@ std::vector<std::pair<float, uint64_t>> ranked(const std::map<uint64_t, Link>& l
   return result;
 }
 
-/** Per sign: as many as zeta says, and each of them before each kept one in (|w|, cell); no zero is kept. How many the
- * rule of the thesis removes is left to the reference. */
+/** Per sign: as many as zeta says, and each of them before each kept one in (|w|, cell); no zero is kept. How
+ * many the rule of the thesis removes is left to the reference. */
 void check_pruned_by_sign(const Fate& fate, double zeta, PruneRule rule) {
   for (const int sign : {1, -1}) {
     const auto pruned = ranked(fate.pruned, sign), kept = ranked(fate.kept, sign);
@@ -140,14 +142,16 @@ uint64_t slot_capacity(uint64_t slot, uint64_t n, uint64_t m, uint64_t g) {
 }
 
 bool whole(const std::map<uint64_t, Slot>& slots, uint64_t n, uint64_t m, uint64_t g) {
-  return std::all_of(slots.begin(), slots.end(),
-                     [&](const auto& slot) { return slot.second.count == slot_capacity(slot.first, n, m, g); });
+  return std::all_of(slots.begin(), slots.end(), [&](const auto& slot) {
+    return slot.second.count == slot_capacity(slot.first, n, m, g);
+  });
 }
 
 /** Layers of whole motifs: whole slots go, those of lowest score, and come back like for like. */
 void check_whole_motifs(const Scenario& s, const Layer& after, const Fate& fate) {
   const uint64_t n = s.layer.inputs, m = s.layer.outputs, g = s.policy.motif_size;
-  const auto pruned = slots_of(fate.pruned, m, g), kept = slots_of(fate.kept, m, g), grown = slots_of(fate.grown, m, g);
+  const auto pruned = slots_of(fate.pruned, m, g), kept = slots_of(fate.kept, m, g),
+             grown = slots_of(fate.grown, m, g);
   CHECK(whole(slots_of(by_cell(after), m, g), n, m, g));
   CHECK(whole(pruned, n, m, g));
   const size_t occupied = slots_of(by_cell(s.layer), m, g).size();
@@ -249,7 +253,8 @@ void check_blocks(const cpu::Blocks<Index>& blocks) {
   }
 }
 
-LayerEvolution evolve_in(const Form& form, Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
+LayerEvolution evolve_in(const Form& form, Layer& layer, const EvolutionPolicy& policy,
+                         const EvolutionKey& key) {
   if (layer.dense) return {};
   Layer copy = layer;
   cpu::AnyBlocks blocks;
@@ -305,7 +310,8 @@ void check_scenario(const Scenario& s) {
   const uint64_t n = s.layer.inputs, m = s.layer.outputs, g = s.policy.motif_size;
   if (s.policy.method == Method::set) {
     check_pruned_by_sign(fate, s.policy.zeta, s.policy.prune);
-  } else if (s.policy.motif_parse == MotifParse::aligned && whole(slots_of(by_cell(s.layer), m, g), n, m, g)) {
+  } else if (s.policy.motif_parse == MotifParse::aligned &&
+             whole(slots_of(by_cell(s.layer), m, g), n, m, g)) {
     check_whole_motifs(s, after, fate);
   } else {
     check_links_by_slot(s, fate);
@@ -328,8 +334,10 @@ double chi_square_deviation(const std::vector<uint64_t>& observed) {
   return (std::cbrt(chi / degrees) - (1 - v)) / std::sqrt(v);
 }
 
-/** Layer in which `kept` cells hold large weights and all others that are linked hold zeros, which always go. */
-Layer kept_and_zeros(uint32_t n, uint32_t m, const std::set<uint64_t>& kept, const std::set<uint64_t>& zeros) {
+/** Layer in which `kept` cells hold large weights and all others that are linked hold zeros, which always go.
+ */
+Layer kept_and_zeros(uint32_t n, uint32_t m, const std::set<uint64_t>& kept,
+                     const std::set<uint64_t>& zeros) {
   Layer layer;
   layer.inputs = n;
   layer.outputs = m;
@@ -378,8 +386,9 @@ TEST("evolution: larger layers, cpu equal to the reference") {
         s.policy.motif_parse = parse;
         s.policy.motif_size = 2 + static_cast<uint32_t>(random() % 3);
         s.key = {random(), 1, 9};
-        s.layer = dress(motifs ? motif(301, 283, 0.05, s.policy.motif_size, key) : erdos_renyi(301, 283, 0.05, key),
-                        Weights::uniform, random);
+        s.layer =
+            dress(motifs ? motif(301, 283, 0.05, s.policy.motif_size, key) : erdos_renyi(301, 283, 0.05, key),
+                  Weights::uniform, random);
         s.text = "301 x 283";
         check_scenario(s);
       }
@@ -390,7 +399,8 @@ TEST("evolution: larger layers, cpu equal to the reference") {
 TEST("evolution: layers so full that thousands of proposals fail, on several threads") {
   Random random(test::seed() + 3);
   for (const double density : {0.35, 0.48, 0.7}) {
-    for (const auto& [method, g] : {std::pair{Method::set, 1u}, {Method::set_motif, 2u}, {Method::set_motif, 3u}}) {
+    for (const auto& [method, g] :
+         {std::pair{Method::set, 1u}, {Method::set_motif, 2u}, {Method::set_motif, 3u}}) {
       Scenario s;
       s.policy.method = method;
       s.policy.zeta = 0.6;
@@ -398,7 +408,8 @@ TEST("evolution: layers so full that thousands of proposals fail, on several thr
       s.key = {random(), 1, 9};
       const TopologyKey key{random(), 0};
       const uint32_t n = 200 * g + 1, m = 300;
-      s.layer = dress(g > 1 ? motif(n, m, density, g, key) : erdos_renyi(n, m, density, key), Weights::uniform, random);
+      s.layer = dress(g > 1 ? motif(n, m, density, g, key) : erdos_renyi(n, m, density, key),
+                      Weights::uniform, random);
       s.text = std::to_string(n) + " x 300, density " + std::to_string(density);
       Layer oracle = s.layer;
       reference::evolve_layer(oracle, s.policy, s.key);
@@ -436,9 +447,9 @@ TEST("evolution: SET on a layer small enough to follow by hand") {
 }
 
 TEST("evolution: motif pruning on a layer small enough to follow by hand") {
-  // Sources 0, 1 | 2, target 0: 0.1, 0.9 | 0.4; target 1: 0.3, - | -. Not of whole motifs: slot (0, 1) is half full.
-  // Mean: slots (0, 0) 0.5, (0, 1) 0.3, (1, 0) 0.4. zeta 0.5 of 4: 2 links: slot (0, 1), then slot (1, 0).
-  // Min: slot (0, 0) has 0.1 and goes first, whole.
+  // Sources 0, 1 | 2, target 0: 0.1, 0.9 | 0.4; target 1: 0.3, - | -. Not of whole motifs: slot (0, 1) is
+  // half full. Mean: slots (0, 0) 0.5, (0, 1) 0.3, (1, 0) 0.4. zeta 0.5 of 4: 2 links: slot (0, 1), then slot
+  // (1, 0). Min: slot (0, 0) has 0.1 and goes first, whole.
   for (const Evolve evolve : kImplementations) {
     const auto survivors = [&](MotifScore score, double zeta) {
       Random random(1);
@@ -458,7 +469,8 @@ TEST("evolution: motif pruning on a layer small enough to follow by hand") {
       return kept;
     };
     CHECK((survivors(MotifScore::mean, 0.5) == std::set<float>{0.1f, -0.9f}));
-    CHECK((survivors(MotifScore::mean, 0.75) == std::set<float>{-0.9f}));  // of the last slot the smaller member
+    CHECK((survivors(MotifScore::mean, 0.75) ==
+           std::set<float>{-0.9f}));  // of the last slot the smaller member
     CHECK((survivors(MotifScore::min, 0.5) == std::set<float>{-0.3f, 0.4f}));
     CHECK((survivors(MotifScore::max, 0.25) == std::set<float>{0.1f, -0.9f, 0.4f}));
     CHECK((survivors(MotifScore::sum, 0.5) == std::set<float>{0.1f, -0.9f}));
@@ -531,8 +543,9 @@ TEST("evolution: nothing happens to dense, fixed or empty layers") {
   EvolutionPolicy fixed;
   fixed.method = Method::fixed;
   for (const Evolve evolve : kImplementations) {
-    for (const auto& [layer, policy] : {std::make_pair(dense, EvolutionPolicy{}), std::make_pair(sparse, fixed),
-                                        std::make_pair(empty, EvolutionPolicy{})}) {
+    for (const auto& [layer, policy] :
+         {std::make_pair(dense, EvolutionPolicy{}), std::make_pair(sparse, fixed),
+          std::make_pair(empty, EvolutionPolicy{})}) {
       Layer after = layer;
       const LayerEvolution result = evolve(after, policy, {1, 0, 1});
       CHECK_EQ(result.pruned, 0u);

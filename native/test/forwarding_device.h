@@ -15,14 +15,17 @@ class ForwardingDevice : public gpu::Device {
   gpu::DeviceMemory memory() const override { return to_->memory(); }
   bool has_doubles() const override { return to_->has_doubles(); }
   std::unique_ptr<gpu::Buffer> allocate(size_t bytes) override { return to_->allocate(bytes); }
-  std::unique_ptr<gpu::SharedBuffer> allocate_shared(size_t bytes) override { return to_->allocate_shared(bytes); }
+  std::unique_ptr<gpu::SharedBuffer> allocate_shared(size_t bytes) override {
+    return to_->allocate_shared(bytes);
+  }
   void upload(gpu::Buffer& to, size_t offset, const void* from, size_t bytes) override {
     to_->upload(to, offset, from, bytes);
   }
   void download(void* to, const gpu::Buffer& from, size_t offset, size_t bytes) override {
     to_->download(to, from, offset, bytes);
   }
-  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset, size_t bytes) override {
+  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset,
+            size_t bytes) override {
     to_->copy(to, to_offset, from, from_offset, bytes);
   }
   void clear(gpu::Buffer& buffer, size_t offset, size_t bytes) override { to_->clear(buffer, offset, bytes); }
@@ -31,11 +34,14 @@ class ForwardingDevice : public gpu::Device {
                 size_t params_bytes) override {
     to_->dispatch(launch, buffers, params, params_bytes);
   }
-  std::unique_ptr<gpu::Recording> record(const std::function<void()>& work) override { return to_->record(work); }
+  std::unique_ptr<gpu::Recording> record(const std::function<void()>& work) override {
+    return to_->record(work);
+  }
   void replay(const gpu::Recording& recording) override { to_->replay(recording); }
   bool idle() override { return to_->idle(); }
   void synchronize() override { to_->synchronize(); }
-  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads, uint32_t shared_bytes) const override {
+  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads,
+                           uint32_t shared_bytes) const override {
     return to_->resident_blocks(kernel, threads, shared_bytes);
   }
 

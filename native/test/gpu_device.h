@@ -17,7 +17,8 @@
  *   nothing          the emulator with the CUDA kernels
  *   emulated-metal   Metal's host code over the emulator with the Metal kernels
  *   cuda, metal      the GPU that this back end finds
- * Tests of what only the emulator can do, failing allocations say, name EmulatedDevice, or call need_emulator().
+ * Tests of what only the emulator can do, failing allocations say, name EmulatedDevice, or call
+ * need_emulator().
  */
 namespace set_native::test {
 

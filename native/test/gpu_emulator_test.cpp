@@ -14,8 +14,8 @@
 #endif
 
 /*
- * The emulator finds what it is there for: each kernel below has one fault, of the kind that hardware answers with a
- * wrong result now and then.
+ * The emulator finds what it is there for: each kernel below has one fault, of the kind that hardware answers
+ * with a wrong result now and then.
  */
 namespace set_native {
 
@@ -30,7 +30,8 @@ struct Params {
   uint32_t fault;
 };
 
-/** out[block] = sum of x over the block's threads, by a tree in shared memory. Fault 1: a barrier is missing. */
+/** out[block] = sum of x over the block's threads, by a tree in shared memory. Fault 1: a barrier is missing.
+ */
 __global__ void block_sums(Params p, const float* x, float* out) {
   SET_SHARED(memory);
   auto* sums = reinterpret_cast<float*>(memory);
@@ -52,7 +53,8 @@ __global__ void warp_sums(Params, const float* x, float* out) {
   out[i] = sum;
 }
 
-/** Faults: 1 two barriers, 2 a barrier that one thread passes by, 3 a shuffle without one lane, 4 a part of a warp. */
+/** Faults: 1 two barriers, 2 a barrier that one thread passes by, 3 a shuffle without one lane, 4 a part of a
+ * warp. */
 __global__ void diverging(Params p, float* out) {
   const unsigned t = threadIdx.x;
   if (p.fault == 1 && t == 5)
@@ -97,8 +99,11 @@ void launch(void (*function)(Params, T*...), const Params& params, uint32_t bloc
              {const_cast<void*>(static_cast<const void*>(buffers))...});
 }
 
-const simt::Schedule kSchedules[] = {
-    {Order::forward, 0}, {Order::reversed, 0}, {Order::shuffled, 1}, {Order::shuffled, 2}, {Order::shuffled, 3}};
+const simt::Schedule kSchedules[] = {{Order::forward, 0},
+                                     {Order::reversed, 0},
+                                     {Order::shuffled, 1},
+                                     {Order::shuffled, 2},
+                                     {Order::shuffled, 3}};
 
 std::vector<float> counting(size_t count) {
   std::vector<float> x(count);
@@ -128,7 +133,8 @@ TEST("emulator: barriers, shuffles and blocks, the same for every schedule") {
     std::vector<float> sums(3), warps(x.size());
     launch<const float, float>(&block_sums, {0, 0}, 3, 128, 512, schedule, false, x.data(), sums.data());
     launch<const float, float>(&warp_sums, {0, 0}, 3, 128, 0, schedule, false, x.data(), warps.data());
-    for (size_t b = 0; b < 3; ++b) CHECK_EQ(sums[b], 128.0f * 127.0f / 2.0f + 128.0f * 128.0f * static_cast<float>(b));
+    for (size_t b = 0; b < 3; ++b)
+      CHECK_EQ(sums[b], 128.0f * 127.0f / 2.0f + 128.0f * 128.0f * static_cast<float>(b));
     for (size_t k = 0; k < warps.size(); ++k)
       CHECK_EQ(warps[k], 32.0f * 31.0f / 2.0f + 32.0f * 32.0f * static_cast<float>(k / 32));
   }
@@ -155,8 +161,9 @@ TEST("emulator: divergent barriers, deadlocks and partial warps are refused") {
     CHECK_EQ(run(0) == "no fault", true);
     expect_fault(run(1), "divergence: one thread is in __syncthreads");
     const std::string passed_by = run(2);  // the thread that goes on comes to the shuffle, or to its end
-    CHECK_MSG(passed_by.find("deadlock") != std::string::npos || passed_by.find("divergence") != std::string::npos,
-              passed_by);
+    CHECK_MSG(
+        passed_by.find("deadlock") != std::string::npos || passed_by.find("divergence") != std::string::npos,
+        passed_by);
     expect_fault(run(3), "deadlock: threads wait in __shfl_xor_sync");
     expect_fault(run(4), "without all lanes");
     CHECK_EQ(run(0) == "no fault", true);  // a fault leaves nothing behind
@@ -167,11 +174,12 @@ TEST("emulator: a cooperative launch runs all blocks at once, and only it has a 
   for (const simt::Schedule& schedule : kSchedules) {
     uint32_t words[2] = {0, 0}, sum = 0;
     std::vector<uint32_t> out(4 * 32);
-    launch<uint32_t, uint32_t, uint32_t>(&over_the_grid, {}, 4, 32, 0, schedule, true, words, &sum, out.data());
+    launch<uint32_t, uint32_t, uint32_t>(&over_the_grid, {}, 4, 32, 0, schedule, true, words, &sum,
+                                         out.data());
     for (const uint32_t value : out) CHECK_EQ(value, 30u);
     expect_fault(fault_of([&] {
-                   launch<uint32_t, uint32_t, uint32_t>(&over_the_grid, {}, 4, 32, 0, schedule, false, words, &sum,
-                                                        out.data());
+                   launch<uint32_t, uint32_t, uint32_t>(&over_the_grid, {}, 4, 32, 0, schedule, false, words,
+                                                        &sum, out.data());
                  }),
                  "not cooperative");
   }
@@ -186,13 +194,17 @@ TEST("emulator: wrong numbers of buffers, parameters of another size and bad sha
   gpu::Launch shape{};
   shape.shared_bytes = 128;
   run_kernel(kernel, shape, {}, &params, sizeof params, {x, out});
-  expect_fault(fault_of([&] { run_kernel(kernel, shape, {}, &params, sizeof params, {x}); }), "takes 2 buffers, not 1");
-  expect_fault(fault_of([&] { run_kernel(kernel, shape, {}, &params, 4, {x, out}); }), "takes parameters of 8 bytes");
+  expect_fault(fault_of([&] { run_kernel(kernel, shape, {}, &params, sizeof params, {x}); }),
+               "takes 2 buffers, not 1");
+  expect_fault(fault_of([&] { run_kernel(kernel, shape, {}, &params, 4, {x, out}); }),
+               "takes parameters of 8 bytes");
   shape.threads = 48;
-  expect_fault(fault_of([&] { run_kernel(kernel, shape, {}, &params, sizeof params, {x, out}); }), "multiple of 32");
+  expect_fault(fault_of([&] { run_kernel(kernel, shape, {}, &params, sizeof params, {x, out}); }),
+               "multiple of 32");
   shape.threads = 32;
   shape.shared_bytes = 64 << 10;
-  expect_fault(fault_of([&] { run_kernel(kernel, shape, {}, &params, sizeof params, {x, out}); }), "shared memory");
+  expect_fault(fault_of([&] { run_kernel(kernel, shape, {}, &params, sizeof params, {x, out}); }),
+               "shared memory");
 }
 
 TEST("emulator: memory is counted, poisoned, bounded, and fails when told to") {

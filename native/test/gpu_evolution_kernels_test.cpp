@@ -81,7 +81,8 @@ struct Cells {
   }
   Words ranks() const {
     Words all(1, 0);
-    for (const uint32_t word : bits) all.push_back(all.back() + static_cast<uint32_t>(__builtin_popcount(word)));
+    for (const uint32_t word : bits)
+      all.push_back(all.back() + static_cast<uint32_t>(__builtin_popcount(word)));
     return all;
   }
   /** As blocks of single links. */
@@ -121,7 +122,8 @@ TEST("gpu philox: the words, numbers and floats of the host") {
   Random random(seed());
   for (int k = 0; k < 2000; ++k) {
     const uint64_t key_seed = random(), index = random();
-    const auto layer = static_cast<uint32_t>(random() % kMaxLayers), epoch = static_cast<uint32_t>(random() % 65536);
+    const auto layer = static_cast<uint32_t>(random() % kMaxLayers),
+               epoch = static_cast<uint32_t>(random() % 65536);
     const auto round = static_cast<uint32_t>(random() % kMaxRounds);
     DrawKey key = draw_key(key_seed, static_cast<uint32_t>(Stream::regrow), layer, epoch);
     key.last_word += round;
@@ -134,7 +136,8 @@ TEST("gpu philox: the words, numbers and floats of the host") {
     const uint64_t count = random() >> random() % 64;
     for (const uint64_t draw_of : {u, ~uint64_t{0}, uint64_t{0}}) {
       CHECK_EQ(gpu::below(draw_of, count), set_native::below(draw_of, count));
-      const auto rows = static_cast<uint32_t>(random() >> (32 + random() % 32)), cols = static_cast<uint32_t>(random());
+      const auto rows = static_cast<uint32_t>(random() >> (32 + random() % 32)),
+                 cols = static_cast<uint32_t>(random());
       uint64_t fraction;
       const uint64_t row = gpu::below(draw_of, rows, fraction), col = gpu::below(fraction, cols, fraction);
       CHECK_EQ(row * cols + col, set_native::below(draw_of, static_cast<uint64_t>(rows) * cols));
@@ -149,7 +152,8 @@ TEST("gpu scan: numbers before, over one tile and many, and tiles of tiles") {
       if (size > 10000 && (simt::kThreads || order != simt::Order::reversed)) continue;
       Machine machine(order);
       Words values(size);
-      for (uint32_t& value : values) value = static_cast<uint32_t>(random() % 4 == 0 ? random() : random() % 5);
+      for (uint32_t& value : values)
+        value = static_cast<uint32_t>(random() % 4 == 0 ? random() : random() % 5);
       Words want(size, 0);
       for (uint32_t i = 1; i < size; ++i) want[i] = want[i - 1] + values[i - 1];
       const auto on_device = machine.put(values);
@@ -184,8 +188,8 @@ TEST("gpu check: one weight that is not finite, wherever it is") {
       std::vector<float> weights(size, -0.5f);
       weights[random() % size] = bad;
       const auto on_device = machine.put(weights), flag = machine.zeros(1);
-      machine.device.dispatch(evolve_launch(Op::check_finite, divided(size, kThreadItems)), {of(on_device), of(flag)},
-                              CheckParams{static_cast<uint32_t>(size), 0});
+      machine.device.dispatch(evolve_launch(Op::check_finite, divided(size, kThreadItems)),
+                              {of(on_device), of(flag)}, CheckParams{static_cast<uint32_t>(size), 0});
       CHECK_EQ(machine.get(flag)[0], std::isfinite(bad) ? 0u : 1u);
     }
   }
@@ -215,8 +219,9 @@ TEST("gpu prune: scores of blocks, as the CPU sums them, the truncated ones too"
       }
       Machine machine;
       const auto on_device = machine.put(weights), keys = machine.zeros(blocks);
-      machine.device.dispatch(evolve_launch(Op::block_scores, blocks), {of(on_device), of(keys)},
-                              ScoreParams{blocks, height, first_truncated, sources, static_cast<uint32_t>(kind)});
+      machine.device.dispatch(
+          evolve_launch(Op::block_scores, blocks), {of(on_device), of(keys)},
+          ScoreParams{blocks, height, first_truncated, sources, static_cast<uint32_t>(kind)});
       CHECK(same_bits(machine.get<float>(keys), want));
     }
   }
@@ -224,7 +229,8 @@ TEST("gpu prune: scores of blocks, as the CPU sums them, the truncated ones too"
 
 TEST("gpu prune: positive, negative and zero weights, and those nearest zero") {
   Random random(seed());
-  for (const Weights kind : {Weights::uniform, Weights::ties, Weights::zeros, Weights::all_zero, Weights::wild}) {
+  for (const Weights kind :
+       {Weights::uniform, Weights::ties, Weights::zeros, Weights::all_zero, Weights::wild}) {
     Machine machine(simt::Order::shuffled);
     std::vector<float> weights(2500);
     for (float& w : weights) w = test_weight(kind, 0.5, random);
@@ -248,8 +254,8 @@ TEST("gpu prune: positive, negative and zero weights, and those nearest zero") {
     const auto keys = machine.put(weights), summary = machine.put(std::vector<SignSummary>{start});
     const SignParams params{static_cast<uint32_t>(weights.size())};
     for (const Op op : {Op::count_signs, Op::count_nearest})
-      machine.device.dispatch(evolve_launch(op, divided(weights.size(), kThreadItems)), {of(keys), of(summary)},
-                              params);
+      machine.device.dispatch(evolve_launch(op, divided(weights.size(), kThreadItems)),
+                              {of(keys), of(summary)}, params);
     const SignSummary got = machine.get<SignSummary>(summary)[0];
     CHECK_MSG(std::memcmp(&got, &want, sizeof got) == 0, "weights " << static_cast<int>(kind));
   }
@@ -290,7 +296,8 @@ Words pruned_on_device(Machine& machine, const std::vector<float>& keys, uint32_
   }
   CHECK(machine.get(histogram) == Words(2 * kSelectBins, 0));
   const MarkParams params{size, tiles, first_truncated};
-  machine.device.dispatch(evolve_launch(Op::count_ties, tiles * 32), {of(items), of(states), of(ties)}, params);
+  machine.device.dispatch(evolve_launch(Op::count_ties, tiles * 32), {of(items), of(states), of(ties)},
+                          params);
   scan(machine.device, of(ties), 2 * tiles, of(sums));
   machine.device.dispatch(evolve_launch(Op::mark_pruned, tiles * 32),
                           {of(items), of(states), of(ties), of(removed), of(totals)}, params);
@@ -304,12 +311,12 @@ TEST("gpu prune: the lowest by radix, ties by item, as by sorting") {
   Random random(seed());
   for (const uint32_t size : {1u, 31u, 300u, 2600u}) {
     if (simt::kThreads && size != 300) continue;  // an OS thread per item
-    for (const Weights kind : {Weights::uniform, Weights::ties, Weights::zeros, Weights::all_zero, Weights::all_equal,
-                               Weights::wild, Weights::rising}) {
+    for (const Weights kind : {Weights::uniform, Weights::ties, Weights::zeros, Weights::all_zero,
+                               Weights::all_equal, Weights::wild, Weights::rising}) {
       std::vector<float> keys(size);
       for (float& key : keys) key = test_weight(kind, uniform(random), random);
-      const auto negatives =
-          static_cast<uint32_t>(std::count_if(keys.begin(), keys.end(), [](float key) { return std::signbit(key); }));
+      const auto negatives = static_cast<uint32_t>(
+          std::count_if(keys.begin(), keys.end(), [](float key) { return std::signbit(key); }));
       const uint32_t positives = size - negatives;
       for (const double part : {0.0, 0.3, 1.0}) {
         if (simt::kThreads && (kind != Weights::ties || part != 0.3)) continue;
@@ -319,8 +326,9 @@ TEST("gpu prune: the lowest by radix, ties by item, as by sorting") {
         const auto truncated_from = static_cast<uint32_t>(random() % (size + 1));
         PruneCounts counts{};
         const Words got = pruned_on_device(machine, keys, positive, negative, truncated_from, counts);
-        CHECK_MSG(got == pruned_by_sorting(keys, positive, negative),
-                  size << " keys, " << positive << " and " << negative << " go, kind " << static_cast<int>(kind));
+        CHECK_MSG(got == pruned_by_sorting(keys, positive, negative), size << " keys, " << positive << " and "
+                                                                           << negative << " go, kind "
+                                                                           << static_cast<int>(kind));
         CHECK_EQ(counts.full + counts.truncated, positive + negative);
         uint32_t truncated = 0;
         for (uint32_t k = truncated_from; k < size; ++k) truncated += got[k / 32] >> (k % 32) & 1;
@@ -349,7 +357,8 @@ TEST("gpu cells: bits of kept blocks, and their transposition") {
       Machine machine(simt::Order::reversed);
       const auto on_device =
           wide ? machine.put(targets) : machine.put(std::vector<uint16_t>(targets.begin(), targets.end()));
-      const auto begins = machine.put(offsets), marks = machine.put(removed), cells = machine.zeros(all.bits.size());
+      const auto begins = machine.put(offsets), marks = machine.put(removed),
+                 cells = machine.zeros(all.bits.size());
       machine.device.dispatch(evolve_launch(Op::occupy, n * 32, wide),
                               {of(begins), of(on_device), of(marks), of(cells)}, OccupyParams{n, all.words});
       CHECK(machine.get(cells) == kept.bits);
@@ -365,7 +374,8 @@ TEST("gpu cells: bits of kept blocks, and their transposition") {
 namespace {
 
 /** What an open slot proposes, by the rules of core/evolution.h. */
-std::pair<uint32_t, uint32_t> proposal(const Cells& cells, const DrawKey& key, const RoundParams& p, uint32_t slot) {
+std::pair<uint32_t, uint32_t> proposal(const Cells& cells, const DrawKey& key, const RoundParams& p,
+                                       uint32_t slot) {
   const PhiloxBlock block = philox4x32_10({slot, 0, key.epoch, key.last_word}, {key.seed_low, key.seed_high});
   if (p.listed == 0) {
     const uint64_t place = set_native::below(word64(block), static_cast<uint64_t>(p.rows) * p.cols);
@@ -438,23 +448,28 @@ TEST("gpu regrow: a round of proposals, among all places and among free ones, as
           const auto sums = machine.zeros(sums_words(tiles + 1));
           const Launch threads = evolve_launch(Op::propose, p.count);
           const auto launch = [&](Op op, uint64_t count) { return evolve_launch(op, count); };
-          machine.device.dispatch(threads, {of(numbers), of(bits), of(ranks), of(rows), of(cols), of(entries)}, p);
-          machine.device.dispatch(launch(Op::claim, p.count), {of(numbers), of(rows), of(cols), of(entries), of(table)},
-                                  p);
+          machine.device.dispatch(threads,
+                                  {of(numbers), of(bits), of(ranks), of(rows), of(cols), of(entries)}, p);
+          machine.device.dispatch(launch(Op::claim, p.count),
+                                  {of(numbers), of(rows), of(cols), of(entries), of(table)}, p);
           machine.device.dispatch(
               launch(Op::settle, tiles * 32),
-              {of(numbers), of(rows), of(cols), of(entries), of(table), of(bits), of(lost), of(tile_lost)}, p);
+              {of(numbers), of(rows), of(cols), of(entries), of(table), of(bits), of(lost), of(tile_lost)},
+              p);
           scan(machine.device, of(tile_lost), tiles + 1, of(sums));
-          machine.device.dispatch(launch(Op::compact, tiles * 32), {of(numbers), of(lost), of(tile_lost), of(next)}, p);
+          machine.device.dispatch(launch(Op::compact, tiles * 32),
+                                  {of(numbers), of(lost), of(tile_lost), of(next)}, p);
           std::map<uint32_t, std::pair<uint32_t, uint32_t>> won;
           round_by_hand(cells, p, open, won);
           CHECK(machine.get(bits) == cells.bits);
           Words still_open = machine.get(next);
           CHECK_EQ(machine.get(tile_lost)[tiles], open.size());
           still_open.resize(open.size());
-          CHECK_MSG(still_open == open, n << " x " << m << ", density " << density << (listed ? ", listed" : ""));
+          CHECK_MSG(still_open == open,
+                    n << " x " << m << ", density " << density << (listed ? ", listed" : ""));
           const Words got_rows = machine.get(rows), got_cols = machine.get(cols);
-          for (const auto& [slot, place] : won) CHECK(got_rows[slot] == place.first && got_cols[slot] == place.second);
+          for (const auto& [slot, place] : won)
+            CHECK(got_rows[slot] == place.first && got_cols[slot] == place.second);
         }
       }
     }
@@ -472,7 +487,8 @@ TEST("gpu regrow: the last rounds in one block, as by hand; too many slots are l
       p.end_round = 4;
       Words open;
       for (uint32_t slot = 0; slot < slots; ++slot) open.push_back(3 * slot + 1);
-      const auto numbers = machine.put(open), bits = machine.put(cells.bits), left = machine.put(Words{slots});
+      const auto numbers = machine.put(open), bits = machine.put(cells.bits),
+                 left = machine.put(Words{slots});
       const auto rows = machine.zeros(3 * slots), cols = machine.zeros(3 * slots);
       Launch launch = evolve_launch(Op::propose_rest, 1);
       launch.threads = kRestThreads;
@@ -487,7 +503,8 @@ TEST("gpu regrow: the last rounds in one block, as by hand; too many slots are l
       still_open.resize(open.size());
       CHECK(still_open == open);
       const Words got_rows = machine.get(rows), got_cols = machine.get(cols);
-      for (const auto& [slot, place] : won) CHECK(got_rows[slot] == place.first && got_cols[slot] == place.second);
+      for (const auto& [slot, place] : won)
+        CHECK(got_rows[slot] == place.first && got_cols[slot] == place.second);
     }
   }
 }
@@ -533,7 +550,9 @@ TEST("gpu rebuild: blocks where the bitmap puts them, and both views of them") {
       other.links(target_offsets, target_groups);
 
       Machine machine(simt::Order::shuffled);
-      const auto narrow = [](const Words& words) { return std::vector<uint16_t>(words.begin(), words.end()); };
+      const auto narrow = [](const Words& words) {
+        return std::vector<uint16_t>(words.begin(), words.end());
+      };
       const auto grown = static_cast<uint32_t>(grown_rows.size());
       const auto out = [&](size_t bytes) { return machine.device.allocate(bytes); };
       const auto bits = machine.put(cells.bits), ranks = machine.put(cells.ranks());
@@ -542,15 +561,17 @@ TEST("gpu rebuild: blocks where the bitmap puts them, and both views of them") {
                  new_momentum = machine.zeros(targets.size() * height),
                  new_birth = machine.put(std::vector<uint16_t>(targets.size() * height, 0));
       const auto in_offsets = machine.put(old_offsets), in_targets = machine.put(narrow(old_targets)),
-                 marks = machine.put(removed), in_weights = machine.put(weights), in_momentum = machine.put(momentum),
-                 in_birth = machine.put(birth);
+                 marks = machine.put(removed), in_weights = machine.put(weights),
+                 in_momentum = machine.put(momentum), in_birth = machine.put(birth);
       machine.device.dispatch(evolve_launch(Op::set_offsets, n + 1), {of(ranks), of(new_offsets)},
                               OffsetParams{n, cells.words});
-      machine.device.dispatch(evolve_launch(Op::move_kept, n * 32),
-                              {of(in_offsets), of(in_targets), of(marks), of(in_weights), of(in_momentum), of(in_birth),
-                               of(bits), of(ranks), of(new_targets), of(new_weights), of(new_momentum), of(new_birth)},
-                              MoveParams{n, cells.words, height});
-      const auto rows = machine.put(grown_rows), cols = machine.put(grown_cols), positions = machine.zeros(grown);
+      machine.device.dispatch(
+          evolve_launch(Op::move_kept, n * 32),
+          {of(in_offsets), of(in_targets), of(marks), of(in_weights), of(in_momentum), of(in_birth), of(bits),
+           of(ranks), of(new_targets), of(new_weights), of(new_momentum), of(new_birth)},
+          MoveParams{n, cells.words, height});
+      const auto rows = machine.put(grown_rows), cols = machine.put(grown_cols),
+                 positions = machine.zeros(grown);
       if (grown > 0)
         machine.device.dispatch(evolve_launch(Op::place_grown, grown),
                                 {of(rows), of(cols), of(bits), of(ranks), of(positions), of(new_targets)},

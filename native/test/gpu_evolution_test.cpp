@@ -65,8 +65,8 @@ template <class Index>
 bool same_blocks(const cpu::Blocks<Index>& a, const cpu::Blocks<Index>& b) {
   return a.inputs == b.inputs && a.outputs == b.outputs && a.height == b.height && a.offsets == b.offsets &&
          a.targets == b.targets && same_bits(a.weights, b.weights) && same_bits(a.momentum, b.momentum) &&
-         a.birth == b.birth && a.by_target.offsets == b.by_target.offsets && a.by_target.groups == b.by_target.groups &&
-         a.by_target.blocks == b.by_target.blocks;
+         a.birth == b.birth && a.by_target.offsets == b.by_target.offsets &&
+         a.by_target.groups == b.by_target.groups && a.by_target.blocks == b.by_target.blocks;
 }
 
 bool same_blocks(const cpu::AnyBlocks& a, const cpu::AnyBlocks& b) {
@@ -140,8 +140,8 @@ Scenario scenario_for_device(Random& random, uint32_t height) {
   const TopologyKey key{random(), 0};
   s.layer = dress(height > 1 ? motif(n, m, density, height, key) : erdos_renyi(n, m, density, key),
                   static_cast<Weights>(random() % 8), random);
-  s.text =
-      std::to_string(n) + " x " + std::to_string(m) + ", " + std::to_string(s.layer.nnz()) + " links, of " + s.text;
+  s.text = std::to_string(n) + " x " + std::to_string(m) + ", " + std::to_string(s.layer.nnz()) +
+           " links, of " + s.text;
   return s;
 }
 
@@ -176,7 +176,8 @@ TEST("gpu evolution: three in a row, in the same buffers") {
   Random random(seed() + 2);
   for (int round = 0; round < rounds(8); ++round)
     for (const uint32_t height : {1u, 2u, 4u})
-      check_evolutions(scenario_for_device(random, height), height, round % 2 == 0, kOrders[round % 3], Way::device, 3);
+      check_evolutions(scenario_for_device(random, height), height, round % 2 == 0, kOrders[round % 3],
+                       Way::device, 3);
 }
 
 TEST("gpu evolution: larger layers, and such that thousands of proposals fail") {
@@ -238,8 +239,8 @@ TEST("gpu evolution: epochs beyond 65,535, on the device and over the host") {
     s.policy.method = way == Way::host || height > 1 ? Method::set_motif : Method::set;
     s.policy.motif_size = 2;
     s.key = {random(), 1, 65534};
-    s.layer =
-        dress(height == 1 ? erdos_renyi(20, 20, 0.3, {1, 0}) : motif(20, 20, 0.3, 2, {1, 0}), Weights::uniform, random);
+    s.layer = dress(height == 1 ? erdos_renyi(20, 20, 0.3, {1, 0}) : motif(20, 20, 0.3, 2, {1, 0}),
+                    Weights::uniform, random);
     s.text = "from epoch 65,534 on";
     check_evolutions(s, height, false, Order::forward, way, 4);
     s.key.epoch = 4294967295u;
@@ -353,7 +354,8 @@ TEST("gpu evolution: scratch memory is kept for the next layer, and grows with i
   };
   cpu::NetworkLayer small_host = make(20, 30), large_host = make(90, 80);
   gpu::Layer small = gpu::upload_layer(device, small_host), large = gpu::upload_layer(device, large_host);
-  // As it was at first: what a layer needs follows from how many links go, which an evolution changes a little.
+  // As it was at first: what a layer needs follows from how many links go, which an evolution changes a
+  // little.
   gpu::Layer large_again = gpu::upload_layer(device, large_host);
   EvolutionPolicy policy;
   const auto allocations_for = [&](gpu::Layer& layer) {

@@ -13,7 +13,8 @@
 
 /*
  * Whole models on a GPU against the CPU back end, with networks of the size that people train. Only with
- * SET_NATIVE_TEST_DEVICE=cuda or metal. A library that stands in for a GPU (cuda_fake.cpp) gets small networks.
+ * SET_NATIVE_TEST_DEVICE=cuda or metal. A library that stands in for a GPU (cuda_fake.cpp) gets small
+ * networks.
  */
 namespace set_native {
 namespace {
@@ -106,8 +107,10 @@ TEST("hardware: an epoch of whole and cut batches, evaluation and prediction are
     const double want = cpu->train_epoch(data.samples(), gentle(1, kind.batch), kGoOn);
     CHECK_MSG(std::fabs(got - want) <= 1e-4 * want, kind.name << ": " << got << " and " << want);
     check_close(gpu->download(), cpu->download(), 1e-3, kind.name);
-    const Evaluation seen = gpu->evaluate(data.samples(), kGoOn), right = cpu->evaluate(data.samples(), kGoOn);
-    CHECK_MSG(std::fabs(seen.loss - right.loss) <= 1e-3 * right.loss, kind.name << ": evaluated " << seen.loss);
+    const Evaluation seen = gpu->evaluate(data.samples(), kGoOn),
+                     right = cpu->evaluate(data.samples(), kGoOn);
+    CHECK_MSG(std::fabs(seen.loss - right.loss) <= 1e-3 * right.loss,
+              kind.name << ": evaluated " << seen.loss);
     for (const size_t rows : {size_t{1}, size_t{2}, count / 3, count}) {
       std::vector<float> a(rows * outputs), b(a.size());
       gpu->predict(data.first(rows), a.data(), kGoOn);
@@ -137,7 +140,8 @@ TEST("hardware: predictions of 100,000 samples do not depend on how many come at
   gpu->predict(data.samples(), few.data(), kGoOn);
   gpu->predict(all, many.data(), kGoOn);
   double off = 0.0;
-  for (size_t k = 0; k < many.size(); ++k) off = std::max(off, std::fabs(static_cast<double>(many[k]) - few[k % 1000]));
+  for (size_t k = 0; k < many.size(); ++k)
+    off = std::max(off, std::fabs(static_cast<double>(many[k]) - few[k % 1000]));
   CHECK_MSG(off <= 1e-5, "off by " << off);
 }
 
@@ -152,7 +156,8 @@ TEST("hardware: evolution gives the CPU's links, and keeps weights bit by bit") 
       for (uint32_t epoch = 1; epoch <= 3; ++epoch) {
         const auto got = gpu->evolve(policy, epoch), want = cpu->evolve(policy, epoch);
         for (size_t l = 0; l < want.size(); ++l)
-          CHECK_MSG(got[l].pruned == want[l].pruned && got[l].grown == want[l].grown, kind.name << ", layer " << l + 1);
+          CHECK_MSG(got[l].pruned == want[l].pruned && got[l].grown == want[l].grown,
+                    kind.name << ", layer " << l + 1);
       }
       CHECK_MSG(same_bits(gpu->download(), cpu->download()),
                 kind.name << " by " << (method == Method::set ? "SET" : "SET-motif"));
@@ -186,7 +191,8 @@ TEST("hardware: the same seed gives the same bits, run after run, alone and besi
 TEST("hardware: memory passes through in pieces of any size") {
   need_gpu();
   TestDevice device;
-  const size_t count = emulated() ? 1000 : 5u << 20;  // 20 MB: several halves of the staging area, and part of one
+  const size_t count =
+      emulated() ? 1000 : 5u << 20;  // 20 MB: several halves of the staging area, and part of one
   std::vector<uint32_t> in(count + 3), out(count + 3);
   std::iota(in.begin(), in.end(), 1u);
   const auto buffer = device.allocate(in.size() * 4);

@@ -14,9 +14,9 @@
 #include "test/kernel_support.h"
 
 /*
- * The kernels of training, launched as the trainer launches them, against the reference: over mean shapes, for every
- * height of blocks and both widths of indices. Device memory is exact and starts as NaNs: what is read without having
- * been written spoils a result.
+ * The kernels of training, launched as the trainer launches them, against the reference: over mean shapes,
+ * for every height of blocks and both widths of indices. Device memory is exact and starts as NaNs: what is
+ * read without having been written spoils a result.
  */
 namespace set_native {
 
@@ -33,7 +33,8 @@ void skip_with_threads() {
   if (simt::kThreads) skip("takes too long with an OS thread for each GPU thread");
 }
 
-/** Links in whole slots of `height` sources; group 0 has none, group 1 all targets, target 0 no links but that one. */
+/** Links in whole slots of `height` sources; group 0 has none, group 1 all targets, target 0 no links but
+ * that one. */
 Csr pattern(uint32_t inputs, uint32_t outputs, uint32_t height, double density, Random& random) {
   const uint32_t groups = (inputs + height - 1) / height;
   Csr links;
@@ -119,9 +120,9 @@ std::unique_ptr<Buffer> upload_state(gpu::Device& device, size_t batch) {
 template <class Index>
 void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activation activation,
                  const simt::Schedule& schedule, Random& random) {
-  const std::string what = "n " + std::to_string(links.rows) + ", m " + std::to_string(links.cols) + ", height " +
-                           std::to_string(height) + ", batch " + std::to_string(batch.size) + " of " +
-                           std::to_string(batch.room) + ", " + name_of(activation);
+  const std::string what = "n " + std::to_string(links.rows) + ", m " + std::to_string(links.cols) +
+                           ", height " + std::to_string(height) + ", batch " + std::to_string(batch.size) +
+                           " of " + std::to_string(batch.room) + ", " + name_of(activation);
   EmulatedDevice::Options options;
   options.schedule = schedule;
   TestDevice device(options);
@@ -136,7 +137,8 @@ void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activati
   const auto x = upload(device, by_feature(problem.x, n, batch.size, stride, rows));
   const auto z = device.allocate(size_t{m} * stride * sizeof(float));
   gpu::queue_forward(device, forward, 0, {state.get()}, *x, *z, nullptr, stride);
-  check_rows(kForward, download(device, *z), m, batch.size, stride, problem.z, problem.z_scale, false, what, "z");
+  check_rows(kForward, download(device, *z), m, batch.size, stride, problem.z, problem.z_scale, false, what,
+             "z");
 
   gpu::Network backward;
   backward.layers.push_back(below_of(device, problem));
@@ -157,13 +159,15 @@ void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activati
     // Within a group the blocks are numbered by target: as the links of each of its sources.
     const uint32_t group = i / height;
     uint32_t first = 0;
-    for (uint32_t b = 0; b < group; ++b) first += links.row_offsets[b * height + 1] - links.row_offsets[b * height];
+    for (uint32_t b = 0; b < group; ++b)
+      first += links.row_offsets[b * height + 1] - links.row_offsets[b * height];
     for (uint32_t k = 0; k < links.row_offsets[i + 1] - links.row_offsets[i]; ++k)
       place.push_back((size_t{first} + k) * height + i % height);
   }
   check_backward(got, problem, {true, false, true, true}, stride, place, what);
   if (!wide)
-    for (size_t k = size_t{n} * stride; k < got.dx.size(); ++k) CHECK_MSG(got.dx[k] == 0.0f, what << ": rows beyond");
+    for (size_t k = size_t{n} * stride; k < got.dx.size(); ++k)
+      CHECK_MSG(got.dx[k] == 0.0f, what << ": rows beyond");
   double unused = 0.0;  // weights of sources that do not exist stay 0
   for (size_t k = 0; k < got.weights.size(); ++k) unused += got.weights[k] == 0.0f;
   CHECK_MSG(unused >= static_cast<double>(got.weights.size() - links.nnz()), what << ": weights beyond");
@@ -173,16 +177,21 @@ void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activati
   const auto x0 = upload(device, by_feature(problem.x, n, batch.size, stride, rows));
   gpu::queue_backward(device, first, 0, {state.get()}, *x0, *dz, nullptr, stride);
   CHECK_MSG(download(device, *first.layers[0].weights).same_bits(got.weights), what << ": the lowest layer");
-  CHECK_MSG(download(device, *x0).same_bits(by_feature(problem.x, n, batch.size, stride, rows)), what << ": x");
+  CHECK_MSG(download(device, *x0).same_bits(by_feature(problem.x, n, batch.size, stride, rows)),
+            what << ": x");
 }
 
 TEST("gpu kernels: forward and backward of small layers, which is what ThreadSanitizer can watch") {
   Random random(90);
   check_layer<uint16_t>(pattern(5, 9, 1, 0.5, random), 1, {3, 3}, Activation::relu, kSchedules[0], random);
-  check_layer<uint32_t>(pattern(7, 9, 2, 0.5, random), 2, {130, 130}, Activation::tanh, kSchedules[1], random);
-  check_layer<uint16_t>(pattern(11, 300, 11, 1.0, random), 11, {5, 5}, Activation::relu, kSchedules[0], random);
-  check_layer<uint16_t>(pattern(16, 300, 8, 1.0, random), 8, {40, 40}, Activation::sigmoid, kSchedules[0], random);
-  check_layer<uint16_t>(pattern(150, 3, 1, 1.0, random), 1, {132, 132}, Activation::relu, kSchedules[0], random);
+  check_layer<uint32_t>(pattern(7, 9, 2, 0.5, random), 2, {130, 130}, Activation::tanh, kSchedules[1],
+                        random);
+  check_layer<uint16_t>(pattern(11, 300, 11, 1.0, random), 11, {5, 5}, Activation::relu, kSchedules[0],
+                        random);
+  check_layer<uint16_t>(pattern(16, 300, 8, 1.0, random), 8, {40, 40}, Activation::sigmoid, kSchedules[0],
+                        random);
+  check_layer<uint16_t>(pattern(150, 3, 1, 1.0, random), 1, {132, 132}, Activation::relu, kSchedules[0],
+                        random);
 }
 
 TEST("gpu kernels: forward and backward follow the reference, every height, width of rows and of indices") {
@@ -206,8 +215,8 @@ TEST("gpu kernels: rows so long that several warps share them") {
   Random random(92);
   for (const uint32_t height : {1u, 2u, 8u, 11u})
     for (const Batch& batch : {Batch{2, 2}, {40, 40}, {132, 132}}) {
-      check_layer<uint16_t>(pattern(3 * height, 2, height, 1.0, random), height, batch, Activation::relu, kSchedules[0],
-                            random);
+      check_layer<uint16_t>(pattern(3 * height, 2, height, 1.0, random), height, batch, Activation::relu,
+                            kSchedules[0], random);
       check_layer<uint16_t>(pattern(3 * height, 300, height, 1.0, random), height, batch, Activation::tanh,
                             kSchedules[1], random);
       check_layer<uint16_t>(pattern(150 * height - height / 2, 3, height, 1.0, random), height, batch,
@@ -223,7 +232,8 @@ TEST("gpu kernels: the order of an epoch is the CPU's, one for one") {
       options.schedule = schedule;
       TestDevice device(options);
       const size_t size = gpu::order_size(count);
-      const auto draws = device.allocate(size * sizeof(uint64_t)), order = device.allocate(size * sizeof(uint32_t));
+      const auto draws = device.allocate(size * sizeof(uint64_t)),
+                 order = device.allocate(size * sizeof(uint32_t));
       gpu::queue_order(device, 0x123456789abcdefu, 3, count, *draws, *order);
       std::vector<uint32_t> got(count);
       device.download(got.data(), *order, 0, count * sizeof(uint32_t));
@@ -241,7 +251,8 @@ TEST("gpu kernels: samples become rows, in order, with padding of zeros") {
       const std::vector<float> data = random.list(size_t{count} * features, -1.0f, 1.0f);
       std::vector<uint32_t> order(count);
       for (uint32_t k = 0; k < count; ++k) order[k] = (k * 11 + 5) % count;
-      const auto on_device = device.allocate(data.size() * sizeof(float)), x = device.allocate(features * stride * 4),
+      const auto on_device = device.allocate(data.size() * sizeof(float)),
+                 x = device.allocate(features * stride * 4),
                  numbers = device.allocate(count * sizeof(uint32_t));
       device.upload(*on_device, 0, data.data(), data.size() * sizeof(float));
       device.upload(*numbers, 0, order.data(), count * sizeof(uint32_t));
@@ -284,8 +295,8 @@ TEST("gpu kernels: losses and their gradients follow the reference") {
         std::vector<uint32_t> labels(batch.size);
         for (uint32_t& label : labels) label = static_cast<uint32_t>(random.below(std::max(outputs, 2u)));
         Doubles want_dz;
-        const double want =
-            reference::loss_and_gradient(loss, widen(z), outputs, batch.size, labels.data(), nullptr, &want_dz);
+        const double want = reference::loss_and_gradient(loss, widen(z), outputs, batch.size, labels.data(),
+                                                         nullptr, &want_dz);
         const auto state = upload_state(device, batch.size);
         const auto logits = upload(device, by_feature(z, outputs, batch.size, stride, outputs));
         const auto dz = device.allocate(outputs * stride * sizeof(float)),
@@ -327,9 +338,11 @@ TEST("gpu kernels: sums of losses keep the digits that a float would lose") {
   device.clear(*labels, 0, labels->bytes());
   const auto mse = static_cast<uint32_t>(Loss::mse);
   for (uint32_t step = 0; step < kSteps; ++step)
-    device.dispatch(loss_launch(gpu::Op::loss), {{state.get()}, {}, {labels.get()}, {}, {logits.get()}, {dz.get()}},
+    device.dispatch(loss_launch(gpu::Op::loss),
+                    {{state.get()}, {}, {labels.get()}, {}, {logits.get()}, {dz.get()}},
                     gpu::LossParams{1, kStride, mse});
-  device.dispatch(loss_launch(gpu::Op::evaluate), {{labels.get()}, {}, {logits.get()}, {sum.get()}, {correct.get()}},
+  device.dispatch(loss_launch(gpu::Op::evaluate),
+                  {{labels.get()}, {}, {logits.get()}, {sum.get()}, {correct.get()}},
                   gpu::EvaluateParams{1, kStride, mse, 0, kBatch, 0});
   gpu::StepState after{};
   gpu::LossSum once{};
@@ -347,11 +360,13 @@ TEST("gpu kernels: a loss that is too large for the device's numbers is infinite
   TestDevice device;
   constexpr uint32_t kStride = 4;
   const std::vector<float> z = {1e30f, 1.0f, 0.0f, 0.0f};
-  const auto logits = device.allocate(kStride * sizeof(float)), labels = device.allocate(2 * sizeof(uint32_t)),
-             sum = device.allocate(sizeof(gpu::LossSum)), correct = device.allocate(sizeof(uint32_t));
+  const auto logits = device.allocate(kStride * sizeof(float)),
+             labels = device.allocate(2 * sizeof(uint32_t)), sum = device.allocate(sizeof(gpu::LossSum)),
+             correct = device.allocate(sizeof(uint32_t));
   device.upload(*logits, 0, z.data(), kStride * sizeof(float));
   device.clear(*labels, 0, labels->bytes());
-  device.dispatch(loss_launch(gpu::Op::evaluate), {{labels.get()}, {}, {logits.get()}, {sum.get()}, {correct.get()}},
+  device.dispatch(loss_launch(gpu::Op::evaluate),
+                  {{labels.get()}, {}, {logits.get()}, {sum.get()}, {correct.get()}},
                   gpu::EvaluateParams{1, kStride, static_cast<uint32_t>(Loss::mse), 0, 2, 0});
   gpu::LossSum found{};
   device.download(&found, *sum, 0, sizeof found);
@@ -370,15 +385,19 @@ TEST("gpu kernels: losses and gradients of confident answers keep their digits")
     TestDevice device;
     const auto state = upload_state(device, 1);
     const auto logits = upload(device, by_feature({12.0f, 0.0f}, outputs, 1, kStride, outputs));
-    const auto dz = device.allocate(outputs * kStride * sizeof(float)), labels = device.allocate(sizeof label);
+    const auto dz = device.allocate(outputs * kStride * sizeof(float)),
+               labels = device.allocate(sizeof label);
     device.upload(*labels, 0, &label, sizeof label);
-    device.dispatch(loss_launch(gpu::Op::loss), {{state.get()}, {}, {labels.get()}, {}, {logits.get()}, {dz.get()}},
+    device.dispatch(loss_launch(gpu::Op::loss),
+                    {{state.get()}, {}, {labels.get()}, {}, {logits.get()}, {dz.get()}},
                     gpu::LossParams{outputs, kStride, static_cast<uint32_t>(loss)});
     gpu::StepState after{};
     device.download(&after, *state, 0, sizeof after);
     const double got = gpu::value_of(device, after.loss), got_dz = download(device, *dz)[0];
-    CHECK_MSG(std::fabs(got / want_loss - 1.0) < 2e-6, outputs << " outputs, loss " << got << ", not " << want_loss);
-    CHECK_MSG(std::fabs(got_dz / want_dz - 1.0) < 2e-6, outputs << " outputs, dz " << got_dz << ", not " << want_dz);
+    CHECK_MSG(std::fabs(got / want_loss - 1.0) < 2e-6,
+              outputs << " outputs, loss " << got << ", not " << want_loss);
+    CHECK_MSG(std::fabs(got_dz / want_dz - 1.0) < 2e-6,
+              outputs << " outputs, dz " << got_dz << ", not " << want_dz);
   }
 }
 

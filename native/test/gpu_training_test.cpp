@@ -15,8 +15,8 @@
 #include "test/model_support.h"
 
 /*
- * Whole models on the emulated GPU, against the CPU back end and the reference. What needs many steps is left to few
- * small networks: a step takes some ten milliseconds here.
+ * Whole models on the emulated GPU, against the CPU back end and the reference. What needs many steps is left
+ * to few small networks: a step takes some ten milliseconds here.
  */
 namespace set_native {
 
@@ -26,14 +26,16 @@ namespace {
 
 using simt::Order;
 
-const simt::Schedule kForward{Order::forward, 0}, kReversed{Order::reversed, 0}, kShuffled{Order::shuffled, 7};
+const simt::Schedule kForward{Order::forward, 0}, kReversed{Order::reversed, 0},
+    kShuffled{Order::shuffled, 7};
 
 struct OnGpu {
   std::shared_ptr<TestDevice> device;
   std::unique_ptr<gpu::GpuModel> model;
 };
 
-OnGpu on_gpu(const Model& start, const simt::Schedule& schedule = {}, gpu::EpochForm form = gpu::EpochForm::recorded) {
+OnGpu on_gpu(const Model& start, const simt::Schedule& schedule = {},
+             gpu::EpochForm form = gpu::EpochForm::recorded) {
   EmulatedDevice::Options options;
   options.schedule = schedule;
   OnGpu gpu;
@@ -76,7 +78,8 @@ void follow(const Model& start, const Data& data, uint32_t batch, uint32_t epoch
               what << ", epoch " << epoch << ": loss " << got << ", on the CPU " << want);
   }
   check_close(gpu.model->download(), cpu->download(), tolerance, what);
-  const Evaluation got = gpu.model->evaluate(data.samples(), kGoOn), want = cpu->evaluate(data.samples(), kGoOn);
+  const Evaluation got = gpu.model->evaluate(data.samples(), kGoOn),
+                   want = cpu->evaluate(data.samples(), kGoOn);
   CHECK_MSG(std::fabs(got.loss - want.loss) <= 1e-4 * want.loss, what << ": evaluation");
   CHECK_MSG(std::fabs(got.accuracy - want.accuracy) <= 1e-9, what << ": accuracy " << got.accuracy);
 }
@@ -84,7 +87,8 @@ void follow(const Model& start, const Data& data, uint32_t batch, uint32_t epoch
 TEST("gpu training: follows the CPU over 50 steps") {
   skip_with_threads();
   const Data data = make_data(20, 4, 78, 2);
-  const Model start = build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
+  const Model start =
+      build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
   follow(start, data, 8, 5, 5e-5, "50 steps");
 }
 
@@ -99,7 +103,8 @@ TEST("gpu training: every loss and activation, sparse and dense, labels and targ
         if (activation == Activation::sigmoid) {
           for (size_t s = 0; s < data.labels.size(); ++s)
             for (uint32_t o = 0; o < outputs; ++o)
-              data.targets.push_back(data.labels[s] % outputs == o ? 0.75f : 0.25f / static_cast<float>(outputs));
+              data.targets.push_back(data.labels[s] % outputs == o ? 0.75f
+                                                                   : 0.25f / static_cast<float>(outputs));
           data.labels.clear();
         }
         follow(build_model(make_spec({12, 18, 10, outputs}, epsilon, activation, loss)), data, 10, 2, 5e-5,
@@ -111,20 +116,24 @@ TEST("gpu training: every loss and activation, sparse and dense, labels and targ
 TEST("gpu training: batches of every width") {
   skip_with_threads();
   const Data data = make_data(20, 4, 70, 3);
-  const Model start = build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
+  const Model start =
+      build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
   for (const uint32_t batch : {1u, 2u, 3u, 5u, 33u, 40u, 70u, 100u})
-    follow(start, batch < 3 ? make_data(20, 4, 4, 3) : data, batch, 1, 5e-5, "batch " + std::to_string(batch));
+    follow(start, batch < 3 ? make_data(20, 4, 4, 3) : data, batch, 1, 5e-5,
+           "batch " + std::to_string(batch));
   const Data many = make_data(20, 4, 150, 3);
-  for (const uint32_t batch : {128u, 129u, 150u}) follow(start, many, batch, 2, 5e-5, "batch " + std::to_string(batch));
+  for (const uint32_t batch : {128u, 129u, 150u})
+    follow(start, many, batch, 2, 5e-5, "batch " + std::to_string(batch));
 }
 
 TEST("gpu training: relu, all-relu and srelu with rows of one pass and of two") {
   skip_with_threads();
   for (const Activation activation : {Activation::relu, Activation::all_relu, Activation::srelu})
     for (const uint32_t batch : {16u, 132u})
-      follow(build_model(make_spec({12, 20, 16, 4}, 3.0, activation, Loss::softmax_cross_entropy)),
-             make_data(12, 4, batch, activation == Activation::relu ? 21 : 24), batch, 6, 5e-5,
-             "activation " + std::to_string(static_cast<int>(activation)) + ", batch " + std::to_string(batch));
+      follow(
+          build_model(make_spec({12, 20, 16, 4}, 3.0, activation, Loss::softmax_cross_entropy)),
+          make_data(12, 4, batch, activation == Activation::relu ? 21 : 24), batch, 6, 5e-5,
+          "activation " + std::to_string(static_cast<int>(activation)) + ", batch " + std::to_string(batch));
 }
 
 TEST("gpu training: blocks of every height, a last group cut off, rows of one pass and of two") {
@@ -155,7 +164,8 @@ TEST("gpu training: rows without links, and one row with all of them") {
     const size_t nnz = links.nnz();
     layer.links = std::move(links);
     layer.weights.resize(nnz);
-    for (size_t k = 0; k < nnz; ++k) layer.weights[k] = 0.05f * static_cast<float>(static_cast<int>(k % 7) - 3);
+    for (size_t k = 0; k < nnz; ++k)
+      layer.weights[k] = 0.05f * static_cast<float>(static_cast<int>(k % 7) - 3);
     layer.momentum.assign(nnz, 0.0f);
     layer.birth.assign(nnz, 0);
   };
@@ -228,21 +238,23 @@ TEST("gpu training: one launch for all steps gives the bits of single kernels, o
 TEST("gpu training: evolution between epochs is the CPU's") {
   skip_with_threads();
   const Data data = make_data(20, 4, 40, 7);
-  const Model start = build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
+  const Model start =
+      build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
   const OnGpu gpu = on_gpu(start);
   EvolutionPolicy policy;
   for (uint32_t epoch = 1; epoch <= 3; ++epoch) {
     gpu.model->train_epoch(data.samples(), options_for(epoch, 20), kGoOn);
     const Model before = gpu.model->download();
     const auto cpu = on_cpu(before);
-    const std::vector<LayerEvolution> got = gpu.model->evolve(policy, epoch), want = cpu->evolve(policy, epoch);
+    const std::vector<LayerEvolution> got = gpu.model->evolve(policy, epoch),
+                                      want = cpu->evolve(policy, epoch);
     for (size_t l = 0; l < want.size(); ++l) CHECK_EQ(got[l].pruned, want[l].pruned);
     CHECK_MSG(same_bits(gpu.model->download(), cpu->download()), "epoch " << epoch);
     const std::vector<LayerStats> stats = gpu.model->stats(), expected = cpu->stats();
     for (size_t l = 0; l < stats.size(); ++l) CHECK(stats[l].links_by_birth == expected[l].links_by_birth);
   }
-  // Blocks of another height than the layer had: motifs that an evolution by single links takes apart. The samples
-  // stay, so that nothing but the new buffers asks for another recording.
+  // Blocks of another height than the layer had: motifs that an evolution by single links takes apart. The
+  // samples stay, so that nothing but the new buffers asks for another recording.
   const OnGpu apart = on_gpu(motif_model({20, 32, 24, 4}, 4.0, 2, Activation::tanh));
   Samples kept = data.samples();
   kept.id = next_samples_id();
@@ -361,7 +373,7 @@ TEST("gpu inference: predict and evaluate over many batches") {
     }
 }
 
-// Failure ----------------------------------------------------------------------------------------------------------
+// ---- Failure ----------------------------------------------------------------------------------------------
 
 TEST("gpu failure: losses and weights that overflow are told as the CPU tells them") {
   skip_with_threads();
@@ -375,7 +387,8 @@ TEST("gpu failure: losses and weights that overflow are told as the CPU tells th
   wild.learning_rate = 1e30f;
   TrainOptions last = options_for(2, 30);
   last.learning_rate = 3e38f;
-  const std::pair<const Data*, TrainOptions> runs[] = {{&data, wild}, {&large, last}, {&bad, options_for(1, 10)}};
+  const std::pair<const Data*, TrainOptions> runs[] = {
+      {&data, wild}, {&large, last}, {&bad, options_for(1, 10)}};
   for (const auto& run : runs)
     for (const gpu::EpochForm form : {gpu::EpochForm::recorded, gpu::EpochForm::persistent}) {
       const OnGpu gpu = on_gpu(start, {}, form);
@@ -499,7 +512,8 @@ TEST("gpu training: one step with few threads, which is what ThreadSanitizer can
 
 TEST("gpu failure: what does not fit the model is refused") {
   const Data data = make_data(20, 4, 10, 14);
-  const OnGpu gpu = on_gpu(build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy)));
+  const OnGpu gpu =
+      on_gpu(build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy)));
   Samples samples = data.samples();
   samples.features = 19;
   CHECK_THROWS(shape, gpu.model->evaluate(samples, kGoOn));
@@ -520,7 +534,8 @@ TEST("gpu failure: too little memory is refused before anything is allocated, wi
     CHECK(!"a model larger than the device");
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::out_of_memory);
-    CHECK_MSG(std::string(error.what()).find("of 4000 bytes 4000 are free") != std::string::npos, error.what());
+    CHECK_MSG(std::string(error.what()).find("of 4000 bytes 4000 are free") != std::string::npos,
+              error.what());
   }
   CHECK_EQ(device->allocations_made(), size_t{0});
 }

@@ -13,8 +13,8 @@
 #include "test/check.h"
 
 /*
- * The gradient of the mean loss, three times: by finite differences of the reference's forward pass in double, by the
- * reference's backward pass, and by one step of the CPU back end.
+ * The gradient of the mean loss, three times: by finite differences of the reference's forward pass in
+ * double, by the reference's backward pass, and by one step of the CPU back end.
  */
 namespace set_native {
 namespace {
@@ -51,7 +51,8 @@ struct Problem {
   }
 };
 
-/** Of all-relu the usual ones; of srelu some for which all three pieces are met, and each piece has a slope of its own.
+/** Of all-relu the usual ones; of srelu some for which all three pieces are met, and each piece has a slope
+ * of its own.
  */
 template <class Uniform>
 void give_pieces(Layer& layer, size_t l, Uniform uniform) {
@@ -102,14 +103,16 @@ Problem make_problem(Activation activation, Loss loss, bool sparse_output) {
 }
 
 /** Mean loss of the samples x, the first of the problem's or variations of them. */
-double mean_loss(const reference::Network& network, const Doubles& x, const Problem& problem, Doubles* dz = nullptr) {
+double mean_loss(const reference::Network& network, const Doubles& x, const Problem& problem,
+                 Doubles* dz = nullptr) {
   const size_t count = x.size() / problem.model.layers.front().inputs;
   const Doubles z = reference::forward(network, x, count).back();
   return reference::loss_and_gradient(network.loss, z, 4, count, nullptr, problem.targets.data(), dz) /
          static_cast<double>(count);
 }
 
-reference::Gradients gradients_of(const reference::Network& network, const Problem& problem, size_t count = kBatch) {
+reference::Gradients gradients_of(const reference::Network& network, const Problem& problem,
+                                  size_t count = kBatch) {
   const Doubles x = problem.inputs(count);
   Doubles dz;
   mean_loss(network, x, problem, &dz);
@@ -137,7 +140,8 @@ constexpr double kSteps[] = {1e-4, 1e-5, 1e-6};
 
 /** Central differences of `loss` by `parameter` with each step; the best of them must be `gradient`. */
 template <class MeanLoss>
-void check_derivative(double& parameter, double gradient, MeanLoss loss, const std::string& what, size_t place) {
+void check_derivative(double& parameter, double gradient, MeanLoss loss, const std::string& what,
+                      size_t place) {
   const double kept = parameter;
   double best = INFINITY, difference = 0.0;
   for (const double step : kSteps) {
@@ -196,7 +200,8 @@ TEST("gradient: labels and their one-hot targets have the same loss and gradient
   for (const Loss loss : kLosses) {
     Doubles by_label, by_target;
     const double label_loss = reference::loss_and_gradient(loss, z, 4, 3, labels.data(), nullptr, &by_label);
-    const double target_loss = reference::loss_and_gradient(loss, z, 4, 3, nullptr, one_hot.data(), &by_target);
+    const double target_loss =
+        reference::loss_and_gradient(loss, z, 4, 3, nullptr, one_hot.data(), &by_target);
     CHECK(label_loss == target_loss);
     CHECK(by_label == by_target);
   }
@@ -250,7 +255,8 @@ TEST("gradient: one step of the CPU follows the reference's gradient, for every 
   for (const Activation activation : kActivations)
     for (const Loss loss : kLosses)
       for (const bool sparse_output : {false, true})
-        for (const size_t count : {1, 2, 3, 6}) check_step(make_problem(activation, loss, sparse_output), count);
+        for (const size_t count : {1, 2, 3, 6})
+          check_step(make_problem(activation, loss, sparse_output), count);
 }
 
 }  // namespace

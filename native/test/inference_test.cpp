@@ -30,7 +30,8 @@ TEST("evaluation and prediction: agree with the reference for every loss and for
         }
         const Model model = build_model(make_spec({20, 32, outputs}, 4.0, Activation::relu, loss));
         const auto cpu = on_cpu(model, 2), reference = on_reference(model);
-        const Evaluation got = cpu->evaluate(data.samples(), kGoOn), want = reference->evaluate(data.samples(), kGoOn);
+        const Evaluation got = cpu->evaluate(data.samples(), kGoOn),
+                         want = reference->evaluate(data.samples(), kGoOn);
         CHECK_MSG(std::fabs(got.loss - want.loss) <= 1e-6 * want.loss,
                   what << ": loss " << got.loss << ", expected " << want.loss);
         CHECK_MSG(got.accuracy == want.accuracy,
@@ -41,8 +42,9 @@ TEST("evaluation and prediction: agree with the reference for every loss and for
         cpu->predict(data.samples(), got_outputs.data(), kGoOn);
         reference->predict(data.samples(), want_outputs.data(), kGoOn);
         for (size_t k = 0; k < got_outputs.size(); ++k)
-          CHECK_MSG(std::fabs(got_outputs[k] - want_outputs[k]) <= 2e-6f * (1.0f + std::fabs(want_outputs[k])),
-                    what << ": output " << k << " is " << got_outputs[k] << ", expected " << want_outputs[k]);
+          CHECK_MSG(
+              std::fabs(got_outputs[k] - want_outputs[k]) <= 2e-6f * (1.0f + std::fabs(want_outputs[k])),
+              what << ": output " << k << " is " << got_outputs[k] << ", expected " << want_outputs[k]);
       }
 }
 
@@ -119,7 +121,8 @@ void inference_parity(const cpu::KernelTable& table) {
                   std::string(table.name) + ", model " + std::to_string(&model - &models()[0]));
 }
 
-TEST_EACH_ISA("inference: agrees with the reference, with the same bits on any number of threads", inference_parity)
+TEST_EACH_ISA("inference: agrees with the reference, with the same bits on any number of threads",
+              inference_parity)
 
 TEST("inference: batches of wide networks are cut smaller, with the same answers") {
   for (const uint32_t motif_size : {1u, 8u}) {
@@ -173,21 +176,25 @@ TEST("inference: what is not finite is told by its place") {
     CHECK(message(good, [](cpu::Network&) {}) == "nothing");
     check(message(bad, [](cpu::Network&) {}), "the samples overflowed");
     for (size_t l = 0; l < layers; ++l) {
-      const std::string layer = " of layer " + std::to_string(l + 1) + " of " + std::to_string(layers) + " overflowed";
+      const std::string layer =
+          " of layer " + std::to_string(l + 1) + " of " + std::to_string(layers) + " overflowed";
       check(message(good, [l](cpu::Network& n) { n.layers[l].bias[1] = NAN; }), "the weights" + layer);
       check(message(good, [l](cpu::Network& n) { enlarge_weights(n.layers[l]); }), "the outputs" + layer);
     }
   }
 }
 
-TEST("inference: predictions that overflow are refused by row and place, also where softmax or sigmoid hides it") {
+TEST(
+    "inference: predictions that overflow are refused by row and place, also where softmax or sigmoid hides "
+    "it") {
   for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse})
     for (const uint64_t count : {1, 2, 70, 300})
       for (const uint64_t row : {uint64_t{0}, count / 2, count - 1}) {
         const Overflow overflow(loss, count, row);
         for (const unsigned threads : {1u, 3u}) {
           const std::string got = overflow.message(*on_cpu(overflow.model, threads));
-          const std::string want = "for row " + std::to_string(row) + ", the outputs of layer 2 of 2 overflowed";
+          const std::string want =
+              "for row " + std::to_string(row) + ", the outputs of layer 2 of 2 overflowed";
           CHECK_MSG(got.find(want) != std::string::npos, "'" << got << "' lacks '" << want << "'");
         }
       }

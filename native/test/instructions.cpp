@@ -11,11 +11,12 @@
 #include "core/philox.h"
 
 /*
- * set_native_instructions ISA: a fixed workload of everything that is hot, on one thread, for callgrind to count.
+ * set_native_instructions ISA: a fixed workload of everything that is hot, on one thread, for callgrind to
+ * count.
  *
- * test/instructions.js runs it under `valgrind --tool=callgrind`, which counts inside `set_native_measured` only and
- * writes a dump after each call of it; stdout has a line for each: what it was, a tab, links passed over. The first
- * line is the compiler.
+ * test/instructions.js runs it under `valgrind --tool=callgrind`, which counts inside `set_native_measured`
+ * only and writes a dump after each call of it; stdout has a line for each: what it was, a tab, links passed
+ * over. The first line is the compiler.
  */
 namespace set_native::instructions {
 
@@ -82,7 +83,8 @@ void count(const std::string& name, double links, const std::function<void()>& b
 }
 
 void run_workload(const Workload& workload, const Samples& all, const BackendOptions& options) {
-  const auto network = cpu_backend().create(build_model(spec_of(workload.epsilon, workload.motif_size)), options);
+  const auto network =
+      cpu_backend().create(build_model(spec_of(workload.epsilon, workload.motif_size)), options);
   Samples samples = all;
   samples.count = workload.samples;
   std::vector<float> out(size_t{kSamples} * kOutputs);

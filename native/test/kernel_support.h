@@ -27,7 +27,7 @@ extern const KernelTable table;
 
 namespace test {
 
-// Instruction sets -------------------------------------------------------------------------------------------------
+// ---- Instruction sets -------------------------------------------------------------------------------------
 
 inline const cpu::KernelTable& table_or_skip(const char* isa) {
   if (std::strcmp(isa, cpu::emulated16::table.name) == 0) return cpu::emulated16::table;
@@ -46,7 +46,7 @@ inline const cpu::KernelTable& table_or_skip(const char* isa) {
   static const ::set_native::test::Register SET_TEST_JOIN(test_registration_##isa##_, __LINE__)( \
       name ", " isa_name, [] { function(::set_native::test::table_or_skip(isa_name)); });
 
-// Arrays -----------------------------------------------------------------------------------------------------------
+// ---- Arrays -----------------------------------------------------------------------------------------------
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr size_t kGuard = 0;  // the sanitizer sees reads, too, where the memory ends
@@ -54,7 +54,8 @@ constexpr size_t kGuard = 0;  // the sanitizer sees reads, too, where the memory
 constexpr size_t kGuard = 64;  // four vectors of the widest kind; keeps data() aligned
 #endif
 
-/** In turn a large number, which any arithmetic in place changes, and a NaN, which spoils even what it adds nothing to.
+/** In turn a large number, which any arithmetic in place changes, and a NaN, which spoils even what it adds
+ * nothing to.
  */
 inline float guard_word(size_t place) {
   const uint32_t bits = place % 2 == 0 ? 0x71c0dead : 0x7fc0dead;
@@ -63,7 +64,8 @@ inline float guard_word(size_t place) {
   return word;
 }
 
-/** An array of floats at a cache line, between guard words: a write beyond its ends is seen, a read poisons a sum. */
+/** An array of floats at a cache line, between guard words: a write beyond its ends is seen, a read poisons a
+ * sum. */
 class Guarded {
  public:
   Guarded() : Guarded(0) {}
@@ -92,7 +94,8 @@ class Guarded {
   }
   bool same_bits(const Guarded& other) const { return same_bits(other, 0, size_); }
   bool same_bits(const Guarded& other, size_t begin, size_t end) const {
-    return begin == end || std::memcmp(data() + begin, other.data() + begin, (end - begin) * sizeof(float)) == 0;
+    return begin == end ||
+           std::memcmp(data() + begin, other.data() + begin, (end - begin) * sizeof(float)) == 0;
   }
   /** Equal bits everywhere but in [begin, end). */
   bool same_bits_outside(const Guarded& other, size_t begin, size_t end) const {
@@ -104,14 +107,16 @@ class Guarded {
   AlignedVector<float> memory_;
 };
 
-// Random numbers ---------------------------------------------------------------------------------------------------
+// ---- Random numbers ---------------------------------------------------------------------------------------
 
 /** Uniform numbers; the runner prints the seed. */
 class Random {
  public:
   explicit Random(uint64_t stream) : engine_(seed() * 1000003u + stream) {}
   size_t below(size_t count) { return static_cast<size_t>(engine_() % count); }
-  float in(float low, float high) { return low + (high - low) * (static_cast<float>(engine_() >> 40) * 0x1p-24f); }
+  float in(float low, float high) {
+    return low + (high - low) * (static_cast<float>(engine_() >> 40) * 0x1p-24f);
+  }
   std::vector<float> list(size_t count, float low, float high) {
     std::vector<float> values(count);
     for (float& value : values) value = in(low, high);
@@ -135,7 +140,7 @@ inline std::vector<Range> random_ranges(size_t count, Random& random) {
   return ranges;
 }
 
-// Comparing with the reference -------------------------------------------------------------------------------------
+// ---- Comparing with the reference -------------------------------------------------------------------------
 
 using Doubles = std::vector<double>;
 
@@ -149,8 +154,9 @@ inline Doubles absolute(Doubles values) {
 }
 
 /**
- * |got - want| <= scaled * scale + relative * |want|, where `scale` is the sum of the absolute values of all terms
- * that make up the number: float rounding is a few 1e-7 of it, a term that is missing or wrong is far more.
+ * |got - want| <= scaled * scale + relative * |want|, where `scale` is the sum of the absolute values of all
+ * terms that make up the number: float rounding is a few 1e-7 of it, a term that is missing or wrong is far
+ * more.
  */
 struct Tolerance {
   double scaled;
@@ -161,12 +167,12 @@ constexpr Tolerance kInputGradient{1e-6, 0.0};
 constexpr Tolerance kWeightGradient{1e-6, 0.0};
 constexpr Tolerance kUpdate{1e-6, 0.0};
 
-inline void check_near(const Tolerance& tolerance, float got, double want, double scale, const std::string& what,
-                       const char* part, size_t place) {
+inline void check_near(const Tolerance& tolerance, float got, double want, double scale,
+                       const std::string& what, const char* part, size_t place) {
   const double bound = tolerance.scaled * scale + tolerance.relative * std::fabs(want);
   // Written so that NaN fails.
-  CHECK_MSG(std::fabs(got - want) <= bound,
-            what << ": " << part << "[" << place << "] is " << got << ", expected " << want << " within " << bound);
+  CHECK_MSG(std::fabs(got - want) <= bound, what << ": " << part << "[" << place << "] is " << got
+                                                 << ", expected " << want << " within " << bound);
 }
 
 /** A batch of samples, and the batch that the rows have room for: the last of an epoch may be smaller. */
@@ -183,16 +189,18 @@ inline std::vector<Batch> batches() {
   return all;
 }
 
-constexpr Activation kActivations[] = {Activation::relu, Activation::tanh, Activation::sigmoid, Activation::linear};
+constexpr Activation kActivations[] = {Activation::relu, Activation::tanh, Activation::sigmoid,
+                                       Activation::linear};
 
 inline const char* name_of(Activation activation) {
   constexpr const char* kNames[] = {"relu", "tanh", "sigmoid", "linear"};
   return kNames[static_cast<int>(activation)];
 }
 
-/** Sample-major [batch][neurons] to rows x stride, with columns of `padding`; rows beyond the neurons are zero. */
-inline Guarded by_feature(const std::vector<float>& x, size_t neurons, size_t batch, size_t stride, size_t rows,
-                          float padding = 0.0f) {
+/** Sample-major [batch][neurons] to rows x stride, with columns of `padding`; rows beyond the neurons are
+ * zero. */
+inline Guarded by_feature(const std::vector<float>& x, size_t neurons, size_t batch, size_t stride,
+                          size_t rows, float padding = 0.0f) {
   Guarded out(rows * stride);
   std::fill_n(out.data(), neurons * stride, padding);
   for (size_t s = 0; s < batch; ++s)
@@ -237,20 +245,22 @@ struct Updated {
   Doubles weights, velocity, weights_scale, velocity_scale;
 };
 
-inline Updated update(const std::vector<float>& weights, const std::vector<float>& velocity, const Doubles& gradient,
-                      const Doubles& gradient_scale) {
+inline Updated update(const std::vector<float>& weights, const std::vector<float>& velocity,
+                      const Doubles& gradient, const Doubles& gradient_scale) {
   const TrainOptions options = rule_options();
   Updated after{widen(weights), widen(velocity), {}, {}};
   reference::momentum_update(after.weights, after.velocity, gradient, options);
   for (size_t k = 0; k < weights.size(); ++k) {
     const double w = std::fabs(weights[k]), v = std::fabs(velocity[k]);
-    after.velocity_scale.push_back(options.momentum * v + options.learning_rate * (gradient_scale[k] + options.l2 * w));
+    after.velocity_scale.push_back(options.momentum * v +
+                                   options.learning_rate * (gradient_scale[k] + options.l2 * w));
     after.weights_scale.push_back(w + after.velocity_scale[k] + options.decay * w);
   }
   return after;
 }
 
-/** A layer's parameters, its inputs and the gradient by its z, and what every pass should make of them, in double. */
+/** A layer's parameters, its inputs and the gradient by its z, and what every pass should make of them, in
+ * double. */
 struct LayerProblem {
   const Csr links;
   const size_t batch;
@@ -276,10 +286,11 @@ struct LayerProblem {
     velocity_below = random.list(n, -0.1f, 0.1f);
     const Doubles w = widen(weights), wide_x = widen(x), wide_dz = widen(dz);
     z = reference::forward(links, w, widen(bias), wide_x, batch, f);
-    z_scale =
-        reference::forward(links, absolute(w), absolute(widen(bias)), absolute(wide_x), batch, Activation::linear);
+    z_scale = reference::forward(links, absolute(w), absolute(widen(bias)), absolute(wide_x), batch,
+                                 Activation::linear);
     dx = reference::input_gradient(links, w, wide_x, wide_dz, batch, f);
-    dx_scale = reference::input_gradient(links, absolute(w), wide_x, absolute(wide_dz), batch, Activation::linear);
+    dx_scale =
+        reference::input_gradient(links, absolute(w), wide_x, absolute(wide_dz), batch, Activation::linear);
     if (f == Activation::relu)  // f' is exactly 0 or 1; elsewhere f' <= 1 is itself rounded
       for (size_t k = 0; k < dx_scale.size(); ++k) dx_scale[k] *= x[k] > 0.0f ? 1.0 : 0.0;
     gradient = reference::weight_gradient(links, wide_x, wide_dz, batch);
@@ -329,41 +340,47 @@ struct BackwardState {
 /** Places of a list in the arrays of a kernel: place[k] is where number k lies. */
 using Places = std::vector<size_t>;
 
-inline void check_all(const Tolerance& tolerance, const Guarded& got, const Doubles& want, const Doubles& scale,
-                      const Places& place, const std::string& what, const char* part) {
-  for (size_t k = 0; k < want.size(); ++k) check_near(tolerance, got[place[k]], want[k], scale[k], what, part, k);
+inline void check_all(const Tolerance& tolerance, const Guarded& got, const Doubles& want,
+                      const Doubles& scale, const Places& place, const std::string& what, const char* part) {
+  for (size_t k = 0; k < want.size(); ++k)
+    check_near(tolerance, got[place[k]], want[k], scale[k], what, part, k);
 }
 
 /** Rows of `neurons` against sample-major numbers; their padding columns must be zero when `zero_padding`. */
-inline void check_rows(const Tolerance& tolerance, const Guarded& got, size_t neurons, size_t batch, size_t stride,
-                       const Doubles& want, const Doubles& scale, bool zero_padding, const std::string& what,
-                       const char* part) {
+inline void check_rows(const Tolerance& tolerance, const Guarded& got, size_t neurons, size_t batch,
+                       size_t stride, const Doubles& want, const Doubles& scale, bool zero_padding,
+                       const std::string& what, const char* part) {
   for (size_t i = 0; i < neurons; ++i) {
     for (size_t s = 0; s < batch; ++s)
       check_near(tolerance, got[i * stride + s], want[s * neurons + i], scale[s * neurons + i], what, part,
                  s * neurons + i);
     for (size_t s = batch; zero_padding && s < stride; ++s)
-      CHECK_MSG(got[i * stride + s] == 0.0f, what << ": " << part << " of neuron " << i << ", padding column " << s);
+      CHECK_MSG(got[i * stride + s] == 0.0f,
+                what << ": " << part << " of neuron " << i << ", padding column " << s);
   }
 }
 
-/** The results that `mode` asked for against the problem's; `place` of the links, the neurons are in order. */
-inline void check_backward(const BackwardState& got, const LayerProblem& want, const BackwardMode& mode, size_t stride,
-                           const Places& place, const std::string& what) {
+/** The results that `mode` asked for against the problem's; `place` of the links, the neurons are in order.
+ */
+inline void check_backward(const BackwardState& got, const LayerProblem& want, const BackwardMode& mode,
+                           size_t stride, const Places& place, const std::string& what) {
   const size_t n = want.links.rows;
   Places sources(n);
   for (size_t i = 0; i < n; ++i) sources[i] = i;
-  if (mode.dx) check_rows(kInputGradient, got.dx, n, want.batch, stride, want.dx, want.dx_scale, true, what, "dx");
+  if (mode.dx)
+    check_rows(kInputGradient, got.dx, n, want.batch, stride, want.dx, want.dx_scale, true, what, "dx");
   if (mode.gradient)
     check_all(kWeightGradient, got.gradient, want.gradient, want.gradient_scale, place, what, "gradient");
   if (mode.update) {
     check_all(kUpdate, got.weights, want.updated.weights, want.updated.weights_scale, place, what, "weights");
-    check_all(kUpdate, got.velocity, want.updated.velocity, want.updated.velocity_scale, place, what, "velocity");
+    check_all(kUpdate, got.velocity, want.updated.velocity, want.updated.velocity_scale, place, what,
+              "velocity");
   }
   if (mode.bias) {
-    check_all(kUpdate, got.bias, want.updated_below.weights, want.updated_below.weights_scale, sources, what, "bias");
-    check_all(kUpdate, got.bias_velocity, want.updated_below.velocity, want.updated_below.velocity_scale, sources, what,
-              "bias velocity");
+    check_all(kUpdate, got.bias, want.updated_below.weights, want.updated_below.weights_scale, sources, what,
+              "bias");
+    check_all(kUpdate, got.bias_velocity, want.updated_below.velocity, want.updated_below.velocity_scale,
+              sources, what, "bias velocity");
   }
 }
 

@@ -58,7 +58,8 @@ int main(int argc, char** argv) {
       std::printf("  threw: %s\n", error.what());
       ++failures;
     }
-    const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    const double ms =
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     std::printf("%s %s (%.0f ms)\n", failures == 0 ? "ok  " : "FAIL", test.name, ms);
     ++(failures == 0 ? passed : failed);
   }

@@ -12,8 +12,8 @@
 #include "test/check.h"
 
 /*
- * Memory that runs out when a test wants it to. The operators of the whole test program are replaced; they fail only
- * while `left` counts down.
+ * Memory that runs out when a test wants it to. The operators of the whole test program are replaced; they
+ * fail only while `left` counts down.
  */
 namespace set_native::test {
 
@@ -112,7 +112,8 @@ TEST("evolution: whenever memory runs out, a layer has its old links or its new 
   EvolutionPolicy set, motifs, runs;
   motifs.method = runs.method = Method::set_motif;
   runs.motif_parse = MotifParse::runs;
-  for (const auto& [policy, stored] : {Case{set, 1}, {set, 4}, {motifs, 1}, {motifs, 2}, {motifs, 4}, {runs, 1}}) {
+  for (const auto& [policy, stored] :
+       {Case{set, 1}, {set, 4}, {motifs, 1}, {motifs, 2}, {motifs, 4}, {runs, 1}}) {
     const Layer before = test_layer(stored, random);
     Layer given = before;
     const cpu::AnyBlocks start = cpu::pack(given, stored);
@@ -136,7 +137,8 @@ TEST("evolution: whenever memory runs out, a layer has its old links or its new 
         test::mode = test::Fail::never;
         const Layer now = links_of(blocks, indexed);
         CHECK(same_links(now, failed ? before : after));
-        const bool empty = std::visit([](const auto& held) { return held.by_target.offsets.empty(); }, blocks);
+        const bool empty =
+            std::visit([](const auto& held) { return held.by_target.offsets.empty(); }, blocks);
         CHECK(fail == test::Fail::once ? indexed : indexed || empty);
       }
       CHECK(!failed);

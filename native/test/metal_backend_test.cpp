@@ -63,7 +63,9 @@ TEST("metal back end: without a GPU it says why, and opens nothing") {
 
 TEST("metal back end: of a compiler's many lines the reason has the one that counts") {
   const auto backend = metal::make_backend([](std::string& reason) {
-    reason = "could not compile: Compilation failed:\na.metal:1:2: warning: w\na.metal:3:4: error: e\n  code\n   ^\n";
+    reason =
+        "could not compile: Compilation failed:\na.metal:1:2: warning: w\na.metal:3:4: error: e\n  code\n   "
+        "^\n";
     return std::unique_ptr<metal::Gpu>();
   });
   CHECK(backend->probe().reason ==
@@ -85,9 +87,10 @@ TEST("metal back end: its trial notices a kernel that computes nothing, and one 
       "backward_16_2", [](simt_metal::Kernel& kernel) { kernel.run = [](const simt_metal::Arguments&) {}; }));
   CHECK(idle->probe().available);
   const std::string differs = idle->try_out();
-  CHECK_MSG(has(differs, "not available, because its trial failed: ") && has(differs, "pairs of links"), differs);
-  const auto lacking =
-      metal::make_backend(with_changed("occupy_32", [](simt_metal::Kernel& kernel) { kernel.name = "gone"; }));
+  CHECK_MSG(has(differs, "not available, because its trial failed: ") && has(differs, "pairs of links"),
+            differs);
+  const auto lacking = metal::make_backend(
+      with_changed("occupy_32", [](simt_metal::Kernel& kernel) { kernel.name = "gone"; }));
   const std::string fails = lacking->try_out();
   CHECK_MSG(has(fails, "its trial failed: [metal] could not compile occupy_32"), fails);
 }

@@ -26,8 +26,8 @@
 #endif
 
 /*
- * Metal's host code over an emulated GPU: the rules that it keeps, how failures come back; and the emulator itself, on
- * kernels with planted bugs.
+ * Metal's host code over an emulated GPU: the rules that it keeps, how failures come back; and the emulator
+ * itself, on kernels with planted bugs.
  */
 namespace set_native {
 
@@ -43,8 +43,8 @@ constexpr uint32_t kThreads = 64;
 const simt::Schedule kSchedules[] = {{Order::forward, 0}, {Order::reversed, 0}, {Order::shuffled, 1}};
 
 /** Runs one of the planted kernels on the numbers 1 .. kThreads; what it wrote to as many. */
-std::vector<uint32_t> run_planted(const std::string& name, uint32_t count, const simt::Schedule& schedule = {},
-                                  size_t shared = kThreads * 4) {
+std::vector<uint32_t> run_planted(const std::string& name, uint32_t count,
+                                  const simt::Schedule& schedule = {}, size_t shared = kThreads * 4) {
   EmulatedGpu::Options options;
   options.schedule = schedule;
   options.kernels = &simt_metal::planted();
@@ -193,8 +193,8 @@ TEST("metal device: an epoch is one command buffer, and one for the look at its 
   skip_with_threads();
   const OnMetal on;
   const Data data = make_data(20, 4, 200, 5);
-  gpu::GpuModel model(on.device,
-                      build_model(make_spec({20, 32, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)));
+  gpu::GpuModel model(
+      on.device, build_model(make_spec({20, 32, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)));
   model.train_epoch(data.samples(), options_for(1, 10), kGoOn);
   for (uint32_t epoch = 2; epoch <= 3; ++epoch) {
     const size_t before = on.gpu->commits();
@@ -257,21 +257,25 @@ TEST("metal device: what was queued behind a failure is over when it is told") {
 
 TEST("metal device: kernels that are missing, or do not fit their parameters, are refused by name") {
   const OnMetal on;
-  const std::string missing = name_of_failure([&] { on.device->prepare({gpu::Op::epoch}, 256); }, ErrorCode::internal);
+  const std::string missing =
+      name_of_failure([&] { on.device->prepare({gpu::Op::epoch}, 256); }, ErrorCode::internal);
   CHECK_MSG(has(missing, "epoch"), missing);
   const auto buffer = on.device->allocate(16);
   gpu::Launch launch{{gpu::Op::scan_add}};
-  const std::string params = name_of_failure(
-      [&] { on.device->dispatch(launch, {{buffer.get()}, {buffer.get()}}, uint64_t{1}); }, ErrorCode::internal);
+  const std::string params =
+      name_of_failure([&] { on.device->dispatch(launch, {{buffer.get()}, {buffer.get()}}, uint64_t{1}); },
+                      ErrorCode::internal);
   CHECK_MSG(has(params, "scan_add"), params);
-  CHECK(has(
-      name_of_failure([&] { on.device->dispatch(launch, {{buffer.get()}}, gpu::ScanParams{1}); }, ErrorCode::internal),
-      "scan_add"));
+  CHECK(has(name_of_failure([&] { on.device->dispatch(launch, {{buffer.get()}}, gpu::ScanParams{1}); },
+                            ErrorCode::internal),
+            "scan_add"));
   launch.cooperative = true;
   CHECK_THROWS(internal, on.device->dispatch(launch, {{buffer.get()}, {buffer.get()}}, gpu::ScanParams{1}));
 }
 
-TEST("metal device: buffers that are dropped before their commands have run, and models that are, leave nothing") {
+TEST(
+    "metal device: buffers that are dropped before their commands have run, and models that are, leave "
+    "nothing") {
   skip_with_threads();
   OnMetal on;
   const size_t before = on.gpu->live_buffers();
@@ -284,8 +288,8 @@ TEST("metal device: buffers that are dropped before their commands have run, and
   CHECK_EQ(on.gpu->live_buffers(), before);
   {
     const Data data = make_data(20, 4, 40, 5);
-    gpu::GpuModel model(on.device,
-                        build_model(make_spec({20, 32, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)));
+    gpu::GpuModel model(
+        on.device, build_model(make_spec({20, 32, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)));
     model.train_epoch(data.samples(), options_for(1, 10), kGoOn);
     model.evolve({}, 1);
     model.evaluate(data.samples(), kGoOn);
@@ -293,7 +297,9 @@ TEST("metal device: buffers that are dropped before their commands have run, and
   CHECK_EQ(on.gpu->live_buffers(), before);
 }
 
-TEST("metal device: an epoch that was queued runs to its end, one cancelled before it begins changes nothing") {
+TEST(
+    "metal device: an epoch that was queued runs to its end, one cancelled before it begins changes "
+    "nothing") {
   skip_with_threads();
   const Data data = make_data(20, 4, 50, 13);
   const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));

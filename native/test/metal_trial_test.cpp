@@ -61,7 +61,8 @@ TEST("metal trial: a sound GPU passes, and uses kernels of every operation") {
     CHECK_MSG(ops.count(id.op) == 1, gpu::op_name(id.op) << " was not used");
     known.emplace(metal::function_name(id), threads);
   }
-  for (const Kernel& kernel : used) CHECK_MSG(known.count(kernel) == 1, kernel.first << " of " << kernel.second);
+  for (const Kernel& kernel : used)
+    CHECK_MSG(known.count(kernel) == 1, kernel.first << " of " << kernel.second);
 }
 
 TEST("metal trial: every kernel that is asked for is there") {
@@ -72,12 +73,14 @@ TEST("metal trial: every kernel that is asked for is there") {
 TEST("metal trial: an operation that does nothing is noticed") {
   if (simt::kThreads) skip("too slow with a thread per GPU thread");
   using gpu::Op;
-  // Not those without which others would leave their buffers, nor those that look for numbers that are not finite.
-  for (const Op op :
-       {Op::sort_tiles, Op::sort_merge,  Op::gather,        Op::forward,          Op::bend,         Op::loss,
-        Op::evaluate,   Op::output,      Op::backward,      Op::input_gradient,   Op::update_links, Op::bend_backward,
-        Op::end_step,   Op::count_signs, Op::count_nearest, Op::select_histogram, Op::select_digit, Op::mark_pruned,
-        Op::occupy,     Op::claim,       Op::propose_rest,  Op::grow_weights}) {
+  // Not those without which others would leave their buffers, nor those that look for numbers that are not
+  // finite.
+  for (const Op op : {Op::sort_tiles,   Op::sort_merge,     Op::gather,        Op::forward,
+                      Op::bend,         Op::loss,           Op::evaluate,      Op::output,
+                      Op::backward,     Op::input_gradient, Op::update_links,  Op::bend_backward,
+                      Op::end_step,     Op::count_signs,    Op::count_nearest, Op::select_histogram,
+                      Op::select_digit, Op::mark_pruned,    Op::occupy,        Op::claim,
+                      Op::propose_rest, Op::grow_weights}) {
     const std::string difference = trial([&](const gpu::Launch& launch) { return launch.kernel.op != op; });
     CHECK_MSG(!difference.empty(), gpu::op_name(op));
   }

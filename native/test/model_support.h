@@ -43,7 +43,8 @@ struct Data {
   }
 };
 
-/** `count` samples, uniform in [-1, 1]; the label is the largest of random linear functions (one output: a sign). */
+/** `count` samples, uniform in [-1, 1]; the label is the largest of random linear functions (one output: a
+ * sign). */
 inline Data make_data(uint32_t features, uint32_t outputs, size_t count, uint32_t seed) {
   std::mt19937 engine(seed);
   const auto uniform = [&] { return static_cast<float>(engine() >> 8) * 0x1p-23f - 1.0f; };
@@ -92,7 +93,8 @@ inline std::unique_ptr<BackendModel> on_reference(const Model& model) {
 }
 
 inline bool same_bits(const AlignedVector<float>& a, const AlignedVector<float>& b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
 inline bool same_bits(const Model& a, const Model& b) {
@@ -100,8 +102,8 @@ inline bool same_bits(const Model& a, const Model& b) {
     const Layer &p = a.layers[l], &q = b.layers[l];
     if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices ||
         p.birth != q.birth || !same_bits(p.weights, q.weights) || !same_bits(p.momentum, q.momentum) ||
-        !same_bits(p.bias, q.bias) || !same_bits(p.bias_momentum, q.bias_momentum) || !same_bits(p.pieces, q.pieces) ||
-        !same_bits(p.pieces_momentum, q.pieces_momentum))
+        !same_bits(p.bias, q.bias) || !same_bits(p.bias_momentum, q.bias_momentum) ||
+        !same_bits(p.pieces, q.pieces) || !same_bits(p.pieces_momentum, q.pieces_momentum))
       return false;
   }
   return true;
@@ -115,8 +117,8 @@ inline void enlarge_weights(cpu::NetworkLayer& layer) {
 }
 
 /**
- * Samples of which one row overflows in the last layer of a network: its first logit is minus infinity, which softmax
- * and sigmoid would turn into 0.
+ * Samples of which one row overflows in the last layer of a network: its first logit is minus infinity, which
+ * softmax and sigmoid would turn into 0.
  */
 struct Overflow {
   Model model;
@@ -124,7 +126,8 @@ struct Overflow {
   uint64_t id = 0;  // of the samples
 
   Overflow(Loss loss, uint64_t count, uint64_t row)
-      : model(build_model(make_spec({4, 5, 3}, 0.0, Activation::linear, loss))), data(make_data(4, 3, count, 45)) {
+      : model(build_model(make_spec({4, 5, 3}, 0.0, Activation::linear, loss))),
+        data(make_data(4, 3, count, 45)) {
     for (Layer& layer : model.layers) std::fill(layer.weights.begin(), layer.weights.end(), 0.0f);
     model.layers[0].weights[0] = 1.0f;    // input 0 to neuron 0
     model.layers[1].weights[0] = -10.0f;  // and on to output 0
@@ -167,9 +170,9 @@ inline void check_close(const Model& got, const Model& want, double tolerance, c
                  pieces = distance(p.pieces, q.pieces),
                  pieces_momentum = distance(p.pieces_momentum, q.pieces_momentum);
     CHECK_MSG(std::max({weights, momentum, bias, bias_momentum, pieces, pieces_momentum}) <= tolerance,
-              what << ": layer " << l + 1 << " is off by " << weights << " (weights), " << momentum << " (momentum), "
-                   << bias << " (bias), " << bias_momentum << " (bias momentum), " << pieces << " (pieces), "
-                   << pieces_momentum << " (pieces momentum)");
+              what << ": layer " << l + 1 << " is off by " << weights << " (weights), " << momentum
+                   << " (momentum), " << bias << " (bias), " << bias_momentum << " (bias momentum), "
+                   << pieces << " (pieces), " << pieces_momentum << " (pieces momentum)");
   }
 }
 

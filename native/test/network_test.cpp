@@ -31,15 +31,18 @@ TEST("gather: samples to rows, for every batch, number of features and range of 
           const uint64_t first = random.below(kCount - batch.size + 1);
           const size_t begin = random.below(features + 1), end = begin + random.below(features + 1 - begin);
           Guarded rows(features * stride, 12345.0f);
-          cpu::gather(samples, ordered ? order.data() : nullptr, first, batch.size, rows.data(), stride, begin, end);
+          cpu::gather(samples, ordered ? order.data() : nullptr, first, batch.size, rows.data(), stride,
+                      begin, end);
           const std::string what = std::to_string(features) + " features, [" + std::to_string(begin) + ", " +
-                                   std::to_string(end) + "), batch " + std::to_string(batch.size) + " in rows of " +
-                                   std::to_string(stride) + (ordered ? ", in order" : "");
+                                   std::to_string(end) + "), batch " + std::to_string(batch.size) +
+                                   " in rows of " + std::to_string(stride) + (ordered ? ", in order" : "");
           CHECK_MSG(rows.intact() && x.intact(), what << ": wrote outside the rows");
           for (size_t f = 0; f < features; ++f)
             for (size_t b = 0; b < stride; ++b) {
               const uint64_t sample = b >= batch.size ? 0 : ordered ? order[first + b] : first + b;
-              const float want = f < begin || f >= end ? 12345.0f : b < batch.size ? x[sample * features + f] : 0.0f;
+              const float want = f < begin || f >= end ? 12345.0f
+                                 : b < batch.size      ? x[sample * features + f]
+                                                       : 0.0f;
               CHECK_MSG(rows[f * stride + b] == want, what << ": feature " << f << " of sample " << b);
             }
         }

@@ -6,7 +6,8 @@
 #include "test/kernel_support.h"
 
 /*
- * How the way of sharing work is chosen, with made-up times: what counts is how many steps are spent in which mode.
+ * How the way of sharing work is chosen, with made-up times: what counts is how many steps are spent in which
+ * mode.
  */
 namespace set_native {
 
@@ -108,7 +109,8 @@ TEST("pace: leaves a mode that has become slow, and comes back when it is fast a
     slow = 1.0;  // and gone
     slowdown(pace, 10000, cost, 1.0);
     const double back = slowdown(pace, 5000, cost, 1.0);
-    CHECK_MSG(back < 1.1, text(favourite) << ": " << back << " times the best time after it became fast again");
+    CHECK_MSG(back < 1.1, text(favourite)
+                              << ": " << back << " times the best time after it became fast again");
   }
 }
 

@@ -5,8 +5,8 @@
 #include "test/kernel_support.h"
 
 /*
- * The momentum update and the loss against reference/ops.h, on the same float inputs, over shapes chosen to hurt. The
- * kernels of layers: sparse_parity_test.cpp.
+ * The momentum update and the loss against reference/ops.h, on the same float inputs, over shapes chosen to
+ * hurt. The kernels of layers: sparse_parity_test.cpp.
  */
 namespace set_native {
 
@@ -14,12 +14,13 @@ using namespace test;
 
 namespace {
 
-// Update -----------------------------------------------------------------------------------------------------------
+// ---- Update -----------------------------------------------------------------------------------------------
 
 void update_parity(const cpu::KernelTable& table) {
   for (const size_t count : {0, 1, 3, 8, 15, 16, 17, 33, 1000}) {
     Random random(5);
-    const std::vector<float> weights = random.list(count, -1.0f, 1.0f), velocity = random.list(count, -0.1f, 0.1f),
+    const std::vector<float> weights = random.list(count, -1.0f, 1.0f),
+                             velocity = random.list(count, -0.1f, 0.1f),
                              gradient = random.list(count, -1.0f, 1.0f);
     const Updated want = update(weights, velocity, widen(gradient), absolute(widen(gradient)));
     Guarded w = Guarded::copy_of(weights), v = Guarded::copy_of(velocity);
@@ -36,7 +37,7 @@ void update_parity(const cpu::KernelTable& table) {
 
 TEST_EACH_ISA("parity: momentum update", update_parity)
 
-// Loss -------------------------------------------------------------------------------------------------------------
+// ---- Loss -------------------------------------------------------------------------------------------------
 
 constexpr Tolerance kLoss{1e-7, 1e-7};
 constexpr Tolerance kLossGradient{1e-7, 2e-7};
@@ -50,7 +51,8 @@ std::vector<std::vector<float>> logit_sets(size_t count, Random& random) {
   std::vector<std::vector<float>> sets{random.list(count, -4.0f, 4.0f), std::vector<float>(count, 0.7f)};
   for (const float extreme : {80.0f, 1e4f}) {
     std::vector<float> logits(count);
-    for (float& z : logits) z = random.below(3) == 0 ? random.in(-1.0f, 1.0f) : random.below(2) ? extreme : -extreme;
+    for (float& z : logits)
+      z = random.below(3) == 0 ? random.in(-1.0f, 1.0f) : random.below(2) ? extreme : -extreme;
     sets.push_back(logits);
   }
   return sets;
@@ -87,8 +89,8 @@ TEST("parity: loss, its gradient and the output activation") {
       for (const auto& [batch, stride] :
            std::vector<Range>{{1, 1}, {1, 2}, {2, 2}, {3, 4}, {8, 8}, {17, 32}, {100, 112}})
         for (const std::vector<float>& logits : logit_sets(outputs * batch, random)) {
-          const std::string shape = std::string(kLossNames[static_cast<int>(loss)]) + ", " + std::to_string(outputs) +
-                                    " outputs, batch " + std::to_string(batch);
+          const std::string shape = std::string(kLossNames[static_cast<int>(loss)]) + ", " +
+                                    std::to_string(outputs) + " outputs, batch " + std::to_string(batch);
           float largest = 1.0f;
           for (const float z : logits) largest = std::max(largest, std::fabs(z));
           // Padding columns hold whatever the forward pass left there.
@@ -113,8 +115,8 @@ TEST("parity: loss, its gradient and the output activation") {
             CHECK_MSG(std::fabs(got - want) <= kLoss.scaled * scale + kLoss.relative * std::fabs(want),
                       what << ": loss " << got << ", expected " << want);
             CHECK_MSG(dz.intact(), what << ": wrote outside dz");
-            const double dz_scale =
-                (loss == Loss::mse ? largest / static_cast<double>(outputs) : 1.0) / static_cast<double>(batch);
+            const double dz_scale = (loss == Loss::mse ? largest / static_cast<double>(outputs) : 1.0) /
+                                    static_cast<double>(batch);
             for (size_t j = 0; j < outputs; ++j)
               for (size_t s = 0; s < stride; ++s)
                 check_near(kLossGradient, dz[j * stride + s], s < batch ? want_dz[s * outputs + j] : 0.0,
@@ -128,8 +130,8 @@ TEST("parity: loss, its gradient and the output activation") {
           CHECK_MSG(y.intact(), shape << ": wrote outside the outputs");
           for (size_t s = 0; s < batch; ++s)
             for (size_t j = 0; j < outputs; ++j)
-              check_near(kOutput, y[j * stride + s], want[s * outputs + j], loss == Loss::mse ? 0.0 : 1.0, shape,
-                         "output", s * outputs + j);
+              check_near(kOutput, y[j * stride + s], want[s * outputs + j], loss == Loss::mse ? 0.0 : 1.0,
+                         shape, "output", s * outputs + j);
         }
 }
 

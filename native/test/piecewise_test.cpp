@@ -47,34 +47,39 @@ void pieces_parity(const cpu::KernelTable& table) {
     for (size_t r = 0; r < kRows; ++r)
       for (size_t s = 0; s < stride; ++s) {
         const bool own = r >= kBegin && r < kEnd;
-        CHECK_MSG(y[r * stride + s] == (own ? want[s * kRows + r] : z[r * stride + s]), what << ", row " << r);
+        CHECK_MSG(y[r * stride + s] == (own ? want[s * kRows + r] : z[r * stride + s]),
+                  what << ", row " << r);
         CHECK(kept[r * stride + s] == (own ? z[r * stride + s] : 7.0f));
       }
 
     const cpu::UpdateRule rule{0.5f, 0.5f, 0.25f, 0.125f};
     const auto backward = [&](float* piece_velocity) {
-      table.piecewise_backward(
-          {z.data(), dy.data(), pieces.data(), piece_velocity, bias.data(), bias_velocity.data(), kRows, stride, rule},
-          kBegin, kEnd);
+      table.piecewise_backward({z.data(), dy.data(), pieces.data(), piece_velocity, bias.data(),
+                                bias_velocity.data(), kRows, stride, rule},
+                               kBegin, kEnd);
     };
     const AlignedVector<float> dy_before = dy, pieces_before = pieces;
     Doubles dz = sample_major(dy, kRows, stride);
-    const Doubles gradient = reference::piecewise_gradient(sample_major(z, kRows, stride), dz, wide, kRows, stride);
+    const Doubles gradient =
+        reference::piecewise_gradient(sample_major(z, kRows, stride), dz, wide, kRows, stride);
     backward(velocity.data());
     for (size_t r = 0; r < kRows; ++r) {
       const bool own = r >= kBegin && r < kEnd;
       double sum = 0.0;
       for (size_t s = 0; s < stride; ++s) {
-        CHECK_MSG(dy[r * stride + s] == (own ? dz[s * kRows + r] : dy_before[r * stride + s]), what << ", row " << r);
+        CHECK_MSG(dy[r * stride + s] == (own ? dz[s * kRows + r] : dy_before[r * stride + s]),
+                  what << ", row " << r);
         sum += dz[s * kRows + r];
       }
       const double bias_step = -0.25 - 0.5 * (sum + 0.25 * 0.25);
-      CHECK_MSG(std::fabs(bias_velocity[r] - (own ? bias_step : -0.5)) <= 1e-6, what << ", bias of row " << r);
+      CHECK_MSG(std::fabs(bias_velocity[r] - (own ? bias_step : -0.5)) <= 1e-6,
+                what << ", bias of row " << r);
       CHECK(std::fabs(bias[r] - (own ? 0.25 + bias_step - 0.125 * 0.25 : 0.25)) <= 1e-6);
       for (size_t k = 0; k < 4; ++k) {  // no decay
         const size_t at = k * kRows + r;
         const double step = 0.25 - 0.5 * gradient[at];
-        CHECK_MSG(std::fabs(velocity[at] - (own ? step : 0.5)) <= 1e-6, what << ", piece " << k << " of row " << r);
+        CHECK_MSG(std::fabs(velocity[at] - (own ? step : 0.5)) <= 1e-6,
+                  what << ", piece " << k << " of row " << r);
         CHECK(std::fabs(pieces[at] - (own ? pieces_before[at] + step : pieces_before[at])) <= 1e-6);
       }
     }

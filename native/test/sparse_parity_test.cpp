@@ -4,8 +4,8 @@
 #include "test/kernel_support.h"
 
 /*
- * The sparse kernels of every instruction set against reference/ops.h, on the same float inputs: blocks of every kind
- * of height, narrow and wide indices, batches of every stride, over shapes chosen to hurt.
+ * The sparse kernels of every instruction set against reference/ops.h, on the same float inputs: blocks of
+ * every kind of height, narrow and wide indices, batches of every stride, over shapes chosen to hurt.
  */
 namespace set_native {
 
@@ -30,12 +30,15 @@ std::vector<Shape> shapes(Random& random) {
       {"no link", 17, 9, false, [](uint32_t, uint32_t, uint32_t) { return false; }},
       {"empty rows and targets", 60, 19, false,
        [=](uint32_t b, uint32_t j, uint32_t) { return b % 3 != 1 && j % 4 != 2 && chance(2); }},
-      {"every fan-out", 41, 40, false, [](uint32_t b, uint32_t j, uint32_t groups) { return j * groups < b * 41; }},
-      {"every fan-in", 40, 41, false, [](uint32_t b, uint32_t j, uint32_t groups) { return b * 41 < j * groups; }},
+      {"every fan-out", 41, 40, false,
+       [](uint32_t b, uint32_t j, uint32_t groups) { return j * groups < b * 41; }},
+      {"every fan-in", 40, 41, false,
+       [](uint32_t b, uint32_t j, uint32_t groups) { return b * 41 < j * groups; }},
       {"full", 17, 16, false, [](uint32_t, uint32_t, uint32_t) { return true; }},
       {"one long row", 7, 1100, true,
        [=](uint32_t b, uint32_t, uint32_t groups) { return b == groups / 2 || chance(200); }},
-      {"one long column", 1100, 7, true, [=](uint32_t, uint32_t j, uint32_t) { return j == 3 || chance(200); }},
+      {"one long column", 1100, 7, true,
+       [=](uint32_t, uint32_t j, uint32_t) { return j == 3 || chance(200); }},
       {"many short rows", 700, 30, true, [=](uint32_t, uint32_t, uint32_t) { return chance(8); }},
   };
 }
@@ -140,14 +143,16 @@ struct Packed {
   }
 };
 
-/** Calls test(problem, height, stride, random, what) for every shape, height and batch, with activations at random. */
+/** Calls test(problem, height, stride, random, what) for every shape, height and batch, with activations at
+ * random. */
 template <class Test>
 void for_each_problem(const cpu::KernelTable& table, uint64_t stream, Test test) {
   Random random(stream);
   for (const Shape& shape : shapes(random))
     for (const uint32_t height : kHeights)
       for (const Batch& batch : batches()) {
-        if (shape.large && batch.size > 3 && batch.size != 8 && batch.size != 17 && batch.size != 40) continue;
+        if (shape.large && batch.size > 3 && batch.size != 8 && batch.size != 17 && batch.size != 40)
+          continue;
         const auto missing = static_cast<uint32_t>(random.below(height));
         const Activation activation = kActivations[random.below(4)];
         const LayerProblem problem(links_of(shape, height, missing), batch.size, activation, random);
@@ -159,12 +164,12 @@ void for_each_problem(const cpu::KernelTable& table, uint64_t stream, Test test)
       }
 }
 
-// Forward ----------------------------------------------------------------------------------------------------------
+// ---- Forward ----------------------------------------------------------------------------------------------
 
 /** Targets in ranges, whether they are gathered or scattered to. */
 template <class Index>
-void check_ranges(const cpu::KernelTable& table, const Packed<Index>& packed, const Guarded& whole, Random& random,
-                  const std::string& what) {
+void check_ranges(const cpu::KernelTable& table, const Packed<Index>& packed, const Guarded& whole,
+                  Random& random, const std::string& what) {
   const size_t m = packed.blocks.outputs, stride = packed.stride;
   const Guarded blank(m * stride, 12345.0f);
   const auto run = [&](Guarded& z, size_t begin, size_t end) {
@@ -181,12 +186,14 @@ void check_ranges(const cpu::KernelTable& table, const Packed<Index>& packed, co
   const size_t begin = m / 3, end = m - m / 4;
   Guarded part = blank;
   run(part, begin, end);
-  CHECK_MSG(part.same_bits_outside(blank, begin * stride, end * stride), what << ": wrote rows outside [begin, end)");
+  CHECK_MSG(part.same_bits_outside(blank, begin * stride, end * stride),
+            what << ": wrote rows outside [begin, end)");
 }
 
 /** Rows of one or two samples: groups scattered into parts, which are then added up. */
 template <class Index>
-void check_parts(const cpu::KernelTable& table, const Packed<Index>& packed, Random& random, const std::string& what) {
+void check_parts(const cpu::KernelTable& table, const Packed<Index>& packed, Random& random,
+                 const std::string& what) {
   const LayerProblem& problem = packed.problem;
   const size_t m = packed.blocks.outputs, stride = packed.stride, size = m * stride;
   const std::vector<Range> chunks = random_ranges(packed.blocks.groups(), random);
@@ -206,22 +213,25 @@ void check_parts(const cpu::KernelTable& table, const Packed<Index>& packed, Ran
   const Guarded blank(size, 12345.0f);
   Guarded whole = blank, pieces = blank, part = blank;
   const auto finish = [&](Guarded& z, size_t begin, size_t end) {
-    table.finish_forward({parts.data(), chunks.size(), packed.bias.data(), z.data(), m, stride, f}, begin, end);
+    table.finish_forward({parts.data(), chunks.size(), packed.bias.data(), z.data(), m, stride, f}, begin,
+                         end);
     CHECK_MSG(z.intact(), what << ": wrote outside z");
   };
   finish(whole, 0, m);
-  check_rows(kForward, whole, m, problem.batch, stride, problem.z, problem.z_scale, false, what, "z of parts");
+  check_rows(kForward, whole, m, problem.batch, stride, problem.z, problem.z_scale, false, what,
+             "z of parts");
   for (const auto& [begin, end] : random_ranges(m, random)) finish(pieces, begin, end);
   CHECK_MSG(pieces.same_bits(whole), what << ": the bits depend on how targets are dealt");
   const size_t begin = m / 3, end = m - m / 4;
   finish(part, begin, end);
-  CHECK_MSG(part.same_bits_outside(blank, begin * stride, end * stride), what << ": wrote rows outside [begin, end)");
+  CHECK_MSG(part.same_bits_outside(blank, begin * stride, end * stride),
+            what << ": wrote rows outside [begin, end)");
 }
 
 /** Returns z of the whole layer. */
 template <class Index>
-Guarded check_forward(const cpu::KernelTable& table, const LayerProblem& problem, uint32_t height, size_t stride,
-                      Random& random, const std::string& what) {
+Guarded check_forward(const cpu::KernelTable& table, const LayerProblem& problem, uint32_t height,
+                      size_t stride, Random& random, const std::string& what) {
   const Packed<Index> packed(problem, height, stride);
   const size_t m = packed.blocks.outputs;
   Guarded whole(m * stride, 12345.0f);
@@ -234,18 +244,20 @@ Guarded check_forward(const cpu::KernelTable& table, const LayerProblem& problem
 }
 
 void forward_parity(const cpu::KernelTable& table) {
-  for_each_problem(
-      table, 1,
-      [&](const LayerProblem& problem, uint32_t height, size_t stride, Random& random, const std::string& what) {
-        const Guarded narrow = check_forward<uint16_t>(table, problem, height, stride, random, what + ", narrow");
-        const Guarded wide = check_forward<uint32_t>(table, problem, height, stride, random, what + ", wide");
-        CHECK_MSG(narrow.same_bits(wide), what << ": the bits depend on the width of indices");
-      });
+  for_each_problem(table, 1,
+                   [&](const LayerProblem& problem, uint32_t height, size_t stride, Random& random,
+                       const std::string& what) {
+                     const Guarded narrow =
+                         check_forward<uint16_t>(table, problem, height, stride, random, what + ", narrow");
+                     const Guarded wide =
+                         check_forward<uint32_t>(table, problem, height, stride, random, what + ", wide");
+                     CHECK_MSG(narrow.same_bits(wide), what << ": the bits depend on the width of indices");
+                   });
 }
 
 TEST_EACH_ISA("parity: sparse forward", forward_parity)
 
-// Backward ---------------------------------------------------------------------------------------------------------
+// ---- Backward ---------------------------------------------------------------------------------------------
 
 /** Links and dx of sources beyond the layer are zero, and stay so. */
 template <class Index>
@@ -264,8 +276,8 @@ void check_beyond(const Packed<Index>& packed, const BackwardState& state, const
 
 /** Returns what is left of the whole layer's arrays. */
 template <class Index>
-BackwardState check_backward_mode(const cpu::KernelTable& table, const Packed<Index>& packed, const BackwardMode& mode,
-                                  Random& random, const std::string& what) {
+BackwardState check_backward_mode(const cpu::KernelTable& table, const Packed<Index>& packed,
+                                  const BackwardMode& mode, Random& random, const std::string& what) {
   const size_t groups = packed.blocks.groups(), height = packed.blocks.height;
   Guarded scratch(cpu::scratch_size(packed.longest_row, height));
   const auto run = [&](BackwardState& state, size_t begin, size_t end) {
@@ -306,14 +318,16 @@ BackwardState check_backward_mode(const cpu::KernelTable& table, const Packed<In
   const size_t begin = groups / 3, end = groups - groups / 4;
   BackwardState part = before;
   run(part, begin, end);
-  CHECK_MSG(packed.same_bits_outside(part, before, begin, end), what << ": wrote outside groups [begin, end)");
+  CHECK_MSG(packed.same_bits_outside(part, before, begin, end),
+            what << ": wrote outside groups [begin, end)");
   return whole;
 }
 
 void backward_parity(const cpu::KernelTable& table) {
   for_each_problem(
       table, 2,
-      [&](const LayerProblem& problem, uint32_t height, size_t stride, Random& random, const std::string& what) {
+      [&](const LayerProblem& problem, uint32_t height, size_t stride, Random& random,
+          const std::string& what) {
         const Packed<uint16_t> narrow(problem, height, stride);
         const Packed<uint32_t> wide(problem, height, stride);
         // All that can be asked for, the first layer's pass, and another.

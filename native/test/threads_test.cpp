@@ -8,8 +8,8 @@
 #include "test/kernel_support.h"
 
 /*
- * The thread pool, its barrier, and the copies that the threads of a team keep of shared arrays. Pools here have more
- * threads than the machine has cores.
+ * The thread pool, its barrier, and the copies that the threads of a team keep of shared arrays. Pools here
+ * have more threads than the machine has cores.
  */
 namespace set_native {
 
@@ -52,7 +52,8 @@ TEST("threads: a barrier lets nobody pass before all have come, and shows what t
     pool.run(team, [&](unsigned t) {
       for (unsigned round = 1; round <= 2000; ++round) {
         round_of[t] = round;
-        if (round % 97 == t) std::this_thread::sleep_for(std::chrono::microseconds(150));  // the others go to sleep
+        if (round % 97 == t)
+          std::this_thread::sleep_for(std::chrono::microseconds(150));  // the others go to sleep
         pool.barrier(team);
         for (const unsigned other : round_of) early[t] += other != round;
         pool.barrier(team);
@@ -123,7 +124,8 @@ TEST("threads: copies of a shared array follow it, whatever parts the threads wr
   const Deadline deadline("threads: copies");
   constexpr unsigned kTeam = 5;
   Random random(60);
-  for (const size_t count : {size_t{1}, size_t{15}, size_t{16}, size_t{333}, size_t{4096}, cpu::Replicas::kLargest + 1})
+  for (const size_t count :
+       {size_t{1}, size_t{15}, size_t{16}, size_t{333}, size_t{4096}, cpu::Replicas::kLargest + 1})
     for (const unsigned copies : {0u, kTeam}) {
       Guarded shared(count, 1.0f);
       cpu::Replicas replicas;
@@ -135,7 +137,8 @@ TEST("threads: copies of a shared array follow it, whatever parts the threads wr
       }
       cpu::ThreadPool pool(kTeam);
       for (int round = 2; round < 12; ++round) {
-        // Parts at any place: neighbours share cache lines. What lies behind `used` nobody writes or asks for.
+        // Parts at any place: neighbours share cache lines. What lies behind `used` nobody writes or asks
+        // for.
         const size_t used = count - random.below(count / 2 + 1);
         std::vector<size_t> cuts{0, used};
         for (unsigned t = 1; t < kTeam; ++t) cuts.push_back(random.below(used + 1));
@@ -157,7 +160,8 @@ TEST("threads: copies of a shared array follow it, whatever parts the threads wr
           for (size_t k = 0; k < used; ++k)
             wrong += replicas.own(t)[k] != static_cast<float>(round * 1000) + static_cast<float>(k % 997) ||
                      shared[k] != replicas.own(t)[k];
-          CHECK_MSG(wrong == 0, count << " floats, thread " << t << ": " << wrong << " are not what was published");
+          CHECK_MSG(wrong == 0,
+                    count << " floats, thread " << t << ": " << wrong << " are not what was published");
           CHECK(used == count || replicas.own(t)[count - 1] == kept[t]);
         }
         CHECK(shared.intact());

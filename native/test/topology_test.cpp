@@ -7,8 +7,8 @@
 #include "test/check.h"
 
 /*
- * Statistics over random seeds: bounds are five standard deviations of the statistic, so that each check fails by
- * chance about once in a million runs.
+ * Statistics over random seeds: bounds are five standard deviations of the statistic, so that each check
+ * fails by chance about once in a million runs.
  */
 namespace set_native {
 
@@ -53,7 +53,8 @@ TEST("erdos-renyi: number of links and degrees as expected, for any shape and de
   std::mt19937_64 random(test::seed());
   for (int round = 0; round < 40; ++round) {
     const uint32_t n = 1 + random() % 400, m = 1 + random() % 400;
-    const double p = round % 4 == 0 ? 0.9 + 0.099 * (random() % 100 / 100.0) : std::pow(0.5, 1 + random() % 10);
+    const double p =
+        round % 4 == 0 ? 0.9 + 0.099 * (random() % 100 / 100.0) : std::pow(0.5, 1 + random() % 10);
     const Csr csr = erdos_renyi(n, m, p, {random(), 3});
     check_csr(csr, "test");
     CHECK_EQ(csr.rows, n);
@@ -82,10 +83,12 @@ TEST("erdos-renyi: every cell is as likely, those at the edges too") {
     for (uint32_t t = 0; t < draws; ++t) {
       const Csr csr = erdos_renyi(n, m, p, {test::seed() + t, 1});
       for (uint32_t i = 0; i < n; ++i) {
-        for (uint32_t k = csr.row_offsets[i]; k < csr.row_offsets[i + 1]; ++k) ++hits[i * m + csr.col_indices[k]];
+        for (uint32_t k = csr.row_offsets[i]; k < csr.row_offsets[i + 1]; ++k)
+          ++hits[i * m + csr.col_indices[k]];
       }
     }
-    for (const uint32_t h : hits) check_near(h, p * draws, std::sqrt(p * (1 - p) * draws) * 1.1, "hits of a cell");
+    for (const uint32_t h : hits)
+      check_near(h, p * draws, std::sqrt(p * (1 - p) * draws) * 1.1, "hits of a cell");
   }
 }
 
@@ -214,7 +217,8 @@ TEST("weights: he-dense is uniform within sqrt(6 / n), he-fan-in within sqrt(6 /
     const auto size = static_cast<double>(relative.size());
     const Moments got = moments(relative);
     check_near(got.mean, 0.0, std::sqrt(1.0 / 3 / size), "mean");
-    check_near(got.variance, 1.0 / 3, std::sqrt(4.0 / 45 / size), "variance");  // E[x^4] - E[x^2]^2 = 1/5 - 1/9
+    check_near(got.variance, 1.0 / 3, std::sqrt(4.0 / 45 / size),
+               "variance");  // E[x^4] - E[x^2]^2 = 1/5 - 1/9
   }
 }
 

@@ -9,8 +9,8 @@
 #include "test/model_support.h"
 
 /*
- * Epochs of the CPU back end's trainer: against the reference with every kind of batch and block, and teams of threads
- * against one thread, bit for bit.
+ * Epochs of the CPU back end's trainer: against the reference with every kind of batch and block, and teams
+ * of threads against one thread, bit for bit.
  */
 namespace set_native {
 
@@ -18,7 +18,8 @@ using namespace test;
 
 namespace {
 
-/** Kernels that tell who called them and on which weights: how a team shares its work cannot be seen from outside. */
+/** Kernels that tell who called them and on which weights: how a team shares its work cannot be seen from
+ * outside. */
 class Spy {
  public:
   explicit Spy(const cpu::KernelTable& table) : table_(table) {
@@ -95,19 +96,20 @@ TrainOptions gentle(uint32_t epoch, uint32_t batch_size) {
   return options;
 }
 
-// Against the reference --------------------------------------------------------------------------------------------
+// ---- Against the reference --------------------------------------------------------------------------------
 
 void epoch_parity(const cpu::KernelTable& table) {
-  // 67 samples: the last batch is smaller than the others, whatever their size. Sources are no multiple of any block.
+  // 67 samples: the last batch is smaller than the others, whatever their size. Sources are no multiple of
+  // any block.
   const Data data = make_data(21, 4, 67, 31);
   for (const uint32_t motif_size : {1u, 2u, 3u, 4u, 8u})
     for (const double epsilon : {2.5, 4.0}) {  // sparse, and with a dense output layer
-      const Model start = build_model(
-          motif_spec(make_spec({21, 35, 27, 4}, epsilon, Activation::tanh, Loss::softmax_cross_entropy), motif_size));
+      const Model start = build_model(motif_spec(
+          make_spec({21, 35, 27, 4}, epsilon, Activation::tanh, Loss::softmax_cross_entropy), motif_size));
       CHECK_EQ(start.layers.back().dense, epsilon > 3.0);
       for (const uint32_t batch : {1u, 2u, 3u, 5u, 8u, 40u}) {
-        const std::string what = std::string(table.name) + ", motif size " + std::to_string(motif_size) + ", epsilon " +
-                                 std::to_string(epsilon) + ", batch " + std::to_string(batch);
+        const std::string what = std::string(table.name) + ", motif size " + std::to_string(motif_size) +
+                                 ", epsilon " + std::to_string(epsilon) + ", batch " + std::to_string(batch);
         Training got(start, 1, table);
         CHECK_EQ(block_height(got.network), motif_size);
         const auto want = on_reference(start);
@@ -125,7 +127,7 @@ void epoch_parity(const cpu::KernelTable& table) {
 
 TEST_EACH_ISA("trainer: epochs follow the reference for every batch size and block", epoch_parity)
 
-// Teams ------------------------------------------------------------------------------------------------------------
+// ---- Teams ------------------------------------------------------------------------------------------------
 
 /** Enough links that even steps of one sample are shared. */
 constexpr uint64_t kLinksToShare = 1u << 16;
@@ -171,8 +173,8 @@ void check_teams(const Model& start, const Data& data, uint32_t batch, const std
 TEST("trainer: teams of 2, 3, 5 and 9 threads have the bits of one, in every way of sharing") {
   for (const uint32_t motif_size : {1u, 2u, 3u, 4u, 8u})
     for (const uint32_t batch : {1u, 2u, 3u, 5u, 8u, 40u}) {
-      const Model start = build_model(
-          motif_spec(make_spec({151, 500, 501, 10}, 42.0, Activation::relu, Loss::softmax_cross_entropy), motif_size));
+      const Model start = build_model(motif_spec(
+          make_spec({151, 500, 501, 10}, 42.0, Activation::relu, Loss::softmax_cross_entropy), motif_size));
       uint64_t links = 0;
       for (const Layer& layer : start.layers) links += layer.nnz();
       CHECK(links > kLinksToShare);
@@ -183,13 +185,16 @@ TEST("trainer: teams of 2, 3, 5 and 9 threads have the bits of one, in every way
     }
 }
 
-TEST("trainer: teams have the bits of one thread with activations of pieces, over sparse layers and dense ones") {
+TEST(
+    "trainer: teams have the bits of one thread with activations of pieces, over sparse layers and dense "
+    "ones") {
   for (const Activation activation : {Activation::all_relu, Activation::srelu})
     for (const uint32_t batch : {2u, 8u, 40u}) {
       const std::string what =
           "activation " + std::to_string(static_cast<int>(activation)) + ", batch " + std::to_string(batch);
       const Data data = make_data(151, 10, batch * kStepsForAllModes, 37);
-      ModelSpec spec = motif_spec(make_spec({151, 500, 501, 10}, 42.0, activation, Loss::softmax_cross_entropy), 3);
+      ModelSpec spec =
+          motif_spec(make_spec({151, 500, 501, 10}, 42.0, activation, Loss::softmax_cross_entropy), 3);
       check_teams(build_model(spec), data, batch, {2, 3}, cpu::kernels(), what);
 
       spec.topology = Topology::dense;
@@ -215,11 +220,13 @@ TEST_EACH_ISA("trainer: a team has the bits of one thread with every instruction
 
 TEST("trainer: arrays too large for copies are shared, with the same bits") {
   {
-    const Model start = build_model(make_spec({10, 3001, 10}, 2.0, Activation::relu, Loss::softmax_cross_entropy));
+    const Model start =
+        build_model(make_spec({10, 3001, 10}, 2.0, Activation::relu, Loss::softmax_cross_entropy));
     CHECK(3001 * 512 > cpu::Replicas::kLargest);
     check_teams(start, make_data(10, 10, 512 * 13 + 100, 34), 512, {2, 3}, cpu::kernels(), "activations");
   }
-  const Model start = build_model(make_spec({1100, 1000, 4}, 0.0, Activation::relu, Loss::softmax_cross_entropy));
+  const Model start =
+      build_model(make_spec({1100, 1000, 4}, 0.0, Activation::relu, Loss::softmax_cross_entropy));
   CHECK(start.layers[0].nnz() > cpu::Replicas::kLargest);
   const Data data = make_data(1100, 4, 4 * 13, 35);
   Training alone(start, 1), team(start, 3);
@@ -229,8 +236,8 @@ TEST("trainer: arrays too large for copies are shared, with the same bits") {
 
 TEST("trainer: batch sizes may change from epoch to epoch, and nothing of the last one is left") {
   for (const uint32_t motif_size : {1u, 3u, 8u}) {
-    const Model start = build_model(
-        motif_spec(make_spec({151, 500, 501, 10}, 42.0, Activation::tanh, Loss::softmax_cross_entropy), motif_size));
+    const Model start = build_model(motif_spec(
+        make_spec({151, 500, 501, 10}, 42.0, Activation::tanh, Loss::softmax_cross_entropy), motif_size));
     const Data data = make_data(151, 10, 121, 36);
     Training alone(start, 1), team(start, 3);
     uint32_t epoch = 0;
@@ -246,11 +253,12 @@ TEST("trainer: batch sizes may change from epoch to epoch, and nothing of the la
   }
 }
 
-// Ends before the end ----------------------------------------------------------------------------------------------
+// ---- Ends before the end ----------------------------------------------------------------------------------
 
 /** A network whose steps of 8 are shared, with five layers of blocks of three. */
 Model shared_model() {
-  return build_model(motif_spec(make_spec({61, 160, 150, 140, 130, 10}, 9.0, Activation::relu, Loss::mse), 3));
+  return build_model(
+      motif_spec(make_spec({61, 160, 150, 140, 130, 10}, 9.0, Activation::relu, Loss::mse), 3));
 }
 
 TEST("trainer: a batch that diverges changes nothing, and the place is named") {

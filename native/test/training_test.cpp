@@ -19,7 +19,8 @@
 #include "test/model_support.h"
 
 /*
- * Whole models: the CPU back end against the reference, and against itself with other threads and instruction sets.
+ * Whole models: the CPU back end against the reference, and against itself with other threads and instruction
+ * sets.
  */
 namespace set_native {
 
@@ -76,7 +77,7 @@ std::vector<const char*> isas() {
   return names;
 }
 
-// Instruction sets -------------------------------------------------------------------------------------------------
+// ---- Instruction sets -------------------------------------------------------------------------------------
 
 TEST("isa: SET_NATIVE_ISA decides which kernels compute") {
   for (const char* isa : isas()) {
@@ -85,8 +86,8 @@ TEST("isa: SET_NATIVE_ISA decides which kernels compute") {
     CHECK_MSG(std::string(table.name) == isa, "asked for " << isa << ", got " << table.name);
     CHECK(cpu_backend().probe().device.find(isa) != std::string::npos);
 #if defined(__x86_64__)
-    // The arithmetic shows which code ran: with FMA the product of (1 + 2^-12)^2 is not rounded before 1 + 2^-11 is
-    // taken off, and 2^-24 is left; the portable kernels, which may not use FMA on x86, leave 0.
+    // The arithmetic shows which code ran: with FMA the product of (1 + 2^-12)^2 is not rounded before 1 +
+    // 2^-11 is taken off, and 2^-24 is left; the portable kernels, which may not use FMA on x86, leave 0.
     const float g = 1.0f + 0x1p-12f;
     alignas(64) float weights[16] = {}, velocity[16], gradient[16];
     std::fill_n(velocity, 16, 1.0f + 0x1p-11f);
@@ -111,12 +112,14 @@ TEST("isa: an unknown instruction set is refused by name, an empty one means the
 
 TEST("isa: training agrees within rounding, and the bits tell the instruction sets apart") {
   const Data data = make_data(60, 10, 230, 1);
-  const Model start = build_model(make_spec({60, 100, 90, 10}, 6.0, Activation::tanh, Loss::softmax_cross_entropy));
+  const Model start =
+      build_model(make_spec({60, 100, 90, 10}, 6.0, Activation::tanh, Loss::softmax_cross_entropy));
   std::vector<Model> trained;
   for (const char* isa : isas()) {
     const ForcedIsa forced(isa);
     const auto model = on_cpu(start);
-    for (uint32_t epoch = 1; epoch <= 3; ++epoch) model->train_epoch(data.samples(), options_for(epoch, 40), kGoOn);
+    for (uint32_t epoch = 1; epoch <= 3; ++epoch)
+      model->train_epoch(data.samples(), options_for(epoch, 40), kGoOn);
     trained.push_back(model->download());
     check_close(trained.back(), trained.front(), 2e-5, isa);
     for (size_t k = 0; k + 1 < trained.size(); ++k)
@@ -124,7 +127,7 @@ TEST("isa: training agrees within rounding, and the bits tell the instruction se
   }
 }
 
-// Against the reference --------------------------------------------------------------------------------------------
+// ---- Against the reference --------------------------------------------------------------------------------
 
 TEST("training: follows the reference over 30 steps, for smooth activations and every loss") {
   for (const Activation activation : {Activation::tanh, Activation::sigmoid, Activation::linear})
@@ -133,8 +136,8 @@ TEST("training: follows the reference over 30 steps, for smooth activations and 
         for (const uint32_t outputs : {4u, 1u}) {
           if (outputs == 1 && loss == Loss::softmax_cross_entropy) continue;  // refused
           const std::string what = "activation " + std::to_string(static_cast<int>(activation)) + ", loss " +
-                                   std::to_string(static_cast<int>(loss)) + ", epsilon " + std::to_string(epsilon) +
-                                   ", outputs " + std::to_string(outputs);
+                                   std::to_string(static_cast<int>(loss)) + ", epsilon " +
+                                   std::to_string(epsilon) + ", outputs " + std::to_string(outputs);
           const Data data = make_data(20, outputs, 230, 2);
           const Model start = build_model(make_spec({20, 32, 24, outputs}, epsilon, activation, loss));
           const auto got = on_cpu(start), want = on_reference(start);
@@ -159,8 +162,8 @@ double distance_to_kink(const Model& model, const Samples& samples) {
   for (size_t l = 0; l + 1 < network.layers.size(); ++l) {
     const reference::NetworkLayer& layer = network.layers[l];
     size_t unit = 0;
-    for (const double z :
-         reference::forward(layer.links, layer.weights, layer.bias, values[l], samples.count, Activation::linear)) {
+    for (const double z : reference::forward(layer.links, layer.weights, layer.bias, values[l], samples.count,
+                                             Activation::linear)) {
       const size_t m = layer.bias.size(), j = unit++ % m;
       const double left = layer.pieces.empty() ? 0.0 : layer.pieces[j];
       // exactly on it (no link, no bias) is so everywhere
@@ -176,7 +179,8 @@ void follow_between_kinks(Activation activation, uint32_t seed) {
     const std::string what =
         "activation " + std::to_string(static_cast<int>(activation)) + ", epsilon " + std::to_string(epsilon);
     const Data data = make_data(12, 4, 16, seed);
-    const Model start = build_model(make_spec({12, 20, 16, 4}, epsilon, activation, Loss::softmax_cross_entropy));
+    const Model start =
+        build_model(make_spec({12, 20, 16, 4}, epsilon, activation, Loss::softmax_cross_entropy));
     const auto got = on_cpu(start), want = on_reference(start);
     double margin = INFINITY;
     for (uint32_t epoch = 1; epoch <= 25; ++epoch) {
@@ -185,8 +189,9 @@ void follow_between_kinks(Activation activation, uint32_t seed) {
       got->train_epoch(data.samples(), options, kGoOn);
       want->train_epoch(data.samples(), options, kGoOn);
     }
-    // A pre-activation within rounding of zero may fall on either side of the kink and change a gradient by all of a
-    // sample's share. Rounding is a few 1e-7 here. Should this fail, it is the seed that no longer suits.
+    // A pre-activation within rounding of zero may fall on either side of the kink and change a gradient by
+    // all of a sample's share. Rounding is a few 1e-7 here. Should this fail, it is the seed that no longer
+    // suits.
     CHECK_MSG(margin > 1e-5, what << ": a unit comes within " << margin << " of its kink");
     check_close(got->download(), want->download(), 5e-5, what);
   }
@@ -201,9 +206,11 @@ TEST("training: follows the reference over 25 steps with kinks, where no unit co
 TEST("training: srelu learns its pieces, all-relu keeps them") {
   const Data data = make_data(60, 10, 400, 4);
   for (const Activation activation : {Activation::all_relu, Activation::srelu}) {
-    const Model start = build_model(make_spec({60, 100, 90, 10}, 6.0, activation, Loss::softmax_cross_entropy));
+    const Model start =
+        build_model(make_spec({60, 100, 90, 10}, 6.0, activation, Loss::softmax_cross_entropy));
     const auto model = on_cpu(start, 2);
-    for (uint32_t epoch = 1; epoch <= 15; ++epoch) model->train_epoch(data.samples(), options_for(epoch, 20), kGoOn);
+    for (uint32_t epoch = 1; epoch <= 15; ++epoch)
+      model->train_epoch(data.samples(), options_for(epoch, 20), kGoOn);
     const Model end = model->download();
     for (size_t l = 0; l < 2; ++l)
       CHECK_EQ(end.layers[l].pieces == start.layers[l].pieces, activation == Activation::all_relu);
@@ -225,7 +232,7 @@ TEST("training: the loss falls") {
   }
 }
 
-// Determinism ------------------------------------------------------------------------------------------------------
+// ---- Determinism ------------------------------------------------------------------------------------------
 
 TEST("training: the same bits with 1, 2, 3 and 5 threads, and on repeat") {
   const Data data = make_data(60, 10, 230, 5);
@@ -262,7 +269,7 @@ TEST("backend: the order of an epoch is a permutation that follows from seed and
   for (uint32_t s = 0; s < 1000; ++s) CHECK_EQ(sorted[s], s);
 }
 
-// Evolution --------------------------------------------------------------------------------------------------------
+// ---- Evolution --------------------------------------------------------------------------------------------
 
 TEST("evolution: from equal weights every back end and instruction set makes the same links") {
   const Data data = make_data(60, 10, 230, 6);
@@ -273,8 +280,10 @@ TEST("evolution: from equal weights every back end and instruction set makes the
   policies[3].method = Method::fixed;
   for (const Network& network : networks())
     for (const EvolutionPolicy& policy : policies) {
-      const std::string what = std::string(network.name) + ", policy " + std::to_string(&policy - policies.data());
-      // Trained in double: the reference prunes by its weights rounded to float, the others by those very floats.
+      const std::string what =
+          std::string(network.name) + ", policy " + std::to_string(&policy - policies.data());
+      // Trained in double: the reference prunes by its weights rounded to float, the others by those very
+      // floats.
       const auto reference = on_reference(network.model);
       reference->train_epoch(data.samples(), options_for(1, 40), kGoOn);
       const Model start = reference->download();
@@ -288,8 +297,8 @@ TEST("evolution: from equal weights every back end and instruction set makes the
         for (size_t l = 0; l < want.size(); ++l) {
           CHECK_EQ(got[l].pruned, want[l].pruned);
           CHECK_EQ(got[l].grown, want[l].grown);
-          const bool evolves =
-              policy.method != Method::fixed && !start.layers[l].dense && (l + 1 < want.size() || policy.evolve_output);
+          const bool evolves = policy.method != Method::fixed && !start.layers[l].dense &&
+                               (l + 1 < want.size() || policy.evolve_output);
           CHECK_MSG((want[l].pruned > 0) == evolves, what << ": layer " << l + 1);
           const std::vector<LayerStats> stats = model->stats();
           CHECK_EQ(stats[l].nnz, start.layers[l].nnz());
@@ -335,7 +344,8 @@ TEST("evolution: beyond epoch 65,535 links share a birth, and draws go on with t
 
 TEST("evolution: training goes on from the new links as the reference does") {
   const Data data = make_data(20, 4, 230, 7);
-  const Model start = build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
+  const Model start =
+      build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
   const auto got = on_cpu(start, 2), want = on_reference(start);
   EvolutionPolicy policy;
   got->evolve(policy, 1);
@@ -361,7 +371,8 @@ TEST("evolution: one weight that is not finite, in any layer, and nothing change
   for (const size_t bad : {0u, 1u, 2u})
     for (const uint32_t threads : {1u, 4u}) {
       // Trained until the weight overflows: create() would refuse it.
-      Model start = build_model(make_spec({20, 40, 30, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
+      Model start =
+          build_model(make_spec({20, 40, 30, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
       CHECK(!start.layers[bad].dense);
       const Data data = make_data(20, 4, 8, 31);
       for (const bool on_the_cpu : {true, false}) {
@@ -371,7 +382,8 @@ TEST("evolution: one weight that is not finite, in any layer, and nothing change
         TrainOptions options = options_for(1, 8);
         options.momentum = 1.0f;
         if (on_the_cpu) CHECK_THROWS(non_finite, model->train_epoch(data.samples(), options, kGoOn));
-        if (!on_the_cpu) (void)model->train_epoch(data.samples(), options, kGoOn);  // finite in double, not as float
+        if (!on_the_cpu)
+          (void)model->train_epoch(data.samples(), options, kGoOn);  // finite in double, not as float
         const Model before = model->download();
         CHECK(!std::isfinite(before.layers[bad].weights[0]));
         CHECK_THROWS(non_finite, model->evolve({}, 1));
@@ -380,7 +392,7 @@ TEST("evolution: one weight that is not finite, in any layer, and nothing change
     }
 }
 
-// Cancelling, failing, refusing ------------------------------------------------------------------------------------
+// ---- Cancelling, failing, refusing ------------------------------------------------------------------------
 
 TEST("cancel: an epoch stops between batches, and the model goes on") {
   const Data small = make_data(60, 10, 230, 10);
@@ -413,7 +425,8 @@ TEST("cancel: an epoch stops between batches, and the model goes on") {
     canceller.join();
     const Model stopped = model->download();
     CHECK(!same_bits(stopped, start));
-    // What is left is an ordinary model: it trains on as one made from its copy (which for the reference is rounded).
+    // What is left is an ordinary model: it trains on as one made from its copy (which for the reference is
+    // rounded).
     const auto copy = backend->create(stopped, {2});
     const double loss = model->train_epoch(small.samples(), options_for(1, 40), kGoOn);
     const double copy_loss = copy->train_epoch(small.samples(), options_for(1, 40), kGoOn);
@@ -436,14 +449,16 @@ TEST("failure: a loss that overflows names epoch, batch and layer") {
       message = error.what();
     }
     for (const char* part : {"[train]", "epoch 7", "batch ", "layer "})
-      CHECK_MSG(message.find(part) != std::string::npos, backend->name() << ": '" << message << "' lacks " << part);
+      CHECK_MSG(message.find(part) != std::string::npos, backend->name()
+                                                             << ": '" << message << "' lacks " << part);
   }
 }
 
 TEST("failure: an overflow in the last update or in evaluation is told") {
   const Data data = make_data(20, 4, 40, 23);
   const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::linear, Loss::mse));
-  TrainOptions options = options_for(1, 40);  // one batch: its loss is finite, what it makes of the weights is not
+  TrainOptions options =
+      options_for(1, 40);  // one batch: its loss is finite, what it makes of the weights is not
   options.learning_rate = 3e38f;
   options.l2 = 1e4f;
   CHECK_THROWS(non_finite, on_cpu(start)->train_epoch(data.samples(), options, kGoOn));
@@ -537,17 +552,19 @@ TEST("samples: what does not fit the model is refused by both back ends") {
 
 TEST("samples: with a single output labels are 0 or 1") {
   Data data = make_data(20, 1, 10, 14);
-  const Model start = build_model(make_spec({20, 16, 1}, 4.0, Activation::relu, Loss::sigmoid_binary_cross_entropy));
+  const Model start =
+      build_model(make_spec({20, 16, 1}, 4.0, Activation::relu, Loss::sigmoid_binary_cross_entropy));
   const auto model = on_cpu(start);
   CHECK(std::isfinite(model->evaluate(data.samples(), kGoOn).loss));
   data.labels[3] = 2;
   CHECK_THROWS(out_of_range, model->evaluate(data.samples(), kGoOn));
 }
 
-// The list of back ends --------------------------------------------------------------------------------------------
+// ---- The list of back ends --------------------------------------------------------------------------------
 
 TEST("backend: each is found by name, an unknown name is answered with the list") {
-  for (const char* name : {"cpu", "cuda", "metal", "reference"}) CHECK(find_backend(name).name() == std::string(name));
+  for (const char* name : {"cpu", "cuda", "metal", "reference"})
+    CHECK(find_backend(name).name() == std::string(name));
   CHECK_EQ(backends().size(), size_t{4});
   try {
     find_backend("tpu");

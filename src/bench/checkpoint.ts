@@ -17,10 +17,10 @@ import { runCheck } from './runCheck.js';
 /*
  * The state of a group of trials between two epochs, as a file: enough to go on to the same bits.
  *
- * Layout: a line of text that names the format, a line with the SHA-256 of the rest in hexadecimal, then, as node:v8 serialises it, what
- * the state is of and the state itself. A file that was cut or changed fails its sum and is never looked into; one that was
- * renamed, copied from elsewhere or made up is checked as everything that comes from outside. In version 1 only the trainings
- * themselves said what the state is of.
+ * Layout: a line of text that names the format, a line with the SHA-256 of the rest in hexadecimal, then, as
+ * node:v8 serialises it, what the state is of and the state itself. A file that was cut or changed fails its
+ * sum and is never looked into; one that was renamed, copied from elsewhere or made up is checked as
+ * everything that comes from outside. In version 1 only the trainings themselves said what the state is of.
  */
 
 export interface GroupState {
@@ -55,7 +55,8 @@ export function writeCheckpoint(file: string, of: CheckpointOf, state: GroupStat
 /**
  * The state in `file`, which must be one of `of`, and of that group of that experiment.
  *
- * @throws SetNativeError ERR_IO (cannot be read), ERR_DATA_FORMAT (damaged, no checkpoint, or one of something else)
+ * @throws SetNativeError ERR_IO (cannot be read), ERR_DATA_FORMAT (damaged, no checkpoint, or one of
+ * something else)
  */
 export function readCheckpoint(
   file: string,
@@ -71,7 +72,9 @@ export function readCheckpoint(
     if (!statSync(file).isFile()) throw new Error('it is not a regular file'); // a pipe would be waited for
     bytes = readFileSync(file);
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, { cause });
+    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   const refuse = (what: string, cause?: unknown) =>
     new SetNativeError(
@@ -95,7 +98,10 @@ export function readCheckpoint(
   const { error } = stateSchema.safeParse(state);
   if (error !== undefined) {
     const { path: keys, message } = error.issues[0]!;
-    throw refuse(`is no checkpoint: its ${keys.length > 0 ? keys.join('.') : 'content'} has ${message}`, error);
+    throw refuse(
+      `is no checkpoint: its ${keys.length > 0 ? keys.join('.') : 'content'} has ${message}`,
+      error,
+    );
   }
   const sound = state as GroupState;
   const wrong = wrongState(sound, config, group, dataset);
@@ -105,7 +111,9 @@ export function readCheckpoint(
 
 /** The state, after a look at what it is of. */
 function stateOf(content: unknown, of: CheckpointOf, refuse: (what: string) => Error): unknown {
-  const named = z.object({ of: z.object({ experiment: z.string(), group: z.string() }) }).safeParse(content).data;
+  const named = z
+    .object({ of: z.object({ experiment: z.string(), group: z.string() }) })
+    .safeParse(content).data;
   if (named === undefined) throw refuse('does not say what it is of');
   if (named.of.group !== of.group) throw refuse(`is a checkpoint of ${named.of.group}, not of ${of.group}`);
   if (named.of.experiment !== of.experiment) {
@@ -150,12 +158,14 @@ function wrongState(
   if (trials.length !== expected.length)
     return `has ${trials.length} trainings, where ${expected.length} were expected`;
   const other = expected.findIndex((trial, i) => keyOf(trial) !== keyOf(trials[i]!.run));
-  if (other >= 0) return `has a training ${name(trials[other]!.run)}, where ${name(expected[other]!)} was expected`;
+  if (other >= 0)
+    return `has a training ${name(trials[other]!.run)}, where ${name(expected[other]!)} was expected`;
   if (epoch >= group.epochs) return `is of epoch ${epoch}, where less than ${group.epochs} were expected`;
   const check = runCheck(config, dataset);
   const sizes = [dataset.features, ...config.hidden, dataset.classes];
   for (const { run, layers } of trials) {
-    const wrong = check(run, run.failure === undefined ? epoch : epoch + 1) ?? wrongLayers(run, layers, sizes, epoch);
+    const wrong =
+      check(run, run.failure === undefined ? epoch : epoch + 1) ?? wrongLayers(run, layers, sizes, epoch);
     if (wrong !== undefined) return `has a training, ${name(run)}, that ${wrong}`;
   }
   return undefined;
@@ -169,7 +179,8 @@ function wrongLayers(
 ): string | undefined {
   if ((layers === undefined) !== (failure !== undefined)) return 'should have layers, unless it failed';
   if (layers === undefined) return undefined;
-  if (layers.length !== sizes.length - 1) return `has ${layers.length} layers, where ${sizes.length - 1} were expected`;
+  if (layers.length !== sizes.length - 1)
+    return `has ${layers.length} layers, where ${sizes.length - 1} were expected`;
   for (const [l, layer] of layers.entries()) {
     const wrong = wrongLayer(layer, sizes[l]!, sizes[l + 1]!, epoch);
     if (wrong !== undefined) return `has a layer ${l} ${wrong}`;
@@ -196,7 +207,8 @@ function wrongLayer(layer: NativeLayer, inputs: number, outputs: number, epoch: 
     piecesMomentum: layer.activation === 'srelu' ? pieces : 0,
   };
   for (const [key, length] of Object.entries(lengths) as [keyof typeof lengths, number][]) {
-    if (layer[key].length !== length) return `with ${layer[key].length} ${key}, where ${length} were expected`;
+    if (layer[key].length !== length)
+      return `with ${layer[key].length} ${key}, where ${length} were expected`;
   }
   for (const key of ['weights', 'momentum', 'bias', 'biasMomentum', 'pieces', 'piecesMomentum'] as const) {
     if (!layer[key].every(Number.isFinite)) return `with ${key} that are not finite`;

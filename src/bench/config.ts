@@ -13,9 +13,9 @@ import {
 } from '../training/options.js';
 
 /**
- * How the thesis is read (docs/reproduction.md). `published`: what its program did, drawn as NumPy drew it, set-motif a
- * static network; `described`: what its text says, on Erdős–Rényi topologies; `improved`: with fan-in-aware weights and layers
- * of whole motifs; `plain`: the options as given.
+ * How the thesis is read (docs/reproduction.md). `published`: what its program did, drawn as NumPy drew it,
+ * set-motif a static network; `described`: what its text says, on Erdős–Rényi topologies; `improved`: with
+ * fan-in-aware weights and layers of whole motifs; `plain`: the options as given.
  */
 export type Reading = 'published' | 'described' | 'improved' | 'plain';
 
@@ -36,11 +36,13 @@ export interface ExperimentConfig {
   /** Runs per method and epsilon, with seeds `seed`, `seed + 1` ... */
   runs: number;
   epochs: number;
-  /** Samples to train on, drawn by seed; the same for all methods. Default 5000, or all of a smaller data set. */
+  /**
+   * Samples to train on, drawn by seed; the same for all methods. Default 5000, or all of a smaller data set.
+   */
   train?: number | 'all';
   /**
-   * Samples held out of the training set to choose an epoch by. Default 1000 where so many are left over of a data set that
-   * has a test set of its own, else 0: none.
+   * Samples held out of the training set to choose an epoch by. Default 1000 where so many are left over of a
+   * data set that has a test set of its own, else 0: none.
    */
   validation?: number;
   /** Samples to test on. Default 1000, or all of a smaller data set. */
@@ -58,21 +60,21 @@ export interface ExperimentConfig {
   init: InitName;
   regrowInit: RegrowInitName;
   /**
-   * For all sparse methods; the motif topologies then take a single motif size above 1. By default `motif` for what runs at a
-   * motif size above 1, and `erdos-renyi` for the others.
+   * For all sparse methods; the motif topologies then take a single motif size above 1. By default `motif`
+   * for what runs at a motif size above 1, and `erdos-renyi` for the others.
    */
   topology?: Exclude<TopologyName, 'dense'>;
   /**
-   * Sources per motif: `set-motif` runs once per size; size 1, single links, is SET itself. With several sizes `static`
-   * runs beside each of them, on its topology.
+   * Sources per motif: `set-motif` runs once per size; size 1, single links, is SET itself. With several
+   * sizes `static` runs beside each of them, on its topology.
    */
   motifSize: number[];
   seed: number;
   /** Of each training; 0: all CPUs that the process may use, shared out among the jobs. */
   threads: number;
   /**
-   * Groups of trainings at once: with several, times are those of a machine that does other work too. 0: with cuda as many as
-   * are expected to fill the GPU (`sweepJobs`), else one.
+   * Groups of trainings at once: with several, times are those of a machine that does other work too. 0: with
+   * cuda as many as are expected to fill the GPU (`sweepJobs`), else one.
    */
   jobs: number;
   backend: BackendChoice;
@@ -82,7 +84,10 @@ export const benchMethods = [...trainingMethods, 'dense'] as const satisfies Ben
 export const sparseTopologies = topologies.filter((name) => name !== 'dense');
 export const motifSizes = wholeNumber(1, 64);
 
-/** Sizes of the subsets, where the data set has a test set of its own and that many samples; else all are used. */
+/**
+ * Sizes of the subsets, where the data set has a test set of its own and that many samples; else all are
+ * used.
+ */
 export const defaultSamples = { train: 5000, validation: 1000, test: 1000 };
 
 export const readings = ['published', 'described', 'improved', 'plain'] as const satisfies Reading[];
@@ -124,7 +129,11 @@ const optionalKeys = [
 ] as const satisfies (keyof ExperimentConfig)[];
 
 /** Names of all options. */
-export const experimentKeys: readonly string[] = [...Object.keys(experimentDefaults), 'dataset', ...optionalKeys];
+export const experimentKeys: readonly string[] = [
+  ...Object.keys(experimentDefaults),
+  'dataset',
+  ...optionalKeys,
+];
 
 /** Defaults filled in, everything checked: errors name the option in `details.option`. */
 export function experimentConfig(
@@ -170,7 +179,10 @@ function checkMotifSizes({ methods, topology, motifSize }: ExperimentConfig): vo
       details: { option: 'motifSize', value: motifSize },
     });
   };
-  if ((topology === 'motif' || topology === 'motif-printed') && (motifSize.length > 1 || motifSize[0] === 1)) {
+  if (
+    (topology === 'motif' || topology === 'motif-printed') &&
+    (motifSize.length > 1 || motifSize[0] === 1)
+  ) {
     refuse(
       `a single size above 1 with topology ${topology}, which all sparse methods share ` +
         '(without a topology, set-motif and static run on the motifs of each of several sizes)',
@@ -183,14 +195,22 @@ function checkMotifSizes({ methods, topology, motifSize }: ExperimentConfig): vo
 
 function list<T>(option: string, values: T[], check: (value: T) => void, repeats = false): void {
   if (!Array.isArray(values) || values.length === 0) {
-    throw new SetNativeError('ERR_INVALID_ARGUMENT', `[bench] ${option} must be a list of at least one value`, {
-      details: { option, value: values },
-    });
+    throw new SetNativeError(
+      'ERR_INVALID_ARGUMENT',
+      `[bench] ${option} must be a list of at least one value`,
+      {
+        details: { option, value: values },
+      },
+    );
   }
   for (const value of values) check(value); // forEach passes over holes
   if (!repeats && new Set(values).size < values.length) {
-    throw new SetNativeError('ERR_OUT_OF_RANGE', `[bench] ${option} must name each value once, got ${values}`, {
-      details: { option, value: values },
-    });
+    throw new SetNativeError(
+      'ERR_OUT_OF_RANGE',
+      `[bench] ${option} must name each value once, got ${values}`,
+      {
+        details: { option, value: values },
+      },
+    );
   }
 }

@@ -28,7 +28,9 @@ import { sweepJobs } from './sweep.js';
 export interface ExperimentHooks {
   /** After every epoch of every run; `run.epochs` already holds the report. */
   onEpoch?: (run: BenchRun, report: EpochReport) => void | Promise<void>;
-  /** As soon as something is known that must be read beside the numbers; `notes` of the results has it too. */
+  /**
+   * As soon as something is known that must be read beside the numbers; `notes` of the results has it too.
+   */
   onNote?: (note: string) => void;
   /** Before the first training: how many groups train at once. */
   onJobs?: (jobs: number) => void;
@@ -37,8 +39,8 @@ export interface ExperimentHooks {
   /** Stops within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason. */
   signal?: AbortSignal;
   /**
-   * A folder to keep the experiment in while it runs (docs/results.md), so that whatever stops it costs little:
-   * `resumeExperiment` goes on. It must be new or empty.
+   * A folder to keep the experiment in while it runs (docs/results.md), so that whatever stops it costs
+   * little: `resumeExperiment` goes on. It must be new or empty.
    */
   out?: string;
   /** What the experiment was started by, for its records. */
@@ -46,21 +48,23 @@ export interface ExperimentHooks {
 }
 
 /**
- * Trains every method at every epsilon in every reading, SET-motif at every motif size too, `runs` times, so that they can be
- * compared.
+ * Trains every method at every epsilon in every reading, SET-motif at every motif size too, `runs` times, so
+ * that they can be compared.
  *
- * Paired: within one seed all methods see the same samples in the same orders and start, where their topologies
- * allow, from the same network. Interleaved: the methods of a seed and epsilon take turns epoch by epoch, each time starting with
- * another, so that a machine that slows down slows all of them. `dense` does not depend on epsilon and runs once per
- * seed, beside the largest. `config.jobs` such groups run at once.
+ * Paired: within one seed all methods see the same samples in the same orders and start, where their
+ * topologies allow, from the same network. Interleaved: the methods of a seed and epsilon take turns epoch by
+ * epoch, each time starting with another, so that a machine that slows down slows all of them. `dense` does
+ * not depend on epsilon and runs once per seed, beside the largest. `config.jobs` such groups run at once.
  *
- * A training that diverges (ERR_NON_FINITE) leaves the experiment: its run gets `failure`, the notes say so, the others
- * go on, and `complete` stays false. Rejects with ERR_OUT_OF_MEMORY, before anything is built, when the networks that train
- * at once need more than the machine has; with ERR_USAGE when `out` holds anything or cannot be written, with ERR_IO when that
- * turns out later; with ERR_ABORTED when the signal fires; and with any other error of a training. From the first network
- * on `details.results` holds what was completed, summary included.
+ * A training that diverges (ERR_NON_FINITE) leaves the experiment: its run gets `failure`, the notes say so,
+ * the others go on, and `complete` stays false. Rejects with ERR_OUT_OF_MEMORY, before anything is built,
+ * when the networks that train at once need more than the machine has; with ERR_USAGE when `out` holds
+ * anything or cannot be written, with ERR_IO when that turns out later; with ERR_ABORTED when the signal
+ * fires; and with any other error of a training. From the first network on `details.results` holds what was
+ * completed, summary included.
  *
- * @param chosen those of the options that a user chose, where others are of a preset: what a reading sets aside of them is noted
+ * @param chosen those of the options that a user chose, where others are of a preset: what a reading sets
+ * aside of them is noted
  */
 export async function runExperiment(
   given: Partial<ExperimentConfig> & Pick<ExperimentConfig, 'dataset'>,
@@ -84,7 +88,10 @@ export async function runExperiment(
 }
 
 /** Hands the folder back in the end; where that fails, the error has the results. */
-async function within(folder: ExperimentFolder | undefined, body: () => Promise<BenchResults>): Promise<BenchResults> {
+async function within(
+  folder: ExperimentFolder | undefined,
+  body: () => Promise<BenchResults>,
+): Promise<BenchResults> {
   let results: BenchResults | undefined;
   const work = async () => {
     results = await body();
@@ -104,10 +111,10 @@ async function within(folder: ExperimentFolder | undefined, body: () => Promise<
 export type ResumeOptions = Partial<Pick<ExperimentConfig, 'jobs' | 'threads' | 'dataDir'>>;
 
 /**
- * Goes on with the experiment kept in `dir`, wherever it was stopped: its results are those of an experiment that never was,
- * times aside, on the same machine. Rejects as runExperiment does; with ERR_USAGE where `dir` holds no experiment or another process
- * writes to it; ERR_DATA_FORMAT, naming file and line, where a file of it is damaged or of another experiment, or where the data
- * are others.
+ * Goes on with the experiment kept in `dir`, wherever it was stopped: its results are those of an experiment
+ * that never was, times aside, on the same machine. Rejects as runExperiment does; with ERR_USAGE where `dir`
+ * holds no experiment or another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of
+ * it is damaged or of another experiment, or where the data are others.
  */
 export async function resumeExperiment(
   dir: string,
@@ -130,7 +137,8 @@ export async function resumeExperiment(
     const notes = [...experiment.notes];
     for (const key of ['version', 'cpu', 'isa'] as const) {
       const then = experiment.environment[key];
-      if (then !== now[key]) notes.push(`Begun with ${key} ${then}, resumed with ${now[key]}: bits may differ.`);
+      if (then !== now[key])
+        notes.push(`Begun with ${key} ${then}, resumed with ${now[key]}: bits may differ.`);
     }
     return conduct({ ...experiment, config, notes }, dataset, runs, hooks, folder, asked.jobs === 0);
   };
@@ -155,7 +163,8 @@ async function conduct(
   /** Of the groups that have started here. */
   const underWay = new Map<Group, BenchRun[]>();
   const identity = folder && experimentSum(config, experiment.dataset.sha256 ?? datasetSum(dataset));
-  const missing = ({ trials, seed }: Group) => trials.filter((trial) => !finished.has(keyOf({ ...trial, seed })));
+  const missing = ({ trials, seed }: Group) =>
+    trials.filter((trial) => !finished.has(keyOf({ ...trial, seed })));
   const note = (text: string) => {
     if (experiment.notes.includes(text)) return;
     experiment.notes.push(text);
@@ -233,10 +242,14 @@ function absolute(config: ExperimentConfig): ExperimentConfig {
 }
 
 /**
- * The data set of an experiment that goes on. Where the folder that it was begun with is not there, as a relative one seen from
- * elsewhere, and no other is named, it is looked for where it was found then.
+ * The data set of an experiment that goes on. Where the folder that it was begun with is not there, as a
+ * relative one seen from elsewhere, and no other is named, it is looked for where it was found then.
  */
-function dataAgain({ dataset, dataDir }: ExperimentConfig, { dataset: then }: Experiment, asThen: boolean): Dataset {
+function dataAgain(
+  { dataset, dataDir }: ExperimentConfig,
+  { dataset: then }: Experiment,
+  asThen: boolean,
+): Dataset {
   try {
     return loadDataset(dataset, { dataDir });
   } catch (error) {
@@ -260,7 +273,10 @@ function experimentSum(config: ExperimentConfig, data: string): string {
     .digest('hex');
 }
 
-/** Does all groups: one after the other in this thread, or `jobs` at once in workers. The first failure ends it. */
+/**
+ * Does all groups: one after the other in this thread, or `jobs` at once in workers. The first failure ends
+ * it.
+ */
 async function work(
   groups: Group[],
   conductGroup: (group: Group, run: GroupRunner) => Promise<void>,
@@ -268,7 +284,8 @@ async function work(
   dataset: Dataset,
 ): Promise<void> {
   if (config.jobs === 1 || groups.length <= 1) {
-    const here: GroupRunner = (group, runs, hooks, place) => runResumable(config, group, dataset, runs, hooks, place);
+    const here: GroupRunner = (group, runs, hooks, place) =>
+      runResumable(config, group, dataset, runs, hooks, place);
     for (const group of groups) await conductGroup(group, here);
     return;
   }
@@ -341,8 +358,8 @@ async function checkMemory(config: ExperimentConfig, dataset: Dataset): Promise<
 }
 
 /**
- * The `count` groups that take most memory, with the bytes of their networks. Those of all seeds take the same. Lets others have
- * their turn, for there may be very many.
+ * The `count` groups that take most memory, with the bytes of their networks. Those of all seeds take the
+ * same. Lets others have their turn, for there may be very many.
  */
 async function largestGroups(
   config: ExperimentConfig,
@@ -352,7 +369,10 @@ async function largestGroups(
   const sizes: { trials: Pairing[]; bytes: number }[] = [];
   let since = performance.now();
   for (const { trials } of groupsOf({ ...config, runs: 1 })) {
-    sizes.push({ trials, bytes: trials.reduce((sum, trial) => sum + expectedBytes(config, trial, dataset), 0) });
+    sizes.push({
+      trials,
+      bytes: trials.reduce((sum, trial) => sum + expectedBytes(config, trial, dataset), 0),
+    });
     if (performance.now() - since < 20) continue;
     await turn();
     since = performance.now();

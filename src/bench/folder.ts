@@ -29,7 +29,12 @@ import type { BenchRun, Experiment } from './results.js';
  * Nothing that this program did not write is replaced, removed or written through.
  */
 
-const names = { experiment: 'experiment.json', results: 'results.jsonl', checkpoints: 'checkpoints', lock: 'lock' };
+const names = {
+  experiment: 'experiment.json',
+  results: 'results.jsonl',
+  checkpoints: 'checkpoints',
+  lock: 'lock',
+};
 
 /** What file managers, network file systems and git leave in a folder that its owner calls empty. */
 const systemFiles =
@@ -48,8 +53,8 @@ export class ExperimentFolder {
   }
 
   /**
-   * Makes the folder, or takes an empty one, and locks it. Throws ERR_USAGE where an experiment, anything that this program did not
-   * write, or another process is.
+   * Makes the folder, or takes an empty one, and locks it. Throws ERR_USAGE where an experiment, anything
+   * that this program did not write, or another process is.
    */
   static create(dir: string): ExperimentFolder {
     try {
@@ -135,7 +140,10 @@ export class ExperimentFolder {
     closeSync(open);
   }
 
-  /** What `begin` makes of the folder once it is locked, with a place for checkpoints; handed back where it throws. */
+  /**
+   * What `begin` makes of the folder once it is locked, with a place for checkpoints; handed back where it
+   * throws.
+   */
   static #locked<T>(dir: string, option: string, begin: (folder: ExperimentFolder) => T): T {
     const folder = new ExperimentFolder(dir, option);
     try {
@@ -153,7 +161,10 @@ export function resumeCommand(dir: string): string {
   return shellCommand(['set-native', 'bench', '--resume', pathWord(dir)]);
 }
 
-/** Throws ERR_USAGE where a folder holds more than what a process leaves that is killed before its experiment begins. */
+/**
+ * Throws ERR_USAGE where a folder holds more than what a process leaves that is killed before its experiment
+ * begins.
+ */
 function checkEmpty(dir: string): void {
   const there = readdirSync(dir);
   if (there.includes(names.experiment)) {
@@ -166,7 +177,9 @@ function checkEmpty(dir: string): void {
   const foreign = there.filter((name) => !isDebris(dir, name)).sort();
   if (foreign.length === 0) return;
   const shown = foreign.length > 5 ? [...foreign.slice(0, 5), `${foreign.length - 5} more`] : foreign;
-  throw usage('--out', dir, `must name a new or empty folder, but ${dir} holds ${shown.join(', ')}`, { foreign });
+  throw usage('--out', dir, `must name a new or empty folder, but ${dir} holds ${shown.join(', ')}`, {
+    foreign,
+  });
 }
 
 function isDebris(dir: string, name: string): boolean {
@@ -177,17 +190,26 @@ function isDebris(dir: string, name: string): boolean {
   return readdirSync(file).every((each) => systemFiles.test(each) || leftover.test(each));
 }
 
-/** Throws ERR_USAGE where one of the names that are written to is not of what this program makes: above all, a link elsewhere. */
+/**
+ * Throws ERR_USAGE where one of the names that are written to is not of what this program makes: above all, a
+ * link elsewhere.
+ */
 function checkOwn(dir: string, option: string): void {
   for (const name of [names.experiment, names.results, names.checkpoints]) {
     const there = lstatSync(path.join(dir, name), { throwIfNoEntry: false });
     const kind = name === names.checkpoints ? 'folder' : 'regular file';
     if (there === undefined || (kind === 'folder' ? there.isDirectory() : there.isFile())) continue;
     const what = there.isSymbolicLink() ? ', but a link' : '';
-    throw usage(option, dir, `must name the folder of an experiment, but ${name} in ${dir} is no ${kind}${what}`);
+    throw usage(
+      option,
+      dir,
+      `must name the folder of an experiment, but ${name} in ${dir} is no ${kind}${what}`,
+    );
   }
 }
 
 function usage(option: string, dir: string, text: string, details = {}): SetNativeError {
-  return new SetNativeError('ERR_USAGE', `[bench] ${option} ${text}`, { details: { option, dir, ...details } });
+  return new SetNativeError('ERR_USAGE', `[bench] ${option} ${text}`, {
+    details: { option, dir, ...details },
+  });
 }

@@ -38,11 +38,12 @@ interface Contender {
 }
 
 /**
- * Trains the trials of a group, in turns: each round trains an epoch of every one, each time starting with another, so that
- * a machine that slows down slows all of them. Continues from `state` where there is one, to the same bits.
+ * Trains the trials of a group, in turns: each round trains an epoch of every one, each time starting with
+ * another, so that a machine that slows down slows all of them. Continues from `state` where there is one, to
+ * the same bits.
  *
- * A training that diverges (ERR_NON_FINITE) leaves the group: its run gets `failure` and the others go on. Any other error
- * rejects; `runs`, which fills as the trials start, keeps what was done.
+ * A training that diverges (ERR_NON_FINITE) leaves the group: its run gets `failure` and the others go on.
+ * Any other error rejects; `runs`, which fills as the trials start, keeps what was done.
  */
 export async function runGroup(
   config: ExperimentConfig,
@@ -83,7 +84,9 @@ export async function runGroup(
         const contender = contenders[(epoch + turn) % contenders.length]!;
         const { training, run } = contender;
         if (run.failure !== undefined) continue;
-        const report = await training.next().catch((error) => fail(contender, named(error, run), hooks.onNote));
+        const report = await training
+          .next()
+          .catch((error) => fail(contender, named(error, run), hooks.onNote));
         if (report === undefined) continue;
         run.epochs.push(report);
         await hooks.onEpoch?.(run, report);
@@ -114,7 +117,10 @@ function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, 
 async function snapshot(contenders: Contender[], epoch: number): Promise<GroupState> {
   const trials: GroupState['trials'] = [];
   for (const { model, run } of contenders) {
-    trials.push({ run: structuredClone(run), ...(run.failure === undefined && { layers: await model.download() }) });
+    trials.push({
+      run: structuredClone(run),
+      ...(run.failure === undefined && { layers: await model.download() }),
+    });
   }
   return { epoch, trials };
 }
@@ -179,7 +185,15 @@ async function enter(
     const nnz = drawn.reduce((sum, layer) => sum + layer.weights.length, 0);
     const cells = drawn.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
     const start = degreesOf(drawn);
-    const run = { ...pairing, seed, topology, nnz, density: nnz / cells, epochs: [], degrees: { start, end: [] } };
+    const run = {
+      ...pairing,
+      seed,
+      topology,
+      nnz,
+      density: nnz / cells,
+      epochs: [],
+      degrees: { start, end: [] },
+    };
     return { model, training, run };
   } catch (error) {
     model.dispose();

@@ -69,8 +69,9 @@ export function startJob(config: ExperimentConfig, dataset: Dataset): Job {
 }
 
 /**
- * A worker takes over the options of node, but node runs no file under `--input-type`, which tells what the text of `node -e` is.
- * Where it is among the arguments, none is taken over: a list of arguments may hold few of node's options.
+ * A worker takes over the options of node, but node runs no file under `--input-type`, which tells what the
+ * text of `node -e` is. Where it is among the arguments, none is taken over: a list of arguments may hold few
+ * of node's options.
  */
 function nodeOptions(): WorkerOptions {
   const { execArgv, env } = process;
@@ -102,7 +103,11 @@ function replace(runs: BenchRun[], run: BenchRun): void {
 
 /** The error of a worker; the reason of the signal, which stayed on this side, is its cause. */
 function asError(sent: unknown, signal: AbortSignal | undefined): Error {
-  const { code, message, details } = sent as { code?: ErrorCode; message: string; details?: Record<string, unknown> };
+  const { code, message, details } = sent as {
+    code?: ErrorCode;
+    message: string;
+    details?: Record<string, unknown>;
+  };
   if (code === undefined) return new Error(message);
   const cause = code === 'ERR_ABORTED' ? signal?.reason : undefined;
   return new SetNativeError(code, message, { ...(details && { details }), cause });

@@ -23,21 +23,26 @@ import { checkSignal, SetNativeError } from '../errors.js';
 import { notWritable } from '../files.js';
 
 /*
- * Which process writes to a folder: the one whose record is in its file `lock`. At most one at a time, also where several start
- * at once and where other containers and other hosts see the folder too.
+ * Which process writes to a folder: the one whose record is in its file `lock`. At most one at a time, also
+ * where several start at once and where other containers and other hosts see the folder too.
  *
- * A lock is stale when its process is gone. That can be asked where process ids mean the same, on one machine since it was
- * started and within one container; a process that has the number and started at another time is another. Anywhere else the
- * heartbeat decides: the holder writes its record anew every `beatMs`, and is given up after `silenceMs` without.
+ * A lock is stale when its process is gone. That can be asked where process ids mean the same, on one machine
+ * since it was started and within one container; a process that has the number and started at another time is
+ * another. Anywhere else the heartbeat decides: the holder writes its record anew every `beatMs`, and is
+ * given up after `silenceMs` without.
  *
- * Nobody removes a stale lock, since another may have put its own in its place since it was looked at. It is succeeded: the
- * successor of the lock N is whoever creates the file `lock.N`, which can be done once. So the holder is the end of a chain that
- * begins in `lock`. It then puts its record into `lock`, in one step, and clears the chain away; a late `lock.N` beside a `lock`
- * that is no longer N is of no account, and whoever made it sees that when it looks again.
+ * Nobody removes a stale lock, since another may have put its own in its place since it was looked at. It is
+ * succeeded: the successor of the lock N is whoever creates the file `lock.N`, which can be done once. So the
+ * holder is the end of a chain that begins in `lock`. It then puts its record into `lock`, in one step, and
+ * clears the chain away; a late `lock.N` beside a `lock` that is no longer N is of no account, and whoever
+ * made it sees that when it looks again.
  */
 
 const beatMs = 2000;
-/** How long a holder that cannot be asked may be silent. Far longer than anything that keeps the timer from its turn. */
+/**
+ * How long a holder that cannot be asked may be silent. Far longer than anything that keeps the timer from
+ * its turn.
+ */
 export const silenceMs = 30_000;
 
 /** A lock, for those who write under it, in whichever thread. */
@@ -96,13 +101,18 @@ export class FolderLock {
   }
 
   /**
-   * Takes the lock of a folder. Throws ERR_USAGE, naming `option`: where another holds it, or may hold it, or the file `lock` is
-   * not of this program; or where nothing can be written. `details.heard` is there where the holder cannot be asked: see
-   * `onceDecided`.
+   * Takes the lock of a folder. Throws ERR_USAGE, naming `option`: where another holds it, or may hold it, or
+   * the file `lock` is not of this program; or where nothing can be written. `details.heard` is there where
+   * the holder cannot be asked: see `onceDecided`.
    */
   static take(dir: string, option: string): FolderLock {
     const nonce = randomBytes(16).toString('hex');
-    const taker: Taker = { dir, option, nonce, text: JSON.stringify({ nonce, ...self() } satisfies LockRecord) };
+    const taker: Taker = {
+      dir,
+      option,
+      nonce,
+      text: JSON.stringify({ nonce, ...self() } satisfies LockRecord),
+    };
     const file = path.join(dir, 'lock');
     try {
       for (let tries = 0; tries < 1000; tries++) {
@@ -114,7 +124,8 @@ export class FolderLock {
       }
     } catch (cause) {
       if (cause instanceof SetNativeError) throw cause;
-      if (cause instanceof Foreign) throw refusal(taker, `${cause.message}; move it away, or name another folder`);
+      if (cause instanceof Foreign)
+        throw refusal(taker, `${cause.message}; move it away, or name another folder`);
       throw notWritable(option, dir, cause);
     }
     throw refusal(taker, `others keep taking and leaving ${dir}`);
@@ -125,13 +136,17 @@ export class FolderLock {
     checkHeld(this.token);
   }
 
-  /** Gives the lock back; one that is another's by now stays. Does not throw: a lock that stays behind is stale. */
+  /**
+   * Gives the lock back; one that is another's by now stays. Does not throw: a lock that stays behind is
+   * stale.
+   */
   release(): void {
     clearInterval(this.#timer);
     try {
       if (isHeld(this.token)) rmSync(this.token.file, { force: true });
       const { nonce } = this.token;
-      for (const name of [`lock.${nonce}`, `lock.${nonce}.new`]) rmSync(path.join(this.#dir, name), { force: true });
+      for (const name of [`lock.${nonce}`, `lock.${nonce}.new`])
+        rmSync(path.join(this.#dir, name), { force: true });
     } catch {
       // see above
     }
@@ -144,7 +159,9 @@ export function checkHeld({ file, nonce }: LockToken): void {
   try {
     found = look(file);
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, { cause });
+    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   if (found?.record?.nonce === nonce) return;
   const folder = path.dirname(file);
@@ -169,8 +186,9 @@ export function isLock(file: string): boolean {
 }
 
 /**
- * What `take` resolves to, tried again for as long as only silence can tell whether the holder lives: until it is heard, and
- * that error stands, or until it is given up. Rejects as `take` throws, and with ERR_ABORTED when the signal fires.
+ * What `take` resolves to, tried again for as long as only silence can tell whether the holder lives: until
+ * it is heard, and that error stands, or until it is given up. Rejects as `take` throws, and with ERR_ABORTED
+ * when the signal fires.
  */
 export async function onceDecided<T>(
   take: () => T,
@@ -218,8 +236,8 @@ function refusal({ dir, option }: Taker, why: string, details = {}): SetNativeEr
 }
 
 /**
- * Puts a whole record where there is no file; `now` is the time by the file system's clock. Where there are no hard links the
- * record is not whole for a moment.
+ * Puts a whole record where there is no file; `now` is the time by the file system's clock. Where there are
+ * no hard links the record is not whole for a moment.
  */
 function place({ dir, nonce, text }: Taker, target: string): { placed: boolean; now: number } {
   const own = path.join(dir, `lock.${nonce}.new`);
@@ -245,7 +263,10 @@ function place({ dir, nonce, text }: Taker, target: string): { placed: boolean; 
   }
 }
 
-/** Takes over from a holder that is gone; false where something changed meanwhile. Throws where the holder is not gone. */
+/**
+ * Takes over from a holder that is gone; false where something changed meanwhile. Throws where the holder is
+ * not gone.
+ */
 function succeed(taker: Taker, lock: string, now: number): boolean {
   const { dir, nonce, text } = taker;
   const end = endOfChain(lock);
@@ -311,7 +332,8 @@ function look(file: string): Found | undefined {
     const record = recordSchema.safeParse(value).data;
     const old = record === undefined ? oldSchema.safeParse(value).data : undefined;
     if (record === undefined && old === undefined && !isBeginning(text)) throw foreign;
-    const id = record?.nonce ?? createHash('sha256').update(`${text} ${ino} ${mtimeMs}`).digest('hex').slice(0, 32);
+    const id =
+      record?.nonce ?? createHash('sha256').update(`${text} ${ino} ${mtimeMs}`).digest('hex').slice(0, 32);
     return { file, id, text, mtimeMs, record, old };
   } finally {
     closeSync(open);
@@ -350,7 +372,8 @@ function stateOf({ record, old, mtimeMs }: Found, now: number): 'alive' | 'silen
     return old.host !== os.hostname() || (isAlive(old.pid) && !isOlder) ? 'alive' : 'gone';
   }
   if (record === undefined) return 'gone';
-  // By the file system's clock alone. One that was set back since leaves a heartbeat in the future, which nobody makes again.
+  // By the file system's clock alone. One that was set back since leaves a heartbeat in the future, which
+  // nobody makes again.
   const silent = Math.abs(now - mtimeMs) > silenceMs;
   const here = self();
   const isHere =
@@ -360,7 +383,8 @@ function stateOf({ record, old, mtimeMs }: Found, now: number): 'alive' | 'silen
   if (isHere) {
     if (!isAlive(record.pid)) return 'gone';
     const started = record.pid === process.pid ? here.started : startOf(String(record.pid));
-    if (started !== undefined && record.started !== undefined) return started === record.started ? 'alive' : 'gone';
+    if (started !== undefined && record.started !== undefined)
+      return started === record.started ? 'alive' : 'gone';
   }
   return silent ? 'gone' : isHere ? 'alive' : 'silent';
 }
@@ -413,7 +437,10 @@ function self(): Omit<LockRecord, 'nonce'> {
   };
 }
 
-/** In ticks since the machine was started; undefined where that is not known or /proc is that of other process ids. */
+/**
+ * In ticks since the machine was started; undefined where that is not known or /proc is that of other process
+ * ids.
+ */
 function startOf(pid: string): string | undefined {
   return textOf(() => {
     if (readlinkSync('/proc/self') !== String(process.pid)) return undefined;

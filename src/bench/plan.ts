@@ -5,8 +5,9 @@ import { type ExperimentConfig, publishedEpochs, type Reading } from './config.j
 import type { BenchRun } from './results.js';
 
 /*
- * What an experiment consists of. A trial is one training. Trials that are compared with each other, all of one seed, epsilon and
- * reading, make up a group: they see the same samples and take turns epoch by epoch. Groups are independent.
+ * What an experiment consists of. A trial is one training. Trials that are compared with each other, all of
+ * one seed, epsilon and reading, make up a group: they see the same samples and take turns epoch by epoch.
+ * Groups are independent.
  */
 
 /** What runs once per seed, as its results name it. */
@@ -39,7 +40,8 @@ export function groupsOf(config: ExperimentConfig): Group[] {
     const densities = config.epsilon.map((epsilon) => {
       const trials = kinds.map(({ method, motifSize }): Pairing => ({ reading, method, epsilon, motifSize }));
       // The dense network of a seed stands beside the largest density.
-      if (dense && epsilon === densest) trials.push({ reading, method: 'dense', epsilon: null, motifSize: null });
+      if (dense && epsilon === densest)
+        trials.push({ reading, method: 'dense', epsilon: null, motifSize: null });
       return { epsilon, trials };
     });
     return { reading, epochs: epochsOf(config, reading), densities };
@@ -57,8 +59,13 @@ export function groupsOf(config: ExperimentConfig): Group[] {
   return groups;
 }
 
-/** What trains at every density. Nothing twice: SET-motif at motif size 1 is SET, also where SET is asked for. */
-export function sparseKinds(config: ExperimentConfig, reading: Reading): { method: MethodName; motifSize: number }[] {
+/**
+ * What trains at every density. Nothing twice: SET-motif at motif size 1 is SET, also where SET is asked for.
+ */
+export function sparseKinds(
+  config: ExperimentConfig,
+  reading: Reading,
+): { method: MethodName; motifSize: number }[] {
   const kinds = methodsOf(config, reading)
     .filter((name) => name !== 'dense')
     .flatMap((method) =>
@@ -73,7 +80,10 @@ export function sparseKinds(config: ExperimentConfig, reading: Reading): { metho
   );
 }
 
-/** The motif routine of the thesis' program never changed a link: what it printed as SET-motif is the static network. */
+/**
+ * The motif routine of the thesis' program never changed a link: what it printed as SET-motif is the static
+ * network.
+ */
 function methodsOf({ methods }: ExperimentConfig, reading: Reading): ExperimentConfig['methods'] {
   if (reading !== 'published') return methods;
   return [...new Set(methods.map((method) => (method === 'set-motif' ? 'static' : method)))];

@@ -2,7 +2,8 @@ import { shellCommand } from '../shell.js';
 import { benchMethods, type ExperimentConfig } from './config.js';
 
 /*
- * Experiments by name. A preset is nothing but options, printed as such; whoever gives an option overrides it.
+ * Experiments by name. A preset is nothing but options, printed as such; whoever gives an option overrides
+ * it.
  */
 
 export interface Preset {

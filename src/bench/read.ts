@@ -9,8 +9,9 @@ import { type BenchRun, type Experiment, schemaVersion } from './results.js';
 import { runCheck } from './runCheck.js';
 
 /*
- * Reads back the folder of an experiment. Its files may have been cut, edited, put together or written by another version: whatever
- * is not as src/bench/results.ts has it, or not of that experiment, is refused, naming file, line and key.
+ * Reads back the folder of an experiment. Its files may have been cut, edited, put together or written by
+ * another version: whatever is not as src/bench/results.ts has it, or not of that experiment, is refused,
+ * naming file, line and key.
  */
 
 const count = z.number().int().nonnegative();
@@ -32,7 +33,9 @@ const epoch = z.object({
   linksByBirth: counts,
 });
 
-const degrees = listOf(z.object({ inputs: count, outputs: count, dense: z.boolean(), in: counts, out: counts }));
+const degrees = listOf(
+  z.object({ inputs: count, outputs: count, dense: z.boolean(), in: counts, out: counts }),
+);
 
 /** Of one training. */
 export const runSchema = z.object({
@@ -102,7 +105,8 @@ export function requireExperiment(dir: string): void {
 /**
  * What `dir` holds. A last line without an end is what a kill may leave of a training, and is passed over.
  *
- * @throws SetNativeError ERR_USAGE (no experiment there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything else than this program
+ * @throws SetNativeError ERR_USAGE (no experiment there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything
+ * else than this program
  *   writes; a training that is there twice, or that the experiment does not have)
  */
 export function readExperiment(dir: string): { experiment: Experiment; runs: BenchRun[] } {
@@ -146,7 +150,9 @@ function read<T>(file: string, reader: (file: string) => T): T {
   try {
     return reader(file);
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, { cause });
+    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 

@@ -22,7 +22,10 @@ export interface Experiment {
   /** Every option of the experiment, defaults included. */
   config: ExperimentConfig;
   dataset: BenchDataset;
-  /** What must be read beside the numbers: caveats of the data set, networks that cannot learn, failed trainings. */
+  /**
+   * What must be read beside the numbers: caveats of the data set, networks that cannot learn, failed
+   * trainings.
+   */
   notes: string[];
 }
 
@@ -63,7 +66,10 @@ export interface BenchDataset {
   sha256?: string;
 }
 
-/** Links per neuron of one layer, counted: `in[k]` targets have k links, `out[k]` sources. Empty for dense layers. */
+/**
+ * Links per neuron of one layer, counted: `in[k]` targets have k links, `out[k]` sources. Empty for dense
+ * layers.
+ */
 export interface LayerDegrees {
   inputs: number;
   outputs: number;
@@ -88,7 +94,10 @@ export interface BenchRun {
   epochs: EpochReport[];
   /** Layer by layer, before the first epoch and after the last; `end` is empty until then. */
   degrees?: { start: LayerDegrees[]; end: LayerDegrees[] };
-  /** Links of every input after the last epoch. Absent where the first layer is dense or the training has not ended. */
+  /**
+   * Links of every input after the last epoch. Absent where the first layer is dense or the training has not
+   * ended.
+   */
   inputDegree?: number[];
   /** Present when the training diverged; `epochs` ends before that epoch. The others went on without it. */
   failure?: { code: ErrorCode; message: string };

@@ -17,12 +17,14 @@ export interface CheckpointPlace {
   lock: LockToken;
 }
 
-/** Longest time between two checkpoints, and so the longest work that a kill can cost, but for a longer round. */
+/**
+ * Longest time between two checkpoints, and so the longest work that a kill can cost, but for a longer round.
+ */
 const intervalMs = 5000;
 
 /**
- * `runGroup` with its state kept in a file: taken up from there where the file exists, written to it now and then, and
- * when something stops the group. Without a place nothing is kept.
+ * `runGroup` with its state kept in a file: taken up from there where the file exists, written to it now and
+ * then, and when something stops the group. Without a place nothing is kept.
  */
 export async function runResumable(
   config: ExperimentConfig,
@@ -34,7 +36,9 @@ export async function runResumable(
 ): Promise<void> {
   if (place === undefined) return runGroup(config, group, dataset, runs, hooks);
   const of = { experiment: place.experiment, group: group.id };
-  const state = existsSync(place.file) ? readCheckpoint(place.file, of, { config, group, dataset }) : undefined;
+  const state = existsSync(place.file)
+    ? readCheckpoint(place.file, of, { config, group, dataset })
+    : undefined;
   let unsaved: GroupState | undefined;
   let savedAt = performance.now(); // not the time of day, which may be set back
   const save = () => {
@@ -63,7 +67,8 @@ export async function runResumable(
 
 /** What stopped a group, and that its last epochs were not saved. */
 function withFailure(error: unknown, failure: unknown): unknown {
-  if (!(error instanceof SetNativeError) || (error as Error).message === (failure as Error).message) return error;
+  if (!(error instanceof SetNativeError) || (error as Error).message === (failure as Error).message)
+    return error;
   const message = `${error.message}; the epochs since the last checkpoint are lost: ${(failure as Error).message}`;
   return new SetNativeError(error.code, message, { details: error.details, cause: error.cause ?? failure });
 }

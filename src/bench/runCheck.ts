@@ -15,7 +15,10 @@ export interface Sizes {
 /** @param epochs that it must have, unless it failed before */
 export type RunCheck = (run: BenchRun, epochs?: number) => string | undefined;
 
-/** For the runs of an experiment: what is wrong with one, as the rest of a sentence; undefined where it is sound. */
+/**
+ * For the runs of an experiment: what is wrong with one, as the rest of a sentence; undefined where it is
+ * sound.
+ */
 export function runCheck(config: ExperimentConfig, { features, classes }: Sizes): RunCheck {
   const kinds = new Map(config.readings.map((reading) => [reading, sparseKinds(config, reading)]));
   const densities = new Set(config.epsilon);
@@ -28,14 +31,17 @@ export function runCheck(config: ExperimentConfig, { features, classes }: Sizes)
     return isKnown && epsilon !== null && densities.has(epsilon);
   };
   return (run, epochs = epochsOf(config, run.reading)) => {
-    if (!isPlanned(run)) return `is of a training that the experiment does not have: ${run.reading}, ${title(run)}`;
+    if (!isPlanned(run))
+      return `is of a training that the experiment does not have: ${run.reading}, ${title(run)}`;
     return wrongTopology(config, run) ?? wrongEpochs(run, epochs) ?? wrongNetwork(run, sizes);
   };
 }
 
 function wrongTopology(config: ExperimentConfig, run: BenchRun): string | undefined {
   const topology = topologyOf(config, run);
-  return run.topology === topology ? undefined : `has topology ${run.topology}, where the experiment has ${topology}`;
+  return run.topology === topology
+    ? undefined
+    : `has topology ${run.topology}, where the experiment has ${topology}`;
 }
 
 function wrongEpochs({ epochs, failure, nnz }: BenchRun, planned: number): string | undefined {
@@ -46,11 +52,16 @@ function wrongEpochs({ epochs, failure, nnz }: BenchRun, planned: number): strin
     const expected = failure === undefined ? planned : `less than ${planned} before its failure`;
     return `has ${length} epochs, where ${expected} were expected`;
   }
-  const old = epochs.findIndex(({ epoch, linksByBirth }) => linksByBirth.length > epoch + 1 || sum(linksByBirth) > nnz);
+  const old = epochs.findIndex(
+    ({ epoch, linksByBirth }) => linksByBirth.length > epoch + 1 || sum(linksByBirth) > nnz,
+  );
   return old < 0 ? undefined : `has epochs.${old}.linksByBirth of more links or epochs than there were`;
 }
 
-function wrongNetwork({ nnz, density, degrees, inputDegree, failure }: BenchRun, sizes: number[]): string | undefined {
+function wrongNetwork(
+  { nnz, density, degrees, inputDegree, failure }: BenchRun,
+  sizes: number[],
+): string | undefined {
   const cells = sizes.slice(1).reduce((total, outputs, l) => total + sizes[l]! * outputs, 0);
   if (nnz > cells || Math.abs(density - nnz / cells) > 1e-9) {
     return `has nnz ${nnz} and density ${density}, which do not fit a network of ${sizes.join(', ')} neurons`;
@@ -68,7 +79,8 @@ function wrongNetwork({ nnz, density, degrees, inputDegree, failure }: BenchRun,
   const first = degrees?.end[0] ?? degrees?.start[0];
   const fits = inputDegree.length === sizes[0] && inputDegree.every((links) => links <= sizes[1]!);
   const links = sum(inputDegree);
-  if (fits && failure === undefined && (first === undefined || links === linksOf(first, sizes, 0))) return undefined;
+  if (fits && failure === undefined && (first === undefined || links === linksOf(first, sizes, 0)))
+    return undefined;
   return `has inputDegree that does not fit a layer of ${sizes[0]} inputs and ${sizes[1]} outputs`;
 }
 

@@ -26,8 +26,11 @@ function countsOf(
 ): { train: number | undefined; validation: number; test: number | undefined } {
   const whole = dataset.train.count;
   const fits = (part: 'train' | 'test') =>
-    dataset.test !== undefined && dataset[part]!.count >= defaultSamples[part] ? defaultSamples[part] : undefined;
-  const given = (part: 'train' | 'test') => (config[part] === 'all' ? undefined : (config[part] ?? fits(part)));
+    dataset.test !== undefined && dataset[part]!.count >= defaultSamples[part]
+      ? defaultSamples[part]
+      : undefined;
+  const given = (part: 'train' | 'test') =>
+    config[part] === 'all' ? undefined : (config[part] ?? fits(part));
   const train = given('train');
   const left = dataset.test === undefined || train === undefined ? 0 : whole - train;
   return {

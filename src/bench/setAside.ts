@@ -6,7 +6,15 @@ import { sparseKinds, topologyOf } from './plan.js';
  * Options that a reading does not obey, because it says itself what is to run.
  */
 
-type Option = 'methods' | 'epochs' | 'validation' | 'scaling' | 'topology' | 'motifSize' | 'init' | 'activation';
+type Option =
+  | 'methods'
+  | 'epochs'
+  | 'validation'
+  | 'scaling'
+  | 'topology'
+  | 'motifSize'
+  | 'init'
+  | 'activation';
 
 /** What the reading runs instead of what the option says; undefined where that is the same. */
 type Instead = (config: ExperimentConfig, reading: Reading, dataset: Dataset) => string | undefined;
@@ -27,7 +35,8 @@ const sparseOnly = (value: string, key: 'init' | 'activation'): Instead => {
 
 const overruled: Record<Reading, Partial<Record<Option, Instead>>> = {
   published: {
-    methods: ({ methods }) => (methods.includes('set-motif') ? 'static in the place of set-motif' : undefined),
+    methods: ({ methods }) =>
+      methods.includes('set-motif') ? 'static in the place of set-motif' : undefined,
     epochs: ({ epochs }) =>
       epochs > publishedEpochs ? `the ${publishedEpochs} whose accuracies it reports` : undefined,
     validation: ({ validation = 0 }) => (validation > 0 ? 'no such samples' : undefined),
@@ -51,7 +60,11 @@ const overruled: Record<Reading, Partial<Record<Option, Instead>>> = {
  *
  * @param given the options that the user gave, not those of a preset or by default
  */
-export function setAside(config: ExperimentConfig, given: Partial<ExperimentConfig>, dataset: Dataset): string[] {
+export function setAside(
+  config: ExperimentConfig,
+  given: Partial<ExperimentConfig>,
+  dataset: Dataset,
+): string[] {
   return config.readings.flatMap((reading) =>
     (Object.entries(overruled[reading]) as [Option, Instead][]).flatMap(([option, instead]) => {
       const used = given[option] === undefined ? undefined : instead(config, reading, dataset);

@@ -1,8 +1,9 @@
 import { createRequire } from 'node:module';
 
 /*
- * Means over seeds and what they are worth: Student's t, from jStat. Runs of different seeds are independent; what is compared
- * is paired within a seed, so that what two methods share (samples, their order, the drawn network) cancels.
+ * Means over seeds and what they are worth: Student's t, from jStat. Runs of different seeds are independent;
+ * what is compared is paired within a seed, so that what two methods share (samples, their order, the drawn
+ * network) cancels.
  */
 
 interface StudentT {
@@ -16,14 +17,20 @@ export interface Estimate {
   mean: number;
   /** Sample standard deviation. */
   spread: number | null;
-  /** Ends of the 95 % confidence interval of the mean, by Student's t: mean ± t(0.975, runs - 1) · spread / √runs. */
+  /**
+   * Ends of the 95 % confidence interval of the mean, by Student's t: mean ± t(0.975, runs - 1) · spread /
+   * √runs.
+   */
   low: number | null;
   high: number | null;
 }
 
 /** Mean difference within pairs. */
 export interface Difference extends Estimate {
-  /** Of the two-sided paired t-test that the true difference is 0. Null for a single pair; 1 where all pairs are equal. */
+  /**
+   * Of the two-sided paired t-test that the true difference is 0. Null for a single pair; 1 where all pairs
+   * are equal.
+   */
   pValue: number | null;
 }
 

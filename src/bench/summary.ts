@@ -3,7 +3,10 @@ import { type BenchMethod, type Reading, readings } from './config.js';
 import type { BenchRun } from './results.js';
 import { type Difference, difference, type Estimate, estimate, mean, median } from './statistics.js';
 
-/** All runs of one reading, method, epsilon and motif size; where some were stopped or failed, those that got furthest. */
+/**
+ * All runs of one reading, method, epsilon and motif size; where some were stopped or failed, those that got
+ * furthest.
+ */
 export interface BenchSummary {
   reading: Reading;
   method: BenchMethod;
@@ -17,29 +20,32 @@ export interface BenchSummary {
   /** Test accuracy after the last epoch. */
   finalAccuracy: Estimate;
   /**
-   * Test accuracy after the epoch that the validation samples chose: the one of their best accuracy, the first of several.
-   * null without validation samples.
+   * Test accuracy after the epoch that the validation samples chose: the one of their best accuracy, the
+   * first of several. null without validation samples.
    */
   selectedAccuracy: Estimate | null;
   /** Best epoch of each run, chosen on the test set: optimistic. What the thesis prints. */
   bestAccuracy: Estimate;
   /**
-   * Final accuracy less that of SET of the same reading, seed and epsilon, over the seeds; dense: of the largest epsilon. In the
-   * reading `published`, which reports maxima, of the best accuracy.
+   * Final accuracy less that of SET of the same reading, seed and epsilon, over the seeds; dense: of the
+   * largest epsilon. In the reading `published`, which reports maxima, of the best accuracy.
    */
   differenceToSet: Difference | null;
   /** Milliseconds per epoch: the median of a run, over runs; evolve: of the epochs that evolved. */
   trainMs: number;
   evolveMs: number;
   evaluateMs: number;
-  /** Time over that of SET of the same reading, seed and epsilon; dense: of the largest epsilon. Total: all three. */
+  /**
+   * Time over that of SET of the same reading, seed and epsilon; dense: of the largest epsilon. Total: all
+   * three.
+   */
   ratioToSet: { train: Estimate; total: Estimate } | null;
   /** Share of the initial links alive at the end, in the layers that may evolve; null when there is none. */
   initialLinks: number | null;
   /**
-   * Among SET and SET-motif of this reading and epsilon: whether no other trains faster (by the ratio to SET, or the time where
-   * SET is missing) and is on average at least as accurate. null for the other methods, without another, and unless all
-   * cover as many runs and epochs.
+   * Among SET and SET-motif of this reading and epsilon: whether no other trains faster (by the ratio to SET,
+   * or the time where SET is missing) and is on average at least as accurate. null for the other methods,
+   * without another, and unless all cover as many runs and epochs.
    */
   onFrontier: boolean | null;
 }
@@ -94,7 +100,8 @@ function summary(group: BenchRun[], all: BenchRun[]): Entry {
     finalAccuracy: estimate(runs.map(finalAccuracy)),
     selectedAccuracy: selected.length === runs.length ? estimate(selected) : null,
     bestAccuracy: estimate(runs.map(bestAccuracy)),
-    differenceToSet: equal.length > 0 ? difference(equal.map(({ run, set }) => accuracy(run) - accuracy(set))) : null,
+    differenceToSet:
+      equal.length > 0 ? difference(equal.map(({ run, set }) => accuracy(run) - accuracy(set))) : null,
     trainMs: mean(runs.map((run) => medianMs(run, 'trainMs'))),
     evolveMs: mean(runs.map((run) => medianMs(run, 'evolveMs'))),
     evaluateMs: mean(runs.map((run) => medianMs(run, 'evaluateMs'))),
@@ -144,12 +151,15 @@ function onFrontier(entry: Entry, all: Entry[]): boolean | null {
   const fair = others.every(({ runs, epochs }) => runs === entry.runs && epochs === entry.epochs);
   if (!evolves(entry) || others.length === 0 || !fair) return null;
   const time = ({ ratioToSet, trainMs }: Entry) => ratioToSet?.train.mean ?? trainMs;
-  return others.every((other) => time(other) >= time(entry) || other.finalAccuracy.mean < entry.finalAccuracy.mean);
+  return others.every(
+    (other) => time(other) >= time(entry) || other.finalAccuracy.mean < entry.finalAccuracy.mean,
+  );
 }
 
 function ratioToSet(pairs: Pair[]): BenchSummary['ratioToSet'] {
   if (pairs.length === 0) return null;
-  const total = (run: BenchRun) => medianMs(run, 'trainMs') + medianMs(run, 'evolveMs') + medianMs(run, 'evaluateMs');
+  const total = (run: BenchRun) =>
+    medianMs(run, 'trainMs') + medianMs(run, 'evolveMs') + medianMs(run, 'evaluateMs');
   return {
     train: estimate(pairs.map(({ run, set }) => medianMs(run, 'trainMs') / medianMs(set, 'trainMs'))),
     total: estimate(pairs.map(({ run, set }) => total(run) / total(set))),

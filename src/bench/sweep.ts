@@ -7,9 +7,10 @@ const mostJobs = 16;
 const usable = 0.9;
 
 /**
- * Groups to train at once on a GPU, so that their kernels fill it: an estimate. A group trains one network at a time, whose
- * forward kernels run about one warp per target and whose backward kernels one per source of a layer; streams overlap, so that
- * groups are added until their warps, on average over the kernels, are as many as the device holds.
+ * Groups to train at once on a GPU, so that their kernels fill it: an estimate. A group trains one network at
+ * a time, whose forward kernels run about one warp per target and whose backward kernels one per source of a
+ * layer; streams overlap, so that groups are added until their warps, on average over the kernels, are as
+ * many as the device holds.
  *
  * @param layers sizes of the networks' layers
  * @param bytes of device memory that each group takes

@@ -53,12 +53,19 @@ export function benchCommand(): Command {
     const value = key && experimentDefaults[key];
     return key ? made.default(value, Array.isArray(value) ? value.join(',') : String(value)) : made;
   };
-  const samplesDefault = (part: 'train' | 'test') => `(default: ${defaultSamples[part]}, or all of a smaller data set)`;
+  const samplesDefault = (part: 'train' | 'test') =>
+    `(default: ${defaultSamples[part]}, or all of a smaller data set)`;
   return new Command('bench')
     .description('train SET, SET-motif, static and dense networks side by side and compare them')
-    .addOption(option('--preset <name>', presets.map(({ name, text }) => `${name} (${text})`).join('; '), preset))
     .addOption(
-      option('--dataset <name>', 'see `set-native data list` (default: fashion-mnist if found)', oneOf(datasetNames)),
+      option('--preset <name>', presets.map(({ name, text }) => `${name} (${text})`).join('; '), preset),
+    )
+    .addOption(
+      option(
+        '--dataset <name>',
+        'see `set-native data list` (default: fashion-mnist if found)',
+        oneOf(datasetNames),
+      ),
     )
     .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath))
     .addOption(
@@ -69,7 +76,9 @@ export function benchCommand(): Command {
         'readings',
       ),
     )
-    .addOption(option('--methods <list>', `of ${benchMethods.join(', ')}`, listOf(oneOf(benchMethods)), 'methods'))
+    .addOption(
+      option('--methods <list>', `of ${benchMethods.join(', ')}`, listOf(oneOf(benchMethods)), 'methods'),
+    )
     .addOption(
       option(
         '--epsilon <list>',
@@ -78,9 +87,13 @@ export function benchCommand(): Command {
         'epsilon',
       ),
     )
-    .addOption(option('--runs <n>', 'runs of each, with seeds seed, seed + 1 ...', numberIn(ranges.runs), 'runs'))
+    .addOption(
+      option('--runs <n>', 'runs of each, with seeds seed, seed + 1 ...', numberIn(ranges.runs), 'runs'),
+    )
     .addOption(option('--epochs <n>', 'epochs per run', numberIn(ranges.epochs), 'epochs'))
-    .addOption(option('--train <n>', `training samples, drawn by seed, or all ${samplesDefault('train')}`, samplesIn))
+    .addOption(
+      option('--train <n>', `training samples, drawn by seed, or all ${samplesDefault('train')}`, samplesIn),
+    )
     .addOption(
       option(
         '--validation <n>',
@@ -88,9 +101,16 @@ export function benchCommand(): Command {
         numberIn(wholeNumber(0, 2 ** 31 - 1)),
       ),
     )
-    .addOption(option('--test <n>', `test samples, drawn by seed, or all ${samplesDefault('test')}`, samplesIn))
     .addOption(
-      option('--hidden <list>', 'hidden layer sizes', listOf(numberIn(ranges.layerSize), { repeats: true }), 'hidden'),
+      option('--test <n>', `test samples, drawn by seed, or all ${samplesDefault('test')}`, samplesIn),
+    )
+    .addOption(
+      option(
+        '--hidden <list>',
+        'hidden layer sizes',
+        listOf(numberIn(ranges.layerSize), { repeats: true }),
+        'hidden',
+      ),
     )
     .addOption(option('--batch-size <n>', 'samples per step', numberIn(ranges.batchSize), 'batchSize'))
     .addOption(option('--learning-rate <x>', 'step size', numberIn(ranges.learningRate), 'learningRate'))
@@ -103,7 +123,9 @@ export function benchCommand(): Command {
         'weightDecay',
       ),
     )
-    .addOption(option('--zeta <x>', 'fraction of links replaced after an epoch', numberIn(ranges.zeta), 'zeta'))
+    .addOption(
+      option('--zeta <x>', 'fraction of links replaced after an epoch', numberIn(ranges.zeta), 'zeta'),
+    )
     .addOption(
       option(
         '--scaling <name>',
@@ -250,7 +272,10 @@ interface Plan {
   conduct: (hooks: ExperimentHooks) => Promise<BenchResults>;
 }
 
-function anew({ json, out, resume, preset: chosen, reading, ...options }: BenchOptions, command: Command): Plan {
+function anew(
+  { json, out, resume, preset: chosen, reading, ...options }: BenchOptions,
+  command: Command,
+): Plan {
   const preset = presets.find(({ name }) => name === chosen);
   const given = { ...options, readings: reading };
   const nameOf = (key: string) => (key === 'readings' ? 'reading' : key);
@@ -264,7 +289,11 @@ function anew({ json, out, resume, preset: chosen, reading, ...options }: BenchO
     out,
     finished: [],
     conduct: (hooks) =>
-      runExperiment({ ...config, dataset }, { ...hooks, command: line, ...(out !== undefined && { out }) }, asked),
+      runExperiment(
+        { ...config, dataset },
+        { ...hooks, command: line, ...(out !== undefined && { out }) },
+        asked,
+      ),
   };
 }
 
@@ -320,7 +349,10 @@ function deliverResults(
 }
 
 /** Resolves to why there is none, if so: the results are told already. */
-async function report(dir: string, { runs, summary, ...experiment }: BenchResults): Promise<Error | undefined> {
+async function report(
+  dir: string,
+  { runs, summary, ...experiment }: BenchResults,
+): Promise<Error | undefined> {
   try {
     const missing = await writeReport(dir, [{ dir, experiment, runs }]);
     if (missing !== undefined) process.stderr.write(`${missing}\n`);
@@ -328,8 +360,12 @@ async function report(dir: string, { runs, summary, ...experiment }: BenchResult
     return undefined;
   } catch (cause) {
     const why = `[report] the report of ${dir} could not be written: ${(cause as Error).message}`;
-    return new SetNativeError('ERR_IO', `${why}; the results are safe: mend that, then \`set-native report ${dir}\``, {
-      cause,
-    });
+    return new SetNativeError(
+      'ERR_IO',
+      `${why}; the results are safe: mend that, then \`set-native report ${dir}\``,
+      {
+        cause,
+      },
+    );
   }
 }

@@ -44,7 +44,11 @@ function pullCommand(): Command {
   return new Command('pull')
     .description('fetch a data set from where its authors publish it, and check it')
     .addArgument(new Argument('<name>', pullable.join(', ')).argParser(oneOf(pullable)))
-    .option('--data-dir <dir>', 'put it here (default: SET_NATIVE_DATA, or the cache in the home folder)', filePath)
+    .option(
+      '--data-dir <dir>',
+      'put it here (default: SET_NATIVE_DATA, or the cache in the home folder)',
+      filePath,
+    )
     .option('--from <place>', 'a mirror that has the same files: its address, or a folder', filePath)
     .addHelpText(
       'after',

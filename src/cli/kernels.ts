@@ -39,8 +39,12 @@ export function kernelsCommand(): Command {
         'write the results as JSON; -: to standard output, the table to standard error',
       ).argParser(filePath),
     )
-    .addOption(new Option('--compare <file>', 'show old over new times of an earlier --json').argParser(filePath))
-    .addOption(new Option('--sweep', 'instead, time training, evolution and initialisation by links').conflicts(apart))
+    .addOption(
+      new Option('--compare <file>', 'show old over new times of an earlier --json').argParser(filePath),
+    )
+    .addOption(
+      new Option('--sweep', 'instead, time training, evolution and initialisation by links').conflicts(apart),
+    )
     .addOption(
       new Option('--backend <name>', `cpu, ${gpuNames.join(', ')}; --sweep takes cpu`)
         .argParser(oneOf(['cpu', ...gpuNames] as const))
@@ -52,9 +56,13 @@ export function kernelsCommand(): Command {
       ),
     )
     .addOption(new Option('--figure <file>', 'draw the sweep as SVG').argParser(filePath))
-    .addOption(new Option('--threads <n>', '0: all CPUs it may use').argParser(numberIn(ranges.threads)).default(0))
     .addOption(
-      new Option('--isa <name>', `kernels for ${isas.join(', ')} (default: the widest)`).argParser(oneOf(isas)),
+      new Option('--threads <n>', '0: all CPUs it may use').argParser(numberIn(ranges.threads)).default(0),
+    )
+    .addOption(
+      new Option('--isa <name>', `kernels for ${isas.join(', ')} (default: the widest)`).argParser(
+        oneOf(isas),
+      ),
     )
     .addHelpText(
       'after',
@@ -88,13 +96,19 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   const { onStep, ...display } = progress(process.stderr);
   const deliverResults = (results: KernelResults) => {
     const comparison = old && compareKernels(old, results);
-    const table = renderKernels(results, { color: takesEscapeCodes(stream), ...(comparison && { comparison }) });
+    const table = renderKernels(results, {
+      color: takesEscapeCodes(stream),
+      ...(comparison && { comparison }),
+    });
     return deliver({ table, stream }, json, kernelsJson(results));
   };
   let results: KernelResults;
   try {
     results = await interruptible(display, (signal) =>
-      runKernelBench({ ...rest, ...(sweep && { maxLinks: maxLinks ?? defaultMaxLinks }) }, { signal, onStep }),
+      runKernelBench(
+        { ...rest, ...(sweep && { maxLinks: maxLinks ?? defaultMaxLinks }) },
+        { signal, onStep },
+      ),
     );
   } catch (error) {
     const partial = error instanceof SetNativeError && (error.details.results as KernelResults | undefined);
@@ -103,17 +117,25 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
     throw error;
   }
   const undelivered = deliverResults(results);
-  if (draw && figure !== undefined && results.sweep) writeOutput(figure, [await draw(sweepSpec(results.sweep))]);
+  if (draw && figure !== undefined && results.sweep)
+    writeOutput(figure, [await draw(sweepSpec(results.sweep))]);
   if (undelivered !== undefined) throw undelivered;
-  const failed = [...results.cases, ...(results.sweep?.points ?? [])].filter(({ failure }) => failure !== undefined);
+  const failed = [...results.cases, ...(results.sweep?.points ?? [])].filter(
+    ({ failure }) => failure !== undefined,
+  );
   if (failed.length > 0) {
-    throw new SetNativeError('ERR_INTERNAL', `[bench] ${failed.length} of the measurements failed; see the table`);
+    throw new SetNativeError(
+      'ERR_INTERNAL',
+      `[bench] ${failed.length} of the measurements failed; see the table`,
+    );
   }
 }
 
 /** `bench --epochs 3 kernels` would not do what it says. */
 function refuseOptionsOfBench({ parent }: Command): void {
-  const given = parent?.options.find((option) => parent.getOptionValueSource(option.attributeName()) === 'cli');
+  const given = parent?.options.find(
+    (option) => parent.getOptionValueSource(option.attributeName()) === 'cli',
+  );
   if (given) throw usage(`${given.long} is an option of bench, not of bench kernels`, given.long!);
 }
 

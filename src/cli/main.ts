@@ -51,8 +51,8 @@ function exitCode(error: unknown): number {
 restoreTerminalAtExit();
 heedSignals();
 
-// The reader of a pipe may leave early (`| head`), and a terminal be closed: that is no failure, and what is left to do, files
-// above all, is done.
+// The reader of a pipe may leave early (`| head`), and a terminal be closed: that is no failure, and what is
+// left to do, files above all, is done.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE' || (error.code === 'EIO' && process.stdout.isTTY)) return;
   process.exitCode = 1;

@@ -4,13 +4,15 @@ import { parseDecimal } from '../datasets/numbers.js';
 import { SetNativeError } from '../errors.js';
 
 /*
- * Parsers of option values, in front of whose messages commander puts the option and the value given; and which options were given.
+ * Parsers of option values, in front of whose messages commander puts the option and the value given; and
+ * which options were given.
  */
 
 export function numberIn(range: NumberRange): (text: string) => number {
   return (text) => {
     const value = range.whole && !/^\d+$/.test(text) ? undefined : parseDecimal(text);
-    if (value === undefined || !range.accepts(value)) throw new InvalidArgumentError(`Expected ${range.text}.`);
+    if (value === undefined || !range.accepts(value))
+      throw new InvalidArgumentError(`Expected ${range.text}.`);
     return value;
   };
 }
@@ -22,7 +24,8 @@ export function filePath(text: string): string {
 
 export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
   return (text) => {
-    if (!choices.includes(text as T)) throw new InvalidArgumentError(`Expected one of ${choices.join(', ')}.`);
+    if (!choices.includes(text as T))
+      throw new InvalidArgumentError(`Expected one of ${choices.join(', ')}.`);
     return text as T;
   };
 }
@@ -31,7 +34,8 @@ export function oneOf<T extends string>(choices: readonly T[]): (text: string) =
 export function listOf<T>(item: (text: string) => T, { repeats = false } = {}): (text: string) => T[] {
   return (text) => {
     const values = text.split(',').map((part) => item(part.trim()));
-    if (!repeats && new Set(values).size < values.length) throw new InvalidArgumentError('Name each value once.');
+    if (!repeats && new Set(values).size < values.length)
+      throw new InvalidArgumentError('Name each value once.');
     return values;
   };
 }
@@ -40,14 +44,18 @@ export function listOf<T>(item: (text: string) => T, { repeats = false } = {}): 
  * The options that stand on the command line, not those that have their default.
  * @param nameOf what the command calls an option
  */
-export function typed<T extends object>(options: T, command: Command, nameOf = (key: string) => key): Partial<T> {
+export function typed<T extends object>(
+  options: T,
+  command: Command,
+  nameOf = (key: string) => key,
+): Partial<T> {
   const isTyped = (key: string) => command.getOptionValueSource(nameOf(key)) === 'cli';
   return Object.fromEntries(Object.entries(options).filter(([key]) => isTyped(key))) as Partial<T>;
 }
 
 /**
- * The options given beside --resume that change what goes on with: those of `free`. Throws ERR_USAGE where another option is given
- * than these and those of `also`: what was begun decides.
+ * The options given beside --resume that change what goes on with: those of `free`. Throws ERR_USAGE where
+ * another option is given than these and those of `also`: what was begun decides.
  */
 export function besideResume<T extends object, K extends keyof T & string>(
   operation: string,
@@ -60,9 +68,12 @@ export function besideResume<T extends object, K extends keyof T & string>(
   const given = typed(options, command);
   const bound = Object.keys(given).find((key) => !['resume', ...free, ...also].includes(key));
   if (bound === undefined) {
-    return Object.fromEntries(Object.entries(given).filter(([key]) => free.includes(key as K))) as Partial<Pick<T, K>>;
+    return Object.fromEntries(Object.entries(given).filter(([key]) => free.includes(key as K))) as Partial<
+      Pick<T, K>
+    >;
   }
-  const flag = (key: string) => command.options.find((option) => option.attributeName() === key)?.long ?? `--${key}`;
+  const flag = (key: string) =>
+    command.options.find((option) => option.attributeName() === key)?.long ?? `--${key}`;
   const allowed = [...free, ...also].map(flag);
   const list = `${allowed.slice(0, -1).join(', ')} and ${allowed.at(-1)}`;
   throw new SetNativeError(

@@ -6,7 +6,10 @@ import { endedBySignals } from './signals.js';
  * The results of a command: a file for programs, a table for people.
  */
 
-/** Where the table goes: to standard error where one of the files is standard output, which then holds nothing else. */
+/**
+ * Where the table goes: to standard error where one of the files is standard output, which then holds nothing
+ * else.
+ */
 export function tableStream(...files: (string | undefined)[]): NodeJS.WriteStream {
   return files.some((file) => file !== undefined && isStandardOutput(file)) ? process.stderr : process.stdout;
 }

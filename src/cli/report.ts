@@ -23,9 +23,13 @@ Examples:
 
 async function report(dirs: string[], { out }: { out?: string }): Promise<void> {
   if (out === undefined && dirs.length > 1) {
-    throw new SetNativeError('ERR_USAGE', '[report] --out must name a folder for the report of several experiments', {
-      details: { option: '--out' },
-    });
+    throw new SetNativeError(
+      'ERR_USAGE',
+      '[report] --out must name a folder for the report of several experiments',
+      {
+        details: { option: '--out' },
+      },
+    );
   }
   const folder = out ?? dirs[0]!;
   const missing = await writeReport(folder, dirs.map(reportSource));

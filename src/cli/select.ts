@@ -37,16 +37,28 @@ export function selectCommand(): Command {
     .addOption(option('--keep <list>', 'percent of the features', listOf(numberIn(shareRange)), 'keep'))
     .addOption(option('--method <name>', methods.join(', '), oneOf(methods), 'method'))
     .addOption(
-      option('--epsilon <x>', 'density: link probability ε (n + m) / (n m)', numberIn(ranges.epsilon), 'epsilon'),
+      option(
+        '--epsilon <x>',
+        'density: link probability ε (n + m) / (n m)',
+        numberIn(ranges.epsilon),
+        'epsilon',
+      ),
     )
     .addOption(
-      option('--hidden <list>', 'hidden layer sizes', listOf(numberIn(ranges.layerSize), { repeats: true }), 'hidden'),
+      option(
+        '--hidden <list>',
+        'hidden layer sizes',
+        listOf(numberIn(ranges.layerSize), { repeats: true }),
+        'hidden',
+      ),
     )
     .addOption(option('--epochs <n>', 'epochs of each network', numberIn(ranges.epochs), 'epochs'))
     .addOption(option('--batch-size <n>', 'samples per step', numberIn(ranges.batchSize), 'batchSize'))
     .addOption(option('--learning-rate <x>', 'step size', numberIn(ranges.learningRate), 'learningRate'))
     .addOption(option('--weight-decay <x>', 'per step', numberIn(ranges.weightDecay), 'weightDecay'))
-    .addOption(option('--zeta <x>', 'fraction of links replaced after an epoch', numberIn(ranges.zeta), 'zeta'))
+    .addOption(
+      option('--zeta <x>', 'fraction of links replaced after an epoch', numberIn(ranges.zeta), 'zeta'),
+    )
     .addOption(option('--train <n>', 'training samples (default: all)', numberIn(ranges.samples)))
     .addOption(option('--test <n>', 'test samples (default: all)', numberIn(ranges.samples)))
     .addOption(option('--runs <n>', 'runs, with seeds seed, seed + 1 ...', numberIn(ranges.runs), 'runs'))
@@ -74,7 +86,8 @@ async function select(options: SelectOptions, command: Command): Promise<void> {
   try {
     results = await interruptible(plainDisplay, begin(options, command));
   } catch (error) {
-    const partial = error instanceof SetNativeError && (error.details.results as SelectionResults | undefined);
+    const partial =
+      error instanceof SetNativeError && (error.details.results as SelectionResults | undefined);
     if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) {
       await deliver(partial, out).catch(({ message }) => log(message)); // beside what stopped it
     }
@@ -102,11 +115,16 @@ function begin(
   }
   const { out, dataset, ...config } = options;
   if (dataset === undefined) {
-    throw new SetNativeError('ERR_USAGE', '[select] --dataset must name a data set; `set-native data list` has them', {
-      details: { option: 'dataset' },
-    });
+    throw new SetNativeError(
+      'ERR_USAGE',
+      '[select] --dataset must name a data set; `set-native data list` has them',
+      {
+        details: { option: 'dataset' },
+      },
+    );
   }
-  return (signal) => selectFeatures({ ...config, dataset }, { ...hooks, signal, ...(out !== undefined && { out }) });
+  return (signal) =>
+    selectFeatures({ ...config, dataset }, { ...hooks, signal, ...(out !== undefined && { out }) });
 }
 
 /** First the table, then what is drawn from it. */

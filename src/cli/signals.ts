@@ -4,16 +4,17 @@ import path from 'node:path';
 import { type Display, plainDisplay, show, unshow } from './terminal.js';
 
 /*
- * Signals that ask the program to stop: Ctrl-C, `kill`, a terminal that is closed, Ctrl-\. All of them stop work that keeps what was
- * done within a batch, and anything else at once, as a second signal does. The exit code is 128 + the number of the signal.
+ * Signals that ask the program to stop: Ctrl-C, `kill`, a terminal that is closed, Ctrl-\. All of them stop
+ * work that keeps what was done within a batch, and anything else at once, as a second signal does. The exit
+ * code is 128 + the number of the signal.
  */
 
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 type StopSignal = (typeof stopSignals)[number];
 
 /**
- * The same signal again within so many milliseconds is the same wish: npx passes on the Ctrl-C that the terminal has sent to this
- * process already.
+ * The same signal again within so many milliseconds is the same wish: npx passes on the Ctrl-C that the
+ * terminal has sent to this process already.
  */
 const echoMs = 200;
 
@@ -34,8 +35,8 @@ export function heedSignals(): void {
 }
 
 /**
- * Runs `body`, which may wait for others, as for the reader of a pipe: no JavaScript runs meanwhile, so that signals have the effect
- * that the system gives them, the end of the program.
+ * Runs `body`, which may wait for others, as for the reader of a pipe: no JavaScript runs meanwhile, so that
+ * signals have the effect that the system gives them, the end of the program.
  */
 export function endedBySignals<T>(body: () => T): T {
   // The second Ctrl-C that npx makes of one is still for the listener.
@@ -49,8 +50,14 @@ export function endedBySignals<T>(body: () => T): T {
   }
 }
 
-/** Runs `body` with a signal that fires when the program is asked to stop, while `display` shows how it gets on. */
-export async function interruptible<T>(display: Display, body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/**
+ * Runs `body` with a signal that fires when the program is asked to stop, while `display` shows how it gets
+ * on.
+ */
+export async function interruptible<T>(
+  display: Display,
+  body: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
   work = { display, controller };
   show(display);
@@ -62,7 +69,9 @@ export async function interruptible<T>(display: Display, body: (signal: AbortSig
   }
 }
 
-/** Says what stopped the program, and sets its exit code; of work that was aborted without a signal Ctrl-C's. */
+/**
+ * Says what stopped the program, and sets its exit code; of work that was aborted without a signal Ctrl-C's.
+ */
 export function endStopped(signal: StopSignal = asked?.signal ?? 'SIGINT'): void {
   plainDisplay.log(`Stopped by ${signal === 'SIGINT' ? 'Ctrl-C' : signal}.`);
   process.exitCode = 128 + constants.signals[signal];
@@ -74,7 +83,8 @@ function heed(signal: StopSignal): void {
   if (work === undefined || asked !== undefined) {
     unshow();
     endStopped(signal);
-    // Node waits for worker threads, and they for what they compute: whoever does not care to sends a third one.
+    // Node waits for worker threads, and they for what they compute: whoever does not care to sends a third
+    // one.
     for (const each of stopSignals) process.removeAllListeners(each);
     process.exit();
   }
@@ -84,8 +94,9 @@ function heed(signal: StopSignal): void {
 }
 
 /**
- * Whether nobody wants this program to end with its terminal. Node takes back what nohup has done, SIGHUP ignored, before any of this
- * runs; what can still be seen is the command that a shell notes in `_`, and a standard input that nohup has made unreadable.
+ * Whether nobody wants this program to end with its terminal. Node takes back what nohup has done, SIGHUP
+ * ignored, before any of this runs; what can still be seen is the command that a shell notes in `_`, and a
+ * standard input that nohup has made unreadable.
  */
 function startedByNohup(): boolean {
   if (path.basename(process.env._ ?? '') === 'nohup') return true;

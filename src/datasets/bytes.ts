@@ -4,13 +4,13 @@ import { gunzipSync } from 'node:zlib';
 import { SetNativeError } from '../errors.js';
 
 /*
- * Bytes from outside: reading a file, unpacking it, and walking it without ever leaving it. Parsers take bytes and
- * the file's name, so that every error can say where.
+ * Bytes from outside: reading a file, unpacking it, and walking it without ever leaving it. Parsers take
+ * bytes and the file's name, so that every error can say where.
  *
- * What a file may cost is bounded, however small it is when packed: what it unpacks to by `unpackedLimit`, what that
- * becomes by `maxSamples`, both by a quarter of the memory that the machine gives. While it works, no parser holds
- * more than the unpacked bytes and three times the samples that it makes of them, and where it knows their number
- * beforehand (all but text) no more than one time.
+ * What a file may cost is bounded, however small it is when packed: what it unpacks to by `unpackedLimit`,
+ * what that becomes by `maxSamples`, both by a quarter of the memory that the machine gives. While it works,
+ * no parser holds more than the unpacked bytes and three times the samples that it makes of them, and where
+ * it knows their number beforehand (all but text) no more than one time.
  */
 
 /** The most bytes a data file may hold, packed or unpacked: ten times what MNIST needs. */
@@ -19,13 +19,21 @@ export const MAX_FILE_BYTES = 2 ** 29;
 /** The most samples of one data set: three times HIGGS, and few enough for an array of as many labels. */
 const MAX_SAMPLES = 2 ** 25;
 
-/** The most bytes that the samples of one data set may take: as many float32 features as a file has bytes at most. */
+/**
+ * The most bytes that the samples of one data set may take: as many float32 features as a file has bytes at
+ * most.
+ */
 const MAX_SAMPLE_BYTES = 4 * MAX_FILE_BYTES;
 
-/** What a sample takes beside its features: a label as text or number, in a list that grows, and as a class. */
+/**
+ * What a sample takes beside its features: a label as text or number, in a list that grows, and as a class.
+ */
 const LABEL_BYTES = 32;
 
-/** A data set may take this share of memory: scaling and splitting make copies, and the network needs room too. */
+/**
+ * A data set may take this share of memory: scaling and splitting make copies, and the network needs room
+ * too.
+ */
 const MEMORY_SHARE = 1 / 4;
 
 /** Bytes of memory that this process may use: the machine's, or the control group's where that is less. */
@@ -51,7 +59,12 @@ export function maxSamples(features: number, memory = machineMemory()): number {
  * @param count as many as are known of; text files learn theirs on the way
  * @throws SetNativeError ERR_OUT_OF_MEMORY
  */
-export function checkSampleCount(file: string, count: number, features: number, memory = machineMemory()): void {
+export function checkSampleCount(
+  file: string,
+  count: number,
+  features: number,
+  memory = machineMemory(),
+): void {
   const limit = maxSamples(features, memory);
   if (count <= limit) return;
   const share = `a quarter of the ${(memory / 2 ** 30).toFixed(1)} GiB that this machine gives, and no more than 2 GiB`;
@@ -112,10 +125,14 @@ export function formatError(
     place.column === undefined ? '' : `, column ${place.column}`,
   ].join('');
   const [wanted, got] = [quote(expected), quote(came)];
-  return new SetNativeError('ERR_DATA_FORMAT', `[data] ${file}${where}: expected ${wanted}, came ${got}; ${advice}`, {
-    details: { file, ...place, expected: wanted, came: got },
-    cause,
-  });
+  return new SetNativeError(
+    'ERR_DATA_FORMAT',
+    `[data] ${file}${where}: expected ${wanted}, came ${got}; ${advice}`,
+    {
+      details: { file, ...place, expected: wanted, came: got },
+      cause,
+    },
+  );
 }
 
 /** Whether the bytes start as gzip does. */
@@ -123,7 +140,10 @@ function isGzip(bytes: Uint8Array): boolean {
   return bytes.length >= 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
-/** The most bytes that packed ones can become: a byte of deflate stands for up to 1032. What a file tells of itself may be more. */
+/**
+ * The most bytes that packed ones can become: a byte of deflate stands for up to 1032. What a file tells of
+ * itself may be more.
+ */
 export function mostInflated(packedBytes: number): number {
   return 1032 * packedBytes + 2 ** 10;
 }
@@ -139,8 +159,10 @@ const MIN_CHUNK_BYTES = 2 ** 16;
  */
 export function gunzip(bytes: Uint8Array, file: string, limit = unpackedLimit()): Uint8Array {
   if (!isGzip(bytes)) return bytes;
-  // The last four bytes tell the size. In one chunk of it (and one byte, to see the end) nothing is held twice.
-  const told = bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4, true);
+  // The last four bytes tell the size. In one chunk of it (and one byte, to see the end) nothing is held
+  // twice.
+  const told =
+    bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4, true);
   const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(told, limit, mostInflated(bytes.length)) + 1);
   try {
     return gunzipSync(bytes, { maxOutputLength: limit, chunkSize });
@@ -160,14 +182,28 @@ export function unpackError(cause: unknown, file: string, place: Place, limit: n
 }
 
 /** ERR_DATA_FORMAT for a file, or a part of one, of more bytes than `unpackedLimit`. */
-export function tooLarge(file: string, place: Place, limit: number, came: string, cause?: unknown): SetNativeError {
-  return formatError(file, place, `at most ${limit} bytes when unpacked`, came, 'take a part of the data', cause);
+export function tooLarge(
+  file: string,
+  place: Place,
+  limit: number,
+  came: string,
+  cause?: unknown,
+): SetNativeError {
+  return formatError(
+    file,
+    place,
+    `at most ${limit} bytes when unpacked`,
+    came,
+    'take a part of the data',
+    cause,
+  );
 }
 
 /**
  * Reads a whole file, unpacked if it is gzip (told by its content, not its name).
  *
- * @throws SetNativeError ERR_DATA_NOT_FOUND (no such file), ERR_IO (not readable, not a file), ERR_DATA_FORMAT (damaged
+ * @throws SetNativeError ERR_DATA_NOT_FOUND (no such file), ERR_IO (not readable, not a file),
+ * ERR_DATA_FORMAT (damaged
  *   gzip, or more bytes than `unpackedLimit`)
  */
 export function readBytes(file: string): Uint8Array {
@@ -175,9 +211,13 @@ export function readBytes(file: string): Uint8Array {
   try {
     const stat = fs.statSync(file);
     if (!stat.isFile()) {
-      throw new SetNativeError('ERR_IO', `[data] ${file}: expected a file, came a folder or device; check the path`, {
-        details: { file },
-      });
+      throw new SetNativeError(
+        'ERR_IO',
+        `[data] ${file}: expected a file, came a folder or device; check the path`,
+        {
+          details: { file },
+        },
+      );
     }
     const limit = unpackedLimit();
     if (stat.size > limit) throw tooLarge(file, {}, limit, `${stat.size}`);
@@ -186,10 +226,14 @@ export function readBytes(file: string): Uint8Array {
     if (cause instanceof SetNativeError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new SetNativeError('ERR_DATA_NOT_FOUND', `[data] ${file}: expected a file, there is none; check the path`, {
-        details: { file },
-        cause,
-      });
+      throw new SetNativeError(
+        'ERR_DATA_NOT_FOUND',
+        `[data] ${file}: expected a file, there is none; check the path`,
+        {
+          details: { file },
+          cause,
+        },
+      );
     }
     throw new SetNativeError(
       'ERR_IO',
@@ -203,7 +247,9 @@ export function readBytes(file: string): Uint8Array {
   return gunzip(bytes, file);
 }
 
-/** Walks bytes from front to back; asking for more than is there is ERR_DATA_FORMAT naming file and offset. */
+/**
+ * Walks bytes from front to back; asking for more than is there is ERR_DATA_FORMAT naming file and offset.
+ */
 export class ByteReader {
   offset = 0;
   private readonly view: DataView;

@@ -41,13 +41,15 @@ const isWord = (cell: string) => parseDecimal(cell) === undefined && !isMissing(
 /** Whether numbers count 0, 1, 2 .. or 1, 2, 3 .., as programs name columns that have no names. */
 function countUp(cells: string[]): boolean {
   const first = Number(cells[0]);
-  return cells.length >= 3 && (first === 0 || first === 1) && cells.every((cell, i) => Number(cell) === first + i);
+  return (
+    cells.length >= 3 && (first === 0 || first === 1) && cells.every((cell, i) => Number(cell) === first + i)
+  );
 }
 
 /**
- * Whether the first line names the columns, where nobody says. Names are words. Numbers are names only under a word
- * that is no label: one that no other line has, where the others' labels are numbers, or it is a usual name of the
- * column, or the numbers count up.
+ * Whether the first line names the columns, where nobody says. Names are words. Numbers are names only under
+ * a word that is no label: one that no other line has, where the others' labels are numbers, or it is a usual
+ * name of the column, or the numbers count up.
  *
  * @param first its cells, the label last
  * @param others the labels of the other lines, each once
@@ -129,7 +131,13 @@ class CsvTable {
     this.first = cells;
     if (cells.length < 2) {
       const advice = 'check that it is the right file, and its delimiter';
-      throw formatError(this.file, { line }, 'at least one feature and a label', `${cells.length} column`, advice);
+      throw formatError(
+        this.file,
+        { line },
+        'at least one feature and a label',
+        `${cells.length} column`,
+        advice,
+      );
     }
     const { label } = this.options;
     this.labelColumn = label === undefined ? cells.length - 1 : isNamed ? cells.indexOf(label) : -1;
@@ -140,7 +148,9 @@ class CsvTable {
     if (isNamed) this.checkLabelName(line);
   }
 
-  /** Which of two columns is the label cannot be known, and the other one, as a feature, would give it away. */
+  /**
+   * Which of two columns is the label cannot be known, and the other one, as a feature, would give it away.
+   */
   private checkLabelName(line?: number): void {
     const name = this.first![this.labelColumn]!;
     const columns = this.first!.flatMap((other, column) => (other === name ? [column + 1] : []));
@@ -157,17 +167,20 @@ class CsvTable {
     }
     checkSampleCount(this.file, this.labels.length + 1, columns - 1, this.memory);
     for (let column = 0; column < columns; column++) {
-      if (column !== this.labelColumn) this.values.push(this.feature(cells[column]!, { line, column: column + 1 }));
+      if (column !== this.labelColumn)
+        this.values.push(this.feature(cells[column]!, { line, column: column + 1 }));
     }
     const label = cells[this.labelColumn]!;
-    if (isMissing(label)) throw missingError(this.file, { line, column: this.labelColumn + 1 }, 'a label', label);
+    if (isMissing(label))
+      throw missingError(this.file, { line, column: this.labelColumn + 1 }, 'a label', label);
     this.labels.push(this.distinct.take(label, ownText));
   }
 
   private feature(text: string, place: Place): number {
     const value = parseDecimal(text);
     if (value !== undefined) return value;
-    if (!isMissing(text)) throw formatError(this.file, place, 'a number', JSON.stringify(text), ADVICE.content);
+    if (!isMissing(text))
+      throw formatError(this.file, place, 'a number', JSON.stringify(text), ADVICE.content);
     this.missing ??= { place, text };
     return Number.NaN;
   }
@@ -176,7 +189,8 @@ class CsvTable {
     const features = (this.first?.length ?? 1) - 1;
     const skipped = this.firstIsNames() ? 1 : 0;
     if (skipped === 1) this.checkLabelName();
-    if (this.labels.length === 0) throw formatError(this.file, {}, 'at least one sample', 'none', ADVICE.content);
+    if (this.labels.length === 0)
+      throw formatError(this.file, {}, 'at least one sample', 'none', ADVICE.content);
     const x = this.values.toArray(skipped * features);
     const labels = skipped === 0 ? this.labels : this.labels.slice(1);
     const missing = this.missing === undefined ? {} : { missing: this.missing };
@@ -193,11 +207,12 @@ class CsvTable {
 }
 
 /**
- * Parses CSV in UTF-8. Features must be decimal numbers or missing, labels may be anything else; empty lines are
- * passed over. Two features may have one name: only the label's is looked up.
+ * Parses CSV in UTF-8. Features must be decimal numbers or missing, labels may be anything else; empty lines
+ * are passed over. Two features may have one name: only the label's is looked up.
  *
  * @param memory bytes that the machine gives; see checkSampleCount
- * @throws SetNativeError ERR_DATA_FORMAT, naming the line: not UTF-8, no sample, rows of different length, a feature
+ * @throws SetNativeError ERR_DATA_FORMAT, naming the line: not UTF-8, no sample, rows of different length, a
+ * feature
  *   that is neither a number nor missing, a missing label, too many labels, broken quotes, no column of the label's
  *   name or two; ERR_OUT_OF_MEMORY
  */

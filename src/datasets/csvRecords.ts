@@ -1,12 +1,16 @@
 import { ADVICE, formatError } from './bytes.js';
 
 /*
- * CSV as far as it is about characters (RFC 4180): which bytes are a record and which text is a cell. Our own, because
- * files come from strangers: packages for it bound neither the cells of a record, of which some hundred million end the
- * process, nor, at some 20 µs each, the time that records take, and count a line twice where a quoted cell breaks it by CRLF.
+ * CSV as far as it is about characters (RFC 4180): which bytes are a record and which text is a cell. Our
+ * own, because files come from strangers: packages for it bound neither the cells of a record, of which some
+ * hundred million end the process, nor, at some 20 µs each, the time that records take, and count a line
+ * twice where a quoted cell breaks it by CRLF.
  */
 
-/** The most bytes of one record, and so of its cells: a quote that nobody closes would reach to the end of the file. */
+/**
+ * The most bytes of one record, and so of its cells: a quote that nobody closes would reach to the end of the
+ * file.
+ */
 const MAX_RECORD_BYTES = 2 ** 24;
 
 const LF = 10;
@@ -22,8 +26,9 @@ export interface CsvRecord {
 }
 
 /**
- * The records of a text, one after the other, without those of blanks alone. They end in LF, CRLF or CR, of which a file put
- * together of several has a mixture. Cells come without the blanks around them; what stands in quotes is kept as it is.
+ * The records of a text, one after the other, without those of blanks alone. They end in LF, CRLF or CR, of
+ * which a file put together of several has a mixture. Cells come without the blanks around them; what stands
+ * in quotes is kept as it is.
  *
  * @param bytes UTF-8, perhaps behind a byte order mark
  * @throws SetNativeError ERR_DATA_FORMAT: a quote within a cell or not closed, a record that is too long
@@ -40,7 +45,9 @@ export function* csvRecords(bytes: Uint8Array, file: string, delimiter: string):
     }
     const record = end === start ? '' : text.toString('utf8', start, end);
     if (record.trim() !== '') {
-      const cells = hasQuotes ? quotedCells(record, file, delimiter, line) : record.split(delimiter).map(trim);
+      const cells = hasQuotes
+        ? quotedCells(record, file, delimiter, line)
+        : record.split(delimiter).map(trim);
       yield { line, cells };
     }
     line += breaks + 1;
@@ -48,8 +55,14 @@ export function* csvRecords(bytes: Uint8Array, file: string, delimiter: string):
   }
 }
 
-/** How far the record reaches that begins at `start`, no further than to tell one too long, and the line ends within its quotes. */
-function extent(text: Buffer, start: number): { end: number; breaks: number; hasQuotes: boolean; isOpen: boolean } {
+/**
+ * How far the record reaches that begins at `start`, no further than to tell one too long, and the line ends
+ * within its quotes.
+ */
+function extent(
+  text: Buffer,
+  start: number,
+): { end: number; breaks: number; hasQuotes: boolean; isOpen: boolean } {
   let isOpen = false;
   let hasQuotes = false;
   let breaks = 0;

@@ -2,8 +2,8 @@ import { ADVICE, ByteReader, checkSampleCount, formatError, readBytes } from './
 import type { Samples } from './types.js';
 
 /*
- * IDX, the format of MNIST and Fashion-MNIST: two zero bytes, the type (8 = u8), the number of dimensions, then each
- * dimension as big-endian u32, then the values row by row. http://yann.lecun.com/exdb/mnist/
+ * IDX, the format of MNIST and Fashion-MNIST: two zero bytes, the type (8 = u8), the number of dimensions,
+ * then each dimension as big-endian u32, then the values row by row. http://yann.lecun.com/exdb/mnist/
  */
 
 const UNSIGNED_BYTE = 0x08;
@@ -18,7 +18,8 @@ export interface IdxArray {
  * Parses IDX of unsigned bytes. `values` is a view into `bytes`.
  *
  * @param rank how many dimensions there must be: 3 for images, 1 for labels
- * @throws SetNativeError ERR_DATA_FORMAT: wrong magic, a dimension of 0, length not exactly what the header says
+ * @throws SetNativeError ERR_DATA_FORMAT: wrong magic, a dimension of 0, length not exactly what the header
+ * says
  */
 export function parseIdx(bytes: Uint8Array, file: string, rank: number): IdxArray {
   const reader = new ByteReader(bytes, file);
@@ -33,7 +34,12 @@ export function parseIdx(bytes: Uint8Array, file: string, rank: number): IdxArra
   for (let d = 0; d < rank; d++) {
     const dimension = reader.u32(`dimension ${d + 1}`);
     if (dimension === 0) {
-      throw reader.error(`a size of at least 1 as dimension ${d + 1}`, '0', ADVICE.content, reader.offset - 4);
+      throw reader.error(
+        `a size of at least 1 as dimension ${d + 1}`,
+        '0',
+        ADVICE.content,
+        reader.offset - 4,
+      );
     }
     dimensions.push(dimension);
     size *= dimension;
@@ -68,7 +74,13 @@ export function readIdxSamples(
   const outOfRange = labels.findIndex((label) => label >= classes);
   if (outOfRange >= 0) {
     const came = String(labels[outOfRange]);
-    throw formatError(labelFile, { offset: 8 + outOfRange }, `a label below ${classes}`, came, ADVICE.content);
+    throw formatError(
+      labelFile,
+      { offset: 8 + outOfRange },
+      `a label below ${classes}`,
+      came,
+      ADVICE.content,
+    );
   }
   checkSampleCount(imageFile, count, rows * columns);
   return {

@@ -7,8 +7,9 @@ import { type IdxSet, idxSums } from './idxSums.js';
 import type { Dataset, Samples } from './types.js';
 
 /*
- * MNIST and Fashion-MNIST: two sets whose files have the same names, so that only their content tells them apart. Files whose
- * content is neither's, as of KMNIST or of a subset, go by what names there are: the folder's, then the files'.
+ * MNIST and Fashion-MNIST: two sets whose files have the same names, so that only their content tells them
+ * apart. Files whose content is neither's, as of KMNIST or of a subset, go by what names there are: the
+ * folder's, then the files'.
  */
 
 const TITLES: Record<IdxSet, string> = { 'fashion-mnist': 'Fashion-MNIST', mnist: 'MNIST' };
@@ -43,8 +44,8 @@ export interface LabelVerdict {
 }
 
 /**
- * Tells whether the files are `set`'s. Reads the label files only, and of them no more than published ones have; never throws:
- * a label file that cannot be read is told in `reason`.
+ * Tells whether the files are `set`'s. Reads the label files only, and of them no more than published ones
+ * have; never throws: a label file that cannot be read is told in `reason`.
  *
  * @param files those of IDX_FILES, or of IDX_TEST_FILES, as they were found in `folder`
  */
@@ -79,9 +80,9 @@ export function judgeLabels(set: IdxSet, folder: string, files: string[]): Label
 }
 
 /**
- * The one set that files of unknown content can be loaded as: what their folder is called, else what the spelling of their names
- * suggests. MNIST's archives unpack to `train-images.idx3-ubyte`, Fashion-MNIST's to `train-images-idx3-ubyte`; a test set alone is
- * known of MNIST only.
+ * The one set that files of unknown content can be loaded as: what their folder is called, else what the
+ * spelling of their names suggests. MNIST's archives unpack to `train-images.idx3-ubyte`, Fashion-MNIST's to
+ * `train-images-idx3-ubyte`; a test set alone is known of MNIST only.
  */
 function claimant(folder: string, files: string[]): IdxSet {
   const name = path.basename(folder).toLowerCase();
@@ -102,8 +103,8 @@ function labelSum(file: string): string | undefined {
 }
 
 /**
- * In what the samples, as IDX files hold them, differ from those that were published as `set`; undefined where they are the same.
- * Takes a fifth of a second.
+ * In what the samples, as IDX files hold them, differ from those that were published as `set`; undefined
+ * where they are the same. Takes a fifth of a second.
  *
  * @param dataset of all of IDX_FILES, or of IDX_TEST_FILES alone
  * @throws SetNativeError ERR_DATA_FORMAT where labels are one set's and images the other's

@@ -5,8 +5,8 @@
 export type IdxSet = 'fashion-mnist' | 'mnist';
 
 /**
- * SHA-256 of the unpacked files, since archives of the same content differ from mirror to mirror: training images and labels,
- * test images and labels.
+ * SHA-256 of the unpacked files, since archives of the same content differ from mirror to mirror: training
+ * images and labels, test images and labels.
  */
 export const idxSums: Record<IdxSet, string[]> = {
   'fashion-mnist': [

@@ -1,5 +1,11 @@
 export { type PullOptions, pullDataset } from './pull.js';
-export { type DatasetListing, type DatasetShape, type LookupOptions, listDatasets, loadDataset } from './registry.js';
+export {
+  type DatasetListing,
+  type DatasetShape,
+  type LookupOptions,
+  listDatasets,
+  loadDataset,
+} from './registry.js';
 export {
   applyScaling,
   checkSamples,

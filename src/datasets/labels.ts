@@ -5,7 +5,8 @@ import { checkSamples } from './transform.js';
 import type { Dataset, Samples } from './types.js';
 
 /*
- * From what a file holds, features and label values of any kind, to a Dataset, where labels are 0 .. classes - 1.
+ * From what a file holds, features and label values of any kind, to a Dataset, where labels are 0 .. classes
+ * - 1.
  */
 
 /** Label values, one per row. */
@@ -24,7 +25,8 @@ export interface RawSamples {
 }
 
 /** What a Dataset needs beside its rows. */
-export type DatasetFacts = Pick<Dataset, 'name' | 'source' | 'scaling'> & Partial<Pick<Dataset, 'imageShape' | 'note'>>;
+export type DatasetFacts = Pick<Dataset, 'name' | 'source' | 'scaling'> &
+  Partial<Pick<Dataset, 'imageShape' | 'note'>>;
 
 const MAX_CLASSES = 65_536;
 const CHECK_COLUMN = 'check that the labels are the right column';
@@ -34,8 +36,8 @@ function wrongClassCount(file: string, came: string): SetNativeError {
 }
 
 /**
- * What is kept of each different label of a file. Millions of rows then share a few strings, and a file in which every
- * row has a label of its own is refused before it fills the memory.
+ * What is kept of each different label of a file. Millions of rows then share a few strings, and a file in
+ * which every row has a label of its own is refused before it fills the memory.
  */
 export class DistinctLabels<Kept> {
   private readonly known = new Map<number | string, Kept>();
@@ -79,12 +81,13 @@ function sortClassNames(names: string[]): string[] {
 }
 
 /**
- * Makes a Dataset of what files hold: label values, whatever they are (-1/+1, 1..5, names), are sorted (by number
- * where all are numbers, else as text) and become 0 .. classes - 1.
+ * Makes a Dataset of what files hold: label values, whatever they are (-1/+1, 1..5, names), are sorted (by
+ * number where all are numbers, else as text) and become 0 .. classes - 1.
  *
  * The classes are those of `train`.
  *
- * @throws SetNativeError ERR_DATA_FORMAT (fewer than two classes, a label that train does not have, train and test of
+ * @throws SetNativeError ERR_DATA_FORMAT (fewer than two classes, a label that train does not have, train and
+ * test of
  *   different width), ERR_NON_FINITE (naming row and feature)
  */
 export function makeDataset(facts: DatasetFacts, train: RawSamples, test?: RawSamples): Dataset {

@@ -15,14 +15,16 @@ import {
 import type { RawSamples } from './labels.js';
 
 /*
- * MATLAB level 5 MAT-files (`save -v6` and `-v7`), as far as data sets need them: real two-dimensional matrices, full
- * or sparse, of double, single, logical and (u)int8 .. (u)int64, either byte order, compressed or not. Our own parser,
- * because npm has no well-kept one. Source: "MAT-File Format", The MathWorks, chapter 1.
+ * MATLAB level 5 MAT-files (`save -v6` and `-v7`), as far as data sets need them: real two-dimensional
+ * matrices, full or sparse, of double, single, logical and (u)int8 .. (u)int64, either byte order, compressed
+ * or not. Our own parser, because npm has no well-kept one. Source: "MAT-File Format", The MathWorks, chapter
+ * 1.
  *
- * A file is a header of 128 bytes and then elements: a tag (type, byte count), the data, padding to 8 bytes. Up to 4
- * bytes of data may lie in the tag itself ("small element"). A matrix is an element made of elements: flags,
- * dimensions, name, values column by column. MATLAB stores whole numbers in the smallest type that holds them, and
- * other writers tag elements as they like, so the type of an element says how to read it and nothing more.
+ * A file is a header of 128 bytes and then elements: a tag (type, byte count), the data, padding to 8 bytes.
+ * Up to 4 bytes of data may lie in the tag itself ("small element"). A matrix is an element made of elements:
+ * flags, dimensions, name, values column by column. MATLAB stores whole numbers in the smallest type that
+ * holds them, and other writers tag elements as they like, so the type of an element says how to read it and
+ * nothing more.
  */
 
 /** A real matrix. Its values stay in the bytes of the file until they are copied. */
@@ -84,7 +86,20 @@ const TEXT_TYPES = [1, 2, 16];
 
 /** Array classes by number. */
 const CLASS_NAMES = [
-  ...['?', 'cell', 'struct', 'object', 'char', 'sparse', 'double', 'single', 'int8', 'uint8', 'int16', 'uint16'],
+  ...[
+    '?',
+    'cell',
+    'struct',
+    'object',
+    'char',
+    'sparse',
+    'double',
+    'single',
+    'int8',
+    'uint8',
+    'int16',
+    'uint16',
+  ],
   ...['int32', 'uint32', 'int64', 'uint64', 'function', 'opaque'],
 ];
 const SPARSE_CLASS = 5;
@@ -183,7 +198,9 @@ function readHead(reader: ByteReader): Head {
     throw reader.error('text as array name', `element type ${type}`, ADVICE.damaged, start);
   }
   const isLong = data.remaining > MAX_NAME_BYTES;
-  const name = Buffer.from(data.take(Math.min(data.remaining, MAX_NAME_BYTES), 'array name')).toString('utf8');
+  const name = Buffer.from(data.take(Math.min(data.remaining, MAX_NAME_BYTES), 'array name')).toString(
+    'utf8',
+  );
   return { arrayClass, isComplex, dimensions, name: isLong ? `${name}…` : name };
 }
 
@@ -195,12 +212,19 @@ function readShape(dimensions: Numbers, name: string): { rows: number; columns: 
   if (!isMatrix) throw dimensions.error(0, `two dimensions of variable ${name}`, `${length}`, ADVICE.content);
   const [rows, columns] = [dimensions.at(0), dimensions.at(1)];
   if (!Number.isSafeInteger(rows) || !Number.isSafeInteger(columns) || rows < 1 || columns < 1) {
-    throw dimensions.error(0, `a matrix with cells as variable ${name}`, `${rows} × ${columns}`, ADVICE.content);
+    throw dimensions.error(
+      0,
+      `a matrix with cells as variable ${name}`,
+      `${rows} × ${columns}`,
+      ADVICE.content,
+    );
   }
   return { rows, columns };
 }
 
-/** Columns that are copied side by side, so that what is written of a row is a line of the processor's cache. */
+/**
+ * Columns that are copied side by side, so that what is written of a row is a line of the processor's cache.
+ */
 const TILE = 16;
 
 /** A matrix of which every cell is there, column by column. */
@@ -226,7 +250,9 @@ function fullMatrix(reader: ByteReader, rows: number, columns: number, what: str
   };
 }
 
-/** A matrix of which the cells that are not 0 are there: row of each, where each column begins, value of each. */
+/**
+ * A matrix of which the cells that are not 0 are there: row of each, where each column begins, value of each.
+ */
 function sparseMatrix(reader: ByteReader, rows: number, columns: number, what: string): MatMatrix {
   const rowIndices = new Numbers(reader, `the row indices of ${what}`);
   const starts = new Numbers(reader, `the column starts of ${what}`);
@@ -252,7 +278,12 @@ function sparseMatrix(reader: ByteReader, rows: number, columns: number, what: s
       const row = rowIndices.at(i);
       const least = i === before ? 0 : rowIndices.at(i - 1) + 1;
       if (Number.isInteger(row) && row >= least && row < rows) continue;
-      throw rowIndices.error(i, `${least} to ${rows - 1} as row index ${i} of ${what}`, `${row}`, ADVICE.damaged);
+      throw rowIndices.error(
+        i,
+        `${least} to ${rows - 1} as row index ${i} of ${what}`,
+        `${row}`,
+        ADVICE.damaged,
+      );
     }
   }
   return {
@@ -261,7 +292,8 @@ function sparseMatrix(reader: ByteReader, rows: number, columns: number, what: s
     copyRows(target) {
       for (let column = 0; column < columns; column++) {
         const end = starts.at(column + 1);
-        for (let i = starts.at(column); i < end; i++) target[rowIndices.at(i) * columns + column] = values.at(i);
+        for (let i = starts.at(column); i < end; i++)
+          target[rowIndices.at(i) * columns + column] = values.at(i);
       }
       return target;
     },
@@ -296,16 +328,28 @@ function isHdf5(bytes: Uint8Array): boolean {
 /** Checks the header and returns a reader behind it that knows the byte order. */
 function readHeader(bytes: Uint8Array, file: string): ByteReader {
   const reader = new ByteReader(bytes, file);
-  const wrongLevel = (came: string) => reader.error('a level 5 MAT-file', came, 'save it with `save -v7` in MATLAB', 0);
+  const wrongLevel = (came: string) =>
+    reader.error('a level 5 MAT-file', came, 'save it with `save -v7` in MATLAB', 0);
   const text = Buffer.from(bytes.subarray(0, 116)).toString('latin1');
   if (isHdf5(bytes) || text.startsWith('MATLAB 7.3')) throw wrongLevel('version 7.3 (HDF5)');
   // Level 4 has no header text: its first four bytes are a small number.
-  if (bytes.length >= 20 && bytes.subarray(0, 4).includes(0)) throw wrongLevel('a level 4 one, or no MAT-file');
+  if (bytes.length >= 20 && bytes.subarray(0, 4).includes(0))
+    throw wrongLevel('a level 4 one, or no MAT-file');
   reader.take(HEADER_BYTES - 4, 'header');
-  const [version0, version1, order0, order1] = reader.take(4, 'header') as unknown as [number, number, number, number];
+  const [version0, version1, order0, order1] = reader.take(4, 'header') as unknown as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const order = String.fromCharCode(order0, order1);
   if (order !== 'IM' && order !== 'MI') {
-    throw reader.error('IM or MI as byte order mark', JSON.stringify(order), ADVICE.foreign, HEADER_BYTES - 2);
+    throw reader.error(
+      'IM or MI as byte order mark',
+      JSON.stringify(order),
+      ADVICE.foreign,
+      HEADER_BYTES - 2,
+    );
   }
   reader.littleEndian = order === 'IM';
   const version = reader.littleEndian ? version0 | (version1 << 8) : (version0 << 8) | version1;
@@ -380,11 +424,12 @@ function readVariable({ type, data }: Element, start: number, budget: Budget): V
 }
 
 /**
- * Parses the matrices `wanted` of a MAT-file. Other variables are passed over, whatever they are and however damaged:
- * they decide nothing as long as all that is wanted is found.
+ * Parses the matrices `wanted` of a MAT-file. Other variables are passed over, whatever they are and however
+ * damaged: they decide nothing as long as all that is wanted is found.
  *
  * @param limit the most bytes that may be unpacked for the wanted ones, and to tell the names of all
- * @throws SetNativeError ERR_DATA_FORMAT: not level 5, cut off or damaged, a wanted variable missing or there twice,
+ * @throws SetNativeError ERR_DATA_FORMAT: not level 5, cut off or damaged, a wanted variable missing or there
+ * twice,
  *   complex, not two-dimensional, empty or of a class that is not read
  */
 export function parseMat<Name extends string>(
@@ -420,14 +465,19 @@ export function parseMat<Name extends string>(
       if (names.length < MAX_NAMES_SHOWN) names.push(name || '(no name)');
       continue;
     }
-    if (matrices[name] !== undefined) throw reader.error(`one variable ${name}`, 'a second', ADVICE.content, start);
+    if (matrices[name] !== undefined)
+      throw reader.error(`one variable ${name}`, 'a second', ADVICE.content, start);
     matrices[name] = readMatrix(variable.open());
   }
   const missing = wanted.find((name) => matrices[name] === undefined);
   if (missing !== undefined) {
     const came = `only ${[...Object.keys(matrices), ...names].join(', ') || 'none'}`;
     if (unread === undefined) throw formatError(file, {}, `a variable ${missing}`, came, ADVICE.content);
-    const { offset, expected, came: found } = unread.details as { offset: number; expected: string; came: string };
+    const {
+      offset,
+      expected,
+      came: found,
+    } = unread.details as { offset: number; expected: string; came: string };
     const both = `what cannot be read here (expected ${expected}, came ${found}), and ${came}`;
     const advice = 'the file is damaged, or not the right one: fetch it again, or check which it is';
     throw formatError(file, { offset }, `a variable ${missing}`, both, advice, unread);
@@ -458,7 +508,8 @@ export function readMatSamples(file: string): RawSamples {
  * The same from bytes. Y may stand or lie; so may X where it has one feature.
  *
  * @param memory bytes that the machine gives; see checkSampleCount
- * @throws SetNativeError ERR_DATA_FORMAT: see parseMat; also when Y does not have one label per row of X, or a label
+ * @throws SetNativeError ERR_DATA_FORMAT: see parseMat; also when Y does not have one label per row of X, or
+ * a label
  *   that is too large to be exact; ERR_OUT_OF_MEMORY
  */
 export function matSamples(bytes: Uint8Array, file: string, memory = machineMemory()): RawSamples {
@@ -467,8 +518,15 @@ export function matSamples(bytes: Uint8Array, file: string, memory = machineMemo
   const isLying = X.rows === 1 && labelCount === X.columns;
   const [count, features] = isLying ? [X.columns, 1] : [X.rows, X.columns];
   if (labelCount !== count || Math.min(Y.rows, Y.columns) !== 1) {
-    const advice = labelCount === features ? 'transpose X, which must have one sample per row' : ADVICE.content;
-    throw formatError(file, {}, `Y of ${count} × 1, as X has ${count} rows`, `${Y.rows} × ${Y.columns}`, advice);
+    const advice =
+      labelCount === features ? 'transpose X, which must have one sample per row' : ADVICE.content;
+    throw formatError(
+      file,
+      {},
+      `Y of ${count} × 1, as X has ${count} rows`,
+      `${Y.rows} × ${Y.columns}`,
+      advice,
+    );
   }
   checkSampleCount(file, count, features, memory);
   const labels = Y.copyRows(new Float64Array(count));

@@ -4,9 +4,10 @@ import type { RawSamples } from './labels.js';
 import { isMissing, NumberList, parseDecimal } from './numbers.js';
 
 /*
- * The text format of the NIPS 2003 feature selection challenge (dense form): NAME_train.data has one sample per line,
- * numbers between blanks; NAME_train.labels one label per line, in the same order; NAME_valid likewise. NAME.param,
- * where present, tells sizes and a check-sum of each, and is held against what was read.
+ * The text format of the NIPS 2003 feature selection challenge (dense form): NAME_train.data has one sample
+ * per line, numbers between blanks; NAME_train.labels one label per line, in the same order; NAME_valid
+ * likewise. NAME.param, where present, tells sizes and a check-sum of each, and is held against what was
+ * read.
  */
 
 /** A table of numbers. */
@@ -30,7 +31,8 @@ const isBlank = (byte: number) => byte === 32 || byte === 9 || byte === 13;
  *
  * @param Numbers Float32Array for features, Float64Array for labels, which must be exact
  * @param memory bytes that the machine gives; see checkSampleCount
- * @throws SetNativeError ERR_DATA_FORMAT, naming line and column: no number at all, a row of another length than the
+ * @throws SetNativeError ERR_DATA_FORMAT, naming line and column: no number at all, a row of another length
+ * than the
  *   first, something that is not a decimal number (a column is a count of numbers in the line); ERR_OUT_OF_MEMORY
  */
 export function parseNumberTable<Numbers extends Float32Array | Float64Array>(
@@ -93,13 +95,24 @@ export interface NipsPart {
 }
 
 /**
- * Parses a .param file: the number of features, and for each part the number of samples and the sum of all values.
+ * Parses a .param file: the number of features, and for each part the number of samples and the sum of all
+ * values.
  *
- * @throws SetNativeError ERR_DATA_FORMAT when a part's line is there but not of the known form, or it is too long
+ * @throws SetNativeError ERR_DATA_FORMAT when a part's line is there but not of the known form, or it is too
+ * long
  */
-export function parseNipsParam(bytes: Uint8Array, file: string): { features?: number; parts: Map<string, NipsPart> } {
+export function parseNipsParam(
+  bytes: Uint8Array,
+  file: string,
+): { features?: number; parts: Map<string, NipsPart> } {
   if (bytes.length > MAX_PARAM_BYTES) {
-    throw formatError(file, {}, `at most ${MAX_PARAM_BYTES} bytes of parameters`, `${bytes.length}`, ADVICE.foreign);
+    throw formatError(
+      file,
+      {},
+      `at most ${MAX_PARAM_BYTES} bytes of parameters`,
+      `${bytes.length}`,
+      ADVICE.foreign,
+    );
   }
   const parts = new Map<string, NipsPart>();
   let features: number | undefined;
@@ -127,7 +140,13 @@ function nipsSamples(
   labelFile: string,
 ): RawSamples {
   if (labels.columns !== 1) {
-    throw formatError(labelFile, { line: 1 }, 'one label per line', `${labels.columns} numbers`, ADVICE.content);
+    throw formatError(
+      labelFile,
+      { line: 1 },
+      'one label per line',
+      `${labels.columns} numbers`,
+      ADVICE.content,
+    );
   }
   if (labels.rows !== data.rows) {
     const expected = `${data.rows} labels, as ${dataFile} has samples`;
@@ -147,7 +166,8 @@ function nipsSamples(
  *
  * @param paramFile held against the part when it exists; pass undefined for none
  * @param part `Train` or `Valid`, the part's name in the .param file
- * @throws SetNativeError ERR_DATA_FORMAT (see parseNumberTable; also as many labels as samples, sizes and check-sum of
+ * @throws SetNativeError ERR_DATA_FORMAT (see parseNumberTable; also as many labels as samples, sizes and
+ * check-sum of
  *   the .param file), ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function readNipsSamples(

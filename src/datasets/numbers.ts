@@ -1,15 +1,19 @@
-/** A decimal number as data files write it; no digit can match in two ways, so long garbage costs linear time. */
+/**
+ * A decimal number as data files write it; no digit can match in two ways, so long garbage costs linear time.
+ */
 const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /**
- * The value of a decimal number such as `-1.5e3`, or undefined for anything else: empty text, `NaN`, `0x10`, `1 2`.
- * May be infinite where the text exceeds a double.
+ * The value of a decimal number such as `-1.5e3`, or undefined for anything else: empty text, `NaN`, `0x10`,
+ * `1 2`. May be infinite where the text exceeds a double.
  */
 export function parseDecimal(text: string): number | undefined {
   return DECIMAL.test(text) ? Number(text) : undefined;
 }
 
-/** What programs write for "no value", in lower case: those that pandas knows, and the `?` of UCI and Weka. */
+/**
+ * What programs write for "no value", in lower case: those that pandas knows, and the `?` of UCI and Weka.
+ */
 const MISSING = new Set([
   ...['', '?', 'na', 'n/a', 'nan', '+nan', '-nan', 'null', 'none', '<na>', '#na', '#n/a', '#n/a n/a'],
   ...['1.#ind', '-1.#ind', '1.#qnan', '-1.#qnan'],
@@ -21,7 +25,10 @@ export function isMissing(text: string): boolean {
   return text.length <= LONGEST_MISSING && MISSING.has(text.toLowerCase());
 }
 
-/** Numbers that arrive one by one, when how many is not known before. It holds up to three times what they take. */
+/**
+ * Numbers that arrive one by one, when how many is not known before. It holds up to three times what they
+ * take.
+ */
 export class NumberList<Numbers extends Float32Array | Float64Array> {
   length = 0;
   private values: Numbers;

@@ -6,8 +6,8 @@ import { invalid } from '../checks.js';
 import { checkSignal, SetNativeError } from '../errors.js';
 
 /*
- * Where data files are fetched from: a web server, through the proxy that the environment names, or a folder. Bytes come as they are
- * stored there, never decoded, piece by piece; what must be in them is not known here.
+ * Where data files are fetched from: a web server, through the proxy that the environment names, or a folder.
+ * Bytes come as they are stored there, never decoded, piece by piece; what must be in them is not known here.
  */
 
 /** A place that has files of data sets. */
@@ -39,10 +39,12 @@ const MAX_REDIRECTS = 5;
  * @throws SetNativeError ERR_INVALID_ARGUMENT (another kind of address), ERR_DATA_NOT_FOUND (no such folder)
  */
 export function originAt(from: unknown, folderOf: string): Origin {
-  if (typeof from !== 'string' || from === '') throw invalid('data', 'from', 'a web address or a folder', from);
+  if (typeof from !== 'string' || from === '')
+    throw invalid('data', 'from', 'a web address or a folder', from);
   if (/^https?:/i.test(from)) return webOrigin(webAddress(from));
   if (/^file:/i.test(from)) return folderOrigin(pathOf(from), folderOf);
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(from)) throw invalid('data', 'from', 'an http, https or file address', from);
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(from))
+    throw invalid('data', 'from', 'an http, https or file address', from);
   return folderOrigin(path.resolve(from), folderOf);
 }
 
@@ -51,9 +53,13 @@ function webAddress(from: string): URL {
   if (base === undefined) throw invalid('data', 'from', 'an address such as https://host/folder', from);
   if (base.username !== '' || base.password !== '') {
     // Not shown: it holds a password.
-    throw new SetNativeError('ERR_INVALID_ARGUMENT', '[data] from must be an address without user and password', {
-      details: { option: 'from' },
-    });
+    throw new SetNativeError(
+      'ERR_INVALID_ARGUMENT',
+      '[data] from must be an address without user and password',
+      {
+        details: { option: 'from' },
+      },
+    );
   }
   if (!base.pathname.endsWith('/')) base.pathname += '/';
   return base;
@@ -107,9 +113,14 @@ async function* filePieces(file: string, signal: AbortSignal | undefined): Async
     checkSignal('data', signal, `while ${file} was read`);
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT') {
-      throw new SetNativeError('ERR_DATA_NOT_FOUND', `[data] ${file}: expected a file, there is none`, { cause });
+      throw new SetNativeError('ERR_DATA_NOT_FOUND', `[data] ${file}: expected a file, there is none`, {
+        cause,
+      });
     }
-    throw new SetNativeError('ERR_IO', `[data] ${file}: could not be read: ${message}`, { details: { file }, cause });
+    throw new SetNativeError('ERR_IO', `[data] ${file}: could not be read: ${message}`, {
+      details: { file },
+      cause,
+    });
   }
 }
 
@@ -170,7 +181,8 @@ async function* webPieces(
   signal: AbortSignal | undefined,
 ): AsyncIterable<Uint8Array> {
   const quiet = new AbortController();
-  const wait = () => setTimeout(() => quiet.abort(new Error(`nothing came for ${patience.ms / 1000} s`)), patience.ms);
+  const wait = () =>
+    setTimeout(() => quiet.abort(new Error(`nothing came for ${patience.ms / 1000} s`)), patience.ms);
   let timer = wait();
   // A signal of its own: undici takes none of another realm.
   const stop = () => quiet.abort();
@@ -205,7 +217,11 @@ async function* webPieces(
   }
 }
 
-function problemOf({ pathname }: URL, status: number, encoding: string | string[] | undefined): string | undefined {
+function problemOf(
+  { pathname }: URL,
+  status: number,
+  encoding: string | string[] | undefined,
+): string | undefined {
   if (status >= 300 && status < 400) return `the server answered ${status}, after ${MAX_REDIRECTS} redirects`;
   if (status !== 200) return `the server answered ${status}`;
   const named = String(encoding ?? 'identity').toLowerCase();

@@ -1,11 +1,12 @@
 import type { Dataset, Samples } from './types.js';
 
 /*
- * The embedded data set: noisy grey images of ten shapes, drawn by integer arithmetic from a counter-based hash, so
- * that every machine makes the same bytes and no file is needed.
+ * The embedded data set: noisy grey images of ten shapes, drawn by integer arithmetic from a counter-based
+ * hash, so that every machine makes the same bytes and no file is needed.
  *
- * Why it is hard for a linear model: a shape moves by up to 5 pixels each way and changes its size, thickness and
- * brightness, so that the mean images of the classes overlap; stray strokes and noise rule out telling pixels.
+ * Why it is hard for a linear model: a shape moves by up to 5 pixels each way and changes its size, thickness
+ * and brightness, so that the mean images of the classes overlap; stray strokes and noise rule out telling
+ * pixels.
  */
 
 const SIDE = 28;
@@ -57,7 +58,10 @@ class Draws {
   }
 }
 
-/** Whether a shape of half width `size` with lines `thick` wide covers the pixel (dx, dy) away from its centre. */
+/**
+ * Whether a shape of half width `size` with lines `thick` wide covers the pixel (dx, dy) away from its
+ * centre.
+ */
 function covers(shape: Shape, dx: number, dy: number, size: number, thick: number): boolean {
   const ax = Math.abs(dx);
   const ay = Math.abs(dy);
@@ -140,12 +144,13 @@ function drawSamples(firstImage: number, count: number): Samples {
 }
 
 /**
- * The embedded data set: 10,000 train and 2,000 test images, 28 × 28 grey (whole numbers 0 .. 255), ten classes of
- * equal size. The same bytes on every machine; made anew by each call, in about 0.2 s.
+ * The embedded data set: 10,000 train and 2,000 test images, 28 × 28 grey (whole numbers 0 .. 255), ten
+ * classes of equal size. The same bytes on every machine; made anew by each call, in about 0.2 s.
  *
- * Test accuracy on the first 5,000 train and 1,000 test images divided by 255 (NumPy, mini-batches of 40, momentum
- * 0.9): softmax regression, the best of 30 epochs at learning rates 0.005, 0.01 and 0.05: 0.455. Dense 784-256-10
- * ReLU network, learning rate 0.05, three seeds: 0.83-0.84 after 2 epochs, 0.89-0.92 after 5, 0.93-0.94 after 20.
+ * Test accuracy on the first 5,000 train and 1,000 test images divided by 255 (NumPy, mini-batches of 40,
+ * momentum 0.9): softmax regression, the best of 30 epochs at learning rates 0.005, 0.01 and 0.05: 0.455.
+ * Dense 784-256-10 ReLU network, learning rate 0.05, three seeds: 0.83-0.84 after 2 epochs, 0.89-0.92 after
+ * 5, 0.93-0.94 after 20.
  */
 export function proceduralDataset(): Dataset {
   return {

@@ -12,15 +12,18 @@ import { checkLookup, dataFolder, type LookupOptions } from './registry.js';
 import { makeWorkFolder, removeLeftovers, removeWorkFolder } from './workFolder.js';
 
 /*
- * Data sets from where their authors publish them. A file counts as fetched only when its SHA-256 is the known one; until then it
- * lies in a folder of its own.
+ * Data sets from where their authors publish them. A file counts as fetched only when its SHA-256 is the
+ * known one; until then it lies in a folder of its own.
  */
 
 /** The data sets that `pullDataset` knows an address of. */
 export const pullable: readonly string[] = Object.keys(publications);
 
 export interface PullOptions extends LookupOptions {
-  /** Where to fetch from instead of the authors' server: a mirror's address (http, https, file), or a folder, with the same files. */
+  /**
+   * Where to fetch from instead of the authors' server: a mirror's address (http, https, file), or a folder,
+   * with the same files.
+   */
   from?: string;
   signal?: AbortSignal;
   /** After every piece: the file, and how much of it is here. */
@@ -28,12 +31,14 @@ export interface PullOptions extends LookupOptions {
 }
 
 /**
- * Fetches a data set into a folder of its name, in `dataDir`, else in the folder that SET_NATIVE_DATA names, else in the user's
- * cache. Files that are there and whole are not fetched again; nothing half-fetched has a data file's name, and what an earlier,
- * killed process has left is removed. Only regular files are replaced. The environment's HTTP_PROXY, HTTPS_PROXY and NO_PROXY hold.
+ * Fetches a data set into a folder of its name, in `dataDir`, else in the folder that SET_NATIVE_DATA names,
+ * else in the user's cache. Files that are there and whole are not fetched again; nothing half-fetched has a
+ * data file's name, and what an earlier, killed process has left is removed. Only regular files are replaced.
+ * The environment's HTTP_PROXY, HTTPS_PROXY and NO_PROXY hold.
  *
  * @returns the folder
- * @throws SetNativeError ERR_DATA_NOT_FOUND (no address known, nothing in the folder `from`), ERR_IO (server not reached, refusing or
+ * @throws SetNativeError ERR_DATA_NOT_FOUND (no address known, nothing in the folder `from`), ERR_IO (server
+ * not reached, refusing or
  *   silent for a minute, folder not writable), ERR_DATA_FORMAT (size or SHA-256 is not the known one), ERR_INVALID_ARGUMENT,
  *   ERR_ABORTED (its `cause` is the signal's reason)
  */
@@ -71,7 +76,9 @@ export async function pullDataset(name: string, options: PullOptions = {}): Prom
   try {
     await closingAsync(bringAll, () => origin.close());
   } catch (error) {
-    throw isAbortBy(signal, error) ? aborted('data', signal, `while ${name} was fetched, which is cancelled`) : error;
+    throw isAbortBy(signal, error)
+      ? aborted('data', signal, `while ${name} was fetched, which is cancelled`)
+      : error;
   }
   return folder;
 }
@@ -158,14 +165,18 @@ async function unpackArchive(
   unpack: NonNullable<Publication['unpack']>,
 ): Promise<void> {
   const { extract } = await import('tar');
-  const isWanted = (name: string) => /^[^/\\]+\/[^/\\]+$/.test(name) && unpack.files.includes(path.basename(name));
+  const isWanted = (name: string) =>
+    /^[^/\\]+\/[^/\\]+$/.test(name) && unpack.files.includes(path.basename(name));
   try {
     await extract({
       file: archive,
       cwd: folder,
       strip: 1,
       filter: (name, entry) =>
-        'type' in entry && entry.type === 'File' && entry.size === unpack.bytes && isWanted(name.replace(/^\.\//, '')),
+        'type' in entry &&
+        entry.type === 'File' &&
+        entry.size === unpack.bytes &&
+        isWanted(name.replace(/^\.\//, '')),
     });
     const missing = unpack.files.find((file) => !isFileOf(path.join(folder, file), unpack.bytes));
     if (missing !== undefined) throw new Error(`${missing}, of ${unpack.bytes} bytes, is not in it`);
@@ -185,7 +196,9 @@ async function isWhole(file: string, { bytes, sha256 }: Download): Promise<boole
   try {
     await pipeline(fs.createReadStream(file), hash);
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[data] ${file}: could not be read: ${(cause as Error).message}`, { cause });
+    throw new SetNativeError('ERR_IO', `[data] ${file}: could not be read: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   return hash.digest('hex') === sha256;
 }

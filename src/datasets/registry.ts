@@ -16,7 +16,8 @@ import { proceduralDataset } from './procedural.js';
 import type { Dataset, Samples, Scaling } from './types.js';
 
 /*
- * The data sets known by name: which files each is made of, where they are looked for, how they become a Dataset.
+ * The data sets known by name: which files each is made of, where they are looked for, how they become a
+ * Dataset.
  */
 
 /** Sizes of a data set; `test` is absent where it has no test set of its own. */
@@ -145,15 +146,25 @@ const KNOWN: readonly KnownDataset[] = [
         shape: { train: 50_000, test: 10_000, features: 3072, classes: 10 },
         classNames: CIFAR_CLASSES,
         load: (files, facts) => {
-          const [train, test] = [files.slice(0, -1), files.slice(-1)].map((part) => readCifarSamples(part, 10));
-          return { ...facts, features: 3072, classes: 10, classNames: CIFAR_CLASSES, train: train!, test: test! };
+          const [train, test] = [files.slice(0, -1), files.slice(-1)].map((part) =>
+            readCifarSamples(part, 10),
+          );
+          return {
+            ...facts,
+            features: 3072,
+            classes: 10,
+            classNames: CIFAR_CLASSES,
+            train: train!,
+            test: test!,
+          };
         },
       },
     ],
   },
   {
     name: 'madelon',
-    description: 'Madelon: 5 informative, 15 redundant and 480 useless features (NIPS 2003 challenge); test = valid',
+    description:
+      'Madelon: 5 informative, 15 redundant and 480 useless features (NIPS 2003 challenge); test = valid',
     folders: [],
     scaling: STANDARDISE,
     sources: [
@@ -218,7 +229,10 @@ const PROCEDURAL = {
 
 /** Where to look. */
 export interface LookupOptions {
-  /** The folder of data sets, the command line's `--data-dir`; default: what SET_NATIVE_DATA names, else the user's cache. */
+  /**
+   * The folder of data sets, the command line's `--data-dir`; default: what SET_NATIVE_DATA names, else the
+   * user's cache.
+   */
   dataDir?: string | undefined;
 }
 
@@ -251,7 +265,9 @@ function cacheFolder(): DataFolder {
   return { origin: 'cache', folder: path.resolve(cache, 'set-native', 'data') };
 }
 
-/** Throws ERR_DATA_NOT_FOUND unless a folder that was named is one and can be read. The cache need not exist. */
+/**
+ * Throws ERR_DATA_NOT_FOUND unless a folder that was named is one and can be read. The cache need not exist.
+ */
 function checkFolder({ origin, folder }: DataFolder): void {
   if (origin === 'cache') return;
   let problem: string;
@@ -288,7 +304,9 @@ const plainName = (name: string) =>
     .replace(/\.gz$/, '')
     .replace(/\.(idx[13]-ubyte)$/, '-$1');
 
-/** Where the files of a source are in a folder, and which are missing. The usual spelling goes before others. */
+/**
+ * Where the files of a source are in a folder, and which are missing. The usual spelling goes before others.
+ */
 function locate(folder: string, source: Source): { files: string[]; missing: string[] } {
   const names = namesIn(folder);
   const files: string[] = [];
@@ -299,7 +317,9 @@ function locate(folder: string, source: Source): { files: string[]; missing: str
       `${wanted}.gz`,
       ...names.filter((name) => plainName(name) === plainName(wanted)),
     ]);
-    const there = [...spellings].filter((name) => names.includes(name)).map((name) => path.join(folder, name));
+    const there = [...spellings]
+      .filter((name) => names.includes(name))
+      .map((name) => path.join(folder, name));
     const file = there.find(isFile);
     if (file !== undefined) files.push(file);
     else missing.push(there.length === 0 ? wanted : `${wanted} (which is there, but is no readable file)`);
@@ -394,17 +414,19 @@ function notFound(known: KnownDataset, where: DataFolder): SetNativeError {
 export const datasetNames: readonly string[] = [...KNOWN.map(({ name }) => name), PROCEDURAL.name];
 
 /**
- * Loads a data set by name: `fashion-mnist`, `mnist`, `cifar10`, `madelon`, `lung`, `tox-171`, `glioma`, `higgs` or `procedural`.
- * Features come as stored, unscaled; see `prepare`. Synchronous: the largest, Fashion-MNIST, takes about a
- * second and 220 MB.
+ * Loads a data set by name: `fashion-mnist`, `mnist`, `cifar10`, `madelon`, `lung`, `tox-171`, `glioma`,
+ * `higgs` or `procedural`. Features come as stored, unscaled; see `prepare`. Synchronous: the largest,
+ * Fashion-MNIST, takes about a second and 220 MB.
  *
  * Files are looked for in one folder: `dataDir`, else the folder SET_NATIVE_DATA names, else the user's cache
- * ($XDG_CACHE_HOME or ~/.cache)/set-native/data; there in a sub-folder named like the data set, then in the folder itself.
+ * ($XDG_CACHE_HOME or ~/.cache)/set-native/data; there in a sub-folder named like the data set, then in the
+ * folder itself.
  *
- * Files that have the right names and another content than was published load as what they are: `name` is the name of the
- * first file, `note` says so, and classes of images are called by their numbers.
+ * Files that have the right names and another content than was published load as what they are: `name` is the
+ * name of the first file, `note` says so, and classes of images are called by their numbers.
  *
- * @throws SetNativeError ERR_DATA_NOT_FOUND (no such name, no such folder, or files not there: the message lists every place
+ * @throws SetNativeError ERR_DATA_NOT_FOUND (no such name, no such folder, or files not there: the message
+ * lists every place
  *   tried and what is there instead), ERR_DATA_FORMAT (naming file and place), ERR_NON_FINITE, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function loadDataset(name: string, options: LookupOptions = {}): Dataset {
@@ -449,7 +471,8 @@ function load(known: KnownDataset, { source, folder, files }: Candidate): Datase
   let difference: string | undefined;
   if (!isOfShape) difference = 'another shape';
   else if (source.idxSet !== undefined) difference = differenceOfSamples(source.idxSet, dataset);
-  if (difference === undefined) return source.note === undefined ? dataset : { ...dataset, note: source.note };
+  if (difference === undefined)
+    return source.note === undefined ? dataset : { ...dataset, note: source.note };
 
   const itself = source.classNames === undefined ? dataset : namedByNumber(dataset, facts, files);
   return { ...itself, name: ownName(files), note: unpublished(known, files, difference) };
@@ -487,7 +510,8 @@ export interface DatasetListing {
 }
 
 /**
- * All known data sets and whether their files are there. Quick: looks at names and, where two sets have the same, at the labels.
+ * All known data sets and whether their files are there. Quick: looks at names and, where two sets have the
+ * same, at the labels.
  *
  * @throws SetNativeError ERR_DATA_NOT_FOUND where `dataDir`, else SET_NATIVE_DATA, names no readable folder
  */

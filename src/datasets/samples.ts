@@ -4,8 +4,8 @@ import { SetNativeError } from '../errors.js';
 import type { Samples } from './types.js';
 
 /*
- * Checks of samples that users hand in, before anything looks into them: is each thing of the right kind, and if not, what came
- * and what to do. Lengths and values are the business of whoever knows what they must fit.
+ * Checks of samples that users hand in, before anything looks into them: is each thing of the right kind, and
+ * if not, what came and what to do. Lengths and values are the business of whoever knows what they must fit.
  */
 
 const sampleKeys = Object.keys({ x: 0, labels: 0, count: 0, features: 0 } satisfies Record<keyof Samples, 0>);
@@ -32,8 +32,8 @@ const rowLength: NumberRange = {
 };
 
 /**
- * Throws ERR_INVALID_ARGUMENT (and ERR_OUT_OF_RANGE for `features`) unless `samples` have a Float32Array, labels in a
- * Uint32Array, the number of features, and nothing else but a count.
+ * Throws ERR_INVALID_ARGUMENT (and ERR_OUT_OF_RANGE for `features`) unless `samples` have a Float32Array,
+ * labels in a Uint32Array, the number of features, and nothing else but a count.
  *
  * @param name of the samples in messages: "validation", "train"; none for those that the call itself takes
  */
@@ -116,7 +116,8 @@ function adviceForLabels(labels: unknown): string {
   const values = Array.from(labels as ArrayLike<unknown>);
   const missing = values.findIndex((value) => value === undefined || value === null);
   if (missing >= 0) return `row ${missing} has none: leave out such rows, and those of x`;
-  if (values.some(isArrayLike)) return 'of one-hot rows, use Uint32Array.from(labels, (row) => row.indexOf(1))';
+  if (values.some(isArrayLike))
+    return 'of one-hot rows, use Uint32Array.from(labels, (row) => row.indexOf(1))';
   if (values.some((value) => typeof value === 'string')) {
     return (
       'number the classes: const names = [...new Set(labels)].sort(), then ' +

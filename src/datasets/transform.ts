@@ -16,8 +16,8 @@ import { checkSampleKinds, firstNonFinite } from './samples.js';
 import type { Dataset, Samples, Scaling } from './types.js';
 
 /*
- * Samples to samples: checks, subsets, splits and scaling; at the end all of it in one call, `prepare`. Nothing here
- * changes its input. What is random depends on the seed alone.
+ * Samples to samples: checks, subsets, splits and scaling; at the end all of it in one call, `prepare`.
+ * Nothing here changes its input. What is random depends on the seed alone.
  */
 
 /** A random order of 0 .. count - 1, the same for the same seed. */
@@ -40,7 +40,8 @@ export interface Naming {
  * Checks that samples are sound.
  *
  * @param classes labels must be below this
- * @throws SetNativeError ERR_OUT_OF_RANGE (no samples, no features, a label out of range), ERR_SHAPE (lengths that do
+ * @throws SetNativeError ERR_OUT_OF_RANGE (no samples, no features, a label out of range), ERR_SHAPE (lengths
+ * that do
  *   not fit), ERR_NON_FINITE (NaN or infinity, naming row and feature, both from 0)
  */
 export function checkSamples(samples: Samples, { classes, ...naming }: Naming & { classes: number }): void {
@@ -113,9 +114,13 @@ function takeRows({ x, labels, features }: Samples, rows: Uint32Array): Samples 
 
 function checkSeed(seed: number): void {
   if (Number.isSafeInteger(seed) && seed >= 0) return;
-  throw new SetNativeError('ERR_OUT_OF_RANGE', `[data] expected a seed of 0 .. 2^53 - 1, came ${show(seed)}`, {
-    details: { seed },
-  });
+  throw new SetNativeError(
+    'ERR_OUT_OF_RANGE',
+    `[data] expected a seed of 0 .. 2^53 - 1, came ${show(seed)}`,
+    {
+      details: { seed },
+    },
+  );
 }
 
 /**
@@ -124,7 +129,12 @@ function checkSeed(seed: number): void {
  * @throws SetNativeError ERR_OUT_OF_RANGE: count not a whole number in 1 .. samples.count, or a bad seed;
  *   ERR_INVALID_ARGUMENT, ERR_SHAPE: `samples` are none
  */
-export function subsetSamples(samples: Samples, count: number, seed: number, permutation = nativePermutation): Samples {
+export function subsetSamples(
+  samples: Samples,
+  count: number,
+  seed: number,
+  permutation = nativePermutation,
+): Samples {
   checkSampleKinds('subset', samples);
   checkShape(samples, { where: 'samples', operation: 'subset' });
   return takeRows(samples, subsetRows(samples.count, count, seed, permutation));
@@ -155,13 +165,18 @@ export interface SplitOptions {
 }
 
 /**
- * Splits samples into train and test. Rows keep their order within each part. round(testFraction · n) samples go to the
- * test set, of each class when stratified; a class of two or more then has at least one sample on either side.
+ * Splits samples into train and test. Rows keep their order within each part. round(testFraction · n) samples
+ * go to the test set, of each class when stratified; a class of two or more then has at least one sample on
+ * either side.
  *
- * @throws SetNativeError ERR_OUT_OF_RANGE: testFraction outside (0, 1), a bad seed, or so few samples that a part
+ * @throws SetNativeError ERR_OUT_OF_RANGE: testFraction outside (0, 1), a bad seed, or so few samples that a
+ * part
  *   would be empty; ERR_INVALID_ARGUMENT: an unknown option, or `samples` are none; ERR_SHAPE
  */
-export function splitSamples(samples: Samples, options: SplitOptions = {}): { train: Samples; test: Samples } {
+export function splitSamples(
+  samples: Samples,
+  options: SplitOptions = {},
+): { train: Samples; test: Samples } {
   checkSampleKinds('split', samples);
   checkShape(samples, { where: 'samples', operation: 'split' });
   const rows = splitRows(samples, options);
@@ -214,7 +229,8 @@ function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Arra
 const scalingKinds = ['none', 'divide', 'min-max', 'standardise'] as const satisfies Scaling['kind'][];
 
 function checkScaling(scaling: Scaling): void {
-  if (typeof scaling === 'string') throw invalid('data', 'scaling', 'an object as { kind: "min-max" }', scaling);
+  if (typeof scaling === 'string')
+    throw invalid('data', 'scaling', 'an object as { kind: "min-max" }', scaling);
   checkChoice('data', 'scaling.kind', scaling?.kind, scalingKinds);
   checkKeys('data', scaling, scaling.kind === 'divide' ? ['kind', 'by'] : ['kind'], { of: 'scaling' });
   if (scaling.kind === 'divide') checkNumber('data', 'scaling.by', scaling.by, divisors);
@@ -225,24 +241,28 @@ const divisors: NumberRange = {
   accepts: (value) => value > 0 && Number.isFinite(value),
 };
 
-/** A fitted scaling: scaled = (x - offset[feature]) / divisor[feature], worked in double, stored as float32. */
+/**
+ * A fitted scaling: scaled = (x - offset[feature]) / divisor[feature], worked in double, stored as float32.
+ */
 export interface FittedScaling {
   offset: Float64Array;
   divisor: Float64Array;
 }
 
 /**
- * Fits a scaling to the train samples only, so that nothing of the test set leaks in. A feature that is constant in
- * train gets divisor infinity: it carries nothing and becomes 0 everywhere, in test as well (`min-max` and
- * `standardise`).
+ * Fits a scaling to the train samples only, so that nothing of the test set leaks in. A feature that is
+ * constant in train gets divisor infinity: it carries nothing and becomes 0 everywhere, in test as well
+ * (`min-max` and `standardise`).
  *
- * @throws SetNativeError ERR_NON_FINITE (naming row and feature), ERR_OUT_OF_RANGE (`divide` by zero or less, or by
+ * @throws SetNativeError ERR_NON_FINITE (naming row and feature), ERR_OUT_OF_RANGE (`divide` by zero or less,
+ * or by
  *   what is not finite; no samples), ERR_INVALID_ARGUMENT (no such kind)
  */
 export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
   const { x, count, features } = train;
   checkScaling(scaling);
-  if (count < 1) throw new SetNativeError('ERR_OUT_OF_RANGE', '[data] expected train samples to scale by, came none');
+  if (count < 1)
+    throw new SetNativeError('ERR_OUT_OF_RANGE', '[data] expected train samples to scale by, came none');
   checkFinite(train, { where: 'train samples' });
   const offset = new Float64Array(features);
   const divisor = new Float64Array(features).fill(1);
@@ -273,10 +293,11 @@ export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
 }
 
 /**
- * Samples brought to scale, as a copy; labels are shared. Test values may leave 0 .. 1 under `min-max`, as they may
- * leave the train range.
+ * Samples brought to scale, as a copy; labels are shared. Test values may leave 0 .. 1 under `min-max`, as
+ * they may leave the train range.
  *
- * @throws SetNativeError ERR_SHAPE (features differ from those fitted), ERR_NON_FINITE (naming row and feature)
+ * @throws SetNativeError ERR_SHAPE (features differ from those fitted), ERR_NON_FINITE (naming row and
+ * feature)
  */
 export function applyScaling(
   samples: Samples,
@@ -285,9 +306,13 @@ export function applyScaling(
 ): Samples {
   const { features } = samples;
   if (offset.length !== features) {
-    throw new SetNativeError('ERR_SHAPE', `[data] expected ${offset.length} features as fitted, came ${features}`, {
-      details: { fitted: offset.length, features },
-    });
+    throw new SetNativeError(
+      'ERR_SHAPE',
+      `[data] expected ${offset.length} features as fitted, came ${features}`,
+      {
+        details: { fitted: offset.length, features },
+      },
+    );
   }
   const x = new Float32Array(samples.x.length);
   for (let i = 0, feature = 0; i < x.length; i++) {
@@ -301,7 +326,10 @@ export function applyScaling(
 
 /** How to make a data set ready for training. */
 export interface PrepareOptions {
-  /** Default 0. Decides split and subsets, alone: all methods of a paired run get the same samples of one seed. */
+  /**
+   * Default 0. Decides split and subsets, alone: all methods of a paired run get the same samples of one
+   * seed.
+   */
   seed?: number;
   /** Number of train samples; default all. */
   train?: number | undefined;
@@ -357,7 +385,9 @@ function checkDataset(dataset: Dataset): void {
   }
 }
 
-/** All samples have as many features as the data set says, or, where it says nothing, as the train samples. */
+/**
+ * All samples have as many features as the data set says, or, where it says nothing, as the train samples.
+ */
 function checkFeatures(features: number, part: 'train' | 'test', { features: said, train }: Dataset): void {
   const expected = said ?? train.features;
   if (features === expected) return;
@@ -377,11 +407,13 @@ interface Part {
 }
 
 /**
- * Makes train and test samples of a data set: splits it 2/3 to 1/3, each class by itself, where it has no test set of
- * its own; draws the subsets; scales all by what the train subset says. The train samples do not depend on how many are held
- * out, where `train` is given. All samples of the data set are checked, drawn or not; rows in messages are the data set's.
+ * Makes train and test samples of a data set: splits it 2/3 to 1/3, each class by itself, where it has no
+ * test set of its own; draws the subsets; scales all by what the train subset says. The train samples do not
+ * depend on how many are held out, where `train` is given. All samples of the data set are checked, drawn or
+ * not; rows in messages are the data set's.
  *
- * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than what there is, or empty; a label beyond the classes; a
+ * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than what there is, or empty; a label beyond the
+ * classes; a
  *   bad seed), ERR_NON_FINITE, ERR_SHAPE, ERR_INVALID_ARGUMENT (an option, or something in the data set, that is unknown or of
  *   the wrong kind)
  */
@@ -389,7 +421,8 @@ export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepare
   checkKeys('prepare', options, ['seed', 'train', 'validation', 'test', 'scaling', 'permutation']);
   for (const part of ['train', 'validation', 'test'] as const) {
     const least = part === 'validation' ? 0 : 1;
-    if (options[part] !== undefined) checkNumber('prepare', part, options[part], wholeNumber(least, 2 ** 31 - 1));
+    if (options[part] !== undefined)
+      checkNumber('prepare', part, options[part], wholeNumber(least, 2 ** 31 - 1));
   }
   checkHooks('prepare', { permutation: options.permutation });
   checkDataset(dataset);
@@ -409,7 +442,8 @@ export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepare
     ...(validation > 0 && { validation: { of: drawn.of, rows: drawn.rows!.subarray(trainCount) } }),
     test: draw(whole.test, options.test),
   };
-  const samplesOf = ({ of, rows }: Part) => (rows === undefined ? dataset[of]! : takeRows(dataset[of]!, rows));
+  const samplesOf = ({ of, rows }: Part) =>
+    rows === undefined ? dataset[of]! : takeRows(dataset[of]!, rows);
   const train = samplesOf(parts.train);
   const fitted = fitScaling(train, scaling);
   const scaled = ({ of, rows }: Part, samples: Samples) =>

@@ -13,7 +13,11 @@ export interface Samples {
  * `divide`: x / by, for a known range. `min-max`: each feature to 0 .. 1 by its range in the train samples.
  * `standardise`: each feature to mean 0 and standard deviation 1 (divisor: the count) over the train samples.
  */
-export type Scaling = { kind: 'none' } | { kind: 'divide'; by: number } | { kind: 'min-max' } | { kind: 'standardise' };
+export type Scaling =
+  | { kind: 'none' }
+  | { kind: 'divide'; by: number }
+  | { kind: 'min-max' }
+  | { kind: 'standardise' };
 
 /** A data set in memory: features as stored (unscaled), labels mapped to 0 .. classes - 1. */
 export interface Dataset {

@@ -26,8 +26,8 @@ export function removeWorkFolder(folder: string): void {
 }
 
 /**
- * Removes from `folder` what killed processes have left. What a process that lives may still be at work on stays, and so does, for a
- * day, what another machine has made.
+ * Removes from `folder` what killed processes have left. What a process that lives may still be at work on
+ * stays, and so does, for a day, what another machine has made.
  *
  * @param files names that partial files may belong to
  */

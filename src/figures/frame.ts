@@ -60,7 +60,9 @@ export function panels(
 ): Spec {
   const sort = [...new Set(values.map(({ panel }) => String(panel)))];
   const scale =
-    independent === undefined ? {} : { x: 'independent', ...(independent === 'both' && { y: 'independent' }) };
+    independent === undefined
+      ? {}
+      : { x: 'independent', ...(independent === 'both' && { y: 'independent' }) };
   return {
     $schema,
     data: { values },

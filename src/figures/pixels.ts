@@ -8,7 +8,10 @@ import type { Row } from './frame.js';
 const mostCells = 128;
 
 interface Picture {
-  /** A row per cell: its `column` and `row`, and under `field` the mean of `value` over the pixels that it stands for. */
+  /**
+   * A row per cell: its `column` and `row`, and under `field` the mean of `value` over the pixels that it
+   * stands for.
+   */
   cells(field: string, value: (pixel: number) => number): Row[];
   columns: number;
   rows: number;

@@ -8,14 +8,20 @@ import { loadVega, type Spec } from './vega.js';
  */
 
 export interface Renderer {
-  /** Writes a figure into a folder, as specification, SVG and PNG of twice its size; resolves to the SVG for a page. */
+  /**
+   * Writes a figure into a folder, as specification, SVG and PNG of twice its size; resolves to the SVG for a
+   * page.
+   */
   write(folder: string, name: string, spec: Spec): Promise<string>;
 }
 
 interface Resvg {
   Resvg: new (
     svg: string,
-    options: { fitTo: { mode: 'zoom'; value: number }; font: { loadSystemFonts: boolean; defaultFontFamily: string } },
+    options: {
+      fitTo: { mode: 'zoom'; value: number };
+      font: { loadSystemFonts: boolean; defaultFontFamily: string };
+    },
   ) => { render(): { asPng(): Uint8Array } };
 }
 
@@ -36,7 +42,8 @@ export async function loadRenderer(what: string): Promise<Renderer | string> {
           onPaper(svg),
           new Resvg(onPaper(svg), options).render().asPng(),
         ];
-        for (const [i, file] of figureFiles(name).entries()) writeAtomically(path.join(folder, file), [contents[i]!]);
+        for (const [i, file] of figureFiles(name).entries())
+          writeAtomically(path.join(folder, file), [contents[i]!]);
         return svg;
       },
     };
@@ -65,7 +72,10 @@ export function onPaper(svg: string): string {
     .replace(/(<svg[^>]*>)/, '$1<rect width="100%" height="100%" fill="white"/>');
 }
 
-/** Vega numbers its gradients and clips over all figures; a page of several needs ids that are the same every time, and unique. */
+/**
+ * Vega numbers its gradients and clips over all figures; a page of several needs ids that are the same every
+ * time, and unique.
+ */
 function ownIds(svg: string, figure: string): string {
   const ids = new Map<string, string>();
   return svg.replace(/\b(?:gradient_|clip)\d+\b/g, (id) => {

@@ -19,7 +19,10 @@ export type Spec = Record<string, unknown>;
 /** Resolves to the figure as SVG, the same bytes for the same specification. */
 export type Draw = (spec: Spec) => Promise<string>;
 
-/** Resolves to what draws. Throws ERR_USAGE, naming `option` and how to install them, where they are not there. */
+/**
+ * Resolves to what draws. Throws ERR_USAGE, naming `option` and how to install them, where they are not
+ * there.
+ */
 export async function loadVega(option: string): Promise<Draw> {
   const load = async (name: string): Promise<unknown> => {
     try {

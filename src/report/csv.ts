@@ -1,11 +1,14 @@
 import type { BenchSummary } from '../bench/summary.js';
 
-/** A row of the summary, and what its numbers are of: the data set with its caveat and, where there are several, the folder. */
+/**
+ * A row of the summary, and what its numbers are of: the data set with its caveat and, where there are
+ * several, the folder.
+ */
 export type LabelledSummary = { dir?: string; dataset: string } & BenchSummary;
 
 /**
- * The summary as a table for other programs: RFC 4180, numbers in full, times in milliseconds, nothing for what is not known. A text
- * that a spreadsheet would compute gets an apostrophe in front.
+ * The summary as a table for other programs: RFC 4180, numbers in full, times in milliseconds, nothing for
+ * what is not known. A text that a spreadsheet would compute gets an apostrophe in front.
  */
 export function summaryCsv(summary: LabelledSummary[]): string {
   const rows = summary.map((row) => flatten(row));

@@ -7,8 +7,8 @@ import { pictureOf } from '../figures/pixels.js';
 import { palette, type Spec } from '../figures/vega.js';
 
 /*
- * The figures of a report, as Vega-Lite specifications: functions of the finished runs. Ink is `currentColor`, so that a page
- * can show them light or dark.
+ * The figures of a report, as Vega-Lite specifications: functions of the finished runs. Ink is
+ * `currentColor`, so that a page can show them light or dark.
  */
 
 const colors: Record<string, string> = {
@@ -23,10 +23,20 @@ const shapes: Record<string, string> = {
   static: 'triangle-up',
   dense: 'diamond',
 };
-const dashes: Record<string, number[]> = { set: [1, 0], 'set-motif': [6, 3], static: [2, 2], dense: [8, 2, 2, 2] };
+const dashes: Record<string, number[]> = {
+  set: [1, 0],
+  'set-motif': [6, 3],
+  static: [2, 2],
+  dense: [8, 2, 2, 2],
+};
 
 /** All figures that the runs of one reading have data for, in the order of a report. */
-export function figuresOf(runs: BenchRun[], dataset: BenchDataset, reading: Reading, caveat: string): Figure[] {
+export function figuresOf(
+  runs: BenchRun[],
+  dataset: BenchDataset,
+  reading: Reading,
+  caveat: string,
+): Figure[] {
   const own = runs
     .filter((run) => run.reading === reading && run.epochs.length > 0)
     .sort((a, b) => (a.epsilon ?? Infinity) - (b.epsilon ?? Infinity) || a.seed - b.seed); // they come as they finished
@@ -49,7 +59,11 @@ function accuracyByEpsilon({ runs, prefix, caveat }: Maker): Figure | undefined 
   const published = runs[0]!.reading === 'published';
   const accuracy = (run: BenchRun) =>
     published ? largest(run.epochs.map((epoch) => epoch.testAccuracy!)) : run.epochs.at(-1)!.testAccuracy!;
-  const values: Row[] = sparse.map((run) => ({ ...labels(run), epsilon: run.epsilon, accuracy: 100 * accuracy(run) }));
+  const values: Row[] = sparse.map((run) => ({
+    ...labels(run),
+    epsilon: run.epsilon,
+    accuracy: 100 * accuracy(run),
+  }));
   const x = {
     field: 'epsilon',
     type: 'quantitative',
@@ -92,7 +106,10 @@ function accuracyByEpsilon({ runs, prefix, caveat }: Maker): Figure | undefined 
 function accuracyByEpoch({ runs: all, prefix, caveat }: Maker): Figure | undefined {
   const runs = fewDensities(all);
   const values: Row[] = [];
-  for (const [, group] of grouped(runs, ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`)) {
+  for (const [, group] of grouped(
+    runs,
+    ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`,
+  )) {
     const shortest = smallest(group.map((run) => run.epochs.length));
     if (shortest < 2) continue;
     const curve = { ...labels(group[0]!), panel: panelOf(group[0]!, runs) };
@@ -151,7 +168,10 @@ function timeSplit({ runs: all, prefix, caveat }: Maker): Figure | undefined {
   const runs = fewDensities(all);
   const parts = { train: 'trainMs', evolve: 'evolveMs', evaluate: 'evaluateMs' } as const;
   const values: Row[] = [];
-  for (const [, group] of grouped(runs, ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`)) {
+  for (const [, group] of grouped(
+    runs,
+    ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`,
+  )) {
     for (const [order, [part, key]] of Object.entries(parts).entries()) {
       const times = group.map((run) => median(run.epochs.map((epoch) => epoch[key]).filter((ms) => ms > 0)));
       const { method } = labels(group[0]!);
@@ -188,7 +208,10 @@ function survivors({ runs: all, prefix, caveat }: Maker): Figure | undefined {
   const runs = fewDensities(all);
   const evolving = runs.filter((run) => run.epochs.at(-1)!.linksByBirth.length > 1);
   const values: Row[] = [];
-  for (const [, group] of grouped(evolving, ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`)) {
+  for (const [, group] of grouped(
+    evolving,
+    ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`,
+  )) {
     const last = group.map((run) => run.epochs.at(-1)!.linksByBirth);
     const totals = last.map((links) => links.reduce((sum, count) => sum + count, 0));
     const births = largest(last.map((links) => links.length));
@@ -230,7 +253,9 @@ function survivors({ runs: all, prefix, caveat }: Maker): Figure | undefined {
 }
 
 function degreeHistograms({ runs, prefix, caveat }: Maker): Figure | undefined {
-  const sparse = runs.filter((run) => run.degrees !== undefined && run.degrees.end.length > 0 && run.epsilon !== null);
+  const sparse = runs.filter(
+    (run) => run.degrees !== undefined && run.degrees.end.length > 0 && run.epsilon !== null,
+  );
   if (sparse.length === 0) return undefined;
   const epsilon = middle(sparse.map((run) => run.epsilon!));
   const seed = smallest(sparse.map((run) => run.seed));
@@ -286,8 +311,8 @@ function degreeHistograms({ runs, prefix, caveat }: Maker): Figure | undefined {
 }
 
 /**
- * In bins no narrower than a motif, for motifs give targets multiples of its size. Degrees beyond the 99.9th percentile are cut
- * off: a few hubs would hide the rest.
+ * In bins no narrower than a motif, for motifs give targets multiples of its size. Degrees beyond the 99.9th
+ * percentile are cut off: a few hubs would hide the rest.
  */
 function bins(
   run: BenchRun,
@@ -314,7 +339,9 @@ function bins(
 
 function inputMap({ runs, dataset, prefix, caveat }: Maker): Figure | undefined {
   const { image } = dataset;
-  const evolved = runs.filter((run) => run.inputDegree?.length === dataset.features && run.method !== 'static');
+  const evolved = runs.filter(
+    (run) => run.inputDegree?.length === dataset.features && run.method !== 'static',
+  );
   if (image === undefined || evolved.length === 0) return undefined;
   const epsilon = middle(evolved.map((run) => run.epsilon!));
   const picture = pictureOf(image);
@@ -356,7 +383,10 @@ function inputMap({ runs, dataset, prefix, caveat }: Maker): Figure | undefined 
 /** As many as a panel has room for. */
 const mostPoints = 500;
 
-/** The numbers from `from` to below `end`, as spans that a curve gives a point each: one number per span, or the fewest it takes. */
+/**
+ * The numbers from `from` to below `end`, as spans that a curve gives a point each: one number per span, or
+ * the fewest it takes.
+ */
 function spans(from: number, end: number): { from: number; to: number }[] {
   if (end <= from) return [];
   const width = Math.ceil((end - from) / mostPoints);
@@ -369,7 +399,10 @@ function spans(from: number, end: number): { from: number; to: number }[] {
 
 const mostPanels = 6;
 
-/** The runs of at most six densities, spread out from the lowest to the highest: more panels would bury what they show. */
+/**
+ * The runs of at most six densities, spread out from the lowest to the highest: more panels would bury what
+ * they show.
+ */
 function fewDensities(runs: BenchRun[]): BenchRun[] {
   const all = [...new Set(runs.flatMap(({ epsilon }) => epsilon ?? []))].sort((a, b) => a - b);
   if (all.length <= mostPanels) return runs;

@@ -17,10 +17,10 @@ export interface ReportSource {
 }
 
 /**
- * Writes the report of one or several experiments into `out`: summary.json, summary.csv, figures/ (Vega-Lite specifications, SVG,
- * PNG) and report.html, which holds all of it and needs nothing else. The same results give the same bytes. Resolves to what
- * the reader should know: why there are no figures. Rejects with ERR_USAGE or ERR_IO where it cannot write, with ERR_USAGE where
- * a file of such a name is none of ours.
+ * Writes the report of one or several experiments into `out`: summary.json, summary.csv, figures/ (Vega-Lite
+ * specifications, SVG, PNG) and report.html, which holds all of it and needs nothing else. The same results
+ * give the same bytes. Resolves to what the reader should know: why there are no figures. Rejects with
+ * ERR_USAGE or ERR_IO where it cannot write, with ERR_USAGE where a file of such a name is none of ours.
  */
 export async function writeReport(out: string, sources: ReportSource[]): Promise<string | undefined> {
   const folder = path.join(out, 'figures');

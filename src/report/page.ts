@@ -5,8 +5,8 @@ import { largest } from '../extremes.js';
 import { printedAccuracy } from './thesis.js';
 
 /*
- * report.html: one file that needs nothing else. Tables and inline figures, light or dark as the reader has it, and a few lines of
- * script that sort the tables.
+ * report.html: one file that needs nothing else. Tables and inline figures, light or dark as the reader has
+ * it, and a few lines of script that sort the tables.
  */
 
 export interface Section {
@@ -61,7 +61,9 @@ function renderSection(section: Section, several: boolean): string {
   const parts = [
     several ? `<h2>${escaped(dir)}</h2>` : '',
     `<p class="lead">${escaped(dataTitle(experiment))}: ${dataset.train} training${validation} and ${dataset.test} test samples of ${dataset.features} features, ${dataset.classes} classes.</p>`,
-    complete ? '' : '<p class="note">Not complete: it ended early, or a training failed; this is what was done.</p>',
+    complete
+      ? ''
+      : '<p class="note">Not complete: it ended early, or a training failed; this is what was done.</p>',
     ...notes.map((note) => `<p class="note">${escaped(note)}</p>`),
     ...readingsOf(summary).map((reading) => readingTable(reading, section)),
     figures.length > 0
@@ -243,7 +245,13 @@ function pValue(difference: Difference | null): Cell {
 }
 
 function escaped(text: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+  const entities: Record<string, string> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&#39;',
+  };
   return text.replace(/[&<>"']/g, (character) => entities[character]!);
 }
 

@@ -1,9 +1,9 @@
 import type { BenchMethod, Reading } from '../bench/config.js';
 
 /*
- * What the thesis printed: "A topological insight to improve SET", the notebook of its program's results. Fashion-MNIST, the
- * mean over 4 runs of the best of 11 epochs on the test set. What it calls SET-motif is the static network: the routine never
- * ran.
+ * What the thesis printed: "A topological insight to improve SET", the notebook of its program's results.
+ * Fashion-MNIST, the mean over 4 runs of the best of 11 epochs on the test set. What it calls SET-motif is
+ * the static network: the routine never ran.
  */
 const fashion: Record<string, Record<number, number>> = {
   set: { 9: 0.714, 13: 0.785, 19: 0.814, 27: 0.817, 31: 0.82 },

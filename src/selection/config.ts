@@ -50,10 +50,14 @@ export const share: NumberRange = {
 };
 
 /** With its defaults. Throws ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option. */
-export function selectionConfig(given: Partial<SelectionConfig> & Pick<SelectionConfig, 'dataset'>): SelectionConfig {
+export function selectionConfig(
+  given: Partial<SelectionConfig> & Pick<SelectionConfig, 'dataset'>,
+): SelectionConfig {
   checkKeys('select', given, selectionKeys);
   const all: SelectionConfig = { ...selectionDefaults, ...given };
-  const config = Object.fromEntries(selectionKeys.map((key) => [key, all[key]])) as unknown as SelectionConfig;
+  const config = Object.fromEntries(
+    selectionKeys.map((key) => [key, all[key]]),
+  ) as unknown as SelectionConfig;
   for (const [key, range] of [
     ['keep', share],
     ['hidden', ranges.layerSize],

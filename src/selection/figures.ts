@@ -4,7 +4,10 @@ import { pictureOf } from '../figures/pixels.js';
 import { palette } from '../figures/vega.js';
 import type { SelectionResults } from './results.js';
 
-/** Accuracy against the share of features kept and, of pictures, where the strong ones are; none without a run. */
+/**
+ * Accuracy against the share of features kept and, of pictures, where the strong ones are; none without a
+ * run.
+ */
 export function figuresOf(results: SelectionResults): Figure[] {
   if (results.runs.length === 0) return [];
   return [accuracyByShare(results), ...strengthMap(results)];
@@ -23,7 +26,12 @@ function accuracyByShare({ runs, dataset }: SelectionResults): Figure {
     axis: { title: 'test accuracy (%)' },
     scale: { zero: false },
   });
-  const kind = (channel: object) => ({ field: 'features', type: 'nominal', legend: { title: null }, ...channel });
+  const kind = (channel: object) => ({
+    field: 'features',
+    type: 'nominal',
+    legend: { title: null },
+    ...channel,
+  });
   return {
     name: 'accuracy-by-share',
     title: `Accuracy against the share of features kept: ${dataset.note ?? dataset.name}`,
@@ -55,7 +63,8 @@ function strengthMap({ strength, dataset, runs }: SelectionResults): Figure[] {
   const few = runs.map(({ keep }) => keep).sort((a, b) => a - b)[0]!;
   const chosen = runs.filter(({ keep }) => keep === few);
   const often = new Map<number, number>();
-  for (const feature of chosen.flatMap(({ features }) => features)) often.set(feature, (often.get(feature) ?? 0) + 1);
+  for (const feature of chosen.flatMap(({ features }) => features))
+    often.set(feature, (often.get(feature) ?? 0) + 1);
   const most = largest(strength);
   const panelValues = {
     'strength of the first layer': (pixel: number) => strength[pixel]! / most,

@@ -25,8 +25,8 @@ export class SelectionFolder {
   }
 
   /**
-   * Makes the folder, or takes an empty one, and locks it. Throws ERR_USAGE where a selection, anything that this program did not
-   * write, or another process is.
+   * Makes the folder, or takes an empty one, and locks it. Throws ERR_USAGE where a selection, anything that
+   * this program did not write, or another process is.
    */
   static create(dir: string): SelectionFolder {
     try {
@@ -51,7 +51,11 @@ export class SelectionFolder {
     for (const name of Object.values(names)) {
       const there = lstatSync(path.join(dir, name), { throwIfNoEntry: false });
       if (there !== undefined && !there.isFile()) {
-        throw usage('--resume', dir, `must name the folder of a selection, but ${name} in ${dir} is no regular file`);
+        throw usage(
+          '--resume',
+          dir,
+          `must name the folder of a selection, but ${name} in ${dir} is no regular file`,
+        );
       }
     }
     const folder = new SelectionFolder(dir, '--resume');

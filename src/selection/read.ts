@@ -8,8 +8,8 @@ import type { Finished, Selection, SelectionRun, WholeNetwork } from './results.
 import { featureCount } from './strength.js';
 
 /*
- * Reads back the folder of a selection. Its files may have been cut, edited, put together or written by another version: whatever is
- * not as results.ts has it, or not of that selection, is refused.
+ * Reads back the folder of a selection. Its files may have been cut, edited, put together or written by
+ * another version: whatever is not as results.ts has it, or not of that selection, is refused.
  */
 
 export const names = { results: 'selection.json', runs: 'runs.jsonl' };
@@ -60,7 +60,8 @@ export function requireSelection(dir: string): void {
 /**
  * What `dir` holds. A last line without an end is what a kill may leave, and is passed over.
  *
- * @throws SetNativeError ERR_USAGE (no selection there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything else than this program
+ * @throws SetNativeError ERR_USAGE (no selection there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything
+ * else than this program
  *   writes; a run that is there twice, or that the selection does not have)
  */
 export function readSelection(dir: string): { selection: Selection; finished: Finished } {
@@ -79,7 +80,8 @@ export function readSelection(dir: string): { selection: Selection; finished: Fi
     if (wrong !== undefined) throw damaged(where, wrong, writer);
     const key = titleOf(record);
     const first = lineOf.get(key);
-    if (first !== undefined) throw damaged(where, `is of ${key}, as line ${first}; delete one of them`, writer);
+    if (first !== undefined)
+      throw damaged(where, `is of ${key}, as line ${first}; delete one of them`, writer);
     lineOf.set(key, i + 1);
     if ('keep' in record) finished.runs.push(record);
     else finished.networks.push(record);
@@ -119,8 +121,11 @@ function wrongRun(record: SelectionRun, { config, dataset }: Selection): string 
 }
 
 function wrongNetwork(record: WholeNetwork, { config, dataset }: Selection): string | undefined {
-  if (!isSeedOf(record.seed, config)) return `is of a network that the selection does not have: ${titleOf(record)}`;
+  if (!isSeedOf(record.seed, config))
+    return `is of a network that the selection does not have: ${titleOf(record)}`;
   const { length } = record.strength;
   const { features } = dataset;
-  return length === features ? undefined : `has strength of ${length} inputs, where there are ${features} features`;
+  return length === features
+    ? undefined
+    : `has strength of ${length} inputs, where there are ${features} features`;
 }

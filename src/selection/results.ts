@@ -2,7 +2,8 @@ import type { Estimate } from '../bench/statistics.js';
 import type { SelectionConfig } from './config.js';
 
 /*
- * What `set-native select --out` writes into selection.json; docs/results.md describes it for readers of the file.
+ * What `set-native select --out` writes into selection.json; docs/results.md describes it for readers of the
+ * file.
  */
 
 /** What is selected from and how, without what came of it. */
@@ -59,7 +60,10 @@ export interface SelectionSummary {
   features: number;
   accuracy: Estimate;
   randomAccuracy: Estimate;
-  /** Mean Jaccard index over pairs of seeds; null for a single one. Random sets of a share k share about k / (2 - k). */
+  /**
+   * Mean Jaccard index over pairs of seeds; null for a single one. Random sets of a share k share about k /
+   * (2 - k).
+   */
   stability: number | null;
 }
 

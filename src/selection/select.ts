@@ -21,28 +21,31 @@ import { featureCount, jaccard, strengths, strongest } from './strength.js';
 
 export interface SelectionHooks {
   onRun?: (run: SelectionRun) => void;
-  /** As soon as something is known that must be read beside the numbers; `notes` of the results has it too. */
+  /**
+   * As soon as something is known that must be read beside the numbers; `notes` of the results has it too.
+   */
   onNote?: (note: string) => void;
   /** Before half a minute, at most, of waiting for another process to show that it uses the folder. */
   onWait?: (why: string) => void;
   /** Stops within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason. */
   signal?: AbortSignal;
   /**
-   * A folder to keep the selection in while it runs (docs/results.md), so that whatever stops it costs little:
-   * `resumeSelection` goes on. It must be new or empty.
+   * A folder to keep the selection in while it runs (docs/results.md), so that whatever stops it costs
+   * little: `resumeSelection` goes on. It must be new or empty.
    */
   out?: string;
 }
 
 /**
- * Which features a task needs, and how well the strongest of them do alone: trains a network on all features, ranks them by the
- * strength of its first layer, and for each share of `keep` trains a new network on the strongest features and another on
- * as many random ones. Features are ranked on the training samples only; accuracies are of the test samples. All draws depend
- * on the seed alone.
+ * Which features a task needs, and how well the strongest of them do alone: trains a network on all features,
+ * ranks them by the strength of its first layer, and for each share of `keep` trains a new network on the
+ * strongest features and another on as many random ones. Features are ranked on the training samples only;
+ * accuracies are of the test samples. All draws depend on the seed alone.
  *
- * Rejects with ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option, with the errors of `loadDataset`, `prepare` and `fit`, with
- * ERR_USAGE when `out` is not empty or cannot be written, with ERR_IO when that turns out later, and with ERR_ABORTED when
- * the signal fires. From the first network on `details.results` holds what was finished, summary included.
+ * Rejects with ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option, with the errors of `loadDataset`,
+ * `prepare` and `fit`, with ERR_USAGE when `out` is not empty or cannot be written, with ERR_IO when that
+ * turns out later, and with ERR_ABORTED when the signal fires. From the first network on `details.results`
+ * holds what was finished, summary included.
  */
 export async function selectFeatures(
   given: Partial<SelectionConfig> & Pick<SelectionConfig, 'dataset'>,
@@ -53,7 +56,8 @@ export async function selectFeatures(
   const dataset = load(config);
   const selection = newSelection(config, dataset);
   const { out } = hooks;
-  const folder = out === undefined ? undefined : await onceDecided(() => SelectionFolder.create(out), waiting(hooks));
+  const folder =
+    out === undefined ? undefined : await onceDecided(() => SelectionFolder.create(out), waiting(hooks));
   return closingAsync(
     () => conduct(selection, dataset, { networks: [], runs: [] }, hooks, folder),
     () => folder?.close(),
@@ -64,9 +68,10 @@ export async function selectFeatures(
 export type SelectionResumeOptions = Partial<Pick<SelectionConfig, 'threads' | 'dataDir'>>;
 
 /**
- * Goes on with the selection kept in `dir`, wherever it was stopped: its results are those of a selection that never was, on the
- * same machine. Rejects as selectFeatures does; with ERR_USAGE where `dir` holds no selection or another process writes to it;
- * ERR_DATA_FORMAT, naming file and line, where a file of it is damaged, and where the data are others than it began with.
+ * Goes on with the selection kept in `dir`, wherever it was stopped: its results are those of a selection
+ * that never was, on the same machine. Rejects as selectFeatures does; with ERR_USAGE where `dir` holds no
+ * selection or another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of it is
+ * damaged, and where the data are others than it began with.
  */
 export async function resumeSelection(
   dir: string,
@@ -75,7 +80,10 @@ export async function resumeSelection(
 ): Promise<SelectionResults> {
   checkKeys('select', options, ['threads', 'dataDir']);
   checkSelectionHooks(hooks);
-  const { folder, selection, finished } = await onceDecided(() => SelectionFolder.resume(dir), waiting(hooks));
+  const { folder, selection, finished } = await onceDecided(
+    () => SelectionFolder.resume(dir),
+    waiting(hooks),
+  );
   return closingAsync(
     async () => {
       const config = selectionConfig({ ...selection.config, ...options });
@@ -144,7 +152,9 @@ async function conductSeed(
   folder: SelectionFolder | undefined,
 ): Promise<void> {
   const { config } = selection;
-  const missing = config.keep.filter((keep) => !finished.runs.some((run) => run.seed === seed && run.keep === keep));
+  const missing = config.keep.filter(
+    (keep) => !finished.runs.some((run) => run.seed === seed && run.keep === keep),
+  );
   let whole = finished.networks.find((network) => network.seed === seed);
   if (missing.length === 0 && whole !== undefined) return;
   const { train, test } = prepare(dataset, { train: config.train, test: config.test, seed });
@@ -277,7 +287,12 @@ async function trained(
   { signal, onWarning }: TrainedHooks,
 ): Promise<{ accuracy: number; strength: number[] }> {
   const { hidden, epsilon, threads, epochs, batchSize, learningRate, weightDecay, zeta, method } = config;
-  const model = await SparseMLP.create({ layers: [train.features, ...hidden, classes], epsilon, threads, seed });
+  const model = await SparseMLP.create({
+    layers: [train.features, ...hidden, classes],
+    epsilon,
+    threads,
+    seed,
+  });
   return closingAsync(
     async () => {
       const evolution = { method, zeta };

@@ -1,11 +1,15 @@
 import type { LayerData } from '../training/model.js';
 
 /*
- * Features ranked by the first layer of a trained network (Kichler 2021; Atashgahi et al. 2022): evolution takes links from inputs that
- * do not matter and gives them to others, so what an input has at the end tells what it is worth.
+ * Features ranked by the first layer of a trained network (Kichler 2021; Atashgahi et al. 2022): evolution
+ * takes links from inputs that do not matter and gives them to others, so what an input has at the end tells
+ * what it is worth.
  */
 
-/** Strength of every input of a layer: the sum of |w| over its links; 0 for an input that has lost all of them. */
+/**
+ * Strength of every input of a layer: the sum of |w| over its links; 0 for an input that has lost all of
+ * them.
+ */
 export function strengths({ inputs, outputs, dense, rowOffsets, weights }: LayerData): Float64Array {
   const start = (input: number) => (dense ? input * outputs : rowOffsets[input]!);
   return Float64Array.from({ length: inputs }, (_, input) => {

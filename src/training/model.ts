@@ -21,13 +21,13 @@ export interface FitOptions extends TrainingOptions {
   /** Evaluated after every epoch: `validationLoss` and `validationAccuracy` of the reports. */
   validation?: Samples;
   /**
-   * Called, and awaited, after every epoch; `fit` goes on when it is done, so it cannot call methods of the model but
-   * `dispose`. An error thrown here ends the training and rejects `fit` with it.
+   * Called, and awaited, after every epoch; `fit` goes on when it is done, so it cannot call methods of the
+   * model but `dispose`. An error thrown here ends the training and rejects `fit` with it.
    */
   onEpoch?: (report: EpochReport) => void | Promise<void>;
   /**
-   * Called with what keeps the network from learning, in place of a process warning (`process.on('warning')`, type
-   * SetNativeWarning, with a code). It stops nothing.
+   * Called with what keeps the network from learning, in place of a process warning (`process.on('warning')`,
+   * type SetNativeWarning, with a code). It stops nothing.
    */
   onWarning?: (warning: TrainingWarning) => void;
   /** Stops within one batch, or when `onEpoch` is done; `fit` rejects with ERR_ABORTED. Of any realm. */
@@ -36,7 +36,10 @@ export interface FitOptions extends TrainingOptions {
 
 export interface History {
   epochs: EpochReport[];
-  /** What was noticed in this call that keeps the network from learning; of each kind once in the life of the model. */
+  /**
+   * What was noticed in this call that keeps the network from learning; of each kind once in the life of the
+   * model.
+   */
   warnings: TrainingWarning[];
 }
 
@@ -55,11 +58,16 @@ export interface LayerSummary {
   nnz: number;
   /** nnz / (inputs · outputs) */
   density: number;
-  /** Links by the epoch whose evolution grew them; [0] = initial links, [65535] = of that epoch and all later ones. */
+  /**
+   * Links by the epoch whose evolution grew them; [0] = initial links, [65535] = of that epoch and all later
+   * ones.
+   */
   linksByBirth: number[];
 }
 
-/** Arrays of one layer, copied: CSR by source (row = source, column = target); dense layers hold all cells. */
+/**
+ * Arrays of one layer, copied: CSR by source (row = source, column = target); dense layers hold all cells.
+ */
 export type LayerData = NativeLayer;
 
 /** What only `create` knows, so that `new SparseMLP()` finds its way there. */
@@ -116,17 +124,18 @@ export class SparseMLP {
   }
 
   /**
-   * Trains on native threads; the JavaScript thread stays free. A second call goes on where the first ended, to the same
-   * bits as if both had been one: epoch numbers, sample orders and momentum continue, and the evolution after the
-   * last epoch of the first call comes at the start of the second, in whose first report it counts. Until then
-   * `evaluate`, `predict` and `download` see the network as it was trained.
+   * Trains on native threads; the JavaScript thread stays free. A second call goes on where the first ended,
+   * to the same bits as if both had been one: epoch numbers, sample orders and momentum continue, and the
+   * evolution after the last epoch of the first call comes at the start of the second, in whose first report
+   * it counts. Until then `evaluate`, `predict` and `download` see the network as it was trained.
    *
-   * Rejects with ERR_ABORTED when the signal fires, whose reason is the `cause`, or the model is disposed meanwhile;
-   * `details.history` holds the epochs completed. After a signal the model stays usable, with the batches trained so far in it.
-   * A signal that fires when the last epoch is done changes nothing.
-   * Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE or ERR_NON_FINITE for bad options or samples, before
-   * anything is trained; with ERR_NON_FINITE, naming epoch and layer, when the loss stops being a number. Then the
-   * model can be looked at, by `layers` and `download`; `fit`, `evaluate` and `predict` reject with the same code from then on.
+   * Rejects with ERR_ABORTED when the signal fires, whose reason is the `cause`, or the model is disposed
+   * meanwhile; `details.history` holds the epochs completed. After a signal the model stays usable, with the
+   * batches trained so far in it. A signal that fires when the last epoch is done changes nothing. Rejects
+   * with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE or ERR_NON_FINITE for bad options or samples,
+   * before anything is trained; with ERR_NON_FINITE, naming epoch and layer, when the loss stops being a
+   * number. Then the model can be looked at, by `layers` and `download`; `fit`, `evaluate` and `predict`
+   * reject with the same code from then on.
    */
   async fit(train: Samples, options: FitOptions = {}): Promise<History> {
     if (isArrayLike(options) || isTensor(options)) {
@@ -195,8 +204,8 @@ export class SparseMLP {
   }
 
   /**
-   * Mean loss and accuracy on labelled samples. Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE or
-   * ERR_NON_FINITE for samples that do not fit the model, naming the row.
+   * Mean loss and accuracy on labelled samples. Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE,
+   * ERR_OUT_OF_RANGE or ERR_NON_FINITE for samples that do not fit the model, naming the row.
    */
   evaluate(samples: Samples): Promise<Evaluation> {
     return this.#exclusive('evaluate', async () => {
@@ -209,8 +218,8 @@ export class SparseMLP {
   }
 
   /**
-   * Outputs after softmax, sigmoid or nothing, as the loss has it. The same samples give the same bits for any number of
-   * threads; how many are asked for at once may change the last ones.
+   * Outputs after softmax, sigmoid or nothing, as the loss has it. The same samples give the same bits for
+   * any number of threads; how many are asked for at once may change the last ones.
    *
    * Rejects with ERR_NON_FINITE, naming the row, where an output overflows.
    *
@@ -236,7 +245,9 @@ export class SparseMLP {
 
   /** The arrays of every layer, copied. */
   download(): Promise<LayerData[]> {
-    return this.#exclusive('download', async () => ofThisRealm(await converted(() => this.#model.download())));
+    return this.#exclusive('download', async () =>
+      ofThisRealm(await converted(() => this.#model.download())),
+    );
   }
 
   /** Stops what runs and frees the native memory. Idempotent. */
@@ -279,7 +290,11 @@ export class SparseMLP {
 
   /** Whether `error` is what `dispose` makes of the native call that it stops, or of the next. */
   #isDisposal(error: unknown): boolean {
-    return this.#disposed && error instanceof SetNativeError && ['ERR_ABORTED', 'ERR_DISPOSED'].includes(error.code);
+    return (
+      this.#disposed &&
+      error instanceof SetNativeError &&
+      ['ERR_ABORTED', 'ERR_DISPOSED'].includes(error.code)
+    );
   }
 
   #called<T>(callback: string, call: () => T): T {
@@ -309,7 +324,10 @@ function emitWarning({ code, message }: TrainingWarning): void {
   process.emitWarning(`[fit] ${message}`, { type: 'SetNativeWarning', code });
 }
 
-/** Calls the addon, whose errors come out as SetNativeError. Those of callbacks must not pass here: they stay as they are. */
+/**
+ * Calls the addon, whose errors come out as SetNativeError. Those of callbacks must not pass here: they stay
+ * as they are.
+ */
 async function converted<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();

@@ -26,8 +26,8 @@ import type {
 } from '../native.js';
 
 /*
- * The options of a model and of its training: types, defaults, ranges. The addon checks again for memory safety;
- * here the message matters.
+ * The options of a model and of its training: types, defaults, ranges. The addon checks again for memory
+ * safety; here the message matters.
  */
 
 export type MethodName = 'set' | 'set-motif' | 'static';
@@ -36,7 +36,10 @@ export type WeightDecayMode = 'thesis' | 'l2' | 'decoupled';
 export interface ModelOptions {
   /** Neurons per layer, inputs first, outputs last: at least two numbers. */
   layers: readonly number[];
-  /** Erdős–Rényi density: a cell of an n × m layer is a link with p = min(1, epsilon (n + m) / (n m)). Default 13. */
+  /**
+   * Erdős–Rényi density: a cell of an n × m layer is a link with p = min(1, epsilon (n + m) / (n m)). Default
+   * 13.
+   */
   epsilon?: number;
   /** Default `erdos-renyi`. */
   topology?: TopologyName;
@@ -45,16 +48,18 @@ export interface ModelOptions {
   /** Initial weights. Default `he-fan-in`. */
   init?: InitName;
   /**
-   * Of the hidden layers. Default `relu`. `srelu` learns four numbers per neuron, two thresholds and two slopes (Jin et al.
-   * 2016), from a leaky ReLU of slope 0.2 on; `all-relu` is -alpha z and alpha z below 0 in turn from layer to layer (Curci et
-   * al. 2021).
+   * Of the hidden layers. Default `relu`. `srelu` learns four numbers per neuron, two thresholds and two
+   * slopes (Jin et al. 2016), from a leaky ReLU of slope 0.2 on; `all-relu` is -alpha z and alpha z below 0
+   * in turn from layer to layer (Curci et al. 2021).
    */
   activation?: ActivationName;
   /** Of `all-relu`, from 0 to 1. Default 0.6. */
   alpha?: number;
   /** Default `softmax-cross-entropy`; it also decides the output activation. */
   loss?: LossName;
-  /** 0 .. 2^53 - 1. Same seed, same options, same samples: same bits, for any number of threads. Default 0. */
+  /**
+   * 0 .. 2^53 - 1. Same seed, same options, same samples: same bits, for any number of threads. Default 0.
+   */
   seed?: number;
   /** Worker threads; 0, the default: one per CPU that the process may use, by affinity mask and container. */
   threads?: number;
@@ -68,8 +73,8 @@ export interface EvolutionOptions {
   /** Fraction of the links replaced between two epochs, above 0 and below 1. Default 0.3. */
   zeta?: number;
   /**
-   * Of `set`. Default `exact`: of the links of either sign zeta of their number, rounded. `thesis`: the thresholds of its
-   * program, which come to up to two links of a sign more.
+   * Of `set`. Default `exact`: of the links of either sign zeta of their number, rounded. `thesis`: the
+   * thresholds of its program, which come to up to two links of a sign more.
    */
   prune?: PruneName;
   /** Weights of new links. Default `he-dense`. */
@@ -103,8 +108,8 @@ export interface TrainingOptions {
   /** New order of the samples in every epoch. Default true. */
   shuffle?: boolean;
   /**
-   * Prune and regrow between epochs. The evolution after the last epoch of a call of `fit` is left to the next call: it comes
-   * first there, or never where that call is `static`.
+   * Prune and regrow between epochs. The evolution after the last epoch of a call of `fit` is left to the
+   * next call: it comes first there, or never where that call is `static`.
    */
   evolution?: EvolutionOptions;
 }
@@ -119,7 +124,12 @@ export interface TrainingPlan {
 }
 
 export const methods = ['set', 'set-motif', 'static'] as const satisfies MethodName[];
-export const topologies = ['erdos-renyi', 'motif', 'motif-printed', 'dense'] as const satisfies TopologyName[];
+export const topologies = [
+  'erdos-renyi',
+  'motif',
+  'motif-printed',
+  'dense',
+] as const satisfies TopologyName[];
 export const inits = ['he-dense', 'he-fan-in', 'normal'] as const satisfies InitName[];
 export const regrowInits = ['he-dense', 'zero', 'he-fan-in'] as const satisfies RegrowInitName[];
 export const activations = [
@@ -179,7 +189,8 @@ const modelKeys = [
 /** Checked, with defaults; `auto` is decided. */
 export function modelSpec(operation: string, options: ModelOptions): NativeModelSpec {
   if (options === undefined || isArrayLike(options)) {
-    const example = Array.isArray(options) && options.length > 0 ? options.slice(0, 8).join(', ') : '784, 300, 10';
+    const example =
+      Array.isArray(options) && options.length > 0 ? options.slice(0, 8).join(', ') : '784, 300, 10';
     throw new SetNativeError(
       'ERR_INVALID_ARGUMENT',
       `[${operation}] expected an options object with layers, got ${describe(options)}; use { layers: [${example}] }`,
@@ -238,8 +249,18 @@ export function trainingPlan(operation: string, options: TrainingOptions, motifS
   const epochs = checkNumber(operation, 'epochs', options.epochs ?? 1, ranges.epochs);
   const batchSize = checkNumber(operation, 'batchSize', options.batchSize ?? 40, ranges.batchSize);
   const momentum = checkNumber(operation, 'momentum', options.momentum ?? 0.9, ranges.momentum);
-  const weightDecay = checkNumber(operation, 'weightDecay', options.weightDecay ?? 0.0002, ranges.weightDecay);
-  const mode = checkChoice(operation, 'weightDecayMode', options.weightDecayMode ?? 'thesis', weightDecayModes);
+  const weightDecay = checkNumber(
+    operation,
+    'weightDecay',
+    options.weightDecay ?? 0.0002,
+    ranges.weightDecay,
+  );
+  const mode = checkChoice(
+    operation,
+    'weightDecayMode',
+    options.weightDecayMode ?? 'thesis',
+    weightDecayModes,
+  );
   const rate = options.learningRate ?? 0.05;
   if (typeof rate !== 'function') checkNumber(operation, 'learningRate', rate, ranges.learningRate);
   const shuffle = checkBoolean(operation, 'shuffle', options.shuffle ?? true);
@@ -268,15 +289,30 @@ function evolutionPolicy(
   const method = checkChoice(operation, 'evolution.method', options.method ?? 'set', methods);
   const zeta = checkNumber(operation, 'evolution.zeta', options.zeta ?? 0.3, ranges.zeta);
   const prune = checkChoice(operation, 'evolution.prune', options.prune ?? 'exact', pruneRules);
-  const regrowInit = checkChoice(operation, 'evolution.regrowInit', options.regrowInit ?? 'he-dense', regrowInits);
+  const regrowInit = checkChoice(
+    operation,
+    'evolution.regrowInit',
+    options.regrowInit ?? 'he-dense',
+    regrowInits,
+  );
   const motifSize = checkNumber(
     operation,
     'evolution.motifSize',
     options.motifSize ?? modelMotifSize,
     ranges.motifSize,
   );
-  const motifScore = checkChoice(operation, 'evolution.motifScore', options.motifScore ?? 'mean', motifScores);
-  const motifParse = checkChoice(operation, 'evolution.motifParse', options.motifParse ?? 'aligned', motifParses);
+  const motifScore = checkChoice(
+    operation,
+    'evolution.motifScore',
+    options.motifScore ?? 'mean',
+    motifScores,
+  );
+  const motifParse = checkChoice(
+    operation,
+    'evolution.motifParse',
+    options.motifParse ?? 'aligned',
+    motifParses,
+  );
   const evolveOutput = checkBoolean(operation, 'evolution.evolveOutput', options.evolveOutput ?? false);
   if (method === 'static') return undefined;
   return { method, zeta, prune, regrowInit, motifSize, motifScore, motifParse, evolveOutput };

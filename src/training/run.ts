@@ -10,7 +10,9 @@ import {
 import type { TrainingPlan } from './options.js';
 import type { TrainingWatch } from './warnings.js';
 
-/** One epoch, as callbacks and result files get it. Times are in milliseconds, measured on the native side. */
+/**
+ * One epoch, as callbacks and result files get it. Times are in milliseconds, measured on the native side.
+ */
 export interface EpochReport {
   /** 1-based, counted over the life of the model. */
   epoch: number;
@@ -20,7 +22,10 @@ export interface EpochReport {
   testLoss?: number;
   /** Share of the benchmark's test samples classified correctly, before the evolution that follows. */
   testAccuracy?: number;
-  /** Mean loss of the samples held out, `validation` of `fit`, before the evolution that follows; absent without them. */
+  /**
+   * Mean loss of the samples held out, `validation` of `fit`, before the evolution that follows; absent
+   * without them.
+   */
   validationLoss?: number;
   /** Share of them classified correctly. */
   validationAccuracy?: number;
@@ -32,16 +37,15 @@ export interface EpochReport {
   /** Links of all layers at the end of the epoch. */
   nnz: number;
   /**
-   * Links that were taken away in this epoch: in the evolution that ends it and, in the first epoch of a call of `fit`, in that
-   * which the call before had left over.
+   * Links that were taken away in this epoch: in the evolution that ends it and, in the first epoch of a call
+   * of `fit`, in that which the call before had left over.
    */
   pruned: number;
   /** Links that were put elsewhere instead. */
   grown: number;
   /**
-   * Links of the layers that may evolve, by the epoch whose evolution grew them; [0] = initial links, [65535] = of
-   * that epoch and all later ones.
-   * Empty when every such layer is dense.
+   * Links of the layers that may evolve, by the epoch whose evolution grew them; [0] = initial links, [65535]
+   * = of that epoch and all later ones. Empty when every such layer is dense.
    */
   linksByBirth: number[];
 }
@@ -66,9 +70,10 @@ export interface TrainingPast {
 const refusals = ['ERR_NON_FINITE', 'ERR_OUT_OF_RANGE'];
 
 /**
- * The training loop, one epoch at a time, so that a caller can run it to the end (`SparseMLP.fit`) or take turns
- * between several models (the benchmark). An epoch is: train, evaluate, evolve. The evolution of the last epoch stays due;
- * a run that goes on from there begins with it. So epochs trained in several runs are those of one.
+ * The training loop, one epoch at a time, so that a caller can run it to the end (`SparseMLP.fit`) or take
+ * turns between several models (the benchmark). An epoch is: train, evaluate, evolve. The evolution of the
+ * last epoch stays due; a run that goes on from there begins with it. So epochs trained in several runs are
+ * those of one.
  */
 export class TrainingRun {
   readonly #model: NativeModel;
@@ -117,9 +122,9 @@ export class TrainingRun {
   }
 
   /**
-   * Trains the next epoch. Rejects with ERR_ABORTED, whose cause is the signal's reason, when the signal fires (the model
-   * keeps the batches done so far and stays usable), ERR_NON_FINITE when the loss stops being a number; and with what a
-   * learning rate function throws.
+   * Trains the next epoch. Rejects with ERR_ABORTED, whose cause is the signal's reason, when the signal
+   * fires (the model keeps the batches done so far and stays usable), ERR_NON_FINITE when the loss stops
+   * being a number; and with what a learning rate function throws.
    */
   async next(): Promise<EpochReport> {
     const epoch = this.#trained + 1;
@@ -130,7 +135,8 @@ export class TrainingRun {
       return await this.#epoch(epoch, options);
     } catch (cause) {
       const error = fromNative(cause);
-      const stopped = error instanceof SetNativeError && error.code === 'ERR_ABORTED' && this.#signal?.aborted;
+      const stopped =
+        error instanceof SetNativeError && error.code === 'ERR_ABORTED' && this.#signal?.aborted;
       throw stopped ? aborted('train', this.#signal, `in epoch ${epoch}`) : error;
     } finally {
       this.#signal?.removeEventListener('abort', abort);
@@ -175,7 +181,10 @@ export class TrainingRun {
     };
   }
 
-  /** The evolution that is due, if one is. One that fails half way is not repeated: some layers may have evolved. */
+  /**
+   * The evolution that is due, if one is. One that fails half way is not repeated: some layers may have
+   * evolved.
+   */
   async #evolve(
     policy: NativeEvolutionPolicy,
   ): Promise<{ pruned: number; grown: number; durationMs: number } | undefined> {

@@ -5,8 +5,8 @@ import { SetNativeError } from '../errors.js';
 import { fromNative, type NativeSamples, native } from '../native.js';
 
 /*
- * Samples on their way to a model: everything that is wrong with them is said before any of them is used, naming the call and the
- * user's row.
+ * Samples on their way to a model: everything that is wrong with them is said before any of them is used,
+ * naming the call and the user's row.
  */
 
 /** What samples must fit. */
@@ -16,12 +16,18 @@ export interface Ends {
 }
 
 /**
- * Throws unless the model can train on, or be evaluated by, the samples: ERR_INVALID_ARGUMENT for things of the wrong kind,
- * ERR_SHAPE for lengths that do not fit, ERR_OUT_OF_RANGE for a label beyond the outputs. Values of x are looked at by `upload`.
+ * Throws unless the model can train on, or be evaluated by, the samples: ERR_INVALID_ARGUMENT for things of
+ * the wrong kind, ERR_SHAPE for lengths that do not fit, ERR_OUT_OF_RANGE for a label beyond the outputs.
+ * Values of x are looked at by `upload`.
  *
  * @param name of the samples in messages: "validation"; none for those that the call itself takes
  */
-export function checkSamplesFor({ inputs, outputs }: Ends, operation: string, samples: Samples, name?: string): void {
+export function checkSamplesFor(
+  { inputs, outputs }: Ends,
+  operation: string,
+  samples: Samples,
+  name?: string,
+): void {
   checkSampleKinds(operation, samples, name);
   const { x, labels, count, features } = samples;
   const part = (key: string) => (name === undefined ? key : `${name}.${key}`);
@@ -46,16 +52,21 @@ export function checkSamplesFor({ inputs, outputs }: Ends, operation: string, sa
     );
   }
   if (count !== undefined && count !== rows) {
-    throw fail('ERR_SHAPE', `${part('count')} must be x.length / features = ${rows}, or absent, got ${show(count)}`, {
-      option: part('count'),
-      rows,
-      count,
-    });
+    throw fail(
+      'ERR_SHAPE',
+      `${part('count')} must be x.length / features = ${rows}, or absent, got ${show(count)}`,
+      {
+        option: part('count'),
+        rows,
+        count,
+      },
+    );
   }
   const classes = Math.max(2, outputs); // a single output takes labels 0 and 1
   const row = labels.findIndex((label) => label >= classes);
   if (row >= 0) {
-    const why = outputs === 1 ? 'a model with one output tells two classes' : `the model has ${outputs} outputs`;
+    const why =
+      outputs === 1 ? 'a model with one output tells two classes' : `the model has ${outputs} outputs`;
     throw fail(
       'ERR_OUT_OF_RANGE',
       `${part('labels')} must be below ${classes}, for ${why}, got ${labels[row]} in row ${row}; classes count from 0`,
@@ -90,7 +101,8 @@ function checkRows(operation: string, option: string, x: Float32Array, features:
  * Copies samples into native memory.
  *
  * @param name as in checkSamplesFor
- * @throws SetNativeError ERR_NON_FINITE, naming row and feature (from 0); ERR_OUT_OF_MEMORY; and, of samples that nobody has
+ * @throws SetNativeError ERR_NON_FINITE, naming row and feature (from 0); ERR_OUT_OF_MEMORY; and, of samples
+ * that nobody has
  *   checked, whatever is wrong with them
  */
 export function upload(
@@ -102,7 +114,8 @@ export function upload(
     return new (native().Samples)(samples.x, samples.features, samples.labels);
   } catch (cause) {
     const error = fromNative(cause);
-    const found = error instanceof SetNativeError && error.code === 'ERR_NON_FINITE' && firstNonFinite(samples);
+    const found =
+      error instanceof SetNativeError && error.code === 'ERR_NON_FINITE' && firstNonFinite(samples);
     if (!found) throw error;
     const { row, feature, value } = found;
     throw new SetNativeError(

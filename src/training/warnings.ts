@@ -8,7 +8,8 @@ import {
 } from '../native.js';
 
 /*
- * What keeps a network from learning and can be seen from outside. It is noticed, told once, and stops nothing.
+ * What keeps a network from learning and can be seen from outside. It is noticed, told once, and stops
+ * nothing.
  */
 
 export type TrainingWarningCode =
@@ -89,7 +90,9 @@ export class TrainingWatch {
   }
 }
 
-/** |x| up to which nothing is said: standardised features rarely leave ±10, pixels of a bright image are 255. */
+/**
+ * |x| up to which nothing is said: standardised features rarely leave ±10, pixels of a bright image are 255.
+ */
 const largestInput = 100;
 
 /** Times the loss of a network that gives all classes the same probability. */
@@ -125,7 +128,10 @@ function lossWarning(loss: number, epoch: number, outputs: number): Finding | un
   };
 }
 
-/** Layers that became dense although a sparse topology was asked for; the output layer counts where it may evolve. */
+/**
+ * Layers that became dense although a sparse topology was asked for; the output layer counts where it may
+ * evolve.
+ */
 function densityWarning(
   { topology, epsilon }: Pick<NativeModelSpec, 'topology' | 'epsilon'>,
   layers: NativeLayerStats[],
@@ -133,7 +139,9 @@ function densityWarning(
 ): Finding | undefined {
   if (topology === 'dense') return undefined;
   const dense = layers.flatMap((layer, i) =>
-    layer.dense && (evolveOutput || i + 1 < layers.length) ? [`${i + 1} (${layer.inputs} × ${layer.outputs})`] : [],
+    layer.dense && (evolveOutput || i + 1 < layers.length)
+      ? [`${i + 1} (${layer.inputs} × ${layer.outputs})`]
+      : [],
   );
   if (dense.length === 0) return undefined;
   const [subject, verb, object] = dense.length === 1 ? ['layer', 'is', 'it'] : ['layers', 'are', 'them'];

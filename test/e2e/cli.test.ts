@@ -39,7 +39,13 @@ interface Outcome {
 function run(args: string[], { env = {}, interrupt }: { env?: NodeJS.ProcessEnv; interrupt?: RegExp } = {}) {
   return new Promise<Outcome>((resolve) => {
     // An empty cache and no SET_NATIVE_DATA: what is found does not depend on the machine.
-    const clean = { ...process.env, SET_NATIVE_DATA: '', SET_NATIVE_DEBUG: '', XDG_CACHE_HOME: folder, ...env };
+    const clean = {
+      ...process.env,
+      SET_NATIVE_DATA: '',
+      SET_NATIVE_DEBUG: '',
+      XDG_CACHE_HOME: folder,
+      ...env,
+    };
     const child = spawn(process.execPath, [main, ...args], { env: clean, cwd: folder });
     const outcome: Outcome = { code: null, stdout: '', stderr: '' };
     let pending = interrupt;
@@ -58,7 +64,9 @@ function run(args: string[], { env = {}, interrupt }: { env?: NodeJS.ProcessEnv;
 }
 
 const absentGpu = process.platform === 'darwin' ? 'cuda' : 'metal';
-const tiny = [...['bench', '--dataset', 'procedural', '--hidden', '40,40', '--train', '200', '--test', '100']];
+const tiny = [
+  ...['bench', '--dataset', 'procedural', '--hidden', '40,40', '--train', '200', '--test', '100'],
+];
 
 test.each([
   [['--help'], 'Commands:'],
@@ -102,11 +110,17 @@ test.each([
   [['bench', '--init', 'xavier'], 'Expected one of he-dense, he-fan-in, normal.'],
   [['bench', '--regrow-init', 'one'], '--regrow-init'],
   [['bench', '--topology', 'ring'], '--topology'],
-  [['bench', '--motif-size', '2,65'], "'--motif-size <list>' argument '2,65' is invalid. Expected a whole number"],
+  [
+    ['bench', '--motif-size', '2,65'],
+    "'--motif-size <list>' argument '2,65' is invalid. Expected a whole number",
+  ],
   [['bench', '--motif-size', '0'], '--motif-size'],
   [['bench', '--motif-size', '2,2'], 'Name each value once'],
   [[...tiny, '--motif-size', '1,2', '--topology', 'motif'], 'a single size above 1 with topology motif'],
-  [[...tiny, '--motif-size', '1,2', '--methods', 'set'], 'a single size unless set-motif is among the methods'],
+  [
+    [...tiny, '--motif-size', '1,2', '--methods', 'set'],
+    'a single size unless set-motif is among the methods',
+  ],
   [['bench', '--seed', '-1'], '--seed'],
   [['bench', '--threads', '2.5'], '--threads'],
   [['bench', '--backend', 'tpu'], '--backend'],
@@ -132,10 +146,20 @@ test.each([
 test.each([
   ['data that is not there', ['bench', '--dataset', 'lung', '--data-dir', 'nowhere'], 'nowhere', {}],
   ['a back end that is not there', [...tiny, '--backend', absentGpu], 'not available, because', {}],
-  ['a bench on it', ['bench', 'kernels', '--backend', absentGpu], `[bench] ${absentGpu} is not available, because`, {}],
+  [
+    'a bench on it',
+    ['bench', 'kernels', '--backend', absentGpu],
+    `[bench] ${absentGpu} is not available, because`,
+    {},
+  ],
   ['a training that diverges', [...tiny, '--learning-rate', '1e30'], '[bench] set at epsilon 5, seed 0', {}],
   ['an impossible instruction set', tiny, 'SET_NATIVE_ISA', { SET_NATIVE_ISA: 'sse9' }],
-  ['a folder that is not there', ['bench', '--data-dir', 'nowhere'], '--data-dir must name a readable folder', {}],
+  [
+    'a folder that is not there',
+    ['bench', '--data-dir', 'nowhere'],
+    '--data-dir must name a readable folder',
+    {},
+  ],
   ['another one', ['bench'], 'SET_NATIVE_DATA must name a readable folder', { SET_NATIVE_DATA: 'nowhere' }],
   ['a folder without Fashion-MNIST', ['bench', '--data-dir', '.'], 'fashion-mnist: expected', {}],
   [
@@ -144,8 +168,18 @@ test.each([
     '--data-dir must',
     {},
   ],
-  ['a folder to list that is not there', ['data', 'list', '--data-dir', 'nowhere'], 'there is no such folder', {}],
-  ['a network too large', ['bench', '--dataset', 'procedural', '--hidden', '2000000,2000000'], '[bench] dense: ', {}],
+  [
+    'a folder to list that is not there',
+    ['data', 'list', '--data-dir', 'nowhere'],
+    'there is no such folder',
+    {},
+  ],
+  [
+    'a network too large',
+    ['bench', '--dataset', 'procedural', '--hidden', '2000000,2000000'],
+    '[bench] dense: ',
+    {},
+  ],
 ])('%s is a failure', async (_, args, message, env) => {
   const { code, stderr } = await run(args, { env });
   expect(code).toBe(1);
@@ -156,10 +190,23 @@ test.each([
 
 test('bench writes a table and results with every documented key', async () => {
   const { code, stdout, stderr } = await run([
-    ...[...tiny, '--epochs', '3', '--epsilon', '2', '--runs', '2', '--json', 'results.json', '--out', 'results'],
+    ...[
+      ...tiny,
+      '--epochs',
+      '3',
+      '--epsilon',
+      '2',
+      '--runs',
+      '2',
+      '--json',
+      'results.json',
+      '--out',
+      'results',
+    ],
   ]);
   expect(code).toBe(0);
-  for (const method of ['set', 'set-motif', 'static', 'dense']) expect(stdout).toMatch(new RegExp(`^${method} `, 'm'));
+  for (const method of ['set', 'set-motif', 'static', 'dense'])
+    expect(stdout).toMatch(new RegExp(`^${method} `, 'm'));
   expect(stdout).toContain(' ± ');
   expect(stderr.match(/done in/g)).toHaveLength(8);
   expect(stdout + stderr).not.toContain(String.fromCharCode(27));
@@ -173,16 +220,43 @@ test('bench writes a table and results with every documented key', async () => {
 
   const results: BenchResults = JSON.parse(text);
   expect(Object.keys(results)).toEqual([
-    ...['schemaVersion', 'command', 'complete', 'environment', 'config', 'dataset', 'notes', 'runs', 'summary'],
+    ...[
+      'schemaVersion',
+      'command',
+      'complete',
+      'environment',
+      'config',
+      'dataset',
+      'notes',
+      'runs',
+      'summary',
+    ],
   ]);
   expect(results).toMatchObject({ schemaVersion: 3, complete: true, notes: [] });
   expect(results.environment).toMatchObject({ node: process.version, backend: 'cpu', isa: info().isa.used });
   expect(results.config).toMatchObject({ epsilon: [2], runs: 2, zeta: 0.3, init: 'he-fan-in', train: 200 });
-  expect(results.dataset).toMatchObject({ name: 'procedural', features: 784, classes: 10, train: 200, test: 100 });
+  expect(results.dataset).toMatchObject({
+    name: 'procedural',
+    features: 784,
+    classes: 10,
+    train: 200,
+    test: 100,
+  });
   expect(results.runs).toHaveLength(8);
   for (const run of results.runs) {
     expect(Object.keys(run)).toEqual([
-      ...['reading', 'method', 'epsilon', 'motifSize', 'seed', 'topology', 'nnz', 'density', 'epochs', 'degrees'],
+      ...[
+        'reading',
+        'method',
+        'epsilon',
+        'motifSize',
+        'seed',
+        'topology',
+        'nnz',
+        'density',
+        'epochs',
+        'degrees',
+      ],
       ...(run.method === 'dense' ? [] : ['inputDegree']),
     ]);
     expect(run.epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
@@ -227,14 +301,31 @@ test('bench writes a table and results with every documented key', async () => {
 });
 
 test('a preset says what it stands for, and an option given beside it wins', async () => {
-  const preset = ['--preset', 'madelon', '--runs', '1', '--epochs', '2', '--epsilon', '2', '--reading', 'improved'];
+  const preset = [
+    '--preset',
+    'madelon',
+    '--runs',
+    '1',
+    '--epochs',
+    '2',
+    '--epsilon',
+    '2',
+    '--reading',
+    'improved',
+  ];
   const { code, stderr } = await run([...tiny, ...preset, '--json', 'preset.json']);
   expect(code).toBe(0);
   expect(stderr).toMatch(
     /^madelon: set-native bench --reading described,improved .*--dataset madelon .*--init normal$/m,
   );
   const { config, runs }: BenchResults = JSON.parse(readFileSync(path.join(folder, 'preset.json'), 'utf8'));
-  expect(config).toMatchObject({ dataset: 'procedural', hidden: [40, 40], epochs: 2, batchSize: 100, init: 'normal' });
+  expect(config).toMatchObject({
+    dataset: 'procedural',
+    hidden: [40, 40],
+    epochs: 2,
+    batchSize: 100,
+    init: 'normal',
+  });
   expect(runs.map(({ reading, method }) => `${reading} ${method}`)).toEqual([
     ...['improved set', 'improved set-motif', 'improved static'],
   ]);
@@ -251,7 +342,9 @@ test('bench compares motif sizes: a second table, what is on the frontier, and a
   for (const name of ['set', 'set-motif 2', 'set-motif 4', 'static', 'static 2', 'static 4']) {
     for (const seed of [0, 1]) expect(stderr).toContain(`seed ${seed}  ${name} ε 2  epoch 2/2`);
   }
-  const { config, runs, summary }: BenchResults = JSON.parse(readFileSync(path.join(folder, 'sizes.json'), 'utf8'));
+  const { config, runs, summary }: BenchResults = JSON.parse(
+    readFileSync(path.join(folder, 'sizes.json'), 'utf8'),
+  );
   expect(config.motifSize).toEqual([1, 2, 4]);
   expect(runs).toHaveLength(12);
   const frontier = summary.filter(({ onFrontier }) => onFrontier).map(({ motifSize }) => motifSize);
@@ -286,9 +379,12 @@ test('Ctrl-C ends with 130, the table and what was completed', async () => {
 test('Ctrl-C before the first epoch ends with 130 and empty results', async () => {
   // The first network is found to have no path; the second, dense and large, takes its time to draw.
   const networks = ['--hidden', '4000,4000,4000', '--methods', 'static,dense', '--topology', 'motif-printed'];
-  const { code, stdout, stderr } = await run([...tiny, ...networks, '--epsilon', '1', '--json', 'empty.json'], {
-    interrupt: /no path leads/,
-  });
+  const { code, stdout, stderr } = await run(
+    [...tiny, ...networks, '--epsilon', '1', '--json', 'empty.json'],
+    {
+      interrupt: /no path leads/,
+    },
+  );
   expect({ code, stderr }).toEqual({ code: 130, stderr: expect.stringContaining('Stopped by Ctrl-C.') });
   expect(stderr).toContain('Stopping after what runs now; Ctrl-C again quits at once.\n');
   expect(stdout).toContain('Not complete');
@@ -326,7 +422,10 @@ test.each([
   ['stderr', 'BENCH 2> >(head -1) >/dev/null'],
 ])('%s closed early: the results are written all the same', (name, command) => {
   const json = `head ${name}.json`.replaceAll(' ', '-');
-  expect(shell(command, json)).toMatchObject({ status: 0, stderr: name === 'stderr' ? expect.anything() : '' });
+  expect(shell(command, json)).toMatchObject({
+    status: 0,
+    stderr: name === 'stderr' ? expect.anything() : '',
+  });
   expect(JSON.parse(readFileSync(path.join(folder, json), 'utf8'))).toMatchObject({ complete: true });
 });
 
@@ -343,16 +442,19 @@ test.each([
   ['-', 'BENCH | { sleep 1; cat; }'],
   ['stdout', 'BENCH'],
   ['stdout', 'BENCH >out; cat out'],
-])('--json %s, %s: standard output holds the results alone, the table goes to standard error', (json, command) => {
-  const link = path.join(folder, 'stdout'); // of ours: nothing can befall the machine's own
-  if (!existsSync(link)) symlinkSync('/dev/stdout', link);
-  const { status, stdout, stderr } = shell(command, `${json} --methods static --epsilon 2 --epochs 400`);
-  expect(status).toBe(0);
-  expect(stdout.length).toBeGreaterThan(2 ** 16); // more than a pipe takes
-  expect(JSON.parse(stdout)).toMatchObject({ complete: true });
-  expect(stderr).toMatch(/^static /m);
-  expect(existsSync(path.join(folder, '-'))).toBe(false);
-});
+])(
+  '--json %s, %s: standard output holds the results alone, the table goes to standard error',
+  (json, command) => {
+    const link = path.join(folder, 'stdout'); // of ours: nothing can befall the machine's own
+    if (!existsSync(link)) symlinkSync('/dev/stdout', link);
+    const { status, stdout, stderr } = shell(command, `${json} --methods static --epsilon 2 --epochs 400`);
+    expect(status).toBe(0);
+    expect(stdout.length).toBeGreaterThan(2 ** 16); // more than a pipe takes
+    expect(JSON.parse(stdout)).toMatchObject({ complete: true });
+    expect(stderr).toMatch(/^static /m);
+    expect(existsSync(path.join(folder, '-'))).toBe(false);
+  },
+);
 
 test('outputs that are one file, or one of the folder of --out, are refused before the work starts', async () => {
   mkdirSync(path.join(folder, 'apart'));
@@ -363,7 +465,11 @@ test('outputs that are one file, or one of the folder of --out, are refused befo
     [...tiny, '--out', 'same', '--json', 'apart/report.html'],
   ]) {
     const { code, stdout, stderr } = await run(args);
-    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: expect.stringContaining('must name two') });
+    expect({ code, stdout, stderr }).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining('must name two'),
+    });
   }
   expect(readdirSync(path.join(folder, 'apart'))).toEqual([]);
 });
@@ -374,7 +480,9 @@ test('a report that cannot be written is a failure, and the results are told', (
   const command = `BENCH ${more} 2> >(read line; mkdir undrawn/report.html undrawn/report.html/x; cat >&2); exit $?`;
   const { status, stdout, stderr } = shell(command, 'undrawn.json');
   expect(stdout).toMatch(/^static /m);
-  expect(JSON.parse(readFileSync(path.join(folder, 'undrawn.json'), 'utf8'))).toMatchObject({ complete: true });
+  expect(JSON.parse(readFileSync(path.join(folder, 'undrawn.json'), 'utf8'))).toMatchObject({
+    complete: true,
+  });
   expect(status).toBe(1);
   expect(stderr).toMatch(/^error: \[report\] the report of undrawn could not be written/m);
 });
@@ -398,11 +506,14 @@ test('a file that cannot be written any more is a failure, and the others are wr
   expect(readdirSync(path.join(folder, 'kept'))).toContain('report.html');
 });
 
-test.runIf(existsSync('/proc/self'))('--out in a place where no folder can be made does not hang', async () => {
-  const { code, stderr } = await run([...tiny, '--out', '/proc/x/y']);
-  expect(code).toBe(2);
-  expect(stderr).toContain('--out must name a place that can be written, got /proc/x/y');
-});
+test.runIf(existsSync('/proc/self'))(
+  '--out in a place where no folder can be made does not hang',
+  async () => {
+    const { code, stderr } = await run([...tiny, '--out', '/proc/x/y']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('--out must name a place that can be written, got /proc/x/y');
+  },
+);
 
 test('--out makes folders within folders', async () => {
   const { code } = await run([...tiny, '--epochs', '1', '--methods', 'static', '--out', 'some/new/folder']);
@@ -429,7 +540,14 @@ test('images that are not known train under the name of their file, with a note'
 });
 
 test('without Fashion-MNIST the embedded data set is used, and how to get the real one is said', async () => {
-  const { code, stdout, stderr } = await run(['bench', ...tiny.slice(3), '--epochs', '1', '--methods', 'static']);
+  const { code, stdout, stderr } = await run([
+    'bench',
+    ...tiny.slice(3),
+    '--epochs',
+    '1',
+    '--methods',
+    'static',
+  ]);
   expect(code).toBe(0);
   expect(stderr).toMatch(/^Fashion-MNIST was not found.*--data-dir or SET_NATIVE_DATA/);
   expect(stdout).toMatch(/^procedural, /);

@@ -7,8 +7,8 @@ import type { BenchResults } from '../../src/index.js';
 import type { NativeInfo } from '../../src/native.js';
 
 /*
- * What users see of the CUDA library when its driver misbehaves. A library that stands in for it, built with the native
- * tests, plays the parts that SET_FAKE_CUDA names (native/test/cuda_fake.cpp).
+ * What users see of the CUDA library when its driver misbehaves. A library that stands in for it, built with
+ * the native tests, plays the parts that SET_FAKE_CUDA names (native/test/cuda_fake.cpp).
  */
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -30,12 +30,26 @@ function cudaOf(env: NodeJS.ProcessEnv) {
   return (JSON.parse(stdout) as NativeInfo).backends.find(({ name }) => name === 'cuda')!;
 }
 
-const tiny = ['bench', '--dataset', 'procedural', '--hidden', '20', '--train', '100', '--test', '50', '--epochs', '1'];
+const tiny = [
+  'bench',
+  '--dataset',
+  'procedural',
+  '--hidden',
+  '20',
+  '--train',
+  '100',
+  '--test',
+  '50',
+  '--epochs',
+  '1',
+];
 
 test('without a library info says where it was looked for, and how to get one', () => {
   const { available, reason } = cudaOf({ SET_NATIVE_CUDA_LIBRARY: '/nowhere/lib.so' });
   expect(available).toBe(false);
-  expect(reason).toMatch(/^not available, because its library was not found at \/nowhere\/lib\.so; .*build:cuda/);
+  expect(reason).toMatch(
+    /^not available, because its library was not found at \/nowhere\/lib\.so; .*build:cuda/,
+  );
 });
 
 describe.skipIf(process.platform !== 'linux')('with the library that stands in', () => {
@@ -44,7 +58,13 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
   test('info shows device, memory and driver', () => {
     const device = 'Fake, 0.0 GB, compute capability 9.0, driver for CUDA 13.0';
     const capacity = { warps: 256, memory: 2 ** 20 };
-    expect(cudaOf({ SET_FAKE_CUDA: '' })).toEqual({ name: 'cuda', available: true, device, reason: '', capacity });
+    expect(cudaOf({ SET_FAKE_CUDA: '' })).toEqual({
+      name: 'cuda',
+      available: true,
+      device,
+      reason: '',
+      capacity,
+    });
   });
 
   test.each([
@@ -76,29 +96,43 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
     expect(stdout).toMatch(/\bcuda \(/);
   });
 
-  test.skipIf(os.availableParallelism() < 2)('a sweep trains several networks at once, to the same results', () => {
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'set-native-'));
-    const json = path.join(folder, 'results.json');
-    const sweep = (...jobs: string[]) => {
-      const args = [...tiny, '--methods', 'set', '--runs', '3', '--backend', 'cuda', '--json', json, ...jobs];
-      const { status, stderr } = run(args, { SET_FAKE_CUDA: 'emulate' });
-      expect(status, stderr).toBe(0);
-      const { config, runs } = JSON.parse(readFileSync(json, 'utf8')) as BenchResults;
-      return {
-        jobs: config.jobs,
-        runs: JSON.stringify(runs, (key, value) => (key.endsWith('Ms') ? 0 : value)),
-        stderr,
+  test.skipIf(os.availableParallelism() < 2)(
+    'a sweep trains several networks at once, to the same results',
+    () => {
+      const folder = mkdtempSync(path.join(os.tmpdir(), 'set-native-'));
+      const json = path.join(folder, 'results.json');
+      const sweep = (...jobs: string[]) => {
+        const args = [
+          ...tiny,
+          '--methods',
+          'set',
+          '--runs',
+          '3',
+          '--backend',
+          'cuda',
+          '--json',
+          json,
+          ...jobs,
+        ];
+        const { status, stderr } = run(args, { SET_FAKE_CUDA: 'emulate' });
+        expect(status, stderr).toBe(0);
+        const { config, runs } = JSON.parse(readFileSync(json, 'utf8')) as BenchResults;
+        return {
+          jobs: config.jobs,
+          runs: JSON.stringify(runs, (key, value) => (key.endsWith('Ms') ? 0 : value)),
+          stderr,
+        };
       };
-    };
-    const one = sweep('--jobs', '1');
-    const chosen = sweep();
-    expect(one.jobs).toBe(1);
-    expect(one.stderr).not.toContain('at once');
-    expect(chosen.jobs).toBeGreaterThan(1);
-    expect(chosen.stderr).toContain(`Note: ${chosen.jobs} groups at once, chosen by the size`);
-    expect(chosen.runs).toBe(one.runs);
-    rmSync(folder, { recursive: true });
-  });
+      const one = sweep('--jobs', '1');
+      const chosen = sweep();
+      expect(one.jobs).toBe(1);
+      expect(one.stderr).not.toContain('at once');
+      expect(chosen.jobs).toBeGreaterThan(1);
+      expect(chosen.stderr).toContain(`Note: ${chosen.jobs} groups at once, chosen by the size`);
+      expect(chosen.runs).toBe(one.runs);
+      rmSync(folder, { recursive: true });
+    },
+  );
 
   test('the bench of kernels says why it cannot run', () => {
     const { status, stderr } = run(['bench', 'kernels', '--backend', 'cuda'], { SET_FAKE_CUDA: 'none' });
@@ -113,7 +147,9 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
   });
 
   test('the bench of kernels on the CPU does not mind a driver that crashes', () => {
-    const { status, stderr } = run(['bench', 'kernels', '--filter', 'loss batch=40'], { SET_FAKE_CUDA: 'crash' });
+    const { status, stderr } = run(['bench', 'kernels', '--filter', 'loss batch=40'], {
+      SET_FAKE_CUDA: 'crash',
+    });
     expect(status, stderr).toBe(0);
   });
 
@@ -128,7 +164,9 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
     vi.stubEnv('SET_FAKE_CUDA', 'hang');
     const { info } = await import('../../src/info.js');
     const cuda = info().backends.find(({ name }) => name === 'cuda')!;
-    expect(cuda.reason).toBe('not available, because its trial in a process of its own did not end within 30 seconds');
+    expect(cuda.reason).toBe(
+      'not available, because its trial in a process of its own did not end within 30 seconds',
+    );
     vi.doUnmock('node:child_process');
     vi.unstubAllEnvs();
   });

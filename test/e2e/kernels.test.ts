@@ -59,7 +59,11 @@ test.each(info().isa.available)(
   'kernels for %s can be asked for, and every kind of case passes its check',
   async (isa) => {
     // One of each kind, small: the words are of names that exist.
-    for (const filter of ['sparse-forward motif=2 batch=2', 'sparse-backward motif=2 batch=2', 'gather batch=2']) {
+    for (const filter of [
+      'sparse-forward motif=2 batch=2',
+      'sparse-backward motif=2 batch=2',
+      'gather batch=2',
+    ]) {
       const { code, stdout } = await run([
         'kernels',
         '--filter',
@@ -83,7 +87,15 @@ test.each(info().isa.available)(
 test('networks are trained, evolved, initialised and asked', { timeout: 60_000 }, async () => {
   for (const op of ['train 3312', 'predict samples=1', 'evolve', 'initialise']) {
     const filter = `${op} 3000 epsilon=13 motif=${op.startsWith('predict') ? 4 : 8} threads=1`;
-    const { code, stdout } = await run(['kernels', '--filter', filter, '--threads', '1', '--json', 'op.json']);
+    const { code, stdout } = await run([
+      'kernels',
+      '--filter',
+      filter,
+      '--threads',
+      '1',
+      '--json',
+      'op.json',
+    ]);
     expect({ code, failed: stdout.includes('FAILED') }).toEqual({ code: 0, failed: false });
     const { cases } = read('op.json');
     expect(cases).toHaveLength(1);
@@ -125,7 +137,10 @@ test.each([
   [['kernels', '--compare', 'missing.json'], '--compare must name a file of earlier results'],
   [['kernels', '--compare', 'other.json'], 'other.json holds something else'],
   [['kernels', '--json', 'no/such/folder.json'], '--json must name a place that can be written'],
-  [['kernels', '--sweep', '--figure', 'no/such/folder.svg'], '--figure must name a place that can be written'],
+  [
+    ['kernels', '--sweep', '--figure', 'no/such/folder.svg'],
+    '--figure must name a place that can be written',
+  ],
   [['kernels', '--figure', 'x.svg'], '--figure belongs to --sweep'],
   [['kernels', '--max-links', '1000000'], '--max-links belongs to --sweep'],
   [['kernels', '--max-links', '1'], 'Expected a whole number from 100000 to 1000000000.'],

@@ -10,7 +10,19 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const main = path.resolve(import.meta.dirname, '../../dist/cli/main.js');
 const experiment = [
-  ...['bench', '--dataset', 'procedural', '--hidden', '200,200', '--train', '1000', '--test', '200', '--runs', '2'],
+  ...[
+    'bench',
+    '--dataset',
+    'procedural',
+    '--hidden',
+    '200,200',
+    '--train',
+    '1000',
+    '--test',
+    '200',
+    '--runs',
+    '2',
+  ],
   ...['--epsilon', '3,13', '--epochs', '10', '--methods', 'set,set-motif,static', '--motif-size', '2,4'],
 ];
 let folder: string;
@@ -24,7 +36,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 /** Resolves to the exit code; null when it was killed, after `killAfterMs` of training. */
 function run(args: string[], killAfterMs?: number): Promise<number | null> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [main, ...args], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, [main, ...args], {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     child.stderr.once('data', () => {
       if (killAfterMs !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfterMs);
     });
@@ -53,7 +68,10 @@ test.each([1, 2])(
     let code = await run([...experiment, ...share, '--out', out], 100);
     while (code === null && kills < 20) {
       kills += 1;
-      code = await run(['bench', '--resume', out, ...share], kills < 20 ? 20 + ((kills * 97) % 400) : undefined);
+      code = await run(
+        ['bench', '--resume', out, ...share],
+        kills < 20 ? 20 + ((kills * 97) % 400) : undefined,
+      );
     }
     expect(code).toBe(0);
     expect(kills).toBeGreaterThan(3);

@@ -17,7 +17,15 @@ const python = spawnSync('python3', ['-c', 'import pty, os; os.waitstatus_to_exi
 const onTerminal = test.skipIf(!python); // needs python3, 3.9 or newer, with its module pty
 vi.setConfig({ testTimeout: 120_000 }); // of processes that share the machine with others
 let folder: string;
-const env = { ...process.env, SET_NATIVE_DATA: '', SET_NATIVE_DEBUG: '', NO_COLOR: '', CI: '', TERM: 'xterm', _: '' };
+const env = {
+  ...process.env,
+  SET_NATIVE_DATA: '',
+  SET_NATIVE_DEBUG: '',
+  NO_COLOR: '',
+  CI: '',
+  TERM: 'xterm',
+  _: '',
+};
 
 beforeAll(() => {
   if (!existsSync(main)) throw new Error('dist is missing: `npm run build` first');
@@ -25,7 +33,18 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const sizes = ['--dataset', 'procedural', '--hidden', '60', '--train', '500', '--test', '100', '--epochs', '60000'];
+const sizes = [
+  '--dataset',
+  'procedural',
+  '--hidden',
+  '60',
+  '--train',
+  '500',
+  '--test',
+  '100',
+  '--epochs',
+  '60000',
+];
 const bench = ['bench', ...sizes, '--methods', 'set', '--epsilon', '5', '--runs', '2'];
 
 interface Outcome {
@@ -34,7 +53,10 @@ interface Outcome {
   stderr: string;
 }
 
-/** Sends the signals when `pattern` has appeared on stderr, the first at once, the others as soon as the one before is acknowledged. */
+/**
+ * Sends the signals when `pattern` has appeared on stderr, the first at once, the others as soon as the one
+ * before is acknowledged.
+ */
 function run(args: string[], pattern: RegExp, ...sent: NodeJS.Signals[]): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [main, ...args], { cwd: folder, env });
@@ -87,7 +109,11 @@ test.skipIf(spawnSync('mkfifo', ['--version']).status !== 0)(
       '1',
     ];
     const args = [...quick, '--methods', 'static', '--epsilon', '2', '--json', 'unread'];
-    const child = spawn(process.execPath, [main, ...args], { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, [main, ...args], {
+      cwd: folder,
+      env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     // Whatever it does when the first comes, one of them finds it waiting.
     const patience = setInterval(() => child.kill('SIGTERM'), 3000);
     const signal = await new Promise((resolve) => child.on('close', (_, by) => resolve(by)));
@@ -105,9 +131,9 @@ test.each(['SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)(
     expect(stderr).toContain(`Stopped by ${signal}.\n`);
     expect(stderr).toContain(`Go on with: set-native bench --resume ${signal}\n`);
     expect(stdout).toContain('Not complete');
-    expect(JSON.parse(readFileSync(path.join(folder, `${signal}.json`), 'utf8')).runs[0].epochs.length).toBeGreaterThan(
-      0,
-    );
+    expect(
+      JSON.parse(readFileSync(path.join(folder, `${signal}.json`), 'utf8')).runs[0].epochs.length,
+    ).toBeGreaterThan(0);
     expect(readdirSync(path.join(folder, signal)).sort()).toEqual(['checkpoints', 'experiment.json']);
     expect(readdirSync(path.join(folder, signal, 'checkpoints'))).toHaveLength(1);
   },
@@ -204,7 +230,10 @@ test('a second signal of another kind quits at once, with its own exit code', as
 });
 
 test('an exception that nobody catches leaves the terminal as it was', async () => {
-  for (const broken of ["setTimeout(() => { throw new Error('boom'); })", "Promise.reject(new Error('boom'))"]) {
+  for (const broken of [
+    "setTimeout(() => { throw new Error('boom'); })",
+    "Promise.reject(new Error('boom'))",
+  ]) {
     const { code, stderr } = await program(
       `await interruptible(display, () => { ${broken}; return new Promise(() => {}); });`,
     );
@@ -249,21 +278,33 @@ test.skipIf(!bash)('what nohup has started goes on when its terminal goes', asyn
 onTerminal.each([
   ['SIGTERM', 143],
   ['^C', 130],
-])('%s on a terminal: the bar goes, cursor and line wrap are back, exit code %i', async (actions, expected) => {
-  const { code, text } = await runOnTerminal(bench, 'epoch \\d+/', actions);
-  expect(code).toBe(expected);
-  expect(text).toContain('\x1b[?25l');
-  for (const mode of ['\x1b[?25', '\x1b[?7']) {
-    expect(text.lastIndexOf(`${mode}h`)).toBeGreaterThan(text.lastIndexOf(`${mode}l`));
-  }
-});
+])(
+  '%s on a terminal: the bar goes, cursor and line wrap are back, exit code %i',
+  async (actions, expected) => {
+    const { code, text } = await runOnTerminal(bench, 'epoch \\d+/', actions);
+    expect(code).toBe(expected);
+    expect(text).toContain('\x1b[?25l');
+    for (const mode of ['\x1b[?25', '\x1b[?7']) {
+      expect(text.lastIndexOf(`${mode}h`)).toBeGreaterThan(text.lastIndexOf(`${mode}l`));
+    }
+  },
+);
 
-onTerminal('a terminal that is closed costs nothing: checkpoint and results are written, exit code 129', async () => {
-  const { code } = await runOnTerminal([...bench, '--out', 'gone', '--json', 'gone.json'], 'epoch \\d+/', 'close');
-  expect(code).toBe(129);
-  expect(readdirSync(path.join(folder, 'gone')).sort()).toEqual(['checkpoints', 'experiment.json']);
-  expect(JSON.parse(readFileSync(path.join(folder, 'gone.json'), 'utf8')).runs[0].epochs.length).toBeGreaterThan(0);
-});
+onTerminal(
+  'a terminal that is closed costs nothing: checkpoint and results are written, exit code 129',
+  async () => {
+    const { code } = await runOnTerminal(
+      [...bench, '--out', 'gone', '--json', 'gone.json'],
+      'epoch \\d+/',
+      'close',
+    );
+    expect(code).toBe(129);
+    expect(readdirSync(path.join(folder, 'gone')).sort()).toEqual(['checkpoints', 'experiment.json']);
+    expect(
+      JSON.parse(readFileSync(path.join(folder, 'gone.json'), 'utf8')).runs[0].epochs.length,
+    ).toBeGreaterThan(0);
+  },
+);
 
 onTerminal.each([
   ['bench', [...bench.slice(0, -2), '--epochs', '3'], 'nothing', ''],

@@ -15,7 +15,9 @@ const program = `
   console.log(JSON.stringify([threads, info().threads, native().availableCpus()]));`;
 const counts = (...command: string[]) =>
   JSON.parse(
-    execFileSync(command[0]!, [...command.slice(1), '--input-type=module', '-e', program], { encoding: 'utf8' }),
+    execFileSync(command[0]!, [...command.slice(1), '--input-type=module', '-e', program], {
+      encoding: 'utf8',
+    }),
   );
 
 const taskset = spawnSync('taskset', ['--version']).status === 0;
@@ -26,6 +28,8 @@ test.skipIf(!taskset)('threads by default are the CPUs of the affinity mask (nee
   expect(others).toEqual([threads, threads]);
   expect(threads).toBeGreaterThanOrEqual(1);
   expect(threads).toBeLessThanOrEqual(available);
-  const mask = /list: (\d+)/.exec(execFileSync('taskset', ['-pc', String(process.pid)], { encoding: 'utf8' }));
+  const mask = /list: (\d+)/.exec(
+    execFileSync('taskset', ['-pc', String(process.pid)], { encoding: 'utf8' }),
+  );
   expect(counts('taskset', '-c', mask![1]!, process.execPath)).toEqual([1, 1, 1]);
 });

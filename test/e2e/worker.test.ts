@@ -7,10 +7,14 @@ const index = path.join(root, 'dist/index.js');
 
 /** Runs a program of its own and hands back its exit code, signal and output. */
 function node(program: string) {
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
-    encoding: 'utf8',
-    timeout: 25_000,
-  });
+  const { status, signal, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '-e', program],
+    {
+      encoding: 'utf8',
+      timeout: 25_000,
+    },
+  );
   return { status, signal, stdout, stderr };
 }
 
@@ -44,7 +48,12 @@ test('a worker terminated while it trains takes nothing down', () => {
     const onEpoch = () => parentPort.postMessage('epoch');
     ${training}
     await fit;`;
-  expect(terminated(worker)).toEqual({ status: 0, signal: null, stderr: '', stdout: `${'1\n'.repeat(5)}alive\n` });
+  expect(terminated(worker)).toEqual({
+    status: 0,
+    signal: null,
+    stderr: '',
+    stdout: `${'1\n'.repeat(5)}alive\n`,
+  });
 });
 
 test.each([
@@ -70,7 +79,12 @@ test.each([
     };
     const ready = () => parentPort.postMessage('ready');
     ${forever}`;
-  expect(terminated(worker)).toEqual({ status: 0, signal: null, stderr: '', stdout: `${'1\n'.repeat(5)}alive\n` });
+  expect(terminated(worker)).toEqual({
+    status: 0,
+    signal: null,
+    stderr: '',
+    stdout: `${'1\n'.repeat(5)}alive\n`,
+  });
 });
 
 test('process.exit in the middle of an epoch ends cleanly', () => {

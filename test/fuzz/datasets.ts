@@ -26,7 +26,10 @@ function promise(holds: boolean, what: string): void {
 
 function checkSamples({ x, labels, count, features }: Samples, classes: number): void {
   promise(count >= 1 && features >= 1, 'at least one sample and feature');
-  promise(x.length === count * features && labels.length === count, 'as many values and labels as samples say');
+  promise(
+    x.length === count * features && labels.length === count,
+    'as many values and labels as samples say',
+  );
   promise(x.every(Number.isFinite), 'finite features');
   promise(
     labels.every((label) => label < classes),
@@ -56,7 +59,11 @@ const mats = [
   matFile([X, Y], { small: false }),
   matFile([X, Y], { littleEndian: false, compressed: true }),
   matFile([{ ...X, values: [1, 2, 3, 4, 5, 6], storedAs: 2 }, Y]),
-  matFile([{ name: 'about', class: 'char', dimensions: [1, 2], values: [72, 105] }, { ...X, class: 'single' }, Y]),
+  matFile([
+    { name: 'about', class: 'char', dimensions: [1, 2], values: [72, 105] },
+    { ...X, class: 'single' },
+    Y,
+  ]),
   matFile([X, { ...Y, class: 'int32', dimensions: [1, 3] }]),
 ];
 const matTypes = [1, 5, 6, 9, 14, 15].map((type) => Buffer.of(type, 0, 0, 0));
@@ -91,8 +98,14 @@ export const datasetTargets: Target[] = [
     read(bytes) {
       const rank = bytes[3] === 1 ? 1 : 3;
       const { dimensions, values } = parseIdx(bytes, 'f.idx', rank);
-      promise(dimensions.length === rank && dimensions.every((size) => size >= 1), 'as many sizes as asked for');
-      promise(values.length === dimensions.reduce((product, size) => product * size), 'as many values as sizes say');
+      promise(
+        dimensions.length === rank && dimensions.every((size) => size >= 1),
+        'as many sizes as asked for',
+      );
+      promise(
+        values.length === dimensions.reduce((product, size) => product * size),
+        'as many values as sizes say',
+      );
     },
     file: 'f.idx',
   },
@@ -142,11 +155,21 @@ export const datasetTargets: Target[] = [
       ...['0x,y,class\n1,-2.5,"a b"\n3e1,4,c\n', '1class,x\r\na,1\r\nb,2\r\n'],
       ...['21;2;3\n4;5;6\n', '3\ufeffx,y,z\n1,2,a\n\n.5,2.,b'],
     ].map((text) => Buffer.from(text)),
-    tokens: [...'",;\n\r?', ...['""', '\r\n', 'class', 'nan', 'NA', 'null', '1e999', '-0', '0x10', '\ufeff', '\xff']],
+    tokens: [
+      ...'",;\n\r?',
+      ...['""', '\r\n', 'class', 'nan', 'NA', 'null', '1e999', '-0', '0x10', '\ufeff', '\xff'],
+    ],
     read(bytes) {
       const choices = [{}, { label: 'class' }, { delimiter: ';', header: false }, { header: true }];
-      const { missing, ...samples } = parseCsv(bytes.subarray(1), 'f.csv', choices[(bytes[0] ?? 0) % choices.length]);
-      promise((missing === undefined) === !samples.x.some(Number.isNaN), 'a place where a value is missing, if one is');
+      const { missing, ...samples } = parseCsv(
+        bytes.subarray(1),
+        'f.csv',
+        choices[(bytes[0] ?? 0) % choices.length],
+      );
+      promise(
+        (missing === undefined) === !samples.x.some(Number.isNaN),
+        'a place where a value is missing, if one is',
+      );
       checkRaw(samples);
     },
     file: 'f.csv',
@@ -207,7 +230,10 @@ export const datasetTargets: Target[] = [
       Buffer.concat([gzipSync('a'), gzipSync('b')]),
     ],
     read: (bytes) =>
-      promise(gunzip(bytes, 'f.gz', MEBIBYTE).length <= Math.max(MEBIBYTE, bytes.length), 'no more than the limit'),
+      promise(
+        gunzip(bytes, 'f.gz', MEBIBYTE).length <= Math.max(MEBIBYTE, bytes.length),
+        'no more than the limit',
+      ),
     file: 'f.gz',
   },
   {

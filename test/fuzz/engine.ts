@@ -5,8 +5,9 @@ import { Random } from './random.js';
 import { restart, takeBranches } from './trace.js';
 
 /*
- * A fuzzer guided by coverage: inputs that make the code take a branch it has not taken, or take one more often, or refuse with another
- * sentence, are kept and changed further. The same target, seed and number of executions give the same inputs, on any machine.
+ * A fuzzer guided by coverage: inputs that make the code take a branch it has not taken, or take one more
+ * often, or refuse with another sentence, are kept and changed further. The same target, seed and number of
+ * executions give the same inputs, on any machine.
  */
 
 /** What is fuzzed. */
@@ -16,9 +17,15 @@ export interface Target {
   seeds: Uint8Array[];
   /** Words of the format. */
   tokens?: (string | Uint8Array)[];
-  /** Another change of an input than those of its bytes, used for three inputs of four; undefined where it does not apply. */
+  /**
+   * Another change of an input than those of its bytes, used for three inputs of four; undefined where it
+   * does not apply.
+   */
   mutate?: (bytes: Buffer, random: Random) => Uint8Array | undefined;
-  /** Reads an input, and throws unless what came of it is as promised. Refusals are SetNativeErrors, of these codes. */
+  /**
+   * Reads an input, and throws unless what came of it is as promised. Refusals are SetNativeErrors, of these
+   * codes.
+   */
   read(bytes: Uint8Array): unknown;
   codes: string[];
   /** What the message of a refusal must hold: the name of the file. */
@@ -102,11 +109,16 @@ export function fuzz(target: Target, { runs, seed, guided = true, watch }: Limit
     execute(input);
   }
   while (more()) {
-    // Accepted ones lead further in; and the latest come oftener, for what is new in them has been tried least.
+    // Accepted ones lead further in; and the latest come oftener, for what is new in them has been tried
+    // least.
     const from = random.once(2) ? accepted : corpus;
     let input = from[Math.max(random.below(from.length), random.below(from.length))]!;
     const byValue = target.mutate !== undefined && !random.once(4);
-    for (let changes = random.once(2) ? 1 : 1 + random.below(random.once(4) ? 16 : 4); changes > 0; changes--) {
+    for (
+      let changes = random.once(2) ? 1 : 1 + random.below(random.once(4) ? 16 : 4);
+      changes > 0;
+      changes--
+    ) {
       const changed = byValue ? target.mutate!(input, random) : undefined;
       input = Buffer.from(changed ?? mutate(input, random, corpus, tokens)).subarray(0, longest);
     }
@@ -116,7 +128,10 @@ export function fuzz(target: Target, { runs, seed, guided = true, watch }: Limit
   return outcome;
 }
 
-/** A refusal without what is of the input in it: texts, numbers, what came, what another parser says in brackets. */
+/**
+ * A refusal without what is of the input in it: texts, numbers, what came, what another parser says in
+ * brackets.
+ */
 function sentenceOf(refusal: string): string {
   return refusal.split(/, came |\(/, 1)[0]!.replace(/"(?:[^"\\]|\\.)*"|\w*\d\w*/g, '#');
 }
@@ -151,7 +166,8 @@ export function attempt(target: Target, input: Buffer): { reason?: string; refus
     if (!(error instanceof SetNativeError)) return { reason: `threw ${textOf(error)}` };
     refusal = error.message;
     if (!target.codes.includes(error.code)) return { reason: `refused with ${textOf(error)}` };
-    if (!refusal.includes(target.file)) return { reason: `refused without naming ${target.file}: ${refusal}` };
+    if (!refusal.includes(target.file))
+      return { reason: `refused without naming ${target.file}: ${refusal}` };
   }
   const ms = performance.now() - start;
   const taken = memory() - before; // less than was taken where garbage was collected meanwhile

@@ -29,7 +29,13 @@ import type { Random } from './random.js';
 const scratch = new ScratchFolder();
 
 const config = experimentConfig({
-  ...{ dataset: 'procedural', methods: ['set', 'static', 'dense'], epsilon: [1], motifSize: [1], hidden: [3] },
+  ...{
+    dataset: 'procedural',
+    methods: ['set', 'static', 'dense'],
+    epsilon: [1],
+    motifSize: [1],
+    hidden: [3],
+  },
   ...{ runs: 2, epochs: 2, seed: 1, train: 5, test: 4, validation: 0 },
 });
 const sizes = { features: 4, classes: 2 };
@@ -71,7 +77,15 @@ const experiment = {
   command: 'set-native bench',
   complete: true,
   environment: {
-    ...{ version: '0.1.0', node: 'v20.19.0', platform: 'linux-x64', cpu: 'CPU', cores: 2, isa: 'avx2', threads: 2 },
+    ...{
+      version: '0.1.0',
+      node: 'v20.19.0',
+      platform: 'linux-x64',
+      cpu: 'CPU',
+      cores: 2,
+      isa: 'avx2',
+      threads: 2,
+    },
     ...{ backend: 'cpu', date: '2025-01-01T00:00:00.000Z' },
   },
   config,
@@ -97,14 +111,18 @@ const network = { seed: 1, accuracy: 0.5, strength: [1, 0, 0, 2] };
 
 const between = new RegExp(`([\n${SEPARATOR}])`);
 
-/** Changes one of the JSON texts that lie between line ends and separators; none where that text is no JSON. */
+/**
+ * Changes one of the JSON texts that lie between line ends and separators; none where that text is no JSON.
+ */
 function mutateJson(bytes: Buffer, random: Random): Buffer | undefined {
   const texts = bytes.toString('utf8').split(between);
   const at = 2 * random.below((texts.length + 1) / 2);
   if (random.once(8)) return Buffer.from([...texts, ...texts.slice(at - 1)].join(''));
   try {
     const changed = mutateValue(JSON.parse(texts[at]!), random);
-    return Buffer.from([...texts.slice(0, at), JSON.stringify(changed) ?? '', ...texts.slice(at + 1)].join(''));
+    return Buffer.from(
+      [...texts.slice(0, at), JSON.stringify(changed) ?? '', ...texts.slice(at + 1)].join(''),
+    );
   } catch {
     return undefined;
   }
@@ -160,7 +178,10 @@ export const experimentTargets: Target[] = [
     ...files,
     seeds: [
       joined(JSON.stringify(experiment), lines(trials.map((trial) => run(trial, 1)))),
-      joined(JSON.stringify({ ...experiment, complete: false }), lines([1, 2].map((seed) => run(trials[0]!, seed)))),
+      joined(
+        JSON.stringify({ ...experiment, complete: false }),
+        lines([1, 2].map((seed) => run(trials[0]!, seed))),
+      ),
     ],
     tokens: ['{', '}', '[', ']', ',', '"', ':', 'null', '1e999', '-1', '0.5', '\n', '\x1c'],
     mutate: mutateJson,
@@ -198,7 +219,10 @@ export const experimentTargets: Target[] = [
     name: 'selection',
     ...files,
     seeds: [
-      joined(JSON.stringify(selection), lines([network, { seed: 1, keep: 50, features: [0, 3], ...accuracies }])),
+      joined(
+        JSON.stringify(selection),
+        lines([network, { seed: 1, keep: 50, features: [0, 3], ...accuracies }]),
+      ),
       joined(JSON.stringify({ ...selection, complete: true }), ''),
     ],
     mutate: mutateJson,
@@ -232,7 +256,10 @@ export const experimentTargets: Target[] = [
   {
     name: 'kernels',
     ...files,
-    seeds: [Buffer.from(JSON.stringify(kernelResults())), Buffer.from(JSON.stringify(kernelResults({ cases: [] })))],
+    seeds: [
+      Buffer.from(JSON.stringify(kernelResults())),
+      Buffer.from(JSON.stringify(kernelResults({ cases: [] }))),
+    ],
     tokens: ['{', '}', '[', ']', ',', '"', ':', 'null', '1e999', '-1', '"failure":"x"'],
     mutate: mutateJson,
     read(bytes) {
@@ -240,7 +267,8 @@ export const experimentTargets: Target[] = [
         readKernelResults(scratch.file('kernels.json', bytes)),
         kernelResults({ cases: [timed()] }),
       );
-      if (Number.isNaN(comparison.geometricMean)) throw new Error('broken promise: a mean that is a number, or none');
+      if (Number.isNaN(comparison.geometricMean))
+        throw new Error('broken promise: a mean that is a number, or none');
     },
   },
 ];

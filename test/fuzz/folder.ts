@@ -5,7 +5,10 @@ import path from 'node:path';
 /** Where files need no disk, on Linux: a target writes some for each execution. */
 const MEMORY = '/dev/shm';
 
-/** A folder for the files of one target, gone when its thread ends. When the process dies it still holds the last input. */
+/**
+ * A folder for the files of one target, gone when its thread ends. When the process dies it still holds the
+ * last input.
+ */
 export class ScratchFolder {
   readonly path: string;
 
@@ -26,10 +29,14 @@ export class ScratchFolder {
 export const SEPARATOR = '\x1c';
 
 export function joined(...files: (string | Uint8Array)[]): Buffer {
-  return Buffer.concat(files.flatMap((file, i) => [Buffer.from(i > 0 ? SEPARATOR : ''), Buffer.from(file as string)]));
+  return Buffer.concat(
+    files.flatMap((file, i) => [Buffer.from(i > 0 ? SEPARATOR : ''), Buffer.from(file as string)]),
+  );
 }
 
-/** The first `count` - 1 files end at separators, the last is what follows; files that are missing are empty. */
+/**
+ * The first `count` - 1 files end at separators, the last is what follows; files that are missing are empty.
+ */
 export function separated(bytes: Uint8Array, count: number): Uint8Array[] {
   const files: Uint8Array[] = [];
   let rest = bytes;

@@ -69,7 +69,8 @@ describe('the fuzzer', () => {
   it('does the same again for the same seed, and something else for another', async () => {
     const [once, again, other] = await Promise.all(
       ['1', '1', '2'].map(async (seed) => {
-        const { accepted, refused, corpus } = (await fuzz('idx', '--runs', '3000', '--seed', seed)).outcomes[0]!;
+        const { accepted, refused, corpus } = (await fuzz('idx', '--runs', '3000', '--seed', seed))
+          .outcomes[0]!;
         return { accepted, refused, corpus };
       }),
     );

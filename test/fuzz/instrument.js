@@ -1,6 +1,6 @@
 /*
- * A copy of the sources and of what fuzzes them in build/fuzz, as JavaScript. In the sources, and in the planted bug, every branch
- * calls `hit` and every `===` becomes `same` (see trace.ts).
+ * A copy of the sources and of what fuzzes them in build/fuzz, as JavaScript. In the sources, and in the
+ * planted bug, every branch calls `hit` and every `===` becomes `same` (see trace.ts).
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -95,15 +95,23 @@ function tracer(ts, next) {
         );
       }
       if (ts.isForStatement(node)) {
-        return make.updateForStatement(node, node.initializer, node.condition, node.incrementor, block(node.statement));
+        return make.updateForStatement(
+          node,
+          node.initializer,
+          node.condition,
+          node.incrementor,
+          block(node.statement),
+        );
       }
       if (ts.isForOfStatement(node)) {
         const { awaitModifier, initializer, expression, statement } = node;
         return make.updateForOfStatement(node, awaitModifier, initializer, expression, block(statement));
       }
-      if (ts.isWhileStatement(node)) return make.updateWhileStatement(node, node.expression, block(node.statement));
+      if (ts.isWhileStatement(node))
+        return make.updateWhileStatement(node, node.expression, block(node.statement));
       if (ts.isCaseClause(node)) return make.updateCaseClause(node, node.expression, first(node.statements));
-      if (ts.isCatchClause(node)) return make.updateCatchClause(node, node.variableDeclaration, block(node.block));
+      if (ts.isCatchClause(node))
+        return make.updateCatchClause(node, node.variableDeclaration, block(node.block));
       if (ts.isBlock(node) && ts.isFunctionLike(parent)) return block(node);
       if (ts.isArrowFunction(node) && !ts.isBlock(node.body)) {
         const { modifiers, typeParameters, parameters, type, equalsGreaterThanToken, body } = node;

@@ -10,13 +10,16 @@ import { planted } from './planted.js';
 import { targets } from './targets.js';
 
 /*
- * The command line of the fuzzer. Targets run in another thread, which is ended, and its last input told, when it hangs or its heap is
- * full; the next targets then run in a new one. One line of JSON per target goes to standard output, failures in words to standard
- * error.
+ * The command line of the fuzzer. Targets run in another thread, which is ended, and its last input told,
+ * when it hangs or its heap is full; the next targets then run in a new one. One line of JSON per target goes
+ * to standard output, failures in words to standard error.
  */
 
 const USAGE = 'npm run fuzz -- [target ...] [--runs N] [--seed S] [--input FILE] [--blind]';
-/** Of this process, without an execution coming to its end. Not of the clock: a busy machine may stop a thread for long. */
+/**
+ * Of this process, without an execution coming to its end. Not of the clock: a busy machine may stop a thread
+ * for long.
+ */
 const MOST_CPU_SECONDS = 15;
 const HEAP_MEGABYTES = 1024;
 const MOST_INPUT_BYTES = 2 ** 20;
@@ -69,7 +72,10 @@ function work({ names, runs, seed, guided }: Task, last: LastInput): void {
   }
 }
 
-/** In the main thread: tells the outcomes of targets in order, until one takes the thread with it; resolves to those left. */
+/**
+ * In the main thread: tells the outcomes of targets in order, until one takes the thread with it; resolves to
+ * those left.
+ */
 function supervise(task: Task, tellOutcome: (name: string, outcome: Outcome) => void): Promise<string[]> {
   const left = [...task.names];
   const last = new LastInput();
@@ -140,7 +146,9 @@ async function main(): Promise<void> {
   let start = performance.now();
   const tellOutcome = (name: string, { failure, ...outcome }: Outcome) => {
     const perSecond = Math.round(outcome.executions / ((performance.now() - start) / 1000));
-    console.log(JSON.stringify({ target: name, seed: task.seed, ...outcome, perSecond, failure: failure?.reason }));
+    console.log(
+      JSON.stringify({ target: name, seed: task.seed, ...outcome, perSecond, failure: failure?.reason }),
+    );
     start = performance.now();
     if (failure === undefined) return;
     tellFailure(name, task.seed, failure);

@@ -8,7 +8,8 @@ import { recentComparisons } from './trace.js';
 /** Sizes and counts that programs get wrong. */
 const INTERESTING = [
   ...[
-    0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 13, 14, 15, 16, 31, 32, 63, 64, 100, 127, 128, 129, 255, 256, 257, 1000, 1024, 4096,
+    0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 13, 14, 15, 16, 31, 32, 63, 64, 100, 127, 128, 129, 255, 256, 257, 1000,
+    1024, 4096,
   ],
   ...[
     32767,
@@ -37,10 +38,17 @@ function integer(number: number, width: number, littleEndian: boolean): Buffer<A
 }
 
 function splice(bytes: Buffer, at: number, removed: number, inserted: Uint8Array): Buffer {
-  return Buffer.concat([bytes.subarray(0, at), inserted, bytes.subarray(Math.min(bytes.length, at + removed))]);
+  return Buffer.concat([
+    bytes.subarray(0, at),
+    inserted,
+    bytes.subarray(Math.min(bytes.length, at + removed)),
+  ]);
 }
 
-/** One of two values that were compared, where the input holds it, becomes the other; elsewhere the other is written. */
+/**
+ * One of two values that were compared, where the input holds it, becomes the other; elsewhere the other is
+ * written.
+ */
 function answerComparison(bytes: Buffer, random: Random): Buffer {
   const pairs = recentComparisons();
   if (pairs.length === 0) return bytes;
@@ -60,7 +68,12 @@ function answerComparison(bytes: Buffer, random: Random): Buffer {
 }
 
 /** One change of a copy; `others` are inputs to take pieces of, `tokens` words of the format. */
-export function mutate(bytes: Buffer, random: Random, others: readonly Buffer[], tokens: readonly Buffer[]): Buffer {
+export function mutate(
+  bytes: Buffer,
+  random: Random,
+  others: readonly Buffer[],
+  tokens: readonly Buffer[],
+): Buffer {
   const at = random.below(bytes.length + 1);
   const length = 1 + random.below(random.once(4) ? bytes.length + 1 : 8);
   const put = (piece: Uint8Array) => splice(bytes, at, random.once(2) ? piece.length : 0, piece);
@@ -129,9 +142,12 @@ const SCALARS = [
   ...[Number.MAX_SAFE_INTEGER + 2, 65536, 2 ** 31, 2 ** 32],
 ];
 
-/** One change of a tree of plain objects, arrays, typed arrays, numbers and texts, somewhere in a copy of it. */
+/**
+ * One change of a tree of plain objects, arrays, typed arrays, numbers and texts, somewhere in a copy of it.
+ */
 export function mutateValue(value: unknown, random: Random): unknown {
-  const replacement = () => (random.once(2) ? random.pick(INTERESTING) : structuredClone(random.pick(SCALARS)));
+  const replacement = () =>
+    random.once(2) ? random.pick(INTERESTING) : structuredClone(random.pick(SCALARS));
   if (typeof value !== 'object' || value === null) {
     if (typeof value === 'number' && !random.once(4)) {
       return random.once(2) ? value + random.below(5) - 2 : value * random.pick([0, 0.5, 2, 1000]);
@@ -163,8 +179,13 @@ export function mutateValue(value: unknown, random: Random): unknown {
       copy[keys.length > 0 ? random.pick(keys) : 'key'] = structuredClone(copy[key]);
       return copy;
     default:
-      if (Array.isArray(copy)) copy.splice(random.below(copy.length + 1), random.below(2), structuredClone(copy[0]));
-      else Object.defineProperty(copy, random.pick(['__proto__', 'then', 'toJSON']), { value: 1, enumerable: true });
+      if (Array.isArray(copy))
+        copy.splice(random.below(copy.length + 1), random.below(2), structuredClone(copy[0]));
+      else
+        Object.defineProperty(copy, random.pick(['__proto__', 'then', 'toJSON']), {
+          value: 1,
+          enumerable: true,
+        });
       return copy;
   }
 }

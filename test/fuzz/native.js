@@ -1,7 +1,8 @@
 /*
- * `npm run fuzz:native -- [target [option of libFuzzer ...]]`: libFuzzer on the targets of native/test/fuzz, under AddressSanitizer
- * and some of UBSan. Without arguments a short run of each, the same every time, whose last line is `N passed, N failed`; it is skipped
- * where there is no clang with libFuzzer or no cmake. With a target one run, to the first failure or as the options say.
+ * `npm run fuzz:native -- [target [option of libFuzzer ...]]`: libFuzzer on the targets of native/test/fuzz,
+ * under AddressSanitizer and some of UBSan. Without arguments a short run of each, the same every time, whose
+ * last line is `N passed, N failed`; it is skipped where there is no clang with libFuzzer or no cmake. With a
+ * target one run, to the first failure or as the options say.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
@@ -24,7 +25,15 @@ function findClang() {
 }
 
 function isBuilt(clang) {
-  const configure = ['-S', '.', '-B', build, '-DSET_FUZZ=ON', '-DSET_CUDA=OFF', `-DCMAKE_CXX_COMPILER=${clang}`];
+  const configure = [
+    '-S',
+    '.',
+    '-B',
+    build,
+    '-DSET_FUZZ=ON',
+    '-DSET_CUDA=OFF',
+    `-DCMAKE_CXX_COMPILER=${clang}`,
+  ];
   const programs = Object.keys(targets).map((name) => `set_native_fuzz_${name}`);
   const make = ['--build', build, '--parallel', String(os.availableParallelism()), '--target', ...programs];
   return [configure, make].every(
@@ -49,13 +58,18 @@ if (clang === undefined || !hasCmake) {
   console.log('0 passed, 1 failed');
   process.exitCode = 1;
 } else if (target !== undefined) {
-  if (!(target in targets)) throw new Error(`no target ${target}; there are ${Object.keys(targets).join(', ')}`);
+  if (!(target in targets))
+    throw new Error(`no target ${target}; there are ${Object.keys(targets).join(', ')}`);
   process.exitCode = run(target, options, 'inherit').status === 0 ? 0 : 1;
 } else {
   let passed = 0;
   for (const [name, runs] of Object.entries(targets)) {
     // Long inputs from the start: a short one is mostly zeros.
-    const { status, stderr } = run(name, [`-runs=${runs}`, '-seed=1', '-len_control=0', '-max_len=512'], 'pipe');
+    const { status, stderr } = run(
+      name,
+      [`-runs=${runs}`, '-seed=1', '-len_control=0', '-max_len=512'],
+      'pipe',
+    );
     if (status === 0) passed++;
     else console.log(stderr);
     console.log(`${status === 0 ? 'ok  ' : 'FAIL'} ${name}: ${stderr.trimEnd().split('\n').at(-1)}`);

@@ -2,8 +2,8 @@ import { SetNativeError } from '../../src/errors.js';
 import type { Target } from './engine.js';
 
 /*
- * A parser with a bug, to show that the fuzzer finds such: only behind a length, a version and a magic number of four bytes does it
- * read what is not there. Nobody draws those four bytes by chance.
+ * A parser with a bug, to show that the fuzzer finds such: only behind a length, a version and a magic number
+ * of four bytes does it read what is not there. Nobody draws those four bytes by chance.
  */
 
 const MAGIC = 0x5e7a11fe;

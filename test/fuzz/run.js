@@ -1,6 +1,6 @@
 /*
- * `npm run fuzz -- [target ...] [--runs N] [--seed S] [--input FILE] [--blind]`: fuzzes the parsers of bytes from outside;
- * docs/contributing.md says more.
+ * `npm run fuzz -- [target ...] [--runs N] [--seed S] [--input FILE] [--blind]`: fuzzes the parsers of bytes
+ * from outside; docs/contributing.md says more.
  */
 import path from 'node:path';
 import { instrument } from './instrument.js';

@@ -1,6 +1,7 @@
 /*
- * What instrumented code tells while it runs (see instrument.js): which branches it took, and what it compared. Coverage says which
- * inputs are worth keeping; compared values say what to write into them, such as a magic number that nobody guesses.
+ * What instrumented code tells while it runs (see instrument.js): which branches it took, and what it
+ * compared. Coverage says which inputs are worth keeping; compared values say what to write into them, such
+ * as a magic number that nobody guesses.
  */
 
 const MOST_BRANCHES = 1 << 16;
@@ -35,7 +36,10 @@ export function same(a: unknown, b: unknown): boolean {
   return false;
 }
 
-/** Calls `visit` with each branch taken since the last call and how often it was, roughly: 1, 2, 3, then powers of two. */
+/**
+ * Calls `visit` with each branch taken since the last call and how often it was, roughly: 1, 2, 3, then
+ * powers of two.
+ */
 export function takeBranches(visit: (branch: number, bucket: number) => void): void {
   for (const branch of touched) {
     const count = hits[branch]!;

@@ -1,5 +1,6 @@
 /*
- * Calls of the raw addon that TypeScript would never let through. Run in a process of its own by addon.test.ts, with
+ * Calls of the raw addon that TypeScript would never let through. Run in a process of its own by
+ * addon.test.ts, with
  * --expose-gc: whatever comes must be an error that JavaScript can catch, never a crash or a silent acceptance.
  */
 import assert from 'node:assert/strict';
@@ -102,7 +103,8 @@ for (const value of strange) {
   await refused(() => new addon.Samples(value, 20, labels));
   await refused(() => new addon.Samples(x, value, labels));
   if (value !== undefined) await refused(() => new addon.Samples(x, 20, value));
-  for (const method of ['trainEpoch', 'evaluate', 'predict']) await refused(() => model[method](value, options));
+  for (const method of ['trainEpoch', 'evaluate', 'predict'])
+    await refused(() => model[method](value, options));
   await refused(() => model.trainEpoch(samples, value));
   await refused(() => model.evolve(value, 1));
   await refused(() => model.evolve(policy, value));
@@ -110,7 +112,8 @@ for (const value of strange) {
     if (key === 'epsilon' && value === 1e300) continue; // every cell is a link then
     await refused(() => addon.createModel({ ...spec, [key]: value }));
     // neither changes the bytes, and modelBytes does not look at them
-    if (key !== 'backend' && key !== 'threads') await refused(() => addon.modelBytes({ ...spec, [key]: value }));
+    if (key !== 'backend' && key !== 'threads')
+      await refused(() => addon.modelBytes({ ...spec, [key]: value }));
   }
   await refused(() => addon.createModel({ ...spec, sizes: [20, value, 4] }));
   for (const key of Object.keys(options)) {
@@ -148,7 +151,10 @@ for (const value of strange) {
   await refused(() => addon.createModel(spec, layers.slice(1)), /ERR_SHAPE/);
   await refused(() => addon.createModel({ ...spec, sizes: [20, 31, 4] }, layers), /ERR_SHAPE/);
   const { rowOffsets, colIndices, weights } = layers[0];
-  await refused(() => addon.createModel(spec, damaged(0, 'rowOffsets', rowOffsets.toReversed())), /ERR_INVALID_CSR/);
+  await refused(
+    () => addon.createModel(spec, damaged(0, 'rowOffsets', rowOffsets.toReversed())),
+    /ERR_INVALID_CSR/,
+  );
   await refused(
     () =>
       addon.createModel(
@@ -259,7 +265,17 @@ for (const [object, key] of [
   }, TypeError);
 }
 const Model = model.constructor;
-const foreign = [undefined, null, 1, {}, addon, [], Object.create(model), Object.create(samples), new Proxy(model, {})];
+const foreign = [
+  undefined,
+  null,
+  1,
+  {},
+  addon,
+  [],
+  Object.create(model),
+  Object.create(samples),
+  new Proxy(model, {}),
+];
 for (const [prototype, others] of [
   [Model.prototype, [...foreign, samples]],
   [addon.Samples.prototype, [...foreign, model]],
@@ -269,11 +285,17 @@ for (const [prototype, others] of [
     for (const receiver of others) await illegal(() => prototype[name].call(receiver, samples, options));
   }
 }
-for (const bad of [model, Object.create(samples), new Proxy(samples, {}), Object.setPrototypeOf({}, addon.Samples)]) {
+for (const bad of [
+  model,
+  Object.create(samples),
+  new Proxy(samples, {}),
+  Object.setPrototypeOf({}, addon.Samples),
+]) {
   await refused(() => model.trainEpoch(bad, options), /ERR_INVALID_ARGUMENT/);
 }
 
-// Only createModel makes models: not from an external of Node's own, nor from any other value, nor by a subclass.
+// Only createModel makes models: not from an external of Node's own, nor from any other value, nor by a
+// subclass.
 {
   const { Pipe } = process.binding('pipe_wrap');
   const external = new Pipe(0)._externalStream;
@@ -349,15 +371,24 @@ for (const bad of [model, Object.create(samples), new Proxy(samples, {}), Object
 }
 
 // Sizes that no machine has, and shapes that mean nothing.
-await refused(() => addon.createModel({ ...spec, sizes: [4294967295, 4294967295] }), /ERR_OUT_OF_(MEMORY|RANGE)/);
-await refused(() => addon.modelBytes({ ...spec, sizes: [4294967295, 4294967295] }), /ERR_OUT_OF_(MEMORY|RANGE)/);
+await refused(
+  () => addon.createModel({ ...spec, sizes: [4294967295, 4294967295] }),
+  /ERR_OUT_OF_(MEMORY|RANGE)/,
+);
+await refused(
+  () => addon.modelBytes({ ...spec, sizes: [4294967295, 4294967295] }),
+  /ERR_OUT_OF_(MEMORY|RANGE)/,
+);
 await refused(() => addon.createModel({ ...spec, sizes: [20, 30, 1] }), /ERR_SHAPE/);
 await refused(() => addon.createModel({ ...spec, sizes: [20] }), /ERR_(SHAPE|OUT_OF_RANGE)/);
 await refused(() => addon.createModel({ ...spec, topology: 'motif', motifSize: 65 }), /ERR_OUT_OF_RANGE/);
 await refused(() => addon.permutation(0, 4294967295), /ERR_OUT_OF_RANGE/);
 
 // A suite of no cases, one that is busy, and one that was stopped.
-await refused(() => addon.createKernelBench({ ...benchOptions, filter: 'nothing' }).run(0), /ERR_OUT_OF_RANGE/);
+await refused(
+  () => addon.createKernelBench({ ...benchOptions, filter: 'nothing' }).run(0),
+  /ERR_OUT_OF_RANGE/,
+);
 const running = bench.run(0);
 await refused(() => bench.run(0), /ERR_BUSY/);
 assert.equal(JSON.parse(await running).op, 'loss');

@@ -25,7 +25,10 @@ export interface MatVariable {
   dimensions: number[];
   /** Column by column. */
   values: (number | bigint)[];
-  /** Of a sparse matrix: the row of each value, and which value each column begins with (and one more: the end). */
+  /**
+   * Of a sparse matrix: the row of each value, and which value each column begins with (and one more: the
+   * end).
+   */
   sparse?: { rows: number[]; starts: number[] };
   /** Element types other than the usual ones. */
   tags?: { flags?: number; dimensions?: number; name?: number };
@@ -93,9 +96,13 @@ export function matFile(variables: MatVariable[], options: MatFileOptions = {}):
     const flags = arrayClass + (variable.complex ? 0x800 : 0) + (variable.logical ? 0x200 : 0);
     const body = Buffer.concat([
       element(tags.flags ?? 6, integers(4, false, [flags, 0])),
-      ...(variable.class === 'opaque' ? [] : [element(tags.dimensions ?? 5, integers(4, true, variable.dimensions))]),
+      ...(variable.class === 'opaque'
+        ? []
+        : [element(tags.dimensions ?? 5, integers(4, true, variable.dimensions))]),
       element(tags.name ?? 1, Buffer.from(variable.name, tags.name === 16 ? 'utf8' : 'latin1')),
-      ...(sparse === undefined ? [] : [sparse.rows, sparse.starts].map((list) => element(5, integers(4, true, list)))),
+      ...(sparse === undefined
+        ? []
+        : [sparse.rows, sparse.starts].map((list) => element(5, integers(4, true, list)))),
       element(stored, numbers(stored, variable.values)),
     ]);
     const matrix = element(14, body);

@@ -1,6 +1,7 @@
 /*
- * What Apple's compiler would refuse in a text in the Metal shading language and what compilers for processors take, or
- * what no compiler can see. It reads declarations by their look, as far as the kernels' style goes.
+ * What Apple's compiler would refuse in a text in the Metal shading language and what compilers for
+ * processors take, or what no compiler can see. It reads declarations by their look, as far as the kernels'
+ * style goes.
  */
 
 const spaces = /\b(device|constant|thread|threadgroup|SET_THREAD)\b/;
@@ -74,7 +75,8 @@ function withoutSpace(text: string): string[] {
   const found: string[] = [];
   for (const { name, list } of parameterLists(code)) {
     for (const parameter of parted(list)) {
-      if (/[*&]/.test(parameter.replace(/=.*$/, '')) && !spaces.test(parameter)) found.push(`${name}: ${parameter}`);
+      if (/[*&]/.test(parameter.replace(/=.*$/, '')) && !spaces.test(parameter))
+        found.push(`${name}: ${parameter}`);
     }
   }
   // Variables, members and results; after a parenthesis only what a for loop declares.
@@ -92,7 +94,10 @@ function withoutSpace(text: string): string[] {
   return found.map((each) => `no address space: ${each.replaceAll(/\s+/g, ' ')}`);
 }
 
-/** How kernels take their arguments: buffers numbered from 0 as they stand, what may be missing in `given` at 30. */
+/**
+ * How kernels take their arguments: buffers numbered from 0 as they stand, what may be missing in `given` at
+ * 30.
+ */
 function argumentsOf(text: string): string[] {
   const code = bare(text, true);
   const found: string[] = [];
@@ -107,12 +112,15 @@ function argumentsOf(text: string): string[] {
       if (attribute === undefined) fault(`no attribute: ${parameter}`);
       if (attribute !== 'buffer') continue;
       if (argument === 'given') {
-        if (index !== '30' || !/^constant uint32_t& $/.test(type!)) fault('given is constant uint32_t& of index 30');
+        if (index !== '30' || !/^constant uint32_t& $/.test(type!))
+          fault('given is constant uint32_t& of index 30');
         continue;
       }
       if (Number(index) !== next) fault(`${argument} has index ${index}, not ${next}`);
       if (next === 0 ? !/^constant \w+Params& $/.test(type!) : !/^device [\s\S]*\* ?$/.test(type!)) {
-        fault(`${argument} is no ${next === 0 ? 'constant reference to parameters' : 'pointer to device memory'}`);
+        fault(
+          `${argument} is no ${next === 0 ? 'constant reference to parameters' : 'pointer to device memory'}`,
+        );
       }
       buffers.set(argument!, next);
       next += 1;
@@ -122,9 +130,11 @@ function argumentsOf(text: string): string[] {
     const body = code.slice(begin, begin + code.slice(begin).search(/^\}/m));
     const uses = [...body.matchAll(/SET_GIVEN\(\s*(\w+),\s*(\d+),\s*(\w+)\s*\)/g)];
     for (const [use, , index, argument] of uses) {
-      if (buffers.get(argument!) !== Number(index)) fault(`${use}, but ${argument} is ${buffers.get(argument!)}`);
+      if (buffers.get(argument!) !== Number(index))
+        fault(`${use}, but ${argument} is ${buffers.get(argument!)}`);
     }
-    if (/\bgiven\b/.test(match[2]!) !== uses.length > 0) fault('given is taken where something may be missing');
+    if (/\bgiven\b/.test(match[2]!) !== uses.length > 0)
+      fault('given is taken where something may be missing');
   }
   return found;
 }

@@ -1,8 +1,9 @@
 import type { Samples } from '../../src/datasets/types.js';
 
 /*
- * Two plain classifiers in double precision, enough to say how hard a data set is: softmax regression, and a network
- * with one hidden ReLU layer. Stochastic gradient descent, one sample after the other, without momentum.
+ * Two plain classifiers in double precision, enough to say how hard a data set is: softmax regression, and a
+ * network with one hidden ReLU layer. Stochastic gradient descent, one sample after the other, without
+ * momentum.
  */
 
 /** What to train and for how long. `hidden` 0 is softmax regression. */
@@ -26,7 +27,9 @@ export function probeAccuracy(train: Samples, test: Samples, options: ProbeOptio
   const w1 = Float64Array.from({ length: hidden * inputs }, () => bound * uniform());
   const b1 = new Float64Array(hidden);
   const width = hidden || inputs;
-  const w2 = Float64Array.from({ length: classes * width }, () => (hidden ? Math.sqrt(6 / width) * uniform() : 0));
+  const w2 = Float64Array.from({ length: classes * width }, () =>
+    hidden ? Math.sqrt(6 / width) * uniform() : 0,
+  );
   const b2 = new Float64Array(classes);
   const h = new Float64Array(width);
   const out = new Float64Array(classes);

@@ -1,6 +1,6 @@
 /*
- * The library in a context of node:vm, as Jest loads it: its modules see other classes than the addon and Node do. Run in
- * a process of its own by realm.test.ts, with --experimental-vm-modules.
+ * The library in a context of node:vm, as Jest loads it: its modules see other classes than the addon and
+ * Node do. Run in a process of its own by realm.test.ts, with --experimental-vm-modules.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -9,10 +9,22 @@ import { pathToFileURL } from 'node:url';
 import vm from 'node:vm';
 
 const root = path.resolve(import.meta.dirname, '../..');
-const context = vm.createContext({ process, Buffer, URL, performance, console, AbortSignal, setTimeout, clearTimeout });
+const context = vm.createContext({
+  process,
+  Buffer,
+  URL,
+  performance,
+  console,
+  AbortSignal,
+  setTimeout,
+  clearTimeout,
+});
 
 const modules = new Map();
-/** Files of dist/ as modules of the context; whatever else they import is Node's own, or a package, of this realm. */
+/**
+ * Files of dist/ as modules of the context; whatever else they import is Node's own, or a package, of this
+ * realm.
+ */
 async function load(specifier, referrer) {
   const isOurs = specifier.startsWith('.');
   const url = isOurs ? new URL(specifier, referrer).href : specifier;
@@ -76,7 +88,8 @@ assertInside(await model.layers());
 assertInside(await model.download());
 assertInside(inside.info());
 
-// The outputs are of the realm of x, wherever the library was loaded; subclasses count as what they descend from.
+// The outputs are of the realm of x, wherever the library was loaded; subclasses count as what they descend
+// from.
 const another = vm.runInNewContext('Float32Array');
 class Mine extends own.Float32Array {}
 const expected = [...(await model.predict(x))];

@@ -1,6 +1,6 @@
 /*
- * The public types as a user of the built package meets them. Compiled, never run: a line that must not compile is
- * marked, and the compiler complains when it does.
+ * The public types as a user of the built package meets them. Compiled, never run: a line that must not
+ * compile is marked, and the compiler complains when it does.
  */
 import {
   type BenchResults,
@@ -34,7 +34,8 @@ export async function train(signal: AbortSignal): Promise<History> {
     learningRate: (epoch) => 0.05 / epoch,
     weightDecayMode: 'l2',
     evolution: { method: 'set-motif', zeta: 0.3 },
-    onEpoch: ({ epoch, validationAccuracy }: EpochReport) => console.log(epoch, validationAccuracy?.toFixed(3)),
+    onEpoch: ({ epoch, validationAccuracy }: EpochReport) =>
+      console.log(epoch, validationAccuracy?.toFixed(3)),
     signal,
   });
   const { accuracy }: { accuracy: number } = await model.evaluate(test);

@@ -3,8 +3,8 @@ import type { BackendChoice } from '../../src/backend.js';
 import type { BackendName, GpuName } from '../../src/native.js';
 
 /*
- * Which back ends are tried in a child process before they are used, how long that may take, and what is made of how it
- * ended. The addon and the child are played: test/e2e/cuda.test.ts has real ones.
+ * Which back ends are tried in a child process before they are used, how long that may take, and what is made
+ * of how it ended. The addon and the child are played: test/e2e/cuda.test.ts has real ones.
  */
 
 const spawnSync = vi.fn();
@@ -18,7 +18,9 @@ vi.mock('../../src/native.js', () => ({
     untried: (name: BackendName) => (untried.includes(name) ? 'its kernels' : ''),
     refuse: (name: GpuName, reason: string) => refused.set(name, reason),
     info: () => {
-      expect(untried.filter((name) => spawnSync.mock.calls.every(([, args]) => args[1] !== name))).toEqual([]);
+      expect(untried.filter((name) => spawnSync.mock.calls.every(([, args]) => args[1] !== name))).toEqual(
+        [],
+      );
       return { backends: usable.map((name) => ({ name, available: !refused.has(name as GpuName) })) };
     },
   }),
@@ -33,7 +35,8 @@ beforeEach(() => {
 });
 afterEach(() => void spawnSync.mockReset());
 
-const ended = (how: object) => spawnSync.mockReturnValue({ status: 0, signal: null, stdout: '', stderr: '', ...how });
+const ended = (how: object) =>
+  spawnSync.mockReturnValue({ status: 0, signal: null, stdout: '', stderr: '', ...how });
 const choose = async (choice: BackendChoice) => (await import('../../src/backend.js')).chooseBackend(choice);
 const tried = () => spawnSync.mock.calls.map(([, args, { timeout }]) => [args[1], timeout]);
 
@@ -54,7 +57,10 @@ test.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'])(
   'a child that was stopped by %s says nothing about the GPU: the call is aborted, and may be made again',
   async (signal) => {
     ended({ status: null, signal });
-    await expect(choose('auto')).rejects.toMatchObject({ code: 'ERR_ABORTED', details: { backend: 'metal', signal } });
+    await expect(choose('auto')).rejects.toMatchObject({
+      code: 'ERR_ABORTED',
+      details: { backend: 'metal', signal },
+    });
     expect(refused.size).toBe(0);
     ended({ stdout: 'metal: \n' });
     expect(await choose('auto')).toBe('metal');

@@ -81,21 +81,28 @@ test('a check changes nothing', () => {
   expect(readdirSync(folder)).toEqual(['there']);
 });
 
-test.skipIf(process.platform === 'win32')('the mode stays, and nobody else can read what is being written', () => {
-  for (const mode of [0o600, 0o640, 0o666]) {
-    writeFileSync(inFolder('x'), 'old');
-    chmodSync(inFolder('x'), mode);
-    const modes: number[] = [];
-    writeAtomically(
-      inFolder('x'),
-      (function* () {
-        for (const name of readdirSync(folder)) modes.push(modeOf(name) & ~mode);
-        yield 'new';
-      })(),
-    );
-    expect({ content: text('x'), mode: modeOf('x'), modes }).toEqual({ content: 'new', mode, modes: [0, 0] });
-  }
-});
+test.skipIf(process.platform === 'win32')(
+  'the mode stays, and nobody else can read what is being written',
+  () => {
+    for (const mode of [0o600, 0o640, 0o666]) {
+      writeFileSync(inFolder('x'), 'old');
+      chmodSync(inFolder('x'), mode);
+      const modes: number[] = [];
+      writeAtomically(
+        inFolder('x'),
+        (function* () {
+          for (const name of readdirSync(folder)) modes.push(modeOf(name) & ~mode);
+          yield 'new';
+        })(),
+      );
+      expect({ content: text('x'), mode: modeOf('x'), modes }).toEqual({
+        content: 'new',
+        mode,
+        modes: [0, 0],
+      });
+    }
+  },
+);
 
 test.skipIf(process.platform === 'win32')('a new file obeys the umask', () => {
   const before = process.umask(0o027);
@@ -125,18 +132,21 @@ function unprivileged(body: () => void): void {
   }
 }
 
-test.skipIf(process.platform === 'win32')('in a folder that takes no new file, one that may be written is', () => {
-  writeFileSync(inFolder('x'), 'old and longer');
-  chmodSync(inFolder('x'), 0o666);
-  chmodSync(folder, 0o555);
-  unprivileged(() => {
-    write('x');
-    expect(() => checkWritable('--json', inFolder('y'))).toThrow('EACCES');
-  });
-  chmodSync(folder, 0o755);
-  expect(text('x')).toBe('new');
-  expect(readdirSync(folder)).toEqual(['x']);
-});
+test.skipIf(process.platform === 'win32')(
+  'in a folder that takes no new file, one that may be written is',
+  () => {
+    writeFileSync(inFolder('x'), 'old and longer');
+    chmodSync(inFolder('x'), 0o666);
+    chmodSync(folder, 0o555);
+    unprivileged(() => {
+      write('x');
+      expect(() => checkWritable('--json', inFolder('y'))).toThrow('EACCES');
+    });
+    chmodSync(folder, 0o755);
+    expect(text('x')).toBe('new');
+    expect(readdirSync(folder)).toEqual(['x']);
+  },
+);
 
 test.skipIf(process.platform === 'win32')('a file that may not be written is not replaced', () => {
   writeFileSync(inFolder('x'), 'old');

@@ -26,15 +26,28 @@ const words = [
 ];
 
 test.runIf(existsSync('/bin/sh'))('a shell reads back the same words', () => {
-  const { stdout } = spawnSync('/bin/sh', ['-c', shellCommand([process.execPath, '-e', show, '--', ...words])], {
-    encoding: 'utf8',
-  });
+  const { stdout } = spawnSync(
+    '/bin/sh',
+    ['-c', shellCommand([process.execPath, '-e', show, '--', ...words])],
+    {
+      encoding: 'utf8',
+    },
+  );
   expect(JSON.parse(stdout)).toEqual(words);
 });
 const show = 'process.stdout.write(JSON.stringify(process.argv.slice(1)))';
 
 test('what needs no quotes has none', () => {
-  const plain = ['set-native', 'bench', '--epsilon', '1,5', '--out', './results/x_1', 'a@b:c%d+e', '--json=x.json'];
+  const plain = [
+    'set-native',
+    'bench',
+    '--epsilon',
+    '1,5',
+    '--out',
+    './results/x_1',
+    'a@b:c%d+e',
+    '--json=x.json',
+  ];
   expect(shellCommand(plain)).toBe(plain.join(' '));
   expect(shellCommand(['--out', 'a b', "it's", ''])).toBe(`--out 'a b' 'it'\\''s' ''`);
 });

@@ -25,8 +25,8 @@ class ColumnSet {
   /** False if it was there already. */
   bool insert(uint32_t col) { return std::exchange(stamps_[col], now_) != now_; }
   /**
-   * Inserts cols[k] for k in [begin, end) that are not `removed`. No branch, which would be as unforeseeable as what is
-   * removed: the removed go to a place of their own behind the columns.
+   * Inserts cols[k] for k in [begin, end) that are not `removed`. No branch, which would be as unforeseeable
+   * as what is removed: the removed go to a place of their own behind the columns.
    */
   template <class Index>
   void insert_kept(const Index* cols, const Marks& removed, size_t begin, size_t end) {
@@ -60,8 +60,8 @@ struct ColumnCounter {
 };
 
 /**
- * A set of numbers that gives them back in order: bits, and over each 64 words of them a bit each that tells which
- * words are not empty, and so on up to one word. Sorts a row's columns without comparing any.
+ * A set of numbers that gives them back in order: bits, and over each 64 words of them a bit each that tells
+ * which words are not empty, and so on up to one word. Sorts a row's columns without comparing any.
  */
 class OrderedSet {
  public:
@@ -103,8 +103,8 @@ class OrderedSet {
 constexpr uint32_t kFew = 96;
 
 /**
- * Sorts at most kFew distinct numbers: the number of smaller ones tells the place of each. All are compared with all,
- * in vectors and without branches, which for so few is faster than an OrderedSet.
+ * Sorts at most kFew distinct numbers: the number of smaller ones tells the place of each. All are compared
+ * with all, in vectors and without branches, which for so few is faster than an OrderedSet.
  */
 inline void sort_few(const uint32_t* values, uint32_t count, uint32_t* sorted) {
   constexpr uint32_t kLanes = 16;

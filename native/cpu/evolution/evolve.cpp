@@ -35,9 +35,9 @@ bool is_whole(const Blocks<Index>& blocks, uint32_t motif_size) {
   const auto targets = blocks.targets.begin();
   const auto& offsets = blocks.offsets;
   for (uint32_t b = 1; b < blocks.groups(); ++b) {
-    const bool same =
-        static_cast<uint64_t>(b) * blocks.height % motif_size == 0 ||
-        std::equal(targets + offsets[b - 1], targets + offsets[b], targets + offsets[b], targets + offsets[b + 1]);
+    const bool same = static_cast<uint64_t>(b) * blocks.height % motif_size == 0 ||
+                      std::equal(targets + offsets[b - 1], targets + offsets[b], targets + offsets[b],
+                                 targets + offsets[b + 1]);
     if (!same) return false;
   }
   return true;
@@ -101,7 +101,8 @@ LayerEvolution evolve_blocks(Blocks<Index>& blocks, const EvolutionPolicy& polic
     throw;
   }
   rebuild.run(pruning.removed, grown);
-  const uint64_t links = pruning.full * blocks.height + pruning.truncated * blocks.sources_of(blocks.groups() - 1);
+  const uint64_t links =
+      pruning.full * blocks.height + pruning.truncated * blocks.sources_of(blocks.groups() - 1);
   return {links, links};
 }
 

@@ -16,7 +16,9 @@ class Marks {
   bool operator[](size_t item) const { return bit(item) != 0; }
   /** 1 if marked, else 0: for arithmetic where a branch could not be predicted. */
   uint32_t bit(size_t item) const { return static_cast<uint32_t>(words_[item / 64] >> (item % 64) & 1); }
-  void mark(size_t item, bool marked = true) { words_[item / 64] |= static_cast<uint64_t>(marked) << (item % 64); }
+  void mark(size_t item, bool marked = true) {
+    words_[item / 64] |= static_cast<uint64_t>(marked) << (item % 64);
+  }
   /** The bits of 64 items from their flags, each 0 or 1. */
   static uint64_t pack(const uint8_t* flags) {
     uint64_t word = 0;

@@ -19,7 +19,8 @@
 
 namespace set_native::cpu {
 
-/** Places (row, col) by row: those of row r have the ascending columns cols[offsets[r]] .. cols[offsets[r + 1] - 1]. */
+/** Places (row, col) by row: those of row r have the ascending columns cols[offsets[r]] .. cols[offsets[r +
+ * 1] - 1]. */
 struct Places {
   std::vector<uint32_t> offsets;  // rows + 1
   AlignedVector<uint32_t> cols;   // offsets.back(), and perhaps more memory behind them
@@ -54,29 +55,33 @@ struct Space {
 };
 
 /**
- * Numbered slots propose places of a space of rows x cols; the lowest slot that proposes a free place gets it. The
- * rounds of core/evolution.h, for all kinds of places: cells, motif slots, anchors of runs.
+ * Numbered slots propose places of a space of rows x cols; the lowest slot that proposes a free place gets
+ * it. The rounds of core/evolution.h, for all kinds of places: cells, motif slots, anchors of runs.
  *
- * Each round deals the proposals to their rows by a stable counting sort over `drawers`, threads that draw neighbouring
- * slots (twice: to count, and to place). Rows then go to the threads. The columns of a row that are taken are marked in
- * one array of length cols, and the row's proposals claim columns by ascending slot: the first to mark a column is the
- * lowest slot that proposes it. Who wins depends on no thread.
+ * Each round deals the proposals to their rows by a stable counting sort over `drawers`, threads that draw
+ * neighbouring slots (twice: to count, and to place). Rows then go to the threads. The columns of a row that
+ * are taken are marked in one array of length cols, and the row's proposals claim columns by ascending slot:
+ * the first to mark a column is the lowest slot that proposes it. Who wins depends on no thread.
  *
- * Per round O((rows + proposals + items of the rows proposed) / threads + rows). With density d a share d of the slots
- * stays open. Only for more than half full layers are the free places listed, row by row, where rows * cols is O(nnz)
- * anyway; after kOpenRounds so few slots are left that listing the rows they fall into costs little.
+ * Per round O((rows + proposals + items of the rows proposed) / threads + rows). With density d a share d of
+ * the slots stays open. Only for more than half full layers are the free places listed, row by row, where
+ * rows * cols is O(nnz) anyway; after kOpenRounds so few slots are left that listing the rows they fall into
+ * costs little.
  *
- * `taken(row, columns)` inserts into a ColumnSet or ColumnCounter all columns of a row whose places are not free.
+ * `taken(row, columns)` inserts into a ColumnSet or ColumnCounter all columns of a row whose places are not
+ * free.
  */
 template <class Index, class Taken>
 class Proposals {
  public:
-  Proposals(const Space& space, const EvolutionKey& key, Taken taken, ThreadPool& pool, Workspace<Index>& workspace)
+  Proposals(const Space& space, const EvolutionKey& key, Taken taken, ThreadPool& pool,
+            Workspace<Index>& workspace)
       : space_(space), key_(key), taken_(taken), pool_(pool), workspace_(workspace) {
     for (unsigned t = 0; t < pool.size(); ++t) workers_.emplace_back(space);
   }
 
-  /** Up to `wanted` places that are free and overlap neither the taken ones nor each other; fewer only if no more are.
+  /** Up to `wanted` places that are free and overlap neither the taken ones nor each other; fewer only if no
+   * more are.
    */
   Places run() {
     first_.slots = std::move(workspace_.slots);
@@ -86,13 +91,15 @@ class Proposals {
     first_.fit(left, space_.rows);
     Round later;
     for (uint32_t number = 0; left > 0; ++number) {
-      if (number == kMaxRounds) throw Error(ErrorCode::internal, "[evolve] regrowth did not end; please report");
+      if (number == kMaxRounds)
+        throw Error(ErrorCode::internal, "[evolve] regrowth did not end; please report");
       Round& round = number == 0 ? first_ : later;
       round.number = number;
       round.open = number == 0 ? nullptr : open.data();
       round.size = left;
-      round.threads =
-          number == 0 ? pool_.size() : static_cast<unsigned>(std::min<size_t>(pool_.size(), 1 + left / kWorthAThread));
+      round.threads = number == 0
+                          ? pool_.size()
+                          : static_cast<unsigned>(std::min<size_t>(pool_.size(), 1 + left / kWorthAThread));
       round.listed = space_.crowded || number >= kOpenRounds;
       if (number > 0) round.fit(left, space_.rows);
       if (round.listed && !count_free(round)) break;
@@ -138,7 +145,8 @@ class Proposals {
     unsigned threads = 1;
     bool listed = false;
     std::vector<uint64_t> free_before;  // listed: free places in the rows before
-    // The proposals of row r are offsets[r] .. offsets[r + 1] - 1, by slot; the won[r] first of them got their place.
+    // The proposals of row r are offsets[r] .. offsets[r + 1] - 1, by slot; the won[r] first of them got
+    // their place.
     std::vector<uint32_t> offsets, won;
     AlignedVector<uint32_t> slots;  // positions
     AlignedVector<Index> cols;
@@ -183,7 +191,8 @@ class Proposals {
     }
   }
 
-  /** Row that a slot proposes, and its column or, where places are listed, the rank among the row's free columns. */
+  /** Row that a slot proposes, and its column or, where places are listed, the rank among the row's free
+   * columns. */
   uint32_t row_of(const Round& round, uint64_t word) const {
     if (!round.listed) return static_cast<uint32_t>(below(word, space_.rows));
     const uint64_t number = below(word, round.free_before.back());
@@ -191,7 +200,8 @@ class Proposals {
     return static_cast<uint32_t>(after - round.free_before.begin() - 1);
   }
   uint32_t col_of(const Round& round, uint64_t word, uint32_t row) const {
-    if (round.listed) return static_cast<uint32_t>(below(word, round.free_before.back()) - round.free_before[row]);
+    if (round.listed)
+      return static_cast<uint32_t>(below(word, round.free_before.back()) - round.free_before[row]);
     // floor(x cols) / cols rounded down is floor(x): the row without a division.
     const uint64_t places = static_cast<uint64_t>(space_.rows) * space_.cols;
     return static_cast<uint32_t>(below(word, places) - static_cast<uint64_t>(row) * space_.cols);
@@ -233,21 +243,22 @@ class Proposals {
       uint32_t* const to = next[t].data();
       uint32_t* const slots = round.slots.data();
       Index* const cols = round.cols.data();
-      draw_for(round, part_of(round.size, t, drawers), [&](uint32_t position, const uint64_t* words, size_t count) {
-        uint32_t places[kBatch];
-        Index batch_cols[kBatch];
-        for (size_t k = 0; k < count; ++k) {
-          const uint32_t row = row_of(round, words[k]);
-          places[k] = to[row]++;
-          batch_cols[k] = static_cast<Index>(col_of(round, words[k], row));
-          prefetch_write(slots + places[k]);
-          prefetch_write(cols + places[k]);
-        }
-        for (size_t k = 0; k < count; ++k) {
-          slots[places[k]] = position + static_cast<uint32_t>(k);
-          cols[places[k]] = batch_cols[k];
-        }
-      });
+      draw_for(round, part_of(round.size, t, drawers),
+               [&](uint32_t position, const uint64_t* words, size_t count) {
+                 uint32_t places[kBatch];
+                 Index batch_cols[kBatch];
+                 for (size_t k = 0; k < count; ++k) {
+                   const uint32_t row = row_of(round, words[k]);
+                   places[k] = to[row]++;
+                   batch_cols[k] = static_cast<Index>(col_of(round, words[k], row));
+                   prefetch_write(slots + places[k]);
+                   prefetch_write(cols + places[k]);
+                 }
+                 for (size_t k = 0; k < count; ++k) {
+                   slots[places[k]] = position + static_cast<uint32_t>(k);
+                   cols[places[k]] = batch_cols[k];
+                 }
+               });
     });
   }
 
@@ -282,7 +293,8 @@ class Proposals {
     return (lost_[position / 64].load(std::memory_order_relaxed) >> (position % 64) & 1) != 0;
   }
 
-  /** Decides the proposals of a row, by ascending slot, as far as that row is concerned; winners move to its front. */
+  /** Decides the proposals of a row, by ascending slot, as far as that row is concerned; winners move to its
+   * front. */
   void claim(Round& round, Worker& worker, uint32_t row) {
     worker.columns.clear();
     insert_taken(round, row, worker.columns);

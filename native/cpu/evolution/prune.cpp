@@ -47,7 +47,8 @@ struct Score {
 
 /** Marks the items that go, and counts those before and from item `first_truncated` on. */
 template <class Value>
-Pruning mark(uint32_t size, const Value& value, const Around& goes, uint32_t first_truncated, ThreadPool& pool) {
+Pruning mark(uint32_t size, const Value& value, const Around& goes, uint32_t first_truncated,
+             ThreadPool& pool) {
   Pruning pruning;
   pruning.removed = Marks(size);
   std::vector<uint64_t> full(pool.size()), truncated(pool.size());
@@ -99,18 +100,22 @@ Pruning prune_blocks(const Blocks<Index>& blocks, const EvolutionPolicy& policy,
   if (policy.method == Method::set) {
     const Weight weight{blocks.weights.data()};
     const Selection<Weight> selection(size, weight, pool);
-    PrunedBySign amount{share(policy.zeta, selection.non_zeros(1)), share(policy.zeta, selection.non_zeros(0))};
+    PrunedBySign amount{share(policy.zeta, selection.non_zeros(1)),
+                        share(policy.zeta, selection.non_zeros(0))};
     if (policy.prune == PruneRule::thesis) {
-      SignCounts counts{selection.non_zeros(1), selection.zeros(0) + selection.zeros(1), selection.non_zeros(0), 0, 0};
+      SignCounts counts{selection.non_zeros(1), selection.zeros(0) + selection.zeros(1),
+                        selection.non_zeros(0), 0, 0};
       if (counts.zero == 0) count_nearest(blocks.weights.data(), size, counts);
       amount = by_thesis(policy.zeta, counts);
     }
-    const Around goes = selection.lowest(selection.zeros(0) + amount.positive, selection.zeros(1) + amount.negative);
+    const Around goes =
+        selection.lowest(selection.zeros(0) + amount.positive, selection.zeros(1) + amount.negative);
     return mark(size, weight, goes, size, pool);
   }
   const uint32_t last = blocks.groups() - 1;
   const uint32_t first_truncated = blocks.sources_of(last) < blocks.height ? blocks.offsets[last] : size;
-  const Score score{blocks.weights.data(), blocks.height, first_truncated, blocks.sources_of(last), policy.motif_score};
+  const Score score{blocks.weights.data(), blocks.height, first_truncated, blocks.sources_of(last),
+                    policy.motif_score};
   const Selection<Score> selection(size, score, pool);
   return mark(size, score, selection.lowest(share(policy.zeta, size), 0), first_truncated, pool);
 }

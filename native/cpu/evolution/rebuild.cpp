@@ -13,7 +13,8 @@ namespace {
 
 constexpr double kGroupCost = 4.0;  // of a group beside its blocks, in blocks
 
-/** The arrays that have an entry, or kHeight of them, per block. A height of 0 is one known only at run time. */
+/** The arrays that have an entry, or kHeight of them, per block. A height of 0 is one known only at run time.
+ */
 template <class Index, size_t kHeight>
 struct Arrays {
   using IndexType = Index;
@@ -62,11 +63,12 @@ struct Row {
 };
 
 /**
- * Merges a group from its last block down: the last goes to end_kept + end_grown - 1. cols[g], the target of grown
- * block g, becomes its number. What grown blocks hold is still to come, but for the target.
+ * Merges a group from its last block down: the last goes to end_kept + end_grown - 1. cols[g], the target of
+ * grown block g, becomes its number. What grown blocks hold is still to come, but for the target.
  *
- * No branch on which of the two is last, which nothing could predict: a grown block gets a kept block's values here,
- * and its number is written until it is right. Masks, because compilers make branches of conditional expressions.
+ * No branch on which of the two is last, which nothing could predict: a grown block gets a kept block's
+ * values here, and its number is written until it is right. Masks, because compilers make branches of
+ * conditional expressions.
  */
 template <class Arrays>
 [[gnu::noinline]] void merge_row(const Arrays arrays, uint32_t* cols, const Row row) {
@@ -94,7 +96,8 @@ template <class Arrays>
 }  // namespace
 
 template <class Index>
-Rebuild<Index>::Rebuild(Blocks<Index>& blocks, const EvolutionPolicy& policy, const EvolutionKey& key, ThreadPool& pool)
+Rebuild<Index>::Rebuild(Blocks<Index>& blocks, const EvolutionPolicy& policy, const EvolutionKey& key,
+                        ThreadPool& pool)
     : blocks_(blocks),
       policy_(policy),
       key_(key),
@@ -133,7 +136,8 @@ template <class Arrays>
 void Rebuild<Index>::merge(const Marks& removed, Places& grown) {
   pool_.run([&](unsigned t) { compact<Arrays>(parts_[t], parts_[t + 1], removed); });
   place_parts(grown);
-  // Parts that move down go first, in order, then those that move up, in reverse: none meets one that has yet to move.
+  // Parts that move down go first, in order, then those that move up, in reverse: none meets one that has yet
+  // to move.
   const Arrays arrays(blocks_);
   const auto move = [&](const Part& part) { arrays.move(part.from, part.to, part.kept); };
   for (auto part = parts_.begin(); part != parts_.end(); ++part) {

@@ -13,14 +13,15 @@
 namespace set_native::cpu {
 
 /**
- * Puts grown blocks in the place of the removed ones, in the memory that is there, and indexes the targets anew.
- * O((blocks + groups) / threads + m).
+ * Puts grown blocks in the place of the removed ones, in the memory that is there, and indexes the targets
+ * anew. O((blocks + groups) / threads + m).
  *
- * Each thread has a part of the groups. In it the kept blocks move together to the front; then the kept blocks of each
- * part move to where the part will begin; and from the last group and target down kept and grown blocks are merged to
- * their final places, which are never below those they come from.
+ * Each thread has a part of the groups. In it the kept blocks move together to the front; then the kept
+ * blocks of each part move to where the part will begin; and from the last group and target down kept and
+ * grown blocks are merged to their final places, which are never below those they come from.
  *
- * The constructor takes all memory but that of by_target: `run` cannot fail when by_target.groups is as long as before.
+ * The constructor takes all memory but that of by_target: `run` cannot fail when by_target.groups is as long
+ * as before.
  */
 template <class Index>
 class Rebuild {

@@ -20,18 +20,19 @@ bool is_crowded(const Blocks<Index>& blocks, uint64_t removed_links) {
 
 /** Inserts the targets of the blocks left in groups begin .. end - 1. */
 template <class Index, class Columns>
-void insert_kept(const Blocks<Index>& blocks, const Pruning& pruning, uint32_t begin, uint32_t end, Columns& columns) {
+void insert_kept(const Blocks<Index>& blocks, const Pruning& pruning, uint32_t begin, uint32_t end,
+                 Columns& columns) {
   columns.insert_kept(blocks.targets.data(), pruning.removed, blocks.offsets[begin], blocks.offsets[end]);
 }
 
 }  // namespace
 
 template <class Index>
-Places regrow_blocks(const Blocks<Index>& blocks, const Pruning& pruning, const EvolutionKey& key, ThreadPool& pool,
-                     Workspace<Index>& workspace) {
+Places regrow_blocks(const Blocks<Index>& blocks, const Pruning& pruning, const EvolutionKey& key,
+                     ThreadPool& pool, Workspace<Index>& workspace) {
   const uint32_t full_groups = blocks.inputs / blocks.height, m = blocks.outputs;
-  const bool crowded =
-      is_crowded(blocks, pruning.full * blocks.height + pruning.truncated * blocks.sources_of(blocks.groups() - 1));
+  const bool crowded = is_crowded(
+      blocks, pruning.full * blocks.height + pruning.truncated * blocks.sources_of(blocks.groups() - 1));
   const auto grow = [&](uint32_t first, uint32_t groups, Stream stream, uint64_t wanted) {
     const auto taken = [&, first](uint32_t group, auto& columns) {
       insert_kept(blocks, pruning, first + group, first + group + 1, columns);
@@ -59,7 +60,8 @@ Places cells_of(const Places& places, uint32_t step, uint32_t height, uint32_t r
   const auto places_over = [&](uint32_t row, const auto& use) {
     const auto count = static_cast<uint32_t>(places.offsets.size() - 1);
     const uint32_t last = std::min(row / step, count - 1);
-    const uint32_t lowest = row < height ? 0 : row - height + 1;  // the first row of a place that reaches this one
+    const uint32_t lowest =
+        row < height ? 0 : row - height + 1;  // the first row of a place that reaches this one
     for (uint32_t place = (lowest + step - 1) / step; count > 0 && place <= last; ++place) {
       for (uint32_t p = places.offsets[place]; p < places.offsets[place + 1]; ++p) use(places.cols[p]);
     }
@@ -80,7 +82,8 @@ Places united(const Places& a, const Places& b, uint32_t cols) {
   OrderedSet row_cells(cols);
   for (size_t row = 0; row + 1 < a.offsets.size(); ++row) {
     for (const Places* places : {&a, &b}) {
-      for (uint32_t p = places->offsets[row]; p < places->offsets[row + 1]; ++p) row_cells.insert(places->cols[p]);
+      for (uint32_t p = places->offsets[row]; p < places->offsets[row + 1]; ++p)
+        row_cells.insert(places->cols[p]);
     }
     row_cells.drain([&](uint32_t col) { all.cols.push_back(col); });
     all.offsets[row + 1] = static_cast<uint32_t>(all.cols.size());
@@ -102,9 +105,9 @@ Places regrow_units(const Blocks<Index>& links, const Pruning& pruning, const Ev
   const auto motif_taken = [&](uint32_t row, auto& columns) {
     insert_kept(links, pruning, row * step, std::min(row * step + g, n), columns);
   };
-  Places grown = cells_of(
-      propose({rows, m, aligned ? 1 : g, Stream::regrow, removed / g, crowded}, key, motif_taken, pool, workspace),
-      step, g, n, m);
+  Places grown = cells_of(propose({rows, m, aligned ? 1 : g, Stream::regrow, removed / g, crowded}, key,
+                                  motif_taken, pool, workspace),
+                          step, g, n, m);
   if (grown.size() < removed) {
     const auto cell_taken = [&](uint32_t row, auto& columns) {
       insert_kept(links, pruning, row, row + 1, columns);
@@ -121,9 +124,9 @@ template Places regrow_blocks(const Blocks<uint16_t>&, const Pruning&, const Evo
                               Workspace<uint16_t>&);
 template Places regrow_blocks(const Blocks<uint32_t>&, const Pruning&, const EvolutionKey&, ThreadPool&,
                               Workspace<uint32_t>&);
-template Places regrow_units(const Blocks<uint16_t>&, const Pruning&, const EvolutionPolicy&, const EvolutionKey&,
-                             ThreadPool&, Workspace<uint16_t>&);
-template Places regrow_units(const Blocks<uint32_t>&, const Pruning&, const EvolutionPolicy&, const EvolutionKey&,
-                             ThreadPool&, Workspace<uint32_t>&);
+template Places regrow_units(const Blocks<uint16_t>&, const Pruning&, const EvolutionPolicy&,
+                             const EvolutionKey&, ThreadPool&, Workspace<uint16_t>&);
+template Places regrow_units(const Blocks<uint32_t>&, const Pruning&, const EvolutionPolicy&,
+                             const EvolutionKey&, ThreadPool&, Workspace<uint32_t>&);
 
 }  // namespace set_native::cpu

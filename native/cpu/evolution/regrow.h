@@ -9,15 +9,17 @@
 namespace set_native::cpu {
 
 /**
- * The blocks to grow, as many as were removed, by (group, target): Method::set on single links, or Method::set_motif,
- * aligned, on blocks of motif_size, like for like. O((blocks + groups) / threads + groups + m), see proposals.h.
+ * The blocks to grow, as many as were removed, by (group, target): Method::set on single links, or
+ * Method::set_motif, aligned, on blocks of motif_size, like for like. O((blocks + groups) / threads + groups
+ * + m), see proposals.h.
  */
 template <class Index>
-Places regrow_blocks(const Blocks<Index>& blocks, const Pruning& pruning, const EvolutionKey& key, ThreadPool& pool,
-                     Workspace<Index>& workspace);
+Places regrow_blocks(const Blocks<Index>& blocks, const Pruning& pruning, const EvolutionKey& key,
+                     ThreadPool& pool, Workspace<Index>& workspace);
 
 /**
- * The links to grow in a layer of single links whose motifs are not whole, or are runs: motifs first, then single ones.
+ * The links to grow in a layer of single links whose motifs are not whole, or are runs: motifs first, then
+ * single ones.
  */
 template <class Index>
 Places regrow_units(const Blocks<Index>& links, const Pruning& pruning, const EvolutionPolicy& policy,

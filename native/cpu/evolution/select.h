@@ -21,7 +21,8 @@ inline uint32_t float_bits(float value) {
   return bits;
 }
 
-/** The items around zero: those with low < value < high, and of those at the bounds the ones before an item. */
+/** The items around zero: those with low < value < high, and of those at the bounds the ones before an item.
+ */
 struct Around {
   float low;
   float high;
@@ -36,11 +37,11 @@ struct Around {
 };
 
 /**
- * Finds the items of lowest |value|, of positive and of negative ones apart, ties by item, without sorting. +0 is the
- * lowest positive, -0 the lowest negative value. O(size / threads), two passes over the values.
+ * Finds the items of lowest |value|, of positive and of negative ones apart, ties by item, without sorting.
+ * +0 is the lowest positive, -0 the lowest negative value. O(size / threads), two passes over the values.
  *
- * A histogram over the top 12 bits, one per thread, tells the bucket in which a cut falls; only the values in it are
- * collected, and nth_element finds the place.
+ * A histogram over the top 12 bits, one per thread, tells the bucket in which a cut falls; only the values in
+ * it are collected, and nth_element finds the place.
  */
 template <class Value>
 class Selection {
@@ -70,7 +71,9 @@ class Selection {
   Around lowest(uint64_t positive, uint64_t negative) const {
     Cut high = cut_in_buckets(0, positive), low = cut_in_buckets(1, negative);
     AlignedVector<uint32_t> members = collect(high.bucket, low.bucket);
-    const auto in = [](const Cut& cut) { return [&cut](uint32_t bits) { return bucket_of(bits) == cut.bucket; }; };
+    const auto in = [](const Cut& cut) {
+      return [&cut](uint32_t bits) { return bucket_of(bits) == cut.bucket; };
+    };
     const auto end_high = std::partition(members.begin(), members.end(), in(high));
     const auto end_low = std::partition(end_high, members.end(), in(low));
     pool_.run([&](unsigned t) {
@@ -97,7 +100,8 @@ class Selection {
 
   uint32_t bits_of(size_t item) const { return float_bits(value_(static_cast<uint32_t>(item))); }
   /**
-   * One less sends a zero to the last bucket of the other half, where only NaNs would be: zeros have it for themselves.
+   * One less sends a zero to the last bucket of the other half, where only NaNs would be: zeros have it for
+   * themselves.
    */
   static uint32_t bucket_of(uint32_t bits) { return (bits - 1) >> kShift; }
   static uint32_t zeros_of(int half) { return half == 0 ? 2 * kHalf - 1 : kHalf - 1; }

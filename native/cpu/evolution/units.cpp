@@ -12,7 +12,8 @@ namespace set_native::cpu {
 
 namespace {
 
-/** The links of a layer cut into units (slots or runs): unit u holds links[offsets[u]] .. links[offsets[u + 1] - 1]. */
+/** The links of a layer cut into units (slots or runs): unit u holds links[offsets[u]] .. links[offsets[u +
+ * 1] - 1]. */
 struct Units {
   std::vector<uint32_t> offsets;
   std::vector<uint32_t> links;  // by ascending source within a unit
@@ -22,7 +23,8 @@ struct Units {
   uint32_t tie(uint32_t unit) const { return ties.empty() ? unit : ties[unit]; }
 };
 
-/** Occupied slots in slot order: the rows of each group merged by column, without branches on what comes next. */
+/** Occupied slots in slot order: the rows of each group merged by column, without branches on what comes
+ * next. */
 template <class Index>
 Units cut_into_slots(const Blocks<Index>& layer, uint32_t motif_size) {
   constexpr uint32_t kEnd = std::numeric_limits<uint32_t>::max();  // no column is as large
@@ -32,7 +34,8 @@ Units cut_into_slots(const Blocks<Index>& layer, uint32_t motif_size) {
   };
   const uint32_t nnz = layer.size();
   Units units;
-  units.links.resize(static_cast<size_t>(nnz) + 1);  // one more: a link is written before it is known to belong
+  units.links.resize(static_cast<size_t>(nnz) +
+                     1);  // one more: a link is written before it is known to belong
   units.offsets.resize(static_cast<size_t>(nnz) + 1);
   uint32_t* const links = units.links.data();
   uint32_t* const offsets = units.offsets.data();
@@ -90,13 +93,15 @@ Units cut_into_runs(const Blocks<Index>& layer, uint32_t motif_size) {
   return units;
 }
 
-/** What is left of a unit: the bits of its score, which is never negative and so orders like them, and its links. */
+/** What is left of a unit: the bits of its score, which is never negative and so orders like them, and its
+ * links. */
 struct Score {
   uint32_t bits = 0;
   uint32_t links = 0;
 };
 
-std::vector<Score> score_units(const float* weights, const Units& units, const Marks& removed, MotifScore kind) {
+std::vector<Score> score_units(const float* weights, const Units& units, const Marks& removed,
+                               MotifScore kind) {
   std::vector<Score> scores(units.size());
   for (uint32_t u = 0; u < units.size(); ++u) {
     float sum = 0.0f, largest = 0.0f, smallest = std::numeric_limits<float>::infinity();
@@ -123,13 +128,15 @@ uint64_t key_of(uint32_t bits, uint32_t tie) {
   return static_cast<uint64_t>(bits) << 32 | tie;
 }
 
-/** Where a selection ends: units with a key below `limit` go whole, and `rest` links of the unit with that key. */
+/** Where a selection ends: units with a key below `limit` go whole, and `rest` links of the unit with that
+ * key. */
 struct Cut {
   uint64_t limit;
   uint64_t rest;
 };
 
-/** The units of lowest (score, tie) that together hold `amount` links: by histogram, then by repeated halving. */
+/** The units of lowest (score, tie) that together hold `amount` links: by histogram, then by repeated
+ * halving. */
 Cut cut_at(const Units& units, const std::vector<Score>& scores, uint64_t amount) {
   constexpr int kShift = 18;
   std::vector<uint64_t> buckets(size_t{1} << (31 - kShift), 0);
@@ -138,7 +145,8 @@ Cut cut_at(const Units& units, const std::vector<Score>& scores, uint64_t amount
   while (bucket < buckets.size() && buckets[bucket] <= amount) amount -= buckets[bucket++];
   std::vector<std::pair<uint64_t, uint32_t>> items;
   for (uint32_t u = 0; u < units.size(); ++u) {
-    if (scores[u].bits >> kShift == bucket) items.emplace_back(key_of(scores[u].bits, units.tie(u)), scores[u].links);
+    if (scores[u].bits >> kShift == bucket)
+      items.emplace_back(key_of(scores[u].bits, units.tie(u)), scores[u].links);
   }
   if (items.empty()) return {bucket << (kShift + 32), 0};
   auto first = items.begin(), last = items.end();
@@ -158,7 +166,8 @@ Cut cut_at(const Units& units, const std::vector<Score>& scores, uint64_t amount
 }
 
 /** Removes the `count` smallest of what is left of a unit. */
-void remove_smallest(const float* weights, const Units& units, uint32_t unit, uint64_t count, Marks& removed) {
+void remove_smallest(const float* weights, const Units& units, uint32_t unit, uint64_t count,
+                     Marks& removed) {
   std::vector<uint64_t> members;
   for (uint32_t p = units.offsets[unit]; p < units.offsets[unit + 1]; ++p) {
     const uint32_t k = units.links[p];

@@ -7,8 +7,9 @@
 namespace set_native::cpu {
 
 /**
- * Prune phase of Method::set_motif in a layer of single links whose motifs are not whole, or are runs: links go unit by
- * unit, as core/evolution.h defines it. Reads by_target for runs. Serial, O(links + n + m) on average.
+ * Prune phase of Method::set_motif in a layer of single links whose motifs are not whole, or are runs: links
+ * go unit by unit, as core/evolution.h defines it. Reads by_target for runs. Serial, O(links + n + m) on
+ * average.
  */
 template <class Index>
 Pruning prune_units(const Blocks<Index>& links, const EvolutionPolicy& policy);

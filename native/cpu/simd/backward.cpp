@@ -2,28 +2,31 @@
 #include "cpu/simd/tile.h"
 
 /*
- * For sources i in groups [begin, end): dx_i = f'(x_i) sum of w_ij dz_j, g_ij = dot(x_i, dz_j), and the momentum update
- * of w_ij and of the bias of neuron i, in one pass over the links by source.
+ * For sources i in groups [begin, end): dx_i = f'(x_i) sum of w_ij dz_j, g_ij = dot(x_i, dz_j), and the
+ * momentum update of w_ij and of the bias of neuron i, in one pass over the links by source.
  *
- * dx_i and x_i of up to four sources stay in registers (where these are but 16, x_i of two in L1), and one load of row
- * dz_j serves both products of each: two traversals of the links per step (this and the forward) instead of three. Dot
- * products are reduced four at a time. Groups are taken a few at a time, as many as make kUpdateBatch gradients. These
- * live in `scratch` only, and weights and biases are then updated in long vectors. dx_i is written when x_i is read for
- * the last time and may take its place, which saves bringing in its lines.
- * Per link and step: 4 stride flops; per block stride floats of a random row of dz and one index; reads and writes
- * weight and momentum. The lines of dz moved from L2 to L1 bind single links (6 cycles at batch 40), fma binds blocks.
+ * dx_i and x_i of up to four sources stay in registers (where these are but 16, x_i of two in L1), and one
+ * load of row dz_j serves both products of each: two traversals of the links per step (this and the forward)
+ * instead of three. Dot products are reduced four at a time. Groups are taken a few at a time, as many as
+ * make kUpdateBatch gradients. These live in `scratch` only, and weights and biases are then updated in long
+ * vectors. dx_i is written when x_i is read for the last time and may take its place, which saves bringing in
+ * its lines. Per link and step: 4 stride flops; per block stride floats of a random row of dz and one index;
+ * reads and writes weight and momentum. The lines of dz moved from L2 to L1 bind single links (6 cycles at
+ * batch 40), fma binds blocks.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
 
 constexpr size_t kMost = SET_VEC_WIDTH == 16 ? 4 : 2;             // sources at once
 constexpr size_t kMostTile = SET_VEC_WIDTH == 16 ? 3 : kMaxTile;  // vectors, of so many
-constexpr size_t kHeldVectors = SET_VEC_WIDTH == 16 ? 12 : 5;     // of x; others are read from L1 again and again
-constexpr uint32_t kPrefetchAhead = 16;                           // blocks
-constexpr size_t kSourcesAtOnce = 128;                            // between two updates: their dx are in L1 still
+constexpr size_t kHeldVectors =
+    SET_VEC_WIDTH == 16 ? 12 : 5;        // of x; others are read from L1 again and again
+constexpr uint32_t kPrefetchAhead = 16;  // blocks
+constexpr size_t kSourcesAtOnce = 128;   // between two updates: their dx are in L1 still
 
 /*
- * Templates: G sources are taken at once, of blocks of a height H that is G or, when 0, any; a tile has N halves.
+ * Templates: G sources are taken at once, of blocks of a height H that is G or, when 0, any; a tile has N
+ * halves.
  */
 
 /** G sums for each of `count` blocks to their places in blocks of `height`, or (`add`) onto what is there. */
@@ -60,13 +63,16 @@ SET_INLINE void begin_sum(Half& sum, Half products) {
 
 /** Both products of one tile of G sources from source `part` of their group on. */
 template <class Index, size_t N, size_t G, size_t H, bool kWithDx>
-SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, size_t part, size_t column, float* dots) {
+SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, size_t part, size_t column,
+                              float* dots) {
   using T = TileOf<N>;
   constexpr size_t F = N / kHalves, kHalfAt = F * kWidth;
   constexpr bool kHasHalf = N % kHalves == 1;
   using V = typename Partial<F>::V;
   constexpr size_t kBlocks = 4 / G;
-  constexpr size_t kSums = T::kVectors * G >= 3 ? 1 : T::kVectors * G == 2 ? 2 : 4;  // hide the latency of fma
+  constexpr size_t kSums = T::kVectors * G >= 3   ? 1
+                           : T::kVectors * G == 2 ? 2
+                                                  : 4;  // hide the latency of fma
   const size_t stride = op.stride, height = H == 0 ? op.height : H;
   const uint32_t first = op.offsets[group], last = op.offsets[group + 1], all = op.blocks;
   const size_t row_of_source = (group * height + part) * stride + column;
@@ -140,11 +146,13 @@ void fused_tile(const SparseBackward<Index>& op, size_t begin, size_t end, size_
   for (size_t group = begin; group < end; ++group) {
     float* const own = dots + (op.offsets[group] - first) * height;
     size_t part = 0;
-    for (; part + G <= height; part += G) fused_sources<Index, N, G, H, kWithDx>(op, group, part, column, own + part);
+    for (; part + G <= height; part += G)
+      fused_sources<Index, N, G, H, kWithDx>(op, group, part, column, own + part);
     if (H != 0) continue;
     for (; G > 2 && part + 2 <= height; part += 2)
       fused_sources<Index, N, 2, H, kWithDx>(op, group, part, column, own + part);
-    for (; G > 1 && part < height; ++part) fused_sources<Index, N, 1, H, kWithDx>(op, group, part, column, own + part);
+    for (; G > 1 && part < height; ++part)
+      fused_sources<Index, N, 1, H, kWithDx>(op, group, part, column, own + part);
   }
 }
 
@@ -203,7 +211,8 @@ void row_sums(const float* dx, size_t rows, size_t stride, float* sums) {
 
 template <class Index>
 void backward_any(const SparseBackward<Index>& op, size_t begin, size_t end) {
-  const auto backward_groups = op.dx != nullptr ? function_for<Index, true>(op) : function_for<Index, false>(op);
+  const auto backward_groups =
+      op.dx != nullptr ? function_for<Index, true>(op) : function_for<Index, false>(op);
   const size_t height = op.height;
   for (size_t group = begin; group < end;) {
     const size_t from = group;
@@ -216,7 +225,8 @@ void backward_any(const SparseBackward<Index>& op, size_t begin, size_t end) {
       for (size_t k = 0; k < count; ++k) op.gradient[first + k] = op.scratch[k];
     if (op.velocity != nullptr) update(op.weights + first, op.velocity + first, op.scratch, count, op.rule);
     if (op.dx == nullptr || op.bias == nullptr) continue;
-    const size_t source = from * height, sources = (group * height < op.inputs ? group * height : op.inputs) - source;
+    const size_t source = from * height,
+                 sources = (group * height < op.inputs ? group * height : op.inputs) - source;
     row_sums(op.dx + source * op.stride, sources, op.stride, op.scratch);
     update(op.bias + source, op.bias_velocity + source, op.scratch, sources, op.rule);
   }

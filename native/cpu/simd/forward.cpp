@@ -1,8 +1,8 @@
 #include "cpu/simd/sparse.h"
 
 /*
- * z_j = f(b_j + sum over links (i, j) of w_ij x_i), j in [begin, end): by gathering, or by scattering onto the biases.
- * Then z passes twice more, 8 bytes per number each time: little against the links of a row.
+ * z_j = f(b_j + sum over links (i, j) of w_ij x_i), j in [begin, end): by gathering, or by scattering onto
+ * the biases. Then z passes twice more, 8 bytes per number each time: little against the links of a row.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {

@@ -3,8 +3,8 @@
 #include "cpu/simd/vec.h"
 
 /*
- * Lanes moved within a vector, and parts of vectors loaded and stored: what rows of one or two samples need, which are
- * shorter than any vector.
+ * Lanes moved within a vector, and parts of vectors loaded and stored: what rows of one or two samples need,
+ * which are shorter than any vector.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
@@ -31,13 +31,14 @@ template <class Map>
 SET_INLINE Vec permute(Vec v) {
 #define SET_LANE(l) static_cast<int>(Map::lane(l))
 #if defined(__AVX512F__)
-  const __m512i lanes = _mm512_setr_epi32(SET_LANE(0), SET_LANE(1), SET_LANE(2), SET_LANE(3), SET_LANE(4), SET_LANE(5),
-                                          SET_LANE(6), SET_LANE(7), SET_LANE(8), SET_LANE(9), SET_LANE(10),
-                                          SET_LANE(11), SET_LANE(12), SET_LANE(13), SET_LANE(14), SET_LANE(15));
+  const __m512i lanes =
+      _mm512_setr_epi32(SET_LANE(0), SET_LANE(1), SET_LANE(2), SET_LANE(3), SET_LANE(4), SET_LANE(5),
+                        SET_LANE(6), SET_LANE(7), SET_LANE(8), SET_LANE(9), SET_LANE(10), SET_LANE(11),
+                        SET_LANE(12), SET_LANE(13), SET_LANE(14), SET_LANE(15));
   return _mm512_maskz_permutexvar_ps(0xffff, lanes, v);
 #elif SET_VEC_WIDTH == 8 && defined(__AVX2__)
-  return _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(SET_LANE(0), SET_LANE(1), SET_LANE(2), SET_LANE(3), SET_LANE(4),
-                                                       SET_LANE(5), SET_LANE(6), SET_LANE(7)));
+  return _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(SET_LANE(0), SET_LANE(1), SET_LANE(2), SET_LANE(3),
+                                                       SET_LANE(4), SET_LANE(5), SET_LANE(6), SET_LANE(7)));
 #elif SET_VEC_WIDTH == 4
   return Float4{v[Map::lane(0)], v[Map::lane(1)], v[Map::lane(2)], v[Map::lane(3)]};
 #else
@@ -83,8 +84,9 @@ template <size_t S, size_t G, class At>
 SET_INLINE Vec rows_repeated(At at) {
   constexpr size_t R = kWidth / (S * G);
   if constexpr (S == 2) {
-    const auto row = [&](size_t u)
-                         __attribute__((always_inline)) { return *reinterpret_cast<const UnalignedDouble*>(at(u)); };
+    const auto row = [&](size_t u) __attribute__((always_inline)) {
+      return *reinterpret_cast<const UnalignedDouble*>(at(u));
+    };
     if constexpr (R == 1) return reinterpret_cast<Vec>(row(0) - Doubles{});
     const auto or_zero = [&](size_t u) __attribute__((always_inline)) { return u < R ? row(u) : 0.0; };
 #if SET_VEC_WIDTH == 16
@@ -104,7 +106,8 @@ SET_INLINE Vec rows_repeated(At at) {
                      or_zero(6),  or_zero(7),  or_zero(8),  or_zero(9), or_zero(10), or_zero(11),
                      or_zero(12), or_zero(13), or_zero(14), or_zero(15)};
 #elif SET_VEC_WIDTH == 8
-    const Vec all = {or_zero(0), or_zero(1), or_zero(2), or_zero(3), or_zero(4), or_zero(5), or_zero(6), or_zero(7)};
+    const Vec all = {or_zero(0), or_zero(1), or_zero(2), or_zero(3),
+                     or_zero(4), or_zero(5), or_zero(6), or_zero(7)};
 #else
     const Vec all = {or_zero(0), or_zero(1), or_zero(2), or_zero(3)};
 #endif

@@ -3,15 +3,16 @@
 #include "cpu/simd/rows.h"
 
 /*
- * Activations of three straight pieces (All-ReLU, SReLU). Which piece an output comes from cannot be told from the
- * output, so unlike the others they are not part of the kernels that sum over links: they go over the finished rows
- * while these are in L1, and z is kept for the way back. Against a row's links that is little: one pass per neuron and
- * sample.
+ * Activations of three straight pieces (All-ReLU, SReLU). Which piece an output comes from cannot be told
+ * from the output, so unlike the others they are not part of the kernels that sum over links: they go over
+ * the finished rows while these are in L1, and z is kept for the way back. Against a row's links that is
+ * little: one pass per neuron and sample.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
 
-/** Types that the arithmetic below is written for; by name, because templates drop the attributes of vector types. */
+/** Types that the arithmetic below is written for; by name, because templates drop the attributes of vector
+ * types. */
 struct Wide {
   typedef Vec V;
 };
@@ -31,7 +32,9 @@ struct Pieces {
         a_r(p[3 * outputs + row] - V{}) {}
 
   /** NaN lies on no piece: it stays. */
-  SET_INLINE V bent(V z) const { return z >= t_r ? fma(a_r, z - t_r, t_r) : z <= t_l ? fma(a_l, z - t_l, t_l) : z; }
+  SET_INLINE V bent(V z) const {
+    return z >= t_r ? fma(a_r, z - t_r, t_r) : z <= t_l ? fma(a_l, z - t_l, t_l) : z;
+  }
 };
 
 template <class Type, bool kLearned>
@@ -66,7 +69,8 @@ void backward(const PiecewiseBackward& op, size_t begin, size_t end) {
     Sums<Wide, kLearned> wide;
     const Pieces<Wide> in_vectors(op.pieces, op.outputs, row);
     size_t c = 0;
-    for (; c + kWidth <= op.stride; c += kWidth) store(dy + c, wide.add(in_vectors, load(z + c), load(dy + c)));
+    for (; c + kWidth <= op.stride; c += kWidth)
+      store(dy + c, wide.add(in_vectors, load(z + c), load(dy + c)));
     const Float4 bias = sums_of(wide.bias, Vec{}, Vec{}, Vec{});
     const Float4 learned = kLearned ? sums_of(wide.t_l, wide.a_l, wide.t_r, wide.a_r) : Float4{};
     Sums<Single, kLearned> rest{bias[0], learned[0], learned[1], learned[2], learned[3]};

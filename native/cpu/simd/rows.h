@@ -61,7 +61,8 @@ SET_INLINE float where_positive(float x, float v) {
 SET_THROUGH_ACTIVATION(float)
 
 /** v = momentum v - rate (g + l2 w), w = w + (v - decay w); an element's bits do not depend on its place. */
-SET_INLINE void update(float* weights, float* velocity, const float* gradient, size_t count, const UpdateRule& rule) {
+SET_INLINE void update(float* weights, float* velocity, const float* gradient, size_t count,
+                       const UpdateRule& rule) {
   const Vec rate = broadcast(-rule.rate), momentum = broadcast(rule.momentum);
   const Vec l2 = broadcast(rule.l2), decay = broadcast(-rule.decay);
   size_t k = 0;

@@ -4,20 +4,22 @@
 /*
  * z_j += w_ij x_i for the blocks of all groups, group by group: SpMM by source, scattering.
  *
- * The rows of a group's sources stay in registers while its blocks are walked: of a block one row of z is read, takes
- * the share of all sources, and is written. Weights and targets are two plain streams. Where single links would move
- * each row of z twice for one product, blocks move it twice for g, where gathering moves g rows of x: from two sources
- * on this wins. Threads share the work by target: of every group each takes the blocks in its own range, so that no two
- * write one row, and every row is summed in the order of the groups, however targets are dealt.
- * Per link and step: 2 stride flops; per block stride floats of z read and written, one target, g weights. At batch 40
- * the lines moved between L1 and L2 bind blocks of two, fma those of eight.
+ * The rows of a group's sources stay in registers while its blocks are walked: of a block one row of z is
+ * read, takes the share of all sources, and is written. Weights and targets are two plain streams. Where
+ * single links would move each row of z twice for one product, blocks move it twice for g, where gathering
+ * moves g rows of x: from two sources on this wins. Threads share the work by target: of every group each
+ * takes the blocks in its own range, so that no two write one row, and every row is summed in the order of
+ * the groups, however targets are dealt. Per link and step: 2 stride flops; per block stride floats of z read
+ * and written, one target, g weights. At batch 40 the lines moved between L1 and L2 bind blocks of two, fma
+ * those of eight.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
 
 constexpr uint32_t kPrefetchAhead = 8;  // blocks
 
-/** The shares of G sources of a group, from source `part` on, in one tile. H: the height, 0 if it is not known. */
+/** The shares of G sources of a group, from source `part` on, in one tile. H: the height, 0 if it is not
+ * known. */
 template <class Index, size_t N, size_t G, size_t H>
 SET_INLINE void add_sources(const SparseForward<Index>& op, size_t group, size_t part, size_t column) {
   using T = TileOf<N>;
@@ -33,7 +35,8 @@ SET_INLINE void add_sources(const SparseForward<Index>& op, size_t group, size_t
   float* const all_z = op.z + column;
   const float* weights = op.weights + first * height + part;
   for (uint32_t k = first; k < last; ++k, weights += height) {
-    const uint32_t ahead = k + kPrefetchAhead < last ? k + kPrefetchAhead : next + (k + kPrefetchAhead - last);
+    const uint32_t ahead =
+        k + kPrefetchAhead < last ? k + kPrefetchAhead : next + (k + kPrefetchAhead - last);
     if (ahead < next_last) prefetch(all_z + targets[ahead] * stride);
     float* const z = all_z + targets[k] * stride;
     T sum = T::load(z);

@@ -4,24 +4,26 @@
 /*
  * The kernels for rows of one or two samples: training with tiny batches, inference of a single sample.
  *
- * A whole matrix of activations fits L1 here (24 KB for 3000 neurons), and what costs are the number of instructions
- * per link, the stream of weights, and loops that end when nobody expects it: a wrong guess takes as long as ten links.
+ * A whole matrix of activations fits L1 here (24 KB for 3000 neurons), and what costs are the number of
+ * instructions per link, the stream of weights, and loops that end when nobody expects it: a wrong guess
+ * takes as long as ten links.
  *
- * Forward scatters: sources are walked, z_j += w x_i is read and written in L1. Weights and targets are then two plain
- * streams, where gathering would take a cache line per weight; and whoever updates a weight can also be the one to use
- * it. Groups whose inputs are all zero, as many are after a ReLU, are not passed over: that is one guess more.
+ * Forward scatters: sources are walked, z_j += w x_i is read and written in L1. Weights and targets are then
+ * two plain streams, where gathering would take a cache line per weight; and whoever updates a weight can
+ * also be the one to use it. Groups whose inputs are all zero, as many are after a ReLU, are not passed over:
+ * that is one guess more.
  *
- * Backward is by source, dx in registers, gradients to `dots`. A vector holds G sources of R blocks, neighbours of a
- * group: lane (r G + g) S + s is sample s of source g and block r. So their weights, R G of them, lie side by side, as
- * do their gradients. The last vector of a group takes what is left of its blocks, weights beyond them being zero: no
- * loop over single links follows.
+ * Backward is by source, dx in registers, gradients to `dots`. A vector holds G sources of R blocks,
+ * neighbours of a group: lane (r G + g) S + s is sample s of source g and block r. So their weights, R G of
+ * them, lie side by side, as do their gradients. The last vector of a group takes what is left of its blocks,
+ * weights beyond them being zero: no loop over single links follows.
  *
  * Per link: 2 stride flops forward, 4 backward; 6 and 14 bytes streamed at height 1.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
 
-// Forward ----------------------------------------------------------------------------------------------------------
+// ---- Forward ----------------------------------------------------------------------------------------------
 
 /** S samples, the rest zero. */
 template <size_t S>
@@ -37,10 +39,11 @@ SET_INLINE void store_row(float* p, Float4 v) {
     p[0] = v[0];
 }
 
-/** z_j += the shares of G sources from x on, for blocks [first, last) of their group; `weights` is of the first. */
+/** z_j += the shares of G sources from x on, for blocks [first, last) of their group; `weights` is of the
+ * first. */
 template <class Index, size_t S, size_t G>
-SET_INLINE void scatter_sources(const SparseForward<Index>& op, const float* x, const float* weights, uint32_t first,
-                                uint32_t last) {
+SET_INLINE void scatter_sources(const SparseForward<Index>& op, const float* x, const float* weights,
+                                uint32_t first, uint32_t last) {
   const size_t height = op.height;
   const Index* const targets = op.targets;
   float* const all_z = op.z;
@@ -50,7 +53,8 @@ SET_INLINE void scatter_sources(const SparseForward<Index>& op, const float* x, 
   if constexpr (S * G == 1) {
     // Four targets, which are distinct, are read before the first is written.
     for (; k + 4 <= last; k += 4, weights += 4 * height) {
-      float* const z[4] = {all_z + targets[k], all_z + targets[k + 1], all_z + targets[k + 2], all_z + targets[k + 3]};
+      float* const z[4] = {all_z + targets[k], all_z + targets[k + 1], all_z + targets[k + 2],
+                           all_z + targets[k + 3]};
       float sums[4];
       for (size_t u = 0; u < 4; ++u) sums[u] = fma(weights[u * height], x[0], *z[u]);
       for (size_t u = 0; u < 4; ++u) *z[u] = sums[u];
@@ -80,8 +84,10 @@ SET_INLINE void scatter_group(const SparseForward<Index>& op, size_t group) {
   const float* const x = op.x + group * height * S;
   const float* const weights = op.weights + first * height;
   size_t part = 0;
-  for (; part + G <= height; part += G) scatter_sources<Index, S, G>(op, x + part * S, weights + part, first, last);
-  for (; G > 1 && part < height; ++part) scatter_sources<Index, S, 1>(op, x + part * S, weights + part, first, last);
+  for (; part + G <= height; part += G)
+    scatter_sources<Index, S, G>(op, x + part * S, weights + part, first, last);
+  for (; G > 1 && part < height; ++part)
+    scatter_sources<Index, S, 1>(op, x + part * S, weights + part, first, last);
 }
 
 template <class Index, size_t S, size_t G>
@@ -102,7 +108,7 @@ void scatter_any(const SparseForward<Index>& op, size_t begin, size_t end) {
   op.stride == 1 ? scatter_samples<Index, 1>(op, begin, end) : scatter_samples<Index, 2>(op, begin, end);
 }
 
-// Backward ---------------------------------------------------------------------------------------------------------
+// ---- Backward ---------------------------------------------------------------------------------------------
 
 /** Gradients and dx of G sources from source `part` of a group on; blocks of G sources, or R = 1. */
 template <class Index, size_t S, size_t G>
@@ -126,15 +132,18 @@ SET_INLINE void backward_sources(const SparseBackward<Index>& op, size_t group, 
   };
   uint32_t k = first;
   for (; k + R < last; k += R, weights += R * height, dots += R * height)
-    follow(load_lowest<R * G>(weights),
-           rows_repeated<S, G>([&](size_t u) __attribute__((always_inline)) { return all_dz + targets[k + u] * S; }));
+    follow(load_lowest<R * G>(weights), rows_repeated<S, G>([&](size_t u) __attribute__((always_inline)) {
+             return all_dz + targets[k + u] * S;
+           }));
   if (k < last) {
     const uint32_t left = last - k;  // R or fewer: the last of them stands for those beyond
-    follow(load_some<R * G>(weights, left * G), rows_repeated<S, G>([&](size_t u) __attribute__((always_inline)) {
+    follow(load_some<R * G>(weights, left * G),
+           rows_repeated<S, G>([&](size_t u) __attribute__((always_inline)) {
              return all_dz + targets[k + (u < left ? u : left - 1)] * S;
            }));
   }
-  if (op.dx != nullptr) store_lowest<S * G>(op.dx + row, through_activation(x, fold<S * G>(sum), op.activation));
+  if (op.dx != nullptr)
+    store_lowest<S * G>(op.dx + row, through_activation(x, fold<S * G>(sum), op.activation));
 }
 
 /** Of blocks whose height fits no vector: one source after the other. */
@@ -150,7 +159,8 @@ void backward_single(const SparseBackward<Index>& op, size_t group, size_t part,
     for (size_t s = 1; s < S; ++s) dots[0] = fma(x[s], dz[s], dots[0]);
     for (size_t s = 0; s < S; ++s) sum[s] = fma(weights[0], dz[s], sum[s]);
   }
-  for (size_t s = 0; op.dx != nullptr && s < S; ++s) op.dx[row + s] = through_activation(x[s], sum[s], op.activation);
+  for (size_t s = 0; op.dx != nullptr && s < S; ++s)
+    op.dx[row + s] = through_activation(x[s], sum[s], op.activation);
 }
 
 template <class Index, size_t S, size_t G>

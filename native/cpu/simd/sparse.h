@@ -21,7 +21,8 @@ void scatter_small(const SparseForward<uint16_t>& op, size_t begin, size_t end);
 void scatter_small(const SparseForward<uint32_t>& op, size_t begin, size_t end);
 void finish_forward(const FinishForward& op, size_t begin, size_t end);
 
-/** Gradients of the links of groups [begin, end) into `dots`, which may be written 15 floats beyond, and dx if wanted.
+/** Gradients of the links of groups [begin, end) into `dots`, which may be written 15 floats beyond, and dx
+ * if wanted.
  */
 template <class Index>
 using GroupsFunction = void (*)(const SparseBackward<Index>&, size_t begin, size_t end, float* dots);

@@ -4,7 +4,8 @@
 /* The table of one instruction set, filled with the kernels compiled beside it. */
 namespace set_native::cpu::SET_ISA {
 
-void momentum_update(float* weights, float* velocity, const float* gradient, size_t count, const UpdateRule& rule) {
+void momentum_update(float* weights, float* velocity, const float* gradient, size_t count,
+                     const UpdateRule& rule) {
   update(weights, velocity, gradient, count, rule);
 }
 

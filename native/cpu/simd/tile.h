@@ -3,8 +3,8 @@
 #include "cpu/simd/rows.h"
 
 /*
- * A tile: as many floats of a row as a kernel holds in registers at once, whole vectors and, where the row is no
- * multiple of them, half of one at the end.
+ * A tile: as many floats of a row as a kernel holds in registers at once, whole vectors and, where the row is
+ * no multiple of them, half of one at the end.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
@@ -66,12 +66,15 @@ constexpr size_t at_most(size_t halves, size_t vectors) {
   return halves < vectors * kHalves ? halves : vectors * kHalves;
 }
 
-/** How rows of a stride are cut into tiles of at most `most` vectors, as evenly as possible: 7 in tiles of 4 are 3 + 4.
+/** How rows of a stride are cut into tiles of at most `most` vectors, as evenly as possible: 7 in tiles of 4
+ * are 3 + 4.
  */
 struct Tiling {
   size_t halves, vectors, passes;
   Tiling(size_t stride, size_t most)
-      : halves(stride / kHalf), vectors((halves + kHalves - 1) / kHalves), passes((vectors + most - 1) / most) {}
+      : halves(stride / kHalf),
+        vectors((halves + kHalves - 1) / kHalves),
+        passes((vectors + most - 1) / most) {}
   size_t first(size_t pass) const { return vectors * pass / passes; }
   size_t column(size_t pass) const { return first(pass) * kWidth; }
   /** Halves of the tile. */

@@ -9,15 +9,16 @@
 #endif
 
 /*
- * Vectors of floats as wide as the instruction set for which a kernel file is compiled: 16 (AVX-512), 8 (AVX2 with FMA)
- * or 4 (SSE2, NEON or whatever the compiler makes of four floats), and the narrower ones for small batches.
+ * Vectors of floats as wide as the instruction set for which a kernel file is compiled: 16 (AVX-512), 8 (AVX2
+ * with FMA) or 4 (SSE2, NEON or whatever the compiler makes of four floats), and the narrower ones for small
+ * batches.
  *
- * SET_ISA names the instruction set and the namespace. SET_VEC_WIDTH may be given to build the logic of another width
- * without its instructions: how the 16-wide kernels are tested on machines without AVX-512.
+ * SET_ISA names the instruction set and the namespace. SET_VEC_WIDTH may be given to build the logic of
+ * another width without its instructions: how the 16-wide kernels are tested on machines without AVX-512.
  *
- * Everything here and in the kernel files is a plain function or has internal linkage. A template or inline function
- * with external linkage would be emitted once per instruction set under one name, and the linker would be free to keep
- * the AVX-512 copy for everybody.
+ * Everything here and in the kernel files is a plain function or has internal linkage. A template or inline
+ * function with external linkage would be emitted once per instruction set under one name, and the linker
+ * would be free to keep the AVX-512 copy for everybody.
  */
 #ifndef SET_ISA
 #error "compile kernel files once per instruction set, with -DSET_ISA=portable|avx2|avx512"
@@ -40,7 +41,8 @@ namespace {
 
 constexpr size_t kWidth = SET_VEC_WIDTH;
 
-#define SET_FLOATS(n, alignment) __attribute__((vector_size((n) * sizeof(float)), may_alias, aligned(alignment)))
+#define SET_FLOATS(n, alignment) \
+  __attribute__((vector_size((n) * sizeof(float)), may_alias, aligned(alignment)))
 typedef float Float4 SET_FLOATS(4, 16);
 #if SET_VEC_WIDTH >= 8
 typedef float Float8 SET_FLOATS(8, 32);
@@ -156,8 +158,8 @@ SET_INLINE float fma(float a, float b, float c) {
 }
 
 /*
- * in_register; max(0, v), where NaN stays NaN, so that a diverged network shows in its loss; v where x > 0, else 0.
- * Overloads by macro, because templates drop the attributes of vector types.
+ * in_register; max(0, v), where NaN stays NaN, so that a diverged network shows in its loss; v where x > 0,
+ * else 0. Overloads by macro, because templates drop the attributes of vector types.
  */
 // NOLINTBEGIN(bugprone-macro-parentheses): V is a type.
 #define SET_VECTOR_FUNCTIONS(V)           \
@@ -211,11 +213,13 @@ SET_INLINE Float4 sums_of(Float8 a, Float8 b, Float8 c, Float8 d) {
 #if SET_VEC_WIDTH >= 16
 SET_INLINE Float4 sums_of(Float16 a, Float16 b, Float16 c, Float16 d) {
 #if defined(__AVX512F__)
-  // Zero-masking forms with full masks: the plain ones warn of uninitialised variables inside the headers of GCC 12.
+  // Zero-masking forms with full masks: the plain ones warn of uninitialised variables inside the headers of
+  // GCC 12.
   const Float16 ab = _mm512_maskz_unpacklo_ps(0xffff, a, b) + _mm512_maskz_unpackhi_ps(0xffff, a, b);
   const Float16 cd = _mm512_maskz_unpacklo_ps(0xffff, c, d) + _mm512_maskz_unpackhi_ps(0xffff, c, d);
   const Float16 abcd = _mm512_shuffle_ps(ab, cd, 0x44) + _mm512_shuffle_ps(ab, cd, 0xee);
-  const __m256 half = _mm512_maskz_extractf32x8_ps(0xff, abcd, 0) + _mm512_maskz_extractf32x8_ps(0xff, abcd, 1);
+  const __m256 half =
+      _mm512_maskz_extractf32x8_ps(0xff, abcd, 0) + _mm512_maskz_extractf32x8_ps(0xff, abcd, 1);
   return _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
 #else
   Float4 sums = {};

@@ -27,8 +27,8 @@ inline void set_cell(device uint32_t* bits, uint32_t row, uint32_t words, uint32
 }
 
 /** Set bits before (row, col): by the word's rank and the bits in the word. */
-inline uint32_t rank_of(device const uint32_t* bits, device const uint32_t* ranks, uint32_t row, uint32_t words,
-                        uint32_t col) {
+inline uint32_t rank_of(device const uint32_t* bits, device const uint32_t* ranks, uint32_t row,
+                        uint32_t words, uint32_t col) {
   const uint32_t word = word_of(row, words, col);
   return ranks[word] + popcount(bits[word] & ((1u << (col % 32)) - 1u));
 }

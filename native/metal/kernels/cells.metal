@@ -7,12 +7,14 @@
 using namespace metal;
 using namespace set_native::gpu;
 
-/** Sets the bits of the blocks that are kept. A warp per group; 1 bit and an index read, one atomic per block. */
+/** Sets the bits of the blocks that are kept. A warp per group; 1 bit and an index read, one atomic per
+ * block. */
 template <typename Index>
 kernel void occupy(constant OccupyParams& p [[buffer(0)]], device const uint32_t* offsets [[buffer(1)]],
                    device const Index* targets [[buffer(2)]], device const uint32_t* removed [[buffer(3)]],
                    device uint32_t* cells [[buffer(4)]], uint3 block [[threadgroup_position_in_grid]],
-                   uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+                   uint32_t lane [[thread_index_in_simdgroup]],
+                   uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t group = warp_of_launch(block, warp);
   if (group >= p.groups) return;
   for (uint32_t k = offsets[group] + lane; k < offsets[group + 1]; k += 32)
@@ -20,9 +22,12 @@ kernel void occupy(constant OccupyParams& p [[buffer(0)]], device const uint32_t
 }
 SET_INDEX_INSTANCES(occupy)
 
-/** A warp transposes 32 x 32 bits: each lane reads one word of a row and writes one of a column. 1 bit each way. */
-kernel void transpose_bits(constant TransposeParams& p [[buffer(0)]], device const uint32_t* cells [[buffer(1)]],
-                           device uint32_t* by_target [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+/** A warp transposes 32 x 32 bits: each lane reads one word of a row and writes one of a column. 1 bit each
+ * way. */
+kernel void transpose_bits(constant TransposeParams& p [[buffer(0)]],
+                           device const uint32_t* cells [[buffer(1)]],
+                           device uint32_t* by_target [[buffer(2)]],
+                           uint3 block [[threadgroup_position_in_grid]],
                            uint32_t lane [[thread_index_in_simdgroup]],
                            uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t tile = warp_of_launch(block, warp), word = tile % p.words, row_word = tile / p.words;

@@ -7,12 +7,13 @@
 /*
  * How the kernels of training share out rows of activations, and what they do alike with a row.
  *
- * A row of q = stride / 4 float4s lies under q lanes of a simdgroup, here called a warp as in the host code, at most
- * 32; a shorter one leaves room for `slots` = 32 / q links at a time, each under q lanes of its own. Sums over links
- * are then taken over the slots, dot products over the lanes of a slot, both as trees whose shape follows from q alone:
- * same bits, whatever the schedule.
+ * A row of q = stride / 4 float4s lies under q lanes of a simdgroup, here called a warp as in the host code,
+ * at most 32; a shorter one leaves room for `slots` = 32 / q links at a time, each under q lanes of its own.
+ * Sums over links are then taken over the slots, dot products over the lanes of a slot, both as trees whose
+ * shape follows from q alone: same bits, whatever the schedule.
  *
- * Matrices of rows are indexed by 32-bit counts of float4s, which reach 64 GiB: 64-bit multiplications are dear here.
+ * Matrices of rows are indexed by 32-bit counts of float4s, which reach 64 GiB: 64-bit multiplications are
+ * dear here.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -95,8 +96,8 @@ inline uint32_t existing_sources(constant BackwardParams& p, uint32_t group, uin
 }
 
 /**
- * Adds up the kRows sums that the warps of a group have, in the first of them, in their order. Every thread of the
- * threadgroup calls it, with its own index; false in the other warps, which are done then.
+ * Adds up the kRows sums that the warps of a group have, in the first of them, in their order. Every thread
+ * of the threadgroup calls it, with its own index; false in the other warps, which are done then.
  */
 template <uint32_t kRows>
 inline bool over_warps(thread float4* sums, uint32_t warps, uint32_t part, uint32_t index,
@@ -140,7 +141,8 @@ inline float4 through_activation4(float4 x, float4 v, uint32_t activation) {
                 through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
 }
 
-/** How weights follow their gradients: read from the state once, because every store might change it again. */
+/** How weights follow their gradients: read from the state once, because every store might change it again.
+ */
 struct UpdateRule {
   float rate, momentum, l2, decay;
 
@@ -153,8 +155,8 @@ struct UpdateRule {
 };
 
 /** v = momentum v - rate (g + l2 w), w = w + (v - decay w). */
-inline void momentum_update(device float& weight, device float& velocity, float gradient, thread const UpdateRule& rule,
-                            bool plain = false) {
+inline void momentum_update(device float& weight, device float& velocity, float gradient,
+                            thread const UpdateRule& rule, bool plain = false) {
   const float w = weight, g = plain ? gradient : fma(rule.l2, w, gradient);
   const float v = fma(-rule.rate, g, rule.momentum * velocity);
   velocity = v;

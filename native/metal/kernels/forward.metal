@@ -5,11 +5,11 @@
 /*
  * z_j = f(b_j + sum over the blocks of target j of w_r x_(g height + r), r = 0 .. height - 1)
  *
- * A target belongs to `warps` warps of one threadgroup, fixed for a layer by its mean fan-in; its blocks of links are
- * dealt to their slots in turn. Each lane sums one float4 of the row, slots and warps are added up in a fixed order,
- * and bias and activation are applied before the one store. Per link 2 stride flops and 4 stride bytes of x, mostly
- * from caches; per block of links one index, one number and `height` weights, so that higher blocks read neighbouring
- * rows of x for one index. kHeight 0: any height.
+ * A target belongs to `warps` warps of one threadgroup, fixed for a layer by its mean fan-in; its blocks of
+ * links are dealt to their slots in turn. Each lane sums one float4 of the row, slots and warps are added up
+ * in a fixed order, and bias and activation are applied before the one store. Per link 2 stride flops and 4
+ * stride bytes of x, mostly from caches; per block of links one index, one number and `height` weights, so
+ * that higher blocks read neighbouring rows of x for one index. kHeight 0: any height.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -20,8 +20,9 @@ kernel void forward(constant ForwardParams& p [[buffer(0)]], device const StepSt
                     device const uint32_t* blocks [[buffer(4)]], device const float* weights [[buffer(5)]],
                     device const float* bias [[buffer(6)]], device const float4* x [[buffer(7)]],
                     device float4* z [[buffer(8)]], constant uint32_t& given [[buffer(30)]],
-                    threadgroup float4* partial [[threadgroup(0)]], uint3 block [[threadgroup_position_in_grid]],
-                    uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+                    threadgroup float4* partial [[threadgroup(0)]],
+                    uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
+                    uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   if (stopped(SET_GIVEN(given, 1, state))) return;
   const Columns c(p.stride, block.y, lane);
   const uint32_t part = warp % p.warps, target = block.x * (kTrainWarps / p.warps) + warp / p.warps;

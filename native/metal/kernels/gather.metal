@@ -5,8 +5,9 @@
 /*
  * x[f][b] = data[order[first + b]][f], zero for b from batch to stride.
  *
- * A threadgroup transposes 32 features of 32 samples at a time through its memory (4,224 bytes): its simdgroups read
- * 128 neighbouring bytes of a sample and write 128 of a row. 8 bytes per number, 4 read and 4 written; no arithmetic.
+ * A threadgroup transposes 32 features of 32 samples at a time through its memory (4,224 bytes): its
+ * simdgroups read 128 neighbouring bytes of a sample and write 128 of a row. 8 bytes per number, 4 read and 4
+ * written; no arithmetic.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -17,11 +18,13 @@ kernel void gather(constant GatherParams& p [[buffer(0)]], device const StepStat
                    device const float* data [[buffer(2)]], device const uint32_t* order [[buffer(3)]],
                    device float* x [[buffer(4)]], constant uint32_t& given [[buffer(30)]],
                    threadgroup float* tile [[threadgroup(0)]], uint3 block [[threadgroup_position_in_grid]],
-                   uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+                   uint32_t lane [[thread_index_in_simdgroup]],
+                   uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   state = SET_GIVEN(given, 1, state);
   order = SET_GIVEN(given, 3, order);
   if (stopped(state)) return;
-  const uint32_t first = state != nullptr ? state->first : p.first, batch = state != nullptr ? state->batch : p.batch;
+  const uint32_t first = state != nullptr ? state->first : p.first,
+                 batch = state != nullptr ? state->batch : p.batch;
   // tile: [sample][feature], rows of 33 against bank conflicts
   const uint32_t feature = block.x * kGatherTile;
   for (uint32_t start = 0; start < p.stride; start += kGatherTile) {

@@ -1,10 +1,11 @@
 #pragma once
 
 /*
- * Instances of kernels that are templates, under the names that the host looks for: <op>_<bits of an index>, and for
- * kernels that walk blocks of links <op>_<bits>_<height>, where height 0 stands for any.
+ * Instances of kernels that are templates, under the names that the host looks for: <op>_<bits of an index>,
+ * and for kernels that walk blocks of links <op>_<bits>_<height>, where height 0 stands for any.
  */
-#define SET_INSTANCE(op, name, ...) template [[host_name(name)]] kernel decltype(op<__VA_ARGS__>) op<__VA_ARGS__>;
+#define SET_INSTANCE(op, name, ...) \
+  template [[host_name(name)]] kernel decltype(op<__VA_ARGS__>) op<__VA_ARGS__>;
 
 #define SET_INDEX_INSTANCES(op)         \
   SET_INSTANCE(op, #op "_16", uint16_t) \

@@ -5,11 +5,12 @@
 /*
  * What follows the logits, as cpu/loss.h defines it: losses and the gradient of their mean, answers, outputs.
  *
- * There are no doubles here, so a loss beyond 3e38 counts as infinite. Sums carry what their additions round away in a
- * second float; and where the textbook's form would subtract nearly equal numbers (1 - p of a confident answer, the
- * logarithm of a number near 1), the difference is what is computed. One thread per sample; the samples of a thread are
- * summed in order, threads by a tree, so the sum does not depend on the schedule. Padding columns of the gradient are
- * zero. One threadgroup: a batch has outputs x batch numbers, some thousand operations, of which most are exponentials.
+ * There are no doubles here, so a loss beyond 3e38 counts as infinite. Sums carry what their additions round
+ * away in a second float; and where the textbook's form would subtract nearly equal numbers (1 - p of a
+ * confident answer, the logarithm of a number near 1), the difference is what is computed. One thread per
+ * sample; the samples of a thread are summed in order, threads by a tree, so the sum does not depend on the
+ * schedule. Padding columns of the gradient are zero. One threadgroup: a batch has outputs x batch numbers,
+ * some thousand operations, of which most are exponentials.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -86,7 +87,8 @@ struct Sigmoid {
   }
 };
 
-/** Of a column of logits z: exp(z - top) summed over all but the first of the largest, which has exp(0) = 1. */
+/** Of a column of logits z: exp(z - top) summed over all but the first of the largest, which has exp(0) = 1.
+ */
 struct Softmax {
   uint32_t largest;
   float top, rest;
@@ -194,7 +196,8 @@ inline bool is_finite(device const float* z, uint32_t outputs, uint32_t stride) 
 }
 
 /** Whether `label` is the answer of a column: its largest (the first of equals), or the side of one half. */
-inline bool is_correct(uint32_t loss, device const float* z, uint32_t outputs, uint32_t stride, uint32_t label) {
+inline bool is_correct(uint32_t loss, device const float* z, uint32_t outputs, uint32_t stride,
+                       uint32_t label) {
   if (outputs == 1) return (loss == kMse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
   for (uint32_t o = 0; o < outputs; ++o)
     if (!(o < label ? z[o * stride] < z[label * stride] : z[o * stride] <= z[label * stride])) return false;
@@ -234,7 +237,8 @@ kernel void output(constant EvaluateParams& p [[buffer(0)]], device const float*
     if (p.loss == kSoftmaxCrossEntropy) {
       const Softmax softmax(column, p.outputs, p.stride);
       const float total = 1.0f + softmax.rest;
-      for (uint32_t o = 0; o < p.outputs; ++o) row[o] = precise::exp(column[o * p.stride] - softmax.top) / total;
+      for (uint32_t o = 0; o < p.outputs; ++o)
+        row[o] = precise::exp(column[o * p.stride] - softmax.top) / total;
       continue;
     }
     for (uint32_t o = 0; o < p.outputs; ++o) {

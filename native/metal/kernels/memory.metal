@@ -1,14 +1,16 @@
 #include "metal/memory_params.h"
 
 /*
- * Clearing and copying between buffers, as kernels: in order with all others and in the same encoder, which Metal's own
- * are not. 4 bytes per thread, the last of them alone where they are fewer. 4 and 8 bytes moved per 4.
+ * Clearing and copying between buffers, as kernels: in order with all others and in the same encoder, which
+ * Metal's own are not. 4 bytes per thread, the last of them alone where they are fewer. 4 and 8 bytes moved
+ * per 4.
  */
 using namespace metal;
 using namespace set_native::gpu;
 
 kernel void clear_bytes(constant MemoryParams& p [[buffer(0)]], device uint8_t* to [[buffer(1)]],
-                        uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_threadgroup]]) {
+                        uint3 block [[threadgroup_position_in_grid]],
+                        uint32_t lane [[thread_index_in_threadgroup]]) {
   const uint64_t first = (static_cast<uint64_t>(block.x) * kMemoryThreads + lane) * 4;
   if (first + 4 <= p.bytes)
     *reinterpret_cast<device uint32_t*>(to + first) = 0;

@@ -2,12 +2,15 @@
 #include "gpu/train_params.h"
 
 /*
- * The order of an epoch's samples, as core's random_order gives it: numbers 0 .. count - 1 by ascending (draw, number).
+ * The order of an epoch's samples, as core's random_order gives it: numbers 0 .. count - 1 by ascending
+ * (draw, number).
  *
- * A bitonic sort of size = 2^k entries. Stage s (2, 4, .. size) merges runs of s: steps that exchange over s / 2, s / 4
- * .. 1. A threadgroup keeps kSortTile entries in its memory, 24 KiB, and does there all stages up to its size, and of
- * later ones the steps within the tile; each longer step is a kernel of its own over device memory. For 5,000 samples
- * that is 6 dispatches, for 60,000 it is 21, once an epoch: 24 bytes per entry and dispatch.
+ * A bitonic sort of size = 2^k entries. Stage s (2, 4, .. size) merges runs of s: steps that exchange over s
+ * / 2, s / 4
+ * .. 1. A threadgroup keeps kSortTile entries in its memory, 24 KiB, and does there all stages up to its
+ * size, and of later ones the steps within the tile; each longer step is a kernel of its own over device
+ * memory. For 5,000 samples that is 6 dispatches, for 60,000 it is 21, once an epoch: 24 bytes per entry and
+ * dispatch.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -23,7 +26,8 @@ kernel void order(constant OrderParams& p [[buffer(0)]], device uint64_t* draws 
   }
 }
 
-/** Puts entries a and b into ascending order, or descending. The arrays are in device or in threadgroup memory. */
+/** Puts entries a and b into ascending order, or descending. The arrays are in device or in threadgroup
+ * memory. */
 template <typename Draws, typename Numbers>
 inline void exchange_entries(Draws draws, Numbers numbers, uint32_t a, uint32_t b, bool ascending) {
   const uint64_t draw_a = draws[a], draw_b = draws[b];
@@ -37,8 +41,10 @@ inline void exchange_entries(Draws draws, Numbers numbers, uint32_t a, uint32_t 
 }
 
 kernel void sort_tiles(constant SortParams& p [[buffer(0)]], device uint64_t* draws [[buffer(1)]],
-                       device uint32_t* numbers [[buffer(2)]], threadgroup uint64_t* tile_draws [[threadgroup(0)]],
-                       uint3 block [[threadgroup_position_in_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
+                       device uint32_t* numbers [[buffer(2)]],
+                       threadgroup uint64_t* tile_draws [[threadgroup(0)]],
+                       uint3 block [[threadgroup_position_in_grid]],
+                       uint32_t index [[thread_index_in_threadgroup]]) {
   threadgroup uint32_t* tile_numbers = reinterpret_cast<threadgroup uint32_t*>(tile_draws + kSortTile);
   const uint32_t start = block.x * kSortTile;
   for (uint32_t k = index; k < kSortTile; k += kSortThreads) {

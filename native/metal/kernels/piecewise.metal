@@ -3,10 +3,10 @@
 #include "metal/kernels/instances.h"
 
 /*
- * Activations of three straight pieces (core/model.h, is_piecewise), over finished rows, one warp per row: forward in
- * place, keeping z, which the output does not tell; backward dz = f'(z) dy in place and the updates of the row's bias
- * and of its pieces, by dt = (1 - a) dy and da = (z - t) dy on the piece where z lies, without decay.
- * 12 bytes and 2 flops per number forward, 12 bytes and about 8 flops backward.
+ * Activations of three straight pieces (core/model.h, is_piecewise), over finished rows, one warp per row:
+ * forward in place, keeping z, which the output does not tell; backward dz = f'(z) dy in place and the
+ * updates of the row's bias and of its pieces, by dt = (1 - a) dy and da = (z - t) dy on the piece where z
+ * lies, without decay. 12 bytes and 2 flops per number forward, 12 bytes and about 8 flops backward.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -33,7 +33,8 @@ kernel void bend_backward(constant BendParams& p [[buffer(0)]], device const Ste
                           device const float* unbent [[buffer(2)]], device float* dy [[buffer(3)]],
                           device float* pieces [[buffer(4)]], device float* pieces_momentum [[buffer(5)]],
                           device float* bias [[buffer(6)]], device float* bias_momentum [[buffer(7)]],
-                          constant uint32_t& given [[buffer(30)]], uint3 block [[threadgroup_position_in_grid]],
+                          constant uint32_t& given [[buffer(30)]],
+                          uint3 block [[threadgroup_position_in_grid]],
                           uint32_t lane [[thread_index_in_simdgroup]],
                           uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   pieces_momentum = SET_GIVEN(given, 5, pieces_momentum);

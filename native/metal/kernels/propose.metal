@@ -5,19 +5,23 @@
 /*
  * Regrow: numbered slots propose places; the lowest slot that proposes a free place gets it. A round:
  *
- *   propose   each open slot draws a place and looks whether it is free                       one thread per slot
- *   claim     the slots of free places enter them into a hash table, which keeps the lowest    one thread per slot
- *   settle    slots that are the lowest of their place set its bit                            one warp per 256 slots
- *   compact   the others, in order, are the open slots of the next round                      one warp per 256 slots
+ *   propose   each open slot draws a place and looks whether it is free                       one thread per
+ * slot claim     the slots of free places enter them into a hash table, which keeps the lowest    one thread
+ * per slot settle    slots that are the lowest of their place set its bit                            one warp
+ * per 256 slots compact   the others, in order, are the open slots of the next round                      one
+ * warp per 256 slots
  *
- * An entry of the table is the number of a slot, plus one, and stands for that slot's place, which the kernel before
- * has written: one compare-and-swap takes an empty entry, a minimum lowers one that has the same place. Which entry a
- * place gets depends on the schedule, its lowest slot does not. The table has at least twice as many entries as slots.
+ * An entry of the table is the number of a slot, plus one, and stands for that slot's place, which the kernel
+ * before has written: one compare-and-swap takes an empty entry, a minimum lowers one that has the same
+ * place. Which entry a place gets depends on the schedule, its lowest slot does not. The table has at least
+ * twice as many entries as slots.
  *
- * Per open slot about 60 bytes, half of them in places without order: its word of the bitmap, its entry of the table.
+ * Per open slot about 60 bytes, half of them in places without order: its word of the bitmap, its entry of
+ * the table.
  *
- * With density d a share d of the slots stays open. What is left after the first rounds, a few slots, one threadgroup
- * takes through all further rounds (propose_rest): no dispatch and no look from the host in between.
+ * With density d a share d of the slots stays open. What is left after the first rounds, a few slots, one
+ * threadgroup takes through all further rounds (propose_rest): no dispatch and no look from the host in
+ * between.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -47,9 +51,10 @@ inline uint64_t free_before(constant RoundParams& p, device const uint32_t* rank
   return static_cast<uint64_t>(row) * p.cols - (end - begin);
 }
 
-/** The place that a slot draws among the free ones, by two searches: for its row, and for its word in the row. */
-inline ProposedPlace free_place(constant RoundParams& p, device const uint32_t* cells, device const uint32_t* ranks,
-                                uint64_t u) {
+/** The place that a slot draws among the free ones, by two searches: for its row, and for its word in the
+ * row. */
+inline ProposedPlace free_place(constant RoundParams& p, device const uint32_t* cells,
+                                device const uint32_t* ranks, uint64_t u) {
   const uint64_t number = below(u, free_before(p, ranks, p.rows));
   uint32_t row = 0, end_row = p.rows;  // the last row with at most `number` free places before it
   while (end_row - row > 1) {
@@ -89,7 +94,8 @@ kernel void propose(constant RoundParams& p [[buffer(0)]], device const uint32_t
                     device const uint32_t* cells [[buffer(2)]], device const uint32_t* ranks [[buffer(3)]],
                     device uint32_t* slot_rows [[buffer(4)]], device uint32_t* slot_cols [[buffer(5)]],
                     device uint32_t* entries [[buffer(6)]], constant uint32_t& given [[buffer(30)]],
-                    uint3 block [[threadgroup_position_in_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
+                    uint3 block [[threadgroup_position_in_grid]],
+                    uint32_t index [[thread_index_in_threadgroup]]) {
   open = SET_GIVEN(given, 1, open);
   const uint32_t position = thread_of_launch(block, index);
   if (position >= p.count) return;
@@ -107,9 +113,10 @@ kernel void propose(constant RoundParams& p [[buffer(0)]], device const uint32_t
 }
 
 kernel void claim(constant RoundParams& p [[buffer(0)]], device const uint32_t* open [[buffer(1)]],
-                  device const uint32_t* slot_rows [[buffer(2)]], device const uint32_t* slot_cols [[buffer(3)]],
-                  device uint32_t* entries [[buffer(4)]], device uint32_t* table [[buffer(5)]],
-                  constant uint32_t& given [[buffer(30)]], uint3 block [[threadgroup_position_in_grid]],
+                  device const uint32_t* slot_rows [[buffer(2)]],
+                  device const uint32_t* slot_cols [[buffer(3)]], device uint32_t* entries [[buffer(4)]],
+                  device uint32_t* table [[buffer(5)]], constant uint32_t& given [[buffer(30)]],
+                  uint3 block [[threadgroup_position_in_grid]],
                   uint32_t index [[thread_index_in_threadgroup]]) {
   open = SET_GIVEN(given, 1, open);
   const uint32_t position = thread_of_launch(block, index);
@@ -130,7 +137,8 @@ kernel void claim(constant RoundParams& p [[buffer(0)]], device const uint32_t* 
 }
 
 kernel void settle(constant RoundParams& p [[buffer(0)]], device const uint32_t* open [[buffer(1)]],
-                   device const uint32_t* slot_rows [[buffer(2)]], device const uint32_t* slot_cols [[buffer(3)]],
+                   device const uint32_t* slot_rows [[buffer(2)]],
+                   device const uint32_t* slot_cols [[buffer(3)]],
                    device const uint32_t* entries [[buffer(4)]], device const uint32_t* table [[buffer(5)]],
                    device uint32_t* cells [[buffer(6)]], device uint32_t* lost [[buffer(7)]],
                    device uint32_t* tile_lost [[buffer(8)]], constant uint32_t& given [[buffer(30)]],
@@ -171,16 +179,18 @@ kernel void compact(constant RoundParams& p [[buffer(0)]], device const uint32_t
 }
 
 /**
- * Rounds p.round .. p.end_round - 1 for at most kRestThreads slots, one per thread, in one threadgroup. A slot loses to
- * any before it that proposes the same place, so each looks at those: quadratic, but of few, in threadgroup memory.
+ * Rounds p.round .. p.end_round - 1 for at most kRestThreads slots, one per thread, in one threadgroup. A
+ * slot loses to any before it that proposes the same place, so each looks at those: quadratic, but of few, in
+ * threadgroup memory.
  *
- * Bits of `cells` that one thread sets, others read in the next round: both as atomics, ordered by barriers for device
- * memory.
+ * Bits of `cells` that one thread sets, others read in the next round: both as atomics, ordered by barriers
+ * for device memory.
  */
 kernel void propose_rest(constant RoundParams& p [[buffer(0)]], device uint32_t* open [[buffer(1)]],
                          device uint32_t* cells [[buffer(2)]], device uint32_t* slot_rows [[buffer(3)]],
                          device uint32_t* slot_cols [[buffer(4)]], device uint32_t* left [[buffer(5)]],
-                         threadgroup uint32_t* rows [[threadgroup(0)]], uint32_t lane [[thread_index_in_simdgroup]],
+                         threadgroup uint32_t* rows [[threadgroup(0)]],
+                         uint32_t lane [[thread_index_in_simdgroup]],
                          uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   threadgroup uint32_t* cols = rows + kRestThreads;
   threadgroup uint32_t* sums = cols + kRestThreads;
@@ -195,7 +205,8 @@ kernel void propose_rest(constant RoundParams& p [[buffer(0)]], device uint32_t*
     const bool is_free = proposes && (word >> (place.col % 32) & 1u) == 0;
     rows[index] = is_free ? place.row : kNone;
     cols[index] = place.col;
-    threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);  // all have looked, none has set a bit
+    threadgroup_barrier(mem_flags::mem_threadgroup |
+                        mem_flags::mem_device);  // all have looked, none has set a bit
     bool wins = is_free;
     for (uint32_t other = 0; other < index && wins; ++other)
       wins = rows[other] != place.row || cols[other] != place.col;
@@ -205,10 +216,11 @@ kernel void propose_rest(constant RoundParams& p [[buffer(0)]], device uint32_t*
       set_cell(cells, place.row, p.words, place.col);
     }
     uint32_t lost = 0;
-    const uint32_t to = sum_of_threads_before(proposes && !wins ? 1 : 0, lane, warp, kRestThreads / 32, sums, lost);
+    const uint32_t to =
+        sum_of_threads_before(proposes && !wins ? 1 : 0, lane, warp, kRestThreads / 32, sums, lost);
     if (proposes && !wins) rows[to] = slot;
-    // The losers stand in order, and all bits of the round are set. rows[index] is this thread's own until the next
-    // barrier.
+    // The losers stand in order, and all bits of the round are set. rows[index] is this thread's own until
+    // the next barrier.
     threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
     count = lost;
     slot = index < count ? rows[index] : 0;

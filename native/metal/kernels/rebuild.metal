@@ -3,11 +3,12 @@
 #include "metal/kernels/instances.h"
 
 /*
- * Rebuild: the layer that the bitmap of its blocks tells. A block's new number is the rank of its bit, so every block,
- * kept or grown, finds its place alone; nothing is sorted, and groups and targets come out ascending.
+ * Rebuild: the layer that the bitmap of its blocks tells. A block's new number is the rank of its bit, so
+ * every block, kept or grown, finds its place alone; nothing is sorted, and groups and targets come out
+ * ascending.
  *
- * Moves each array of the layer once, from a copy: bytes per block 2 (10 height + index) + 10, of which rank look-ups
- * are 8 that neighbouring blocks share.
+ * Moves each array of the layer once, from a copy: bytes per block 2 (10 height + index) + 10, of which rank
+ * look-ups are 8 that neighbouring blocks share.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -22,15 +23,15 @@ kernel void set_offsets(constant OffsetParams& p [[buffer(0)]], device const uin
 
 /** A warp per group; lanes take neighbouring links. Values move as bits. */
 template <typename Index>
-kernel void move_kept(constant MoveParams& p [[buffer(0)]], device const uint32_t* old_offsets [[buffer(1)]],
-                      device const Index* old_targets [[buffer(2)]], device const uint32_t* removed [[buffer(3)]],
-                      device const uint32_t* old_weights [[buffer(4)]],
-                      device const uint32_t* old_momentum [[buffer(5)]], device const uint16_t* old_birth [[buffer(6)]],
-                      device const uint32_t* cells [[buffer(7)]], device const uint32_t* ranks [[buffer(8)]],
-                      device Index* targets [[buffer(9)]], device uint32_t* weights [[buffer(10)]],
-                      device uint32_t* momentum [[buffer(11)]], device uint16_t* birth [[buffer(12)]],
-                      uint3 position [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
-                      uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+kernel void move_kept(
+    constant MoveParams& p [[buffer(0)]], device const uint32_t* old_offsets [[buffer(1)]],
+    device const Index* old_targets [[buffer(2)]], device const uint32_t* removed [[buffer(3)]],
+    device const uint32_t* old_weights [[buffer(4)]], device const uint32_t* old_momentum [[buffer(5)]],
+    device const uint16_t* old_birth [[buffer(6)]], device const uint32_t* cells [[buffer(7)]],
+    device const uint32_t* ranks [[buffer(8)]], device Index* targets [[buffer(9)]],
+    device uint32_t* weights [[buffer(10)]], device uint32_t* momentum [[buffer(11)]],
+    device uint16_t* birth [[buffer(12)]], uint3 position [[threadgroup_position_in_grid]],
+    uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t group = warp_of_launch(position, warp);
   if (group >= p.groups) return;
   const uint32_t first = old_offsets[group], links = (old_offsets[group + 1] - first) * p.height;
@@ -51,7 +52,8 @@ SET_INDEX_INSTANCES(move_kept)
 /** The targets of grown blocks, and their numbers. One thread per block. */
 template <typename Index>
 kernel void place_grown(constant PlaceParams& p [[buffer(0)]], device const uint32_t* slot_rows [[buffer(1)]],
-                        device const uint32_t* slot_cols [[buffer(2)]], device const uint32_t* cells [[buffer(3)]],
+                        device const uint32_t* slot_cols [[buffer(2)]],
+                        device const uint32_t* cells [[buffer(3)]],
                         device const uint32_t* ranks [[buffer(4)]], device uint32_t* positions [[buffer(5)]],
                         device Index* targets [[buffer(6)]], uint3 block [[threadgroup_position_in_grid]],
                         uint32_t index [[thread_index_in_threadgroup]]) {
@@ -64,16 +66,18 @@ kernel void place_grown(constant PlaceParams& p [[buffer(0)]], device const uint
 SET_INDEX_INSTANCES(place_grown)
 
 /**
- * Weight, momentum and birth of grown links, one thread each; links of sources beyond the layer are 0 in everything.
- * The bound of he_fan_in comes from a table by fan-in, because there is no double square root here. `init` tells
- * whether there is a table.
+ * Weight, momentum and birth of grown links, one thread each; links of sources beyond the layer are 0 in
+ * everything. The bound of he_fan_in comes from a table by fan-in, because there is no double square root
+ * here. `init` tells whether there is a table.
  */
 kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint32_t* slot_rows [[buffer(1)]],
-                         device const uint32_t* slot_cols [[buffer(2)]], device const uint32_t* positions [[buffer(3)]],
+                         device const uint32_t* slot_cols [[buffer(2)]],
+                         device const uint32_t* positions [[buffer(3)]],
                          device const uint32_t* target_offsets [[buffer(4)]],
-                         device const uint32_t* by_target [[buffer(5)]], device const float* bounds [[buffer(6)]],
-                         device float* weights [[buffer(7)]], device float* momentum [[buffer(8)]],
-                         device uint16_t* birth [[buffer(9)]], uint3 block [[threadgroup_position_in_grid]],
+                         device const uint32_t* by_target [[buffer(5)]],
+                         device const float* bounds [[buffer(6)]], device float* weights [[buffer(7)]],
+                         device float* momentum [[buffer(8)]], device uint16_t* birth [[buffer(9)]],
+                         uint3 block [[threadgroup_position_in_grid]],
                          uint32_t index [[thread_index_in_threadgroup]]) {
   constexpr uint32_t kHeDense = 0, kZero = 1;  // as RegrowInit; the third is he_fan_in
   const uint32_t number = thread_of_launch(block, index);

@@ -3,11 +3,12 @@
 #include "gpu/evolve_params.h"
 
 /*
- * What the kernels of evolution have in common: the numbers of threads, sums over those before, votes, atomics.
+ * What the kernels of evolution have in common: the numbers of threads, sums over those before, votes,
+ * atomics.
  *
- * Simdgroups, here called warps as in the host code, have 32 lanes and are whole. Where the order of items counts, a
- * thread is lane `lane` of warp `warp` of its threadgroup, and that numbers its items too. Numbers of words, blocks and
- * links fit 32 bits (the host sees to it), and 64-bit multiplications are dear here.
+ * Simdgroups, here called warps as in the host code, have 32 lanes and are whole. Where the order of items
+ * counts, a thread is lane `lane` of warp `warp` of its threadgroup, and that numbers its items too. Numbers
+ * of words, blocks and links fit 32 bits (the host sees to it), and 64-bit multiplications are dear here.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -47,8 +48,8 @@ inline uint32_t votes_before(uint32_t votes, uint32_t lane) {
 }
 
 /**
- * Sum of the values of the threads before this one in a threadgroup of `warps` warps, and of all in `total`. `sums` has
- * one word per warp, free again when this returns. Every thread of the threadgroup calls it.
+ * Sum of the values of the threads before this one in a threadgroup of `warps` warps, and of all in `total`.
+ * `sums` has one word per warp, free again when this returns. Every thread of the threadgroup calls it.
  */
 inline uint32_t sum_of_threads_before(uint32_t value, uint32_t lane, uint32_t warp, uint32_t warps,
                                       threadgroup uint32_t* sums, thread uint32_t& total) {
@@ -87,7 +88,8 @@ inline void lower_word(device uint32_t* word, uint32_t value) {
   atomic_fetch_min_explicit(as_atomic(word), value, memory_order_relaxed);
 }
 
-/** Puts `value` where there is 0. Returns what was there. A weak exchange may fail for no reason, so it is repeated. */
+/** Puts `value` where there is 0. Returns what was there. A weak exchange may fail for no reason, so it is
+ * repeated. */
 inline uint32_t take_word(device uint32_t* word, uint32_t value) {
   uint32_t held = 0;
   while (!atomic_compare_exchange_weak_explicit(as_atomic(word), &held, value, memory_order_relaxed,

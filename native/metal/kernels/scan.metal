@@ -5,8 +5,9 @@
  *
  *   values[i] := values[0] + ... + values[i - 1]
  *
- * A threadgroup scans a tile of kScanTile numbers, 8 neighbours per thread, and leaves the tile's sum in `sums`. The
- * host scans the sums in the same way, and scan_add adds to each tile what is before it: 12 bytes per number.
+ * A threadgroup scans a tile of kScanTile numbers, 8 neighbours per thread, and leaves the tile's sum in
+ * `sums`. The host scans the sums in the same way, and scan_add adds to each tile what is before it: 12 bytes
+ * per number.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -18,7 +19,8 @@ inline uint32_t first_scanned(uint3 block, uint32_t lane, uint32_t warp) {
   return block.x * kScanTile + (warp * 32 + lane) * kScanItems;
 }
 
-/** From the thread's own numbers what stands in their places: the sums before them in the tile; and the tile's sum. */
+/** From the thread's own numbers what stands in their places: the sums before them in the tile; and the
+ * tile's sum. */
 inline void scan_tile(thread uint32_t* own, uint32_t size, device uint32_t* values, device uint32_t* sums,
                       threadgroup uint32_t* shared, uint3 block, uint32_t lane, uint32_t warp) {
   const uint32_t first = first_scanned(block, lane, warp);
@@ -34,7 +36,8 @@ inline void scan_tile(thread uint32_t* own, uint32_t size, device uint32_t* valu
 
 kernel void scan_tiles(constant ScanParams& p [[buffer(0)]], device uint32_t* values [[buffer(1)]],
                        device uint32_t* sums [[buffer(2)]], threadgroup uint32_t* shared [[threadgroup(0)]],
-                       uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
+                       uint3 block [[threadgroup_position_in_grid]],
+                       uint32_t lane [[thread_index_in_simdgroup]],
                        uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t first = first_scanned(block, lane, warp);
   uint32_t own[kScanItems];
@@ -49,11 +52,14 @@ kernel void scan_add(constant ScanParams& p [[buffer(0)]], device uint32_t* valu
   if (i < p.size) values[i] += sums[i / kScanTile];
 }
 
-/** The first pass of the scan whose values are the numbers of set bits of words: no array of those is needed. */
+/** The first pass of the scan whose values are the numbers of set bits of words: no array of those is needed.
+ */
 kernel void rank_bits(constant RankParams& p [[buffer(0)]], device const uint32_t* bits [[buffer(1)]],
                       device uint32_t* ranks [[buffer(2)]], device uint32_t* sums [[buffer(3)]],
-                      threadgroup uint32_t* shared [[threadgroup(0)]], uint3 block [[threadgroup_position_in_grid]],
-                      uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+                      threadgroup uint32_t* shared [[threadgroup(0)]],
+                      uint3 block [[threadgroup_position_in_grid]],
+                      uint32_t lane [[thread_index_in_simdgroup]],
+                      uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t first = first_scanned(block, lane, warp);
   uint32_t own[kScanItems];
   for (uint32_t t = 0; t < kScanItems; ++t) own[t] = first + t < p.words ? popcount(bits[first + t]) : 0;

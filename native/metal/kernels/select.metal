@@ -1,14 +1,15 @@
 #include "metal/kernels/scan.h"
 
 /*
- * Prune: marks the items of lowest |key|, so many of the positive and so many of the negative ones, ties by item.
+ * Prune: marks the items of lowest |key|, so many of the positive and so many of the negative ones, ties by
+ * item.
  *
- * Keys are the bits of floats, which in one sign order like absolute values; +0 is the lowest positive, -0 the lowest
- * negative. A radix select finds the two thresholds exactly: three passes over the keys count those that share the
- * digits found so far by their next digit, 11 + 10 + 10 bits, in threadgroup memory first; after each, one threadgroup
- * per sign finds the digit in which the cut falls. Counts do not depend on the order of atomics. Then each warp counts
- * the keys equal to a threshold in its 256 items, a scan numbers them, and those with a low enough number go with those
- * below.
+ * Keys are the bits of floats, which in one sign order like absolute values; +0 is the lowest positive, -0
+ * the lowest negative. A radix select finds the two thresholds exactly: three passes over the keys count
+ * those that share the digits found so far by their next digit, 11 + 10 + 10 bits, in threadgroup memory
+ * first; after each, one threadgroup per sign finds the digit in which the cut falls. Counts do not depend on
+ * the order of atomics. Then each warp counts the keys equal to a threshold in its 256 items, a scan numbers
+ * them, and those with a low enough number go with those below.
  *
  * 5 passes of 4 bytes per item, and 1 bit written. At most 2^30 items.
  */
@@ -19,9 +20,9 @@ SET_CONSTANT uint32_t kMagnitude = 0x7fffffff;
 SET_CONSTANT uint32_t kInfinity = 0x7f800000;
 
 /**
- * Set-motif: the score of each block, summed as the CPU does. One thread per block of links. Only sums and means are
- * arithmetic with floats; GPUs that flush denormal numbers take those there as zero. The mean must be the CPU's to the
- * last bit, which `/` may miss.
+ * Set-motif: the score of each block, summed as the CPU does. One thread per block of links. Only sums and
+ * means are arithmetic with floats; GPUs that flush denormal numbers take those there as zero. The mean must
+ * be the CPU's to the last bit, which `/` may miss.
  */
 kernel void block_scores(constant ScoreParams& p [[buffer(0)]], device const uint32_t* weights [[buffer(1)]],
                          device uint32_t* keys [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
@@ -42,7 +43,8 @@ kernel void block_scores(constant ScoreParams& p [[buffer(0)]], device const uin
       score = as_type<uint32_t>(as_type<float>(score) + as_type<float>(size));
     }
   }
-  if (p.score == kMean) score = as_type<uint32_t>(precise::divide(as_type<float>(score), static_cast<float>(count)));
+  if (p.score == kMean)
+    score = as_type<uint32_t>(precise::divide(as_type<float>(score), static_cast<float>(count)));
   keys[k] = score;
 }
 
@@ -60,8 +62,10 @@ kernel void check_finite(constant CheckParams& p [[buffer(0)]], device const uin
 }
 
 kernel void count_signs(constant SignParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
-                        device SignSummary* summary [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
-                        uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+                        device SignSummary* summary [[buffer(2)]],
+                        uint3 block [[threadgroup_position_in_grid]],
+                        uint32_t lane [[thread_index_in_simdgroup]],
+                        uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   uint32_t positive = 0, positive_zero = 0, negative = 0, negative_zero = 0, nearest = kNone;
   for (uint32_t t = 0; t < kThreadItems; ++t) {
     const uint32_t i = item_of_thread(block, warp * 32 + lane, t);
@@ -83,7 +87,8 @@ kernel void count_signs(constant SignParams& p [[buffer(0)]], device const uint3
 }
 
 kernel void count_nearest(constant SignParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
-                          device SignSummary* summary [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+                          device SignSummary* summary [[buffer(2)]],
+                          uint3 block [[threadgroup_position_in_grid]],
                           uint32_t lane [[thread_index_in_simdgroup]],
                           uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t nearest = summary->nearest;
@@ -100,8 +105,10 @@ kernel void count_nearest(constant SignParams& p [[buffer(0)]], device const uin
 }
 
 /** Threadgroup memory: 2 kSelectBins words, 16 KiB. */
-kernel void select_histogram(constant SelectParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
-                             device const SelectState* state [[buffer(2)]], device uint32_t* histogram [[buffer(3)]],
+kernel void select_histogram(constant SelectParams& p [[buffer(0)]],
+                             device const uint32_t* keys [[buffer(1)]],
+                             device const SelectState* state [[buffer(2)]],
+                             device uint32_t* histogram [[buffer(3)]],
                              threadgroup atomic_uint* bins [[threadgroup(0)]],
                              uint3 block [[threadgroup_position_in_grid]],
                              uint32_t index [[thread_index_in_threadgroup]]) {
@@ -124,10 +131,13 @@ kernel void select_histogram(constant SelectParams& p [[buffer(0)]], device cons
   }
 }
 
-/** Finds the digit in which the cut falls. Where all items go there is none, and the threshold stays kNone. */
+/** Finds the digit in which the cut falls. Where all items go there is none, and the threshold stays kNone.
+ */
 kernel void select_digit(constant SelectParams& p [[buffer(0)]], device SelectState* states [[buffer(1)]],
-                         device uint32_t* histogram [[buffer(2)]], threadgroup uint32_t* shared [[threadgroup(0)]],
-                         uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
+                         device uint32_t* histogram [[buffer(2)]],
+                         threadgroup uint32_t* shared [[threadgroup(0)]],
+                         uint3 block [[threadgroup_position_in_grid]],
+                         uint32_t lane [[thread_index_in_simdgroup]],
                          uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   constexpr uint32_t kPerThread = kSelectBins / kEvolveThreads;
   const uint32_t sign = block.x, first_bin = (warp * 32 + lane) * kPerThread;
@@ -155,7 +165,8 @@ kernel void select_digit(constant SelectParams& p [[buffer(0)]], device SelectSt
   }
 }
 
-/** Words for the positive and for the negative items: an array with an index known only at run time goes to memory. */
+/** Words for the positive and for the negative items: an array with an index known only at run time goes to
+ * memory. */
 struct BySign {
   uint32_t positive, negative;
 };
@@ -172,7 +183,8 @@ struct TieVotes {
   BySign votes;  // ties of the 32 items
 };
 
-inline TieVotes tie_votes(uint32_t size, uint32_t item, device const uint32_t* keys, BySign cut, uint32_t lane) {
+inline TieVotes tie_votes(uint32_t size, uint32_t item, device const uint32_t* keys, BySign cut,
+                          uint32_t lane) {
   const bool exists = item < size;
   const uint32_t key = exists ? keys[item] : 0, magnitude = key & kMagnitude;
   TieVotes votes;
@@ -186,7 +198,8 @@ inline TieVotes tie_votes(uint32_t size, uint32_t item, device const uint32_t* k
 
 kernel void count_ties(constant MarkParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
                        device const SelectState* state [[buffer(2)]], device uint32_t* ties [[buffer(3)]],
-                       uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
+                       uint3 block [[threadgroup_position_in_grid]],
+                       uint32_t lane [[thread_index_in_simdgroup]],
                        uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t tile = warp_of_launch(block, warp);
   const BySign cut = {state[0].threshold, state[1].threshold};
@@ -202,9 +215,11 @@ kernel void count_ties(constant MarkParams& p [[buffer(0)]], device const uint32
 }
 
 kernel void mark_pruned(constant MarkParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
-                        device const SelectState* state [[buffer(2)]], device const uint32_t* ties [[buffer(3)]],
-                        device uint32_t* removed [[buffer(4)]], device PruneCounts* counts [[buffer(5)]],
-                        uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
+                        device const SelectState* state [[buffer(2)]],
+                        device const uint32_t* ties [[buffer(3)]], device uint32_t* removed [[buffer(4)]],
+                        device PruneCounts* counts [[buffer(5)]],
+                        uint3 block [[threadgroup_position_in_grid]],
+                        uint32_t lane [[thread_index_in_simdgroup]],
                         uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t tile = warp_of_launch(block, warp);
   const BySign cut = {state[0].threshold, state[1].threshold}, go = {state[0].rest, state[1].rest};

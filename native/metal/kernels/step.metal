@@ -2,9 +2,9 @@
 #include "metal/kernels/columns.h"
 
 /*
- * The end of a step: the update of the output layer's bias by the sums of dz, one warp per output; and then, by one
- * thread, where the next step stands and whether the host wants it. Also what is asked once an epoch: whether all
- * numbers of an array are finite.
+ * The end of a step: the update of the output layer's bias by the sums of dz, one warp per output; and then,
+ * by one thread, where the next step stands and whether the host wants it. Also what is asked once an epoch:
+ * whether all numbers of an array are finite.
  */
 using namespace metal;
 using namespace set_native::gpu;
@@ -13,7 +13,8 @@ using namespace set_native::gpu;
 kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* state [[buffer(1)]],
                      device atomic_uint* cancel [[buffer(2)]], device const float* dz [[buffer(3)]],
                      device float* bias [[buffer(4)]], device float* bias_momentum [[buffer(5)]],
-                     uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+                     uint32_t lane [[thread_index_in_simdgroup]],
+                     uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   if (stopped(state)) return;
   const UpdateRule rule(state);
   for (uint32_t j = warp; j < p.outputs; j += kTrainWarps) {

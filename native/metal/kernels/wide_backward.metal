@@ -3,23 +3,24 @@
 #include "metal/kernels/instances.h"
 
 /*
- * What backward.metal does in one pass, in two, for rows of more than kPassStride floats, which no warp holds: first
- *   input_gradient: dx_i = f'(x_i) sum of w dz_j, into a matrix of its own, because the second pass reads x,
- * then
- *   update_links: g = x_i . dz_j, the update of weights and momenta, and of source i's own bias by the sum of dx_i.
+ * What backward.metal does in one pass, in two, for rows of more than kPassStride floats, which no warp
+ * holds: first input_gradient: dx_i = f'(x_i) sum of w dz_j, into a matrix of its own, because the second
+ * pass reads x, then update_links: g = x_i . dz_j, the update of weights and momenta, and of source i's own
+ * bias by the sum of dx_i.
  *
- * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a threadgroup, as
- * forward; in the second a warp takes one block of links after the other and walks along the rows, x_i from caches.
- * Per link 4 stride flops and 16 bytes as there; dz is read twice.
+ * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a
+ * threadgroup, as forward; in the second a warp takes one block of links after the other and walks along the
+ * rows, x_i from caches. Per link 4 stride flops and 16 bytes as there; dz is read twice.
  */
 using namespace metal;
 using namespace set_native::gpu;
 
 template <typename Index, uint32_t kRows>
-inline void input_gradient_rows(constant BackwardParams& p, thread const Columns& c, uint32_t lane, uint32_t warp,
-                                uint32_t r0, uint32_t rows, uint32_t group, device const uint32_t* offsets,
-                                device const Index* targets, device const float* weights, device const float4* x,
-                                device const float4* dz, device float4* dx, threadgroup float4* partial) {
+inline void input_gradient_rows(constant BackwardParams& p, thread const Columns& c, uint32_t lane,
+                                uint32_t warp, uint32_t r0, uint32_t rows, uint32_t group,
+                                device const uint32_t* offsets, device const Index* targets,
+                                device const float* weights, device const float4* x, device const float4* dz,
+                                device float4* dx, threadgroup float4* partial) {
   const uint32_t part = warp % p.warps, source = group * p.height + r0;
   const uint32_t existing = existing_sources(p, group, source, rows);
   float4 sums[kRows];
@@ -48,31 +49,34 @@ inline void input_gradient_rows(constant BackwardParams& p, thread const Columns
 }
 
 template <typename Index, uint32_t kHeight>
-kernel void input_gradient(constant BackwardParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
-                           device const uint32_t* offsets [[buffer(2)]], device const Index* targets [[buffer(3)]],
-                           device const float* weights [[buffer(4)]], device const float4* x [[buffer(5)]],
-                           device const float4* dz [[buffer(6)]], device float4* dx [[buffer(7)]],
-                           threadgroup float4* partial [[threadgroup(0)]], uint3 block [[threadgroup_position_in_grid]],
-                           uint32_t lane [[thread_index_in_simdgroup]],
-                           uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+kernel void input_gradient(
+    constant BackwardParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
+    device const uint32_t* offsets [[buffer(2)]], device const Index* targets [[buffer(3)]],
+    device const float* weights [[buffer(4)]], device const float4* x [[buffer(5)]],
+    device const float4* dz [[buffer(6)]], device float4* dx [[buffer(7)]],
+    threadgroup float4* partial [[threadgroup(0)]], uint3 block [[threadgroup_position_in_grid]],
+    uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   if (stopped(state)) return;
   const Columns c(p.stride, block.y, lane);
   const uint32_t group = block.x * (kTrainWarps / p.warps) + warp / p.warps;
   constexpr uint32_t kRows = kHeight != 0 ? kHeight : kChunk;
   const uint32_t height = kHeight != 0 ? kHeight : p.height;
   for (uint32_t r0 = 0; r0 < height; r0 += kRows)
-    input_gradient_rows<Index, kRows>(p, c, lane, warp, r0, height - r0 < kRows ? height - r0 : kRows, group, offsets,
-                                      targets, weights, x, dz, dx, partial);
+    input_gradient_rows<Index, kRows>(p, c, lane, warp, r0, height - r0 < kRows ? height - r0 : kRows, group,
+                                      offsets, targets, weights, x, dz, dx, partial);
 }
 
 template <typename Index, uint32_t kHeight>
-kernel void update_links(constant BackwardParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
-                         device const uint32_t* offsets [[buffer(2)]], device const Index* targets [[buffer(3)]],
-                         device float* weights [[buffer(4)]], device float* momentum [[buffer(5)]],
-                         device const float4* x [[buffer(6)]], device const float4* dz [[buffer(7)]],
-                         device const float4* dx [[buffer(8)]], device float* bias [[buffer(9)]],
-                         device float* bias_momentum [[buffer(10)]], constant uint32_t& given [[buffer(30)]],
-                         uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
+kernel void update_links(constant BackwardParams& p [[buffer(0)]],
+                         device const StepState* state [[buffer(1)]],
+                         device const uint32_t* offsets [[buffer(2)]],
+                         device const Index* targets [[buffer(3)]], device float* weights [[buffer(4)]],
+                         device float* momentum [[buffer(5)]], device const float4* x [[buffer(6)]],
+                         device const float4* dz [[buffer(7)]], device const float4* dx [[buffer(8)]],
+                         device float* bias [[buffer(9)]], device float* bias_momentum [[buffer(10)]],
+                         constant uint32_t& given [[buffer(30)]],
+                         uint3 block [[threadgroup_position_in_grid]],
+                         uint32_t lane [[thread_index_in_simdgroup]],
                          uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t part = warp % p.warps, group = block.x * (kTrainWarps / p.warps) + warp / p.warps;
   if (stopped(state) || group >= p.groups) return;

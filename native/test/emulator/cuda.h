@@ -9,8 +9,8 @@
 #include "test/emulator/simt.h"
 
 /*
- * Stand-ins for the parts of CUDA that kernels use, for a plain C++ compiler. Warp functions take whole warps only: the
- * mask must name all lanes, which is also all that the kernels need.
+ * Stand-ins for the parts of CUDA that kernels use, for a plain C++ compiler. Warp functions take whole warps
+ * only: the mask must name all lanes, which is also all that the kernels need.
  */
 // NOLINTBEGIN(bugprone-reserved-identifier): the names are CUDA's.
 #define __global__ inline
@@ -52,7 +52,7 @@ using std::isfinite;
 using std::max;
 using std::min;
 
-// Barriers ---------------------------------------------------------------------------------------------------------
+// ---- Barriers ---------------------------------------------------------------------------------------------
 
 inline void __syncthreads(int line = __builtin_LINE()) {
   ::set_native::simt::block_barrier("__syncthreads", line);
@@ -73,7 +73,7 @@ inline void __threadfence_block() {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-// Warps ------------------------------------------------------------------------------------------------------------
+// ---- Warps ------------------------------------------------------------------------------------------------
 
 namespace set_native::simt {
 
@@ -82,7 +82,8 @@ inline unsigned lane() {
 }
 inline void require_whole(unsigned mask, const char* what, int line) {
   if (mask != 0xffffffffu)
-    throw Fault(std::string(what) + " (line " + std::to_string(line) + ") without all lanes of the warp in its mask");
+    throw Fault(std::string(what) + " (line " + std::to_string(line) +
+                ") without all lanes of the warp in its mask");
 }
 template <class T>
 T from_lane(const unsigned char* slots, unsigned lane) {
@@ -174,7 +175,7 @@ inline unsigned __match_any_sync(unsigned mask, unsigned value, int line = __bui
   return same;
 }
 
-// Memory -----------------------------------------------------------------------------------------------------------
+// ---- Memory -----------------------------------------------------------------------------------------------
 
 template <class T>
 T __ldg(const T* p) {
@@ -212,7 +213,7 @@ inline unsigned atomicMax(unsigned* p, unsigned v) {
   return old;
 }
 
-// Numbers ----------------------------------------------------------------------------------------------------------
+// ---- Numbers ----------------------------------------------------------------------------------------------
 
 inline unsigned __float_as_uint(float v) {
   unsigned bits;

@@ -27,7 +27,8 @@ class Memory {
   Memory(std::shared_ptr<Count> count, size_t bytes) : count_(std::move(count)), bytes_(bytes) {
     const size_t number = count_->made++;
     if (number == count_->fail_at || bytes > count_->memory - count_->bytes)
-      throw Error(ErrorCode::out_of_memory, "[emulator] " + std::to_string(bytes) + " bytes were asked for, " +
+      throw Error(ErrorCode::out_of_memory, "[emulator] " + std::to_string(bytes) +
+                                                " bytes were asked for, " +
                                                 std::to_string(count_->memory - count_->bytes) + " are free");
     data_.reset(new unsigned char[bytes]);
     simt::poison(data_.get(), bytes);
@@ -56,7 +57,8 @@ class EmulatedBuffer final : public Buffer {
 
 class EmulatedShared final : public SharedBuffer {
  public:
-  EmulatedShared(const std::shared_ptr<Count>& count, size_t bytes) : SharedBuffer(bytes), memory(count, bytes) {}
+  EmulatedShared(const std::shared_ptr<Count>& count, size_t bytes)
+      : SharedBuffer(bytes), memory(count, bytes) {}
   void* data() override { return memory.data(); }
   const Memory memory;
 };
@@ -66,7 +68,8 @@ unsigned char* at(const Buffer& buffer, size_t offset, size_t bytes) {
     refuse(std::to_string(bytes) + " bytes from " + std::to_string(offset) + " on reach beyond a buffer of " +
            std::to_string(buffer.bytes()));
   if (const auto* plain = dynamic_cast<const EmulatedBuffer*>(&buffer)) return plain->memory.data() + offset;
-  if (const auto* shared = dynamic_cast<const EmulatedShared*>(&buffer)) return shared->memory.data() + offset;
+  if (const auto* shared = dynamic_cast<const EmulatedShared*>(&buffer))
+    return shared->memory.data() + offset;
   refuse("a buffer of another device");
 }
 
@@ -83,7 +86,8 @@ struct EmulatedDevice::Tape {
 
 EmulatedDevice::EmulatedDevice() : EmulatedDevice(Options{}) {}
 
-EmulatedDevice::EmulatedDevice(const Options& options) : options_(options), count_(std::make_shared<Count>()) {
+EmulatedDevice::EmulatedDevice(const Options& options)
+    : options_(options), count_(std::make_shared<Count>()) {
   count_->memory = options.memory;
 }
 
@@ -123,7 +127,8 @@ void EmulatedDevice::download(void* to, const Buffer& from, size_t offset, size_
   if (bytes > 0) std::memcpy(to, source, bytes);
 }
 
-void EmulatedDevice::copy(Buffer& to, size_t to_offset, const Buffer& from, size_t from_offset, size_t bytes) {
+void EmulatedDevice::copy(Buffer& to, size_t to_offset, const Buffer& from, size_t from_offset,
+                          size_t bytes) {
   unsigned char* target = at(to, to_offset, bytes);
   const unsigned char* source = at(from, from_offset, bytes);
   if (target < source + bytes && source < target + bytes && bytes > 0) refuse("a copy onto itself");
@@ -135,28 +140,30 @@ void EmulatedDevice::clear(Buffer& buffer, size_t offset, size_t bytes) {
   run_or_note([=] { std::memset(target, 0, bytes); });
 }
 
-void run_kernel(const cuda::Kernel& kernel, const Launch& launch, const simt::Schedule& schedule, const void* params,
-                size_t params_bytes, const std::vector<void*>& buffers) {
+void run_kernel(const cuda::Kernel& kernel, const Launch& launch, const simt::Schedule& schedule,
+                const void* params, size_t params_bytes, const std::vector<void*>& buffers) {
   const std::string name = "kernel " + std::to_string(static_cast<uint32_t>(launch.kernel.op)) + ", height " +
                            std::to_string(launch.kernel.height) + (launch.kernel.wide ? ", wide" : "");
   if (params_bytes != kernel.params_bytes)
     refuse(name + " takes parameters of " + std::to_string(kernel.params_bytes) + " bytes, not " +
            std::to_string(params_bytes));
   if (buffers.size() != kernel.buffers)
-    refuse(name + " takes " + std::to_string(kernel.buffers) + " buffers, not " + std::to_string(buffers.size()));
+    refuse(name + " takes " + std::to_string(kernel.buffers) + " buffers, not " +
+           std::to_string(buffers.size()));
   if (launch.shared_bytes > 32u << 10)
     refuse(name + ": " + std::to_string(launch.shared_bytes) + " bytes of shared memory are too many");
   if (launch.blocks_y > 65535) refuse(name + ": more than 65535 blocks in y");
   try {
-    simt::run({{launch.blocks_x, launch.blocks_y, 1}, launch.threads, launch.shared_bytes, launch.cooperative},
-              schedule, [&] { kernel.call(kernel.function, params, buffers.data()); });
+    simt::run(
+        {{launch.blocks_x, launch.blocks_y, 1}, launch.threads, launch.shared_bytes, launch.cooperative},
+        schedule, [&] { kernel.call(kernel.function, params, buffers.data()); });
   } catch (const simt::Fault& fault) {
     refuse(name + ": " + fault.what());
   }
 }
 
-void EmulatedDevice::dispatch(const Launch& launch, std::initializer_list<Binding> buffers, const void* params,
-                              size_t params_bytes) {
+void EmulatedDevice::dispatch(const Launch& launch, std::initializer_list<Binding> buffers,
+                              const void* params, size_t params_bytes) {
   const cuda::Kernel* kernel = cuda::find_kernel(launch.kernel);
   if (kernel == nullptr)
     refuse("there is no kernel " + std::to_string(static_cast<uint32_t>(launch.kernel.op)) + " of height " +

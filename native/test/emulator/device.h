@@ -14,8 +14,9 @@
 namespace set_native::test {
 
 /**
- * A gpu::Device that runs the CUDA kernels in the emulator, at once. Its memory is exact pieces of the heap, where
- * AddressSanitizer sees every step over their ends, filled with NaNs; it counts what lives and fails when told to.
+ * A gpu::Device that runs the CUDA kernels in the emulator, at once. Its memory is exact pieces of the heap,
+ * where AddressSanitizer sees every step over their ends, filled with NaNs; it counts what lives and fails
+ * when told to.
  */
 class EmulatedDevice final : public gpu::Device {
  public:
@@ -36,7 +37,8 @@ class EmulatedDevice final : public gpu::Device {
   std::unique_ptr<gpu::SharedBuffer> allocate_shared(size_t bytes) override;
   void upload(gpu::Buffer& to, size_t offset, const void* from, size_t bytes) override;
   void download(void* to, const gpu::Buffer& from, size_t offset, size_t bytes) override;
-  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset, size_t bytes) override;
+  void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset,
+            size_t bytes) override;
   void clear(gpu::Buffer& buffer, size_t offset, size_t bytes) override;
   using gpu::Device::dispatch;
   void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
@@ -45,7 +47,8 @@ class EmulatedDevice final : public gpu::Device {
   void replay(const gpu::Recording& recording) override;
   bool idle() override { return true; }
   void synchronize() override {}
-  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads, uint32_t shared_bytes) const override;
+  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads,
+                           uint32_t shared_bytes) const override;
 
   /** What there is beside the allocations themselves, which may outlive the device by mistake. */
   struct Count {
@@ -57,7 +60,8 @@ class EmulatedDevice final : public gpu::Device {
   size_t live_allocations() const { return count_->live; }
   size_t live_bytes() const { return count_->bytes; }
   size_t allocations_made() const { return count_->made; }
-  /** The n-th allocation from now on fails, the first being 0, as if memory were short; those after it do not. */
+  /** The n-th allocation from now on fails, the first being 0, as if memory were short; those after it do
+   * not. */
   void fail_allocation(size_t n) { count_->fail_at = count_->made + n; }
   void fail_no_allocation() { count_->fail_at = SIZE_MAX; }
   void set_schedule(const simt::Schedule& schedule) { options_.schedule = schedule; }

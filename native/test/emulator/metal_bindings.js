@@ -1,13 +1,13 @@
 /*
- * Makes C++ of the Metal kernels: the very text that Metal compiles, without its attributes, and behind it for each
- * kernel what an encoder does: arguments from where their attributes say.
+ * Makes C++ of the Metal kernels: the very text that Metal compiles, without its attributes, and behind it
+ * for each kernel what an encoder does: arguments from where their attributes say.
  *
  *   node metal_bindings.js OUT.cpp                  what the emulator runs: simt_metal::kernels()
  *   node metal_bindings.js OUT.cpp NAME FILE.metal  the same of other kernels: simt_metal::NAME()
  *   node metal_bindings.js --check OUT.cpp          all kernels with real address spaces, for clang -fsyntax-only
  *
- * Kernels that no compiler of Metal would take are refused here where that is easily seen: unknown attributes, arguments
- * without one, indices given twice.
+ * Kernels that no compiler of Metal would take are refused here where that is easily seen: unknown
+ * attributes, arguments without one, indices given twice.
  */
 import { realpathSync, writeFileSync } from 'node:fs';
 import { flatten } from '../../metal/embed.js';
@@ -41,8 +41,10 @@ function argument(kernelName, text) {
   const [, declared, name, attribute, index] = match;
   const type = declared.trim();
   if (attribute === 'buffer') {
-    if (/^constant\b.*&$/.test(type)) return { name, index: +index, value: type.replace(/^constant\s+|\s*&$/g, '') };
-    if (/^device\b.*\*$/.test(type)) return { name, index: +index, pointer: type.replace(/^device\s+|\s*\*$/g, '') };
+    if (/^constant\b.*&$/.test(type))
+      return { name, index: +index, value: type.replace(/^constant\s+|\s*&$/g, '') };
+    if (/^device\b.*\*$/.test(type))
+      return { name, index: +index, pointer: type.replace(/^device\s+|\s*\*$/g, '') };
   }
   if (attribute === 'threadgroup' && index === '0' && /^threadgroup\b.*\*$/.test(type))
     return { name, shared: type.replace(/^threadgroup\s+|\s*\*$/g, '') };
@@ -51,13 +53,17 @@ function argument(kernelName, text) {
 }
 
 /** Some standard libraries have functions of these names outside of std, too. */
-const hiding = ['exp', 'fabs', 'fma', 'isfinite', 'log', 'tanh'].map((name) => `using metal::${name};`).join(' ');
+const hiding = ['exp', 'fabs', 'fma', 'isfinite', 'log', 'tanh']
+  .map((name) => `using metal::${name};`)
+  .join(' ');
 
 /** All kernels of a text: name, template parameters, arguments. */
 export function kernelsOf(text) {
   const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, blank);
   const found = [];
-  for (const match of code.matchAll(/(?:template\s*<([^>]*)>\s*)?\bkernel\s+void\s+(\w+)\s*\(([\s\S]*?)\)\s*\{/g)) {
+  for (const match of code.matchAll(
+    /(?:template\s*<([^>]*)>\s*)?\bkernel\s+void\s+(\w+)\s*\(([\s\S]*?)\)\s*\{/g,
+  )) {
     const [, template, name, list] = match;
     const args = list.split(/,(?![^[]*\]\])/).map((text) => argument(name, text));
     const taken = args.filter(({ index }) => index !== undefined).map(({ index }) => index);
@@ -118,7 +124,9 @@ export function emulation(text, { check = false, table = 'kernels' } = {}) {
   ];
   if (check) {
     // Templates are checked when they are instantiated.
-    const uses = kernels.flatMap(({ name, instances: list = [] }) => list.map(({ values }) => `&${name}<${values}>`));
+    const uses = kernels.flatMap(({ name, instances: list = [] }) =>
+      list.map(({ values }) => `&${name}<${values}>`),
+    );
     parts.push('#line 1 "instances"', ...uses.map((use, k) => `inline auto* const used_${k} = ${use};`), '}');
   } else {
     parts.push(

@@ -15,7 +15,8 @@ struct EmulatedGpu::Count {
 };
 
 struct EmulatedGpu::Memory {
-  Memory(std::shared_ptr<Count> of, size_t size) : count(std::move(of)), bytes(size), data(new unsigned char[size]) {
+  Memory(std::shared_ptr<Count> of, size_t size)
+      : count(std::move(of)), bytes(size), data(new unsigned char[size]) {
     simt::poison(data.get(), size);
     count->bytes += bytes;
     ++count->live;
@@ -129,20 +130,23 @@ class Commands final : public metal::GpuCommands {
   void dispatch(uint32_t groups_x, uint32_t groups_y, uint32_t threads) override {
     // Metal keeps what was set; the host sets all of it each time, and what it forgot shows.
     const Function* function = std::exchange(function_, nullptr);
-    Dispatch dispatch{nullptr, std::exchange(arguments_, {}), std::exchange(shared_, 0), groups_x, groups_y, threads};
+    Dispatch dispatch{nullptr, std::exchange(arguments_, {}), std::exchange(shared_, 0), groups_x, groups_y,
+                      threads};
     if (committed_) refuse("a dispatch after commit");
     if (function == nullptr) refuse("a dispatch without a function");
     dispatch.kernel = &function->kernel;
     const std::string name = dispatch.kernel->name;
-    if (threads != function->most_threads()) refuse(name + ": threadgroups of another size than it was compiled for");
+    if (threads != function->most_threads())
+      refuse(name + ": threadgroups of another size than it was compiled for");
     for (const uint32_t index : dispatch.kernel->buffers)
-      if (!dispatch.arguments[index].is_set()) refuse(name + ": buffer " + std::to_string(index) + " is not bound");
+      if (!dispatch.arguments[index].is_set())
+        refuse(name + ": buffer " + std::to_string(index) + " is not bound");
     for (const auto& [index, size] : dispatch.kernel->values) {
       const Argument& argument = dispatch.arguments[index];
       const size_t bound = argument.is_set() ? argument.size() : 0;
       if (bound != size)
-        refuse(name + " reads " + std::to_string(size) + " bytes from index " + std::to_string(index) + ", bound are " +
-               std::to_string(bound));
+        refuse(name + " reads " + std::to_string(size) + " bytes from index " + std::to_string(index) +
+               ", bound are " + std::to_string(bound));
     }
     tape_->dispatches.push_back(std::move(dispatch));
   }
@@ -200,7 +204,8 @@ size_t EmulatedGpu::live_buffers() const {
 
 std::unique_ptr<metal::GpuBuffer> EmulatedGpu::make_buffer(size_t bytes) {
   if (bytes == 0) refuse("a buffer of no bytes");
-  if (std::exchange(fails_, false) || bytes > options_.longest_buffer || bytes > options_.working_set - count_->bytes)
+  if (std::exchange(fails_, false) || bytes > options_.longest_buffer ||
+      bytes > options_.working_set - count_->bytes)
     return nullptr;
   return std::make_unique<Buffer>(std::make_shared<Memory>(count_, bytes));
 }
@@ -208,8 +213,8 @@ std::unique_ptr<metal::GpuBuffer> EmulatedGpu::make_buffer(size_t bytes) {
 std::unique_ptr<metal::GpuFunction> EmulatedGpu::make_function(const std::string& name, uint32_t threads,
                                                                std::string& problem) {
   const auto& all = options_.kernels != nullptr ? *options_.kernels : simt_metal::kernels();
-  const auto at =
-      std::find_if(all.begin(), all.end(), [&](const simt_metal::Kernel& kernel) { return name == kernel.name; });
+  const auto at = std::find_if(all.begin(), all.end(),
+                               [&](const simt_metal::Kernel& kernel) { return name == kernel.name; });
   if (at != all.end() && threads % simt::kWarp == 0 && threads <= kMostThreads)
     return std::make_unique<Function>(*at, threads);
   problem = at == all.end() ? "there is no kernel " + name : std::to_string(threads) + " threads";

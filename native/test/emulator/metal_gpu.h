@@ -15,10 +15,10 @@
 namespace set_native::test {
 
 /**
- * A metal::Gpu that runs the Metal kernels in the emulator. Commands run when somebody waits for them or asks whether
- * they are done, not before: a host that looks at memory too early, or changes it too early, gets wrong results. Memory
- * is exact pieces of the heap filled with NaNs. What Metal's own checks would refuse is refused: arguments that are
- * missing or too small, sizes.
+ * A metal::Gpu that runs the Metal kernels in the emulator. Commands run when somebody waits for them or asks
+ * whether they are done, not before: a host that looks at memory too early, or changes it too early, gets
+ * wrong results. Memory is exact pieces of the heap filled with NaNs. What Metal's own checks would refuse is
+ * refused: arguments that are missing or too small, sizes.
  */
 class EmulatedGpu final : public metal::Gpu {
  public:

@@ -5,12 +5,12 @@
 #include <cstring>
 
 /*
- * Stand-ins for the parts of the Metal shading language that kernels use, for a plain C++ compiler: qualifiers, vectors
- * and the functions of <metal_stdlib>, those between threads made of simt.h. Included by generated code alone, in front
- * of the kernels: the qualifiers are macros.
+ * Stand-ins for the parts of the Metal shading language that kernels use, for a plain C++ compiler:
+ * qualifiers, vectors and the functions of <metal_stdlib>, those between threads made of simt.h. Included by
+ * generated code alone, in front of the kernels: the qualifiers are macros.
  *
- * With SET_CHECK_ADDRESS_SPACES, for clang -fsyntax-only, address spaces are real and nothing can run: a pointer to one
- * that is used as a pointer to another is an error, as it is in Metal.
+ * With SET_CHECK_ADDRESS_SPACES, for clang -fsyntax-only, address spaces are real and nothing can run: a
+ * pointer to one that is used as a pointer to another is an error, as it is in Metal.
  */
 #define __METAL_VERSION__ 300  // NOLINT(bugprone-reserved-identifier): the name is Metal's
 
@@ -52,7 +52,7 @@ using set_native_metal_vectors::float4;
 
 namespace metal {
 
-// Barriers and atomics ---------------------------------------------------------------------------------------------
+// ---- Barriers and atomics ---------------------------------------------------------------------------------
 
 enum class mem_flags : uint { mem_none = 0, mem_device = 1, mem_threadgroup = 2 };
 constexpr mem_flags operator|(mem_flags a, mem_flags b) {
@@ -68,14 +68,14 @@ struct atomic_uint {
 
 void threadgroup_barrier(mem_flags flags);
 // NOLINTBEGIN(bugprone-macro-parentheses)
-#define SET_ATOMICS(space)                                                                                        \
-  uint atomic_load_explicit(const volatile space atomic_uint* p, memory_order order);                             \
-  void atomic_store_explicit(volatile space atomic_uint* p, uint v, memory_order order);                          \
-  uint atomic_fetch_add_explicit(volatile space atomic_uint* p, uint v, memory_order order);                      \
-  uint atomic_fetch_or_explicit(volatile space atomic_uint* p, uint v, memory_order order);                       \
-  uint atomic_fetch_min_explicit(volatile space atomic_uint* p, uint v, memory_order order);                      \
-  bool atomic_compare_exchange_weak_explicit(volatile space atomic_uint* p, uint* expected, uint v, memory_order, \
-                                             memory_order);
+#define SET_ATOMICS(space)                                                                          \
+  uint atomic_load_explicit(const volatile space atomic_uint* p, memory_order order);               \
+  void atomic_store_explicit(volatile space atomic_uint* p, uint v, memory_order order);            \
+  uint atomic_fetch_add_explicit(volatile space atomic_uint* p, uint v, memory_order order);        \
+  uint atomic_fetch_or_explicit(volatile space atomic_uint* p, uint v, memory_order order);         \
+  uint atomic_fetch_min_explicit(volatile space atomic_uint* p, uint v, memory_order order);        \
+  bool atomic_compare_exchange_weak_explicit(volatile space atomic_uint* p, uint* expected, uint v, \
+                                             memory_order, memory_order);
 // NOLINTEND(bugprone-macro-parentheses)
 SET_ATOMICS(__attribute__((address_space(1))))
 SET_ATOMICS(__attribute__((address_space(3))))
@@ -100,7 +100,8 @@ inline uint atomic_fetch_or_explicit(atomic_uint* p, uint v, memory_order) {
   return __atomic_fetch_or(&p->value, v, __ATOMIC_RELAXED);
 }
 /** Weak: now and then it fails although the value is the expected one. */
-inline bool atomic_compare_exchange_weak_explicit(atomic_uint* p, uint* expected, uint v, memory_order, memory_order) {
+inline bool atomic_compare_exchange_weak_explicit(atomic_uint* p, uint* expected, uint v, memory_order,
+                                                  memory_order) {
   static uint calls = 0;
   if (__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) % 5 == 0) {
     *expected = __atomic_load_n(&p->value, __ATOMIC_RELAXED);
@@ -110,14 +111,15 @@ inline bool atomic_compare_exchange_weak_explicit(atomic_uint* p, uint* expected
 }
 inline uint atomic_fetch_min_explicit(atomic_uint* p, uint v, memory_order) {
   uint old = __atomic_load_n(&p->value, __ATOMIC_RELAXED);
-  while (v < old && !__atomic_compare_exchange_n(&p->value, &old, v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  while (v < old &&
+         !__atomic_compare_exchange_n(&p->value, &old, v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
   return old;
 }
 
 #endif
 
-// Simdgroups: of 32 lanes ------------------------------------------------------------------------------------------
+// ---- Simdgroups: of 32 lanes ------------------------------------------------------------------------------
 
 #ifdef SET_CHECK_ADDRESS_SPACES
 
@@ -194,7 +196,7 @@ inline uint simd_or(uint value, int line = __builtin_LINE()) {
 
 #endif
 
-// Numbers ----------------------------------------------------------------------------------------------------------
+// ---- Numbers ----------------------------------------------------------------------------------------------
 
 template <class To, class From>
 To as_type(From from) {
@@ -253,7 +255,7 @@ using precise::tanh;
 
 }  // namespace metal
 
-// Qualifiers: the last thing here, because these are words of C++ elsewhere ----------------------------------------
+// ---- Qualifiers: the last thing here, because these are words of C++ elsewhere ----------------------------
 
 #ifdef SET_CHECK_ADDRESS_SPACES
 #define device __attribute__((address_space(1)))

@@ -9,8 +9,8 @@
 #include <cstring>
 
 /*
- * The SIMT machine on fibers. A worker is a fiber that runs one GPU thread after the other, so that threads which never
- * wait cost no switch; where one waits, the next that can go on is switched to directly.
+ * The SIMT machine on fibers. A worker is a fiber that runs one GPU thread after the other, so that threads
+ * which never wait cost no switch; where one waits, the next that can go on is switched to directly.
  */
 
 namespace set_native::simt {
@@ -74,7 +74,8 @@ struct Context {
 };
 
 #ifndef SET_SIMT_UCONTEXT
-// Saves what a call must preserve, and nothing else: swapcontext asks the system for its signal mask each time.
+// Saves what a call must preserve, and nothing else: swapcontext asks the system for its signal mask each
+// time.
 extern "C" void set_simt_switch(void** save, void* to);
 asm(R"(
 .text
@@ -259,7 +260,8 @@ Fiber& Machine::fiber_for(unsigned thread) {
     makecontext(&fiber.context.context, &enter, 0);
 #else
     auto top = reinterpret_cast<uintptr_t>(fiber.stack.get() + kStack) & ~uintptr_t{15};
-    auto* words = reinterpret_cast<void**>(top) - 8;  // six registers, where to return to, and where that one returns
+    auto* words =
+        reinterpret_cast<void**>(top) - 8;  // six registers, where to return to, and where that one returns
     std::memset(words, 0, 8 * sizeof(void*));
     words[6] = reinterpret_cast<void*>(&enter);
     fiber.context.stack_pointer = words;
@@ -305,7 +307,8 @@ std::exception_ptr Machine::deadlock() const {
                                        std::to_string(meeting->line) + ") that others never reach"));
 }
 
-/** Gives the OS thread to the next GPU thread that can go on; comes back when the calling fiber is chosen again. */
+/** Gives the OS thread to the next GPU thread that can go on; comes back when the calling fiber is chosen
+ * again. */
 void Machine::resume_next() {
   Fiber* self = running_;
   const unsigned next = choose();
@@ -340,7 +343,8 @@ void Machine::work() {
     --unfinished_;
     uint64_t canary;
     std::memcpy(&canary, self.stack.get(), sizeof canary);
-    if (canary != kCanary) stop(std::make_exception_ptr(Fault("a GPU thread used more stack than a fiber has")));
+    if (canary != kCanary)
+      stop(std::make_exception_ptr(Fault("a GPU thread used more stack than a fiber has")));
     fibers_of_[thread] = nullptr;
     // Idle now: the next thread starts right here, unless one that waited is chosen.
     idle_.push_back(&self);
@@ -353,8 +357,9 @@ void Machine::meet(Meeting& meeting, const char* what, int line) {
     meeting.what = what;
     meeting.line = line;
   } else if (meeting.line != line || std::strcmp(meeting.what, what) != 0) {
-    throw Fault(std::string("divergence: one thread is in ") + meeting.what + " (line " + std::to_string(meeting.line) +
-                "), another in " + what + " (line " + std::to_string(line) + ")");
+    throw Fault(std::string("divergence: one thread is in ") + meeting.what + " (line " +
+                std::to_string(meeting.line) + "), another in " + what + " (line " + std::to_string(line) +
+                ")");
   }
   const unsigned self = current_;
   if (++meeting.arrived < meeting.count) {
@@ -364,7 +369,8 @@ void Machine::meet(Meeting& meeting, const char* what, int line) {
   }
   meeting.arrived = 0;
   if (self > meeting.first) ready_.set(meeting.first, self - meeting.first);
-  if (self + 1 < meeting.first + meeting.count) ready_.set(self + 1, meeting.first + meeting.count - self - 1);
+  if (self + 1 < meeting.first + meeting.count)
+    ready_.set(self + 1, meeting.first + meeting.count - self - 1);
 }
 
 const unsigned char* Machine::exchange(const void* value, size_t bytes, const char* what, int line) {

@@ -6,16 +6,17 @@
 #include <stdexcept>
 
 /*
- * A small SIMT machine on the CPU: runs a kernel, given as a function that every GPU thread calls, block by block. The
- * built-ins that kernels use are made of this in cuda.h.
+ * A small SIMT machine on the CPU: runs a kernel, given as a function that every GPU thread calls, block by
+ * block. The built-ins that kernels use are made of this in cuda.h.
  *
- * GPU threads are fibers on one OS thread. What runs next is decided where a thread waits, by the schedule: a kernel
- * without a missing barrier gives the same result for every schedule. Rules that hardware does not check are checked:
- * every thread of a block (of a warp) must come to the same barrier (collective), at the same line, and none may have
- * left before. Shared memory is exactly as large as asked for and starts as NaNs.
+ * GPU threads are fibers on one OS thread. What runs next is decided where a thread waits, by the schedule: a
+ * kernel without a missing barrier gives the same result for every schedule. Rules that hardware does not
+ * check are checked: every thread of a block (of a warp) must come to the same barrier (collective), at the
+ * same line, and none may have left before. Shared memory is exactly as large as asked for and starts as
+ * NaNs.
  *
- * With SET_SIMT_THREADS, which ThreadSanitizer builds have, each GPU thread is an OS thread and several blocks run at
- * once: what is not ordered by a barrier or an atomic is a data race, and found. Much slower.
+ * With SET_SIMT_THREADS, which ThreadSanitizer builds have, each GPU thread is an OS thread and several
+ * blocks run at once: what is not ordered by a barrier or an atomic is a data race, and found. Much slower.
  */
 #if defined(__SANITIZE_THREAD__) && !defined(SET_SIMT_THREADS)
 #define SET_SIMT_THREADS
@@ -62,10 +63,11 @@ class Fault : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/** Runs the kernel to its end. Throws Fault, or what the kernel throws; then memory is as it was at that moment. */
+/** Runs the kernel to its end. Throws Fault, or what the kernel throws; then memory is as it was at that
+ * moment. */
 void run(const Shape& shape, const Schedule& schedule, const std::function<void()>& kernel);
 
-// Called by kernels ------------------------------------------------------------------------------------------------
+// ---- Called by kernels ------------------------------------------------------------------------------------
 
 struct Place {
   Dim thread{0, 0, 0}, block{0, 0, 0}, block_dim, grid_dim;

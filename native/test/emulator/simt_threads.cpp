@@ -1,7 +1,8 @@
 #include "test/emulator/simt.h"
 
 /*
- * The SIMT machine with an OS thread for every GPU thread, for ThreadSanitizer. The order of things is the system's.
+ * The SIMT machine with an OS thread for every GPU thread, for ThreadSanitizer. The order of things is the
+ * system's.
  */
 #ifdef SET_SIMT_THREADS
 
@@ -20,7 +21,8 @@ namespace set_native::simt {
 
 namespace {
 
-constexpr unsigned kThreadsAtOnce = 256;  // blocks that fit run at once, so that races between blocks show, too
+constexpr unsigned kThreadsAtOnce =
+    256;  // blocks that fit run at once, so that races between blocks show, too
 
 struct Stopped {};  // unwinds a GPU thread once another has failed
 
@@ -75,13 +77,15 @@ struct Machine {
   }
   /** Called with the mutex held; `deposit(turn)` before anybody can go on. */
   template <class Deposit>
-  uint64_t meet(std::unique_lock<std::mutex>& lock, Meeting& meeting, const char* what, int line, Deposit&& deposit) {
+  uint64_t meet(std::unique_lock<std::mutex>& lock, Meeting& meeting, const char* what, int line,
+                Deposit&& deposit) {
     if (meeting.arrived == 0) {
       meeting.what = what;
       meeting.line = line;
     } else if (meeting.line != line || std::strcmp(meeting.what, what) != 0) {
       throw Fault(std::string("divergence: one thread is in ") + meeting.what + " (line " +
-                  std::to_string(meeting.line) + "), another in " + what + " (line " + std::to_string(line) + ")");
+                  std::to_string(meeting.line) + "), another in " + what + " (line " + std::to_string(line) +
+                  ")");
     }
     const uint64_t turn = meeting.turn;
     deposit(turn % 2);
@@ -154,7 +158,8 @@ void run(const Shape& shape, const Schedule&, const std::function<void()>& kerne
     throw Fault("a block has a multiple of 32 threads, at most 1024, not " + std::to_string(shape.threads));
   const unsigned blocks = shape.blocks.x * shape.blocks.y * shape.blocks.z;
   if (blocks == 0) throw Fault("a launch has at least one block");
-  const unsigned at_once = shape.cooperative ? blocks : std::min(blocks, std::max(1u, kThreadsAtOnce / shape.threads));
+  const unsigned at_once =
+      shape.cooperative ? blocks : std::min(blocks, std::max(1u, kThreadsAtOnce / shape.threads));
   Machine machine;
   machine.cooperative = shape.cooperative;
   machine.grid.count = machine.running = at_once * shape.threads;

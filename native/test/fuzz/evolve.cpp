@@ -20,7 +20,8 @@ namespace {
 constexpr double kDensities[] = {0.01, 0.1, 0.3, 0.6, 0.97};
 /** Births are exact below kLastBirth. */
 constexpr uint32_t kEpochs[] = {10, 10, 10, kLastBirth - 1, kLastBirth, kLastBirth + 1, 0x7fffffff};
-constexpr float kWeights[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, -0.5f, 1e-45f, -1e-45f, 3e38f, -3e38f, 0.7f, 0.1f};
+constexpr float kWeights[] = {0.0f,   -0.0f,   1.0f,  -1.0f,  0.5f, -0.5f,
+                              1e-45f, -1e-45f, 3e38f, -3e38f, 0.7f, 0.1f};
 
 EvolutionPolicy any_policy(Input& in) {
   EvolutionPolicy policy;
@@ -80,8 +81,11 @@ void check_promises(const Layer& before, const Layer& after, uint32_t epoch, con
         CHECK(after.momentum[k] == 0 && std::isfinite(after.weights[k]));
         continue;
       }
-      while (old < before.links.row_offsets[i + 1] && before.links.col_indices[old] < after.links.col_indices[k]) ++old;
-      CHECK(old < before.links.row_offsets[i + 1] && before.links.col_indices[old] == after.links.col_indices[k]);
+      while (old < before.links.row_offsets[i + 1] &&
+             before.links.col_indices[old] < after.links.col_indices[k])
+        ++old;
+      CHECK(old < before.links.row_offsets[i + 1] &&
+            before.links.col_indices[old] == after.links.col_indices[k]);
       CHECK(std::memcmp(&before.weights[old], &after.weights[k], sizeof(float)) == 0);
       CHECK(std::memcmp(&before.momentum[old], &after.momentum[k], sizeof(float)) == 0);
       CHECK_EQ(before.birth[old], after.birth[k]);
@@ -99,8 +103,8 @@ void fuzz_evolve(const uint8_t* data, size_t size) {
   EvolutionPolicy policy = any_policy(in);
   Layer layer = any_layer(in, policy.motif_size);
   EvolutionKey key{in.number<uint64_t>(), in.below(5), in.pick(kEpochs)};
-  // Several in a row: later ones find blocks of the height, and the links, that earlier ones left. Of births that are
-  // capped only the first tells what grew.
+  // Several in a row: later ones find blocks of the height, and the links, that earlier ones left. Of births
+  // that are capped only the first tells what grew.
   Layer given = layer;
   cpu::AnyBlocks blocks = cpu::pack(given, cpu::whole_height(layer.links));
   const uint32_t most = key.epoch < kLastBirth - 2 ? 3 : 1;

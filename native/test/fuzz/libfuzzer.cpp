@@ -1,6 +1,6 @@
 /*
- * A program of libFuzzer around the target that SET_FUZZ_TARGET names. The first CHECK that fails ends it, and
- * libFuzzer keeps the input.
+ * A program of libFuzzer around the target that SET_FUZZ_TARGET names. The first CHECK that fails ends it,
+ * and libFuzzer keeps the input.
  */
 #include <cstdio>
 #include <cstdlib>

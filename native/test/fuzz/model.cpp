@@ -16,7 +16,8 @@ namespace set_native::test {
 
 namespace {
 
-constexpr uint32_t kHostile[] = {0, 1, 2, 7, 255, 65535, 65536, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff};
+constexpr uint32_t kHostile[] = {0,     1,          2,          7,          255,       65535,
+                                 65536, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff};
 
 bool is_finite(const AlignedVector<float>& values) {
   return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
@@ -25,7 +26,8 @@ bool is_finite(const AlignedVector<float>& values) {
 /** A sparse layer's links, said in another way than check_csr says it: the list of cells ascends. */
 bool is_sound(const Csr& links) {
   const auto& offsets = links.row_offsets;
-  if (offsets.size() != uint64_t{links.rows} + 1 || offsets.front() != 0 || offsets.back() != links.nnz()) return false;
+  if (offsets.size() != uint64_t{links.rows} + 1 || offsets.front() != 0 || offsets.back() != links.nnz())
+    return false;
   if (!std::is_sorted(offsets.begin(), offsets.end())) return false;
   std::vector<uint64_t> cells;
   for (uint64_t row = 0; row < links.rows; ++row) {
@@ -42,12 +44,12 @@ bool is_sound(const Layer& layer) {
   const uint64_t links = layer.dense ? uint64_t{layer.inputs} * layer.outputs : layer.links.nnz();
   const uint64_t births = layer.dense ? 0 : links;
   const uint64_t pieces = is_piecewise(layer.activation) ? uint64_t{4} * layer.outputs : 0;
-  const bool pattern =
-      layer.dense ? layer.links.nnz() == 0
-                  : layer.links.rows == layer.inputs && layer.links.cols == layer.outputs && is_sound(layer.links);
-  return pattern && layer.weights.size() == links && layer.momentum.size() == links && layer.birth.size() == births &&
-         layer.bias.size() == layer.outputs && layer.bias_momentum.size() == layer.outputs &&
-         layer.pieces.size() == pieces &&
+  const bool pattern = layer.dense ? layer.links.nnz() == 0
+                                   : layer.links.rows == layer.inputs && layer.links.cols == layer.outputs &&
+                                         is_sound(layer.links);
+  return pattern && layer.weights.size() == links && layer.momentum.size() == links &&
+         layer.birth.size() == births && layer.bias.size() == layer.outputs &&
+         layer.bias_momentum.size() == layer.outputs && layer.pieces.size() == pieces &&
          layer.pieces_momentum.size() == (layer.activation == Activation::srelu ? pieces : 0) &&
          is_finite(layer.weights) && is_finite(layer.momentum) && is_finite(layer.bias) &&
          is_finite(layer.bias_momentum) && is_finite(layer.pieces) && is_finite(layer.pieces_momentum);
@@ -59,7 +61,8 @@ bool is_sound(const Model& model) {
   for (size_t l = 1; l < model.layers.size(); ++l) {
     if (model.layers[l].inputs != model.layers[l - 1].outputs) return false;
   }
-  return std::all_of(model.layers.begin(), model.layers.end(), [](const Layer& layer) { return is_sound(layer); });
+  return std::all_of(model.layers.begin(), model.layers.end(),
+                     [](const Layer& layer) { return is_sound(layer); });
 }
 
 Layer sound_layer(Input& in, uint32_t inputs, Activation activation) {
@@ -148,7 +151,8 @@ bool is_accepted(const Model& model) {
     check_model(model, "fuzz");
     return true;
   } catch (const Error& error) {
-    const auto codes = {ErrorCode::shape, ErrorCode::invalid_csr, ErrorCode::non_finite, ErrorCode::invalid_argument};
+    const auto codes = {ErrorCode::shape, ErrorCode::invalid_csr, ErrorCode::non_finite,
+                        ErrorCode::invalid_argument};
     CHECK_MSG(std::find(codes.begin(), codes.end(), error.code()) != codes.end(), error.what());
     return false;
   }

@@ -21,7 +21,8 @@ export interface CaseComparison {
 const leastDifference = 0.05;
 
 export function compareKernels(old: KernelResults, current: KernelResults): Comparison {
-  const timed = ({ cases }: KernelResults) => cases.filter((each): each is TimedCase => each.failure === undefined);
+  const timed = ({ cases }: KernelResults) =>
+    cases.filter((each): each is TimedCase => each.failure === undefined);
   const before = new Map(timed(old).map((each) => [each.name, each]));
   const cases = new Map<string, CaseComparison>();
   for (const each of timed(current)) {

@@ -62,7 +62,10 @@ export function sweepSpec({ batch, points }: KernelSweep): Spec {
           },
         },
       },
-      { mark: { type: 'point', filled: true, size: 45, opacity: 1 }, encoding: { detail: { field: 'topology' } } },
+      {
+        mark: { type: 'point', filled: true, size: 45, opacity: 1 },
+        encoding: { detail: { field: 'topology' } },
+      },
     ],
     config: {
       font: 'sans-serif',

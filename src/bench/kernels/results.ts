@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { SetNativeError } from '../../errors.js';
 
 /*
- * What `set-native bench kernels --json` and the native bench write; docs/bench-kernels.md describes it for readers of
- * the file, native/bench/report.cpp makes its parts.
+ * What `set-native bench kernels --json` and the native bench write; docs/bench-kernels.md describes it for
+ * readers of the file, native/bench/report.cpp makes its parts.
  */
 
 /** Raised when a key changes its meaning or goes away; new keys do not raise it. */
@@ -18,7 +18,9 @@ export interface KernelResults {
   /** Of set-native; null from the native bench. */
   version: string | null;
   machine: KernelMachine;
-  /** null, or absent in files of earlier versions, unless the cases ran on a GPU: then there are no ceilings. */
+  /**
+   * null, or absent in files of earlier versions, unless the cases ran on a GPU: then there are no ceilings.
+   */
   gpu?: KernelGpu | null;
   ceilings: KernelCeilings[];
   cases: KernelCase[];
@@ -145,7 +147,10 @@ export function* kernelsJson(results: KernelResults): Generator<string> {
   yield '}\n';
 }
 
-/** Results that --compare names. Throws ERR_USAGE when the file cannot be read, ERR_DATA_FORMAT for anything else in it. */
+/**
+ * Results that --compare names. Throws ERR_USAGE when the file cannot be read, ERR_DATA_FORMAT for anything
+ * else in it.
+ */
 export function readKernelResults(file: string): KernelResults {
   const details = { option: '--compare', file };
   let text: string;
@@ -171,7 +176,9 @@ export function readKernelResults(file: string): KernelResults {
     throw refuse('holds something else');
   }
   if (results.schemaVersion !== kernelSchemaVersion) {
-    throw refuse(`has schemaVersion ${String(results.schemaVersion)}, this program reads ${kernelSchemaVersion}`);
+    throw refuse(
+      `has schemaVersion ${String(results.schemaVersion)}, this program reads ${kernelSchemaVersion}`,
+    );
   }
   const wrong = results.cases.findIndex((each: unknown) => !isCase(each));
   if (wrong >= 0) throw refuse(`has a case (number ${wrong + 1}) without name or times`);
@@ -194,6 +201,7 @@ function isCase(value: unknown): boolean {
   if (!isObject(value) || typeof value.name !== 'string') return false;
   const isTime = (time: unknown) => typeof time === 'number' && time >= 0;
   return (
-    typeof value.failure === 'string' || (isTime(value.medianMs) && value.medianMs !== 0 && isTime(value.deviationMs))
+    typeof value.failure === 'string' ||
+    (isTime(value.medianMs) && value.medianMs !== 0 && isTime(value.deviationMs))
   );
 }

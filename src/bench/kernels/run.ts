@@ -28,7 +28,8 @@ export interface KernelBenchHooks {
 
 /**
  * Measures ceilings, then cases or the sweep, on native threads; the JavaScript thread stays free.
- * @throws SetNativeError ERR_USAGE for a filter that leaves nothing. ERR_ABORTED with what was done in `details.results`.
+ * @throws SetNativeError ERR_USAGE for a filter that leaves nothing. ERR_ABORTED with what was done in
+ * `details.results`.
  */
 export async function runKernelBench(
   options: KernelBenchOptions,

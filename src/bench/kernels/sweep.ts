@@ -16,7 +16,8 @@ const pointProgram = fileURLToPath(new URL('./sweepPoint.js', import.meta.url));
 /** 1e5, 3e5, 1e6 ... up to `most`, at least one. */
 export function sweepLinks(most: number): number[] {
   const all = [1e5];
-  for (let next = 3e5; next <= most; next = String(next).startsWith('3') ? (next / 3) * 10 : next * 3) all.push(next);
+  for (let next = 3e5; next <= most; next = String(next).startsWith('3') ? (next / 3) * 10 : next * 3)
+    all.push(next);
   return all;
 }
 
@@ -41,11 +42,17 @@ async function measureApart(
   signal: AbortSignal | undefined,
 ): Promise<SweepPoint> {
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [pointProgram, JSON.stringify(point)], { signal });
+    const { stdout } = await promisify(execFile)(process.execPath, [pointProgram, JSON.stringify(point)], {
+      signal,
+    });
     return JSON.parse(stdout) as SweepPoint;
   } catch (error) {
     if (signal?.aborted) throw error;
-    const { stderr = '', code, signal: killedBy } = error as { stderr?: string; code?: unknown; signal?: string };
+    const {
+      stderr = '',
+      code,
+      signal: killedBy,
+    } = error as { stderr?: string; code?: unknown; signal?: string };
     const { links, motifSize, threads } = point;
     const failure = stderr.trim().split('\n').at(-1) || `the process ended early (${killedBy ?? code})`;
     return { links, neurons: links / 100, motifSize, threads, failure };

@@ -2,7 +2,14 @@ import pc from 'picocolors';
 import { plainTable } from '../../table.js';
 import { integer, orDash, percent } from '../report/format.js';
 import type { Comparison } from './compare.js';
-import type { KernelCase, KernelCeilings, KernelResults, KernelSweep, SweepPoint, TimedCase } from './results.js';
+import type {
+  KernelCase,
+  KernelCeilings,
+  KernelResults,
+  KernelSweep,
+  SweepPoint,
+  TimedCase,
+} from './results.js';
 
 /*
  * Results of the kernel bench for a terminal of 120 columns.
@@ -43,10 +50,12 @@ function ceilingsTable(ceilings: KernelCeilings[]): string {
   ];
   return plainTable(
     [{ heading: 'ceilings', align: 'left' }, ...headings.map(right)],
-    ceilings.map(({ threads, gflops, gigabytesPerSecond: { l1, l2, l3, dram }, rowNs, barrierNs, pingPongNs }) => [
-      `${threads} thread${threads > 1 ? 's' : ''}`,
-      ...[gflops, l1, l2, l3, dram, rowNs, barrierNs, pingPongNs].map((value) => orDash(value, short)),
-    ]),
+    ceilings.map(
+      ({ threads, gflops, gigabytesPerSecond: { l1, l2, l3, dram }, rowNs, barrierNs, pingPongNs }) => [
+        `${threads} thread${threads > 1 ? 's' : ''}`,
+        ...[gflops, l1, l2, l3, dram, rowNs, barrierNs, pingPongNs].map((value) => orDash(value, short)),
+      ],
+    ),
   );
 }
 
@@ -134,8 +143,9 @@ function verdict({ cases, geometricMean, differences }: Comparison, total: numbe
 }
 
 function sweepTable({ points }: KernelSweep): string {
-  const measured = (show: (point: Exclude<SweepPoint, { failure: string }>) => number) => (point: SweepPoint) =>
-    point.failure === undefined ? short(show(point)) : 'FAILED';
+  const measured =
+    (show: (point: Exclude<SweepPoint, { failure: string }>) => number) => (point: SweepPoint) =>
+      point.failure === undefined ? short(show(point)) : 'FAILED';
   const sweepColumns: [string, (point: SweepPoint) => string][] = [
     ['links', (point) => integer(point.failure === undefined ? point.nnz : point.links)],
     ['neurons', ({ neurons }) => integer(neurons)],
@@ -169,5 +179,9 @@ function sweepNotes({ batch, points, exponents }: KernelSweep): string[] {
 /** Three digits or more. */
 function short(value: number): string {
   if (value >= 100) return integer(value);
-  return value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : Number(value.toPrecision(3)).toString();
+  return value >= 10
+    ? value.toFixed(1)
+    : value >= 1
+      ? value.toFixed(2)
+      : Number(value.toPrecision(3)).toString();
 }

@@ -5,11 +5,12 @@ import type { NativeLayer } from '../../native.js';
 import { type GeneratorState, Mt19937 } from './mt19937.js';
 
 /*
- * What the program of the thesis drew for a run, in its order, from one generator: after `seed(run)` a shuffle of all training
- * samples and one of all test samples, of which it takes the first; then, for one density after the other, the network, and a
- * shuffle of the training samples at the start of every epoch. Evolution draws from the same generator between the epochs, in a
- * way that depends on the weights; so a static network can be followed through all densities, and one that evolves only to its
- * first evolution at the lowest density. From there on SET is reproduced in distribution.
+ * What the program of the thesis drew for a run, in its order, from one generator: after `seed(run)` a
+ * shuffle of all training samples and one of all test samples, of which it takes the first; then, for one
+ * density after the other, the network, and a shuffle of the training samples at the start of every epoch.
+ * Evolution draws from the same generator between the epochs, in a way that depends on the weights; so a
+ * static network can be followed through all densities, and one that evolves only to its first evolution at
+ * the lowest density. From there on SET is reproduced in distribution.
  */
 
 /** The densities that the program went through within a run, and the epochs of each. */
@@ -61,8 +62,17 @@ export function publishedRun(
 
 const reached = new Map<string, GeneratorState>();
 
-/** Draws what the lower densities of the program took before this one. What it finds is kept: the next density is near. */
-function skipDensities(generator: Mt19937, run: number, epsilon: number, sizes: number[], counts: number[]): void {
+/**
+ * Draws what the lower densities of the program took before this one. What it finds is kept: the next density
+ * is near.
+ */
+function skipDensities(
+  generator: Mt19937,
+  run: number,
+  epsilon: number,
+  sizes: number[],
+  counts: number[],
+): void {
   if (!densities.includes(epsilon)) return; // never in the program: as if it came first
   const key = (density: number) => [run, density, ...sizes, ...counts].join(' ');
   const lower = densities.filter((density) => density < epsilon);
@@ -76,8 +86,9 @@ function skipDensities(generator: Mt19937, run: number, epsilon: number, sizes: 
 }
 
 /**
- * Per layer n x m: n m uniform numbers, row by row; cells where they reach 1 - p are links; then the weights of the links, in
- * row order, uniform within ± sqrt(6 / n). Biases are 0. In float64, rounded to float32 at the end.
+ * Per layer n x m: n m uniform numbers, row by row; cells where they reach 1 - p are links; then the weights
+ * of the links, in row order, uniform within ± sqrt(6 / n). Biases are 0. In float64, rounded to float32 at
+ * the end.
  */
 function drawNetwork(generator: Mt19937, sizes: number[], epsilon: number): NativeLayer[] {
   return sizes.slice(1).map((outputs, l): NativeLayer => {

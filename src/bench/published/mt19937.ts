@@ -1,7 +1,7 @@
 /*
- * The generator that NumPy calls legacy: MT19937 (Matsumoto and Nishimura 1998) with the draws of `numpy.random.seed`, `rand`,
- * `uniform` and `shuffle`, the same values from the same seed. For reproducing what NumPy drew, and nothing else: all other
- * draws of the library are Philox.
+ * The generator that NumPy calls legacy: MT19937 (Matsumoto and Nishimura 1998) with the draws of
+ * `numpy.random.seed`, `rand`, `uniform` and `shuffle`, the same values from the same seed. For reproducing
+ * what NumPy drew, and nothing else: all other draws of the library are Philox.
  */
 
 const size = 624;

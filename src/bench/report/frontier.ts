@@ -31,10 +31,21 @@ export function frontier({ config, summary }: BenchResults, bold: (text: string)
     .filter(({ method }) => method === 'set' || method === 'set-motif')
     .map((entry) => ({ entry, still: summary.find((other) => isStatic(other, entry, config.topology)) }));
   if (rows.length === 0) return [];
-  return [bold('Accuracy and time against motif size'), '', grid(columns, rows, bold), '', ...reading(rows), ''];
+  return [
+    bold('Accuracy and time against motif size'),
+    '',
+    grid(columns, rows, bold),
+    '',
+    ...reading(rows),
+    '',
+  ];
 }
 
-function isStatic({ reading, method, epsilon, motifSize }: BenchSummary, of: BenchSummary, topology?: string): boolean {
+function isStatic(
+  { reading, method, epsilon, motifSize }: BenchSummary,
+  of: BenchSummary,
+  topology?: string,
+): boolean {
   const size = topology === 'erdos-renyi' ? 1 : of.motifSize; // where all share single links, static runs once
   return reading === of.reading && method === 'static' && epsilon === of.epsilon && motifSize === size;
 }

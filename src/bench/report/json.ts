@@ -1,8 +1,8 @@
 import type { BenchResults, BenchRun } from '../results.js';
 
 /**
- * The results file piece by piece, one line per epoch. In pieces, because what an epoch reports grows with the epochs
- * before it, so that a long experiment is more than one string can hold.
+ * The results file piece by piece, one line per epoch. In pieces, because what an epoch reports grows with
+ * the epochs before it, so that a long experiment is more than one string can hold.
  */
 export function* resultsJson(results: BenchResults): Generator<string> {
   yield '{\n';

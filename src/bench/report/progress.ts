@@ -36,7 +36,8 @@ interface Work {
 function workOf(config: ExperimentConfig, finished: BenchRun[]): Work {
   const trials: Work['trials'] = new Map();
   for (const { trials: pairings, seed, epochs } of groupsOf(config)) {
-    for (const pairing of pairings) trials.set(keyOf({ ...pairing, seed }), { label: label(pairing), epochs, done: 0 });
+    for (const pairing of pairings)
+      trials.set(keyOf({ ...pairing, seed }), { label: label(pairing), epochs, done: 0 });
   }
   for (const run of finished) {
     const trial = trials.get(keyOf(run));
@@ -130,7 +131,8 @@ function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
       const every = Math.max(1, Math.round(epochs / 5));
       const last = report.epoch === epochs;
       if (!last && report.epoch !== 1 && report.epoch % every !== 0) return;
-      const seconds = run.epochs.reduce((sum, each) => sum + each.trainMs + each.evolveMs + each.evaluateMs, 0) / 1000;
+      const seconds =
+        run.epochs.reduce((sum, each) => sum + each.trainMs + each.evolveMs + each.evaluateMs, 0) / 1000;
       const accuracy = report.testAccuracy!.toFixed(3);
       log(
         `seed ${run.seed}  ${label(run)}  epoch ${report.epoch}/${epochs}  accuracy ${accuracy}` +
@@ -144,9 +146,9 @@ function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
 }
 
 /**
- * Milliseconds left: each reading, method, epsilon and motif size is charged its own mean epoch, for they differ by a factor
- * of 50; one that was not seen yet is charged the mean of the others. Undefined until each was seen, or fifty epochs. What an
- * epoch changes is kept up to date, since there may be very many of all.
+ * Milliseconds left: each reading, method, epsilon and motif size is charged its own mean epoch, for they
+ * differ by a factor of 50; one that was not seen yet is charged the mean of the others. Undefined until each
+ * was seen, or fifty epochs. What an epoch changes is kept up to date, since there may be very many of all.
  */
 function estimator(work: Work) {
   interface Kind {

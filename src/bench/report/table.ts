@@ -36,8 +36,8 @@ const expendable = [
 ];
 
 /**
- * The summary of an experiment for a terminal: a table, one more where motif sizes are compared, and under them what
- * must be known to read them. A terminal of few columns gets fewer of the table's.
+ * The summary of an experiment for a terminal: a table, one more where motif sizes are compared, and under
+ * them what must be known to read them. A terminal of few columns gets fewer of the table's.
  */
 export function renderTable(
   results: BenchResults,
@@ -60,17 +60,24 @@ export function renderTable(
   const shown = fitting(all, summary, room);
   const lines = summary.length > 0 ? [title, '', grid(shown, summary, bold), ''] : [];
   if (comparesSizes) lines.push(...frontier(results, bold));
-  if (!complete) lines.push(yellow('Not complete: it ended early, or a training failed; this is what was done.'));
+  if (!complete)
+    lines.push(yellow('Not complete: it ended early, or a training failed; this is what was done.'));
   for (const note of results.notes) lines.push(yellow(`Note: ${note}`));
   if (summary.length > 0) lines.push(...legend(results).map(dim));
   if (shown.length < all.length) {
-    const missing = all.filter((column) => !shown.includes(column)).map(([heading]) => heading.split('\n')[0]);
+    const missing = all
+      .filter((column) => !shown.includes(column))
+      .map(([heading]) => heading.split('\n')[0]);
     lines.push(dim(`Narrow terminal: without the columns ${missing.join(', ')}; --json and --out have all.`));
   }
   return lines.join('\n');
 }
 
-function fitting(columns: Column<BenchSummary>[], rows: BenchSummary[], room: number): Column<BenchSummary>[] {
+function fitting(
+  columns: Column<BenchSummary>[],
+  rows: BenchSummary[],
+  room: number,
+): Column<BenchSummary>[] {
   let shown = columns;
   for (const heading of expendable) {
     const lines = grid(shown, rows, String).split('\n');
@@ -112,7 +119,9 @@ function legend({ summary, config }: BenchResults): string[] {
     lines.push('Initial links: share of the links in evolving layers that were there from the start.');
   }
   if ((has('set') || has('set-motif')) && !has('static')) {
-    lines.push('No static runs: without them nobody can tell what evolution contributes (--methods ...,static).');
+    lines.push(
+      'No static runs: without them nobody can tell what evolution contributes (--methods ...,static).',
+    );
   }
   return lines;
 }

@@ -36,15 +36,20 @@ test.each([
   const head = JSON.parse(readFileSync(inDir('experiment.json'), 'utf8'));
   head.dataset.image = image;
   writeFileSync(inDir('experiment.json'), JSON.stringify(head));
-  expect(() => readExperiment(dir)).toThrow('dataset.image: expected width × height to be the number of features');
-});
-
-test.each(['experiment.json', 'results.jsonl'])('%s of more bytes than there is memory is not read', (name) => {
-  truncateSync(inDir(name), 2 ** 40);
   expect(() => readExperiment(dir)).toThrow(
-    /it has 1099511627776 bytes, and this process has memory for \d+; NODE_OPTIONS/,
+    'dataset.image: expected width × height to be the number of features',
   );
 });
+
+test.each(['experiment.json', 'results.jsonl'])(
+  '%s of more bytes than there is memory is not read',
+  (name) => {
+    truncateSync(inDir(name), 2 ** 40);
+    expect(() => readExperiment(dir)).toThrow(
+      /it has 1099511627776 bytes, and this process has memory for \d+; NODE_OPTIONS/,
+    );
+  },
+);
 
 test.skipIf(process.platform === 'win32')('a pipe in place of a file is not waited for', () => {
   rmSync(inDir('results.jsonl'));

@@ -111,7 +111,12 @@ test('readings: published has no motifs and eleven epochs, described no motif to
 
 /** What runs at one epsilon, as `method size`. */
 function runsOf(options: Partial<ExperimentConfig>): string[] {
-  const config = experimentConfig({ dataset, epsilon: [5], methods: ['set', 'set-motif', 'static'], ...options });
+  const config = experimentConfig({
+    dataset,
+    epsilon: [5],
+    methods: ['set', 'set-motif', 'static'],
+    ...options,
+  });
   return trialsOf(config).map(({ method, motifSize }) => `${method} ${motifSize}`);
 }
 
@@ -137,7 +142,12 @@ test('several motif sizes: SET-motif at each, SET where it is size 1 or asked fo
 
 test('with one topology for all, what does not depend on the motif size runs once', () => {
   const topology = 'erdos-renyi';
-  expect(runsOf({ motifSize: [1, 2, 4], topology })).toEqual(['set 1', 'set-motif 2', 'set-motif 4', 'static 1']);
+  expect(runsOf({ motifSize: [1, 2, 4], topology })).toEqual([
+    'set 1',
+    'set-motif 2',
+    'set-motif 4',
+    'static 1',
+  ]);
   expect(runsOf({ motifSize: [4], topology: 'motif' })).toEqual(['set 4', 'set-motif 4', 'static 4']);
 });
 

@@ -137,7 +137,9 @@ test('networks that together need more than the machine has are refused before t
       /4 networks \(set at epsilon 4, .*, dense\).* fewer methods, motif sizes or jobs at once/,
     );
     expect(error.details).not.toHaveProperty('results');
-    const sizes = await runExperiment({ ...tiny, hidden: [400, 400], motifSize: [2, 4, 8] }).catch((reason) => reason);
+    const sizes = await runExperiment({ ...tiny, hidden: [400, 400], motifSize: [2, 4, 8] }).catch(
+      (reason) => reason,
+    );
     expect(sizes.message).toMatch(/9 networks \(.*, set-motif at epsilon 4 and motif size 8, /);
   } finally {
     totalmem.mockRestore();
@@ -146,7 +148,10 @@ test('networks that together need more than the machine has are refused before t
 
 test('a network that no machine can hold is refused by name', async () => {
   const error = await runExperiment({ ...tiny, hidden: [2e6, 2e6] }).catch((reason) => reason);
-  expect(error).toMatchObject({ code: 'ERR_OUT_OF_MEMORY', message: expect.stringContaining('[bench] dense: ') });
+  expect(error).toMatchObject({
+    code: 'ERR_OUT_OF_MEMORY',
+    message: expect.stringContaining('[bench] dense: '),
+  });
 });
 
 test.each([

@@ -208,10 +208,14 @@ test('a checkpoint that was cut or changed is refused by name', async () => {
     () => writeFileSync(file!, whole.with(whole.length >> 1, whole[whole.length >> 1]! ^ 1)),
   ]) {
     damage();
-    expect(() => readCheckpoint(file!, of, places)).toThrow(expect.objectContaining({ code: 'ERR_DATA_FORMAT' }));
+    expect(() => readCheckpoint(file!, of, places)).toThrow(
+      expect.objectContaining({ code: 'ERR_DATA_FORMAT' }),
+    );
     expect(() => readCheckpoint(file!, of, places)).toThrow(`${file} is damaged`);
   }
-  await expect(resumeExperiment(out)).rejects.toMatchObject({ message: expect.stringContaining(`${file} is damaged`) });
+  await expect(resumeExperiment(out)).rejects.toMatchObject({
+    message: expect.stringContaining(`${file} is damaged`),
+  });
 });
 
 test('a device or pipe in the place of a checkpoint is refused, not read for as long as it gives', async () => {
@@ -238,7 +242,10 @@ test('what a checkpoint holds is checked before anything is made of it', async (
     ['5 trainings, where 6', ({ state }) => void state.trials.pop()],
     ['not a Float32Array', (content) => void Object.assign(layer(content), { weights: [1, 2] })],
     ['1 weights, where', (content) => void Object.assign(layer(content), { weights: new Float32Array(1) })],
-    ['weights that are not finite', (content) => void (layer(content).weights as Float32Array).set([Number.NaN], 3)],
+    [
+      'weights that are not finite',
+      (content) => void (layer(content).weights as Float32Array).set([Number.NaN], 3),
+    ],
     ['not in the order of CSR', (content) => void (layer(content).colIndices as Uint32Array).set([1e9], 0)],
     ['not in the order of CSR', (content) => void (layer(content).rowOffsets as Uint32Array).fill(7)],
     ['bias, where 40', (content) => void Object.assign(layer(content), { bias: new Float32Array(39) })],
@@ -333,7 +340,10 @@ test('a training that is there twice, or that is not of the experiment, is refus
     return JSON.stringify(run);
   };
   for (const [line, message] of [
-    [lines[0]!, 'line 3 is of the same training as line 1 (plain, set at epsilon 2, seed 0); delete one of them'],
+    [
+      lines[0]!,
+      'line 3 is of the same training as line 1 (plain, set at epsilon 2, seed 0); delete one of them',
+    ],
     [
       changed((run) => void Object.assign(run, { seed: 1 })),
       'line 3 is of a training that the experiment does not have',
@@ -361,7 +371,10 @@ test('a training that is there twice, or that is not of the experiment, is refus
       changed((run) => void Object.assign(run.epochs[1]!, { epoch: 1 })),
       'line 3 has epochs.1.epoch 1, where 2 was expected',
     ],
-    [changed((run) => void Object.assign(run.epochs[0]!, { linksByBirth: [1e9] })), 'line 3 has epochs.0.linksByBirth'],
+    [
+      changed((run) => void Object.assign(run.epochs[0]!, { linksByBirth: [1e9] })),
+      'line 3 has epochs.0.linksByBirth',
+    ],
     [changed((run) => void Object.assign(run, { nnz: 1e12 })), 'line 3 has nnz 1000000000000'],
     [changed((run) => void Object.assign(run, { density: 0.5 })), 'line 3 has nnz'],
     [
@@ -397,7 +410,10 @@ test('a folder that holds anything else is refused by name, and left as it was',
     writeFileSync(path.join(out, name), text);
     expect(() => ExperimentFolder.create(out)).toThrow(
       expect.objectContaining({
-        ...{ code: 'ERR_USAGE', message: `[bench] --out must name a new or empty folder, but ${out} holds ${name}` },
+        ...{
+          code: 'ERR_USAGE',
+          message: `[bench] --out must name a new or empty folder, but ${out} holds ${name}`,
+        },
         details: expect.objectContaining({ option: '--out' }),
       }),
     );
@@ -423,7 +439,12 @@ test('a folder that holds anything else is refused by name, and left as it was',
 test('an empty folder is taken, and what a process leaves that is killed before its experiment begins', () => {
   mkdirSync(path.join(out, 'checkpoints'), { recursive: true });
   const record = JSON.stringify({ pid: 4_194_305, host: os.hostname() });
-  const left = { lock: record, [`lock.${'a'.repeat(32)}.new`]: '', '.gitkeep': '', 'experiment.json.12.tmp': '{' };
+  const left = {
+    lock: record,
+    [`lock.${'a'.repeat(32)}.new`]: '',
+    '.gitkeep': '',
+    'experiment.json.12.tmp': '{',
+  };
   for (const [name, text] of Object.entries(left)) writeFileSync(path.join(out, name), text);
   ExperimentFolder.create(out).close();
   expect(readdirSync(out).sort()).toEqual(['.gitkeep', 'experiment.json.12.tmp']);
@@ -478,7 +499,11 @@ function writeData(folder: string, shift: number): void {
 }
 
 test('resuming with other data of the same sizes is refused, naming both; with the same from elsewhere it goes on', async () => {
-  const [one, two, copy] = ['one', 'two', 'copy'].map((name) => path.join(root, name)) as [string, string, string];
+  const [one, two, copy] = ['one', 'two', 'copy'].map((name) => path.join(root, name)) as [
+    string,
+    string,
+    string,
+  ];
   writeData(one, 1);
   writeData(two, 7);
   writeData(copy, 1);
@@ -492,7 +517,10 @@ test('resuming with other data of the same sizes is refused, naming both; with t
     methods: ['set' as const],
   };
   await expect(
-    runExperiment({ ...config, motifSize: [2] }, { out, onEpoch: () => controller.abort(), signal: controller.signal }),
+    runExperiment(
+      { ...config, motifSize: [2] },
+      { out, onEpoch: () => controller.abort(), signal: controller.signal },
+    ),
   ).rejects.toMatchObject({ code: 'ERR_ABORTED' });
   const begun = readExperiment(out).experiment;
   const sums = [one, two].map((dataDir) => datasetSum(loadDataset('fashion-mnist', { dataDir })));
@@ -500,7 +528,9 @@ test('resuming with other data of the same sizes is refused, naming both; with t
   await expect(resumeExperiment(out, { dataDir: two })).rejects.toMatchObject({
     code: 'ERR_DATA_FORMAT',
     message: expect.stringMatching(
-      new RegExp(`${one} \\(SHA-256 ${sums[0]!.slice(0, 12)}\\), but ${two} has others \\(${sums[1]!.slice(0, 12)}\\)`),
+      new RegExp(
+        `${one} \\(SHA-256 ${sums[0]!.slice(0, 12)}\\), but ${two} has others \\(${sums[1]!.slice(0, 12)}\\)`,
+      ),
     ),
   });
   expect(readExperiment(out).experiment).toEqual(begun);

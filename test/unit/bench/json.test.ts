@@ -17,7 +17,9 @@ test('the file is the same object, with one epoch per line', async () => {
 test('no runs and no epochs are empty lists', () => {
   const text = (runs: object[]) => [...resultsJson({ runs } as never)].join('');
   expect(text([])).toBe('{\n  "runs": []\n}\n');
-  expect(JSON.parse(text([{ method: 'set', epochs: [] }]))).toEqual({ runs: [{ method: 'set', epochs: [] }] });
+  expect(JSON.parse(text([{ method: 'set', epochs: [] }]))).toEqual({
+    runs: [{ method: 'set', epochs: [] }],
+  });
 });
 
 test('no piece grows with the number of epochs but by its own line', () => {

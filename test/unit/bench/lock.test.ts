@@ -20,7 +20,8 @@ const links = vi.hoisted(() => ({ supported: true }));
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>();
   const linkSync: typeof fs.linkSync = (from, to) => {
-    if (!links.supported) throw Object.assign(new Error('EPERM: operation not permitted, link'), { code: 'EPERM' });
+    if (!links.supported)
+      throw Object.assign(new Error('EPERM: operation not permitted, link'), { code: 'EPERM' });
     fs.linkSync(from, to);
   };
   return { ...fs, linkSync };
@@ -66,7 +67,10 @@ test('a lock says whose it is; while it is held nobody takes it, in this process
   const record = JSON.parse(readFileSync(lock, 'utf8'));
   expect(record).toMatchObject({ nonce: held.token.nonce, host: os.hostname(), pid: process.pid });
   if (process.platform === 'linux') {
-    expect(record).toMatchObject({ boot: expect.stringMatching(/-/), started: expect.stringMatching(/^\d+$/) });
+    expect(record).toMatchObject({
+      boot: expect.stringMatching(/-/),
+      started: expect.stringMatching(/^\d+$/),
+    });
   }
   expect(take).toThrow(`process ${process.pid} on ${os.hostname()} uses ${dir}`);
   expect(readdirSync(dir)).toEqual(['lock']);
@@ -94,12 +98,15 @@ function plantOld(pid: number, ageMs: number): void {
   utimesSync(lock, (Date.now() - ageMs) / 1000, (Date.now() - ageMs) / 1000);
 }
 
-test.runIf(process.platform === 'linux')('a process that has the number and started at another time is another', () => {
-  plant({ started: '1' });
-  expectTaken();
-  plant({ pid: process.ppid, started: '1' });
-  expectTaken();
-});
+test.runIf(process.platform === 'linux')(
+  'a process that has the number and started at another time is another',
+  () => {
+    plant({ started: '1' });
+    expectTaken();
+    plant({ pid: process.ppid, started: '1' });
+    expectTaken();
+  },
+);
 
 test.each([
   ['in another container', { namespace: 'pid:[1]' }],
@@ -108,7 +115,10 @@ test.each([
   for (const pid of [process.pid, noProcess]) {
     plant({ ...place, pid }, silenceMs / 2);
     expect(take).toThrow(
-      expect.objectContaining({ code: 'ERR_USAGE', details: expect.objectContaining({ heard: expect.anything() }) }),
+      expect.objectContaining({
+        code: 'ERR_USAGE',
+        details: expect.objectContaining({ heard: expect.anything() }),
+      }),
     );
     expect(JSON.parse(readFileSync(lock, 'utf8')).nonce).toBe(nonce);
     for (const silentMs of [silenceMs + 5000, -silenceMs - 5000]) {
@@ -152,7 +162,10 @@ test.each([
   make();
   const before = readdirSync(dir);
   expect(take).toThrow(
-    expect.objectContaining({ code: 'ERR_USAGE', message: expect.stringContaining('not a file of this program') }),
+    expect.objectContaining({
+      code: 'ERR_USAGE',
+      message: expect.stringContaining('not a file of this program'),
+    }),
   );
   expect(readdirSync(dir)).toEqual(before);
 });

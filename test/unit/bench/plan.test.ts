@@ -14,7 +14,10 @@ function looksAt(densities: number): number {
       },
     },
   );
-  const config = experimentConfig({ dataset: 'procedural', readings: ['published', 'described', 'improved'] });
+  const config = experimentConfig({
+    dataset: 'procedural',
+    readings: ['published', 'described', 'improved'],
+  });
   expect(groupsOf({ ...config, epsilon })).toHaveLength(3 * densities);
   return looks;
 }
@@ -26,12 +29,16 @@ test('planning takes work in proportion to the number of densities', () => {
 test('every density has a group in every reading, and the dense network stands beside the largest', () => {
   const config = experimentConfig({ dataset: 'procedural', epsilon: [3, 200_000, 5], motifSize: [1, 2] });
   const groups = groupsOf(config);
-  expect(groups.map(({ id }) => id)).toEqual([3, 200_000, 5].map((epsilon) => `seed-0-plain-epsilon-${epsilon}`));
-  expect(groups.map(({ trials }) => trials.map(({ method, motifSize }) => `${method} ${motifSize}`))).toEqual([
-    ['set 1', 'set-motif 2', 'static 1', 'static 2'],
-    ['set 1', 'set-motif 2', 'static 1', 'static 2', 'dense null'],
-    ['set 1', 'set-motif 2', 'static 1', 'static 2'],
-  ]);
+  expect(groups.map(({ id }) => id)).toEqual(
+    [3, 200_000, 5].map((epsilon) => `seed-0-plain-epsilon-${epsilon}`),
+  );
+  expect(groups.map(({ trials }) => trials.map(({ method, motifSize }) => `${method} ${motifSize}`))).toEqual(
+    [
+      ['set 1', 'set-motif 2', 'static 1', 'static 2'],
+      ['set 1', 'set-motif 2', 'static 1', 'static 2', 'dense null'],
+      ['set 1', 'set-motif 2', 'static 1', 'static 2'],
+    ],
+  );
   expect(groupsOf({ ...config, methods: ['dense'], motifSize: [2] }).map(({ id }) => id)).toEqual([
     'seed-0-plain-epsilon-200000',
   ]);

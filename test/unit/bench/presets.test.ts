@@ -5,11 +5,14 @@ import { presetCommand, presets } from '../../../src/bench/presets.js';
 import { samplesOf } from '../../../src/bench/samples.js';
 import { loadDataset } from '../../../src/index.js';
 
-test.each(presets.map((preset) => [preset.name, preset] as const))('%s is a sound experiment', (_, preset) => {
-  const config = experimentConfig({ dataset: 'procedural', ...preset.options });
-  expect(groupsOf(config).length).toBeGreaterThan(0);
-  expect(presetCommand(preset)).toMatch(/^set-native bench( --[a-z-]+ \S+)+$/);
-});
+test.each(presets.map((preset) => [preset.name, preset] as const))(
+  '%s is a sound experiment',
+  (_, preset) => {
+    const config = experimentConfig({ dataset: 'procedural', ...preset.options });
+    expect(groupsOf(config).length).toBeGreaterThan(0);
+    expect(presetCommand(preset)).toMatch(/^set-native bench( --[a-z-]+ \S+)+$/);
+  },
+);
 
 test('thesis-fmnist: 16 densities, 4 runs, three readings, and what it stands for can be typed', () => {
   const preset = presets.find(({ name }) => name === 'thesis-fmnist')!;
@@ -17,7 +20,9 @@ test('thesis-fmnist: 16 densities, 4 runs, three readings, and what it stands fo
     'set-native bench --reading published,described,improved --methods set,set-motif,static --epochs 100 --runs 4 ' +
       '--dataset fashion-mnist --epsilon 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31 --init he-dense',
   );
-  expect(groupsOf(experimentConfig({ dataset: 'fashion-mnist', ...preset.options }))).toHaveLength(16 * 4 * 3);
+  expect(groupsOf(experimentConfig({ dataset: 'fashion-mnist', ...preset.options }))).toHaveLength(
+    16 * 4 * 3,
+  );
 });
 
 test('set-paper-mnist trains on all samples', () => {

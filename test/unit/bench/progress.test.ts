@@ -14,7 +14,8 @@ const config = experimentConfig({
 });
 
 beforeEach(() => {
-  for (const [name, value] of Object.entries({ TERM: 'xterm', NO_COLOR: '', CI: '' })) vi.stubEnv(name, value);
+  for (const [name, value] of Object.entries({ TERM: 'xterm', NO_COLOR: '', CI: '' }))
+    vi.stubEnv(name, value);
 });
 afterEach(() => void vi.unstubAllEnvs());
 
@@ -104,7 +105,12 @@ test('anything else gets plain lines: the first epoch, about five of many, and t
   progress.log('a note');
   progress.stop();
   const line = (epoch: number) => `seed 7  set ε 13  epoch ${epoch}/20  accuracy 0.123`;
-  expect(written().split('\n')).toEqual([...[1, 4, 8, 12, 16].map(line), `${line(20)}  done in 10.0 s`, 'a note', '']);
+  expect(written().split('\n')).toEqual([
+    ...[1, 4, 8, 12, 16].map(line),
+    `${line(20)}  done in 10.0 s`,
+    'a note',
+    '',
+  ]);
 });
 
 test('with dozens of trainings the time left is told before each was seen', async () => {
@@ -152,7 +158,8 @@ test('the line fits the terminal: accuracy and time left stay at 60 columns, the
     left: '1:02:03 left',
   };
   const line = (columns: number) => statusLine(status, 0.5, columns);
-  for (let columns = 1; columns <= 200; columns++) expect(line(columns).length).toBeLessThan(Math.max(2, columns));
+  for (let columns = 1; columns <= 200; columns++)
+    expect(line(columns).length).toBeLessThan(Math.max(2, columns));
   expect(line(200)).toMatch(
     /^█{12}░{12} {2}123\/240 {2}set-motif ε 13 {2}seed 12 {2}epoch 10\/20 {2}accuracy 0.812 {2}1:02:03/,
   );

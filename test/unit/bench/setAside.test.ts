@@ -20,7 +20,11 @@ test.each<[Reading, Partial<ExperimentConfig>, string]>([
   ['published', { motifSize: [2, 4] }, 'sets motifSize 2,4 aside and uses single links'],
   ['published', { init: 'normal' }, 'sets init normal aside and uses he-dense in sparse networks'],
   ['published', { activation: 'tanh' }, 'sets activation tanh aside and uses relu in sparse networks'],
-  ['published', { methods: ['set', 'set-motif'] }, 'sets methods set,set-motif aside and uses static in the place of'],
+  [
+    'published',
+    { methods: ['set', 'set-motif'] },
+    'sets methods set,set-motif aside and uses static in the place of',
+  ],
   ['described', { topology: 'motif' }, 'sets topology motif aside and uses erdos-renyi'],
   ['improved', { topology: 'erdos-renyi' }, 'sets topology erdos-renyi aside and uses erdos-renyi and motif'],
   ['improved', { init: 'he-dense' }, 'sets init he-dense aside and uses he-fan-in'],
@@ -40,7 +44,10 @@ test.each<[Reading, Partial<ExperimentConfig>]>([
   ],
   ['described', { init: 'normal', epochs: 20, validation: 10, scaling: 'standardise', motifSize: [2, 4] }],
   ['improved', { methods: ['set', 'static'], topology: 'erdos-renyi', init: 'he-fan-in' }],
-  ['plain', { topology: 'motif', init: 'normal', activation: 'tanh', epochs: 20, validation: 10, scaling: 'none' }],
+  [
+    'plain',
+    { topology: 'motif', init: 'normal', activation: 'tanh', epochs: 20, validation: 10, scaling: 'none' },
+  ],
 ])('%s obeys %o', (reading, given) => {
   expect(notes(reading, given)).toEqual([]);
 });
@@ -86,7 +93,14 @@ test('presets are not what a user chose: they bring no notes, with an option bes
 
 test('the notes stand in the results, and are said before anything trains', async () => {
   const order: string[] = [];
-  const tiny = { dataset: 'procedural', hidden: [20], train: 100, test: 50, methods: ['set' as const], epsilon: [5] };
+  const tiny = {
+    dataset: 'procedural',
+    hidden: [20],
+    train: 100,
+    test: 50,
+    methods: ['set' as const],
+    epsilon: [5],
+  };
   const results = await runExperiment(
     { ...tiny, readings: ['described', 'improved'], epochs: 1, topology: 'motif' },
     { onNote: (note) => void order.push(note), onEpoch: () => void order.push('epoch') },

@@ -132,7 +132,12 @@ function seeds(motifSize: number, epochs: [accuracy: number, trainMs: number][],
 }
 
 test('every motif size has an entry, in ascending order behind its method', () => {
-  const runs = [...seeds(16, [[0.5, 1]]), ...seeds(2, [[0.5, 1]]), ...seeds(4, [[0.5, 1]]), ...seeds(1, [[0.5, 1]])];
+  const runs = [
+    ...seeds(16, [[0.5, 1]]),
+    ...seeds(2, [[0.5, 1]]),
+    ...seeds(4, [[0.5, 1]]),
+    ...seeds(1, [[0.5, 1]]),
+  ];
   expect(summarize(runs).map(({ method, motifSize, runs }) => `${method} ${motifSize} ${runs}`)).toEqual([
     ...['set 1 1', 'set-motif 2 1', 'set-motif 4 1', 'set-motif 16 1'],
   ]);
@@ -239,7 +244,10 @@ test('the epoch that the validation samples choose: their best, the first of sev
       0,
       accuracies.map(([, test]) => [test, [1, 1, 1]]),
     );
-    return { ...base, epochs: base.epochs.map((epoch, i) => ({ ...epoch, validationAccuracy: accuracies[i]![0] })) };
+    return {
+      ...base,
+      epochs: base.epochs.map((epoch, i) => ({ ...epoch, validationAccuracy: accuracies[i]![0] })),
+    };
   };
   const { selectedAccuracy, bestAccuracy } = summarize([
     chosen([

@@ -153,7 +153,9 @@ test('under it stands what is on the frontier at each epsilon, and how to read i
   const sparser = [entry, motif4].map((each) => ({ ...each, epsilon: 5, onFrontier: each.motifSize === 4 }));
   const lines = frontier([...sparser, entry, motif4, beaten, static4]);
   expect(lines).toContain('Motif sizes on the frontier: 4 at ε 5; 1, 4 at ε 13.');
-  expect(lines).toContainEqual(expect.stringMatching(/^There, no other size is both faster and at least as accurate/));
+  expect(lines).toContainEqual(
+    expect.stringMatching(/^There, no other size is both faster and at least as accurate/),
+  );
   expect(lines).toContainEqual(expect.stringMatching(/^Size 1 is SET; vs SET: difference within a seed/));
   expect(lines).toContainEqual(expect.stringMatching(/^Static: same network, not evolved/));
 });

@@ -103,7 +103,10 @@ describe('limits', () => {
   it('name what has room and what came', () => {
     checkSampleCount('f', 10, 8, 10 * 64 * 4);
     const error = errorOf(() => checkSampleCount('f', 11, 8, 10 * 64 * 4));
-    expect(error).toMatchObject({ code: 'ERR_OUT_OF_MEMORY', details: { limit: 10, count: 11, features: 8 } });
+    expect(error).toMatchObject({
+      code: 'ERR_OUT_OF_MEMORY',
+      details: { limit: 10, count: 11, features: 8 },
+    });
     expect(error.message).toContain('at most 10 samples of 8 features');
   });
 });
@@ -114,7 +117,8 @@ describe('advice', () => {
     expect(cut.message).toContain('fetch it again');
     expect(errorOf(() => new ByteReader(Buffer.alloc(3), 'f').u32('a')).message).toContain('fetch it again');
     const others = Object.entries(ADVICE).filter(([kind]) => kind !== 'damaged');
-    for (const [, advice] of others) expect(formatError('f', {}, 'a', 'b', advice).message).not.toContain('fetch');
+    for (const [, advice] of others)
+      expect(formatError('f', {}, 'a', 'b', advice).message).not.toContain('fetch');
     expect(errorOf(() => gunzip(gzipSync(text), 'f', 4)).message).not.toContain('fetch');
   });
 });

@@ -31,7 +31,11 @@ it('reads the records of several files, gzip or not', () => {
 });
 
 it.each([
-  ['a cut record', records(1).subarray(0, -1), 'whole number of records of 3073 bytes, at least one, came 3072 bytes'],
+  [
+    'a cut record',
+    records(1).subarray(0, -1),
+    'whole number of records of 3073 bytes, at least one, came 3072 bytes',
+  ],
   ['nothing', Buffer.alloc(0), 'came 0 bytes'],
   ['a label out of range', records(1, 10), 'byte 3073: expected a label below 10, came 10'],
 ])('refuses %s', (_, bytes, message) => {
@@ -47,8 +51,22 @@ it('is found by name', () => {
   }
   fs.writeFileSync(path.join(inner, 'test_batch.bin'), records(7));
   const dataset = loadDataset('cifar10', { dataDir: folder });
-  expect(dataset).toMatchObject({ features: 3072, note: 'data_batch_1.bin, not cifar10 as published: another shape' });
+  expect(dataset).toMatchObject({
+    features: 3072,
+    note: 'data_batch_1.bin, not cifar10 as published: another shape',
+  });
   const classOf = (label: number) => dataset.classNames[label];
-  expect(Array.from(dataset.train.labels, classOf)).toEqual(['1', '5', '2', '6', '3', '7', '4', '8', '5', '9']);
+  expect(Array.from(dataset.train.labels, classOf)).toEqual([
+    '1',
+    '5',
+    '2',
+    '6',
+    '3',
+    '7',
+    '4',
+    '8',
+    '5',
+    '9',
+  ]);
   expect(Array.from(dataset.test!.labels, classOf)).toEqual(['7']);
 });

@@ -44,7 +44,12 @@ describe('CSV', () => {
     ['a long row', '1,2,a\n3,4,b,c\n', {}, 'line 2: expected 3 cells, came 4'],
     ['a word among numbers', '1,2,a\n3,x,b\n', {}, 'line 2, column 2: expected a number, came "x"'],
     ['a word in the first row', '1,x,a\n3,4,b\n', {}, 'line 1, column 2: expected a number, came "x"'],
-    ['two label columns', 'class,x,class\n1,2,a\n', { label: 'class' }, 'line 1: expected one column named class'],
+    [
+      'two label columns',
+      'class,x,class\n1,2,a\n',
+      { label: 'class' },
+      'line 1: expected one column named class',
+    ],
     ['two last columns', 'class,x,class\n1,2,a\n', {}, 'one column named class, came columns 1, 3'],
     ['two last columns under numbers', '7,label,label\n1,2,a\n', {}, 'expected a number, came "label"'],
     [
@@ -59,7 +64,12 @@ describe('CSV', () => {
     ['nothing', '', {}, 'at least one sample'],
     ['an open quote', '1,2,a\n3,"4,b\n5,6,c\n', {}, 'line 2, column 2: expected a closing quote'],
     ['text behind a quote', '1,2,a\n3,"4"5,b\n', {}, 'line 2, column 2: expected quotes around a whole cell'],
-    ['a quote within a cell', '1,2,a\n3,4"5",b\n', {}, 'line 2, column 2: expected quotes around a whole cell'],
+    [
+      'a quote within a cell',
+      '1,2,a\n3,4"5",b\n',
+      {},
+      'line 2, column 2: expected quotes around a whole cell',
+    ],
   ])('refuses %s', (_, text, options, message) => {
     const error = errorOf(() => parse(text, options));
     expect(error.code).toBe('ERR_DATA_FORMAT');
@@ -74,7 +84,8 @@ describe('CSV', () => {
       expect(label).toMatchObject({ code: 'ERR_DATA_FORMAT', details: { line: 3, column: 3 } });
       const feature = errorOf(() => read(`x,y,class\n1,2,a\n3,${cell},b\n${cell},6,b\n`));
       expect(feature).toMatchObject({ code: 'ERR_DATA_FORMAT', details: { line: 3, column: 2 } });
-      for (const { message } of [label, feature]) expect(message).toContain('a missing value; drop such rows or fill');
+      for (const { message } of [label, feature])
+        expect(message).toContain('a missing value; drop such rows or fill');
     },
   );
 
@@ -101,14 +112,26 @@ describe('CSV', () => {
     const lines = text.trim().split('\n');
     const samples = parse(text);
     expect(samples.count).toBe(lines.length - headers);
-    expect([...samples.x.subarray(0, samples.features)]).toEqual(lines[headers]!.split(',').slice(0, -1).map(Number));
+    expect([...samples.x.subarray(0, samples.features)]).toEqual(
+      lines[headers]!.split(',').slice(0, -1).map(Number),
+    );
     expect(samples.labels[0]).toBe(lines[headers]!.split(',').at(-1));
     expect(parse(text, { header: false }).count, 'unless told').toBe(lines.length);
   });
 
   it.each([
-    ['Latin-1', Buffer.from('x,class\r\n1,p\u00e9\r\n2,p\u00e8\r\n', 'latin1'), 2, 'bytes of another encoding'],
-    ['a cut character', Buffer.from('x,class\n1,a\n2,\u00e9').subarray(0, -1), 3, 'bytes of another encoding'],
+    [
+      'Latin-1',
+      Buffer.from('x,class\r\n1,p\u00e9\r\n2,p\u00e8\r\n', 'latin1'),
+      2,
+      'bytes of another encoding',
+    ],
+    [
+      'a cut character',
+      Buffer.from('x,class\n1,a\n2,\u00e9').subarray(0, -1),
+      3,
+      'bytes of another encoding',
+    ],
     ['UTF-16', Buffer.from('\ufeffx,class\n1,a\n', 'utf16le'), 1, 'UTF-16, by its byte order mark'],
     ['UTF-16, big-endian', Buffer.from('\ufeffx,class\n1,a\n', 'utf16le').swap16(), 1, 'UTF-16, by its'],
     ['UTF-16 without a mark', Buffer.from('x,class\n1,a\n', 'utf16le'), 1, 'a byte of 0'],
@@ -121,7 +144,11 @@ describe('CSV', () => {
   });
 
   it('keeps labels apart that differ in one letter', () => {
-    expect(read('x,class\n1,p\u00e9\n2,p\u00e8\n3,p\u00e9\n').labels).toEqual(['p\u00e9', 'p\u00e8', 'p\u00e9']);
+    expect(read('x,class\n1,p\u00e9\n2,p\u00e8\n3,p\u00e9\n').labels).toEqual([
+      'p\u00e9',
+      'p\u00e8',
+      'p\u00e9',
+    ]);
   });
 
   it('bounds samples by memory, labels by their number, and what a message repeats', () => {
@@ -147,10 +174,17 @@ describe('CSV', () => {
   it('finds the cells that another parser finds', () => {
     const pieces = ['1', 'é', '"a,b"', '"c\nd"', '" e "', '""', '"f""g"', ' ', '', '\t"h" '];
     for (let seed = 0; seed < 200; seed++) {
-      const cells = Array.from({ length: 9 }, (_, i) => pieces[(seed * 7 + i * i * (seed % 13) + i) % pieces.length]!);
-      const text = [0, 3, 6].map((i) => `x,${cells.slice(i, i + 3).join(',')}`).join(['\n', '\r\n', '\r'][seed % 3]);
+      const cells = Array.from(
+        { length: 9 },
+        (_, i) => pieces[(seed * 7 + i * i * (seed % 13) + i) % pieces.length]!,
+      );
+      const text = [0, 3, 6]
+        .map((i) => `x,${cells.slice(i, i + 3).join(',')}`)
+        .join(['\n', '\r\n', '\r'][seed % 3]);
       const expected = oracle(text, { record_delimiter: ['\r\n', '\n', '\r'], trim: true });
-      expect([...csvRecords(Buffer.from(text), 'f.csv', ',')].map((record) => record.cells)).toEqual(expected);
+      expect([...csvRecords(Buffer.from(text), 'f.csv', ',')].map((record) => record.cells)).toEqual(
+        expected,
+      );
     }
   });
 

@@ -38,8 +38,12 @@ describe('label values become 0 .. classes - 1 in sorted order', () => {
   it('gives the test set the classes of train', () => {
     const dataset = makeDataset(facts, raw(['a', 'b', 'c']), raw(['c']));
     expect([...dataset.test!.labels]).toEqual([2]);
-    expect(errorOf(() => makeDataset(facts, raw(['a', 'b']), raw(['a', 'd']))).message).toContain('sample 2, came d');
-    expect(errorOf(() => makeDataset(facts, raw(['a', 'b']), raw(['a'], 2))).message).toContain('expected 1 features');
+    expect(errorOf(() => makeDataset(facts, raw(['a', 'b']), raw(['a', 'd']))).message).toContain(
+      'sample 2, came d',
+    );
+    expect(errorOf(() => makeDataset(facts, raw(['a', 'b']), raw(['a'], 2))).message).toContain(
+      'expected 1 features',
+    );
   });
 
   it.each([

@@ -39,7 +39,9 @@ describe('MAT level 5', () => {
     ['uint64', [2 ** 32, 2 ** 53]],
   ] as const)('reads class %s in both byte orders', (matClass, values) => {
     for (const littleEndian of [true, false]) {
-      const file = matFile([{ name: 'A', class: matClass, dimensions: [1, 2], values: [...values] }], { littleEndian });
+      const file = matFile([{ name: 'A', class: matClass, dimensions: [1, 2], values: [...values] }], {
+        littleEndian,
+      });
       expect(cells(parseMat(file, 'f.mat', ['A']).A)).toEqual([...values]);
     }
   });
@@ -202,10 +204,18 @@ describe('MAT level 5', () => {
   it.each([
     ['version 7.3', hdf5, 'version 7.3 (HDF5)'],
     ['bare HDF5', Buffer.from('\x89HDF\r\n\x1a\n', 'latin1'), 'version 7.3 (HDF5)'],
-    ['HDF5 of an older MATLAB', Buffer.concat([changed(plain, (bytes) => bytes.writeUInt16LE(0x0200, 124))]), '(HDF5)'],
+    [
+      'HDF5 of an older MATLAB',
+      Buffer.concat([changed(plain, (bytes) => bytes.writeUInt16LE(0x0200, 124))]),
+      '(HDF5)',
+    ],
     ['HDF5 behind a block of its own', hdf5Behind(2048), '(HDF5); save it with `save -v7`'],
     ['level 4', changed(plain, (bytes) => bytes.fill(0, 0, 8)), 'level 4'],
-    ['no byte order mark', changed(plain, (bytes) => bytes.write('XX', 126)), 'IM or MI as byte order mark, came "XX"'],
+    [
+      'no byte order mark',
+      changed(plain, (bytes) => bytes.write('XX', 126)),
+      'IM or MI as byte order mark, came "XX"',
+    ],
     ['another version', changed(plain, (bytes) => bytes.writeUInt16LE(0x0300, 124)), 'came 0x0300'],
     ['a cut header', plain.subarray(0, 100), 'bytes of header'],
     ['no variables', plain.subarray(0, 128), 'expected a variable X, came only none'],
@@ -233,7 +243,11 @@ describe('MAT level 5', () => {
     ],
     ['Y of another length', matFile([X, { ...Y, dimensions: [2, 1], values: [1, 2] }]), 'Y of 3 × 1'],
     ['Y of several columns', matFile([X, { ...Y, dimensions: [2, 2], values: [1, 2, 1, 2] }]), 'came 2 × 2'],
-    ['a cut in compressed data', matFile([X, Y], { compressed: true }).subarray(0, 150), 'byte 136: expected'],
+    [
+      'a cut in compressed data',
+      matFile([X, Y], { compressed: true }).subarray(0, 150),
+      'byte 136: expected',
+    ],
   ])('refuses %s', (_, bytes, message) => {
     const error = errorOf(() => matSamples(bytes, 'f.mat'));
     expect(error.code).toBe('ERR_DATA_FORMAT');
@@ -242,21 +256,37 @@ describe('MAT level 5', () => {
   });
 
   it('bounds what all compressed variables unpack to', () => {
-    const zeros: MatVariable = { name: 'Z', class: 'double', dimensions: [1, 2 ** 16], values: Array(2 ** 16).fill(0) };
+    const zeros: MatVariable = {
+      name: 'Z',
+      class: 'double',
+      dimensions: [1, 2 ** 16],
+      values: Array(2 ** 16).fill(0),
+    };
     const bomb = matFile([zeros, { ...zeros, name: 'W' }], { compressed: true });
     expect(bomb.length).toBeLessThan(3000);
     const limit = 2 ** 19 + 2 ** 18;
     expect(parseMat(bomb, 'f.mat', ['W'], limit).W.columns, 'Z is not unpacked').toBe(2 ** 16);
     const error = errorOf(() => parseMat(bomb, 'f.mat', ['W', 'Z'], limit));
-    expect(error).toMatchObject({ code: 'ERR_DATA_FORMAT', message: expect.stringContaining('when unpacked') });
+    expect(error).toMatchObject({
+      code: 'ERR_DATA_FORMAT',
+      message: expect.stringContaining('when unpacked'),
+    });
   });
 
   it('bounds what is unpacked to tell the names of variables that nobody wants', () => {
-    const zeros: MatVariable = { name: 'Z', class: 'double', dimensions: [1, 2 ** 16], values: Array(2 ** 16).fill(0) };
+    const zeros: MatVariable = {
+      name: 'Z',
+      class: 'double',
+      dimensions: [1, 2 ** 16],
+      values: Array(2 ** 16).fill(0),
+    };
     const bomb = matFile([zeros, zeros, zeros, X, Y], { compressed: true });
     expect(parseMat(bomb, 'f.mat', ['X', 'Y'], 2 ** 21).X.rows).toBe(3);
     const error = errorOf(() => parseMat(bomb, 'f.mat', ['X', 'Y'], 2 ** 18));
-    expect(error).toMatchObject({ code: 'ERR_DATA_FORMAT', message: expect.stringContaining('names of variables') });
+    expect(error).toMatchObject({
+      code: 'ERR_DATA_FORMAT',
+      message: expect.stringContaining('names of variables'),
+    });
   });
 
   it('refuses more cells than the machine has room for, naming how many there may be', () => {
@@ -271,7 +301,10 @@ describe('MAT level 5', () => {
     expect(bytes.length).toBeLessThan(10_000);
     expect(matSamples(bytes, 'f.mat', 64 * 2 ** 20).features).toBe(2 ** 20);
     const error = errorOf(() => matSamples(bytes, 'f.mat', 32 * 2 ** 20));
-    expect(error).toMatchObject({ code: 'ERR_OUT_OF_MEMORY', details: { count: 3, features: 2 ** 20, limit: 1 } });
+    expect(error).toMatchObject({
+      code: 'ERR_OUT_OF_MEMORY',
+      details: { count: 3, features: 2 ** 20, limit: 1 },
+    });
   });
 
   it('gives up on a file of endless variables', () => {

@@ -73,11 +73,20 @@ describe('NIPS 2003 parts', () => {
     );
 
   it('joins data and labels, with or without a .param file', () => {
-    const expected = { x: Float32Array.of(1, 2, 3, 4, 5, 6), labels: Float64Array.of(1, -1, 1), count: 3, features: 2 };
+    const expected = {
+      x: Float32Array.of(1, 2, 3, 4, 5, 6),
+      labels: Float64Array.of(1, -1, 1),
+      count: 3,
+      features: 2,
+    };
     expect(readNipsSamples(data, labels, undefined, 'Train')).toMatchObject(expected);
     expect(readNipsSamples(data, labels, path.join(folder, 'none.param'), 'Train')).toMatchObject(expected);
-    expect(readNipsSamples(data, labels, param('good.param', '2 1 3 21.00'), 'Train')).toMatchObject(expected);
-    expect(readNipsSamples(data, labels, param('good.param', '2 1 3 99.00'), 'Valid')).toMatchObject(expected);
+    expect(readNipsSamples(data, labels, param('good.param', '2 1 3 21.00'), 'Train')).toMatchObject(
+      expected,
+    );
+    expect(readNipsSamples(data, labels, param('good.param', '2 1 3 99.00'), 'Valid')).toMatchObject(
+      expected,
+    );
   });
 
   it('refuses what the .param file contradicts', () => {
@@ -96,7 +105,11 @@ describe('NIPS 2003 parts', () => {
   it('refuses labels that do not fit', () => {
     const four = write('four', '1\n1\n1\n1\n');
     const wide = write('wide', '1 1\n1 1\n1 1\n');
-    expect(errorOf(() => readNipsSamples(data, four, undefined, 'Train')).message).toContain('expected 3 labels');
-    expect(errorOf(() => readNipsSamples(data, wide, undefined, 'Train')).message).toContain('one label per line');
+    expect(errorOf(() => readNipsSamples(data, four, undefined, 'Train')).message).toContain(
+      'expected 3 labels',
+    );
+    expect(errorOf(() => readNipsSamples(data, wide, undefined, 'Train')).message).toContain(
+      'one label per line',
+    );
   });
 });

@@ -38,7 +38,8 @@ describe('the procedural data set', () => {
 
   it('is the same bytes on every machine', () => {
     const hash = createHash('sha256');
-    for (const { x, labels } of [dataset.train, test]) hash.update(Uint8Array.from(x)).update(Uint8Array.from(labels));
+    for (const { x, labels } of [dataset.train, test])
+      hash.update(Uint8Array.from(x)).update(Uint8Array.from(labels));
     expect(hash.digest('hex')).toBe('83e414aa3bb046291be01c28592496eaeab5e77556e5d6e27037f4d34d348850');
   });
 

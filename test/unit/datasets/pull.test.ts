@@ -16,7 +16,8 @@ import { pullable, pullDataset } from '../../../src/datasets/pull.js';
 import { makeWorkFolder } from '../../../src/datasets/workFolder.js';
 
 /*
- * Against a server of this machine, with a list of publications of its own: the authors' servers are out of reach of tests.
+ * Against a server of this machine, with a list of publications of its own: the authors' servers are out of
+ * reach of tests.
  */
 const sumOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const files = new Map<string, Buffer>();
@@ -96,9 +97,24 @@ it('fetches what is not there or not whole, and tells how far it is', async () =
 });
 
 it.each([
-  ['another content', () => files.set('images', Buffer.alloc(200_000, 'AN IMAGE, ')), 'ERR_DATA_FORMAT', 'SHA-256'],
-  ['too little', () => files.set('images', Buffer.alloc(100)), 'ERR_DATA_FORMAT', 'expected 200000 bytes, came 100'],
-  ['too much', () => files.set('images', Buffer.alloc(200_001)), 'ERR_DATA_FORMAT', 'expected 200000 bytes, came more'],
+  [
+    'another content',
+    () => files.set('images', Buffer.alloc(200_000, 'AN IMAGE, ')),
+    'ERR_DATA_FORMAT',
+    'SHA-256',
+  ],
+  [
+    'too little',
+    () => files.set('images', Buffer.alloc(100)),
+    'ERR_DATA_FORMAT',
+    'expected 200000 bytes, came 100',
+  ],
+  [
+    'too much',
+    () => files.set('images', Buffer.alloc(200_001)),
+    'ERR_DATA_FORMAT',
+    'expected 200000 bytes, came more',
+  ],
   ['no such file', () => files.delete('images'), 'ERR_IO', 'the server answered 404'],
   [
     'an end before the end',
@@ -161,7 +177,8 @@ it.each([
 
 it('follows redirects', async () => {
   answer = (response, request) => {
-    if (request.url!.startsWith('/data/')) response.writeHead(301, { location: `/there${request.url}` }).end();
+    if (request.url!.startsWith('/data/'))
+      response.writeHead(301, { location: `/there${request.url}` }).end();
     else response.end(files.get(request.url!.slice('/there/data/'.length)));
   };
   await pullDataset('plain', { dataDir: folder, from });
@@ -202,7 +219,9 @@ it('takes a folder instead of a server, with the same checks', async () => {
   const pulling = () => pullDataset('plain', { dataDir: folder, from: mirror });
   await expect(pulling()).rejects.toEqual(failing('ERR_DATA_FORMAT', 'SHA-256'));
   fs.rmSync(path.join(mirror, 'plain/images'));
-  await expect(pulling()).rejects.toEqual(failing('ERR_DATA_NOT_FOUND', 'images: expected a file, there is none'));
+  await expect(pulling()).rejects.toEqual(
+    failing('ERR_DATA_NOT_FOUND', 'images: expected a file, there is none'),
+  );
   expect(kept()).toEqual([]);
 });
 
@@ -228,7 +247,12 @@ it('removes what killed processes have left, and nothing else', async () => {
   fs.writeFileSync(path.join(work, 'images'), 'half');
   fs.renameSync(work, work.replace(`-${process.pid}-`, `-${dead}-`));
   const alive = makeWorkFolder(where);
-  for (const file of [`images.${dead}.part`, `images.${process.pid}.part`, 'mine.part', `mine.${dead}.part`]) {
+  for (const file of [
+    `images.${dead}.part`,
+    `images.${process.pid}.part`,
+    'mine.part',
+    `mine.${dead}.part`,
+  ]) {
     fs.writeFileSync(path.join(where, file), 'half');
   }
   await pullDataset('plain', { dataDir: folder, from });
@@ -248,7 +272,9 @@ it.skipIf(process.platform === 'win32')('replaces neither a symbolic link nor a 
   expect([kept(), fs.readFileSync(owned, 'utf8'), asked]).toEqual([['images'], 'precious', []]);
   fs.writeFileSync(owned, files.get('images')!); // the link is welcome where it leads to the right file
   fs.mkdirSync(path.join(where, 'labels'));
-  await expect(pullDataset('plain', { dataDir: folder, from })).rejects.toEqual(failing('ERR_IO', 'is a folder'));
+  await expect(pullDataset('plain', { dataDir: folder, from })).rejects.toEqual(
+    failing('ERR_IO', 'is a folder'),
+  );
   expect(fs.lstatSync(path.join(where, 'images')).isSymbolicLink()).toBe(true);
 });
 
@@ -274,7 +300,9 @@ it.each(['http_proxy', 'HTTP_PROXY'])(
     for (const scheme of ['http://', '']) {
       vi.stubEnv(name, `${scheme}user:secret@127.0.0.1:${port}`);
       const pulling = pullDataset('plain', { dataDir: folder, from: 'http://mirror.invalid/data' });
-      await expect(pulling).rejects.toEqual(failing('ERR_IO', `through the proxy http://127.0.0.1:${port} of ${name}`));
+      await expect(pulling).rejects.toEqual(
+        failing('ERR_IO', `through the proxy http://127.0.0.1:${port} of ${name}`),
+      );
       await expect(pulling).rejects.toEqual(failing('ERR_IO', 'the server answered 503'));
       await expect(pulling).rejects.not.toHaveProperty('message', expect.stringContaining('secret'));
       expect(seen.splice(0)).toEqual([['http://mirror.invalid/data/images', authorization]]);
@@ -312,8 +340,12 @@ it('says when a server cannot be reached, a folder not be written, an address no
   );
   const file = path.join(folder, 'file');
   fs.writeFileSync(file, '');
-  await expect(pullDataset('plain', { dataDir: file, from })).rejects.toEqual(failing('ERR_IO', 'must be a folder'));
-  await expect(pullDataset('lung', { dataDir: folder })).rejects.toEqual(failing('ERR_DATA_NOT_FOUND', 'not of lung'));
+  await expect(pullDataset('plain', { dataDir: file, from })).rejects.toEqual(
+    failing('ERR_IO', 'must be a folder'),
+  );
+  await expect(pullDataset('lung', { dataDir: folder })).rejects.toEqual(
+    failing('ERR_DATA_NOT_FOUND', 'not of lung'),
+  );
   await expect(pullDataset('plain', { dataDir: folder, form: from } as never)).rejects.toEqual(
     failing('ERR_INVALID_ARGUMENT', 'unknown option "form"'),
   );
@@ -331,7 +363,11 @@ it('stops on a signal and leaves nothing', async () => {
   expect(kept()).toEqual([]);
   expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
   asked.length = 0;
-  const early = pullDataset('plain', { dataDir: path.join(folder, 'new'), from, signal: AbortSignal.abort('early') });
+  const early = pullDataset('plain', {
+    dataDir: path.join(folder, 'new'),
+    from,
+    signal: AbortSignal.abort('early'),
+  });
   await expect(early).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: 'early' });
   expect([asked, fs.existsSync(path.join(folder, 'new'))]).toEqual([[], false]);
 });
@@ -339,7 +375,8 @@ it('stops on a signal and leaves nothing', async () => {
 it('takes the wanted files out of an archive, and only these', async () => {
   const source = path.join(folder, 'source');
   fs.mkdirSync(path.join(source, 'batches'), { recursive: true });
-  for (const name of ['one.bin', 'two.bin', 'readme.html']) fs.writeFileSync(path.join(source, 'batches', name), name);
+  for (const name of ['one.bin', 'two.bin', 'readme.html'])
+    fs.writeFileSync(path.join(source, 'batches', name), name);
   const archive = path.join(folder, 'all.tar.gz');
   await create({ gzip: true, file: archive, cwd: source }, ['batches']);
   const bytes = fs.readFileSync(archive);
@@ -388,12 +425,16 @@ it('the known sums are those of the real files, where they are here', () => {
   for (const name of ['fashion-mnist', 'mnist', 'madelon']) {
     for (const { file, bytes, sha256 } of publications[name]!.downloads) {
       const place = path.join(root ?? '', name, path.basename(file));
-      const found = [place, `${place}.gz`].find((candidate) => root !== undefined && fs.existsSync(candidate));
+      const found = [place, `${place}.gz`].find(
+        (candidate) => root !== undefined && fs.existsSync(candidate),
+      );
       if (found === undefined) continue;
       const content = fs.readFileSync(found);
       const original = found === place ? content : gunzipSync(content);
       const isRepacked =
-        sumOf(original) !== sha256 && file.endsWith('.gz') && knownContents.includes(sumOf(gunzipSync(content)));
+        sumOf(original) !== sha256 &&
+        file.endsWith('.gz') &&
+        knownContents.includes(sumOf(gunzipSync(content)));
       if (isRepacked) continue; // the content is the published one, its archive is not
       expect([file, original.length, sumOf(original)]).toEqual([file, bytes, sha256]);
     }

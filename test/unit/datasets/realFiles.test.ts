@@ -32,21 +32,26 @@ function onReal(name: string, title: string, test: (dataset: Dataset) => void): 
     test(dataset);
     expect({ name: dataset.name, note: dataset.note }, 'as listed').toEqual({ name, note: listing?.note });
     const { train, test: testCount, features, classes } = listing!.shape;
-    expect([dataset.train.count, dataset.test?.count, dataset.features, dataset.classes], 'as listed').toEqual([
-      ...[train, testCount, features, classes],
-    ]);
+    expect(
+      [dataset.train.count, dataset.test?.count, dataset.features, dataset.classes],
+      'as listed',
+    ).toEqual([...[train, testCount, features, classes]]);
   });
 }
 
 describe.skipIf(realDataDir === undefined)(`real files${realDataSkip}`, () => {
-  onReal('fashion-mnist', '60000 + 10000 images, first an ankle boot', ({ train, test, classNames, imageShape }) => {
-    expect(imageShape).toEqual([28, 28]);
-    expect(classCounts(train, 10)).toEqual(Array(10).fill(6000));
-    expect(classCounts(test!, 10)).toEqual(Array(10).fill(1000));
-    expect(train.labels[0]).toBe(9);
-    expect(classNames[9]).toBe('Ankle boot');
-    expect(sum(train.x) / train.x.length).toBeCloseTo(72.94, 3);
-  });
+  onReal(
+    'fashion-mnist',
+    '60000 + 10000 images, first an ankle boot',
+    ({ train, test, classNames, imageShape }) => {
+      expect(imageShape).toEqual([28, 28]);
+      expect(classCounts(train, 10)).toEqual(Array(10).fill(6000));
+      expect(classCounts(test!, 10)).toEqual(Array(10).fill(1000));
+      expect(train.labels[0]).toBe(9);
+      expect(classNames[9]).toBe('Ankle boot');
+      expect(sum(train.x) / train.x.length).toBeCloseTo(72.94, 3);
+    },
+  );
 
   onReal('mnist', 'class counts of the test set', (dataset) => {
     expect(dataset.classNames[9]).toBe('9');
@@ -76,23 +81,29 @@ describe.skipIf(realDataDir === undefined)(`real files${realDataSkip}`, () => {
     }
   });
 
-  onReal('madelon', 'check-sums of madelon.param; madelon.mat holds the same', ({ train, test, classNames }) => {
-    expect(sum(train.x)).toBe(488083511);
-    expect(sum(test!.x)).toBe(146395833);
-    expect(classNames).toEqual(['-1', '1']);
-    expect(classCounts(train, 2)).toEqual([1000, 1000]);
-    expect(classCounts(test!, 2)).toEqual([300, 300]);
+  onReal(
+    'madelon',
+    'check-sums of madelon.param; madelon.mat holds the same',
+    ({ train, test, classNames }) => {
+      expect(sum(train.x)).toBe(488083511);
+      expect(sum(test!.x)).toBe(146395833);
+      expect(classNames).toEqual(['-1', '1']);
+      expect(classCounts(train, 2)).toEqual([1000, 1000]);
+      expect(classCounts(test!, 2)).toEqual([300, 300]);
 
-    const mat = readMatSamples(path.join(dataDir, 'scikit-feature', 'madelon.mat'));
-    expect([mat.count, mat.features]).toEqual([2600, 500]);
-    expect(
-      Buffer.from(mat.x.buffer).equals(Buffer.concat([Buffer.from(train.x.buffer), Buffer.from(test!.x.buffer)])),
-    ).toBe(true);
-    expect(Array.from<number | string, number>(mat.labels, (label) => (Number(label) + 1) / 2)).toEqual([
-      ...train.labels,
-      ...test!.labels,
-    ]);
-  });
+      const mat = readMatSamples(path.join(dataDir, 'scikit-feature', 'madelon.mat'));
+      expect([mat.count, mat.features]).toEqual([2600, 500]);
+      expect(
+        Buffer.from(mat.x.buffer).equals(
+          Buffer.concat([Buffer.from(train.x.buffer), Buffer.from(test!.x.buffer)]),
+        ),
+      ).toBe(true);
+      expect(Array.from<number | string, number>(mat.labels, (label) => (Number(label) + 1) / 2)).toEqual([
+        ...train.labels,
+        ...test!.labels,
+      ]);
+    },
+  );
 
   onReal('tox-171', 'class counts', ({ train, classNames }) => {
     expect(classCounts(train, 4)).toEqual([45, 45, 39, 42]);

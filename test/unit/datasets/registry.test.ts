@@ -10,7 +10,9 @@ import { idxFile } from '../../support/idxFile.js';
 import { type MatVariable, matFile } from '../../support/matFile.js';
 
 // Label files that stand for the published ones: those are not part of the repository.
-vi.mock(import('../../../src/datasets/idxSums.js'), async () => ({ idxSums: { 'fashion-mnist': [], mnist: [] } }));
+vi.mock(import('../../../src/datasets/idxSums.js'), async () => ({
+  idxSums: { 'fashion-mnist': [], mnist: [] },
+}));
 const { idxSums } = await import('../../../src/datasets/idxSums.js');
 
 let root: string;
@@ -35,7 +37,11 @@ const write = (folder: string, name: string, bytes: Uint8Array) => {
 };
 const writeIdx = (folder: string, prefix: string, count: number, ending = '') => {
   const pack = (bytes: Buffer) => (ending === '.gz' ? gzipSync(bytes) : bytes);
-  write(folder, `${prefix}-images-idx3-ubyte${ending}`, pack(idxFile([count, 2, 2], Array(4 * count).fill(count))));
+  write(
+    folder,
+    `${prefix}-images-idx3-ubyte${ending}`,
+    pack(idxFile([count, 2, 2], Array(4 * count).fill(count))),
+  );
   write(
     folder,
     `${prefix}-labels-idx1-ubyte${ending}`,
@@ -100,7 +106,9 @@ describe('lookup', () => {
         expect(error.message).toContain(problem);
       }
       vi.stubEnv('SET_NATIVE_DATA', dataDir);
-      expect(errorOf(() => loadDataset('glioma')).message).toContain('SET_NATIVE_DATA must name a readable folder');
+      expect(errorOf(() => loadDataset('glioma')).message).toContain(
+        'SET_NATIVE_DATA must name a readable folder',
+      );
       expect(errorOf(() => listDatasets()).code).toBe('ERR_DATA_NOT_FOUND');
     }
     expect(loadDataset('procedural').name).toBe('procedural'); // which asks the environment for nothing
@@ -136,7 +144,9 @@ describe('lookup', () => {
     const error = errorOf(() => loadDataset('madelon', { dataDir }));
     expect(error.code).toBe('ERR_DATA_NOT_FOUND');
     expect(error.details.tried).toEqual([path.join(dataDir, 'madelon'), dataDir]);
-    expect(error.message).toContain('madelon lacks madelon_train.labels, madelon_valid.data, madelon_valid.labels');
+    expect(error.message).toContain(
+      'madelon lacks madelon_train.labels, madelon_valid.data, madelon_valid.labels',
+    );
     expect(error.message).toContain('--data-dir or SET_NATIVE_DATA');
     expect(error.message).toContain('`procedural` needs no files');
   });
@@ -201,7 +211,12 @@ describe('data sets', () => {
   });
 
   it('lung: the full-precision file before the rounded one, which says so', () => {
-    const X: MatVariable = { name: 'X', class: 'uint8', dimensions: [203, 3312], values: Array(203 * 3312).fill(3) };
+    const X: MatVariable = {
+      name: 'X',
+      class: 'uint8',
+      dimensions: [203, 3312],
+      values: Array(203 * 3312).fill(3),
+    };
     const Y = (classes: number): MatVariable => ({
       ...{ name: 'Y', class: 'uint8', dimensions: [203, 1] },
       values: Array.from({ length: 203 }, (_, i) => i % classes),
@@ -269,14 +284,22 @@ describe('MNIST and Fashion-MNIST', () => {
   });
 
   /** Writes the labels of `set`, or others. */
-  const put = (folder: string, part: 'train' | 't10k', set: (typeof SETS)[number] | undefined, dot = '-', end = '') => {
+  const put = (
+    folder: string,
+    part: 'train' | 't10k',
+    set: (typeof SETS)[number] | undefined,
+    dot = '-',
+    end = '',
+  ) => {
     const labels = set === undefined ? idxFile([4], [0, 1, 2, 3]) : labelFile(set, part);
     write(folder, `${part}-images${dot}idx3-ubyte${end}`, imageFile);
     write(folder, `${part}-labels${dot}idx1-ubyte${end}`, end === '' ? labels : gzipSync(labels));
   };
   const listed = (folder = dataDir) =>
     listDatasets({ dataDir: folder }).flatMap(({ name, where, note }) =>
-      where === undefined || where === 'embedded' ? [] : [`${name}: ${path.relative(folder, where)}: ${note ?? ''}`],
+      where === undefined || where === 'embedded'
+        ? []
+        : [`${name}: ${path.relative(folder, where)}: ${note ?? ''}`],
     );
   const tried = (name: string, folder = dataDir) => {
     try {
@@ -299,7 +322,9 @@ describe('MNIST and Fashion-MNIST', () => {
         for (const part of ['train', 't10k'] as const) put(path.join(place, folder), part, set, dot, end);
         expect(listed(place)).toEqual([`${set}: ${folder}: `]);
         expect(tried(set, place)).toMatch(/^train-images.idx3-ubyte$/); // whose images are others
-        expect(tried(other, place)).toMatch(/holds (Fashion-)?MNIST's labels, not (Fashion-)?MNIST's: load it as/);
+        expect(tried(other, place)).toMatch(
+          /holds (Fashion-)?MNIST's labels, not (Fashion-)?MNIST's: load it as/,
+        );
         expect(errorOf(() => loadDataset(other, { dataDir: place })).code).toBe('ERR_DATA_NOT_FOUND');
       }
     }
@@ -342,11 +367,15 @@ describe('MNIST and Fashion-MNIST', () => {
       const place = fs.mkdtempSync(path.join(root, 'place-'));
       for (const part of ['train', 't10k'] as const) put(path.join(place, folder), part, undefined, dot);
       const file = `train-images${dot}idx3-ubyte`;
-      expect(listed(place)).toEqual([`${claimant}: ${folder}: ${file}, not ${claimant} as published: other labels`]);
+      expect(listed(place)).toEqual([
+        `${claimant}: ${folder}: ${file}, not ${claimant} as published: other labels`,
+      ]);
       for (const set of SETS) {
         if (set === claimant) expect(tried(set, place)).toBe(file);
         else
-          expect(tried(set, place)).toContain(`they load as ${claimant}, or, from a folder called ${set}, as ${set}`);
+          expect(tried(set, place)).toContain(
+            `they load as ${claimant}, or, from a folder called ${set}, as ${set}`,
+          );
       }
     }
   });
@@ -355,7 +384,9 @@ describe('MNIST and Fashion-MNIST', () => {
     for (const part of ['train', 't10k'] as const) put(dataDir, part, 'mnist', '-', '.gz');
     const file = path.join(dataDir, 't10k-labels-idx1-ubyte.gz');
     fs.writeFileSync(file, fs.readFileSync(file).subarray(0, 20));
-    expect(listed()).toEqual([expect.stringMatching(/^mnist: : .*t10k-labels-idx1-ubyte.gz cannot be read: /)]);
+    expect(listed()).toEqual([
+      expect.stringMatching(/^mnist: : .*t10k-labels-idx1-ubyte.gz cannot be read: /),
+    ]);
     expect(errorOf(() => loadDataset('mnist', { dataDir })).code).toBe('ERR_DATA_FORMAT');
   });
 

@@ -10,13 +10,25 @@ function samples(values: number[], labels: number[]): Samples {
 }
 
 const dataset: Dataset = {
-  ...{ name: 'a', source: 'here', features: 2, classes: 3, classNames: ['0', '1', '2'], scaling: { kind: 'none' } },
+  ...{
+    name: 'a',
+    source: 'here',
+    features: 2,
+    classes: 3,
+    classNames: ['0', '1', '2'],
+    scaling: { kind: 'none' },
+  },
   train: samples([1, 2, 3, 4], [0, 2]),
   test: samples([5, 6], [1]),
 };
 
 test('it is of what the data set holds, in the order that is written down', () => {
-  const bytes = [new Float32Array([1, 2, 3, 4]), Uint32Array.of(0, 2), new Float32Array([5, 6]), Uint32Array.of(1)];
+  const bytes = [
+    new Float32Array([1, 2, 3, 4]),
+    Uint32Array.of(0, 2),
+    new Float32Array([5, 6]),
+    Uint32Array.of(1),
+  ];
   const expected = createHash('sha256').update('2 3 2 1\n');
   for (const part of bytes) expected.update(new Uint8Array(part.buffer));
   expect(datasetSum(dataset)).toBe(expected.digest('hex'));

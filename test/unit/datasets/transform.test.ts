@@ -32,7 +32,9 @@ describe('checkSamples', () => {
   });
 
   it('tells what is wrong', () => {
-    expect(check({ count: 0, x: new Float32Array(0), labels: new Uint32Array(0) }).code).toBe('ERR_OUT_OF_RANGE');
+    expect(check({ count: 0, x: new Float32Array(0), labels: new Uint32Array(0) }).code).toBe(
+      'ERR_OUT_OF_RANGE',
+    );
     expect(check({ features: 0 }).code).toBe('ERR_OUT_OF_RANGE');
     expect(check({ features: 3 }).code).toBe('ERR_SHAPE');
     expect(check({ labels: Uint32Array.of(0, 1) }).code).toBe('ERR_SHAPE');
@@ -86,24 +88,37 @@ describe('splitSamples', () => {
   });
 
   it('splits plainly when asked', () => {
-    const { train, test } = splitSamples(mixed, { seed: 3, testFraction: 0.1, stratified: false, permutation });
+    const { train, test } = splitSamples(mixed, {
+      seed: 3,
+      testFraction: 0.1,
+      stratified: false,
+      permutation,
+    });
     expect([train.count, test.count]).toEqual([81, 9]);
   });
 
   it('keeps a sample on either side of each class of two; leaves a lone one in train', () => {
-    const { train, test } = splitSamples(numbered([0, 0, 1, 1, 2]), { seed: 1, testFraction: 0.01, permutation });
+    const { train, test } = splitSamples(numbered([0, 0, 1, 1, 2]), {
+      seed: 1,
+      testFraction: 0.01,
+      permutation,
+    });
     expect(countsOf(train)).toEqual([1, 1, 1]);
     expect(countsOf(test)).toEqual([1, 1, 0]);
-    expect(countsOf(splitSamples(numbered([0, 0, 1]), { seed: 1, testFraction: 0.99, permutation }).train)).toEqual([
-      1, 1, 0,
-    ]);
+    expect(
+      countsOf(splitSamples(numbered([0, 0, 1]), { seed: 1, testFraction: 0.99, permutation }).train),
+    ).toEqual([1, 1, 0]);
   });
 
   it('refuses fractions outside (0, 1) and sets too small', () => {
     for (const testFraction of [0, 1, -1, Number.NaN]) {
-      expect(errorOf(() => splitSamples(mixed, { seed: 1, testFraction, permutation })).code).toBe('ERR_OUT_OF_RANGE');
+      expect(errorOf(() => splitSamples(mixed, { seed: 1, testFraction, permutation })).code).toBe(
+        'ERR_OUT_OF_RANGE',
+      );
     }
-    expect(errorOf(() => splitSamples(numbered([0, 1, 2]), { seed: 1, permutation })).code).toBe('ERR_OUT_OF_RANGE');
+    expect(errorOf(() => splitSamples(numbered([0, 1, 2]), { seed: 1, permutation })).code).toBe(
+      'ERR_OUT_OF_RANGE',
+    );
   });
 });
 
@@ -112,7 +127,9 @@ describe('scaling', () => {
   const test: Samples = { ...numbered([1]), x: Float32Array.of(6, 7) };
   const scale = (scaling: Scaling) => {
     const fitted = fitScaling(train, scaling);
-    return [applyScaling(train, fitted), applyScaling(test, fitted)].map(({ x }) => [...x].map((value) => value + 0));
+    return [applyScaling(train, fitted), applyScaling(test, fitted)].map(({ x }) =>
+      [...x].map((value) => value + 0),
+    );
   };
 
   it('divides by a known range', () => {
@@ -121,7 +138,10 @@ describe('scaling', () => {
       [3, 3.5],
     ]);
     const white = { ...test, x: Float32Array.of(255, 51) };
-    expect([...applyScaling(white, fitScaling(white, { kind: 'divide', by: 255 })).x]).toEqual([1, Math.fround(0.2)]);
+    expect([...applyScaling(white, fitScaling(white, { kind: 'divide', by: 255 })).x]).toEqual([
+      1,
+      Math.fround(0.2),
+    ]);
   });
 
   it('scales by the range of train; constant features become 0', () => {
@@ -140,9 +160,9 @@ describe('scaling', () => {
 
   it('keeps a small spread on a large mean', () => {
     const far = { ...train, x: Float32Array.of(1e6, 0, 1e6 + 1, 0, 1e6, 0, 1e6 + 1, 0) };
-    expect([...applyScaling(far, fitScaling(far, { kind: 'standardise' })).x].filter((_, i) => i % 2 === 0)).toEqual([
-      -1, 1, -1, 1,
-    ]);
+    expect(
+      [...applyScaling(far, fitScaling(far, { kind: 'standardise' })).x].filter((_, i) => i % 2 === 0),
+    ).toEqual([-1, 1, -1, 1]);
   });
 
   it('leaves its input alone', () => {
@@ -210,7 +230,9 @@ describe('prepare', () => {
     const all = [...rowsOf(rest.train), ...rowsOf(rest.validation!), ...rowsOf(test)].sort((a, b) => a - b);
     const whole = prepare(dataset, { ...raw, train: undefined });
     expect(all).toEqual([...rowsOf(whole.train), ...rowsOf(test)].sort((a, b) => a - b));
-    expect(errorOf(() => prepare(dataset, { ...raw, train: 55, validation: 20 })).code).toBe('ERR_OUT_OF_RANGE');
+    expect(errorOf(() => prepare(dataset, { ...raw, train: 55, validation: 20 })).code).toBe(
+      'ERR_OUT_OF_RANGE',
+    );
   });
 
   it('shares no sample between train and test', () => {
@@ -259,7 +281,9 @@ describe('prepare', () => {
             details: { row: 5, feature: 1 },
           });
         }
-        expect(errorOf(() => prepare({ ...dataset, train: beyond }, { ...options, seed, permutation }))).toMatchObject({
+        expect(
+          errorOf(() => prepare({ ...dataset, train: beyond }, { ...options, seed, permutation })),
+        ).toMatchObject({
           code: 'ERR_OUT_OF_RANGE',
           message: '[prepare] train samples: expected labels below 3, came 3 in row 7',
         });
@@ -299,13 +323,24 @@ describe('prepare', () => {
     for (const [wrong, code, message] of [
       [{ ...dataset, validation: mixed }, 'ERR_INVALID_ARGUMENT', 'unknown key "validation" of the data set'],
       [{ ...dataset, train: undefined }, 'ERR_INVALID_ARGUMENT', 'train must be samples'],
-      [{ ...dataset, test: mixed.x }, 'ERR_INVALID_ARGUMENT', 'test must be samples: expected one samples object'],
+      [
+        { ...dataset, test: mixed.x },
+        'ERR_INVALID_ARGUMENT',
+        'test must be samples: expected one samples object',
+      ],
       [{ ...dataset, classes: undefined }, 'ERR_INVALID_ARGUMENT', 'classes must be a whole number'],
-      [{ ...dataset, train: { ...mixed, count: 91 } }, 'ERR_SHAPE', '[prepare] train samples: expected 91 × 2 values'],
+      [
+        { ...dataset, train: { ...mixed, count: 91 } },
+        'ERR_SHAPE',
+        '[prepare] train samples: expected 91 × 2 values',
+      ],
       [{ ...dataset, train: { ...mixed, count: undefined } }, 'ERR_OUT_OF_RANGE', 'came undefined'],
       [undefined, 'ERR_INVALID_ARGUMENT', 'expected a data set, as loadDataset gives it, got undefined'],
     ] as const) {
-      expect(errorOf(() => prepare(wrong as never))).toMatchObject({ code, message: expect.stringContaining(message) });
+      expect(errorOf(() => prepare(wrong as never))).toMatchObject({
+        code,
+        message: expect.stringContaining(message),
+      });
     }
   });
 

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 /*
- * The Metal kernels as clang reads them with real address spaces, and in the C++ of 2014: a pointer to one space that is
- * used as a pointer to another is an error, as it is for Apple's compiler.
+ * The Metal kernels as clang reads them with real address spaces, and in the C++ of 2014: a pointer to one
+ * space that is used as a pointer to another is an error, as it is for Apple's compiler.
  */
 const native = path.resolve(import.meta.dirname, '../../../native');
 const clang = ['clang++-19', 'clang++-18', 'clang++-17', 'clang++'].find(

@@ -6,7 +6,8 @@ import { afterAll, expect, test } from 'vitest';
 
 /*
  * The one file in Objective-C++, checked by clang against declarations of what it uses of Apple's frameworks
- * (native/test/apple_stubs): that it is well formed, implements metal/gpu.h, and calls what there is with what it takes.
+ * (native/test/apple_stubs): that it is well formed, implements metal/gpu.h, and calls what there is with
+ * what it takes.
  */
 
 const native = path.resolve(import.meta.dirname, '../../../native');
@@ -24,8 +25,22 @@ function check(text: string, sdk = 110000): string {
   const { stderr, status } = spawnSync(
     clang!,
     [
-      ...['-x', 'objective-c++', '-std=c++17', '-fobjc-arc', '-fobjc-exceptions', '-fobjc-runtime=macosx-11.0'],
-      ...['-fsyntax-only', '-Wall', '-Wextra', '-Wshadow', '-Werror', `-D__MAC_OS_X_VERSION_MAX_ALLOWED=${sdk}`],
+      ...[
+        '-x',
+        'objective-c++',
+        '-std=c++17',
+        '-fobjc-arc',
+        '-fobjc-exceptions',
+        '-fobjc-runtime=macosx-11.0',
+      ],
+      ...[
+        '-fsyntax-only',
+        '-Wall',
+        '-Wextra',
+        '-Wshadow',
+        '-Werror',
+        `-D__MAC_OS_X_VERSION_MAX_ALLOWED=${sdk}`,
+      ],
       ...['-I', path.join(native, 'test/apple_stubs'), '-I', native, copy],
     ],
     { encoding: 'utf8' },
@@ -39,7 +54,12 @@ test.for([110000, 150000])('the Objective-C++ file is sound, with SDK %i', (sdk,
 });
 
 test.for([
-  ['a misspelt selector', 'length:size atIndex', 'lenght:size atIndex', /selector 'setBytes:lenght:atIndex:'/],
+  [
+    'a misspelt selector',
+    'length:size atIndex',
+    'lenght:size atIndex',
+    /selector 'setBytes:lenght:atIndex:'/,
+  ],
   ['a misspelt property', 'commands_.GPUStartTime', 'commands_.GpuStartTime', /'GpuStartTime' not found/],
   ['an object of another kind', 'setBuffer:memory', 'setBuffer:encoder_', /id<MTLComputeCommandEncoder>/],
   ['a constant that does not exist', 'MTLGPUFamilyApple7', 'MTLGPUFamilyApple07', /MTLGPUFamilyApple07/],

@@ -15,8 +15,8 @@ import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
 /*
- * What `npm install` would do on a Mac, without one: node-gyp's generator writes the makefiles that it would write
- * there, and make tells the commands that it would run.
+ * What `npm install` would do on a Mac, without one: node-gyp's generator writes the makefiles that it would
+ * write there, and make tells the commands that it would run.
  */
 
 const root = path.resolve(import.meta.dirname, '../../..');
@@ -43,7 +43,10 @@ function commands(flavor: 'mac' | 'linux', arch: string, edit = (text: string) =
   writeFileSync(path.join(place, 'binding.gyp'), edit(readFileSync(path.join(root, 'binding.gyp'), 'utf8')));
   const build = path.join(place, 'build');
   mkdirSync(build);
-  const { variables, target_defaults } = process.config as unknown as { variables: object; target_defaults: object };
+  const { variables, target_defaults } = process.config as unknown as {
+    variables: object;
+    target_defaults: object;
+  };
   const settings = { clang: 1, standalone_static_library: 1, host_arch: arch, target_arch: arch };
   writeFileSync(
     path.join(build, 'config.gypi'),
@@ -55,10 +58,24 @@ function commands(flavor: 'mac' | 'linux', arch: string, edit = (text: string) =
     'python3',
     [
       ...[path.join(root, 'test/support/gyp.py'), path.join(nodeGyp, 'gyp/pylib'), flavor, 'binding.gyp'],
-      ...['-I', 'build/config.gypi', '-I', path.join(nodeGyp, 'addon.gypi'), '-I', path.join(headers, 'common.gypi')],
+      ...[
+        '-I',
+        'build/config.gypi',
+        '-I',
+        path.join(nodeGyp, 'addon.gypi'),
+        '-I',
+        path.join(headers, 'common.gypi'),
+      ],
       ...['-Dlibrary=shared_library', '-Dvisibility=default', '-Dnode_lib_file=node.lib', '-Dnode_engine=v8'],
       ...[`-DOS=${flavor}`, `-Dnode_root_dir=${path.dirname(headers)}`, `-Dnode_gyp_dir=${nodeGyp}`],
-      ...[`-Dmodule_root_dir=${place}`, '--depth=.', '--no-parallel', '--generator-output', 'build', '-Goutput_dir=.'],
+      ...[
+        `-Dmodule_root_dir=${place}`,
+        '--depth=.',
+        '--no-parallel',
+        '--generator-output',
+        'build',
+        '-Goutput_dir=.',
+      ],
     ],
     {
       cwd: place,
@@ -91,17 +108,35 @@ function faultsOnMac(all: string[], arch: string): string[] {
     else for (const flag of wanted) if (!text.includes(flag)) faults.push(`${title} lacks ${flag}`);
     for (const flag of unwanted) if (text.includes(flag)) faults.push(`${title} has ${flag}`);
   };
-  const all11 = ['-O3', '-std=c++17', '-ffp-contract=off', '-mmacosx-version-min=11.0', '-fvisibility=hidden'];
+  const all11 = [
+    '-O3',
+    '-std=c++17',
+    '-ffp-contract=off',
+    '-mmacosx-version-min=11.0',
+    '-fvisibility=hidden',
+  ];
   const flags = [...all11, `-arch ${arch}`];
   const without = ['-fno-exceptions', '-fno-rtti', '-ffast-math', '-std=gnu++'];
   look('apple_gpu.mm', command(all, 'metal/apple_gpu.mm'), [...flags, '-fobjc-arc'], without);
-  for (const file of ['metal/device.cpp', 'metal/metal.cpp', 'geni/metal_source.cpp', 'cpu/trainer.cpp', 'addon.cpp']) {
+  for (const file of [
+    'metal/device.cpp',
+    'metal/metal.cpp',
+    'geni/metal_source.cpp',
+    'cpu/trainer.cpp',
+    'addon.cpp',
+  ]) {
     look(file, command(all, file), flags, without);
   }
-  look('the addon', command(all, '-o Release/set_native.node'), ['-bundle', 'Release/set_core.a', ...frameworks]);
+  look('the addon', command(all, '-o Release/set_native.node'), [
+    '-bundle',
+    'Release/set_core.a',
+    ...frameworks,
+  ]);
   const archive = all.find((line) => line.includes('-static -o Release/set_core.a')) ?? '';
   look('the core', archive, ['metal/apple_gpu.o', 'geni/metal_source.o', 'metal/metal.o'], ['no_metal.o']);
-  look('the text of the kernels', all.find((line) => line.includes('node native/metal/embed.js')) ?? '', ['.cpp']);
+  look('the text of the kernels', all.find((line) => line.includes('node native/metal/embed.js')) ?? '', [
+    '.cpp',
+  ]);
   return faults;
 }
 
@@ -137,7 +172,10 @@ describe('the dry run notices', () => {
       (text: string) =>
         text
           .replaceAll('"includes": ["native/target.gypi"],', '')
-          .replace('"targets": [', '"target_defaults": {"includes": ["native/target.gypi"]},\n  "targets": ['),
+          .replace(
+            '"targets": [',
+            '"target_defaults": {"includes": ["native/target.gypi"]},\n  "targets": [',
+          ),
       /has -fno-exceptions/,
     ],
   ] as const)('%s', ([, edit, fault], { skip }) => {
@@ -148,17 +186,29 @@ describe('the dry run notices', () => {
 
 test('every source of the back end is built, on Macs or elsewhere', () => {
   // What is left out would not be missed before the addon is loaded: that links with undefined symbols.
-  const lists = JSON.parse(readFileSync(path.join(root, 'native/sources.json'), 'utf8')) as Record<string, string[]>;
+  const lists = JSON.parse(readFileSync(path.join(root, 'native/sources.json'), 'utf8')) as Record<
+    string,
+    string[]
+  >;
   const built = [...lists.metal!, ...lists.no_metal!].map((file) => path.basename(file));
   const there = readdirSync(path.join(root, 'native/metal')).filter((name) => /\.(?:cpp|mm)$/.test(name));
   expect(built.sort()).toEqual(there.sort());
 });
 
 test('the npm package has what a build on a Mac reads', () => {
-  const pack = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root, encoding: 'utf8' });
-  const files = new Set((JSON.parse(pack.stdout) as [{ files: { path: string }[] }])[0].files.map((file) => file.path));
-  const { metal } = JSON.parse(readFileSync(path.join(root, 'native/sources.json'), 'utf8')) as { metal: string[] };
-  const kernels = readdirSync(path.join(root, 'native/metal/kernels')).map((name) => `native/metal/kernels/${name}`);
+  const pack = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  const files = new Set(
+    (JSON.parse(pack.stdout) as [{ files: { path: string }[] }])[0].files.map((file) => file.path),
+  );
+  const { metal } = JSON.parse(readFileSync(path.join(root, 'native/sources.json'), 'utf8')) as {
+    metal: string[];
+  };
+  const kernels = readdirSync(path.join(root, 'native/metal/kernels')).map(
+    (name) => `native/metal/kernels/${name}`,
+  );
   const gyp = ['binding.gyp', 'native/target.gypi', 'native/gpu_test.gypi']; // it reads what it includes, used or not
   const read = [...gyp, 'native/sources.json', 'native/metal/embed.js'];
   for (const file of [...read, ...metal, ...kernels, 'native/gpu/language.h']) expect(files).toContain(file);

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parse } from 'csv-parse/sync';
@@ -20,7 +28,15 @@ let one: string;
 beforeAll(async () => {
   root = mkdtempSync(path.join(os.tmpdir(), 'set-native-report-'));
   one = path.join(root, 'one');
-  const small = { dataset: 'procedural', hidden: [40, 40], train: 200, test: 100, epochs: 4, epsilon: [2, 4], runs: 2 };
+  const small = {
+    dataset: 'procedural',
+    hidden: [40, 40],
+    train: 200,
+    test: 100,
+    epochs: 4,
+    epsilon: [2, 4],
+    runs: 2,
+  };
   await runExperiment(
     { ...small, readings: ['described', 'improved'] },
     { out: one, command: 'set-native bench <script>alert(1)</script>' },
@@ -29,14 +45,23 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const figures = ['accuracy-by-epsilon', 'accuracy-by-epoch', 'time-split', 'links-by-birth', 'degrees', 'input-map'];
+const figures = [
+  'accuracy-by-epsilon',
+  'accuracy-by-epoch',
+  'time-split',
+  'links-by-birth',
+  'degrees',
+  'input-map',
+];
 
 test('the report is a page, a summary for programs, and every figure as specification, SVG and PNG', () => {
   expect(readdirSync(one).sort()).toEqual([
     ...['experiment.json', 'figures', 'report.html', 'results.jsonl', 'summary.csv', 'summary.json'],
   ]);
   const expected = ['described', 'improved'].flatMap((reading) =>
-    figures.flatMap((name) => ['png', 'svg', 'vl.json'].map((extension) => `${reading}-${name}.${extension}`)),
+    figures.flatMap((name) =>
+      ['png', 'svg', 'vl.json'].map((extension) => `${reading}-${name}.${extension}`),
+    ),
   );
   expect(readdirSync(path.join(one, 'figures')).sort()).toEqual(expected.sort());
   const png = readFileSync(path.join(one, 'figures', 'described-degrees.png'));
@@ -49,7 +74,15 @@ test('the report is a page, a summary for programs, and every figure as specific
 test('the same results give the same bytes', async () => {
   const again = path.join(root, 'again');
   await runExperiment(
-    { dataset: 'procedural', hidden: [40], train: 100, test: 50, epochs: 1, methods: ['static'], epsilon: [2] },
+    {
+      dataset: 'procedural',
+      hidden: [40],
+      train: 100,
+      test: 50,
+      epochs: 1,
+      methods: ['static'],
+      epsilon: [2],
+    },
     { out: again },
   );
   await writeReport(again, [reportSource(one)]);
@@ -112,7 +145,14 @@ function longRuns(epochs: number, births: number): BenchRun[] {
   return [1, 2, 3, 4].flatMap((epsilon) =>
     methods.map((method): BenchRun => {
       const motifSize = method === 'set-motif' ? 2 : 1;
-      const key = { reading: 'plain' as const, method, epsilon, motifSize, seed: 0, topology: 'erdos-renyi' as const };
+      const key = {
+        reading: 'plain' as const,
+        method,
+        epsilon,
+        motifSize,
+        seed: 0,
+        topology: 'erdos-renyi' as const,
+      };
       return { ...key, nnz: 10, density: 0.1, epochs: list };
     }),
   );
@@ -125,10 +165,16 @@ test('twelve curves of 12,000 epochs: summed up, and drawn with as many points a
   expect(summarize(runs)).toHaveLength(12);
   const { dataset } = reportSource(one).experiment;
   const drawn = new Map(figuresOf(runs, dataset, 'plain', '').map((figure) => [figure.name, figure]));
-  const valuesOf = (name: string) => (drawn.get(name)!.spec.data as { values: Record<string, number>[] }).values;
+  const valuesOf = (name: string) =>
+    (drawn.get(name)!.spec.data as { values: Record<string, number>[] }).values;
   const curves = valuesOf('accuracy-by-epoch');
   expect(curves).toHaveLength(12 * 500);
-  expect(curves[499]).toMatchObject({ epoch: 12_000, accuracy: 100 / 12_000, low: 100 / 12_000, high: 100 / 11_977 });
+  expect(curves[499]).toMatchObject({
+    epoch: 12_000,
+    accuracy: 100 / 12_000,
+    low: 100 / 12_000,
+    high: 100 / 11_977,
+  });
   expect(drawn.get('accuracy-by-epoch')!.text).toContain('500 of the epochs at most');
   const births = valuesOf('links-by-birth');
   expect(births).toHaveLength(12 * 501);
@@ -140,7 +186,9 @@ test('twelve curves of 12,000 epochs: summed up, and drawn with as many points a
 
 test('curves of 500 epochs have a point for each', () => {
   const { dataset } = reportSource(one).experiment;
-  const [figure] = figuresOf(longRuns(500, 2), dataset, 'plain', '').filter(({ name }) => name === 'accuracy-by-epoch');
+  const [figure] = figuresOf(longRuns(500, 2), dataset, 'plain', '').filter(
+    ({ name }) => name === 'accuracy-by-epoch',
+  );
   expect((figure!.spec.data as { values: object[] }).values).toHaveLength(12 * 500);
   expect(figure!.text).not.toContain('at most');
 });
@@ -157,7 +205,11 @@ test('a large picture is drawn in blocks, each the mean of its pixels; a small o
 /** What takes little to draw: the trainings of one reading and method. */
 function few(): ReportSource {
   const { experiment, runs } = reportSource(one);
-  return { dir: one, experiment, runs: runs.filter((run) => run.reading === 'improved' && run.method === 'set') };
+  return {
+    dir: one,
+    experiment,
+    runs: runs.filter((run) => run.reading === 'improved' && run.method === 'set'),
+  };
 }
 
 test('names of strangers stay text, in the page and in every figure', async () => {
@@ -179,7 +231,12 @@ test('names of strangers stay text, in the page and in every figure', async () =
       [...list!.matchAll(/\s([\w:-]+)="[^"]*"/g)].flatMap(([, key]) => (key!.startsWith('on') ? [key] : [])),
     );
     const control = file !== 'report.html' && ['\0', '\x1b'].some((character) => text.includes(character));
-    expect({ file, tags, attributes, control }).toEqual({ file, tags: undefined, attributes: [], control: false });
+    expect({ file, tags, attributes, control }).toEqual({
+      file,
+      tags: undefined,
+      attributes: [],
+      control: false,
+    });
   }
 });
 
@@ -200,7 +257,11 @@ test.each(['report.html', 'summary.csv', 'summary.json', 'figures/improved-accur
 test('a report of ours is written anew: with a caveat in its figures, of several experiments, of none that got anywhere', async () => {
   const out = path.join(root, 'anew');
   const { experiment, runs } = few();
-  const source = { dir: one, experiment: { ...experiment, notes: ['procedural only'] }, runs: runs.slice(0, 1) };
+  const source = {
+    dir: one,
+    experiment: { ...experiment, notes: ['procedural only'] },
+    runs: runs.slice(0, 1),
+  };
   const empty = { ...source, runs: [] };
   for (const sources of [[source], [source, empty], [empty], [source]]) await writeReport(out, sources);
   expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('procedural only');
@@ -225,7 +286,9 @@ test('several experiments: a section each, and one table of all', async () => {
   const page = readFileSync(path.join(both, 'report.html'), 'utf8');
   expect(page.match(/<section>/g)).toHaveLength(2);
   expect(page).toContain('<h2>Together</h2>');
-  expect(readFileSync(path.join(both, 'summary.csv'), 'utf8').split('\r\n')[0]).toMatch(/^dir,dataset,reading,/);
+  expect(readFileSync(path.join(both, 'summary.csv'), 'utf8').split('\r\n')[0]).toMatch(
+    /^dir,dataset,reading,/,
+  );
 });
 
 const browser = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) =>

@@ -25,7 +25,12 @@ const layer = {
 
 test('strength: the sum of |w| over the links of an input', () => {
   expect(Array.from(strengths(layer))).toEqual([0.75, 0, 2]);
-  const dense = { ...layer, dense: true, rowOffsets: new Uint32Array(), weights: Float32Array.of(1, -1, 0, 0, 3, 0.5) };
+  const dense = {
+    ...layer,
+    dense: true,
+    rowOffsets: new Uint32Array(),
+    weights: Float32Array.of(1, -1, 0, 0, 3, 0.5),
+  };
   expect(Array.from(strengths(dense))).toEqual([2, 0, 3.5]);
 });
 
@@ -38,9 +43,11 @@ test('the strongest, ties by number, in the order of their numbers', () => {
 
 test('Jaccard index', () => {
   const of = (...features: number[]) => Uint32Array.from(features);
-  expect([jaccard(of(1, 2), of(1, 2)), jaccard(of(1, 2), of(3, 4)), jaccard(of(1, 2, 3), of(2, 3, 4))]).toEqual([
-    1, 0, 0.5,
-  ]);
+  expect([
+    jaccard(of(1, 2), of(1, 2)),
+    jaccard(of(1, 2), of(3, 4)),
+    jaccard(of(1, 2, 3), of(2, 3, 4)),
+  ]).toEqual([1, 0, 0.5]);
 });
 
 const small: Partial<SelectionConfig> & { dataset: string } = {
@@ -81,7 +88,9 @@ test.each([
   [{ method: 'rigl' as never }, 'method'],
 ])('%j is refused by name, before a folder is made', async (options, option) => {
   const out = path.join(os.tmpdir(), 'set-native-never-made');
-  await expect(selectFeatures({ ...small, ...options }, { out })).rejects.toMatchObject({ details: { option } });
+  await expect(selectFeatures({ ...small, ...options }, { out })).rejects.toMatchObject({
+    details: { option },
+  });
   expect(fs.existsSync(out)).toBe(false);
 });
 
@@ -143,7 +152,9 @@ describe('the folder of a selection', () => {
 
   test('a finished selection resumes to itself, training nothing', async () => {
     const results = await selectFeatures(tiny, { out });
-    expect(await resumeSelection(out, { threads: 0 }, { onRun: () => expect.unreachable() })).toEqual(results);
+    expect(await resumeSelection(out, { threads: 0 }, { onRun: () => expect.unreachable() })).toEqual(
+      results,
+    );
   });
 
   test('a finished selection that has lost a run is not complete until it is done again', async () => {
@@ -181,7 +192,9 @@ describe('the folder of a selection', () => {
     fs.writeFileSync(path.join(root, 'kept'), 'of somebody else');
     fs.symlinkSync(path.join('..', 'kept'), figure);
     const cli = path.resolve(import.meta.dirname, '../../../dist/cli/main.js');
-    const failure = await execute(process.execPath, [cli, 'select', '--resume', out]).catch((reason) => reason);
+    const failure = await execute(process.execPath, [cli, 'select', '--resume', out]).catch(
+      (reason) => reason,
+    );
     expect(failure).toMatchObject({
       code: 2,
       stderr: expect.stringContaining(`${figure} is none that set-native wrote`),
@@ -219,11 +232,17 @@ describe('the folder of a selection', () => {
       [lines[1]!, 'line 3 is of seed 0, 10 % of the features, as line 2'],
       [lines[0]!, 'line 3 is of seed 0, all features, as line 1'],
       [lines[2]!.slice(1), 'line 3 is not JSON'],
-      [lines[2]!.replace('"seed":0', '"seed":7'), 'line 3 is of a run that the selection does not have: seed 7'],
+      [
+        lines[2]!.replace('"seed":0', '"seed":7'),
+        'line 3 is of a run that the selection does not have: seed 7',
+      ],
       [lines[2]!.replace('"keep":100', '"keep":50'), 'line 3 is of a run that the selection does not have'],
       [lines[2]!.replace('[0,1,', '[1,'), 'line 3 has features that are not 784 of 784, ascending'],
       [lines[2]!.replace('"accuracy":0', '"accuracy":7'), 'line 3 has accuracy'],
-      ['{"seed":1,"accuracy":0.5,"strength":[1,2]}', 'line 3 has strength of 2 inputs, where there are 784 features'],
+      [
+        '{"seed":1,"accuracy":0.5,"strength":[1,2]}',
+        'line 3 has strength of 2 inputs, where there are 784 features',
+      ],
     ];
     for (const [damage, message] of damages) {
       fs.writeFileSync(file, `${[lines[0], lines[1], damage, ...lines.slice(3)].join('\n')}\n`);
@@ -241,7 +260,9 @@ describe('the folder of a selection', () => {
     fs.writeFileSync(head, text.replace(/"sha256": "[^"]*"/, `"sha256": "${'0'.repeat(64)}"`));
     await expect(resumeSelection(out)).rejects.toMatchObject({
       code: 'ERR_DATA_FORMAT',
-      message: expect.stringMatching(/began with the data in embedded \(SHA-256 0{12}\), but embedded has others/),
+      message: expect.stringMatching(
+        /began with the data in embedded \(SHA-256 0{12}\), but embedded has others/,
+      ),
     });
   });
 });
@@ -250,7 +271,8 @@ test('the command writes results and figures, of pictures a map', async () => {
   const out = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-select-'));
   try {
     const cli = path.resolve(import.meta.dirname, '../../../dist/cli/main.js');
-    const options = '--dataset procedural --train 200 --test 100 --hidden 20 --epochs 1 --runs 2 --keep 10,100';
+    const options =
+      '--dataset procedural --train 200 --test 100 --hidden 20 --epochs 1 --runs 2 --keep 10,100';
     const { stdout } = await execute(process.execPath, [cli, 'select', ...options.split(' '), '--out', out]);
     expect(stdout).toMatch(/10 % +78 +0\.\d{3}/);
     const results = JSON.parse(fs.readFileSync(path.join(out, 'selection.json'), 'utf8'));
@@ -258,7 +280,9 @@ test('the command writes results and figures, of pictures a map', async () => {
     const figures = ['accuracy-by-share', 'strength-map'];
     const written = figures.flatMap((name) => [`${name}.png`, `${name}.svg`, `${name}.vl.json`]);
     expect(fs.readdirSync(out).sort()).toEqual([...written, 'runs.jsonl', 'selection.json'].sort());
-    expect(fs.readFileSync(path.join(out, 'strength-map.svg'), 'utf8')).toContain('how often among the strongest 10 %');
+    expect(fs.readFileSync(path.join(out, 'strength-map.svg'), 'utf8')).toContain(
+      'how often among the strongest 10 %',
+    );
   } finally {
     fs.rmSync(out, { recursive: true });
   }

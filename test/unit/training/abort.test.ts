@@ -16,7 +16,8 @@ import {
 import { blobs } from './blobs.js';
 
 /*
- * A call that its signal stops rejects with ERR_ABORTED, called AbortError as on the platform, whose cause is the signal's reason.
+ * A call that its signal stops rejects with ERR_ABORTED, called AbortError as on the platform, whose cause is
+ * the signal's reason.
  */
 
 const train = blobs(200);
@@ -124,7 +125,11 @@ describe('fit', () => {
   test('dispose() has no cause; with a signal that fired too, the signal counts', async () => {
     const disposing = await create();
     const error = await caught(disposing.fit(train, { epochs: 3, onEpoch: () => disposing.dispose() }));
-    expect(error).toMatchObject({ name: 'AbortError', code: 'ERR_ABORTED', details: { history: { epochs: [{}] } } });
+    expect(error).toMatchObject({
+      name: 'AbortError',
+      code: 'ERR_ABORTED',
+      details: { history: { epochs: [{}] } },
+    });
     expect(error.message).toContain('dispose()');
     expect(error).not.toHaveProperty('cause');
     const model = await create();
@@ -133,7 +138,11 @@ describe('fit', () => {
       controller.abort('both');
       model.dispose();
     };
-    expectStopped(await caught(model.fit(train, { epochs: 3, onEpoch, signal: controller.signal })), 'both', 'fit');
+    expectStopped(
+      await caught(model.fit(train, { epochs: 3, onEpoch, signal: controller.signal })),
+      'both',
+      'fit',
+    );
   });
 
   test('an error of a callback stays what it is, whatever its code, also when the model is disposed', async () => {
@@ -170,7 +179,11 @@ describe('fit', () => {
       signal.dispatchEvent(new Event('abort'));
     };
     const model = await create();
-    expectStopped(await caught(model.fit(train, { epochs: 3, onEpoch, signal: signal as never })), 'foreign', 'fit');
+    expectStopped(
+      await caught(model.fit(train, { epochs: 3, onEpoch, signal: signal as never })),
+      'foreign',
+      'fit',
+    );
     for (const wrong of [{}, { aborted: false }, new EventTarget(), new AbortController()]) {
       await expect(model.fit(train, { signal: wrong as never })).rejects.toMatchObject({
         code: 'ERR_INVALID_ARGUMENT',
@@ -218,7 +231,15 @@ describe('the other calls', () => {
   });
 
   test('a selection of features', async () => {
-    const config = { dataset: 'procedural', train: 100, test: 50, hidden: [20], epochs: 2, runs: 2, keep: [10] };
+    const config = {
+      dataset: 'procedural',
+      train: 100,
+      test: 50,
+      hidden: [20],
+      epochs: 2,
+      runs: 2,
+      keep: [10],
+    };
     const early = caught(selectFeatures(config, { signal: AbortSignal.abort('early') }));
     expectStopped(await early, 'early', 'select');
     const controller = new AbortController();
@@ -230,11 +251,15 @@ describe('the other calls', () => {
 
   test('a benchmark of kernels', async () => {
     const options = { filter: 'sparse-forward batch=1 ', full: false, threads: 1 };
-    const early = caught(runKernelBench({ ...options, filter: 'no such' }, { signal: AbortSignal.abort('early') }));
+    const early = caught(
+      runKernelBench({ ...options, filter: 'no such' }, { signal: AbortSignal.abort('early') }),
+    );
     expectStopped(await early, 'early', 'bench');
     const controller = new AbortController();
     const { signal } = controller;
-    const error = await caught(runKernelBench(options, { signal, onStep: () => controller.abort('in time') }));
+    const error = await caught(
+      runKernelBench(options, { signal, onStep: () => controller.abort('in time') }),
+    );
     expectStopped(error, 'in time', 'bench');
     expect(error.details.results).toMatchObject({ complete: false, cases: [] });
     expect(getEventListeners(signal, 'abort')).toEqual([]);

@@ -14,7 +14,8 @@ import { TrainingRun } from '../../../src/training/run.js';
 import { blobs } from './blobs.js';
 
 /*
- * However training is cut into calls of fit, it is the same training: same weights, momentum, births and losses, bit for bit.
+ * However training is cut into calls of fit, it is the same training: same weights, momentum, births and
+ * losses, bit for bit.
  */
 
 const train = blobs(120);
@@ -58,17 +59,20 @@ const kinds: [MethodName, TopologyName, BackendChoice][] = [
   ['static', 'erdos-renyi', 'cpu'],
 ];
 
-test.each(kinds)('%s on %s, %s: calls of any number of epochs are one call', async (method, topology, backend) => {
-  const options = { validation, evolution: { method, evolveOutput: true } };
-  const model = () => create({ topology, backend, activation: 'srelu' });
-  const whole = await trainIn([5], await model(), options);
-  expect(whole.grown > 0).toBe(method !== 'static');
-  for (const split of splits) {
-    const { reports, ...parts } = await trainIn(split, await model(), options);
-    expect(parts).toEqual({ ...outcome(whole.reports), layers: whole.layers });
-    for (const { pruned, evolveMs } of reports) expect(evolveMs > 0).toBe(pruned > 0);
-  }
-});
+test.each(kinds)(
+  '%s on %s, %s: calls of any number of epochs are one call',
+  async (method, topology, backend) => {
+    const options = { validation, evolution: { method, evolveOutput: true } };
+    const model = () => create({ topology, backend, activation: 'srelu' });
+    const whole = await trainIn([5], await model(), options);
+    expect(whole.grown > 0).toBe(method !== 'static');
+    for (const split of splits) {
+      const { reports, ...parts } = await trainIn(split, await model(), options);
+      expect(parts).toEqual({ ...outcome(whole.reports), layers: whole.layers });
+      for (const { pruned, evolveMs } of reports) expect(evolveMs > 0).toBe(pruned > 0);
+    }
+  },
+);
 
 test('a network that is looked at between two calls is that of the last report', async () => {
   const model = await create();
@@ -97,7 +101,8 @@ test('learning rates follow the epochs of the life of the model', async () => {
 test('a static call leaves the links alone, and what was due before it lapses', async () => {
   const model = await create();
   await model.fit(train, { epochs: 2 });
-  const links = async () => (await model.download()).map(({ colIndices, birth }) => [...colIndices, ...birth]);
+  const links = async () =>
+    (await model.download()).map(({ colIndices, birth }) => [...colIndices, ...birth]);
   const before = await links();
   const still = await model.fit(train, { epochs: 2, evolution: { method: 'static' } });
   expect(still.epochs.map(({ grown }) => grown)).toEqual([0, 0]);
@@ -129,7 +134,9 @@ test('an abort between any two steps, and going on, are one training', async () 
   for (let n = 1; ; n++) {
     const model = await create();
     await model.fit(train, { epochs: 1, validation });
-    const stopped = await model.fit(train, { epochs: 3, validation, signal: firesAt(n) }).catch((error) => error);
+    const stopped = await model
+      .fit(train, { epochs: 3, validation, signal: firesAt(n) })
+      .catch((error) => error);
     if (!(stopped instanceof Error)) break;
     expect(stopped).toMatchObject({ code: 'ERR_ABORTED' });
     stops.set(model.epochs, (stops.get(model.epochs) ?? 0) + 1);

@@ -39,7 +39,10 @@ test('the last epoch that there is, 4,294,967,295, works, and the next is refuse
   expect((await model.evolve(policy!, last)).layers[0]!.grown).toBeGreaterThan(0);
   expect((await model.stats())[0]!.linksByBirth).toHaveLength(65_536);
   expect((await model.download())[0]!.birth).toContain(65_535);
-  const refusal = expect.objectContaining({ code: 'ERR_OUT_OF_RANGE', message: expect.stringContaining('4294967295') });
+  const refusal = expect.objectContaining({
+    code: 'ERR_OUT_OF_RANGE',
+    message: expect.stringContaining('4294967295'),
+  });
   expect(() => model.trainEpoch(train, options(last + 1))).toThrow(refusal);
   expect(() => model.evolve(policy!, last + 1)).toThrow(refusal);
   model.dispose();

@@ -1,6 +1,13 @@
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadDataset, prepare, SetNativeError, SparseMLP, splitSamples, subsetSamples } from '../../../src/index.js';
+import {
+  loadDataset,
+  prepare,
+  SetNativeError,
+  SparseMLP,
+  splitSamples,
+  subsetSamples,
+} from '../../../src/index.js';
 
 /*
  * What people hand in by mistake, and what they are told: the call, what came, what to do.
@@ -58,7 +65,11 @@ test.each<[string, Wrong, string]>([
   ['a Float64Array', new Float64Array(4), 'got a Float64Array of 4 numbers; use Float32Array.from(x)'],
   ['an Int32Array', new Int32Array(1), 'got an Int32Array of 1 number; use Float32Array.from(x)'],
   ['a Uint8Array', new Uint8Array(4), 'got a Uint8Array of 4 numbers; use Float32Array.from(x)'],
-  ['a BigInt64Array', new BigInt64Array(4), 'got a BigInt64Array of 4 numbers; use Float32Array.from(x, Number)'],
+  [
+    'a BigInt64Array',
+    new BigInt64Array(4),
+    'got a BigInt64Array of 4 numbers; use Float32Array.from(x, Number)',
+  ],
   [
     'a Buffer',
     Buffer.alloc(16),
@@ -90,10 +101,18 @@ test.each<[string, Wrong, string]>([
 test.each<[string, Wrong, string]>([
   ['an Array', [0, 1, 2], 'got an Array of 3 numbers; use Uint32Array.from(labels)'],
   ['an Int32Array', Int32Array.from(labels), 'got an Int32Array of 3 numbers; use Uint32Array.from(labels)'],
-  ['a Float64Array', Float64Array.from(labels), 'got a Float64Array of 3 numbers; use Uint32Array.from(labels)'],
+  [
+    'a Float64Array',
+    Float64Array.from(labels),
+    'got a Float64Array of 3 numbers; use Uint32Array.from(labels)',
+  ],
   ['a Buffer', Buffer.from(labels), 'got a Buffer of 3 bytes; use Uint32Array.from(labels)'],
   ['a BigInt64Array', BigInt64Array.of(0n, 1n, 2n), 'use Uint32Array.from(labels, Number)'],
-  ['texts', ['cat', 'dog', 'cat'], 'got an Array of 3 strings; number the classes: const names = [...new Set(labels)]'],
+  [
+    'texts',
+    ['cat', 'dog', 'cat'],
+    'got an Array of 3 strings; number the classes: const names = [...new Set(labels)]',
+  ],
   [
     'one-hot rows',
     [
@@ -139,15 +158,27 @@ test.each<[string, () => unknown, string]>([
     () => (model as Wrong).fit(new Tensor(), new Tensor(), { epochs: 3 }),
     'ERR_INVALID_ARGUMENT [fit] takes one samples object and options: fit({ x, labels, features }, options), got an',
   ],
-  ['a tensor, evaluated', () => model.evaluate(new Tensor() as Wrong), '[evaluate] expected one samples object'],
-  ['a Map of options', () => model.fit(samples, new Map([['epochs', 3]]) as Wrong), 'an options object, got a Map'],
+  [
+    'a tensor, evaluated',
+    () => model.evaluate(new Tensor() as Wrong),
+    '[evaluate] expected one samples object',
+  ],
+  [
+    'a Map of options',
+    () => model.fit(samples, new Map([['epochs', 3]]) as Wrong),
+    'an options object, got a Map',
+  ],
   ['a signal alone', () => model.fit(samples, new AbortController().signal as Wrong), 'got an AbortSignal'],
   [
     'options not awaited',
     () => model.fit(samples, Promise.resolve({}) as Wrong),
     'got a Promise, which must be awaited',
   ],
-  ['a Map of samples', () => model.fit(new Map([['x', x]]) as Wrong), 'samples must be an object of x, labels, count'],
+  [
+    'a Map of samples',
+    () => model.fit(new Map([['x', x]]) as Wrong),
+    'samples must be an object of x, labels, count',
+  ],
   [
     'a scaling by name',
     () => prepare(dataset, { scaling: 'min-max' as Wrong }),
@@ -170,7 +201,12 @@ test.each<[string, () => unknown, string]>([
   ],
   [
     'test samples of other features',
-    () => prepare({ train: samples, test: { ...samples, x: x.subarray(0, 6), features: 2 }, classes: 3 } as Wrong),
+    () =>
+      prepare({
+        train: samples,
+        test: { ...samples, x: x.subarray(0, 6), features: 2 },
+        classes: 3,
+      } as Wrong),
     'ERR_SHAPE [prepare] test samples: expected 4 features, as the train samples have, came 2',
   ],
   [
@@ -178,13 +214,21 @@ test.each<[string, () => unknown, string]>([
     () => splitSamples(samples, { testFraction: '0.3' as Wrong }),
     'ERR_INVALID_ARGUMENT [split] testFraction must be a number above 0 and below 1, got "0.3"',
   ],
-  ['no as a text', () => splitSamples(samples, { stratified: 'no' as Wrong }), 'stratified must be true or false, got'],
+  [
+    'no as a text',
+    () => splitSamples(samples, { stratified: 'no' as Wrong }),
+    'stratified must be true or false, got',
+  ],
   [
     'a seed as order',
     () => splitSamples(samples, { permutation: 3 as Wrong }),
     'permutation must be a function, got 3',
   ],
-  ['a seed as order, prepared', () => prepare(dataset, { permutation: 3 as Wrong }), 'permutation must be a function'],
+  [
+    'a seed as order, prepared',
+    () => prepare(dataset, { permutation: 3 as Wrong }),
+    'permutation must be a function',
+  ],
   [
     'x alone',
     () => model.fit(x as Wrong),
@@ -200,10 +244,26 @@ test.each<[string, () => unknown, string]>([
     () => model.fit(dataset as Wrong),
     'got a data set; prepare(dataset) gives its train and test samples',
   ],
-  ['what prepare gives', () => model.fit(prepare(dataset, { train: 50, test: 50 }) as Wrong), 'hand in one of them'],
-  ['samples not awaited', () => model.fit(Promise.resolve(samples) as Wrong), 'got a Promise, which must be awaited'],
-  ['samples as options', () => model.fit(samples, samples as Wrong), 'unknown option "x"; did you mean validation?'],
-  ['a data set as validation', () => model.fit(samples, { validation: dataset as Wrong }), '[fit] validation must be'],
+  [
+    'what prepare gives',
+    () => model.fit(prepare(dataset, { train: 50, test: 50 }) as Wrong),
+    'hand in one of them',
+  ],
+  [
+    'samples not awaited',
+    () => model.fit(Promise.resolve(samples) as Wrong),
+    'got a Promise, which must be awaited',
+  ],
+  [
+    'samples as options',
+    () => model.fit(samples, samples as Wrong),
+    'unknown option "x"; did you mean validation?',
+  ],
+  [
+    'a data set as validation',
+    () => model.fit(samples, { validation: dataset as Wrong }),
+    '[fit] validation must be',
+  ],
   ['x alone, evaluated', () => model.evaluate(x as Wrong), '[evaluate] expected one samples object'],
   [
     'samples, predicted',
@@ -220,8 +280,16 @@ test.each<[string, () => unknown, string]>([
     () => new (SparseMLP as Wrong)({ layers: [4, 2] }),
     'use await SparseMLP.create({ layers',
   ],
-  ['a network of nothing', () => (SparseMLP as Wrong).create(), '[create] expected an options object with layers, got'],
-  ['layers alone', () => SparseMLP.create([784, 10] as Wrong), 'got an Array of 2 numbers; use { layers: [784, 10] }'],
+  [
+    'a network of nothing',
+    () => (SparseMLP as Wrong).create(),
+    '[create] expected an options object with layers, got',
+  ],
+  [
+    'layers alone',
+    () => SparseMLP.create([784, 10] as Wrong),
+    'got an Array of 2 numbers; use { layers: [784, 10] }',
+  ],
   ['layers as arguments', () => (SparseMLP as Wrong).create(784, 10), 'expected an options object, got 784'],
   [
     'typed layers',
@@ -244,7 +312,11 @@ test.each<[string, () => unknown, string]>([
     () => model.fit({ ...samples, labels: Uint32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1) }),
     'one-hot rows',
   ],
-  ['no features', () => model.fit({ x, labels } as Wrong), '[fit] features must be the length of a row of x, a whole'],
+  [
+    'no features',
+    () => model.fit({ x, labels } as Wrong),
+    '[fit] features must be the length of a row of x, a whole',
+  ],
   [
     'features that do not divide x',
     () => model.fit({ ...samples, x: x.subarray(1) }),
@@ -255,13 +327,21 @@ test.each<[string, () => unknown, string]>([
     () => model.fit({ ...samples, features: 6 }),
     'ERR_SHAPE [fit] samples must have 4 features, as the',
   ],
-  ['other rows', () => model.predict(x.subarray(0, 6)), 'ERR_SHAPE [predict] x must hold one or more whole rows of 4'],
+  [
+    'other rows',
+    () => model.predict(x.subarray(0, 6)),
+    'ERR_SHAPE [predict] x must hold one or more whole rows of 4',
+  ],
   [
     'no samples',
     () => model.fit({ ...samples, x: new Float32Array(), labels: new Uint32Array() }),
     'ERR_SHAPE [fit] x must',
   ],
-  ['no rows', () => model.predict(new Float32Array()), 'ERR_SHAPE [predict] x must hold one or more whole rows of 4'],
+  [
+    'no rows',
+    () => model.predict(new Float32Array()),
+    'ERR_SHAPE [predict] x must hold one or more whole rows of 4',
+  ],
   [
     'classes from 1',
     () => model.fit({ ...samples, labels: Uint32Array.of(1, 2, 3) }),
@@ -357,7 +437,9 @@ describe('options of other spellings', () => {
 
   test('nothing is guessed for what resembles none', async () => {
     for (const given of ['optimizer', 'x'.repeat(1e6), '', 'constructor']) {
-      expect(await said(() => SparseMLP.create({ layers: [4, 2], [given]: 1 }))).not.toContain('did you mean');
+      expect(await said(() => SparseMLP.create({ layers: [4, 2], [given]: 1 }))).not.toContain(
+        'did you mean',
+      );
     }
   });
 });

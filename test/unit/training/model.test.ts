@@ -54,37 +54,42 @@ test.each(methods)('%s on a busy model is ERR_BUSY, and disturbs nothing', async
   await call(model);
 });
 
-test.each(methods)('%s in a callback of fit is ERR_BUSY, and nobody is told to await fit there', async (name, call) => {
-  const model = await create({ epsilon: 100 }); // dense, of which fit warns
-  const told: Record<string, Error> = {};
-  const history = await model.fit(train, {
-    learningRate: () => {
-      call(model).catch((error) => {
-        told.learningRate = error;
-      });
-      return 0.05;
-    },
-    onWarning: () => {
-      call(model).catch((error) => {
-        told.onWarning = error;
-      });
-    },
-    onEpoch: async () => {
-      await sleep(1);
-      told.onEpoch = await call(model).then(
-        () => new Error('worked'),
-        (error) => error,
-      );
-    },
-  });
-  expect(history.epochs).toHaveLength(1);
-  expect(told.onEpoch).toEqual(failing('ERR_BUSY', `[${name}] the model is busy with fit, which waits for onEpoch`));
-  expect(told.onEpoch!.message).toContain(`use what the report holds, or call ${name} when fit is done`);
-  expect(told.learningRate).toEqual(failing('ERR_BUSY', `waits for learningRate`));
-  expect(told.onWarning).toEqual(failing('ERR_BUSY', `waits for onWarning`));
-  for (const { message } of Object.values(told)) expect(message).not.toContain('await it');
-  await call(model);
-});
+test.each(methods)(
+  '%s in a callback of fit is ERR_BUSY, and nobody is told to await fit there',
+  async (name, call) => {
+    const model = await create({ epsilon: 100 }); // dense, of which fit warns
+    const told: Record<string, Error> = {};
+    const history = await model.fit(train, {
+      learningRate: () => {
+        call(model).catch((error) => {
+          told.learningRate = error;
+        });
+        return 0.05;
+      },
+      onWarning: () => {
+        call(model).catch((error) => {
+          told.onWarning = error;
+        });
+      },
+      onEpoch: async () => {
+        await sleep(1);
+        told.onEpoch = await call(model).then(
+          () => new Error('worked'),
+          (error) => error,
+        );
+      },
+    });
+    expect(history.epochs).toHaveLength(1);
+    expect(told.onEpoch).toEqual(
+      failing('ERR_BUSY', `[${name}] the model is busy with fit, which waits for onEpoch`),
+    );
+    expect(told.onEpoch!.message).toContain(`use what the report holds, or call ${name} when fit is done`);
+    expect(told.learningRate).toEqual(failing('ERR_BUSY', `waits for learningRate`));
+    expect(told.onWarning).toEqual(failing('ERR_BUSY', `waits for onWarning`));
+    for (const { message } of Object.values(told)) expect(message).not.toContain('await it');
+    await call(model);
+  },
+);
 
 test.each(methods)('%s on a disposed model is ERR_DISPOSED', async (name, call) => {
   const model = await create();
@@ -111,7 +116,9 @@ test('an abort ends an epoch at its next batch', async () => {
   await sleep(30);
   const aborted = performance.now();
   controller.abort();
-  await expect(training).rejects.toEqual(failing('ERR_ABORTED', '[fit] stopped by the signal after 0 complete epochs'));
+  await expect(training).rejects.toEqual(
+    failing('ERR_ABORTED', '[fit] stopped by the signal after 0 complete epochs'),
+  );
   expect(performance.now() - aborted).toBeLessThan(500);
   expect(model.epochs).toBe(0);
 });
@@ -236,7 +243,8 @@ test('links are replaced between the epochs of a call, and their ages are kept',
   expect(epochs[0]!.linksByBirth[1]).toBe(epochs[0]!.grown);
   const layers = await model.layers();
   expect(layers.reduce((sum, layer) => sum + layer.nnz, 0)).toBe(nnz);
-  for (const { density, inputs, outputs, nnz: links } of layers) expect(density).toBe(links / (inputs * outputs));
+  for (const { density, inputs, outputs, nnz: links } of layers)
+    expect(density).toBe(links / (inputs * outputs));
 });
 
 test('static and dense models never change a link', async () => {
@@ -270,7 +278,9 @@ test('what fit reports is what evaluate and predict say', async () => {
 test('a loss that stops being a number is ERR_NON_FINITE, naming the epoch', async () => {
   const model = await create();
   const huge = { ...train, x: train.x.map((value) => value * 1e30) };
-  await expect(model.fit(huge, { epochs: 3, learningRate: 1e6 })).rejects.toEqual(failing('ERR_NON_FINITE', 'epoch'));
+  await expect(model.fit(huge, { epochs: 3, learningRate: 1e6 })).rejects.toEqual(
+    failing('ERR_NON_FINITE', 'epoch'),
+  );
 });
 
 const bad = (x: number[], labels: number[], features = 20) => ({
@@ -302,7 +312,12 @@ test.each([
   ['onEpoch', { onEpoch: 5 }, 'ERR_INVALID_ARGUMENT', 'onEpoch must be a function, got 5'],
   ['signal', { signal: { aborted: false } }, 'ERR_INVALID_ARGUMENT', 'signal must be an AbortSignal'],
   ['learningRate', { learningRate: 1e39 }, 'ERR_OUT_OF_RANGE', 'learningRate'],
-  ['validation without labels', { validation: { ...validation, labels: undefined } }, 'ERR_INVALID_ARGUMENT', 'labels'],
+  [
+    'validation without labels',
+    { validation: { ...validation, labels: undefined } },
+    'ERR_INVALID_ARGUMENT',
+    'labels',
+  ],
   ['validation labels', { validation: bad([...row, ...row], [0, 4]) }, 'ERR_OUT_OF_RANGE', 'got 4 in row 1'],
   ['validation features', { validation: bad(row, [0, 1], 10) }, 'ERR_SHAPE', 'must have 20 features'],
   ['validation count', { validation: { ...validation, count: 7 } }, 'ERR_SHAPE', 'count'],

@@ -12,7 +12,10 @@ const refusal = (message: string) =>
     message: expect.stringContaining(message),
   });
 
-/** So many rows, all but one of them small; 600 rows take more work than is done at once on the JavaScript thread. */
+/**
+ * So many rows, all but one of them small; 600 rows take more work than is done at once on the JavaScript
+ * thread.
+ */
 function rows(count: number, large: number): Float32Array {
   const x = new Float32Array(20 * count).fill(0.5);
   for (let i = 0; i < 20; i++) x[20 * large + i] = i % 2 ? 3e38 : -3e38;

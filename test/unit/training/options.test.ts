@@ -34,7 +34,11 @@ test.each([
   [{ layers: [4, '3'] }, 'ERR_INVALID_ARGUMENT', 'layers[1] must be a whole number'],
   [{ layers, epsilon: 0 }, 'ERR_OUT_OF_RANGE', 'epsilon must be a number above 0, got 0'],
   [{ layers, epsilon: Number.NaN }, 'ERR_OUT_OF_RANGE', 'got NaN'],
-  [{ layers, topology: 'ring' }, 'ERR_INVALID_ARGUMENT', 'one of erdos-renyi, motif, motif-printed, dense; got "ring"'],
+  [
+    { layers, topology: 'ring' },
+    'ERR_INVALID_ARGUMENT',
+    'one of erdos-renyi, motif, motif-printed, dense; got "ring"',
+  ],
   [{ layers, seed: -1 }, 'ERR_OUT_OF_RANGE', 'seed'],
   [{ layers, activation: 'gelu' }, 'ERR_INVALID_ARGUMENT', 'activation must be one of relu, tanh'],
   [{ layers, alpha: 1.5 }, 'ERR_OUT_OF_RANGE', 'alpha must be a number from 0 to 1, got 1.5'],

@@ -1,5 +1,11 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { runExperiment, type Samples, SparseMLP, selectFeatures, type TrainingWarning } from '../../../src/index.js';
+import {
+  runExperiment,
+  type Samples,
+  SparseMLP,
+  selectFeatures,
+  type TrainingWarning,
+} from '../../../src/index.js';
 
 /*
  * What keeps a network from learning is noticed, told once, kept in the record, and stops nothing.
@@ -14,7 +20,9 @@ const samples = (features: number, classes: number, scale = 1, count = 60): Samp
 
 const emitted = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
 beforeEach(() => void emitted.mockClear());
-afterEach(() => expect(emitted.mock.calls.every(([, options]) => (options as { code: string }).code)).toBe(true));
+afterEach(() =>
+  expect(emitted.mock.calls.every(([, options]) => (options as { code: string }).code)).toBe(true),
+);
 
 const codes = (warnings: TrainingWarning[]) => warnings.map(({ code }) => code);
 
@@ -39,7 +47,11 @@ test('features far beyond ±100 are told in one process warning with a code, and
 
 test('a loss above 100 ln(classes) is told with its epoch, and the training goes on', async () => {
   using model = await SparseMLP.create({ layers: [8, 40, 3], epsilon: 5, seed: 1 });
-  const { epochs, warnings } = await model.fit(samples(8, 3, 99), { epochs: 3, batchSize: 60, learningRate: 0.5 });
+  const { epochs, warnings } = await model.fit(samples(8, 3, 99), {
+    epochs: 3,
+    batchSize: 60,
+    learningRate: 0.5,
+  });
   const epoch = epochs.find(({ trainLoss }) => trainLoss > 100 * Math.log(3))!.epoch;
   expect(warnings.filter(({ code }) => code === 'SET_NATIVE_LARGE_LOSS')).toEqual([
     { code: 'SET_NATIVE_LARGE_LOSS', message: expect.stringContaining('above 100 ln(3) = 110'), epoch },
@@ -69,7 +81,9 @@ test('some outputs without a path are told as all of them are, each with their n
   const told = async (epsilon: number, seed: number) => {
     using model = await SparseMLP.create({ layers: [30, 30, 30, 10], epsilon, seed });
     const { warnings } = await model.fit(samples(30, 10), { evolution: { method: 'static' } });
-    return warnings.filter(({ code }) => code === 'SET_NATIVE_UNREACHABLE_OUTPUT').map(({ message }) => message);
+    return warnings
+      .filter(({ code }) => code === 'SET_NATIVE_UNREACHABLE_OUTPUT')
+      .map(({ message }) => message);
   };
   expect(await told(0.5, 1)).toEqual([expect.stringMatching(/to \d of 10 outputs: /)]);
   expect(await told(0.05, 1)).toEqual([
@@ -109,12 +123,27 @@ test('onWarning takes the place of process warnings; nothing is told of a networ
 
 test('experiments and selections note it, once, instead of process warnings', async () => {
   const small = { dataset: 'procedural', train: 60, test: 60, epochs: 1, runs: 2, threads: 1 };
-  const { notes } = await runExperiment({ ...small, methods: ['set', 'static'], hidden: [20, 20], epsilon: [13, 0.1] });
-  expect(notes.filter((note) => /layer 2 \(20 × 20\) is dense, because epsilon 13/.test(note))).toHaveLength(2); // of either seed
+  const { notes } = await runExperiment({
+    ...small,
+    methods: ['set', 'static'],
+    hidden: [20, 20],
+    epsilon: [13, 0.1],
+  });
+  expect(notes.filter((note) => /layer 2 \(20 × 20\) is dense, because epsilon 13/.test(note))).toHaveLength(
+    2,
+  ); // of either seed
   expect(notes).toContainEqual(
     expect.stringMatching(/^erdos-renyi at epsilon 0.1, seed 0: no path leads from any input/),
   );
-  const { notes: selected } = await selectFeatures({ ...small, runs: 1, keep: [1], hidden: [20], epsilon: 13 });
-  expect(selected).toContainEqual(expect.stringMatching(/^Networks of 8 features: layer 1 \(8 × 20\) is dense/));
+  const { notes: selected } = await selectFeatures({
+    ...small,
+    runs: 1,
+    keep: [1],
+    hidden: [20],
+    epsilon: 13,
+  });
+  expect(selected).toContainEqual(
+    expect.stringMatching(/^Networks of 8 features: layer 1 \(8 × 20\) is dense/),
+  );
   expect(emitted).not.toHaveBeenCalled();
 });

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * What metal/apple_gpu.mm uses of Apple's Foundation, declared as Apple declares it, so that clang checks that file
- * where there is no such framework. Nothing here is ever linked.
+ * What metal/apple_gpu.mm uses of Apple's Foundation, declared as Apple declares it, so that clang checks
+ * that file where there is no such framework. Nothing here is ever linked.
  */
 #include <stddef.h>
 #include <stdint.h>

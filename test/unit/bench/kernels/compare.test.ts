@@ -5,7 +5,9 @@ import { results, timed } from './results.js';
 const { name } = timed();
 
 function ratioOf(old: Parameters<typeof timed>[0], current: Parameters<typeof timed>[0]) {
-  return compareKernels(results({ cases: [timed(old)] }), results({ cases: [timed(current)] })).cases.get(name)!;
+  return compareKernels(results({ cases: [timed(old)] }), results({ cases: [timed(current)] })).cases.get(
+    name,
+  )!;
 }
 
 test('above 1 is faster', () => {
@@ -19,7 +21,9 @@ test.each([
   ['and those of runs that scatter do not', 100, 130, 8, false],
   ['unless they are larger than the scatter', 100, 200, 8, true],
 ])('%s', (_, old, current, deviationMs, beyondNoise) => {
-  expect(ratioOf({ medianMs: old, deviationMs }, { medianMs: current, deviationMs }).beyondNoise).toBe(beyondNoise);
+  expect(ratioOf({ medianMs: old, deviationMs }, { medianMs: current, deviationMs }).beyondNoise).toBe(
+    beyondNoise,
+  );
 });
 
 test('only cases timed both times are compared; their ratios are averaged geometrically', () => {
@@ -41,5 +45,8 @@ test('what tells the machines apart is said', () => {
   const old = results();
   const current = results({ machine: { ...old.machine, cpu: 'Other', compiler: '13' } });
   expect(compareKernels(old, old).differences).toEqual([]);
-  expect(compareKernels(old, current).differences).toEqual(['CPU Other, then CPU', 'compiler 13, then 12.2.0']);
+  expect(compareKernels(old, current).differences).toEqual([
+    'CPU Other, then CPU',
+    'compiler 13, then 12.2.0',
+  ]);
 });

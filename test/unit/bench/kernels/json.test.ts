@@ -22,7 +22,10 @@ const written = (value: KernelResults) => [...kernelsJson(value)].join('');
 test.each([
   ['cases', results()],
   ['nothing yet', results({ complete: false, ceilings: [], cases: [] })],
-  ['a sweep', results({ cases: [], sweep: { batch: 32, points: [point(), point({ links: 3e5 })], exponents: [] } })],
+  [
+    'a sweep',
+    results({ cases: [], sweep: { batch: 32, points: [point(), point({ links: 3e5 })], exponents: [] } }),
+  ],
 ])('results with %s are read as they were written', (_, value) => {
   expect(read(written(value))).toEqual(value);
 });
@@ -40,10 +43,22 @@ test.each([
   ['results of bench', '{"schemaVersion": 2, "runs": [], "summary": []}', 'holds something else'],
   ['no cases', JSON.stringify(withoutCases), 'holds something else'],
   ['no machine', JSON.stringify({ ...results(), machine: {} }), 'holds something else'],
-  ['another version', JSON.stringify({ ...results(), schemaVersion: 2 }), 'has schemaVersion 2, this program reads 1'],
+  [
+    'another version',
+    JSON.stringify({ ...results(), schemaVersion: 2 }),
+    'has schemaVersion 2, this program reads 1',
+  ],
   ['no version', JSON.stringify({ ...results(), schemaVersion: undefined }), 'has schemaVersion undefined'],
-  ['a case without times', JSON.stringify({ ...results(), cases: [...cases, { name: 'x' }] }), 'a case (number 2)'],
-  ['a time of zero', JSON.stringify({ ...results(), cases: [{ ...cases[0], medianMs: 0 }] }), 'a case (number 1)'],
+  [
+    'a case without times',
+    JSON.stringify({ ...results(), cases: [...cases, { name: 'x' }] }),
+    'a case (number 2)',
+  ],
+  [
+    'a time of zero',
+    JSON.stringify({ ...results(), cases: [{ ...cases[0], medianMs: 0 }] }),
+    'a case (number 1)',
+  ],
 ])('%s is refused', (_, text, message) => {
   expect(() => read(text)).toThrow(
     expect.objectContaining({ code: 'ERR_DATA_FORMAT', message: expect.stringContaining(message) }),

@@ -16,7 +16,10 @@ test.each([0.5, 1, 1.7])('the exponent of x^%d is found, whatever the factor', (
 
 test('the exponent of points off the line is that of least squares', () => {
   // logarithms (0, 0), (1, 2), (2, 1) in base e: slope 1 / 2
-  expect(fittedExponent([1, Math.E, Math.E ** 2].map((x, i) => [x, Math.exp([0, 2, 1][i]!)]))).toBeCloseTo(0.5, 10);
+  expect(fittedExponent([1, Math.E, Math.E ** 2].map((x, i) => [x, Math.exp([0, 2, 1][i]!)]))).toBeCloseTo(
+    0.5,
+    10,
+  );
 });
 
 test('exponents are of total times, one set per motif size with two points or more', () => {
@@ -47,7 +50,12 @@ test('the figure has every time of every point, both axes logarithmic with unit'
     encoding: Record<'x' | 'y', { scale: { type: string }; axis: { title: string } }>;
   };
   expect(data.values).toHaveLength(6);
-  expect(data.values[0]).toEqual({ links: 101_776, topology: 'single links', what: 'training step, batch 32', ns: 4 });
+  expect(data.values[0]).toEqual({
+    links: 101_776,
+    topology: 'single links',
+    what: 'training step, batch 32',
+    ns: 4,
+  });
   expect(data.values[4]).toMatchObject({ links: 1e6, topology: 'motifs of 4', what: 'evolution', ns: 12 });
   expect([encoding.x.scale.type, encoding.y.scale.type]).toEqual(['log', 'log']);
   expect([encoding.x.axis.title, encoding.y.axis.title]).toEqual(['links', 'time per link (ns)']);

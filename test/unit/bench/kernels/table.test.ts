@@ -6,7 +6,9 @@ import { ceilings, point, results, timed } from './results.js';
 const squeezed = (text: string) => text.split('\n').map((line) => line.trim().replaceAll(/ +/g, ' '));
 
 test('a line has every number of its case, under one that names operation and layers', () => {
-  const lines = squeezed(renderKernels(results({ cases: [timed(), timed({ name: 'train 784-10 threads=2' })] })));
+  const lines = squeezed(
+    renderKernels(results({ cases: [timed(), timed({ name: 'train 784-10 threads=2' })] })),
+  );
   const first = lines.indexOf('train 784-10');
   expect(lines.slice(first - 2, first + 3)).toEqual([
     'case median ms p95 ms ns/link GFLOP/s GB/s limit share',
@@ -18,7 +20,13 @@ test('a line has every number of its case, under one that names operation and la
 });
 
 test('what is not known is a dash', () => {
-  const unknown = { nsPerLink: null, gflops: null, gigabytesPerSecond: null, limit: null, shareOfLimit: null };
+  const unknown = {
+    nsPerLink: null,
+    gflops: null,
+    gigabytesPerSecond: null,
+    limit: null,
+    shareOfLimit: null,
+  };
   expect(squeezed(renderKernels(results({ cases: [timed(unknown)] })))).toContain(
     'epsilon=13 batch=40 motif=1 threads=1 128 140 – – – – –',
   );
@@ -74,7 +82,9 @@ test('a comparison marks what changed, and says what makes it worthless', () => 
 test('a machine that was busy while the ceilings were measured is said', () => {
   expect(renderKernels(results())).not.toContain('busy or they share');
   const busy = [ceilings(1), { ...ceilings(2), gflops: 110 }];
-  expect(renderKernels(results({ ceilings: busy }))).toContain('2 threads reach 110 GFLOP/s together, one 100');
+  expect(renderKernels(results({ ceilings: busy }))).toContain(
+    '2 threads reach 110 GFLOP/s together, one 100',
+  );
 });
 
 test('a sweep shows times, bytes and exponents, and what failed', () => {

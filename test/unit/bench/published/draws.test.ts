@@ -63,7 +63,9 @@ test('in an experiment: SET and static start from the same network, with the sam
   expect(runs[0]!.epochs[2]!.trainLoss).not.toBe(runs[1]!.epochs[2]!.trainLoss);
 });
 
-/** Accuracies that the thesis' program printed for static networks at epsilon 1, after the first six epochs. */
+/**
+ * Accuracies that the thesis' program printed for static networks at epsilon 1, after the first six epochs.
+ */
 const printed = [
   [0.104, 0.104, 0.104, 0.109, 0.088, 0.102],
   [0.099, 0.099, 0.095, 0.095, 0.095, 0.108],
