@@ -95,6 +95,8 @@ else console.log('\n== C++: format skipped: this is no git checkout');
 const tidy = ['clang-tidy-19', 'clang-tidy'].find(found);
 const sources = gitFiles(
   'native/core/*.cpp',
+  'native/layout/*.cpp',
+  'native/evolution/*.cpp',
   'native/reference/*.cpp',
   'native/cpu/*.cpp',
   'native/gpu/*.cpp',

@@ -11,7 +11,7 @@
 #include "bench/probes.h"
 #include "core/aligned.h"
 #include "core/philox.h"
-#include "cpu/thread_pool.h"
+#include "layout/thread_pool.h"
 
 namespace set_native::bench {
 
@@ -32,7 +32,7 @@ void keep(float value) {
  * units_per_round on each.
  */
 template <class Work>
-double best_rate(cpu::ThreadPool& pool, int tries, double units_per_round, Work&& work) {
+double best_rate(ThreadPool& pool, int tries, double units_per_round, Work&& work) {
   const auto timed = [&](size_t rounds) {
     const auto start = Clock::now();
     pool.run([&](unsigned t) { work(t, rounds); });
@@ -47,7 +47,7 @@ double best_rate(cpu::ThreadPool& pool, int tries, double units_per_round, Work&
 }
 
 /** GB/s of sequential reads, `bytes` per thread. */
-double read_bandwidth(cpu::ThreadPool& pool, const Probes& probe, int tries, double bytes) {
+double read_bandwidth(ThreadPool& pool, const Probes& probe, int tries, double bytes) {
   constexpr size_t kStep = 128;
   const size_t count = std::max<size_t>(1, static_cast<size_t>(bytes) / sizeof(float) / kStep) * kStep;
   std::vector<AlignedVector<float>> data(pool.size());
@@ -124,7 +124,7 @@ Caches caches() {
 const Ceilings& Machine::ceilings(unsigned threads) {
   const auto known = ceilings_.find(threads);
   if (known != ceilings_.end()) return known->second;
-  cpu::ThreadPool pool(threads);
+  ThreadPool pool(threads);
   const Probes& probe = probes(table_.name);
   Ceilings all{};
   all.threads = threads;
@@ -144,7 +144,7 @@ const Ceilings& Machine::ceilings(unsigned threads) {
 }
 
 double Machine::row_ns(unsigned threads, size_t rows, size_t row_bytes) {
-  cpu::ThreadPool pool(threads);
+  ThreadPool pool(threads);
   const size_t visits = std::min<size_t>(std::max<size_t>(rows, 1u << 12), 1u << 21);
   std::vector<uint32_t> order(visits);
   for (size_t k = 0; k < visits; ++k)
@@ -166,7 +166,7 @@ double Machine::stream_bandwidth(unsigned threads, double footprint) {
   const int size_class =
       std::max(20, static_cast<int>(std::lround(2.0 * std::log2(footprint))));  // from 1 KB
   double& most = stream_[{threads, size_class}];
-  cpu::ThreadPool pool(threads);
+  ThreadPool pool(threads);
   const double bytes = std::min(512e6, std::exp2(size_class / 2.0));
   return most = std::max(most, read_bandwidth(pool, probes(table_.name), kCaseTries, bytes / threads));
 }

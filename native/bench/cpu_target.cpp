@@ -1,8 +1,9 @@
 #include <utility>
 
 #include "bench/target.h"
+#include "cpu/backend.h"
 #include "cpu/kernels.h"
-#include "cpu/network.h"
+#include "layout/network.h"
 
 namespace set_native::bench {
 

@@ -7,6 +7,7 @@
 
 #include "bench/cases.h"
 #include "bench/gpu_target.h"
+#include "cpu/backend.h"
 
 /*
  * What is asked of a GPU beside the cases of all back ends: many small trainings at once, and a layer that no

@@ -8,8 +8,9 @@
 #include "bench/cases.h"
 #include "bench/gpu_target.h"
 #include "bench/problem.h"
-#include "cpu/evolution/evolve.h"
 #include "cpu/loss.h"
+#include "cpu/passes.h"
+#include "evolution/evolve.h"
 #include "gpu/evolve.h"
 #include "gpu/passes.h"
 
@@ -83,10 +84,10 @@ struct Bench {
 gpu::Network place(Bench& bench, Problem& p, bool first) {
   gpu::Network network;
   if (!first) {
-    cpu::Network below = cpu::make_network(build_model(spec_of({1, p.layer.inputs, 2}, 0, 1)));
+    PackedNetwork below = pack_network(build_model(spec_of({1, p.layer.inputs, 2}, 0, 1)));
     network.layers.push_back(gpu::upload_layer(*bench.device, below.layers[0]));
   }
-  for (cpu::NetworkLayer& layer : p.network.layers)
+  for (PackedLayer& layer : p.network.layers)
     network.layers.push_back(gpu::upload_layer(*bench.device, layer));
   return network;
 }
@@ -218,10 +219,10 @@ Result evolve(const Case& c, Context& context) {
     if (evolution.begin(network.layers[0], policy, key)) evolution.run(network.layers[0], policy, key);
   };
   body();
-  cpu::ThreadPool pool(1);
-  cpu::AnyBlocks& want = p.network.layers[0].blocks;
-  cpu::evolve_layer(want, policy, key, pool);
-  const cpu::NetworkLayer got = gpu::download_layer(*bench.device, network.layers[0]);
+  ThreadPool pool(1);
+  AnyBlocks& want = p.network.layers[0].blocks;
+  evolve_layer(want, policy, key, pool);
+  const PackedLayer got = gpu::download_layer(*bench.device, network.layers[0]);
   const bool same = std::visit(
       [](const auto& a, const auto& b) {
         if constexpr (std::is_same_v<decltype(a), decltype(b)>)

@@ -1,4 +1,6 @@
 #include "bench/gpu_target.h"
+#include "backends.h"
+#include "gpu/backend.h"
 
 #include <algorithm>
 #include <utility>
@@ -36,7 +38,7 @@ double copy_rate(gpu::TimedDevice& device) {
 class GpuOfBackend final : public GpuTarget {
  public:
   GpuOfBackend(const Backend& backend, std::string name) : backend_(backend) {
-    const auto device = backend.open_device();
+    const auto device = gpu::open_device(backend);
     facts_ = {std::move(name), copy_rate(*device),
               device->resident_blocks({gpu::Op::epoch}, gpu::kTrainThreads, gpu::kEpochShared) > 0};
   }
@@ -45,7 +47,7 @@ class GpuOfBackend final : public GpuTarget {
     return std::make_unique<gpu::GpuModel>(open(), std::move(model), form_);
   }
   std::unique_ptr<gpu::TimedDevice> open() override {
-    auto device = backend_.open_device();
+    auto device = gpu::open_device(backend_);
     clock_.device = device.get();
     return device;
   }

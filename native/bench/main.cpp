@@ -14,6 +14,7 @@
 
 #include "bench/report.h"
 #include "core/available_cpus.h"
+#include "cpu/backend.h"
 #include "cpu/kernels.h"
 
 /*

@@ -4,6 +4,7 @@
 
 #include "bench/cases.h"
 #include "cpu/kernels.h"
+#include "reference/backend.h"
 
 /*
  * Whole networks through the interface of the back ends: initialisation, epochs of training, evaluation,

@@ -6,6 +6,7 @@
 #include "bench/cases.h"
 #include "bench/problem.h"
 #include "cpu/loss.h"
+#include "cpu/passes.h"
 #include "reference/ops.h"
 
 /*
@@ -28,8 +29,7 @@ Result timed(Context& context, const Work& work, double links, const Times& time
 }
 
 template <class Index>
-cpu::SparseBackward<Index> backward_op(cpu::Blocks<Index>& blocks, Problem& p,
-                                       AlignedVector<float>& scratch) {
+cpu::SparseBackward<Index> backward_op(Blocks<Index>& blocks, Problem& p, AlignedVector<float>& scratch) {
   size_t longest = 0;
   for (uint32_t b = 0; b < blocks.groups(); ++b)
     longest = std::max<size_t>(longest, (blocks.offsets[b + 1] - blocks.offsets[b]) * blocks.height);
@@ -45,7 +45,7 @@ cpu::SparseBackward<Index> backward_op(cpu::Blocks<Index>& blocks, Problem& p,
   op.dz = p.dz.data();
   op.dx = p.dx.data();
   op.stride = p.stride;
-  op.activation = cpu::ActivationKind::relu;
+  op.activation = Activation::relu;
   op.rule = kRule;
   op.scratch = scratch.data();
   return op;
@@ -53,7 +53,7 @@ cpu::SparseBackward<Index> backward_op(cpu::Blocks<Index>& blocks, Problem& p,
 
 Result forward(const Case& c, Context& context) {
   Problem p(c, cpu::row_stride(context.table, c.batch));
-  const cpu::NetworkLayer& layer = p.network.layers[0];
+  const PackedLayer& layer = p.network.layers[0];
   const auto body = [&] {
     cpu::forward_rows(context.table, p.network, 0, cpu::whole_cut(layer), layer.weights().data(), p.x.data(),
                       p.z.data(), p.stride, 0, p.layer.outputs);
@@ -66,7 +66,7 @@ Result forward(const Case& c, Context& context) {
 }
 
 template <class Index>
-Result backward_on(cpu::Blocks<Index>& blocks, Problem& p, Context& context) {
+Result backward_on(Blocks<Index>& blocks, Problem& p, Context& context) {
   AlignedVector<float> scratch, gradient(blocks.weights.size());
   auto op = backward_op(blocks, p, scratch);
   const auto kernel = cpu::sparse_kernels<Index>(context.table).backward;

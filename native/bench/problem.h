@@ -6,8 +6,8 @@
 
 #include "bench/cases.h"
 #include "core/philox.h"
-#include "cpu/blocks.h"
-#include "cpu/network.h"
+#include "layout/blocks.h"
+#include "layout/network.h"
 #include "reference/ops.h"
 
 /*
@@ -63,8 +63,8 @@ inline Parameters updated(const AlignedVector<float>& weights, const AlignedVect
 
 /** One layer between two ReLUs with a batch, and what its passes should give. */
 struct Problem {
-  Layer layer;           // as core has it
-  cpu::Network network;  // its layer 0 is the same as the back end holds it
+  Layer layer;            // as core has it
+  PackedNetwork network;  // its layer 0 is the same as the back end holds it
   size_t batch, stride;
   AlignedVector<float> x, dz, z, dx;
   std::vector<double> want_z, want_dx, want_gradient;  // links in the layer's order
@@ -77,7 +77,7 @@ struct Problem {
     for (size_t j = 0; j < model.layers[0].outputs; ++j)
       model.layers[0].bias[j] = 0.1f * noise(uint64_t{3} << 40 | j);
     layer = model.layers[0];
-    network = cpu::make_network(std::move(model));
+    network = pack_network(std::move(model));
     const size_t n = layer.inputs, m = layer.outputs;
     const size_t rows =
         (n + kMaxMotifSize - 1) / kMaxMotifSize * kMaxMotifSize;  // blocks may stick out over the layer
@@ -120,14 +120,13 @@ struct Problem {
 
 /** Values that blocks hold one per link, in the order of the layer's links. */
 template <class Index>
-AlignedVector<float> by_link(const cpu::Blocks<Index>& blocks, const AlignedVector<float>& values,
-                             bool dense) {
-  cpu::Blocks<Index> copy = blocks;
+AlignedVector<float> by_link(const Blocks<Index>& blocks, const AlignedVector<float>& values, bool dense) {
+  Blocks<Index> copy = blocks;
   copy.weights = values;
   Layer layer;
   layer.inputs = blocks.inputs;
   layer.outputs = blocks.outputs;
-  dense ? cpu::unpack_dense(copy, layer) : cpu::unpack(copy, layer);
+  dense ? unpack_dense(copy, layer) : unpack(copy, layer);
   return layer.weights;
 }
 

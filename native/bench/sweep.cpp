@@ -1,4 +1,6 @@
 #include "bench/sweep.h"
+#include "cpu/backend.h"
+#include "reference/backend.h"
 
 #include <sys/resource.h>
 

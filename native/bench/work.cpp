@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "cpu/blocks.h"
+#include "layout/blocks.h"
 
 namespace set_native::bench {
 
@@ -18,7 +18,7 @@ double matrix_bytes(size_t rows, size_t stride) {
 }  // namespace
 
 LayerShape shape_of(const Layer& layer) {
-  const size_t height = layer.dense ? 1 : cpu::whole_height(layer.links);
+  const size_t height = layer.dense ? 1 : whole_height(layer.links);
   return {layer.inputs, layer.outputs, static_cast<double>(layer.nnz()), height, layer.dense};
 }
 

@@ -2,16 +2,17 @@
 
 #include <vector>
 
+#include "backends.h"
 #include "binding/arguments.h"
 #include "binding/bench.h"
 #include "binding/job.h"
 #include "binding/model.h"
 #include "binding/samples.h"
 #include "core/available_cpus.h"
-#include "core/backend.h"
 #include "core/error.h"
 #include "core/philox.h"
 #include "cpu/kernels.h"
+#include "gpu/backend.h"
 
 namespace set_native::binding {
 
@@ -42,7 +43,7 @@ Napi::Value info(const Napi::CallbackInfo& call) {
       entry.Set("available", availability.available);
       entry.Set("device", availability.device);
       entry.Set("reason", availability.reason);
-      const Capacity capacity = availability.available ? backend->capacity() : Capacity{};
+      const gpu::Capacity capacity = availability.available ? gpu::capacity_of(*backend) : gpu::Capacity{};
       if (capacity.warps > 0) {
         auto facts = Napi::Object::New(env);
         facts.Set("warps", capacity.warps);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends.h"
 #include "binding/arguments.h"
 #include "binding/samples.h"
 #include "core/error.h"

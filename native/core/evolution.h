@@ -11,7 +11,6 @@ namespace set_native {
 
 enum class Method { fixed, set, set_motif };  // fixed: no evolution (`static` and `dense` in TypeScript)
 enum class PruneRule { exact, thesis };
-enum class MotifScore { mean, max, min, sum };
 enum class MotifParse { aligned, runs };
 
 struct EvolutionPolicy {

@@ -237,4 +237,17 @@ void check_model(const Model& model, const std::string& operation) {
   }
 }
 
+LayerStats layer_stats(const Layer& layer) {
+  LayerStats stats{layer.inputs, layer.outputs, layer.dense, layer.nnz(), {0}};
+  if (layer.dense) {
+    stats.links_by_birth[0] = stats.nnz;
+    return stats;
+  }
+  for (const uint16_t birth : layer.birth) {
+    if (birth >= stats.links_by_birth.size()) stats.links_by_birth.resize(birth + size_t{1});
+    ++stats.links_by_birth[birth];
+  }
+  return stats;
+}
+
 }  // namespace set_native

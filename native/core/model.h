@@ -6,13 +6,9 @@
 
 #include "core/aligned.h"
 #include "core/csr.h"
+#include "core/vocabulary.h"
 
 namespace set_native {
-
-enum class Activation { relu, tanh, sigmoid, linear, all_relu, srelu };
-enum class Loss { softmax_cross_entropy, sigmoid_binary_cross_entropy, mse };
-enum class Topology { erdos_renyi, motif, motif_printed, dense };
-enum class Init { he_dense, he_fan_in, normal };
 
 /**
  * Made of three straight pieces:
@@ -22,6 +18,14 @@ enum class Init { he_dense, he_fan_in, normal };
  */
 inline bool is_piecewise(Activation activation) {
   return activation == Activation::all_relu || activation == Activation::srelu;
+}
+
+/**
+ * What a layer's kernels apply to every output on its own: linear where a piecewise activation follows as an
+ * operation of its own.
+ */
+inline Activation pointwise(Activation activation) {
+  return is_piecewise(activation) ? Activation::linear : activation;
 }
 
 /** The last birth that links tell apart: it stands for that epoch and all later ones. */
@@ -94,5 +98,17 @@ double model_bytes(const ModelSpec& spec);
 
 /** p = min(1, epsilon (n + m) / (n m)), the probability of a cell. */
 double cell_probability(double epsilon, uint32_t inputs, uint32_t outputs);
+
+struct LayerStats {
+  uint32_t inputs;
+  uint32_t outputs;
+  bool dense;
+  uint64_t nnz;
+  std::vector<uint64_t> links_by_birth;  // [e] = links born in the evolution after epoch e, [kLastBirth]
+                                         // after that or a later one; [0] = initial links
+};
+
+/** Counts links by birth epoch; length = last birth + 1. Dense layers: all links are initial. */
+LayerStats layer_stats(const Layer& layer);
 
 }  // namespace set_native

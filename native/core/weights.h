@@ -19,8 +19,6 @@ void init_weights(Layer& layer, Init init, uint64_t seed, uint32_t index);
 /** sqrt(6 / fan_in), the bound of He's uniform initialisation, rounded to float once. */
 float he_bound(uint32_t fan_in);
 
-enum class RegrowInit { he_dense, zero, he_fan_in };
-
 /**
  * Weight of a link grown in `epoch`: 0, or he_bound(inputs or fan_in) * symmetric_unit(word 0 of the draw of
  * stream regrow_weights with index = cell). For he_fan_in, `fan_in` is the target's number of links after

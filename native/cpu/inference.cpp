@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/finite.h"
 #include "cpu/denormals.h"
 #include "cpu/loss.h"
 
@@ -35,7 +36,7 @@ void spoil_overflowed(float* z, size_t outputs, size_t batch, size_t stride) {
 }
 
 /** Most rows that a matrix of activations has. */
-size_t widest(const Network& network) {
+size_t widest(const PackedNetwork& network) {
   size_t rows = 0;
   for (size_t l = 0; l <= network.layers.size(); ++l) rows = std::max(rows, rows_between(network, l));
   return rows;
@@ -55,7 +56,7 @@ float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t firs
                          size_t stride) {
   gather(samples, nullptr, first, batch, work.rows[0].data(), stride, 0, samples.features);
   for (size_t l = 0; l < network_.layers.size(); ++l) {
-    const NetworkLayer& layer = network_.layers[l];
+    const PackedLayer& layer = network_.layers[l];
     float *x = work.rows[l % 2].data(), *z = work.rows[1 - l % 2].data();
     // Blocks that stick out over a layer read rows beyond its sources.
     const size_t sources = layer.inputs * stride, rows = layer.input_rows() * stride;
@@ -154,7 +155,7 @@ std::string Inference::place_of_overflow(const Samples& samples, uint64_t first,
   AlignedVector<float> x(rows_between(network_, 0) * stride);
   gather(samples, nullptr, first, batch, x.data(), stride, 0, samples.features);
   for (size_t l = 0; l < network_.layers.size(); ++l) {
-    const NetworkLayer& layer = network_.layers[l];
+    const PackedLayer& layer = network_.layers[l];
     const std::string name =
         " of layer " + std::to_string(l + 1) + " of " + std::to_string(network_.layers.size());
     if (!layer.finite()) return "the weights" + name;

@@ -2,8 +2,10 @@
 
 #include <atomic>
 
-#include "cpu/network.h"
-#include "cpu/thread_pool.h"
+#include "core/training.h"
+#include "cpu/passes.h"
+#include "layout/network.h"
+#include "layout/thread_pool.h"
 
 namespace set_native::cpu {
 
@@ -14,7 +16,7 @@ namespace set_native::cpu {
  */
 class Inference {
  public:
-  Inference(const Network& network, const KernelTable& table, ThreadPool& pool)
+  Inference(const PackedNetwork& network, const KernelTable& table, ThreadPool& pool)
       : network_(network), table_(table), pool_(pool) {}
 
   Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel);
@@ -33,7 +35,7 @@ class Inference {
   float* logits(ThreadWork& work, const Samples& samples, uint64_t first, size_t batch, size_t stride);
   std::string place_of_overflow(const Samples& samples, uint64_t first, size_t batch) const;
 
-  const Network& network_;
+  const PackedNetwork& network_;
   const KernelTable& table_;
   ThreadPool& pool_;
   std::vector<ThreadWork> work_;

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/vocabulary.h"
+
 /*
  * The kernels that exist once per instruction set, as plain functions over plain pointers.
  *
@@ -12,18 +14,13 @@
  * in inputs and in output gradients, so they add nothing to any sum. Matrices start at a cache line; where a
  * layer's blocks stick out over its sources, so do its x and dx, by rows of zeros.
  *
- * Layers come as blocks of `height` sources by one target (cpu/blocks.h), dense ones, too. Every function
+ * Layers come as blocks of `height` sources by one target (layout/blocks.h), dense ones, too. Every function
  * computes whole rows [begin, end) and writes nothing else, and the order of summation within a row depends
  * on nothing but the shapes: results do not depend on how rows are dealt to threads.
  */
 namespace set_native::cpu {
 
-enum class ActivationKind : int {
-  relu,
-  tanh,
-  sigmoid,
-  linear
-};  // values as in set_native::Activation, which has more
+// values as in set_native::Activation, which has more
 
 /**
  * z_j = f(b_j + sum over links (i, j) of w x_i) for targets [begin, end).
@@ -48,7 +45,7 @@ struct SparseForward {
   const float* x;     // n x stride
   float* z;           // m x stride
   size_t stride;
-  ActivationKind activation;
+  Activation activation;
 };
 
 constexpr size_t kLongestScattered = 2;
@@ -66,7 +63,7 @@ struct FinishForward {
   float* z;
   size_t outputs;  // m
   size_t stride;
-  ActivationKind activation;
+  Activation activation;
 };
 
 /** Momentum SGD: v = momentum v - rate (g + l2 w), w = w + (v - decay w). */
@@ -101,7 +98,7 @@ struct SparseBackward {
   float* bias;  // n: of the layer below; nullptr: no bias update
   float* bias_velocity;
   size_t stride;
-  ActivationKind activation;  // of the layer below
+  Activation activation;  // of the layer below
   UpdateRule rule;
   float* scratch;  // scratch_size(...) floats of the caller's thread
 };

@@ -1,14 +1,14 @@
 #include <algorithm>
 
 #include "core/available_cpus.h"
-#include "core/backend.h"
 #include "core/error.h"
-#include "cpu/evolution/evolve.h"
+#include "cpu/backend.h"
 #include "cpu/inference.h"
 #include "cpu/kernels.h"
-#include "cpu/network.h"
-#include "cpu/thread_pool.h"
 #include "cpu/trainer.h"
+#include "evolution/evolve.h"
+#include "layout/network.h"
+#include "layout/thread_pool.h"
 
 /*
  * The CPU back end: a network on the host, trained by the kernels of one instruction set on a pool of
@@ -21,12 +21,12 @@ namespace {
 class CpuModel final : public BackendModel {
  public:
   CpuModel(Model model, const KernelTable& table, unsigned threads)
-      : network_(make_network(std::move(model))),
+      : network_(pack_network(std::move(model))),
         pool_(threads),
         trainer_(network_, table, pool_),
         inference_(network_, table, pool_) {}
 
-  Model download() const override { return to_model(network_); }
+  Model download() const override { return unpack_network(network_); }
 
   double train_epoch(const Samples& samples, const TrainOptions& options,
                      const std::atomic<bool>& cancel) override;
@@ -49,14 +49,14 @@ class CpuModel final : public BackendModel {
 
   std::vector<LayerStats> stats() const override {
     std::vector<LayerStats> all;
-    for (const NetworkLayer& layer : network_.layers) all.push_back(layer_stats(layer));
+    for (const PackedLayer& layer : network_.layers) all.push_back(layer_stats(layer));
     return all;
   }
 
  private:
   /** An evolution for which memory ran out may have left a layer without its view by target. */
   void require_index() {
-    for (NetworkLayer& layer : network_.layers) {
+    for (PackedLayer& layer : network_.layers) {
       if (layer.dense) continue;
       std::visit(
           [this](auto& blocks) {
@@ -66,7 +66,7 @@ class CpuModel final : public BackendModel {
     }
   }
 
-  Network network_;
+  PackedNetwork network_;
   ThreadPool pool_;
   Trainer trainer_;
   Inference inference_;

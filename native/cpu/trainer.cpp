@@ -6,9 +6,10 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/finite.h"
 #include "cpu/denormals.h"
 #include "cpu/loss.h"
-#include "cpu/parts.h"
+#include "layout/parts.h"
 
 namespace set_native::cpu {
 
@@ -69,7 +70,7 @@ void Trainer::fit(size_t batch) {
   double floats = static_cast<double>(rows_between(network_, 0));
   for (size_t l = 0; l < work_.size(); ++l) {
     floats += static_cast<double>(rows_between(network_, l + 1));
-    if (network_.piecewise(l)) floats += network_.layers[l].outputs;
+    if (is_piecewise(network_.layers[l].activation)) floats += network_.layers[l].outputs;
   }
   require_memory(floats * static_cast<double>(stride_) * sizeof(float),
                  "[cpu] a batch of " + std::to_string(batch) + " samples");
@@ -81,12 +82,12 @@ void Trainer::fit(size_t batch) {
   fit_rows(shared_input_, rows_between(network_, 0));
   for (size_t l = 0; l < work_.size(); ++l) {
     fit_rows(work_[l].shared_z, rows_between(network_, l + 1));
-    if (network_.piecewise(l)) fit_rows(work_[l].unbent, network_.layers[l].outputs);
+    if (is_piecewise(network_.layers[l].activation)) fit_rows(work_[l].unbent, network_.layers[l].outputs);
   }
 }
 
 void Trainer::deal_layer(size_t l) {
-  const NetworkLayer& layer = network_.layers[l];
+  const PackedLayer& layer = network_.layers[l];
   LayerWork& work = work_[l];
   const uint32_t unit = rows_per_line(stride_);
   std::visit(
@@ -123,7 +124,7 @@ void Trainer::assemble(TeamMode mode) {
   input_.attach(shared_input_.data(), shared_input_.size(), copies);
   size_t longest_row = 0;
   for (size_t l = 0; l < work_.size(); ++l) {
-    NetworkLayer& layer = network_.layers[l];
+    PackedLayer& layer = network_.layers[l];
     deal_layer(l);
     work_[l].z.attach(work_[l].shared_z.data(), work_[l].shared_z.size(), copies);
     work_[l].weights.attach(layer.weights().data(), layer.weights().size(), tiny() || team == 1 ? 0 : team);
@@ -155,7 +156,7 @@ size_t Trainer::source_stride(size_t l) const {
 
 /** The part of layer l's weights that the thread updates. */
 Trainer::Range Trainer::own_weights(unsigned thread, size_t l) const {
-  const NetworkLayer& layer = network_.layers[l];
+  const PackedLayer& layer = network_.layers[l];
   const uint32_t begin = work_[l].sources[thread], end = work_[l].sources[thread + 1];
   return std::visit(
       [&](const auto& b) {
@@ -203,21 +204,21 @@ void Trainer::scatter_sources(unsigned thread, size_t l, const float* x) {
 void Trainer::forward(unsigned thread) {
   for (size_t l = 0; l < work_.size(); ++l) {
     LayerWork& work = work_[l];
-    const NetworkLayer& layer = network_.layers[l];
+    const PackedLayer& layer = network_.layers[l];
     const float* x = (l == 0 ? input_ : work_[l - 1].z).own(thread);
     float* z = work.z.own(thread);
     const uint32_t begin = work.targets[thread], end = work.targets[thread + 1];
     if (tiny()) {
       scatter_sources(thread, l, x);
       pool_.barrier(team_);
-      table_.finish_forward(
-          {work.parts.data(), kChunks, layer.bias.data(), z, layer.outputs, stride_, network_.activation(l)},
-          begin, end);
+      table_.finish_forward({work.parts.data(), kChunks, layer.bias.data(), z, layer.outputs, stride_,
+                             pointwise(layer.activation)},
+                            begin, end);
       bend(table_, network_, l, z, work.unbent.data(), stride_, begin, end);
       work.z.publish(thread, begin * stride_, end * stride_);
     } else {
       // What is scattered is finished all at once.
-      const bool at_once = layer.height() > 1 || (team_ == 1 && !network_.piecewise(l));
+      const bool at_once = layer.height() > 1 || (team_ == 1 && !is_piecewise(network_.layers[l].activation));
       const uint32_t rows = at_once ? end - begin : kRowsAtOnce;
       for (uint32_t row = begin; row < end; row += rows) {
         const uint32_t row_end = std::min(end, row + rows);
@@ -232,7 +233,7 @@ void Trainer::forward(unsigned thread) {
 }
 
 void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
-  NetworkLayer& layer = network_.layers.back();
+  PackedLayer& layer = network_.layers.back();
   for (uint32_t o = 0; o < layer.outputs; ++o) {
     float gradient = 0.0f;
     for (size_t b = 0; b < stride_; ++b) gradient += dz[o * stride_ + b];
@@ -243,7 +244,7 @@ void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
 /** From the gradient by the output of layer l to the one by its z, in place, for rows that the thread owns.
  */
 void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, const UpdateRule& rule) {
-  NetworkLayer& layer = network_.layers[l];
+  PackedLayer& layer = network_.layers[l];
   if (!is_piecewise(layer.activation)) return;
   float* velocity = layer.activation == Activation::srelu ? layer.pieces_momentum.data() : nullptr;
   table_.piecewise_backward({work_[l].unbent.data(), dy, layer.pieces.data(), velocity, layer.bias.data(),
@@ -253,14 +254,15 @@ void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, 
 
 void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx,
                              const UpdateRule& rule) {
-  NetworkLayer& layer = network_.layers[l];
+  PackedLayer& layer = network_.layers[l];
   LayerWork& work = work_[l];
   ThreadWork& own = thread_work_[thread];
   const float* x = (l == 0 ? input_ : work_[l - 1].z).own(thread);
-  const bool has_bias = l > 0 && !network_.piecewise(l - 1);  // else backward_piecewise sees to it
+  const bool has_bias =
+      l > 0 && !is_piecewise(network_.layers[l - 1].activation);  // else backward_piecewise sees to it
   float* bias = has_bias ? network_.layers[l - 1].bias.data() : nullptr;
   float* bias_velocity = has_bias ? network_.layers[l - 1].bias_momentum.data() : nullptr;
-  const ActivationKind activation = l == 0 ? ActivationKind::linear : network_.activation(l - 1);
+  const Activation activation = l == 0 ? Activation::linear : pointwise(network_.layers[l - 1].activation);
   const uint32_t begin = work.sources[thread], end = work.sources[thread + 1];
   if (begin == end) return;
 
@@ -285,7 +287,7 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
                                        activation,
                                        rule,
                                        own.gradients.data()};
-        const bool at_once = team_ == 1 && (l == 0 || !network_.piecewise(l - 1));
+        const bool at_once = team_ == 1 && (l == 0 || !is_piecewise(network_.layers[l - 1].activation));
         const uint32_t chunk = at_once ? end - begin : kRowsAtOnce;
         size_t published = blocks.offsets[begin] * height;
         for (uint32_t group = begin; group < end; group += chunk) {
@@ -402,7 +404,7 @@ std::string Trainer::place_of_divergence(size_t samples) const {
   };
   if (!finite_columns(input_.own(0), network_.features())) return "the samples";
   for (size_t l = 0; l < work_.size(); ++l) {
-    const NetworkLayer& layer = network_.layers[l];
+    const PackedLayer& layer = network_.layers[l];
     const bool finite = layer.finite();
     if (finite && finite_columns(work_[l].z.own(0), layer.outputs)) continue;
     return std::string(finite ? "the outputs" : "the weights") + " of layer " + std::to_string(l + 1) +

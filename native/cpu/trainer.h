@@ -5,10 +5,12 @@
 #include <optional>
 #include <vector>
 
-#include "cpu/network.h"
+#include "core/training.h"
 #include "cpu/pace.h"
+#include "cpu/passes.h"
 #include "cpu/replicas.h"
-#include "cpu/thread_pool.h"
+#include "layout/network.h"
+#include "layout/thread_pool.h"
 
 namespace set_native::cpu {
 
@@ -32,7 +34,7 @@ struct Divergence {
  */
 class Trainer {
  public:
-  Trainer(Network& network, const KernelTable& table, ThreadPool& pool)
+  Trainer(PackedNetwork& network, const KernelTable& table, ThreadPool& pool)
       : network_(network), table_(table), pool_(pool), pace_(pool.size()) {}
 
   struct Result {
@@ -96,7 +98,7 @@ class Trainer {
   size_t source_stride(size_t l) const;
   Range own_weights(unsigned thread, size_t l) const;
 
-  Network& network_;
+  PackedNetwork& network_;
   const KernelTable& table_;
   ThreadPool& pool_;
   Pace pace_;

@@ -1,7 +1,7 @@
 #include <memory>
 #include <string>
 
-#include "core/backend.h"
+#include "cuda/backend.h"
 #include "cuda/device.h"
 #include "cuda/loader.h"
 #include "gpu/backend.h"
@@ -21,9 +21,9 @@ class Cuda final : public gpu::GpuBackend {
     return cuda::availability(*loaded.table);
   }
 
-  Capacity capacity() const override {
+  gpu::Capacity capacity() const override {
     const cuda::Loaded loaded = cuda::library();
-    return loaded.table == nullptr ? Capacity{} : cuda::capacity(*loaded.table);
+    return loaded.table == nullptr ? gpu::Capacity{} : cuda::capacity(*loaded.table);
   }
 
   std::string untried() const override { return cuda::untried_library(); }

@@ -260,7 +260,7 @@ Availability availability(const Library& library) {
   return {true, device, ""};
 }
 
-Capacity capacity(const Library& library) {
+gpu::Capacity capacity(const Library& library) {
   constexpr uint32_t kWarp = 32;
   Probe probe{};
   Failure failure{};

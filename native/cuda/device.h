@@ -5,6 +5,7 @@
 
 #include "core/backend.h"
 #include "cuda/library.h"
+#include "gpu/backend.h"
 #include "gpu/device.h"
 
 namespace set_native::cuda {
@@ -13,7 +14,7 @@ namespace set_native::cuda {
 Availability availability(const Library& library);
 
 /** Zeros where the device is not available. */
-Capacity capacity(const Library& library);
+gpu::Capacity capacity(const Library& library);
 
 /**
  * Device 0 by way of the library, with a stream of its own. Whatever the library reports is thrown as Error,

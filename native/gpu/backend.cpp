@@ -46,4 +46,16 @@ std::string GpuBackend::try_out() const {
   return "";
 }
 
+Capacity capacity_of(const Backend& backend) {
+  const auto* gpu = dynamic_cast<const GpuBackend*>(&backend);
+  return gpu == nullptr ? Capacity{} : gpu->capacity();
+}
+
+std::unique_ptr<TimedDevice> open_device(const Backend& backend) {
+  const auto* gpu = dynamic_cast<const GpuBackend*>(&backend);
+  if (gpu != nullptr) return gpu->open_device();
+  throw Error(ErrorCode::backend_unavailable,
+              std::string("[open] ") + backend.name() + " computes on no GPU");
+}
+
 }  // namespace set_native::gpu

@@ -8,9 +8,9 @@
 #include "core/available_cpus.h"
 #include "core/error.h"
 #include "core/weights.h"
-#include "cpu/evolution/evolve.h"
-#include "cpu/network.h"
-#include "cpu/thread_pool.h"
+#include "evolution/evolve.h"
+#include "layout/network.h"
+#include "layout/thread_pool.h"
 
 namespace set_native::gpu {
 
@@ -38,7 +38,7 @@ unsigned host_threads() {
 }
 
 /** Writes other links, as many in blocks of the same height, to the buffers of a layer. */
-void replace_links(Device& device, const Layer& layer, const cpu::AnyBlocks& links) {
+void replace_links(Device& device, const Layer& layer, const AnyBlocks& links) {
   const auto write = [&](const std::unique_ptr<Buffer>& to, const auto& values) {
     device.upload(*to, 0, values.data(), values.size() * sizeof(values[0]));
   };
@@ -73,7 +73,7 @@ bool Evolution::begin(const Layer& layer, const EvolutionPolicy& policy, const E
   uint32_t found = 0;
   device_.download(&found, *memory_.small, SmallParts::flag, sizeof found);
   if (found == 0) return true;
-  cpu::begin_evolution(download_layer(device_, layer).blocks, policy, key);  // finds the link, and throws
+  begin_evolution(download_layer(device_, layer).blocks, policy, key);  // finds the link, and throws
   throw Error(ErrorCode::internal, "[evolve] a weight was not finite only on the device; please report");
 }
 
@@ -105,9 +105,9 @@ void Evolution::prepare_bounds(uint32_t inputs) {
 }
 
 LayerEvolution Evolution::run_on_host(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
-  cpu::NetworkLayer copy = download_layer(device_, layer);
-  cpu::ThreadPool pool(host_threads());
-  const LayerEvolution done = cpu::evolve_layer(copy.blocks, policy, key, pool);
+  PackedLayer copy = download_layer(device_, layer);
+  ThreadPool pool(host_threads());
+  const LayerEvolution done = evolve_layer(copy.blocks, policy, key, pool);
   const auto size = std::visit([](const auto& blocks) { return blocks.size(); }, copy.blocks);
   if (copy.height() == layer.height && size == layer.blocks) {
     replace_links(device_, layer, copy.blocks);

@@ -16,7 +16,7 @@ namespace set_native::gpu {
  *
  * On the device itself evolve: Method::set on blocks of height 1, and Method::set_motif, aligned, on blocks
  * of motif_size, in buffers that stay where they are (what was recorded with them can be replayed). All else
- * takes the way over the host, where cpu::evolve_layer does it: layers whose blocks have another height than
+ * takes the way over the host, where evolve_layer does it: layers whose blocks have another height than
  * the policy needs, half-full slots, runs; and layers so large and sparse that their bitmaps, about 3 bits
  * per group and target, would take more than a quarter of the device's free memory. Such a layer may come
  * back with blocks of another height, in other buffers.

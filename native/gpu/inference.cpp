@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "core/error.h"
-#include "cpu/network.h"
+#include "core/finite.h"
+#include "layout/network.h"
 
 namespace set_native::gpu {
 
@@ -155,7 +156,7 @@ void Inference::predict(const Samples& samples, float* out, const std::atomic<bo
 /** First place where the numbers of a batch are not finite, found by taking it through the network again. */
 std::string Inference::place_of_overflow(const Samples& samples, uint64_t first) {
   const auto size = static_cast<uint32_t>(std::min<uint64_t>(batch_, samples.count - first));
-  if (!cpu::all_finite(samples.x + first * samples.features, size_t{size} * samples.features))
+  if (!all_finite(samples.x + first * samples.features, size_t{size} * samples.features))
     return "the samples";
   const Batch batch = stage(samples, cache_.find(samples), first, size);
   queue_gather(device_, network_, {}, batch.x, {},
@@ -168,7 +169,7 @@ std::string Inference::place_of_overflow(const Samples& samples, uint64_t first)
     const Buffer* z = queue_layer(l, l % 2 == 1);
     std::vector<float> values(size_t{layer.outputs} * stride_);
     device_.download(values.data(), *z, 0, values.size() * sizeof(float));
-    if (!cpu::all_finite(values.data(), values.size())) return "the outputs" + name;
+    if (!all_finite(values.data(), values.size())) return "the outputs" + name;
   }
   return "the loss itself";
 }

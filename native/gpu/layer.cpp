@@ -22,8 +22,8 @@ void download(Device& device, const std::unique_ptr<Buffer>& buffer, Values& val
 }
 
 template <class Index>
-cpu::Blocks<Index> download_blocks(Device& device, const Layer& layer) {
-  cpu::Blocks<Index> blocks;
+Blocks<Index> download_blocks(Device& device, const Layer& layer) {
+  Blocks<Index> blocks;
   blocks.inputs = layer.inputs;
   blocks.outputs = layer.outputs;
   blocks.height = layer.height;
@@ -40,7 +40,7 @@ cpu::Blocks<Index> download_blocks(Device& device, const Layer& layer) {
 
 }  // namespace
 
-size_t layer_bytes(const cpu::NetworkLayer& layer) {
+size_t layer_bytes(const PackedLayer& layer) {
   return std::visit(
       [&](const auto& blocks) {
         const size_t size = blocks.size(), index = sizeof(typename std::decay_t<decltype(blocks)>::IndexType);
@@ -54,7 +54,7 @@ size_t layer_bytes(const cpu::NetworkLayer& layer) {
       layer.blocks);
 }
 
-Layer upload_layer(Device& device, cpu::NetworkLayer& layer) {
+Layer upload_layer(Device& device, PackedLayer& layer) {
   Layer to;
   to.inputs = layer.inputs;
   to.outputs = layer.outputs;
@@ -84,8 +84,8 @@ Layer upload_layer(Device& device, cpu::NetworkLayer& layer) {
   return to;
 }
 
-cpu::NetworkLayer download_layer(Device& device, const Layer& layer) {
-  cpu::NetworkLayer to;
+PackedLayer download_layer(Device& device, const Layer& layer) {
+  PackedLayer to;
   to.inputs = layer.inputs;
   to.outputs = layer.outputs;
   to.dense = layer.dense;

@@ -4,13 +4,13 @@
 #include <memory>
 
 #include "core/model.h"
-#include "cpu/network.h"
 #include "gpu/device.h"
+#include "layout/network.h"
 
 namespace set_native::gpu {
 
 /**
- * A layer in the memory of a device: what cpu::NetworkLayer holds (cpu/blocks.h says how), dense layers, too,
+ * A layer in the memory of a device: what PackedLayer holds (layout/blocks.h says how), dense layers, too,
  * with their view by target. Index is 16 bits where the layer has at most 65,536 sources and targets, else 32
  * (`wide`).
  *
@@ -46,12 +46,12 @@ struct Layer {
 };
 
 /** Bytes that a layer takes on a device. */
-size_t layer_bytes(const cpu::NetworkLayer& layer);
+size_t layer_bytes(const PackedLayer& layer);
 
 /** A copy on the device. Blocks without a view by target get one first. */
-Layer upload_layer(Device& device, cpu::NetworkLayer& layer);
+Layer upload_layer(Device& device, PackedLayer& layer);
 
 /** A copy on the host, with the view by target. Waits for the device. */
-cpu::NetworkLayer download_layer(Device& device, const Layer& layer);
+PackedLayer download_layer(Device& device, const Layer& layer);
 
 }  // namespace set_native::gpu

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "cpu/network.h"
+#include "layout/network.h"
 
 namespace set_native::gpu {
 
@@ -12,14 +12,14 @@ namespace {
 
 Network upload_network(Device& device, Model model) {
   check_model(model, "create");
-  cpu::Network host = cpu::make_network(std::move(model));
+  PackedNetwork host = pack_network(std::move(model));
   size_t bytes = 0;
-  for (const cpu::NetworkLayer& layer : host.layers) bytes += layer_bytes(layer);
+  for (const PackedLayer& layer : host.layers) bytes += layer_bytes(layer);
   require_device_memory(device, bytes, "[create] a model of " + std::to_string(host.nnz()) + " links");
   Network network;
   network.loss = host.loss;
   network.seed = host.seed;
-  for (cpu::NetworkLayer& layer : host.layers) {
+  for (PackedLayer& layer : host.layers) {
     network.layers.push_back(upload_layer(device, layer));
     layer = {};
   }
@@ -37,11 +37,11 @@ GpuModel::GpuModel(std::shared_ptr<Device> device, Model model, EpochForm form)
       evolution_(*device_) {}
 
 Model GpuModel::download() const {
-  cpu::Network host;
+  PackedNetwork host;
   host.loss = network_.loss;
   host.seed = network_.seed;
   for (const Layer& layer : network_.layers) host.layers.push_back(download_layer(*device_, layer));
-  return cpu::to_model(host);
+  return unpack_network(host);
 }
 
 double GpuModel::train_epoch(const Samples& samples, const TrainOptions& options,
@@ -87,7 +87,7 @@ std::vector<LayerEvolution> GpuModel::evolve(const EvolutionPolicy& policy, uint
 
 std::vector<LayerStats> GpuModel::stats() const {
   std::vector<LayerStats> all;
-  for (const Layer& layer : network_.layers) all.push_back(cpu::layer_stats(download_layer(*device_, layer)));
+  for (const Layer& layer : network_.layers) all.push_back(layer_stats(download_layer(*device_, layer)));
   return all;
 }
 

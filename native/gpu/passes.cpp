@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "core/philox.h"
-#include "cpu/kernels.h"
 
 namespace set_native::gpu {
 
@@ -34,12 +33,6 @@ uint32_t tiles(uint32_t stride) {
   return share(stride, kPassStride);
 }
 
-cpu::ActivationKind activation_of(const Network& network, size_t l) {
-  const Activation activation = network.layers[l].activation;
-  if (l + 1 == network.layers.size() || is_piecewise(activation)) return cpu::ActivationKind::linear;
-  return static_cast<cpu::ActivationKind>(activation);
-}
-
 Launch launch_of(const KernelId& kernel, uint32_t blocks_x, uint32_t blocks_y = 1, size_t shared_bytes = 0) {
   Launch launch{kernel};
   launch.blocks_x = blocks_x;
@@ -55,7 +48,7 @@ ForwardParams forward_params(const Network& network, size_t l, uint32_t stride) 
   params.outputs = layer.outputs;
   params.stride = stride;
   params.height = layer.height;
-  params.activation = static_cast<uint32_t>(activation_of(network, l));
+  params.activation = static_cast<uint32_t>(pointwise(layer.activation));
   params.warps = warps_for(layer.blocks, layer.outputs, stride);
   return params;
 }
@@ -69,7 +62,7 @@ BackwardParams backward_params(const Network& network, size_t l, uint32_t stride
   params.height = layer.height;
   params.warps = warps_for(layer.blocks, layer.groups, stride);
   params.wants_dx = l > 0;
-  if (l > 0) params.activation = static_cast<uint32_t>(activation_of(network, l - 1));
+  if (l > 0) params.activation = static_cast<uint32_t>(pointwise(network.layers[l - 1].activation));
   return params;
 }
 

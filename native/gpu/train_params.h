@@ -75,7 +75,7 @@ struct GatherParams {
  */
 struct ForwardParams {
   uint32_t outputs, stride, height;
-  uint32_t activation;  // cpu::ActivationKind
+  uint32_t activation;  // an Activation, not a piecewise one
   uint32_t warps;
 };
 

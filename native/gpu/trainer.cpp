@@ -6,7 +6,8 @@
 #include <thread>
 
 #include "core/error.h"
-#include "cpu/network.h"
+#include "core/finite.h"
+#include "layout/network.h"
 
 namespace set_native::gpu {
 
@@ -249,7 +250,7 @@ std::string Trainer::place_of_divergence() {
     std::vector<float> values(size_t{rows} * stride_);
     device_.download(values.data(), buffer, 0, values.size() * sizeof(float));
     for (uint32_t r = 0; r < rows; ++r)
-      if (!cpu::all_finite(values.data() + size_t{r} * stride_, state.batch)) return false;
+      if (!all_finite(values.data() + size_t{r} * stride_, state.batch)) return false;
     return true;
   };
   if (!finite_columns(*rows_[0], network_.features())) return "the samples";

@@ -1,8 +1,8 @@
 #include <memory>
 #include <string>
 
-#include "core/backend.h"
 #include "metal/backend.h"
+#include "metal/metal.h"
 #include "metal/source.h"
 
 namespace set_native {

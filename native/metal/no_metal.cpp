@@ -1,8 +1,8 @@
 #include <memory>
 #include <string>
 
-#include "core/backend.h"
 #include "core/error.h"
+#include "metal/metal.h"
 
 /* What stands for metal/metal.cpp where there is no Metal. */
 namespace set_native {

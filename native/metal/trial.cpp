@@ -6,9 +6,9 @@
 #include <cstring>
 #include <set>
 
-#include "core/backend.h"
 #include "core/model.h"
 #include "core/philox.h"
+#include "cpu/backend.h"
 #include "gpu/evolve_params.h"
 #include "gpu/model.h"
 #include "gpu/train_params.h"

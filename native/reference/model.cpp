@@ -9,6 +9,8 @@
 
 #include "core/error.h"
 #include "core/evolution.h"
+#include "core/finite.h"
+#include "reference/backend.h"
 #include "reference/evolve.h"
 #include "reference/ops.h"
 

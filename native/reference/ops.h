@@ -4,9 +4,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/backend.h"
 #include "core/csr.h"
 #include "core/model.h"
+#include "core/samples.h"
+#include "core/training.h"
 
 /*
  * Every operation of training in double precision, one scalar at a time: the oracle that kernels are compared

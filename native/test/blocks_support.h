@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <utility>
 
-#include "cpu/blocks.h"
-#include "cpu/thread_pool.h"
+#include "layout/blocks.h"
+#include "layout/thread_pool.h"
 #include "test/check.h"
 
 /*
@@ -35,7 +35,7 @@ inline bool same_links(const Layer& a, const Layer& b) {
 
 /** Every link of the layer is where the header says. */
 template <class Index>
-void check_blocks(const cpu::Blocks<Index>& blocks, const Layer& layer, uint32_t height) {
+void check_blocks(const Blocks<Index>& blocks, const Layer& layer, uint32_t height) {
   CHECK_EQ(blocks.inputs, layer.inputs);
   CHECK_EQ(blocks.outputs, layer.outputs);
   CHECK_EQ(blocks.height, height);
@@ -68,7 +68,7 @@ void check_blocks(const cpu::Blocks<Index>& blocks, const Layer& layer, uint32_t
 
 /** The view from the targets shows the same blocks. */
 template <class Index>
-void check_by_target(const cpu::Blocks<Index>& blocks) {
+void check_by_target(const Blocks<Index>& blocks) {
   const auto& view = blocks.by_target;
   CHECK_EQ(view.offsets.size(), size_t{blocks.outputs} + 1);
   CHECK_EQ(view.groups.size(), blocks.size());
@@ -89,9 +89,9 @@ void check_by_target(const cpu::Blocks<Index>& blocks) {
 /** Links packed are where they belong, and unpacked the same as before; the pool indexes the targets as the
  * caller does. */
 template <class Index>
-void check_round_trip(const Layer& layer, uint32_t height, cpu::ThreadPool& pool) {
+void check_round_trip(const Layer& layer, uint32_t height, ThreadPool& pool) {
   Layer given = layer;
-  cpu::Blocks<Index> blocks = cpu::pack_as<Index>(given, height);
+  Blocks<Index> blocks = pack_as<Index>(given, height);
   CHECK_EQ(given.links.nnz() + given.weights.size() + given.momentum.size() + given.birth.size(), 0u);
   CHECK_EQ(given.bias.size(), layer.bias.size());
   check_blocks(blocks, layer, height);
@@ -99,7 +99,7 @@ void check_round_trip(const Layer& layer, uint32_t height, cpu::ThreadPool& pool
   blocks.by_target = {};
   blocks.index_targets(pool);
   check_by_target(blocks);
-  cpu::unpack(blocks, given);
+  unpack(blocks, given);
   CHECK(same_links(given, layer));
   CHECK(blocks.targets.empty() && blocks.weights.empty() && blocks.by_target.blocks.empty());
 }

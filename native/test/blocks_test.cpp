@@ -1,4 +1,4 @@
-#include "cpu/blocks.h"
+#include "layout/blocks.h"
 
 #include <random>
 
@@ -30,7 +30,7 @@ TEST("blocks: links packed and unpacked are the same, whatever the height and th
     const auto height = static_cast<uint32_t>(1 + random() % 9);
     const double p = std::vector<double>{0.001, 0.1, 0.5, 0.97}[random() % 4];
     const Layer layer = numbered(random_motifs(n, m, height, p, random));
-    cpu::ThreadPool pool(static_cast<unsigned>(1 + random() % 4));
+    ThreadPool pool(static_cast<unsigned>(1 + random() % 4));
     check_round_trip<uint16_t>(layer, height, pool);
     check_round_trip<uint32_t>(layer, height, pool);
   }
@@ -42,7 +42,7 @@ TEST("blocks: targets of layers with many links per row and panel, and with few"
        {std::tuple{300u, 5000u, 0.2}, {40u, 60000u, 0.1}, {20000u, 70000u, 0.00005}}) {
     const Layer layer = numbered(random_motifs(n, m, 1, p, random));
     for (const unsigned threads : {1u, 2u, 5u}) {
-      cpu::ThreadPool pool(threads);
+      ThreadPool pool(threads);
       check_round_trip<uint32_t>(layer, 1, pool);
     }
   }
@@ -53,9 +53,9 @@ TEST("blocks: indices are narrow up to 65,536 sources and targets, and wide beyo
     Csr links{n, m, std::vector<uint32_t>(size_t{n} + 1, 1), {m - 1}};
     links.row_offsets[0] = 0;
     Layer layer = numbered(links), given = layer;
-    cpu::AnyBlocks blocks = cpu::pack(given, 1);
+    AnyBlocks blocks = pack(given, 1);
     std::visit([&](auto& held) { check_blocks(held, layer, 1), check_by_target(held); }, blocks);
-    return std::holds_alternative<cpu::Blocks<uint16_t>>(blocks);
+    return std::holds_alternative<Blocks<uint16_t>>(blocks);
   };
   CHECK(is_narrow(65536, 65536));
   CHECK(!is_narrow(65537, 3));
@@ -65,10 +65,10 @@ TEST("blocks: indices are narrow up to 65,536 sources and targets, and wide beyo
 TEST("blocks: the height is the largest in which all links come") {
   Random random(test::seed());
   const auto height_of = [](const Csr& links) {
-    const uint32_t height = cpu::whole_height(links);
+    const uint32_t height = whole_height(links);
     for (uint32_t h = 1; h <= kMaxMotifSize; ++h)
-      CHECK(h <= height || h > links.rows || links.nnz() == 0 || !cpu::is_whole(links, h));
-    CHECK(cpu::is_whole(links, height));
+      CHECK(h <= height || h > links.rows || links.nnz() == 0 || !is_whole(links, h));
+    CHECK(is_whole(links, height));
     return height;
   };
   CHECK_EQ(height_of(erdos_renyi(100, 100, 0.1, {random(), 0})), 1u);
@@ -82,8 +82,8 @@ TEST("blocks: the height is the largest in which all links come") {
   CHECK_EQ(height_of({5, 2, {0, 1, 2, 3, 4, 5}, {1, 1, 0, 1, 1}}),
            1u);  // changes after 2 and after 3 sources
   CHECK_EQ(height_of({5, 2, {0, 1, 2, 3, 4, 5}, {1, 1, 0, 0, 1}}), 2u);  // the last group is smaller
-  CHECK(!cpu::is_whole({3, 2, {0, 1, 2, 2}, {0, 1}}, 2));
-  CHECK(cpu::is_whole({3, 2, {0, 1, 2, 2}, {1, 1}}, 2));
+  CHECK(!is_whole({3, 2, {0, 1, 2, 2}, {0, 1}}, 2));
+  CHECK(is_whole({3, 2, {0, 1, 2, 2}, {1, 1}}, 2));
 }
 
 }  // namespace set_native

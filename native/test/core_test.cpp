@@ -2,11 +2,15 @@
 #include <limits>
 #include <random>
 
+#include "backends.h"
 #include "core/backend.h"
 #include "core/csr.h"
 #include "core/model.h"
 #include "core/philox.h"
+#include "cpu/backend.h"
+#include "gpu/backend.h"
 #include "gpu/device.h"
+#include "reference/backend.h"
 #include "test/check.h"
 
 namespace set_native {
@@ -262,8 +266,8 @@ TEST("back ends: those of the processor have no device and need no trial") {
   for (const Backend* backend : {&cpu_backend(), &reference_backend()}) {
     CHECK(backend->untried().empty() && backend->try_out().empty());
     CHECK(!backend->refuse("a reason") && backend->probe().available);
-    CHECK_EQ(backend->capacity().warps, 0u);
-    CHECK_THROWS(backend_unavailable, backend->open_device());
+    CHECK_EQ(gpu::capacity_of(*backend).warps, 0u);
+    CHECK_THROWS(backend_unavailable, gpu::open_device(*backend));
   }
   CHECK(&find_backend("cpu") == &cpu_backend());
   CHECK_THROWS(invalid_argument, find_backend("auto"));

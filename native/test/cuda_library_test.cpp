@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "cuda/backend.h"
 #include "cuda/device.h"
 #include "cuda/loader.h"
 #include "gpu/backend.h"
@@ -111,8 +112,8 @@ TEST("cuda library: one that another process has seen crash is not opened here")
   CHECK(!availability.available);
   CHECK_MSG(availability.reason == "not available, because its driver crashed", availability.reason);
   CHECK(cuda.try_out() == availability.reason);
-  CHECK_EQ(cuda.capacity().warps, 0u);
-  CHECK_THROWS(backend_unavailable, cuda.open_device());
+  CHECK_EQ(gpu::capacity_of(cuda).warps, 0u);
+  CHECK_THROWS(backend_unavailable, gpu::open_device(cuda));
 }
 
 TEST("cuda library: a wrong table is refused with the reason") {

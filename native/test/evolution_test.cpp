@@ -9,9 +9,9 @@
 #include <set>
 
 #include "core/topology.h"
-#include "cpu/blocks.h"
-#include "cpu/evolution/evolve.h"
-#include "cpu/thread_pool.h"
+#include "evolution/evolve.h"
+#include "layout/blocks.h"
+#include "layout/thread_pool.h"
 #include "reference/evolve.h"
 #include "test/check.h"
 #include "test/evolution_support.h"
@@ -231,14 +231,14 @@ struct Form {
   bool wide = false;
 };
 
-cpu::ThreadPool& pool_of(unsigned threads) {
-  static std::map<unsigned, cpu::ThreadPool> pools;
+ThreadPool& pool_of(unsigned threads) {
+  static std::map<unsigned, ThreadPool> pools;
   return pools.try_emplace(threads, threads).first->second;
 }
 
 template <class Index>
-void check_blocks(const cpu::Blocks<Index>& blocks) {
-  cpu::Blocks<Index> indexed = blocks;
+void check_blocks(const Blocks<Index>& blocks) {
+  Blocks<Index> indexed = blocks;
   indexed.by_target = {};
   indexed.index_targets();
   CHECK(blocks.by_target.offsets == indexed.by_target.offsets);
@@ -257,21 +257,21 @@ LayerEvolution evolve_in(const Form& form, Layer& layer, const EvolutionPolicy& 
                          const EvolutionKey& key) {
   if (layer.dense) return {};
   Layer copy = layer;
-  cpu::AnyBlocks blocks;
+  AnyBlocks blocks;
   if (form.wide) {
-    blocks = cpu::pack_as<uint32_t>(copy, form.height);
+    blocks = pack_as<uint32_t>(copy, form.height);
   } else {
-    blocks = cpu::pack(copy, form.height);
+    blocks = pack(copy, form.height);
   }
-  if (!cpu::begin_evolution(blocks, policy, key)) return {};
-  const LayerEvolution result = cpu::evolve_layer(blocks, policy, key, pool_of(form.threads));
-  std::visit([&](auto& held) { check_blocks(held), cpu::unpack(held, copy); }, blocks);
+  if (!begin_evolution(blocks, policy, key)) return {};
+  const LayerEvolution result = evolve_layer(blocks, policy, key, pool_of(form.threads));
+  std::visit([&](auto& held) { check_blocks(held), unpack(held, copy); }, blocks);
   layer = std::move(copy);
   return result;
 }
 
 LayerEvolution cpu_evolve(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
-  return evolve_in({2, layer.dense ? 1 : cpu::whole_height(layer.links), false}, layer, policy, key);
+  return evolve_in({2, layer.dense ? 1 : whole_height(layer.links), false}, layer, policy, key);
 }
 
 /** One random scenario against every invariant, and against the reference, in every form. */
@@ -284,7 +284,7 @@ void check_scenario(const Scenario& s) {
   CHECK_EQ(result.grown, expected.grown);
   CHECK_EQ(result.pruned, result.grown);
   for (const uint32_t height : {1u, 2u, 3u, 4u, 8u}) {
-    if (!cpu::is_whole(s.layer.links, height)) continue;
+    if (!is_whole(s.layer.links, height)) continue;
     const Form form{kThreads[(s.key.seed + height) % std::size(kThreads)], height, s.key.seed / 4 % 2 == 0};
     Layer other = s.layer;
     const LayerEvolution evolved = evolve_in(form, other, s.policy, s.key);

@@ -5,7 +5,8 @@
 #include <string>
 #include <utility>
 
-#include "core/backend.h"
+#include "backends.h"
+#include "gpu/backend.h"
 #include "metal/device.h"
 #include "test/check.h"
 #include "test/emulator/device.h"
@@ -38,7 +39,7 @@ inline void need_emulator() {
 
 /** Throws backend_unavailable where SET_NATIVE_TEST_DEVICE asks for a GPU and there is none. */
 inline std::unique_ptr<gpu::Device> make_test_device(const EmulatedDevice::Options& options) {
-  if (on_gpu()) return find_backend(test_device()).open_device();
+  if (on_gpu()) return gpu::open_device(find_backend(test_device()));
   if (test_device().empty()) return std::make_unique<EmulatedDevice>(options);
   EmulatedGpu::Options gpu;
   gpu.schedule = options.schedule;

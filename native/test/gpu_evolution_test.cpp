@@ -9,12 +9,12 @@
 #include "core/error.h"
 #include "core/evolution.h"
 #include "core/topology.h"
-#include "cpu/blocks.h"
-#include "cpu/evolution/evolve.h"
-#include "cpu/network.h"
-#include "cpu/thread_pool.h"
+#include "evolution/evolve.h"
 #include "gpu/evolve.h"
 #include "gpu/layer.h"
+#include "layout/blocks.h"
+#include "layout/network.h"
+#include "layout/thread_pool.h"
 #include "reference/evolve.h"
 #include "test/check.h"
 #include "test/evolution_support.h"
@@ -37,39 +37,39 @@ int rounds(int count) {
 }
 
 /** A layer in blocks, as the CPU holds it and as it comes to the device. */
-cpu::NetworkLayer in_blocks(const Layer& layer, uint32_t height, bool wide) {
+PackedLayer in_blocks(const Layer& layer, uint32_t height, bool wide) {
   Layer copy = layer;
-  cpu::NetworkLayer held;
+  PackedLayer held;
   held.inputs = layer.inputs;
   held.outputs = layer.outputs;
   if (wide)
-    held.blocks = cpu::pack_as<uint32_t>(copy, height);
+    held.blocks = pack_as<uint32_t>(copy, height);
   else
-    held.blocks = cpu::pack_as<uint16_t>(copy, height);
+    held.blocks = pack_as<uint16_t>(copy, height);
   held.bias = layer.bias;
   held.bias_momentum = layer.bias_momentum;
   return held;
 }
 
-Layer plain(cpu::NetworkLayer held) {
+Layer plain(PackedLayer held) {
   Layer layer;
   layer.inputs = held.inputs;
   layer.outputs = held.outputs;
-  std::visit([&](auto& blocks) { cpu::unpack(blocks, layer); }, held.blocks);
+  std::visit([&](auto& blocks) { unpack(blocks, layer); }, held.blocks);
   layer.bias = held.bias;
   layer.bias_momentum = held.bias_momentum;
   return layer;
 }
 
 template <class Index>
-bool same_blocks(const cpu::Blocks<Index>& a, const cpu::Blocks<Index>& b) {
+bool same_blocks(const Blocks<Index>& a, const Blocks<Index>& b) {
   return a.inputs == b.inputs && a.outputs == b.outputs && a.height == b.height && a.offsets == b.offsets &&
          a.targets == b.targets && same_bits(a.weights, b.weights) && same_bits(a.momentum, b.momentum) &&
          a.birth == b.birth && a.by_target.offsets == b.by_target.offsets &&
          a.by_target.groups == b.by_target.groups && a.by_target.blocks == b.by_target.blocks;
 }
 
-bool same_blocks(const cpu::AnyBlocks& a, const cpu::AnyBlocks& b) {
+bool same_blocks(const AnyBlocks& a, const AnyBlocks& b) {
   return a.index() == b.index() && std::visit(
                                        [&](const auto& blocks) {
                                          using Blocks = std::decay_t<decltype(blocks)>;
@@ -78,8 +78,8 @@ bool same_blocks(const cpu::AnyBlocks& a, const cpu::AnyBlocks& b) {
                                        a);
 }
 
-cpu::ThreadPool& one_thread() {
-  static cpu::ThreadPool pool(1);
+ThreadPool& one_thread() {
+  static ThreadPool pool(1);
   return pool;
 }
 
@@ -89,7 +89,7 @@ struct OnDevice {
   gpu::Evolution evolution;
   gpu::Layer layer;
 
-  explicit OnDevice(cpu::NetworkLayer held, Order order = Order::forward, size_t memory = size_t{1} << 32)
+  explicit OnDevice(PackedLayer held, Order order = Order::forward, size_t memory = size_t{1} << 32)
       : device(options(order, memory)), evolution(device), layer(gpu::upload_layer(device, held)) {}
   static EmulatedDevice::Options options(Order order, size_t memory) {
     EmulatedDevice::Options chosen;
@@ -101,7 +101,7 @@ struct OnDevice {
     if (!evolution.begin(layer, policy, key)) return {};
     return evolution.run(layer, policy, key);
   }
-  cpu::NetworkLayer held() { return gpu::download_layer(device, layer); }
+  PackedLayer held() { return gpu::download_layer(device, layer); }
 };
 
 constexpr Order kOrders[] = {Order::forward, Order::reversed, Order::shuffled};
@@ -109,7 +109,7 @@ constexpr Order kOrders[] = {Order::forward, Order::reversed, Order::shuffled};
 /** `times` evolutions in a row, each compared. */
 void check_evolutions(Scenario s, uint32_t height, bool wide, Order order, Way way, int times = 1) {
   s.text += ", blocks of " + std::to_string(height) + (wide ? ", wide" : "");
-  cpu::NetworkLayer on_cpu = in_blocks(s.layer, height, wide);
+  PackedLayer on_cpu = in_blocks(s.layer, height, wide);
   OnDevice on_device(on_cpu, order);
   const gpu::Buffer* const weights = on_device.layer.weights.get();
   for (int t = 0; t < times; ++t, ++s.key.epoch) {
@@ -119,8 +119,8 @@ void check_evolutions(Scenario s, uint32_t height, bool wide, Order order, Way w
     const LayerEvolution expected = reference::evolve_layer(s.layer, s.policy, s.key);
     CHECK_EQ(got.pruned, expected.pruned);
     CHECK_EQ(got.grown, expected.grown);
-    if (cpu::begin_evolution(on_cpu.blocks, s.policy, s.key))
-      cpu::evolve_layer(on_cpu.blocks, s.policy, s.key, one_thread());
+    if (begin_evolution(on_cpu.blocks, s.policy, s.key))
+      evolve_layer(on_cpu.blocks, s.policy, s.key, one_thread());
     CHECK_MSG(same_blocks(on_device.held().blocks, on_cpu.blocks), "device and cpu differ: " << s.text);
     CHECK_MSG(same_layer(plain(on_device.held()), s.layer), "device and reference differ: " << s.text);
     if (expected.pruned > 0) CHECK_EQ(launches > 1, way == Way::device);
@@ -163,7 +163,7 @@ TEST("gpu evolution: equal over the host, where blocks do not fit the policy") {
   for (int round = 0; round < rounds(150); ++round) {
     const Scenario s = random_scenario(random);
     for (const uint32_t height : {1u, 2u, 4u}) {
-      if (!cpu::is_whole(s.layer.links, height)) continue;
+      if (!is_whole(s.layer.links, height)) continue;
       const bool fits = s.policy.method == Method::set
                             ? height == 1
                             : s.policy.motif_parse == MotifParse::aligned && height == s.policy.motif_size;
@@ -255,7 +255,7 @@ TEST("gpu evolution: a layer too large for bitmaps goes over the host") {
   s.policy.method = Method::set;
   s.key = {3, 0, 5};
   s.layer = dress(erdos_renyi(8000, 8000, 1e-5, {9, 0}), Weights::uniform, random);
-  const cpu::NetworkLayer held = in_blocks(s.layer, 1, false);
+  const PackedLayer held = in_blocks(s.layer, 1, false);
   OnDevice on_device(held, Order::forward, size_t{32} << 20);
   on_device.device.take_launches();
   on_device.evolve(s.policy, s.key);
@@ -282,7 +282,7 @@ TEST("gpu evolution: refuses weights that are not numbers, naming the link, and 
   for (const float bad : {NAN, INFINITY, -INFINITY}) {
     Layer layer = dress(motif(21, 20, 0.3, 2, {1, 0}), Weights::uniform, random);
     layer.weights[random() % layer.nnz()] = bad;
-    const cpu::NetworkLayer held = in_blocks(layer, 2, false);
+    const PackedLayer held = in_blocks(layer, 2, false);
     const auto refusal = [](const auto& begin) {
       try {
         begin();
@@ -294,7 +294,7 @@ TEST("gpu evolution: refuses weights that are not numbers, naming the link, and 
     };
     OnDevice on_device(held);
     const std::string got = refusal([&] { on_device.evolution.begin(on_device.layer, {}, {1, 4, 1}); });
-    CHECK_EQ(got == refusal([&] { cpu::begin_evolution(held.blocks, {}, {1, 4, 1}); }), true);
+    CHECK_EQ(got == refusal([&] { begin_evolution(held.blocks, {}, {1, 4, 1}); }), true);
     CHECK(got.find("of layer 4") != std::string::npos);
     CHECK(same_blocks(on_device.held().blocks, held.blocks));
   }
@@ -314,7 +314,7 @@ TEST("gpu evolution: without memory the layer stays as it was, and evolves when 
     s.policy.regrow_init = RegrowInit::he_fan_in;
     s.key = {11, 1, 9};
     s.layer = dress(motif(41, 33, 0.2, height, {9, 0}), Weights::uniform, random);
-    const cpu::NetworkLayer held = in_blocks(s.layer, height, false);
+    const PackedLayer held = in_blocks(s.layer, height, false);
     size_t refused = 0;
     for (size_t n = 0;; ++n) {
       OnDevice on_device(held);
@@ -352,7 +352,7 @@ TEST("gpu evolution: scratch memory is kept for the next layer, and grows with i
   const auto make = [&](uint32_t n, uint32_t m) {
     return in_blocks(dress(erdos_renyi(n, m, 0.2, {random(), 0}), Weights::uniform, random), 1, false);
   };
-  cpu::NetworkLayer small_host = make(20, 30), large_host = make(90, 80);
+  PackedLayer small_host = make(20, 30), large_host = make(90, 80);
   gpu::Layer small = gpu::upload_layer(device, small_host), large = gpu::upload_layer(device, large_host);
   // As it was at first: what a layer needs follows from how many links go, which an evolution changes a
   // little.

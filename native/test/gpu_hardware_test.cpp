@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "backends.h"
 #include "core/error.h"
 #include "test/gpu_device.h"
 #include "test/model_support.h"

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "core/backend.h"
-#include "cpu/blocks.h"
-#include "cpu/network.h"
 #include "gpu/passes.h"
+#include "layout/blocks.h"
+#include "layout/network.h"
 #include "reference/ops.h"
 #include "test/check.h"
 #include "test/gpu_device.h"
@@ -66,10 +66,10 @@ gpu::Layer layer_of(gpu::Device& device, const LayerProblem& problem, uint32_t h
   core.weights = aligned(problem.weights);
   core.momentum = aligned(problem.velocity);
   core.birth.assign(problem.weights.size(), 0);
-  cpu::NetworkLayer layer;
+  PackedLayer layer;
   layer.inputs = core.inputs;
   layer.outputs = core.outputs;
-  layer.blocks = cpu::pack_as<Index>(core, height);
+  layer.blocks = pack_as<Index>(core, height);
   layer.bias = aligned(problem.bias);
   layer.bias_momentum.assign(core.outputs, 0.0f);
   layer.activation = problem.activation;

@@ -141,7 +141,7 @@ TEST("gpu training: blocks of every height, a last group cut off, rows of one pa
   for (const uint32_t motif : {2u, 3u, 4u, 5u, 8u, 12u})
     for (const uint32_t batch : {6u, 132u}) {
       const Model start = motif_model({21, 30, 26, 4}, 3.0, motif, Activation::tanh);
-      CHECK_EQ(cpu::make_network(start).layers[0].height(), motif);
+      CHECK_EQ(pack_network(start).layers[0].height(), motif);
       follow(start, make_data(21, 4, batch * 2, 5), batch, 1, 5e-5,
              "motifs of " + std::to_string(motif) + ", batch " + std::to_string(batch));
     }

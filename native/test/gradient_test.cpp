@@ -8,6 +8,7 @@
 
 #include "core/backend.h"
 #include "core/model.h"
+#include "cpu/backend.h"
 #include "reference/model.h"
 #include "reference/ops.h"
 #include "test/check.h"

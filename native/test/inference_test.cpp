@@ -79,8 +79,8 @@ struct Answers {
 
 /** What a network answers on so many threads. */
 Answers answers(const Model& model, const Samples& samples, unsigned threads, const cpu::KernelTable& table) {
-  const cpu::Network network = cpu::make_network(model);
-  cpu::ThreadPool pool(threads);
+  const PackedNetwork network = pack_network(model);
+  ThreadPool pool(threads);
   cpu::Inference inference(network, table, pool);
   Answers all;
   all.outputs.assign(samples.count * network.outputs(), NAN);
@@ -139,8 +139,8 @@ TEST("inference: one call leaves nothing for the next, not even numbers that are
   Data spoilt = data;
   std::fill(spoilt.x.begin(), spoilt.x.end(), NAN);
   for (const Model& model : models()) {
-    const cpu::Network network = cpu::make_network(model);
-    cpu::ThreadPool pool(2);
+    const PackedNetwork network = pack_network(model);
+    ThreadPool pool(2);
     cpu::Inference inference(network, cpu::kernels(), pool);
     for (const uint64_t count : {200, 1, 65, 2, 5, 64}) {
       std::vector<float> outputs(count * network.outputs());
@@ -159,9 +159,9 @@ TEST("inference: what is not finite is told by its place") {
   for (const Model& model : models()) {
     const size_t layers = model.layers.size();
     const auto message = [&](const Data& data, auto change) -> std::string {
-      cpu::Network network = cpu::make_network(model);
+      PackedNetwork network = pack_network(model);
       change(network);
-      cpu::ThreadPool pool(3);
+      ThreadPool pool(3);
       try {
         cpu::Inference(network, cpu::kernels(), pool).evaluate(data.samples(), kGoOn);
       } catch (const Error& error) {
@@ -173,13 +173,13 @@ TEST("inference: what is not finite is told by its place") {
     const auto check = [](const std::string& text, const std::string& part) {
       CHECK_MSG(text.find(part) != std::string::npos, "'" << text << "' lacks '" << part << "'");
     };
-    CHECK(message(good, [](cpu::Network&) {}) == "nothing");
-    check(message(bad, [](cpu::Network&) {}), "the samples overflowed");
+    CHECK(message(good, [](PackedNetwork&) {}) == "nothing");
+    check(message(bad, [](PackedNetwork&) {}), "the samples overflowed");
     for (size_t l = 0; l < layers; ++l) {
       const std::string layer =
           " of layer " + std::to_string(l + 1) + " of " + std::to_string(layers) + " overflowed";
-      check(message(good, [l](cpu::Network& n) { n.layers[l].bias[1] = NAN; }), "the weights" + layer);
-      check(message(good, [l](cpu::Network& n) { enlarge_weights(n.layers[l]); }), "the outputs" + layer);
+      check(message(good, [l](PackedNetwork& n) { n.layers[l].bias[1] = NAN; }), "the weights" + layer);
+      check(message(good, [l](PackedNetwork& n) { enlarge_weights(n.layers[l]); }), "the outputs" + layer);
     }
   }
 }
@@ -218,9 +218,9 @@ TEST("inference: the reference refuses predictions that overflow a double, or th
 
 TEST("inference: cancelled at any time, and used again") {
   const Data data = make_data(61, 10, 1000, 44);
-  const cpu::Network network = cpu::make_network(models().front());
+  const PackedNetwork network = pack_network(models().front());
   for (const unsigned threads : {1u, 3u}) {
-    cpu::ThreadPool pool(threads);
+    ThreadPool pool(threads);
     cpu::Inference inference(network, cpu::kernels(), pool);
     std::vector<float> outputs(1000 * 10);
     for (int round = 0; round < 10; ++round) {

@@ -9,6 +9,7 @@
 
 #include "core/backend.h"
 #include "core/philox.h"
+#include "cpu/backend.h"
 
 /*
  * set_native_instructions ISA: a fixed workload of everything that is hot, on one thread, for callgrind to

@@ -6,9 +6,9 @@
 
 #include "core/evolution.h"
 #include "core/topology.h"
-#include "cpu/blocks.h"
-#include "cpu/evolution/evolve.h"
-#include "cpu/thread_pool.h"
+#include "evolution/evolve.h"
+#include "layout/blocks.h"
+#include "layout/thread_pool.h"
 #include "test/check.h"
 
 /*
@@ -84,7 +84,7 @@ bool same_links(const Layer& a, const Layer& b) {
 }
 
 /** The links as they are now, and whether by_target shows them. */
-Layer links_of(const cpu::AnyBlocks& blocks, bool& indexed) {
+Layer links_of(const AnyBlocks& blocks, bool& indexed) {
   return std::visit(
       [&](auto copy) {
         const auto by_target = copy.by_target;
@@ -94,7 +94,7 @@ Layer links_of(const cpu::AnyBlocks& blocks, bool& indexed) {
         Layer layer;
         layer.inputs = copy.inputs;
         layer.outputs = copy.outputs;
-        cpu::unpack(copy, layer);
+        unpack(copy, layer);
         return layer;
       },
       blocks);
@@ -104,7 +104,7 @@ Layer links_of(const cpu::AnyBlocks& blocks, bool& indexed) {
 
 TEST("evolution: whenever memory runs out, a layer has its old links or its new ones") {
   std::mt19937_64 random(test::seed());
-  cpu::ThreadPool pool(2);
+  ThreadPool pool(2);
   struct Case {
     EvolutionPolicy policy;
     uint32_t stored;  // height of the blocks
@@ -116,9 +116,9 @@ TEST("evolution: whenever memory runs out, a layer has its old links or its new 
        {Case{set, 1}, {set, 4}, {motifs, 1}, {motifs, 2}, {motifs, 4}, {runs, 1}}) {
     const Layer before = test_layer(stored, random);
     Layer given = before;
-    const cpu::AnyBlocks start = cpu::pack(given, stored);
-    cpu::AnyBlocks evolved = start;
-    cpu::evolve_layer(evolved, policy, {3, 0, 9}, pool);
+    const AnyBlocks start = pack(given, stored);
+    AnyBlocks evolved = start;
+    evolve_layer(evolved, policy, {3, 0, 9}, pool);
     bool indexed = false;
     const Layer after = links_of(evolved, indexed);
     CHECK(indexed);
@@ -126,11 +126,11 @@ TEST("evolution: whenever memory runs out, a layer has its old links or its new 
       bool failed = true;
       int64_t allocations = 0;
       for (; failed && allocations < 10000; ++allocations) {
-        cpu::AnyBlocks blocks = start;
+        AnyBlocks blocks = start;
         test::left = allocations;
         test::mode = fail;
         try {
-          cpu::evolve_layer(blocks, policy, {3, 0, 9}, pool);
+          evolve_layer(blocks, policy, {3, 0, 9}, pool);
           failed = false;
         } catch (const std::bad_alloc&) {
         }

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "gpu/backend.h"
 #include "gpu/device.h"
 #include "metal/backend.h"
 #include "test/check.h"
@@ -44,7 +45,7 @@ TEST("metal back end: a sound GPU is named, passes its trial and opens") {
   CHECK_MSG(availability.available && availability.device == "Emulated M0, 4.3 GB", availability.device);
   CHECK(backend->untried().empty());
   CHECK(!backend->refuse("too late") && backend->probe().available);
-  CHECK(backend->open_device()->allocate(100)->bytes() == 100);
+  CHECK(gpu::open_device(*backend)->allocate(100)->bytes() == 100);
   if (simt::kThreads) skip("a trial is too slow with a thread per GPU thread");
   const std::string reason = backend->try_out();
   CHECK_MSG(reason.empty(), reason);
@@ -58,7 +59,7 @@ TEST("metal back end: without a GPU it says why, and opens nothing") {
   CHECK(backend->probe().reason == "not available, because Metal finds no GPU");
   CHECK(backend->try_out() == backend->probe().reason);
   CHECK(backend->untried().empty());
-  CHECK_THROWS(backend_unavailable, backend->open_device());
+  CHECK_THROWS(backend_unavailable, gpu::open_device(*backend));
 }
 
 TEST("metal back end: of a compiler's many lines the reason has the one that counts") {
@@ -78,7 +79,7 @@ TEST("metal back end: one that was refused is never opened") {
   CHECK(backend->refuse("its trial crashed"));
   CHECK(backend->probe().reason == "not available, because its trial crashed");
   CHECK(backend->untried().empty());
-  CHECK_THROWS(backend_unavailable, backend->open_device());
+  CHECK_THROWS(backend_unavailable, gpu::open_device(*backend));
 }
 
 TEST("metal back end: its trial notices a kernel that computes nothing, and one that does not compile") {

@@ -12,7 +12,9 @@
 
 #include "core/backend.h"
 #include "core/model.h"
-#include "cpu/network.h"
+#include "cpu/backend.h"
+#include "layout/network.h"
+#include "reference/backend.h"
 #include "test/check.h"
 
 /*
@@ -110,7 +112,7 @@ inline bool same_bits(const Model& a, const Model& b) {
 }
 
 /** Makes the weights as large as floats can be: sums of them overflow, they themselves are finite. */
-inline void enlarge_weights(cpu::NetworkLayer& layer) {
+inline void enlarge_weights(PackedLayer& layer) {
   float largest = 0.0f;
   for (const float w : layer.weights()) largest = std::max(largest, std::fabs(w));
   for (float& w : layer.weights()) w = w / largest * 3e38f;

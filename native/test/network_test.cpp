@@ -1,4 +1,5 @@
-#include "cpu/network.h"
+#include "layout/network.h"
+#include "cpu/passes.h"
 
 #include <numeric>
 
@@ -61,23 +62,23 @@ TEST("network: a model comes back as it was, its layers in the largest blocks th
       for (size_t k = 0; k < layer.nnz(); ++k) layer.momentum[k] = static_cast<float>(k);
       for (size_t k = 0; k < layer.birth.size(); ++k) layer.birth[k] = static_cast<uint16_t>(k % 5);
     }
-    const cpu::Network network = cpu::make_network(model);
+    const PackedNetwork network = pack_network(model);
     CHECK(network.loss == model.loss && network.seed == model.seed);
-    CHECK(same_bits(cpu::to_model(network), model));
-    CHECK(same_bits(cpu::to_model(network), model));  // which takes nothing away
+    CHECK(same_bits(unpack_network(network), model));
+    CHECK(same_bits(unpack_network(network), model));  // which takes nothing away
     for (size_t l = 0; l < 3; ++l) {
-      const cpu::NetworkLayer& layer = network.layers[l];
+      const PackedLayer& layer = network.layers[l];
       CHECK_EQ(layer.nnz(), model.layers[l].nnz());
-      const LayerStats got = cpu::layer_stats(layer), want = layer_stats(model.layers[l]);
+      const LayerStats got = layer_stats(layer), want = layer_stats(model.layers[l]);
       CHECK(got.inputs == want.inputs && got.outputs == want.outputs && got.dense == want.dense &&
             got.nnz == want.nnz && got.links_by_birth == want.links_by_birth);
       if (layer.dense) continue;
       std::visit([&](const auto& blocks) { CHECK_EQ(blocks.height, motif_size); }, layer.blocks);
       CHECK_EQ(layer.input_rows(), (layer.inputs + motif_size - 1) / motif_size * motif_size);
     }
-    CHECK_EQ(cpu::rows_between(network, 0), size_t{network.layers[0].input_rows()});
-    CHECK_EQ(cpu::rows_between(network, 1), size_t{network.layers[1].input_rows()});
-    CHECK_EQ(cpu::rows_between(network, 3), size_t{9});
+    CHECK_EQ(rows_between(network, 0), size_t{network.layers[0].input_rows()});
+    CHECK_EQ(rows_between(network, 1), size_t{network.layers[1].input_rows()});
+    CHECK_EQ(rows_between(network, 3), size_t{9});
   }
 }
 

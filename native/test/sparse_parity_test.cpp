@@ -1,6 +1,6 @@
 #include <functional>
 
-#include "cpu/blocks.h"
+#include "layout/blocks.h"
 #include "test/kernel_support.h"
 
 /*
@@ -66,7 +66,7 @@ Csr links_of(const Shape& shape, uint32_t height, uint32_t missing) {
 template <class Index>
 struct Packed {
   const LayerProblem& problem;
-  cpu::Blocks<Index> blocks;
+  Blocks<Index> blocks;
   Places place;  // of each link among the weights
   size_t stride, rows, longest_row = 0;
   Guarded x, dz, bias;
@@ -79,7 +79,7 @@ struct Packed {
     layer.weights.assign(p.weights.begin(), p.weights.end());
     layer.momentum.assign(p.velocity.begin(), p.velocity.end());
     layer.birth.resize(p.weights.size());
-    blocks = cpu::pack_as<Index>(layer, height);
+    blocks = pack_as<Index>(layer, height);
     for (uint32_t b = 0; b < blocks.groups(); ++b) {
       const size_t first = blocks.offsets[b], last = blocks.offsets[b + 1];
       for (uint32_t r = 0; r < blocks.sources_of(b); ++r)
@@ -119,7 +119,7 @@ struct Packed {
     op.x = x.data();
     op.z = z;
     op.stride = stride;
-    op.activation = static_cast<cpu::ActivationKind>(problem.activation);
+    op.activation = problem.activation;
     return op;
   }
 
@@ -209,7 +209,7 @@ void check_parts(const cpu::KernelTable& table, const Packed<Index>& packed, Ran
   CHECK_MSG(parts.intact(), what << ": wrote outside the parts");
   CHECK_MSG(parts.same_bits(again), what << ": the bits depend on how a part's groups are dealt");
 
-  const cpu::ActivationKind f = static_cast<cpu::ActivationKind>(problem.activation);
+  const Activation f = problem.activation;
   const Guarded blank(size, 12345.0f);
   Guarded whole = blank, pieces = blank, part = blank;
   const auto finish = [&](Guarded& z, size_t begin, size_t end) {
@@ -296,7 +296,7 @@ BackwardState check_backward_mode(const cpu::KernelTable& table, const Packed<In
     op.bias = mode.bias ? state.bias.data() : nullptr;
     op.bias_velocity = mode.bias ? state.bias_velocity.data() : nullptr;
     op.stride = packed.stride;
-    op.activation = static_cast<cpu::ActivationKind>(packed.problem.activation);
+    op.activation = packed.problem.activation;
     op.rule = update_rule();
     op.scratch = scratch.data();
     std::fill_n(scratch.data(), scratch.size(), NAN);  // what it holds must not matter

@@ -1,4 +1,4 @@
-#include "cpu/thread_pool.h"
+#include "layout/thread_pool.h"
 
 #include <ctime>
 #include <stdexcept>
@@ -19,7 +19,7 @@ namespace {
 
 TEST("threads: every thread runs the task once, and what it wrote is seen") {
   for (const unsigned size : {1u, 2u, 3u, 9u, 33u}) {
-    cpu::ThreadPool pool(size);
+    ThreadPool pool(size);
     CHECK_EQ(pool.size(), size);
     std::vector<unsigned> runs(size, 0);  // not atomic: the pool orders what threads do
     for (int run = 0; run < 200; ++run) pool.run([&](unsigned t) { ++runs[t]; });
@@ -29,7 +29,7 @@ TEST("threads: every thread runs the task once, and what it wrote is seen") {
 
 TEST("threads: a team smaller than the pool leaves the others out") {
   const Deadline deadline("threads: a team smaller than the pool");
-  cpu::ThreadPool pool(9);
+  ThreadPool pool(9);
   std::vector<unsigned> runs(9, 0), want(9, 0);
   for (int run = 0; run < 300; ++run) {
     const unsigned team = 1 + static_cast<unsigned>(run) % 9;
@@ -46,7 +46,7 @@ TEST("threads: a team smaller than the pool leaves the others out") {
 TEST("threads: a barrier lets nobody pass before all have come, and shows what they wrote") {
   const Deadline deadline("threads: a barrier");
   for (const unsigned team : {2u, 3u, 9u}) {
-    cpu::ThreadPool pool(9);
+    ThreadPool pool(9);
     std::vector<unsigned> round_of(team, 0);  // not atomic: barriers order what threads do
     std::vector<unsigned> early(team, 0);
     pool.run(team, [&](unsigned t) {
@@ -66,7 +66,7 @@ TEST("threads: a barrier lets nobody pass before all have come, and shows what t
 TEST("threads: the first exception comes out, after all have ended, and the pool goes on") {
   const Deadline deadline("threads: exceptions");
   for (const unsigned size : {1u, 2u, 9u}) {
-    cpu::ThreadPool pool(size);
+    ThreadPool pool(size);
     for (unsigned thrower = 0; thrower < size; ++thrower)
       for (const bool all : {false, true}) {
         std::atomic<unsigned> ended{0};
@@ -96,7 +96,7 @@ TEST("threads: pools side by side, started from different threads") {
   std::atomic<unsigned> wrong{0};
   for (int c = 0; c < 4; ++c)
     callers.emplace_back([&] {
-      cpu::ThreadPool pool(3);
+      ThreadPool pool(3);
       std::vector<uint64_t> sums(3, 0);
       for (uint64_t run = 0; run < 300; ++run)
         pool.run(3u, [&](unsigned t) {
@@ -111,7 +111,7 @@ TEST("threads: pools side by side, started from different threads") {
 }
 
 TEST("threads: an idle pool takes no CPU time") {
-  cpu::ThreadPool pool(9);
+  ThreadPool pool(9);
   pool.run([](unsigned) {});
   std::this_thread::sleep_for(std::chrono::milliseconds(20));  // they spin for a moment before they sleep
   const std::clock_t before = std::clock();
@@ -135,7 +135,7 @@ TEST("threads: copies of a shared array follow it, whatever parts the threads wr
         CHECK_EQ(replicas.own(t) == shared.data(), copies == 0 || count > cpu::Replicas::kLargest);
         for (size_t k = 0; k < count; k += 1 + count / 50) CHECK_EQ(replicas.own(t)[k], 1.0f);
       }
-      cpu::ThreadPool pool(kTeam);
+      ThreadPool pool(kTeam);
       for (int round = 2; round < 12; ++round) {
         // Parts at any place: neighbours share cache lines. What lies behind `used` nobody writes or asks
         // for.

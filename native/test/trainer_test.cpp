@@ -61,18 +61,18 @@ class Spy {
 
 /** A trainer with its network and its threads. */
 struct Training {
-  cpu::Network network;
-  cpu::ThreadPool pool;
+  PackedNetwork network;
+  ThreadPool pool;
   cpu::Trainer trainer;
 
   Training(const Model& model, unsigned threads, const cpu::KernelTable& table = cpu::kernels())
-      : network(cpu::make_network(model)), pool(threads), trainer(network, table, pool) {}
+      : network(pack_network(model)), pool(threads), trainer(network, table, pool) {}
   double epoch(const Samples& samples, const TrainOptions& options) {
     const cpu::Trainer::Result result = trainer.run_epoch(samples, options, kGoOn);
     CHECK(!result.cancelled && result.divergence.batch == 0);
     return result.loss / static_cast<double>(samples.count);
   }
-  Model model() const { return cpu::to_model(network); }
+  Model model() const { return unpack_network(network); }
 };
 
 ModelSpec motif_spec(ModelSpec spec, uint32_t motif_size) {
@@ -83,8 +83,8 @@ ModelSpec motif_spec(ModelSpec spec, uint32_t motif_size) {
 }
 
 /** Of the first layer that is not dense. */
-uint32_t block_height(const cpu::Network& network) {
-  for (const cpu::NetworkLayer& layer : network.layers)
+uint32_t block_height(const PackedNetwork& network) {
+  for (const PackedLayer& layer : network.layers)
     if (!layer.dense) return std::visit([](const auto& blocks) { return blocks.height; }, layer.blocks);
   return 0;
 }
@@ -305,9 +305,9 @@ TEST("trainer: weights that are not finite and outputs that overflow are told by
   for (const unsigned threads : {1u, 3u})
     for (size_t l = 0; l < 5; ++l) {
       const std::string layer = " of layer " + std::to_string(l + 1) + " of 5";
-      check([l](cpu::Network& n) { n.layers[l].weights()[0] = NAN; }, threads, "the weights" + layer);
-      check([l](cpu::Network& n) { n.layers[l].bias[0] = INFINITY; }, threads, "the weights" + layer);
-      const auto enlarge = [l](cpu::Network& n) { enlarge_weights(n.layers[l]); };
+      check([l](PackedNetwork& n) { n.layers[l].weights()[0] = NAN; }, threads, "the weights" + layer);
+      check([l](PackedNetwork& n) { n.layers[l].bias[0] = INFINITY; }, threads, "the weights" + layer);
+      const auto enlarge = [l](PackedNetwork& n) { enlarge_weights(n.layers[l]); };
       check(enlarge, threads, "the outputs" + layer);
     }
 }

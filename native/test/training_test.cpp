@@ -11,9 +11,12 @@
 #include <thread>
 #include <vector>
 
+#include "backends.h"
 #include "core/backend.h"
 #include "core/model.h"
+#include "cpu/backend.h"
 #include "cpu/kernels.h"
+#include "reference/backend.h"
 #include "reference/model.h"
 #include "reference/ops.h"
 #include "test/model_support.h"

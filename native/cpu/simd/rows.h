@@ -12,40 +12,44 @@ namespace set_native::cpu::SET_ISA {
 namespace {
 
 /** f in place over `count` floats. */
-SET_INLINE void activate(float* z, size_t count, ActivationKind activation) {
+SET_INLINE void activate(float* z, size_t count, Activation activation) {
   switch (activation) {
-    case ActivationKind::relu: {
+    case Activation::relu: {
       size_t c = 0;
       for (; c + kWidth <= count; c += kWidth) store(z + c, positive_part(load(z + c)));
       for (; c < count; ++c) z[c] = z[c] < 0.0f ? 0.0f : z[c];
       break;
     }
-    case ActivationKind::tanh:
+    case Activation::tanh:
       for (size_t c = 0; c < count; ++c) z[c] = tanhf(z[c]);
       break;
-    case ActivationKind::sigmoid:
+    case Activation::sigmoid:
       for (size_t c = 0; c < count; ++c) z[c] = 1.0f / (1.0f + expf(-z[c]));
       break;
-    case ActivationKind::linear:
+    case Activation::linear:
       break;
+    default:  // a piecewise one is an operation of its own: what comes here by mistake must not pass for
+              // linear
+      for (size_t c = 0; c < count; ++c) z[c] = NAN;
   }
 }
 
 /** f'(z) v, from the output x = f(z). */
 // NOLINTBEGIN(bugprone-macro-parentheses): V is a type.
-#define SET_THROUGH_ACTIVATION(V)                                        \
-  SET_INLINE V through_activation(V x, V v, ActivationKind activation) { \
-    switch (activation) {                                                \
-      case ActivationKind::relu:                                         \
-        return where_positive(x, v);                                     \
-      case ActivationKind::tanh:                                         \
-        return fma(x * v, -x, v);                                        \
-      case ActivationKind::sigmoid:                                      \
-        return fma(x * v, -x, x * v);                                    \
-      case ActivationKind::linear:                                       \
-        break;                                                           \
-    }                                                                    \
-    return v;                                                            \
+#define SET_THROUGH_ACTIVATION(V)                                    \
+  SET_INLINE V through_activation(V x, V v, Activation activation) { \
+    switch (activation) {                                            \
+      case Activation::relu:                                         \
+        return where_positive(x, v);                                 \
+      case Activation::tanh:                                         \
+        return fma(x * v, -x, v);                                    \
+      case Activation::sigmoid:                                      \
+        return fma(x * v, -x, x * v);                                \
+      case Activation::linear:                                       \
+        return v;                                                    \
+      default:                                                       \
+        return v * NAN;                                              \
+    }                                                                \
   }
 // NOLINTEND(bugprone-macro-parentheses)
 SET_THROUGH_ACTIVATION(Float4)

@@ -51,7 +51,7 @@ struct Tile {
     for (size_t t = 0; t < F; ++t) full[t] = fma(w, x.full[t], full[t]);
     if (H == 1) half = fma(lower(w), x.half, half);
   }
-  SET_INLINE void go_through(ActivationKind activation, const Tile& x) {
+  SET_INLINE void go_through(Activation activation, const Tile& x) {
     for (size_t t = 0; t < F; ++t) full[t] = through_activation(x.full[t], full[t], activation);
     if (H == 1) half = through_activation(x.half, half, activation);
   }

@@ -1,4 +1,4 @@
-#include "cpu/blocks.h"
+#include "layout/blocks.h"
 
 #include <utility>
 
@@ -35,7 +35,7 @@ Csr any_links(Input& in, uint32_t height) {
 }
 
 /** By the definition: in each group of `height` rows all are alike. */
-bool is_whole(const Csr& links, uint32_t height) {
+bool whole_by_definition(const Csr& links, uint32_t height) {
   const auto row = [&](uint32_t i) {
     const auto columns = links.col_indices.begin();
     return std::vector<uint32_t>(columns + links.row_offsets[i], columns + links.row_offsets[i + 1]);
@@ -56,8 +56,8 @@ void check_dense_round_trip(uint32_t inputs, uint32_t outputs) {
     layer.momentum.push_back(-static_cast<float>(cell + 1));
   }
   Layer given = layer;
-  cpu::AnyBlocks blocks = cpu::pack_dense(given);
-  std::visit([&](auto& held) { cpu::unpack_dense(held, given); }, blocks);
+  AnyBlocks blocks = pack_dense(given);
+  std::visit([&](auto& held) { unpack_dense(held, given); }, blocks);
   CHECK(given.weights == layer.weights && given.momentum == layer.momentum);
 }
 
@@ -65,18 +65,18 @@ void check_dense_round_trip(uint32_t inputs, uint32_t outputs) {
 
 void fuzz_blocks(const uint8_t* data, size_t size) {
   Input in(data, size);
-  cpu::ThreadPool& pool = any_pool(in);
+  ThreadPool& pool = any_pool(in);
   const uint32_t drawn = 1 + in.below(in.bit() ? kMaxMotifSize : 9);
   const Layer layer = numbered(any_links(in, drawn));
-  const uint32_t largest = cpu::whole_height(layer.links);
+  const uint32_t largest = whole_height(layer.links);
   for (const uint32_t height : {1u, drawn, largest}) {
-    CHECK_EQ(cpu::is_whole(layer.links, height), is_whole(layer.links, height));
-    if (!is_whole(layer.links, height)) continue;
+    CHECK_EQ(is_whole(layer.links, height), whole_by_definition(layer.links, height));
+    if (!whole_by_definition(layer.links, height)) continue;
     CHECK(height <= largest || height > layer.inputs || layer.links.nnz() == 0);
     check_round_trip<uint16_t>(layer, height, pool);
     check_round_trip<uint32_t>(layer, height, pool);
   }
-  CHECK(is_whole(layer.links, largest));
+  CHECK(whole_by_definition(layer.links, largest));
   if (in.bit()) check_dense_round_trip(layer.inputs, layer.outputs);
 }
 

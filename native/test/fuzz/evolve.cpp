@@ -1,10 +1,10 @@
-#include "cpu/evolution/evolve.h"
+#include "evolution/evolve.h"
 
 #include <utility>
 
 #include "core/csr.h"
 #include "core/topology.h"
-#include "cpu/blocks.h"
+#include "layout/blocks.h"
 #include "reference/evolve.h"
 #include "test/blocks_support.h"
 #include "test/check.h"
@@ -99,28 +99,28 @@ void check_promises(const Layer& before, const Layer& after, uint32_t epoch, con
 
 void fuzz_evolve(const uint8_t* data, size_t size) {
   Input in(data, size);
-  cpu::ThreadPool& pool = any_pool(in);
+  ThreadPool& pool = any_pool(in);
   EvolutionPolicy policy = any_policy(in);
   Layer layer = any_layer(in, policy.motif_size);
   EvolutionKey key{in.number<uint64_t>(), in.below(5), in.pick(kEpochs)};
   // Several in a row: later ones find blocks of the height, and the links, that earlier ones left. Of births
   // that are capped only the first tells what grew.
   Layer given = layer;
-  cpu::AnyBlocks blocks = cpu::pack(given, cpu::whole_height(layer.links));
+  AnyBlocks blocks = pack(given, whole_height(layer.links));
   const uint32_t most = key.epoch < kLastBirth - 2 ? 3 : 1;
   for (uint32_t times = 1 + in.below(most); times > 0; --times, ++key.epoch) {
     const Layer before = layer;
     const LayerEvolution expected = reference::evolve_layer(layer, policy, key);
-    const bool evolves = cpu::begin_evolution(blocks, policy, key);
+    const bool evolves = begin_evolution(blocks, policy, key);
     CHECK_EQ(evolves, before.nnz() > 0);
     if (!evolves) return;
-    const LayerEvolution counts = cpu::evolve_layer(blocks, policy, key, pool);
+    const LayerEvolution counts = evolve_layer(blocks, policy, key, pool);
     CHECK_EQ(counts.pruned, expected.pruned);
     CHECK_EQ(counts.grown, expected.grown);
     std::visit([](const auto& held) { check_by_target(held); }, blocks);
-    cpu::AnyBlocks copy = blocks;
+    AnyBlocks copy = blocks;
     Layer after = before;
-    std::visit([&](auto& held) { cpu::unpack(held, after); }, copy);
+    std::visit([&](auto& held) { unpack(held, after); }, copy);
     CHECK(same_layer(after, layer));
     check_promises(before, after, key.epoch, counts);
     if (in.bit()) policy = any_policy(in);

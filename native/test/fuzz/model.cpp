@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-#include "cpu/blocks.h"
+#include "layout/blocks.h"
 #include "test/blocks_support.h"
 #include "test/check.h"
 #include "test/fuzz/input.h"
@@ -179,8 +179,8 @@ void fuzz_model(const uint8_t* data, size_t size) {
   for (const Layer& layer : model.layers) {
     if (layer.dense) continue;
     Layer given = layer;
-    cpu::AnyBlocks blocks = cpu::pack(given, cpu::whole_height(layer.links));
-    std::visit([&](auto& held) { cpu::unpack(held, given); }, blocks);
+    AnyBlocks blocks = pack(given, whole_height(layer.links));
+    std::visit([&](auto& held) { unpack(held, given); }, blocks);
     CHECK(same_links(given, layer));
   }
 }

@@ -1,13 +1,13 @@
 #pragma once
 
-#include "cpu/thread_pool.h"
+#include "layout/thread_pool.h"
 #include "test/fuzz/input.h"
 
 namespace set_native::test {
 
 /** One thread mostly: where others work too, several take a hundred times as long. */
-inline cpu::ThreadPool& any_pool(Input& in) {
-  static cpu::ThreadPool one(1), two(2), three(3);
+inline ThreadPool& any_pool(Input& in) {
+  static ThreadPool one(1), two(2), three(3);
   const uint32_t choice = in.below(16);
   return choice == 1 ? two : choice == 2 ? three : one;
 }

@@ -1,13 +1,13 @@
-#include "cpu/blocks.h"
+#include "layout/blocks.h"
 
 #include <algorithm>
 #include <limits>
 #include <numeric>
 #include <utility>
 
-#include "cpu/target_index.h"
+#include "layout/target_index.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 namespace {
 
@@ -204,4 +204,4 @@ template void unpack(Blocks<uint32_t>& blocks, Layer& layer);
 template void unpack_dense(Blocks<uint16_t>& blocks, Layer& layer);
 template void unpack_dense(Blocks<uint32_t>& blocks, Layer& layer);
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -1,15 +1,15 @@
-#include "cpu/evolution/evolve.h"
+#include "evolution/evolve.h"
 
 #include <cmath>
 #include <limits>
 #include <utility>
 
-#include "cpu/evolution/prune.h"
-#include "cpu/evolution/rebuild.h"
-#include "cpu/evolution/regrow.h"
-#include "cpu/evolution/units.h"
+#include "evolution/prune.h"
+#include "evolution/rebuild.h"
+#include "evolution/regrow.h"
+#include "evolution/units.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 namespace {
 
@@ -124,4 +124,4 @@ LayerEvolution evolve_layer(AnyBlocks& blocks, const EvolutionPolicy& policy, co
   return std::visit([&](auto& layer) { return evolve_blocks(layer, policy, key, pool); }, blocks);
 }
 
-}  // namespace set_native::cpu
+}  // namespace set_native

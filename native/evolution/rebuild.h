@@ -4,13 +4,13 @@
 #include <vector>
 
 #include "core/evolution.h"
-#include "cpu/blocks.h"
-#include "cpu/evolution/marks.h"
-#include "cpu/evolution/proposals.h"
-#include "cpu/target_index.h"
-#include "cpu/thread_pool.h"
+#include "layout/blocks.h"
+#include "evolution/marks.h"
+#include "evolution/proposals.h"
+#include "layout/target_index.h"
+#include "layout/thread_pool.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /**
  * Puts grown blocks in the place of the removed ones, in the memory that is there, and indexes the targets
@@ -60,4 +60,4 @@ class Rebuild {
   std::vector<float> bounds_;  // of the grown weights, by target
 };
 
-}  // namespace set_native::cpu
+}  // namespace set_native

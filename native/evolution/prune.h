@@ -3,11 +3,11 @@
 #include <cstdint>
 
 #include "core/evolution.h"
-#include "cpu/blocks.h"
-#include "cpu/evolution/marks.h"
-#include "cpu/thread_pool.h"
+#include "layout/blocks.h"
+#include "evolution/marks.h"
+#include "layout/thread_pool.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /** What is removed from a layer. The layer itself is not changed. */
 struct Pruning {
@@ -23,4 +23,4 @@ struct Pruning {
 template <class Index>
 Pruning prune_blocks(const Blocks<Index>& blocks, const EvolutionPolicy& policy, ThreadPool& pool);
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace set_native::cpu {
+namespace set_native {
 
 /**
  * Threads that run one task together, again and again, with little time between the runs.
@@ -77,4 +77,4 @@ class ThreadPool {
   std::exception_ptr error_;  // first of the run, under `mutex_`
 };
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -1,10 +1,10 @@
 #pragma once
 
 #include "core/evolution.h"
-#include "cpu/blocks.h"
-#include "cpu/thread_pool.h"
+#include "layout/blocks.h"
+#include "layout/thread_pool.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /**
  * set_native::begin_evolution for the blocks of a sparse layer: checks policy and key (out_of_range) and that
@@ -33,4 +33,4 @@ bool begin_evolution(const AnyBlocks& blocks, const EvolutionPolicy& policy, con
 LayerEvolution evolve_layer(AnyBlocks& blocks, const EvolutionPolicy& policy, const EvolutionKey& key,
                             ThreadPool& pool);
 
-}  // namespace set_native::cpu
+}  // namespace set_native

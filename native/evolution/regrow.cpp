@@ -1,10 +1,10 @@
-#include "cpu/evolution/regrow.h"
+#include "evolution/regrow.h"
 
 #include <algorithm>
 
 #include "core/error.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 namespace {
 
@@ -129,4 +129,4 @@ template Places regrow_units(const Blocks<uint16_t>&, const Pruning&, const Evol
 template Places regrow_units(const Blocks<uint32_t>&, const Pruning&, const EvolutionPolicy&,
                              const EvolutionKey&, ThreadPool&, Workspace<uint32_t>&);
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -1,4 +1,4 @@
-#include "cpu/evolution/units.h"
+#include "evolution/units.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/evolution/select.h"
+#include "evolution/select.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 namespace {
 
@@ -210,4 +210,4 @@ Pruning prune_units(const Blocks<Index>& layer, const EvolutionPolicy& policy) {
 template Pruning prune_units(const Blocks<uint16_t>&, const EvolutionPolicy&);
 template Pruning prune_units(const Blocks<uint32_t>&, const EvolutionPolicy&);
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -1,14 +1,14 @@
-#include "cpu/evolution/prune.h"
+#include "evolution/prune.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <vector>
 
-#include "cpu/evolution/select.h"
-#include "cpu/parts.h"
+#include "evolution/select.h"
+#include "layout/parts.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 namespace {
 
@@ -123,4 +123,4 @@ Pruning prune_blocks(const Blocks<Index>& blocks, const EvolutionPolicy& policy,
 template Pruning prune_blocks(const Blocks<uint16_t>&, const EvolutionPolicy&, ThreadPool&);
 template Pruning prune_blocks(const Blocks<uint32_t>&, const EvolutionPolicy&, ThreadPool&);
 
-}  // namespace set_native::cpu
+}  // namespace set_native

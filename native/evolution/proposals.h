@@ -13,11 +13,11 @@
 #include "core/error.h"
 #include "core/evolution.h"
 #include "core/philox.h"
-#include "cpu/evolution/columns.h"
-#include "cpu/parts.h"
-#include "cpu/thread_pool.h"
+#include "evolution/columns.h"
+#include "layout/parts.h"
+#include "layout/thread_pool.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /** Places (row, col) by row: those of row r have the ascending columns cols[offsets[r]] .. cols[offsets[r +
  * 1] - 1]. */
@@ -409,4 +409,4 @@ Places propose(const Space& space, const EvolutionKey& key, Taken taken, ThreadP
   return Proposals<Index, Taken>(space, key, taken, pool, workspace).run();
 }
 
-}  // namespace set_native::cpu
+}  // namespace set_native

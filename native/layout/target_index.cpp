@@ -1,11 +1,11 @@
-#include "cpu/target_index.h"
+#include "layout/target_index.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "cpu/parts.h"
+#include "layout/parts.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 namespace {
 
@@ -108,4 +108,4 @@ void TargetIndex<Index>::place_range(unsigned t) {
 template class TargetIndex<uint16_t>;
 template class TargetIndex<uint32_t>;
 
-}  // namespace set_native::cpu
+}  // namespace set_native

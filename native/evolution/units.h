@@ -1,10 +1,10 @@
 #pragma once
 
 #include "core/evolution.h"
-#include "cpu/blocks.h"
-#include "cpu/evolution/prune.h"
+#include "layout/blocks.h"
+#include "evolution/prune.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /**
  * Prune phase of Method::set_motif in a layer of single links whose motifs are not whole, or are runs: links
@@ -14,4 +14,4 @@ namespace set_native::cpu {
 template <class Index>
 Pruning prune_units(const Blocks<Index>& links, const EvolutionPolicy& policy);
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -1,4 +1,4 @@
-#include "cpu/thread_pool.h"
+#include "layout/thread_pool.h"
 
 #include <chrono>
 #include <string>
@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 namespace {
 
@@ -137,4 +137,4 @@ void ThreadPool::work(unsigned thread) {
   }
 }
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "core/aligned.h"
-#include "cpu/parts.h"
-#include "cpu/thread_pool.h"
+#include "layout/parts.h"
+#include "layout/thread_pool.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /** Bits of a float: those of floats of one sign order like their absolute values. */
 inline uint32_t float_bits(float value) {
@@ -161,4 +161,4 @@ class Selection {
   std::vector<uint32_t> buckets_;
 };
 
-}  // namespace set_native::cpu
+}  // namespace set_native

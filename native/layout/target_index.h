@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpu/blocks.h"
-#include "cpu/thread_pool.h"
+#include "layout/blocks.h"
+#include "layout/thread_pool.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /**
  * Builds by_target of a layer: a stable counting sort of the blocks by target, on all threads of a pool.
@@ -38,4 +38,4 @@ class TargetIndex {
   std::vector<uint32_t> cursors_;  // by group: the next block, when there are several panels
 };
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -1,13 +1,13 @@
-#include "cpu/evolution/rebuild.h"
+#include "evolution/rebuild.h"
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "core/philox.h"
-#include "cpu/parts.h"
+#include "layout/parts.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 namespace {
 
@@ -261,4 +261,4 @@ void Rebuild<Index>::set_grown_weights(const Places& grown) {
 template class Rebuild<uint16_t>;
 template class Rebuild<uint32_t>;
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -6,9 +6,9 @@
 
 #include "core/aligned.h"
 #include "core/model.h"
-#include "cpu/thread_pool.h"
+#include "layout/thread_pool.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /**
  * The links of a sparse n x m layer as the CPU back end holds them: blocks of `height` neighbouring sources
@@ -104,4 +104,4 @@ AnyBlocks pack_dense(Layer& layer);
 template <class Index>
 void unpack_dense(Blocks<Index>& blocks, Layer& layer);
 
-}  // namespace set_native::cpu
+}  // namespace set_native

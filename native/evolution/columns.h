@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/evolution/marks.h"
+#include "evolution/marks.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /** A set of columns that empties in O(1). */
 class ColumnSet {
@@ -121,4 +121,4 @@ inline void sort_few(const uint32_t* values, uint32_t count, uint32_t* sorted) {
   for (uint32_t k = 0; k < count; ++k) sorted[places[k]] = padded[k];
 }
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpu/thread_pool.h"
+#include "layout/thread_pool.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /** Items [begin, end). */
 struct Part {
@@ -58,4 +58,4 @@ void deal_rows(ThreadPool& pool, unsigned threads, uint32_t rows, Task&& task) {
   });
 }
 
-}  // namespace set_native::cpu
+}  // namespace set_native

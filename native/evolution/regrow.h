@@ -1,12 +1,12 @@
 #pragma once
 
 #include "core/evolution.h"
-#include "cpu/blocks.h"
-#include "cpu/evolution/proposals.h"
-#include "cpu/evolution/prune.h"
-#include "cpu/thread_pool.h"
+#include "layout/blocks.h"
+#include "evolution/proposals.h"
+#include "evolution/prune.h"
+#include "layout/thread_pool.h"
 
-namespace set_native::cpu {
+namespace set_native {
 
 /**
  * The blocks to grow, as many as were removed, by (group, target): Method::set on single links, or
@@ -25,4 +25,4 @@ template <class Index>
 Places regrow_units(const Blocks<Index>& links, const Pruning& pruning, const EvolutionPolicy& policy,
                     const EvolutionKey& key, ThreadPool& pool, Workspace<Index>& workspace);
 
-}  // namespace set_native::cpu
+}  // namespace set_native

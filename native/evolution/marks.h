@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-namespace set_native::cpu {
+namespace set_native {
 
 /** One bit per item. Threads may mark at the same time if no two of them touch the same 64 neighbours. */
 class Marks {
@@ -36,4 +36,4 @@ class Marks {
   std::vector<uint64_t> words_;
 };
 
-}  // namespace set_native::cpu
+}  // namespace set_native

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/backend.h"
+
+/*
+ * The composition root: backends.cpp is the only file that names all back ends.
+ */
+namespace set_native {
+
+/** All back ends, in the order in which they are listed to users: cpu, cuda, metal, reference. */
+const std::vector<const Backend*>& backends();
+
+/** The one called `name`; throws invalid_argument listing the names. */
+const Backend& find_backend(const std::string& name);
+
+}  // namespace set_native

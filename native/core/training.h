@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace set_native {
+
+/**
+ * One step of momentum SGD on the mean loss of a batch:
+ *   v = momentum v - learning_rate (dw + l2 w),   w = w + (v - decay w).
+ * The thesis' weight decay is `decay` (not scaled by the learning rate, biases too); coupled L2 is `l2`.
+ */
+struct TrainOptions {
+  uint32_t epoch = 1;  // 1-based; with the model's seed it determines the order of the samples
+  uint32_t batch_size = 40;
+  float learning_rate = 0.05f;
+  float momentum = 0.9f;
+  float l2 = 0.0f;
+  float decay = 0.0002f;
+  bool shuffle = true;
+};
+
+struct Evaluation {
+  double loss = 0.0;      // mean over the samples
+  double accuracy = 0.0;  // share of samples whose largest output is the label; 0 without labels
+};
+
+/** Order of the samples in an epoch: random_order of stream `shuffle`, or as they come. */
+std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count, bool shuffle);
+
+/** Throws out_of_range unless the batch has a sample and the rates are finite and not negative. */
+void check_options(const TrainOptions& options, const std::string& operation);
+
+/** Throw non_finite: the loss of a batch, counted from 1, because of what overflowed at `place`; ... */
+[[noreturn]] void refuse_loss(uint32_t epoch, uint64_t batch, const std::string& place);
+/** ... and the weights that an epoch left in a layer, counted from 1. */
+[[noreturn]] void refuse_trained(uint32_t epoch, size_t layer, size_t layers);
+
+/** Throws non_finite: the outputs of a row of samples, counted from 0, because of what overflowed at `place`.
+ */
+[[noreturn]] void refuse_outputs(uint64_t row, const std::string& place);
+
+}  // namespace set_native

@@ -1,0 +1,21 @@
+#pragma once
+
+/*
+ * The choices that a model, its training and its evolution are described by, with the numbers that stand for
+ * them in kernels. C++, CUDA and the Metal shading language all read this header; a value keeps its number
+ * for good.
+ */
+#if !defined(__METAL_VERSION__)
+#include <cstdint>
+#endif
+
+namespace set_native {
+
+enum class Topology : uint32_t { erdos_renyi, motif, motif_printed, dense };
+enum class Init : uint32_t { he_dense, he_fan_in, normal };
+enum class RegrowInit : uint32_t { he_dense, zero, he_fan_in };
+enum class Activation : uint32_t { relu, tanh, sigmoid, linear, all_relu, srelu };
+enum class Loss : uint32_t { softmax_cross_entropy, sigmoid_binary_cross_entropy, mse };
+enum class MotifScore : uint32_t { mean, max, min, sum };
+
+}  // namespace set_native

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/samples.h"
+#include "cpu/kernels.h"
+#include "layout/network.h"
+
+namespace set_native::cpu {
+
+/**
+ * The blocks of every group whose targets lie in one range: of group b those in [firsts[b], lasts[b]). What a
+ * thread that has this range walks where the forward pass scatters.
+ */
+struct Cut {
+  const uint32_t* firsts;
+  const uint32_t* lasts;
+};
+
+/** What the kernels need of a layer forward. */
+template <class Index>
+SparseForward<Index> forward_op(const PackedNetwork& network, size_t l, const Blocks<Index>& blocks,
+                                const Cut& cut, const float* weights, const float* x, float* z,
+                                size_t stride) {
+  return {cut.firsts,
+          cut.lasts,
+          blocks.targets.data(),
+          blocks.groups(),
+          blocks.by_target.offsets.data(),
+          blocks.by_target.groups.data(),
+          blocks.by_target.blocks.data(),
+          weights,
+          blocks.height,
+          network.layers[l].bias.data(),
+          x,
+          z,
+          stride,
+          pointwise(network.layers[l].activation)};
+}
+
+/** All blocks of a layer. */
+Cut whole_cut(const PackedLayer& layer);
+
+/**
+ * Targets [begin, end) of layer l, whose blocks `cut` has, from x (input_rows x stride) into z (outputs x
+ * stride). `weights` are the layer's or a copy; `unbent`, if given, keeps what `bend` changes.
+ */
+void forward_rows(const KernelTable& table, const PackedNetwork& network, size_t l, const Cut& cut,
+                  const float* weights, const float* x, float* z, size_t stride, size_t begin, size_t end,
+                  float* unbent = nullptr);
+
+/** The activation of layer l where it is a piecewise one, in place; rows as they were go to `unbent`, if
+ * given. */
+void bend(const KernelTable& table, const PackedNetwork& network, size_t l, float* z, float* unbent,
+          size_t stride, size_t begin, size_t end);
+
+/** Samples order[first ..] (without order: first ..) into rows [begin, end) of x, feature-major; padding
+ * columns zero.
+ */
+void gather(const Samples& samples, const uint32_t* order, uint64_t first, size_t batch, float* x,
+            size_t stride, size_t begin, size_t end);
+
+}  // namespace set_native::cpu

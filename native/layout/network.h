@@ -1,0 +1,59 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/model.h"
+#include "layout/blocks.h"
+
+namespace set_native {
+
+/**
+ * A layer as the CPU back end holds it: as core's Layer, but for the links, which come as blocks. A dense
+ * layer is all of its cells in blocks of dense_height, without births and without a view by target, which
+ * nothing asks for.
+ */
+struct PackedLayer {
+  uint32_t inputs = 0;
+  uint32_t outputs = 0;
+  bool dense = false;
+  Activation activation = Activation::relu;
+  AnyBlocks blocks;
+  AlignedVector<float> bias;
+  AlignedVector<float> bias_momentum;
+  AlignedVector<float> pieces;  // as in core's Layer
+  AlignedVector<float> pieces_momentum;
+
+  uint64_t nnz() const;
+  /** Rows of its input matrix: sources, rounded up to whole groups. */
+  uint32_t input_rows() const;
+  /** Of its blocks. */
+  uint32_t height() const;
+  AlignedVector<float>& weights();
+  const AlignedVector<float>& weights() const;
+  bool finite() const;
+};
+
+struct PackedNetwork {
+  std::vector<PackedLayer> layers;
+  Loss loss = Loss::softmax_cross_entropy;
+  uint64_t seed = 0;
+
+  uint32_t features() const { return layers.front().inputs; }
+  uint32_t outputs() const { return layers.back().outputs; }
+  uint64_t nnz() const;
+};
+
+/** Takes the model over, layer by layer, so that no more than one layer exists twice. */
+PackedNetwork pack_network(Model model);
+
+/** The model as every back end gives it: a copy. */
+Model unpack_network(const PackedNetwork& network);
+
+/** As core's layer_stats. */
+LayerStats layer_stats(const PackedLayer& layer);
+
+/** Rows of the matrix between layers l - 1 and l: outputs of the one, input_rows of the other. */
+size_t rows_between(const PackedNetwork& network, size_t l);
+
+}  // namespace set_native
