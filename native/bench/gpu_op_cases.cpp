@@ -120,11 +120,11 @@ Result backward(const Case& c, Context& context) {
   body();
   bench.get(p.dx, *x);
   if (!first && !near(p.dx, p.want_dx)) return failed("dx differs from plain loops");
-  const Parameters want = updated(p.layer.weights, p.layer.momentum, p.want_gradient);
+  const Parameters want = updated(p.layer.weights, p.layer.velocity, p.want_gradient);
   const bool same = std::visit(
       [&](const auto& blocks) {
         return near(by_link(blocks, blocks.weights, false), want.weights) &&
-               near(by_link(blocks, blocks.momentum, false), want.velocity);
+               near(by_link(blocks, blocks.velocity, false), want.velocity);
       },
       gpu::download_layer(*bench.device, network.layers[l]).blocks);
   if (!same) return failed("the update differs from plain loops");

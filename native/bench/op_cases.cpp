@@ -75,12 +75,12 @@ Result backward_on(Blocks<Index>& blocks, Problem& p, Context& context) {
   if (!near(p.dx, p.want_dx)) return failed("dx differs from plain loops");
   if (!near(by_link(blocks, gradient, p.layer.dense), p.want_gradient))
     return failed("the gradient differs from plain loops");
-  const Parameters want = updated(p.layer.weights, p.layer.momentum, p.want_gradient);
+  const Parameters want = updated(p.layer.weights, p.layer.velocity, p.want_gradient);
   op.gradient = nullptr;
-  op.velocity = blocks.momentum.data();
+  op.velocity = blocks.velocity.data();
   kernel(op, 0, blocks.groups());
   if (!near(by_link(blocks, blocks.weights, p.layer.dense), want.weights) ||
-      !near(by_link(blocks, blocks.momentum, p.layer.dense), want.velocity))
+      !near(by_link(blocks, blocks.velocity, p.layer.dense), want.velocity))
     return failed("the update differs from plain loops");
   const Times times = measure({}, context.cancel, [&] { kernel(op, 0, blocks.groups()); });
   const LayerShape shape = shape_of(p.layer);

@@ -121,14 +121,14 @@ Napi::Object layer_to_js(Napi::Env env, const Layer& layer) {
           typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, layer.links.col_indices));
   out.Set("weights", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.weights));
   out.Set("momentum",
-          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.momentum));
+          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.velocity));
   out.Set("birth", typed_array<Napi::Uint16Array>(env, "Uint16Array", napi_uint16_array, layer.birth));
   out.Set("bias", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.bias));
   out.Set("biasMomentum",
-          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.bias_momentum));
+          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.bias_velocity));
   out.Set("pieces", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.pieces));
   out.Set("piecesMomentum",
-          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.pieces_momentum));
+          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.pieces_velocity));
   return out;
 }
 
@@ -148,11 +148,11 @@ Layer layer_from_js(const Napi::Value& value, const std::string& what) {
     copy_array<Napi::Uint16Array>(from, "birth", napi_uint16_array, what, layer.birth);
   }
   copy_array<Napi::Float32Array>(from, "weights", napi_float32_array, what, layer.weights);
-  copy_array<Napi::Float32Array>(from, "momentum", napi_float32_array, what, layer.momentum);
+  copy_array<Napi::Float32Array>(from, "momentum", napi_float32_array, what, layer.velocity);
   copy_array<Napi::Float32Array>(from, "bias", napi_float32_array, what, layer.bias);
-  copy_array<Napi::Float32Array>(from, "biasMomentum", napi_float32_array, what, layer.bias_momentum);
+  copy_array<Napi::Float32Array>(from, "biasMomentum", napi_float32_array, what, layer.bias_velocity);
   copy_array<Napi::Float32Array>(from, "pieces", napi_float32_array, what, layer.pieces);
-  copy_array<Napi::Float32Array>(from, "piecesMomentum", napi_float32_array, what, layer.pieces_momentum);
+  copy_array<Napi::Float32Array>(from, "piecesMomentum", napi_float32_array, what, layer.pieces_velocity);
   return layer;
 }
 

@@ -151,7 +151,7 @@ void init_pieces(Layer& layer, double alpha, uint32_t l) {
   const float all_relu[] = {0.0f, static_cast<float>(l % 2 == 0 ? -alpha : alpha), 0.0f, 1.0f};
   for (const float piece : learned ? kLeakyRelu : all_relu)
     layer.pieces.insert(layer.pieces.end(), layer.outputs, piece);
-  layer.pieces_momentum.assign(learned ? layer.pieces.size() : 0, 0.0f);
+  layer.pieces_velocity.assign(learned ? layer.pieces.size() : 0, 0.0f);
 }
 
 }  // namespace
@@ -174,9 +174,9 @@ Model build_model(const ModelSpec& spec) {
       layer.birth.assign(layer.links.nnz(), 0);
     }
     init_weights(layer, spec.init, spec.seed, l);
-    layer.momentum.assign(layer.weights.size(), 0.0f);
+    layer.velocity.assign(layer.weights.size(), 0.0f);
     layer.bias.assign(layer.outputs, 0.0f);
-    layer.bias_momentum.assign(layer.outputs, 0.0f);
+    layer.bias_velocity.assign(layer.outputs, 0.0f);
     init_pieces(layer, spec.alpha, l);
   }
   return model;
@@ -216,20 +216,20 @@ void check_model(const Model& model, const std::string& operation) {
       check_length(operation, name + ": weights", layer.weights.size(), layer.links.nnz());
       check_length(operation, name + ": birth", layer.birth.size(), layer.links.nnz());
     }
-    check_length(operation, name + ": momentum", layer.momentum.size(), layer.weights.size());
+    check_length(operation, name + ": momentum", layer.velocity.size(), layer.weights.size());
     check_length(operation, name + ": bias", layer.bias.size(), layer.outputs);
-    check_length(operation, name + ": bias_momentum", layer.bias_momentum.size(), layer.outputs);
+    check_length(operation, name + ": bias_velocity", layer.bias_velocity.size(), layer.outputs);
     check_finite(operation, name + ": weights", layer.weights);
-    check_finite(operation, name + ": momentum", layer.momentum);
+    check_finite(operation, name + ": momentum", layer.velocity);
     check_finite(operation, name + ": bias", layer.bias);
-    check_finite(operation, name + ": bias_momentum", layer.bias_momentum);
+    check_finite(operation, name + ": bias_velocity", layer.bias_velocity);
     const uint64_t pieces = uint64_t{4} * layer.outputs;
     check_length(operation, name + ": pieces", layer.pieces.size(),
                  is_piecewise(layer.activation) ? pieces : 0);
-    check_length(operation, name + ": pieces_momentum", layer.pieces_momentum.size(),
+    check_length(operation, name + ": pieces_velocity", layer.pieces_velocity.size(),
                  layer.activation == Activation::srelu ? pieces : 0);
     check_finite(operation, name + ": pieces", layer.pieces);
-    check_finite(operation, name + ": pieces_momentum", layer.pieces_momentum);
+    check_finite(operation, name + ": pieces_velocity", layer.pieces_velocity);
   }
   if (model.layers.back().activation != Activation::linear) {
     refuse(ErrorCode::invalid_argument, operation,

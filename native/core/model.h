@@ -49,13 +49,13 @@ struct Layer {
   Activation activation = Activation::relu;
   Csr links;
   AlignedVector<float> weights;
-  AlignedVector<float> momentum;
+  AlignedVector<float> velocity;
   std::vector<uint16_t>
       birth;  // birth_of the epoch whose evolution grew the link, 0 = initial; sparse layers only
   AlignedVector<float> bias;  // m
-  AlignedVector<float> bias_momentum;
+  AlignedVector<float> bias_velocity;
   AlignedVector<float> pieces;  // 4 x m, t_l, a_l, t_r, a_r of every target; piecewise activations only
-  AlignedVector<float> pieces_momentum;  // srelu only: all-relu keeps its pieces
+  AlignedVector<float> pieces_velocity;  // srelu only: all-relu keeps its pieces
 
   uint64_t nnz() const { return weights.size(); }
 };

@@ -114,14 +114,14 @@ inline size_t scratch_size(size_t longest_row, size_t height) {
 }
 
 /**
- * f(z) in place for rows [begin, end), f of three pieces as in set_native::is_piecewise; z goes to `unbent`,
- * if given. 2 flops and 8 bytes per number, 12 with `unbent`.
+ * f(z) in place for rows [begin, end), f of three pieces as in set_native::is_piecewise; z goes to
+ * `pre_activation`, if given. 2 flops and 8 bytes per number, 12 with `pre_activation`.
  */
 struct Piecewise {
-  const float* pieces;  // 4 x m: t_l, a_l, t_r, a_r
-  float* z;             // m x stride
-  float* unbent;        // m x stride or nullptr
-  size_t outputs;       // m
+  const float* pieces;    // 4 x m: t_l, a_l, t_r, a_r
+  float* z;               // m x stride
+  float* pre_activation;  // m x stride or nullptr
+  size_t outputs;         // m
   size_t stride;
 };
 

@@ -12,7 +12,7 @@ Cut whole_cut(const PackedLayer& layer) {
 
 void forward_rows(const KernelTable& table, const PackedNetwork& network, size_t l, const Cut& cut,
                   const float* weights, const float* x, float* z, size_t stride, size_t begin, size_t end,
-                  float* unbent) {
+                  float* pre_activation) {
   std::visit(
       [&](const auto& blocks) {
         using Index = typename std::decay_t<decltype(blocks)>::IndexType;
@@ -20,14 +20,14 @@ void forward_rows(const KernelTable& table, const PackedNetwork& network, size_t
                                              begin, end);
       },
       network.layers[l].blocks);
-  bend(table, network, l, z, unbent, stride, begin, end);
+  piecewise_rows(table, network, l, z, pre_activation, stride, begin, end);
 }
 
-void bend(const KernelTable& table, const PackedNetwork& network, size_t l, float* z, float* unbent,
-          size_t stride, size_t begin, size_t end) {
+void piecewise_rows(const KernelTable& table, const PackedNetwork& network, size_t l, float* z,
+                    float* pre_activation, size_t stride, size_t begin, size_t end) {
   const PackedLayer& layer = network.layers[l];
   if (!is_piecewise(layer.activation)) return;
-  table.piecewise({layer.pieces.data(), z, unbent, layer.outputs, stride}, begin, end);
+  table.piecewise({layer.pieces.data(), z, pre_activation, layer.outputs, stride}, begin, end);
 }
 
 namespace {

@@ -44,16 +44,17 @@ Cut whole_cut(const PackedLayer& layer);
 
 /**
  * Targets [begin, end) of layer l, whose blocks `cut` has, from x (input_rows x stride) into z (outputs x
- * stride). `weights` are the layer's or a copy; `unbent`, if given, keeps what `bend` changes.
+ * stride). `weights` are the layer's or a copy; `pre_activation`, if given, keeps what `piecewise_rows`
+ * changes.
  */
 void forward_rows(const KernelTable& table, const PackedNetwork& network, size_t l, const Cut& cut,
                   const float* weights, const float* x, float* z, size_t stride, size_t begin, size_t end,
-                  float* unbent = nullptr);
+                  float* pre_activation = nullptr);
 
-/** The activation of layer l where it is a piecewise one, in place; rows as they were go to `unbent`, if
- * given. */
-void bend(const KernelTable& table, const PackedNetwork& network, size_t l, float* z, float* unbent,
-          size_t stride, size_t begin, size_t end);
+/** The activation of layer l where it is a piecewise one, in place; rows as they were go to `pre_activation`,
+ * if given. */
+void piecewise_rows(const KernelTable& table, const PackedNetwork& network, size_t l, float* z,
+                    float* pre_activation, size_t stride, size_t begin, size_t end);
 
 /** Samples order[first ..] (without order: first ..) into rows [begin, end) of x, feature-major; padding
  * columns zero.

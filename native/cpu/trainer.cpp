@@ -21,7 +21,7 @@ constexpr uint64_t kWorthSharing =
 constexpr size_t kLine = kAlignment / sizeof(float);
 constexpr unsigned kChunks = 8;  // of a scattered layer; more threads than that are not of use there
 constexpr uint32_t kRowsAtOnce =
-    64;  // rows between two calls of publish or bend: few enough to be in L1 still
+    64;  // rows between two calls of publish or piecewise_rows: few enough to be in L1 still
 
 uint32_t round_up(uint32_t value, uint32_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -82,7 +82,8 @@ void Trainer::fit(size_t batch) {
   fit_rows(shared_input_, rows_between(network_, 0));
   for (size_t l = 0; l < work_.size(); ++l) {
     fit_rows(work_[l].shared_z, rows_between(network_, l + 1));
-    if (is_piecewise(network_.layers[l].activation)) fit_rows(work_[l].unbent, network_.layers[l].outputs);
+    if (is_piecewise(network_.layers[l].activation))
+      fit_rows(work_[l].pre_activation, network_.layers[l].outputs);
   }
 }
 
@@ -214,7 +215,7 @@ void Trainer::forward(unsigned thread) {
       table_.finish_forward({work.parts.data(), kChunks, layer.bias.data(), z, layer.outputs, stride_,
                              pointwise(layer.activation)},
                             begin, end);
-      bend(table_, network_, l, z, work.unbent.data(), stride_, begin, end);
+      piecewise_rows(table_, network_, l, z, work.pre_activation.data(), stride_, begin, end);
       work.z.publish(thread, begin * stride_, end * stride_);
     } else {
       // What is scattered is finished all at once.
@@ -223,7 +224,7 @@ void Trainer::forward(unsigned thread) {
       for (uint32_t row = begin; row < end; row += rows) {
         const uint32_t row_end = std::min(end, row + rows);
         forward_rows(table_, network_, l, cut(thread, l), work.weights.own(thread), x, z, stride_, row,
-                     row_end, work.unbent.data());
+                     row_end, work.pre_activation.data());
         work.z.publish(thread, row * stride_, row_end * stride_);
       }
     }
@@ -237,7 +238,7 @@ void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
   for (uint32_t o = 0; o < layer.outputs; ++o) {
     float gradient = 0.0f;
     for (size_t b = 0; b < stride_; ++b) gradient += dz[o * stride_ + b];
-    table_.momentum_update(&layer.bias[o], &layer.bias_momentum[o], &gradient, 1, rule);
+    table_.momentum_update(&layer.bias[o], &layer.bias_velocity[o], &gradient, 1, rule);
   }
 }
 
@@ -246,9 +247,9 @@ void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
 void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, const UpdateRule& rule) {
   PackedLayer& layer = network_.layers[l];
   if (!is_piecewise(layer.activation)) return;
-  float* velocity = layer.activation == Activation::srelu ? layer.pieces_momentum.data() : nullptr;
-  table_.piecewise_backward({work_[l].unbent.data(), dy, layer.pieces.data(), velocity, layer.bias.data(),
-                             layer.bias_momentum.data(), layer.outputs, stride_, rule},
+  float* velocity = layer.activation == Activation::srelu ? layer.pieces_velocity.data() : nullptr;
+  table_.piecewise_backward({work_[l].pre_activation.data(), dy, layer.pieces.data(), velocity,
+                             layer.bias.data(), layer.bias_velocity.data(), layer.outputs, stride_, rule},
                             begin, end);
 }
 
@@ -261,7 +262,7 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
   const bool has_bias =
       l > 0 && !is_piecewise(network_.layers[l - 1].activation);  // else backward_piecewise sees to it
   float* bias = has_bias ? network_.layers[l - 1].bias.data() : nullptr;
-  float* bias_velocity = has_bias ? network_.layers[l - 1].bias_momentum.data() : nullptr;
+  float* bias_velocity = has_bias ? network_.layers[l - 1].bias_velocity.data() : nullptr;
   const Activation activation = l == 0 ? Activation::linear : pointwise(network_.layers[l - 1].activation);
   const uint32_t begin = work.sources[thread], end = work.sources[thread + 1];
   if (begin == end) return;
@@ -274,7 +275,7 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
                                        blocks.targets.data(),
                                        blocks.size(),
                                        work.weights.own(thread),
-                                       blocks.momentum.data(),
+                                       blocks.velocity.data(),
                                        nullptr,
                                        height,
                                        layer.inputs,

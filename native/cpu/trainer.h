@@ -61,7 +61,7 @@ class Trainer {
     Replicas weights;
     AlignedVector<float> shared_z;
     Replicas z;  // outputs; on the way back, row by row, the gradient by what they were before the activation
-    AlignedVector<float> unbent;  // z before a piecewise activation, which its output does not tell
+    AlignedVector<float> pre_activation;  // z before a piecewise activation, which its output does not tell
   };
   /** What one thread needs for itself. */
   struct ThreadWork {

@@ -6,13 +6,13 @@
 
 /*
  * For the sources i of a group and their links (i, j), in one pass:
- *   g = x_i . dz_j and the update of weight and momentum by it;  dx_i = f'(x_i) sum of w dz_j, with the
+ *   g = x_i . dz_j and the update of weight and velocity by it;  dx_i = f'(x_i) sum of w dz_j, with the
  * weights before their update, in place of x_i;  and the update of source i's own bias by the sum of dx_i.
  *
  * A group belongs to `warps` warps of one block, its links are dealt to their slots in turn. Lanes keep their
  * float4 of x_i and dx_i in registers, for kChunk sources of a block at a time; one load of dz_j serves both
  * products of all of them, and no gradient is ever stored. Per link 4 stride flops, 16 bytes of weight and
- * momentum; per block of links one index and 4 stride bytes of dz, mostly from L2. Rows of at most
+ * velocity; per block of links one index and 4 stride bytes of dz, mostly from L2. Rows of at most
  * kPassStride floats; longer ones: wide_backward.cuh. kHeight 0: any height, by chunks.
  */
 namespace set_native::cuda {
@@ -22,8 +22,8 @@ template <class Index, unsigned kRows>
 __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns& c,
                                      const gpu::StepState& state, uint32_t group, uint32_t part, uint32_t r0,
                                      uint32_t rows, const uint32_t* offsets, const Index* targets,
-                                     float* weights, float* momentum, float4* x, const float4* dz,
-                                     float* bias, float* bias_momentum, float4* partial) {
+                                     float* weights, float* velocity, float4* x, const float4* dz,
+                                     float* bias, float* bias_velocity, float4* partial) {
   const uint32_t source = group * p.height + r0;
   const uint32_t existing = existing_sources(p, group, source, rows);
   float4 inputs[kRows], sums[kRows];
@@ -50,7 +50,7 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
     if (valid && threadIdx.x % 32 == c.slot * c.width) {
       SET_UNROLL
       for (uint32_t r = 0; r < kRows; ++r)
-        if (r < existing) momentum_update(weights[place + r], momentum[place + r], gradients[r], state);
+        if (r < existing) momentum_update(weights[place + r], velocity[place + r], gradients[r], state);
     }
   }
   if (p.wants_dx == 0) return;
@@ -65,7 +65,7 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
     if (bias == nullptr) continue;
     const float gradient = c.over_columns(mine ? sum4(dx) : 0.0f);
     if (mine && threadIdx.x % 32 == 0)
-      momentum_update(bias[source + r], bias_momentum[source + r], gradient, state);
+      momentum_update(bias[source + r], bias_velocity[source + r], gradient, state);
   }
 }
 
@@ -73,8 +73,8 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
 template <class Index, unsigned kHeight>
 __device__ inline void backward_groups(const gpu::BackwardParams& p, uint32_t block,
                                        const gpu::StepState& state, const uint32_t* offsets,
-                                       const Index* targets, float* weights, float* momentum, float* x,
-                                       const float* dz, float* bias, float* bias_momentum, float4* partial) {
+                                       const Index* targets, float* weights, float* velocity, float* x,
+                                       const float* dz, float* bias, float* bias_velocity, float4* partial) {
   const Columns c(p.stride, 0);
   const uint32_t warp = threadIdx.x / 32, part = warp % p.warps;
   const uint32_t group = block * (gpu::kTrainWarps / p.warps) + warp / p.warps;
@@ -82,19 +82,19 @@ __device__ inline void backward_groups(const gpu::BackwardParams& p, uint32_t bl
   const uint32_t height = kHeight != 0 ? kHeight : p.height;
   for (uint32_t r0 = 0; r0 < height; r0 += kRows)
     backward_rows<Index, kRows>(p, c, state, group, part, r0, height - r0 < kRows ? height - r0 : kRows,
-                                offsets, targets, weights, momentum, reinterpret_cast<float4*>(x),
-                                reinterpret_cast<const float4*>(dz), bias, bias_momentum, partial);
+                                offsets, targets, weights, velocity, reinterpret_cast<float4*>(x),
+                                reinterpret_cast<const float4*>(dz), bias, bias_velocity, partial);
 }
 
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
     backward(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
-             const Index* targets, float* weights, float* momentum, float* x, const float* dz, float* bias,
-             float* bias_momentum) {
+             const Index* targets, float* weights, float* velocity, float* x, const float* dz, float* bias,
+             float* bias_velocity) {
   SET_SHARED(memory);
   if (stopped(state)) return;
-  backward_groups<Index, kHeight>(p, blockIdx.x, *state, offsets, targets, weights, momentum, x, dz, bias,
-                                  bias_momentum, reinterpret_cast<float4*>(memory));
+  backward_groups<Index, kHeight>(p, blockIdx.x, *state, offsets, targets, weights, velocity, x, dz, bias,
+                                  bias_velocity, reinterpret_cast<float4*>(memory));
 }
 
 }  // namespace set_native::cuda

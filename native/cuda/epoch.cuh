@@ -26,37 +26,37 @@ namespace set_native::cuda {
 struct LayerPlace {
   const uint32_t* offsets;
   const void* targets;
-  float *weights, *momentum;
+  float *weights, *velocity;
   const uint32_t* target_offsets;
   const void* target_groups;
   const uint32_t* target_blocks;
-  float *bias, *bias_momentum, *pieces, *pieces_momentum;
-  float *x, *unbent,
+  float *bias, *bias_velocity, *pieces, *pieces_velocity;
+  float *x, *pre_activation,
       *dx;  // below the layer; z before a piecewise activation, or null; gradient below, or null
   gpu::NoteLayerParams p;
 };
 
 __global__ void note_layer(gpu::NoteLayerParams p, uint64_t* places, const uint32_t* offsets,
-                           const uint32_t* targets, float* weights, float* momentum,
+                           const uint32_t* targets, float* weights, float* velocity,
                            const uint32_t* target_offsets, const uint32_t* target_groups,
-                           const uint32_t* target_blocks, float* bias, float* bias_momentum, float* pieces,
-                           float* pieces_momentum, float* x, float* unbent, float* dx) {
+                           const uint32_t* target_blocks, float* bias, float* bias_velocity, float* pieces,
+                           float* pieces_velocity, float* x, float* pre_activation, float* dx) {
   static_assert(sizeof(LayerPlace) <= gpu::kLayerPlaceBytes, "places are as far apart as the host thinks");
   if (threadIdx.x != 0) return;
   auto* bytes = reinterpret_cast<unsigned char*>(places) + p.layer * gpu::kLayerPlaceBytes;
   *reinterpret_cast<LayerPlace*>(bytes) = {offsets,
                                            targets,
                                            weights,
-                                           momentum,
+                                           velocity,
                                            target_offsets,
                                            target_groups,
                                            target_blocks,
                                            bias,
-                                           bias_momentum,
+                                           bias_velocity,
                                            pieces,
-                                           pieces_momentum,
+                                           pieces_velocity,
                                            x,
-                                           unbent,
+                                           pre_activation,
                                            dx,
                                            p};
 }
@@ -80,12 +80,12 @@ struct LayerCode {
     });
   }
   __device__ static void backward(const LayerPlace& l, const gpu::StepState& state, const float* dz,
-                                  float* bias, float* bias_momentum, uint32_t* barrier, float4* shared) {
+                                  float* bias, float* bias_velocity, uint32_t* barrier, float4* shared) {
     const auto* targets = static_cast<const Index*>(l.targets);
     if (l.p.forward.stride <= gpu::kPassStride) {
       for_blocks(l.p.backward_blocks, 1, [&](uint32_t block, uint32_t) {
-        backward_groups<Index, kHeight>(l.p.backward, block, state, l.offsets, targets, l.weights, l.momentum,
-                                        l.x, dz, bias, bias_momentum, shared);
+        backward_groups<Index, kHeight>(l.p.backward, block, state, l.offsets, targets, l.weights, l.velocity,
+                                        l.x, dz, bias, bias_velocity, shared);
       });
       return;
     }
@@ -97,8 +97,8 @@ struct LayerCode {
       SET_GRID_BARRIER(barrier);
     }
     for_blocks(l.p.backward_blocks, 1, [&](uint32_t block, uint32_t) {
-      update_groups<Index, kHeight>(l.p.backward, block, state, l.offsets, targets, l.weights, l.momentum,
-                                    l.x, dz, l.dx, bias, bias_momentum);
+      update_groups<Index, kHeight>(l.p.backward, block, state, l.offsets, targets, l.weights, l.velocity,
+                                    l.x, dz, l.dx, bias, bias_velocity);
     });
   }
 };
@@ -148,7 +148,7 @@ __global__ void __launch_bounds__(gpu::kTrainThreads, 2)
       SET_GRID_BARRIER(barrier);
       if (at.pieces == nullptr) continue;
       for_blocks(at.p.row_blocks, 1, [&](uint32_t block, uint32_t) {
-        bend_rows({at.p.forward.outputs, at.p.forward.stride}, block, at.pieces, z, at.unbent);
+        piecewise_rows({at.p.forward.outputs, at.p.forward.stride}, block, at.pieces, z, at.pre_activation);
       });
       SET_GRID_BARRIER(barrier);
     }
@@ -161,23 +161,24 @@ __global__ void __launch_bounds__(gpu::kTrainThreads, 2)
       const LayerPlace& at = layer(l);
       const bool bends = l > 0 && layer(l - 1).pieces != nullptr;
       float* bias = l > 0 && !bends ? layer(l - 1).bias : nullptr;
-      float* bias_momentum = l > 0 && !bends ? layer(l - 1).bias_momentum : nullptr;
+      float* bias_velocity = l > 0 && !bends ? layer(l - 1).bias_velocity : nullptr;
       with_code(at.p, [&](auto code) {
-        decltype(code)::backward(at, *state, above, bias, bias_momentum, barrier, shared);
+        decltype(code)::backward(at, *state, above, bias, bias_velocity, barrier, shared);
       });
       SET_GRID_BARRIER(barrier);
       above = at.dx;
       if (!bends) continue;
       const LayerPlace& below = layer(l - 1);
       for_blocks(below.p.row_blocks, 1, [&](uint32_t block, uint32_t) {
-        bend_rows_backward({below.p.forward.outputs, below.p.forward.stride}, block, *state, below.unbent,
-                           at.dx, below.pieces, below.pieces_momentum, below.bias, below.bias_momentum);
+        piecewise_rows_backward({below.p.forward.outputs, below.p.forward.stride}, block, *state,
+                                below.pre_activation, at.dx, below.pieces, below.pieces_velocity, below.bias,
+                                below.bias_velocity);
       });
       SET_GRID_BARRIER(barrier);
     }
     const LayerPlace& last = layer(p.layers - 1);
     if (blockIdx.x == 0)
-      finish_step({p.loss.outputs, p.loss.stride}, state, cancel, dz, last.bias, last.bias_momentum);
+      finish_step({p.loss.outputs, p.loss.stride}, state, cancel, dz, last.bias, last.bias_velocity);
     SET_GRID_BARRIER(barrier);
   }
 }

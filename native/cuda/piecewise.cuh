@@ -12,8 +12,8 @@
  */
 namespace set_native::cuda {
 
-__device__ inline void bend_rows(const gpu::BendParams& p, uint32_t block, const float* pieces, float* z,
-                                 float* unbent) {
+__device__ inline void piecewise_rows(const gpu::PiecewiseParams& p, uint32_t block, const float* pieces,
+                                      float* z, float* pre_activation) {
   const uint32_t j = block * (blockDim.x / 32) + threadIdx.x / 32;
   if (j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
@@ -21,20 +21,20 @@ __device__ inline void bend_rows(const gpu::BendParams& p, uint32_t block, const
   const float t_r = pieces[2 * p.outputs + j], a_r = pieces[3 * p.outputs + j];
   for (uint32_t b = threadIdx.x % 32; b < p.stride; b += 32) {
     const float v = z[row + b];
-    if (unbent != nullptr) unbent[row + b] = v;
+    if (pre_activation != nullptr) pre_activation[row + b] = v;
     z[row + b] = v >= t_r ? fmaf(a_r, v - t_r, t_r) : v <= t_l ? fmaf(a_l, v - t_l, t_l) : v;
   }
 }
 
-__global__ void bend(gpu::BendParams p, const gpu::StepState* state, const float* pieces, float* z,
-                     float* unbent) {
-  if (!stopped(state)) bend_rows(p, blockIdx.x, pieces, z, unbent);
+__global__ void piecewise(gpu::PiecewiseParams p, const gpu::StepState* state, const float* pieces, float* z,
+                          float* pre_activation) {
+  if (!stopped(state)) piecewise_rows(p, blockIdx.x, pieces, z, pre_activation);
 }
 
-__device__ inline void bend_rows_backward(const gpu::BendParams& p, uint32_t block,
-                                          const gpu::StepState& state, const float* unbent, float* dy,
-                                          float* pieces, float* pieces_momentum, float* bias,
-                                          float* bias_momentum) {
+__device__ inline void piecewise_rows_backward(const gpu::PiecewiseParams& p, uint32_t block,
+                                               const gpu::StepState& state, const float* pre_activation,
+                                               float* dy, float* pieces, float* pieces_velocity, float* bias,
+                                               float* bias_velocity) {
   const uint32_t j = block * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
@@ -42,7 +42,7 @@ __device__ inline void bend_rows_backward(const gpu::BendParams& p, uint32_t blo
   const float t_r = pieces[2 * p.outputs + j], a_r = pieces[3 * p.outputs + j];
   float sums[5] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f};  // by t_l, a_l, t_r, a_r, and the bias
   for (uint32_t b = lane; b < p.stride; b += 32) {
-    const float z = unbent[row + b], d = dy[row + b];
+    const float z = pre_activation[row + b], d = dy[row + b];
     const float right = z >= t_r ? d : 0.0f, left = z >= t_r ? 0.0f : z <= t_l ? d : 0.0f;
     sums[0] = fmaf(1.0f - a_l, left, sums[0]);
     sums[1] = fmaf(z - t_l, left, sums[1]);
@@ -55,17 +55,19 @@ __device__ inline void bend_rows_backward(const gpu::BendParams& p, uint32_t blo
   SET_UNROLL
   for (int k = 0; k < 5; ++k) sums[k] = over_warp(sums[k]);
   if (lane != 0) return;
-  momentum_update(bias[j], bias_momentum[j], sums[4], state);
+  momentum_update(bias[j], bias_velocity[j], sums[4], state);
   SET_UNROLL
   for (uint32_t k = 0; k < 4; ++k)
-    if (pieces_momentum != nullptr)
-      momentum_update(pieces[k * p.outputs + j], pieces_momentum[k * p.outputs + j], sums[k], state, true);
+    if (pieces_velocity != nullptr)
+      momentum_update(pieces[k * p.outputs + j], pieces_velocity[k * p.outputs + j], sums[k], state, true);
 }
 
-__global__ void bend_backward(gpu::BendParams p, const gpu::StepState* state, const float* unbent, float* dy,
-                              float* pieces, float* pieces_momentum, float* bias, float* bias_momentum) {
+__global__ void piecewise_backward(gpu::PiecewiseParams p, const gpu::StepState* state,
+                                   const float* pre_activation, float* dy, float* pieces,
+                                   float* pieces_velocity, float* bias, float* bias_velocity) {
   if (!stopped(state))
-    bend_rows_backward(p, blockIdx.x, *state, unbent, dy, pieces, pieces_momentum, bias, bias_momentum);
+    piecewise_rows_backward(p, blockIdx.x, *state, pre_activation, dy, pieces, pieces_velocity, bias,
+                            bias_velocity);
 }
 
 }  // namespace set_native::cuda

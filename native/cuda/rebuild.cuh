@@ -27,9 +27,9 @@ __global__ void set_offsets(gpu::OffsetParams p, const uint32_t* ranks, uint32_t
 /** A warp per group; lanes take neighbouring links. Values move as bits. */
 template <class Index>
 __global__ void move_kept(gpu::MoveParams p, const uint32_t* old_offsets, const Index* old_targets,
-                          const uint32_t* removed, const uint32_t* old_weights, const uint32_t* old_momentum,
+                          const uint32_t* removed, const uint32_t* old_weights, const uint32_t* old_velocity,
                           const uint16_t* old_birth, const uint32_t* cells, const uint32_t* ranks,
-                          Index* targets, uint32_t* weights, uint32_t* momentum, uint16_t* birth) {
+                          Index* targets, uint32_t* weights, uint32_t* velocity, uint16_t* birth) {
   const uint32_t group = warp_of_launch();
   if (group >= p.groups) return;
   const uint64_t first = old_offsets[group];
@@ -43,7 +43,7 @@ __global__ void move_kept(gpu::MoveParams p, const uint32_t* old_offsets, const 
     const uint64_t from_link = k * p.height + r, to_link = static_cast<uint64_t>(to) * p.height + r;
     if (r == 0) targets[to] = target;
     weights[to_link] = old_weights[from_link];
-    momentum[to_link] = old_momentum[from_link];
+    velocity[to_link] = old_velocity[from_link];
     birth[to_link] = old_birth[from_link];
   }
 }
@@ -61,13 +61,13 @@ __global__ void place_grown(gpu::PlaceParams p, const uint32_t* slot_rows, const
 }
 
 /**
- * Weight, momentum and birth of grown links, one thread each; links of sources beyond the layer are 0 in
+ * Weight, velocity and birth of grown links, one thread each; links of sources beyond the layer are 0 in
  * everything. The bound of he_fan_in comes from a table by fan-in, because a device may lack the double
  * square root.
  */
 __global__ void grow_weights(gpu::GrowParams p, const uint32_t* slot_rows, const uint32_t* slot_cols,
                              const uint32_t* positions, const uint32_t* target_offsets,
-                             const uint32_t* by_target, const float* bounds, float* weights, float* momentum,
+                             const uint32_t* by_target, const float* bounds, float* weights, float* velocity,
                              uint16_t* birth) {
   enum : uint32_t { kHeDense, kZero };  // as RegrowInit; the third is he_fan_in
   const uint32_t number = thread_of_launch();
@@ -89,7 +89,7 @@ __global__ void grow_weights(gpu::GrowParams p, const uint32_t* slot_rows, const
     weight = bound * gpu::symmetric_unit(gpu::draw(p.key, source * p.cols + target).x);
   }
   weights[link] = weight;
-  momentum[link] = 0.0f;
+  velocity[link] = 0.0f;
   birth[link] = static_cast<uint16_t>(exists ? p.birth : 0);
 }
 

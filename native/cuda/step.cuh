@@ -13,13 +13,13 @@ namespace set_native::cuda {
 
 /** By one block. */
 __device__ inline void finish_step(const gpu::EndStepParams& p, gpu::StepState* state, const uint32_t* cancel,
-                                   const float* dz, float* bias, float* bias_momentum) {
+                                   const float* dz, float* bias, float* bias_velocity) {
   const uint32_t lane = threadIdx.x % 32, warps = blockDim.x / 32;
   for (uint32_t j = threadIdx.x / 32; j < p.outputs; j += warps) {
     float gradient = 0.0f;
     for (uint32_t b = lane; b < p.stride; b += 32) gradient += dz[static_cast<uint64_t>(j) * p.stride + b];
     gradient = over_warp(gradient);
-    if (lane == 0) momentum_update(bias[j], bias_momentum[j], gradient, *state);
+    if (lane == 0) momentum_update(bias[j], bias_velocity[j], gradient, *state);
   }
   __syncthreads();  // all have read the state
   if (threadIdx.x != 0) return;
@@ -33,8 +33,8 @@ __device__ inline void finish_step(const gpu::EndStepParams& p, gpu::StepState* 
 }
 
 __global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint32_t* cancel, const float* dz,
-                         float* bias, float* bias_momentum) {
-  if (!stopped(state)) finish_step(p, state, cancel, dz, bias, bias_momentum);
+                         float* bias, float* bias_velocity) {
+  if (!stopped(state)) finish_step(p, state, cancel, dz, bias, bias_velocity);
 }
 
 __global__ void finite(gpu::FiniteParams p, const float* values, uint32_t* flags) {

@@ -40,8 +40,8 @@ inline void add_training_kernels(KernelList& list) {
   list.add({gpu::Op::sort_tiles}, &sort_tiles);
   list.add({gpu::Op::sort_merge}, &sort_merge);
   list.add({gpu::Op::gather}, &gather);
-  list.add({gpu::Op::bend}, &bend);
-  list.add({gpu::Op::bend_backward}, &bend_backward);
+  list.add({gpu::Op::piecewise}, &piecewise);
+  list.add({gpu::Op::piecewise_backward}, &piecewise_backward);
   list.add({gpu::Op::loss}, &loss);
   list.add({gpu::Op::evaluate}, &evaluate);
   list.add({gpu::Op::output}, &output);

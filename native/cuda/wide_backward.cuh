@@ -7,8 +7,8 @@
 /*
  * What backward.cuh does in one pass, in two, for rows of more than kPassStride floats, which no warp holds:
  * first input_gradient: dx_i = f'(x_i) sum of w dz_j, into a matrix of its own, because the second pass reads
- * x, then update_links: g = x_i . dz_j, the update of weights and momenta, and of source i's own bias by the
- * sum of dx_i.
+ * x, then update_links: g = x_i . dz_j, the update of weights and velocities, and of source i's own bias by
+ * the sum of dx_i.
  *
  * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a block, as
  * forward; in the second a warp takes one block of links after the other and walks along the rows, x_i from
@@ -79,8 +79,8 @@ __global__ void __launch_bounds__(gpu::kTrainThreads)
 template <class Index, unsigned kHeight>
 __device__ inline void update_groups(const gpu::BackwardParams& p, uint32_t block,
                                      const gpu::StepState& state, const uint32_t* offsets,
-                                     const Index* targets, float* weights, float* momentum, const float* x,
-                                     const float* dz, const float* dx, float* bias, float* bias_momentum) {
+                                     const Index* targets, float* weights, float* velocity, const float* x,
+                                     const float* dz, const float* dx, float* bias, float* bias_velocity) {
   const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32, part = warp % p.warps;
   const uint32_t group = block * (gpu::kTrainWarps / p.warps) + warp / p.warps;
   if (group >= p.groups) return;
@@ -107,7 +107,7 @@ __device__ inline void update_groups(const gpu::BackwardParams& p, uint32_t bloc
       SET_UNROLL
       for (uint32_t r = 0; r < kRows; ++r)
         if (lane == r && r0 + r < existing)
-          momentum_update(weights[place + r], momentum[place + r], gradients[r], state);
+          momentum_update(weights[place + r], velocity[place + r], gradients[r], state);
     }
   if (bias == nullptr || part != 0) return;
   for (uint32_t r = 0; r < existing; ++r) {
@@ -115,18 +115,18 @@ __device__ inline void update_groups(const gpu::BackwardParams& p, uint32_t bloc
     float gradient = 0.0f;
     for (uint32_t column = lane; column < row; column += 32) gradient += sum4(slopes[column]);
     gradient = over_warp(gradient);
-    if (lane == 0) momentum_update(bias[source + r], bias_momentum[source + r], gradient, state);
+    if (lane == 0) momentum_update(bias[source + r], bias_velocity[source + r], gradient, state);
   }
 }
 
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
     update_links(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
-                 const Index* targets, float* weights, float* momentum, const float* x, const float* dz,
-                 const float* dx, float* bias, float* bias_momentum) {
+                 const Index* targets, float* weights, float* velocity, const float* x, const float* dz,
+                 const float* dx, float* bias, float* bias_velocity) {
   if (stopped(state)) return;
-  update_groups<Index, kHeight>(p, blockIdx.x, *state, offsets, targets, weights, momentum, x, dz, dx, bias,
-                                bias_momentum);
+  update_groups<Index, kHeight>(p, blockIdx.x, *state, offsets, targets, weights, velocity, x, dz, dx, bias,
+                                bias_velocity);
 }
 
 }  // namespace set_native::cuda

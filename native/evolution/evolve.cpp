@@ -53,7 +53,7 @@ Blocks<Index> repacked(const Blocks<Index>& blocks, uint32_t height) {
   copy.offsets = blocks.offsets;
   copy.targets = blocks.targets;
   copy.weights = blocks.weights;
-  copy.momentum = blocks.momentum;
+  copy.velocity = blocks.velocity;
   copy.birth = blocks.birth;
   Layer layer;
   layer.inputs = blocks.inputs;

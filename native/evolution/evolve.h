@@ -18,7 +18,7 @@ bool begin_evolution(const AnyBlocks& blocks, const EvolutionPolicy& policy, con
  * targets. O((links + n) / threads + n + m). Requires that begin_evolution was true.
  *
  * Same definition, same links and weights, bit for bit, as reference::evolve_layer, for any number of
- * threads. nnz is unchanged, kept weights and momenta are bit-identical, grown links have momentum 0 and
+ * threads. nnz is unchanged, kept weights and velocities are bit-identical, grown links have velocity 0 and
  * birth_of(key.epoch).
  *
  * The height of the blocks becomes what the policy needs: motif_size for Method::set_motif, aligned, in a

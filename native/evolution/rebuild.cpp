@@ -23,7 +23,7 @@ struct Arrays {
       : runtime_height(blocks.height),
         targets(blocks.targets.data()),
         weights(blocks.weights.data()),
-        momentum(blocks.momentum.data()),
+        velocity(blocks.velocity.data()),
         birth(blocks.birth.data()) {}
 
   size_t height() const { return kHeight > 0 ? kHeight : runtime_height; }
@@ -35,7 +35,7 @@ struct Arrays {
   void copy_values(size_t from, size_t to) const {
     const size_t h = height();
     for (size_t r = 0; r < h; ++r) weights[to * h + r] = weights[from * h + r];
-    for (size_t r = 0; r < h; ++r) momentum[to * h + r] = momentum[from * h + r];
+    for (size_t r = 0; r < h; ++r) velocity[to * h + r] = velocity[from * h + r];
     for (size_t r = 0; r < h; ++r) birth[to * h + r] = birth[from * h + r];
   }
 
@@ -45,14 +45,14 @@ struct Arrays {
     };
     move_array(targets, 1);
     move_array(weights, height());
-    move_array(momentum, height());
+    move_array(velocity, height());
     move_array(birth, height());
   }
 
   size_t runtime_height;
   Index* targets;
   float* weights;
-  float* momentum;
+  float* velocity;
   uint16_t* birth;
 };
 
@@ -221,7 +221,7 @@ void Rebuild<Index>::set_bounds() {
   }
 }
 
-/** Weight, momentum and birth of the grown blocks: draws in batches. `grown` has their numbers. */
+/** Weight, velocity and birth of the grown blocks: draws in batches. `grown` has their numbers. */
 template <class Index>
 void Rebuild<Index>::set_grown_weights(const Places& grown) {
   set_bounds();
@@ -237,7 +237,7 @@ void Rebuild<Index>::set_grown_weights(const Places& grown) {
       for (size_t t = 0; t < count; ++t) {
         const float unit = symmetric_unit(static_cast<uint32_t>(words[t]));
         blocks_.weights[links[t]] = zero ? 0.0f : bounds_[targets[t]] * unit;
-        blocks_.momentum[links[t]] = 0.0f;
+        blocks_.velocity[links[t]] = 0.0f;
         blocks_.birth[links[t]] = birth_of(key_.epoch);
       }
       count = 0;

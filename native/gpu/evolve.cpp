@@ -47,7 +47,7 @@ void replace_links(Device& device, const Layer& layer, const AnyBlocks& links) {
         write(layer.offsets, blocks.offsets);
         write(layer.targets, blocks.targets);
         write(layer.weights, blocks.weights);
-        write(layer.momentum, blocks.momentum);
+        write(layer.velocity, blocks.velocity);
         write(layer.birth, blocks.birth);
         write(layer.target_offsets, blocks.by_target.offsets);
         write(layer.target_groups, blocks.by_target.groups);

@@ -130,8 +130,8 @@ struct OffsetParams {
 };
 
 /**
- * move_kept: old_offsets u32[groups + 1], old_targets, removed u32, old_weights u32, old_momentum u32,
- * old_birth u16, cells, ranks, targets, weights u32, momentum u32, birth u16.
+ * move_kept: old_offsets u32[groups + 1], old_targets, removed u32, old_weights u32, old_velocity u32,
+ * old_birth u16, cells, ranks, targets, weights u32, velocity u32, birth u16.
  */
 struct MoveParams {
   uint32_t groups;
@@ -160,7 +160,7 @@ struct IndexParams {
 
 /**
  * grow_weights: slot_rows, slot_cols, positions u32[count], target_offsets u32[cols + 1], by_target u32,
- * bounds f32[inputs + 1] (he_fan_in, else null), weights f32, momentum f32, birth u16.
+ * bounds f32[inputs + 1] (he_fan_in, else null), weights f32, velocity f32, birth u16.
  */
 struct GrowParams {
   DrawKey key;

@@ -200,7 +200,7 @@ void EvolutionStep::make_plan() {
   plan_.old_offsets = rebuild.words(uint64_t{groups_} + 1);
   plan_.old_targets = rebuild.add(layer_.targets->bytes());
   plan_.old_weights = rebuild.add(layer_.weights->bytes());
-  plan_.old_momentum = rebuild.add(layer_.momentum->bytes());
+  plan_.old_velocity = rebuild.add(layer_.velocity->bytes());
   plan_.old_birth = rebuild.add(layer_.birth->bytes());
 
   plan_.bytes = std::max({prune.end(), regrow.end(), rebuild.end()});
@@ -319,7 +319,7 @@ void EvolutionStep::rebuild() {
                (size_t{groups_} + 1) * sizeof(uint32_t));
   keep(plan_.old_targets, *layer_.targets);
   keep(plan_.old_weights, *layer_.weights);
-  keep(plan_.old_momentum, *layer_.momentum);
+  keep(plan_.old_velocity, *layer_.velocity);
   keep(plan_.old_birth, *layer_.birth);
   const Binding cells = at(plan_.cells), ranks = at(plan_.ranks);
   rank(device_, cells, static_cast<uint32_t>(bitmaps_.cell_words), ranks, at(plan_.sums));
@@ -330,13 +330,13 @@ void EvolutionStep::rebuild() {
                     at(plan_.old_targets),
                     at(plan_.removed),
                     at(plan_.old_weights),
-                    at(plan_.old_momentum),
+                    at(plan_.old_velocity),
                     at(plan_.old_birth),
                     cells,
                     ranks,
                     {layer_.targets.get()},
                     {layer_.weights.get()},
-                    {layer_.momentum.get()},
+                    {layer_.velocity.get()},
                     {layer_.birth.get()}},
                    MoveParams{groups_, bitmaps_.words, height_});
   const uint32_t grown = full_ + truncated_;
@@ -381,7 +381,7 @@ void EvolutionStep::index_targets() {
                     by_target,
                     {memory_.bounds.get()},
                     {layer_.weights.get()},
-                    {layer_.momentum.get()},
+                    {layer_.velocity.get()},
                     {layer_.birth.get()}},
                    params);
 }

@@ -76,7 +76,7 @@ class EvolutionStep {
     size_t removed, cells, by_target, ranks, sums, slot_rows, slot_cols, entries;  // throughout
     size_t keys, ties;                                                             // prune
     size_t table, open[2], lost, tile_lost;                                        // regrow
-    size_t old_offsets, old_targets, old_weights, old_momentum, old_birth;         // rebuild
+    size_t old_offsets, old_targets, old_weights, old_velocity, old_birth;         // rebuild
     size_t bytes;
   };
 

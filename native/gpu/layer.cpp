@@ -30,7 +30,7 @@ Blocks<Index> download_blocks(Device& device, const Layer& layer) {
   download(device, layer.offsets, blocks.offsets);
   download(device, layer.targets, blocks.targets);
   download(device, layer.weights, blocks.weights);
-  download(device, layer.momentum, blocks.momentum);
+  download(device, layer.velocity, blocks.velocity);
   download(device, layer.birth, blocks.birth);
   download(device, layer.target_offsets, blocks.by_target.offsets);
   download(device, layer.target_groups, blocks.by_target.groups);
@@ -47,8 +47,8 @@ size_t layer_bytes(const PackedLayer& layer) {
         const size_t per_link = 2 * sizeof(float) + (layer.dense ? 0 : sizeof(uint16_t));
         return size * (per_link * blocks.height + sizeof(uint32_t) + 2 * index) +
                (size_t{blocks.groups()} + layer.outputs + 2) * sizeof(uint32_t) +
-               (layer.bias.size() + layer.bias_momentum.size() + layer.pieces.size() +
-                layer.pieces_momentum.size()) *
+               (layer.bias.size() + layer.bias_velocity.size() + layer.pieces.size() +
+                layer.pieces_velocity.size()) *
                    sizeof(float);
       },
       layer.blocks);
@@ -70,7 +70,7 @@ Layer upload_layer(Device& device, PackedLayer& layer) {
         to.offsets = upload(device, blocks.offsets);
         to.targets = upload(device, blocks.targets);
         to.weights = upload(device, blocks.weights);
-        to.momentum = upload(device, blocks.momentum);
+        to.velocity = upload(device, blocks.velocity);
         if (!layer.dense) to.birth = upload(device, blocks.birth);
         to.target_offsets = upload(device, blocks.by_target.offsets);
         to.target_groups = upload(device, blocks.by_target.groups);
@@ -78,9 +78,9 @@ Layer upload_layer(Device& device, PackedLayer& layer) {
       },
       layer.blocks);
   to.bias = upload(device, layer.bias);
-  to.bias_momentum = upload(device, layer.bias_momentum);
+  to.bias_velocity = upload(device, layer.bias_velocity);
   if (!layer.pieces.empty()) to.pieces = upload(device, layer.pieces);
-  if (!layer.pieces_momentum.empty()) to.pieces_momentum = upload(device, layer.pieces_momentum);
+  if (!layer.pieces_velocity.empty()) to.pieces_velocity = upload(device, layer.pieces_velocity);
   return to;
 }
 
@@ -95,9 +95,9 @@ PackedLayer download_layer(Device& device, const Layer& layer) {
   else
     to.blocks = download_blocks<uint16_t>(device, layer);
   download(device, layer.bias, to.bias);
-  download(device, layer.bias_momentum, to.bias_momentum);
+  download(device, layer.bias_velocity, to.bias_velocity);
   download(device, layer.pieces, to.pieces);
-  download(device, layer.pieces_momentum, to.pieces_momentum);
+  download(device, layer.pieces_velocity, to.pieces_velocity);
   return to;
 }
 

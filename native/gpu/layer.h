@@ -31,15 +31,15 @@ struct Layer {
   std::unique_ptr<Buffer> offsets;          // u32[groups + 1]
   std::unique_ptr<Buffer> targets;          // Index[blocks]
   std::unique_ptr<Buffer> weights;          // f32[blocks height]
-  std::unique_ptr<Buffer> momentum;         // f32[blocks height]
+  std::unique_ptr<Buffer> velocity;         // f32[blocks height]
   std::unique_ptr<Buffer> birth;            // u16[blocks height]; null in dense layers
   std::unique_ptr<Buffer> target_offsets;   // u32[m + 1]
   std::unique_ptr<Buffer> target_groups;    // Index[blocks]
   std::unique_ptr<Buffer> target_blocks;    // u32[blocks]
   std::unique_ptr<Buffer> bias;             // f32[m]
-  std::unique_ptr<Buffer> bias_momentum;    // f32[m]
+  std::unique_ptr<Buffer> bias_velocity;    // f32[m]
   std::unique_ptr<Buffer> pieces;           // f32[4 m]; null unless the activation is piecewise
-  std::unique_ptr<Buffer> pieces_momentum;  // f32[4 m]; null unless srelu
+  std::unique_ptr<Buffer> pieces_velocity;  // f32[4 m]; null unless srelu
 
   /** Rows of its input matrix: sources, rounded up to whole groups. */
   uint32_t input_rows() const { return groups * height; }

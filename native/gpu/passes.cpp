@@ -127,7 +127,7 @@ void queue_gather(Device& device, const Network& network, Binding state, Binding
 }
 
 void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x,
-                   const Buffer& z, const Buffer* unbent, uint32_t stride) {
+                   const Buffer& z, const Buffer* pre_activation, uint32_t stride) {
   const Layer& layer = network.layers[l];
   const ForwardParams params = forward_params(network, l, stride);
   device.dispatch(launch_of(instance(Op::forward, layer), share(layer.outputs, kTrainWarps / params.warps),
@@ -142,8 +142,9 @@ void queue_forward(Device& device, const Network& network, size_t l, Binding sta
                    {&z}},
                   params);
   if (!is_piecewise(layer.activation)) return;
-  device.dispatch(launch_of({Op::bend}, share(layer.outputs, kTrainWarps)),
-                  {state, {layer.pieces.get()}, {&z}, {unbent}}, BendParams{layer.outputs, stride});
+  device.dispatch(launch_of({Op::piecewise}, share(layer.outputs, kTrainWarps)),
+                  {state, {layer.pieces.get()}, {&z}, {pre_activation}},
+                  PiecewiseParams{layer.outputs, stride});
 }
 
 void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels,
@@ -157,48 +158,48 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
                     const Buffer& dz, const Buffer* dx, uint32_t stride) {
   Layer& layer = network.layers[l];
   const BackwardParams params = backward_params(network, l, stride);
-  Binding bias, bias_momentum;
+  Binding bias, bias_velocity;
   if (l > 0) {
     Layer& below = network.layers[l - 1];
     if (!is_piecewise(below.activation)) {
       bias = {below.bias.get()};
-      bias_momentum = {below.bias_momentum.get()};
+      bias_velocity = {below.bias_velocity.get()};
     }
   }
   const uint32_t blocks = share(layer.groups, kTrainWarps / params.warps);
   const uint32_t rows = instance(Op::backward, layer).height;
   const size_t shared = params.warps > 1 ? kTrainThreads * kFloat4 * (rows > 0 ? rows : kChunk) : 0;
   const Binding offsets{layer.offsets.get()}, targets{layer.targets.get()}, weights{layer.weights.get()},
-      momentum{layer.momentum.get()};
+      velocity{layer.velocity.get()};
   if (stride <= kPassStride) {
     device.dispatch(launch_of(instance(Op::backward, layer), blocks, 1, shared),
-                    {state, offsets, targets, weights, momentum, {&x}, {&dz}, bias, bias_momentum}, params);
+                    {state, offsets, targets, weights, velocity, {&x}, {&dz}, bias, bias_velocity}, params);
     return;
   }
   if (l > 0)
     device.dispatch(launch_of(instance(Op::input_gradient, layer), blocks, tiles(stride), shared),
                     {state, offsets, targets, weights, {&x}, {&dz}, {dx}}, params);
   device.dispatch(launch_of(instance(Op::update_links, layer), blocks),
-                  {state, offsets, targets, weights, momentum, {&x}, {&dz}, {dx}, bias, bias_momentum},
+                  {state, offsets, targets, weights, velocity, {&x}, {&dz}, {dx}, bias, bias_velocity},
                   params);
 }
 
-void queue_bend_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& unbent,
-                         const Buffer& dy, uint32_t stride) {
+void queue_piecewise_backward(Device& device, Network& network, size_t l, Binding state,
+                              const Buffer& pre_activation, const Buffer& dy, uint32_t stride) {
   Layer& layer = network.layers[l];
-  device.dispatch(launch_of({Op::bend_backward}, share(layer.outputs, kTrainWarps)),
+  device.dispatch(launch_of({Op::piecewise_backward}, share(layer.outputs, kTrainWarps)),
                   {state,
-                   {&unbent},
+                   {&pre_activation},
                    {&dy},
                    {layer.pieces.get()},
-                   {layer.pieces_momentum.get()},
+                   {layer.pieces_velocity.get()},
                    {layer.bias.get()},
-                   {layer.bias_momentum.get()}},
-                  BendParams{layer.outputs, stride});
+                   {layer.bias_velocity.get()}},
+                  PiecewiseParams{layer.outputs, stride});
 }
 
 void queue_note_layer(Device& device, const Network& network, size_t l, const Buffer& table, const Buffer& x,
-                      const Buffer* unbent, const Buffer* dx, uint32_t stride) {
+                      const Buffer* pre_activation, const Buffer* dx, uint32_t stride) {
   const Layer& layer = network.layers[l];
   NoteLayerParams params{};
   params.layer = static_cast<uint32_t>(l);
@@ -216,16 +217,16 @@ void queue_note_layer(Device& device, const Network& network, size_t l, const Bu
                    {layer.offsets.get()},
                    {layer.targets.get()},
                    {layer.weights.get()},
-                   {layer.momentum.get()},
+                   {layer.velocity.get()},
                    {layer.target_offsets.get()},
                    {layer.target_groups.get()},
                    {layer.target_blocks.get()},
                    {layer.bias.get()},
-                   {layer.bias_momentum.get()},
+                   {layer.bias_velocity.get()},
                    {layer.pieces.get()},
-                   {layer.pieces_momentum.get()},
+                   {layer.pieces_velocity.get()},
                    {&x},
-                   {unbent},
+                   {pre_activation},
                    {dx}},
                   params);
 }

@@ -41,9 +41,9 @@ void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, 
 void queue_gather(Device& device, const Network& network, Binding state, Binding data, Binding order,
                   const GatherParams& params, const Buffer& x);
 
-/** z = f(W x + b) of layer l; what a piecewise activation changes goes to `unbent`, if given. */
+/** z = f(W x + b) of layer l; what a piecewise activation changes goes to `pre_activation`, if given. */
 void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x,
-                   const Buffer& z, const Buffer* unbent, uint32_t stride);
+                   const Buffer& z, const Buffer* pre_activation, uint32_t stride);
 
 /** dz, and the sum of losses added to the state, of the batch that the state names. */
 void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels,
@@ -59,12 +59,12 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
 
 /** From the gradient by the output of layer l, which is piecewise, to the one by its z, in place, with the
  * updates. */
-void queue_bend_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& unbent,
-                         const Buffer& dy, uint32_t stride);
+void queue_piecewise_backward(Device& device, Network& network, size_t l, Binding state,
+                              const Buffer& pre_activation, const Buffer& dy, uint32_t stride);
 
 /** Writes where layer l lies into the table that the epoch kernel reads: x below it, and its gradient, or
  * null. */
 void queue_note_layer(Device& device, const Network& network, size_t l, const Buffer& table, const Buffer& x,
-                      const Buffer* unbent, const Buffer* dx, uint32_t stride);
+                      const Buffer* pre_activation, const Buffer* dx, uint32_t stride);
 
 }  // namespace set_native::gpu

@@ -79,10 +79,11 @@ struct ForwardParams {
   uint32_t warps;
 };
 
-/** bend: state, pieces f32[4][m], z, unbent f32[m][stride] or null. One warp per row. */
-/** bend_backward: state, unbent, dy, pieces, pieces_momentum or null, bias, bias_momentum. One warp per row.
+/** piecewise: state, pieces f32[4][m], z, pre_activation f32[m][stride] or null. One warp per row. */
+/** piecewise_backward: state, pre_activation, dy, pieces, pieces_velocity or null, bias, bias_velocity. One
+ * warp per row.
  */
-struct BendParams {
+struct PiecewiseParams {
   uint32_t outputs, stride;
 };
 
@@ -108,10 +109,10 @@ struct EvaluateParams {
 };
 
 /**
- * backward, for stride <= kPassStride: state, offsets u32[groups + 1], targets Index[], weights, momentum,
- *   x f32[][stride] (becomes dx), dz f32[m][stride], bias f32[n] and bias_momentum of the layer below or
+ * backward, for stride <= kPassStride: state, offsets u32[groups + 1], targets Index[], weights, velocity,
+ *   x f32[][stride] (becomes dx), dz f32[m][stride], bias f32[n] and bias_velocity of the layer below or
  * null. input_gradient: state, offsets, targets, weights, x, dz, dx. Blocks: y by kPassStride of the stride.
- * update_links: state, offsets, targets, weights, momentum, x, dz, dx or null, bias, bias_momentum or null.
+ * update_links: state, offsets, targets, weights, velocity, x, dz, dx or null, bias, bias_velocity or null.
  * `warps` share a group. Shared memory: kTrainThreads float4 for each source of a block, of kChunk where the
  * instance is for any height, when warps > 1.
  */
@@ -122,7 +123,7 @@ struct BackwardParams {
   uint32_t wants_dx;
 };
 
-/** end_step: state, cancel u32, dz, bias f32[m], bias_momentum. One block: the output layer's bias, the next
+/** end_step: state, cancel u32, dz, bias f32[m], bias_velocity. One block: the output layer's bias, the next
  * step. */
 struct EndStepParams {
   uint32_t outputs, stride;
@@ -131,9 +132,9 @@ struct EndStepParams {
 SET_CONSTANT uint32_t kLayerPlaceBytes = 256;  // of a layer in the table that note_layer fills
 
 /**
- * note_layer: table u64[][kLayerPlaceBytes / 8], then of the layer: offsets, targets, weights, momentum,
- * by-target offsets, groups, blocks, bias, bias_momentum, pieces, pieces_momentum, and x below it, unbent,
- * dx. Null is allowed.
+ * note_layer: table u64[][kLayerPlaceBytes / 8], then of the layer: offsets, targets, weights, velocity,
+ * by-target offsets, groups, blocks, bias, bias_velocity, pieces, pieces_velocity, and x below it,
+ * pre_activation, dx. Null is allowed.
  */
 struct NoteLayerParams {
   uint32_t layer;

@@ -66,7 +66,7 @@ void Trainer::fit(const Samples& samples, const TrainOptions& options) {
   for (size_t l = 0; l <= layers; ++l) {
     count(had ? &rows_[l] : nullptr, bytes_of(network_.rows_below(l)));
     if (l < layers && is_piecewise(network_.layers[l].activation))
-      count(had ? &unbent_[l] : nullptr, bytes_of(network_.layers[l].outputs));
+      count(had ? &pre_activation_[l] : nullptr, bytes_of(network_.layers[l].outputs));
   }
   count(&dz_, bytes_of(network_.outputs()));
   for (const auto& dx : dx_)
@@ -75,7 +75,7 @@ void Trainer::fit(const Samples& samples, const TrainOptions& options) {
 
   step_.reset();
   rows_.clear();
-  unbent_.clear();
+  pre_activation_.clear();
   dz_.reset();
   for (auto& dx : dx_) dx.reset();
   stride_ = 0;
@@ -85,19 +85,19 @@ void Trainer::fit(const Samples& samples, const TrainOptions& options) {
     device_.clear(*buffer, 0, bytes);
     return buffer;
   };
-  std::vector<std::unique_ptr<Buffer>> rows, unbent(layers);
+  std::vector<std::unique_ptr<Buffer>> rows, pre_activation(layers);
   for (size_t l = 0; l <= layers; ++l) {
     // Rows beyond a layer's neurons are read by blocks that stick out over it: they must be zero, and nobody
     // writes them.
     rows.push_back(zeros(bytes_of(network_.rows_below(l))));
     if (l < layers && is_piecewise(network_.layers[l].activation))
-      unbent[l] = zeros(bytes_of(network_.layers[l].outputs));
+      pre_activation[l] = zeros(bytes_of(network_.layers[l].outputs));
   }
   dz_ = zeros(bytes_of(network_.outputs()));
   for (auto& dx : dx_)
     if (wide && widest > 0) dx = zeros(bytes_of(widest));
   rows_ = std::move(rows);
-  unbent_ = std::move(unbent);
+  pre_activation_ = std::move(pre_activation);
   stride_ = stride;
 }
 
@@ -123,20 +123,20 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   queue_gather(device_, network_, state, {samples.x.get()}, order,
                GatherParams{network_.features(), stride_, 0, 0}, *rows_[0]);
   for (size_t l = 0; l < layers; ++l)
-    queue_forward(device_, network_, l, state, *rows_[l], *rows_[l + 1], unbent_[l].get(), stride_);
+    queue_forward(device_, network_, l, state, *rows_[l], *rows_[l + 1], pre_activation_[l].get(), stride_);
   queue_loss(device_, network_, state, order, {samples.labels.get()}, {samples.targets.get()}, *rows_[layers],
              *dz_, stride_);
   const Buffer* dz = dz_.get();
   for (size_t l = layers; l-- > 0;) {
     const Buffer* dx = gradient_below(l);
     queue_backward(device_, network_, l, state, *rows_[l], *dz, dx, stride_);
-    if (l > 0 && unbent_[l - 1] != nullptr)
-      queue_bend_backward(device_, network_, l - 1, state, *unbent_[l - 1], *dx, stride_);
+    if (l > 0 && pre_activation_[l - 1] != nullptr)
+      queue_piecewise_backward(device_, network_, l - 1, state, *pre_activation_[l - 1], *dx, stride_);
     dz = dx;
   }
   Layer& last = network_.layers.back();
   device_.dispatch(launch_of(Op::end_step, 1, kTrainThreads),
-                   {state, {cancel_.get()}, {dz_.get()}, {last.bias.get()}, {last.bias_momentum.get()}},
+                   {state, {cancel_.get()}, {dz_.get()}, {last.bias.get()}, {last.bias_velocity.get()}},
                    EndStepParams{outputs, stride_});
 }
 
@@ -160,7 +160,8 @@ const Buffer* Trainer::gradient_below(size_t l) const {
 void Trainer::queue_epoch(const DeviceSamples& samples, bool shuffle, uint32_t steps) {
   const size_t layers = network_.layers.size();
   for (size_t l = 0; l < layers; ++l)
-    queue_note_layer(device_, network_, l, *table_, *rows_[l], unbent_[l].get(), gradient_below(l), stride_);
+    queue_note_layer(device_, network_, l, *table_, *rows_[l], pre_activation_[l].get(), gradient_below(l),
+                     stride_);
   Launch launch = launch_of(Op::epoch, resident_, kTrainThreads, kEpochShared);
   launch.cooperative = true;
   EpochParams params{};

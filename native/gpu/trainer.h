@@ -70,9 +70,10 @@ class Trainer {
   SampleCache& cache_;
   uint32_t resident_ = 0;  // blocks of the persistent form; 0: the recorded one
   uint32_t stride_ = 0;
-  std::vector<std::unique_ptr<Buffer>> rows_;    // [l]: below layer l; the last: logits
-  std::vector<std::unique_ptr<Buffer>> unbent_;  // [l]: z of layer l before a piecewise activation, or null
-  std::unique_ptr<Buffer> dz_;                   // gradient by the logits
+  std::vector<std::unique_ptr<Buffer>> rows_;  // [l]: below layer l; the last: logits
+  std::vector<std::unique_ptr<Buffer>>
+      pre_activation_;             // [l]: z of layer l before a piecewise activation, or null
+  std::unique_ptr<Buffer> dz_;     // gradient by the logits
   std::unique_ptr<Buffer> dx_[2];  // beyond kPassStride: gradients of two neighbouring layers in turn
   std::unique_ptr<Buffer> draws_, order_;
   std::unique_ptr<Buffer> state_, flags_;

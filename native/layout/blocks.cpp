@@ -82,7 +82,7 @@ Blocks<Index> pack_dense_as(Layer& layer) {
     for (uint32_t j = 0; j < layer.outputs; ++j) blocks.targets.push_back(static_cast<Index>(j));
   }
   to_blocks(blocks, layer.weights, blocks.weights);
-  to_blocks(blocks, layer.momentum, blocks.momentum);
+  to_blocks(blocks, layer.velocity, blocks.velocity);
   return blocks;
 }
 
@@ -146,7 +146,7 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height) {
   }
   links = {};
   to_blocks(blocks, layer.weights, blocks.weights);
-  to_blocks(blocks, layer.momentum, blocks.momentum);
+  to_blocks(blocks, layer.velocity, blocks.velocity);
   to_blocks(blocks, layer.birth, blocks.birth);
   blocks.index_targets();
   return blocks;
@@ -178,7 +178,7 @@ void unpack(Blocks<Index>& blocks, Layer& layer) {
   }
   release(blocks.targets);
   from_blocks(blocks, blocks.weights, layer.weights);
-  from_blocks(blocks, blocks.momentum, layer.momentum);
+  from_blocks(blocks, blocks.velocity, layer.velocity);
   from_blocks(blocks, blocks.birth, layer.birth);
   blocks = {};
 }
@@ -191,7 +191,7 @@ AnyBlocks pack_dense(Layer& layer) {
 template <class Index>
 void unpack_dense(Blocks<Index>& blocks, Layer& layer) {
   from_blocks(blocks, blocks.weights, layer.weights);
-  from_blocks(blocks, blocks.momentum, layer.momentum);
+  from_blocks(blocks, blocks.velocity, layer.velocity);
   blocks = {};
 }
 

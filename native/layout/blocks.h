@@ -43,7 +43,7 @@ struct Blocks {
   std::vector<uint32_t> offsets;  // groups + 1
   AlignedVector<Index> targets;   // per block; ascending in a group
   AlignedVector<float> weights;   // height per block
-  AlignedVector<float> momentum;  // height per block
+  AlignedVector<float> velocity;  // height per block
   std::vector<uint16_t> birth;    // height per block: as in Layer
   ByTarget by_target;
 
@@ -79,7 +79,7 @@ bool is_whole(const Csr& links, uint32_t height);
 uint32_t whole_height(const Csr& links);
 
 /**
- * Takes the links of a sparse layer over (links, weights, momentum, birth; the layer keeps sizes and biases)
+ * Takes the links of a sparse layer over (links, weights, velocity, birth; the layer keeps sizes and biases)
  * and indexes the targets. Requires is_whole(layer.links, height). One array after the other is laid out anew
  * and the old one freed; at height 1 all but the columns are moved.
  */
@@ -98,7 +98,7 @@ inline uint32_t dense_height(uint32_t inputs) {
   return inputs > 4 ? 8 : inputs > 2 ? 4 : 2;
 }
 
-/** Takes the cells of a dense layer over (weights, momentum), without indexing the targets. */
+/** Takes the cells of a dense layer over (weights, velocity), without indexing the targets. */
 AnyBlocks pack_dense(Layer& layer);
 /** The reverse: gives the cells back, leaving `blocks` empty. */
 template <class Index>

@@ -57,9 +57,9 @@ PackedNetwork pack_network(Model model) {
     to.activation = from.activation;
     to.blocks = from.dense ? pack_dense(from) : pack(from, whole_height(from.links));
     to.bias = std::move(from.bias);
-    to.bias_momentum = std::move(from.bias_momentum);
+    to.bias_velocity = std::move(from.bias_velocity);
     to.pieces = std::move(from.pieces);
-    to.pieces_momentum = std::move(from.pieces_momentum);
+    to.pieces_velocity = std::move(from.pieces_velocity);
   }
   return network;
 }
@@ -81,9 +81,9 @@ Model unpack_network(const PackedNetwork& network) {
         },
         from.blocks);
     to.bias = from.bias;
-    to.bias_momentum = from.bias_momentum;
+    to.bias_velocity = from.bias_velocity;
     to.pieces = from.pieces;
-    to.pieces_momentum = from.pieces_momentum;
+    to.pieces_velocity = from.pieces_velocity;
     model.layers.push_back(std::move(to));
   }
   return model;

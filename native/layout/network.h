@@ -20,9 +20,9 @@ struct PackedLayer {
   Activation activation = Activation::relu;
   AnyBlocks blocks;
   AlignedVector<float> bias;
-  AlignedVector<float> bias_momentum;
+  AlignedVector<float> bias_velocity;
   AlignedVector<float> pieces;  // as in core's Layer
-  AlignedVector<float> pieces_momentum;
+  AlignedVector<float> pieces_velocity;
 
   uint64_t nnz() const;
   /** Rows of its input matrix: sources, rounded up to whole groups. */

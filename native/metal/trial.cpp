@@ -104,9 +104,9 @@ double distance(const Model& got, const Model& want) {
     const Layer &p = got.layers[l], &q = want.layers[l];
     if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices)
       return INFINITY;
-    worst = std::max({worst, distance(p.weights, q.weights), distance(p.momentum, q.momentum),
-                      distance(p.bias, q.bias), distance(p.bias_momentum, q.bias_momentum),
-                      distance(p.pieces, q.pieces), distance(p.pieces_momentum, q.pieces_momentum)});
+    worst = std::max({worst, distance(p.weights, q.weights), distance(p.velocity, q.velocity),
+                      distance(p.bias, q.bias), distance(p.bias_velocity, q.bias_velocity),
+                      distance(p.pieces, q.pieces), distance(p.pieces_velocity, q.pieces_velocity)});
   }
   return worst;
 }
@@ -120,7 +120,7 @@ bool same_links(const Model& got, const Model& want) {
   for (size_t l = 0; l < want.layers.size(); ++l) {
     const Layer &p = got.layers[l], &q = want.layers[l];
     if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices ||
-        p.birth != q.birth || !same_bits(p.weights, q.weights) || !same_bits(p.momentum, q.momentum))
+        p.birth != q.birth || !same_bits(p.weights, q.weights) || !same_bits(p.velocity, q.velocity))
       return false;
   }
   return true;

@@ -22,7 +22,7 @@ using CellId = uint64_t;  // i m + j
 
 struct Link {
   float weight;
-  float momentum;
+  float velocity;
   uint16_t birth;
 };
 
@@ -40,7 +40,7 @@ class Evolution {
       : n_(layer.inputs), m_(layer.outputs), g_(policy.motif_size), policy_(policy), key_(key) {
     for (uint64_t i = 0; i < n_; ++i) {
       for (uint32_t k = layer.links.row_offsets[i]; k < layer.links.row_offsets[i + 1]; ++k) {
-        links_[i * m_ + layer.links.col_indices[k]] = {layer.weights[k], layer.momentum[k], layer.birth[k]};
+        links_[i * m_ + layer.links.col_indices[k]] = {layer.weights[k], layer.velocity[k], layer.birth[k]};
       }
     }
   }
@@ -64,13 +64,13 @@ class Evolution {
     csr.cols = static_cast<uint32_t>(m_);
     csr.row_offsets.assign(n_ + 1, 0);
     layer.weights.clear();
-    layer.momentum.clear();
+    layer.velocity.clear();
     layer.birth.clear();
     for (const auto& [cell, link] : links_) {
       ++csr.row_offsets[cell / m_ + 1];
       csr.col_indices.push_back(static_cast<uint32_t>(cell % m_));
       layer.weights.push_back(link.weight);
-      layer.momentum.push_back(link.momentum);
+      layer.velocity.push_back(link.velocity);
       layer.birth.push_back(link.birth);
     }
     for (size_t i = 0; i < n_; ++i) csr.row_offsets[i + 1] += csr.row_offsets[i];

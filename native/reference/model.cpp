@@ -24,11 +24,11 @@ Network make_network(const Model& model) {
     wide.links = layer.dense ? full_pattern(layer.inputs, layer.outputs) : layer.links;
     wide.activation = layer.activation;
     wide.weights.assign(layer.weights.begin(), layer.weights.end());
-    wide.momentum.assign(layer.momentum.begin(), layer.momentum.end());
+    wide.velocity.assign(layer.velocity.begin(), layer.velocity.end());
     wide.bias.assign(layer.bias.begin(), layer.bias.end());
-    wide.bias_momentum.assign(layer.bias_momentum.begin(), layer.bias_momentum.end());
+    wide.bias_velocity.assign(layer.bias_velocity.begin(), layer.bias_velocity.end());
     wide.pieces.assign(layer.pieces.begin(), layer.pieces.end());
-    wide.pieces_momentum.assign(layer.pieces_momentum.begin(), layer.pieces_momentum.end());
+    wide.pieces_velocity.assign(layer.pieces_velocity.begin(), layer.pieces_velocity.end());
     network.layers.push_back(std::move(wide));
   }
   return network;
@@ -95,7 +95,7 @@ Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
 
 constexpr size_t kPredictBatch = 128;
 constexpr double kBytesPerCell =
-    28.0;  // of a dense layer: column, weight and momentum in double, and the float image
+    28.0;  // of a dense layer: column, weight and velocity in double, and the float image
 
 bool all_finite(const std::vector<double>& values) {
   return std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
@@ -133,10 +133,10 @@ class ReferenceModel final : public BackendModel {
       const Gradients gradients = backward(network_, values, dz, size);
       for (size_t l = 0; l < network_.layers.size(); ++l) {
         NetworkLayer& layer = network_.layers[l];
-        momentum_update(layer.weights, layer.momentum, gradients.weights[l], options);
-        momentum_update(layer.bias, layer.bias_momentum, gradients.bias[l], options);
+        momentum_update(layer.weights, layer.velocity, gradients.weights[l], options);
+        momentum_update(layer.bias, layer.bias_velocity, gradients.bias[l], options);
         if (layer.activation == Activation::srelu)
-          momentum_update(layer.pieces, layer.pieces_momentum, gradients.pieces[l], without_decay);
+          momentum_update(layer.pieces, layer.pieces_velocity, gradients.pieces[l], without_decay);
       }
     }
     for (size_t l = 0; l < network_.layers.size(); ++l)
@@ -209,17 +209,17 @@ class ReferenceModel final : public BackendModel {
                      [](double value) { return static_cast<float>(value); });
     };
     round(layer.weights, image.weights);
-    round(layer.momentum, image.momentum);
+    round(layer.velocity, image.velocity);
     round(layer.bias, image.bias);
-    round(layer.bias_momentum, image.bias_momentum);
+    round(layer.bias_velocity, image.bias_velocity);
     round(layer.pieces, image.pieces);
-    round(layer.pieces_momentum, image.pieces_momentum);
+    round(layer.pieces_velocity, image.pieces_velocity);
   }
 
   /** Links that evolution kept keep their doubles; grown ones start from the float that was drawn. */
   static void adopt(NetworkLayer& wide, const Layer& before, const Layer& after) {
     std::vector<double> weights(after.weights.begin(), after.weights.end());
-    std::vector<double> momentum(after.momentum.begin(), after.momentum.end());
+    std::vector<double> velocity(after.velocity.begin(), after.velocity.end());
     for (uint32_t i = 0; i < after.inputs; ++i) {
       uint32_t old = before.links.row_offsets[i];
       const uint32_t old_end = before.links.row_offsets[i + 1];
@@ -227,16 +227,16 @@ class ReferenceModel final : public BackendModel {
         while (old < old_end && before.links.col_indices[old] < after.links.col_indices[k]) ++old;
         if (old == old_end || before.links.col_indices[old] != after.links.col_indices[k]) continue;
         // A pruned cell may be drawn again: it counts as kept only if nothing about the link has changed.
-        if (before.weights[old] != after.weights[k] || before.momentum[old] != after.momentum[k] ||
+        if (before.weights[old] != after.weights[k] || before.velocity[old] != after.velocity[k] ||
             before.birth[old] != after.birth[k])
           continue;
         weights[k] = wide.weights[old];
-        momentum[k] = wide.momentum[old];
+        velocity[k] = wide.velocity[old];
       }
     }
     wide.links = after.links;
     wide.weights = std::move(weights);
-    wide.momentum = std::move(momentum);
+    wide.velocity = std::move(velocity);
   }
 
   /** Calls use(batch, logits, first sample) for all samples in their own order. */

@@ -17,11 +17,11 @@ struct NetworkLayer {
   Csr links;  // the full pattern for a dense layer
   Activation activation = Activation::linear;
   std::vector<double> weights;
-  std::vector<double> momentum;
+  std::vector<double> velocity;
   std::vector<double> bias;
-  std::vector<double> bias_momentum;
+  std::vector<double> bias_velocity;
   std::vector<double> pieces;  // as in core's Layer
-  std::vector<double> pieces_momentum;
+  std::vector<double> pieces_velocity;
 };
 
 /** The output layer is linear (check_model sees to it): what follows it belongs to the loss. */

@@ -19,7 +19,7 @@ inline Layer numbered(Csr links) {
   layer.outputs = links.cols;
   for (uint32_t k = 0; k < links.nnz(); ++k) {
     layer.weights.push_back(static_cast<float>(k + 1));
-    layer.momentum.push_back(-static_cast<float>(k + 1));
+    layer.velocity.push_back(-static_cast<float>(k + 1));
     layer.birth.push_back(static_cast<uint16_t>(k % 1000 + 1));
   }
   layer.bias.assign(links.cols, 0.5f);
@@ -30,7 +30,7 @@ inline Layer numbered(Csr links) {
 inline bool same_links(const Layer& a, const Layer& b) {
   return a.links.rows == b.links.rows && a.links.cols == b.links.cols &&
          a.links.row_offsets == b.links.row_offsets && a.links.col_indices == b.links.col_indices &&
-         a.weights == b.weights && a.momentum == b.momentum && a.birth == b.birth;
+         a.weights == b.weights && a.velocity == b.velocity && a.birth == b.birth;
 }
 
 /** Every link of the layer is where the header says. */
@@ -43,7 +43,7 @@ void check_blocks(const Blocks<Index>& blocks, const Layer& layer, uint32_t heig
   CHECK_EQ(blocks.nnz(), layer.links.nnz());
   CHECK_EQ(blocks.targets.size(), blocks.size());
   CHECK_EQ(blocks.weights.size(), size_t{blocks.size()} * height);
-  CHECK_EQ(blocks.momentum.size(), size_t{blocks.size()} * height);
+  CHECK_EQ(blocks.velocity.size(), size_t{blocks.size()} * height);
   CHECK_EQ(blocks.birth.size(), size_t{blocks.size()} * height);
   for (uint32_t b = 0; b < blocks.groups(); ++b) {
     for (uint32_t r = 0; r < height; ++r) {
@@ -52,14 +52,14 @@ void check_blocks(const Blocks<Index>& blocks, const Layer& layer, uint32_t heig
       for (uint32_t k = blocks.offsets[b]; k < blocks.offsets[b + 1]; ++k) {
         const size_t place = size_t{k} * height + r;
         if (row >= layer.inputs) {
-          CHECK(blocks.weights[place] == 0 && blocks.momentum[place] == 0 && blocks.birth[place] == 0);
+          CHECK(blocks.weights[place] == 0 && blocks.velocity[place] == 0 && blocks.birth[place] == 0);
           continue;
         }
         const uint32_t link = layer.links.row_offsets[row] + k - blocks.offsets[b];
         CHECK(link < layer.links.row_offsets[row + 1]);
         CHECK_EQ(blocks.targets[k], layer.links.col_indices[link]);
         CHECK_EQ(blocks.weights[place], layer.weights[link]);
-        CHECK_EQ(blocks.momentum[place], layer.momentum[link]);
+        CHECK_EQ(blocks.velocity[place], layer.velocity[link]);
         CHECK_EQ(blocks.birth[place], layer.birth[link]);
       }
     }
@@ -92,7 +92,7 @@ template <class Index>
 void check_round_trip(const Layer& layer, uint32_t height, ThreadPool& pool) {
   Layer given = layer;
   Blocks<Index> blocks = pack_as<Index>(given, height);
-  CHECK_EQ(given.links.nnz() + given.weights.size() + given.momentum.size() + given.birth.size(), 0u);
+  CHECK_EQ(given.links.nnz() + given.weights.size() + given.velocity.size() + given.birth.size(), 0u);
   CHECK_EQ(given.bias.size(), layer.bias.size());
   check_blocks(blocks, layer, height);
   check_by_target(blocks);

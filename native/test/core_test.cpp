@@ -115,7 +115,7 @@ TEST("model: layers are as the specification says") {
       // 200 x 10 at epsilon 6: p = 6 * 210 / 2000 = 0.63; the others are sparser.
       CHECK_EQ(layer.dense, topology == Topology::dense);
       CHECK(layer.activation == (l < 2 ? Activation::tanh : Activation::linear));
-      for (const float v : layer.momentum) CHECK_EQ(v, 0.0f);
+      for (const float v : layer.velocity) CHECK_EQ(v, 0.0f);
       for (const float b : layer.bias) CHECK_EQ(b, 0.0f);
       for (const uint16_t e : layer.birth) CHECK_EQ(e, 0);
     }
@@ -206,15 +206,15 @@ TEST("model: check finds every inconsistency") {
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].links.rows = 39; }));
   CHECK_THROWS(invalid_csr, broken([](Model& m) { m.layers[1].links.col_indices[0] = 20; }));
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].weights.pop_back(); }));
-  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].momentum.pop_back(); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].velocity.pop_back(); }));
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].birth.push_back(0); }));
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].bias.pop_back(); }));
-  CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].bias_momentum.push_back(0); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].bias_velocity.push_back(0); }));
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].dense = true; }));
   CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[1].weights[3] = NAN; }));
-  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].momentum[0] = INFINITY; }));
+  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].velocity[0] = INFINITY; }));
   CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].bias[0] = -INFINITY; }));
-  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].bias_momentum[0] = NAN; }));
+  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].bias_velocity[0] = NAN; }));
   CHECK_THROWS(invalid_argument, broken([](Model& m) { m.layers[1].activation = Activation::relu; }));
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].pieces.resize(4); }));
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[0].activation = Activation::srelu; }));
@@ -235,14 +235,14 @@ TEST("model: piecewise activations bring four numbers per neuron") {
   for (uint32_t l = 0; l < 3; ++l) {  // -alpha and alpha in turn, from the first hidden layer on
     CHECK(pieces_of(fixed.layers[l], 7) ==
           (std::vector<float>{0.0f, l % 2 == 0 ? -0.25f : 0.25f, 0.0f, 1.0f}));
-    CHECK(fixed.layers[l].pieces_momentum.empty());
+    CHECK(fixed.layers[l].pieces_velocity.empty());
   }
   CHECK(fixed.layers[3].pieces.empty());
   spec.activation = Activation::srelu;
   const Model learned = build_model(spec);
   for (uint32_t l = 0; l < 3; ++l) {
     CHECK(pieces_of(learned.layers[l], 7) == (std::vector<float>{0.0f, 0.2f, 1.0f, 1.0f}));
-    CHECK_EQ(learned.layers[l].pieces_momentum.size(), learned.layers[l].pieces.size());
+    CHECK_EQ(learned.layers[l].pieces_velocity.size(), learned.layers[l].pieces.size());
   }
   CHECK(model_bytes(spec) > 32.0 * 65);
   for (const double alpha : {-0.1, 1.1, static_cast<double>(NAN)}) {
@@ -256,10 +256,10 @@ TEST("model: piecewise activations bring four numbers per neuron") {
   };
   broken([](Model&) {});
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].pieces.pop_back(); }));
-  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].pieces_momentum.clear(); }));
+  CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].pieces_velocity.clear(); }));
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].activation = Activation::all_relu; }));
   CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].pieces[0] = NAN; }));
-  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].pieces_momentum[0] = INFINITY; }));
+  CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].pieces_velocity[0] = INFINITY; }));
 }
 
 TEST("back ends: those of the processor have no device and need no trial") {

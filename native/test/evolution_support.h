@@ -60,11 +60,11 @@ inline Layer dress(Csr links, Weights kind, Random& random) {
   for (uint64_t k = 0; k < links.nnz(); ++k) {
     layer.weights.push_back(
         test_weight(kind, (static_cast<double>(k) + 0.5) / static_cast<double>(links.nnz()), random));
-    layer.momentum.push_back(static_cast<float>(uniform(random)) + 1.0f);
+    layer.velocity.push_back(static_cast<float>(uniform(random)) + 1.0f);
     layer.birth.push_back(static_cast<uint16_t>(random() % 5));
   }
   layer.bias.assign(links.cols, 0.5f);
-  layer.bias_momentum.assign(links.cols, 0.25f);
+  layer.bias_velocity.assign(links.cols, 0.25f);
   layer.links = std::move(links);
   return layer;
 }
@@ -128,8 +128,8 @@ inline bool same_layer(const Layer& a, const Layer& b) {
   return a.inputs == b.inputs && a.outputs == b.outputs && a.links.rows == b.links.rows &&
          a.links.cols == b.links.cols && a.links.row_offsets == b.links.row_offsets &&
          a.links.col_indices == b.links.col_indices && same_bits(a.weights, b.weights) &&
-         same_bits(a.momentum, b.momentum) && same_bits(a.birth, b.birth) && same_bits(a.bias, b.bias) &&
-         same_bits(a.bias_momentum, b.bias_momentum);
+         same_bits(a.velocity, b.velocity) && same_bits(a.birth, b.birth) && same_bits(a.bias, b.bias) &&
+         same_bits(a.bias_velocity, b.bias_velocity);
 }
 
 }  // namespace set_native::test

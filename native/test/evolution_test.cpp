@@ -34,7 +34,7 @@ std::map<uint64_t, Link> by_cell(const Layer& layer) {
   std::map<uint64_t, Link> links;
   for (uint64_t i = 0; i < layer.inputs; ++i) {
     for (uint32_t k = layer.links.row_offsets[i]; k < layer.links.row_offsets[i + 1]; ++k) {
-      links[i * layer.outputs + layer.links.col_indices[k]] = {layer.weights[k], layer.momentum[k],
+      links[i * layer.outputs + layer.links.col_indices[k]] = {layer.weights[k], layer.velocity[k],
                                                                layer.birth[k]};
     }
   }
@@ -248,7 +248,7 @@ void check_blocks(const Blocks<Index>& blocks) {
   for (size_t k = blocks.offsets[last]; k < blocks.size(); ++k) {
     for (size_t r = blocks.sources_of(last); r < blocks.height; ++r) {
       const size_t beyond = k * blocks.height + r;
-      CHECK(blocks.weights[beyond] == 0 && blocks.momentum[beyond] == 0 && blocks.birth[beyond] == 0);
+      CHECK(blocks.weights[beyond] == 0 && blocks.velocity[beyond] == 0 && blocks.birth[beyond] == 0);
     }
   }
 }
@@ -296,11 +296,11 @@ void check_scenario(const Scenario& s) {
   }
   CHECK_EQ(after.nnz(), s.layer.nnz());
   CHECK_EQ(after.links.nnz(), s.layer.nnz());
-  CHECK_EQ(after.momentum.size(), s.layer.nnz());
+  CHECK_EQ(after.velocity.size(), s.layer.nnz());
   CHECK_EQ(after.birth.size(), s.layer.nnz());
   check_csr(after.links, "test");
   CHECK(same_bits(after.bias, s.layer.bias));
-  CHECK(same_bits(after.bias_momentum, s.layer.bias_momentum));
+  CHECK(same_bits(after.bias_velocity, s.layer.bias_velocity));
 
   const Fate fate = fate_of(s.layer, after, s.key.epoch);
   CHECK_EQ(fate.grown.size(), result.grown);
@@ -349,10 +349,10 @@ Layer kept_and_zeros(uint32_t n, uint32_t m, const std::set<uint64_t>& kept,
     }
     if (c % m == m - 1) layer.links.row_offsets.push_back(static_cast<uint32_t>(layer.links.nnz()));
   }
-  layer.momentum.assign(layer.nnz(), 0.5f);
+  layer.velocity.assign(layer.nnz(), 0.5f);
   layer.birth.assign(layer.nnz(), 0);
   layer.bias.assign(m, 0.0f);
-  layer.bias_momentum.assign(m, 0.0f);
+  layer.bias_velocity.assign(m, 0.0f);
   return layer;
 }
 
@@ -441,7 +441,7 @@ TEST("evolution: SET on a layer small enough to follow by hand") {
     for (int k = 0; k < 8; ++k) {
       CHECK_EQ(layer.weights[k], expected[k]);
       CHECK_EQ(layer.birth[k], births[k]);
-      CHECK_EQ(layer.momentum[k] == 0.0f, births[k] == 3);
+      CHECK_EQ(layer.velocity[k] == 0.0f, births[k] == 3);
     }
   }
 }

@@ -47,7 +47,7 @@ PackedLayer in_blocks(const Layer& layer, uint32_t height, bool wide) {
   else
     held.blocks = pack_as<uint16_t>(copy, height);
   held.bias = layer.bias;
-  held.bias_momentum = layer.bias_momentum;
+  held.bias_velocity = layer.bias_velocity;
   return held;
 }
 
@@ -57,14 +57,14 @@ Layer plain(PackedLayer held) {
   layer.outputs = held.outputs;
   std::visit([&](auto& blocks) { unpack(blocks, layer); }, held.blocks);
   layer.bias = held.bias;
-  layer.bias_momentum = held.bias_momentum;
+  layer.bias_velocity = held.bias_velocity;
   return layer;
 }
 
 template <class Index>
 bool same_blocks(const Blocks<Index>& a, const Blocks<Index>& b) {
   return a.inputs == b.inputs && a.outputs == b.outputs && a.height == b.height && a.offsets == b.offsets &&
-         a.targets == b.targets && same_bits(a.weights, b.weights) && same_bits(a.momentum, b.momentum) &&
+         a.targets == b.targets && same_bits(a.weights, b.weights) && same_bits(a.velocity, b.velocity) &&
          a.birth == b.birth && a.by_target.offsets == b.by_target.offsets &&
          a.by_target.groups == b.by_target.groups && a.by_target.blocks == b.by_target.blocks;
 }

@@ -64,14 +64,14 @@ gpu::Layer layer_of(gpu::Device& device, const LayerProblem& problem, uint32_t h
   core.outputs = problem.links.cols;
   core.links = problem.links;
   core.weights = aligned(problem.weights);
-  core.momentum = aligned(problem.velocity);
+  core.velocity = aligned(problem.velocity);
   core.birth.assign(problem.weights.size(), 0);
   PackedLayer layer;
   layer.inputs = core.inputs;
   layer.outputs = core.outputs;
   layer.blocks = pack_as<Index>(core, height);
   layer.bias = aligned(problem.bias);
-  layer.bias_momentum.assign(core.outputs, 0.0f);
+  layer.bias_velocity.assign(core.outputs, 0.0f);
   layer.activation = problem.activation;
   return gpu::upload_layer(device, layer);
 }
@@ -88,7 +88,7 @@ gpu::Layer below_of(gpu::Device& device, const LayerProblem& problem) {
     return buffer;
   };
   below.bias = upload(problem.bias_below);
-  below.bias_momentum = upload(problem.velocity_below);
+  below.bias_velocity = upload(problem.velocity_below);
   return below;
 }
 
@@ -150,9 +150,9 @@ void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activati
   BackwardState got;
   got.dx = download(device, wide ? *apart : *x);
   got.weights = download(device, *backward.layers[1].weights);
-  got.velocity = download(device, *backward.layers[1].momentum);
+  got.velocity = download(device, *backward.layers[1].velocity);
   got.bias = download(device, *backward.layers[0].bias);
-  got.bias_velocity = download(device, *backward.layers[0].bias_momentum);
+  got.bias_velocity = download(device, *backward.layers[0].bias_velocity);
 
   Places place;
   for (uint32_t i = 0; i < n; ++i) {

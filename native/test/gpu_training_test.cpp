@@ -166,7 +166,7 @@ TEST("gpu training: rows without links, and one row with all of them") {
     layer.weights.resize(nnz);
     for (size_t k = 0; k < nnz; ++k)
       layer.weights[k] = 0.05f * static_cast<float>(static_cast<int>(k % 7) - 3);
-    layer.momentum.assign(nnz, 0.0f);
+    layer.velocity.assign(nnz, 0.0f);
     layer.birth.assign(nnz, 0);
   };
   keep([](uint32_t i, uint32_t j) { return i == 3 || (i == 7 && j == 299) || j == 5; });

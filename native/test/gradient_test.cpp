@@ -65,7 +65,7 @@ void give_pieces(Layer& layer, size_t l, Uniform uniform) {
     const float least[] = {-0.4f, -0.5f, 0.2f, 0.3f};
     layer.pieces.push_back(learned ? least[k / m] + uniform(0.0f, 0.3f) : all_relu[k / m]);
   }
-  if (learned) layer.pieces_momentum.assign(layer.pieces.size(), 0.0f);
+  if (learned) layer.pieces_velocity.assign(layer.pieces.size(), 0.0f);
 }
 
 /** 9 -> 14 sparse -> 11 dense -> 8 sparse -> 4 dense (or sparse), all with biases. */
@@ -243,10 +243,10 @@ void check_step(const Problem& problem, size_t count) {
     };
     const Layer& layer = after.layers[l];
     const Layer& before = problem.model.layers[l];
-    check(layer.momentum, want.weights[l], layer.weights, before.weights, "weight");
-    check(layer.bias_momentum, want.bias[l], layer.bias, before.bias, "bias");
+    check(layer.velocity, want.weights[l], layer.weights, before.weights, "weight");
+    check(layer.bias_velocity, want.bias[l], layer.bias, before.bias, "bias");
     if (layer.activation == Activation::srelu)
-      check(layer.pieces_momentum, want.pieces[l], layer.pieces, before.pieces, "piece");
+      check(layer.pieces_velocity, want.pieces[l], layer.pieces, before.pieces, "piece");
     else
       CHECK(layer.pieces == before.pieces);
   }

@@ -72,7 +72,7 @@ Layer test_layer(uint32_t motif_size, std::mt19937_64& random) {
   layer.links = motif_size > 1 ? motif(61, 50, 0.3, motif_size, key) : erdos_renyi(61, 50, 0.3, key);
   for (uint64_t k = 0; k < layer.links.nnz(); ++k) {
     layer.weights.push_back(static_cast<float>(random() % 1000 + 1) * (random() % 2 == 0 ? 0.01f : -0.01f));
-    layer.momentum.push_back(static_cast<float>(k));
+    layer.velocity.push_back(static_cast<float>(k));
     layer.birth.push_back(static_cast<uint16_t>(k % 7));
   }
   return layer;
@@ -80,7 +80,7 @@ Layer test_layer(uint32_t motif_size, std::mt19937_64& random) {
 
 bool same_links(const Layer& a, const Layer& b) {
   return a.links.row_offsets == b.links.row_offsets && a.links.col_indices == b.links.col_indices &&
-         a.weights == b.weights && a.momentum == b.momentum && a.birth == b.birth;
+         a.weights == b.weights && a.velocity == b.velocity && a.birth == b.birth;
 }
 
 /** The links as they are now, and whether by_target shows them. */

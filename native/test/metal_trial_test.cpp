@@ -76,8 +76,8 @@ TEST("metal trial: an operation that does nothing is noticed") {
   // Not those without which others would leave their buffers, nor those that look for numbers that are not
   // finite.
   for (const Op op : {Op::sort_tiles,   Op::sort_merge,     Op::gather,        Op::forward,
-                      Op::bend,         Op::loss,           Op::evaluate,      Op::output,
-                      Op::backward,     Op::input_gradient, Op::update_links,  Op::bend_backward,
+                      Op::piecewise,    Op::loss,           Op::evaluate,      Op::output,
+                      Op::backward,     Op::input_gradient, Op::update_links,  Op::piecewise_backward,
                       Op::end_step,     Op::count_signs,    Op::count_nearest, Op::select_histogram,
                       Op::select_digit, Op::mark_pruned,    Op::occupy,        Op::claim,
                       Op::propose_rest, Op::grow_weights}) {

@@ -103,9 +103,9 @@ inline bool same_bits(const Model& a, const Model& b) {
   for (size_t l = 0; l < a.layers.size(); ++l) {
     const Layer &p = a.layers[l], &q = b.layers[l];
     if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices ||
-        p.birth != q.birth || !same_bits(p.weights, q.weights) || !same_bits(p.momentum, q.momentum) ||
-        !same_bits(p.bias, q.bias) || !same_bits(p.bias_momentum, q.bias_momentum) ||
-        !same_bits(p.pieces, q.pieces) || !same_bits(p.pieces_momentum, q.pieces_momentum))
+        p.birth != q.birth || !same_bits(p.weights, q.weights) || !same_bits(p.velocity, q.velocity) ||
+        !same_bits(p.bias, q.bias) || !same_bits(p.bias_velocity, q.bias_velocity) ||
+        !same_bits(p.pieces, q.pieces) || !same_bits(p.pieces_velocity, q.pieces_velocity))
       return false;
   }
   return true;
@@ -167,14 +167,14 @@ inline void check_close(const Model& got, const Model& want, double tolerance, c
   for (size_t l = 0; l < want.layers.size(); ++l) {
     const Layer &p = got.layers[l], &q = want.layers[l];
     CHECK_MSG(p.links.col_indices == q.links.col_indices, what << ": topology of layer " << l + 1);
-    const double weights = distance(p.weights, q.weights), momentum = distance(p.momentum, q.momentum),
-                 bias = distance(p.bias, q.bias), bias_momentum = distance(p.bias_momentum, q.bias_momentum),
+    const double weights = distance(p.weights, q.weights), velocity = distance(p.velocity, q.velocity),
+                 bias = distance(p.bias, q.bias), bias_velocity = distance(p.bias_velocity, q.bias_velocity),
                  pieces = distance(p.pieces, q.pieces),
-                 pieces_momentum = distance(p.pieces_momentum, q.pieces_momentum);
-    CHECK_MSG(std::max({weights, momentum, bias, bias_momentum, pieces, pieces_momentum}) <= tolerance,
-              what << ": layer " << l + 1 << " is off by " << weights << " (weights), " << momentum
-                   << " (momentum), " << bias << " (bias), " << bias_momentum << " (bias momentum), "
-                   << pieces << " (pieces), " << pieces_momentum << " (pieces momentum)");
+                 pieces_velocity = distance(p.pieces_velocity, q.pieces_velocity);
+    CHECK_MSG(std::max({weights, velocity, bias, bias_velocity, pieces, pieces_velocity}) <= tolerance,
+              what << ": layer " << l + 1 << " is off by " << weights << " (weights), " << velocity
+                   << " (velocity), " << bias << " (bias), " << bias_velocity << " (bias velocity), "
+                   << pieces << " (pieces), " << pieces_velocity << " (pieces velocity)");
   }
 }
 

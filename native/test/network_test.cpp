@@ -59,7 +59,7 @@ TEST("network: a model comes back as it was, its layers in the largest blocks th
     Model model = build_model(spec);
     CHECK(model.layers.back().dense);
     for (Layer& layer : model.layers) {
-      for (size_t k = 0; k < layer.nnz(); ++k) layer.momentum[k] = static_cast<float>(k);
+      for (size_t k = 0; k < layer.nnz(); ++k) layer.velocity[k] = static_cast<float>(k);
       for (size_t k = 0; k < layer.birth.size(); ++k) layer.birth[k] = static_cast<uint16_t>(k % 5);
     }
     const PackedNetwork network = pack_network(model);

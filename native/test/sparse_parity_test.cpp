@@ -77,7 +77,7 @@ struct Packed {
     layer.outputs = p.links.cols;
     layer.links = p.links;
     layer.weights.assign(p.weights.begin(), p.weights.end());
-    layer.momentum.assign(p.velocity.begin(), p.velocity.end());
+    layer.velocity.assign(p.velocity.begin(), p.velocity.end());
     layer.birth.resize(p.weights.size());
     blocks = pack_as<Index>(layer, height);
     for (uint32_t b = 0; b < blocks.groups(); ++b) {
@@ -124,7 +124,7 @@ struct Packed {
   }
 
   BackwardState state() const {
-    return {Guarded::copy_of(blocks.weights),         Guarded::copy_of(blocks.momentum),
+    return {Guarded::copy_of(blocks.weights),         Guarded::copy_of(blocks.velocity),
             Guarded(blocks.weights.size(), 12345.0f), Guarded(rows * stride, 12345.0f),
             Guarded::copy_of(problem.bias_below),     Guarded::copy_of(problem.velocity_below)};
   }

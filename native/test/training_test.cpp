@@ -379,7 +379,7 @@ TEST("evolution: one weight that is not finite, in any layer, and nothing change
       CHECK(!start.layers[bad].dense);
       const Data data = make_data(20, 4, 8, 31);
       for (const bool on_the_cpu : {true, false}) {
-        start.layers[bad].momentum[0] = std::numeric_limits<float>::max();
+        start.layers[bad].velocity[0] = std::numeric_limits<float>::max();
         start.layers[bad].weights[0] = std::numeric_limits<float>::max();
         const auto model = on_the_cpu ? on_cpu(start, threads) : on_reference(start);
         TrainOptions options = options_for(1, 8);

@@ -32,7 +32,7 @@ struct Pieces {
         a_r(p[3 * outputs + row] - V{}) {}
 
   /** NaN lies on no piece: it stays. */
-  SET_INLINE V bent(V z) const {
+  SET_INLINE V apply(V z) const {
     return z >= t_r ? fma(a_r, z - t_r, t_r) : z <= t_l ? fma(a_l, z - t_l, t_l) : z;
   }
 };
@@ -88,13 +88,13 @@ void backward(const PiecewiseBackward& op, size_t begin, size_t end) {
 void piecewise(const Piecewise& op, size_t begin, size_t end) {
   for (size_t row = begin; row < end; ++row) {
     float* z = op.z + row * op.stride;
-    float* unbent = op.unbent == nullptr ? nullptr : op.unbent + row * op.stride;
-    for (size_t c = 0; unbent != nullptr && c < op.stride; ++c) unbent[c] = z[c];
+    float* pre_activation = op.pre_activation == nullptr ? nullptr : op.pre_activation + row * op.stride;
+    for (size_t c = 0; pre_activation != nullptr && c < op.stride; ++c) pre_activation[c] = z[c];
     size_t c = 0;
     const Pieces<Wide> wide(op.pieces, op.outputs, row);
-    for (; c + kWidth <= op.stride; c += kWidth) store(z + c, wide.bent(load(z + c)));
+    for (; c + kWidth <= op.stride; c += kWidth) store(z + c, wide.apply(load(z + c)));
     const Pieces<Single> narrow(op.pieces, op.outputs, row);
-    for (; c < op.stride; ++c) z[c] = narrow.bent(z[c]);
+    for (; c < op.stride; ++c) z[c] = narrow.apply(z[c]);
   }
 }
 

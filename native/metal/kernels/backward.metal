@@ -4,13 +4,13 @@
 
 /*
  * For the sources i of a group and their links (i, j), in one pass:
- *   g = x_i . dz_j and the update of weight and momentum by it;  dx_i = f'(x_i) sum of w dz_j, with the
+ *   g = x_i . dz_j and the update of weight and velocity by it;  dx_i = f'(x_i) sum of w dz_j, with the
  * weights before their update, in place of x_i;  and the update of source i's own bias by the sum of dx_i.
  *
  * A group belongs to `warps` warps of one threadgroup, its links are dealt to their slots in turn. Lanes keep
  * their float4 of x_i and dx_i in registers, for kChunk sources of a block at a time, which takes 64
  * registers; one load of dz_j serves both products of all of them, and no gradient is ever stored. Per link 4
- * stride flops, 16 bytes of weight and momentum; per block of links one index and 4 stride bytes of dz,
+ * stride flops, 16 bytes of weight and velocity; per block of links one index and 4 stride bytes of dz,
  * mostly from caches. Rows of at most kPassStride floats; longer ones: wide_backward.metal. kHeight 0: any
  * height, by chunks. Where warps share groups, kChunk sources take all 32 KiB of threadgroup memory.
  */
@@ -22,8 +22,8 @@ template <typename Index, uint32_t kRows>
 inline void backward_rows(constant BackwardParams& p, thread const Columns& c, thread const UpdateRule& rule,
                           uint32_t lane, uint32_t warp, uint32_t r0, uint32_t rows, uint32_t group,
                           device const uint32_t* offsets, device const Index* targets, device float* weights,
-                          device float* momentum, device float4* x, device const float4* dz,
-                          device float* bias, device float* bias_momentum, threadgroup float4* partial) {
+                          device float* velocity, device float4* x, device const float4* dz,
+                          device float* bias, device float* bias_velocity, threadgroup float4* partial) {
   const uint32_t part = warp % p.warps, source = group * p.height + r0;
   const uint32_t existing = existing_sources(p, group, source, rows);
   float4 inputs[kRows], sums[kRows];
@@ -52,7 +52,7 @@ inline void backward_rows(constant BackwardParams& p, thread const Columns& c, t
     if (valid && c.at == 0) {
       SET_UNROLL
       for (uint32_t r = 0; r < kRows; ++r)
-        if (r < existing) momentum_update(weights[place + r], momentum[place + r], gradients[r], rule);
+        if (r < existing) momentum_update(weights[place + r], velocity[place + r], gradients[r], rule);
     }
   }
   if (p.wants_dx == 0) return;
@@ -66,7 +66,7 @@ inline void backward_rows(constant BackwardParams& p, thread const Columns& c, t
     if (mine) x[(source + r) * c.row + c.column] = dx;
     if (bias != nullptr) {
       const float gradient = c.over_columns(mine ? sum4(dx) : 0.0f);
-      if (mine && lane == 0) momentum_update(bias[source + r], bias_momentum[source + r], gradient, rule);
+      if (mine && lane == 0) momentum_update(bias[source + r], bias_velocity[source + r], gradient, rule);
     }
   }
 }
@@ -74,9 +74,9 @@ inline void backward_rows(constant BackwardParams& p, thread const Columns& c, t
 template <typename Index, uint32_t kHeight>
 kernel void backward(constant BackwardParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
                      device const uint32_t* offsets [[buffer(2)]], device const Index* targets [[buffer(3)]],
-                     device float* weights [[buffer(4)]], device float* momentum [[buffer(5)]],
+                     device float* weights [[buffer(4)]], device float* velocity [[buffer(5)]],
                      device float4* x [[buffer(6)]], device const float4* dz [[buffer(7)]],
-                     device float* bias [[buffer(8)]], device float* bias_momentum [[buffer(9)]],
+                     device float* bias [[buffer(8)]], device float* bias_velocity [[buffer(9)]],
                      constant uint32_t& given [[buffer(30)]], threadgroup float4* partial [[threadgroup(0)]],
                      uint3 block [[threadgroup_position_in_grid]],
                      uint32_t lane [[thread_index_in_simdgroup]],
@@ -90,7 +90,7 @@ kernel void backward(constant BackwardParams& p [[buffer(0)]], device const Step
   const uint32_t height = kHeight != 0 ? kHeight : p.height;
   for (uint32_t r0 = 0; r0 < height; r0 += kRows)
     backward_rows<Index, kRows>(p, c, rule, lane, warp, r0, height - r0 < kRows ? height - r0 : kRows, group,
-                                offsets, targets, weights, momentum, x, dz, bias, bias_momentum, partial);
+                                offsets, targets, weights, velocity, x, dz, bias, bias_velocity, partial);
 }
 
 SET_LAYER_INSTANCES(backward)

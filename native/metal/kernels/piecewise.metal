@@ -11,12 +11,12 @@
 using namespace metal;
 using namespace set_native::gpu;
 
-kernel void bend(constant BendParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
+kernel void piecewise(constant PiecewiseParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
                  device const float* pieces [[buffer(2)]], device float* z [[buffer(3)]],
-                 device float* unbent [[buffer(4)]], constant uint32_t& given [[buffer(30)]],
+                 device float* pre_activation [[buffer(4)]], constant uint32_t& given [[buffer(30)]],
                  uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
                  uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  unbent = SET_GIVEN(given, 4, unbent);
+  pre_activation = SET_GIVEN(given, 4, pre_activation);
   const uint32_t j = block.x * kTrainWarps + warp;
   if (stopped(SET_GIVEN(given, 1, state)) || j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
@@ -24,20 +24,20 @@ kernel void bend(constant BendParams& p [[buffer(0)]], device const StepState* s
   const float t_r = pieces[2 * p.outputs + j], a_r = pieces[3 * p.outputs + j];
   for (uint32_t b = lane; b < p.stride; b += 32) {
     const float v = z[row + b];
-    if (unbent != nullptr) unbent[row + b] = v;
+    if (pre_activation != nullptr) pre_activation[row + b] = v;
     z[row + b] = v >= t_r ? fma(a_r, v - t_r, t_r) : v <= t_l ? fma(a_l, v - t_l, t_l) : v;
   }
 }
 
-kernel void bend_backward(constant BendParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
-                          device const float* unbent [[buffer(2)]], device float* dy [[buffer(3)]],
-                          device float* pieces [[buffer(4)]], device float* pieces_momentum [[buffer(5)]],
-                          device float* bias [[buffer(6)]], device float* bias_momentum [[buffer(7)]],
+kernel void piecewise_backward(constant PiecewiseParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
+                          device const float* pre_activation [[buffer(2)]], device float* dy [[buffer(3)]],
+                          device float* pieces [[buffer(4)]], device float* pieces_velocity [[buffer(5)]],
+                          device float* bias [[buffer(6)]], device float* bias_velocity [[buffer(7)]],
                           constant uint32_t& given [[buffer(30)]],
                           uint3 block [[threadgroup_position_in_grid]],
                           uint32_t lane [[thread_index_in_simdgroup]],
                           uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  pieces_momentum = SET_GIVEN(given, 5, pieces_momentum);
+  pieces_velocity = SET_GIVEN(given, 5, pieces_velocity);
   const uint32_t j = block.x * kTrainWarps + warp;
   if (stopped(state) || j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
@@ -45,7 +45,7 @@ kernel void bend_backward(constant BendParams& p [[buffer(0)]], device const Ste
   const float t_r = pieces[2 * p.outputs + j], a_r = pieces[3 * p.outputs + j];
   float sums[5] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f};  // by t_l, a_l, t_r, a_r, and the bias
   for (uint32_t b = lane; b < p.stride; b += 32) {
-    const float z = unbent[row + b], d = dy[row + b];
+    const float z = pre_activation[row + b], d = dy[row + b];
     const float right = z >= t_r ? d : 0.0f, left = z >= t_r ? 0.0f : z <= t_l ? d : 0.0f;
     sums[0] = fma(1.0f - a_l, left, sums[0]);
     sums[1] = fma(z - t_l, left, sums[1]);
@@ -59,9 +59,9 @@ kernel void bend_backward(constant BendParams& p [[buffer(0)]], device const Ste
   for (uint32_t k = 0; k < 5; ++k) sums[k] = over_warp(sums[k]);
   if (lane != 0) return;
   const UpdateRule rule(state);
-  momentum_update(bias[j], bias_momentum[j], sums[4], rule);
-  if (pieces_momentum == nullptr) return;
+  momentum_update(bias[j], bias_velocity[j], sums[4], rule);
+  if (pieces_velocity == nullptr) return;
   SET_UNROLL
   for (uint32_t k = 0; k < 4; ++k)
-    momentum_update(pieces[k * p.outputs + j], pieces_momentum[k * p.outputs + j], sums[k], rule, true);
+    momentum_update(pieces[k * p.outputs + j], pieces_velocity[k * p.outputs + j], sums[k], rule, true);
 }

@@ -26,10 +26,10 @@ template <typename Index>
 kernel void move_kept(
     constant MoveParams& p [[buffer(0)]], device const uint32_t* old_offsets [[buffer(1)]],
     device const Index* old_targets [[buffer(2)]], device const uint32_t* removed [[buffer(3)]],
-    device const uint32_t* old_weights [[buffer(4)]], device const uint32_t* old_momentum [[buffer(5)]],
+    device const uint32_t* old_weights [[buffer(4)]], device const uint32_t* old_velocity [[buffer(5)]],
     device const uint16_t* old_birth [[buffer(6)]], device const uint32_t* cells [[buffer(7)]],
     device const uint32_t* ranks [[buffer(8)]], device Index* targets [[buffer(9)]],
-    device uint32_t* weights [[buffer(10)]], device uint32_t* momentum [[buffer(11)]],
+    device uint32_t* weights [[buffer(10)]], device uint32_t* velocity [[buffer(11)]],
     device uint16_t* birth [[buffer(12)]], uint3 position [[threadgroup_position_in_grid]],
     uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t group = warp_of_launch(position, warp);
@@ -43,7 +43,7 @@ kernel void move_kept(
     const uint32_t from_link = k * p.height + r, to_link = to * p.height + r;
     if (r == 0) targets[to] = target;
     weights[to_link] = old_weights[from_link];
-    momentum[to_link] = old_momentum[from_link];
+    velocity[to_link] = old_velocity[from_link];
     birth[to_link] = old_birth[from_link];
   }
 }
@@ -66,7 +66,7 @@ kernel void place_grown(constant PlaceParams& p [[buffer(0)]], device const uint
 SET_INDEX_INSTANCES(place_grown)
 
 /**
- * Weight, momentum and birth of grown links, one thread each; links of sources beyond the layer are 0 in
+ * Weight, velocity and birth of grown links, one thread each; links of sources beyond the layer are 0 in
  * everything. The bound of he_fan_in comes from a table by fan-in, because there is no double square root
  * here. `init` tells whether there is a table.
  */
@@ -76,7 +76,7 @@ kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint
                          device const uint32_t* target_offsets [[buffer(4)]],
                          device const uint32_t* by_target [[buffer(5)]],
                          device const float* bounds [[buffer(6)]], device float* weights [[buffer(7)]],
-                         device float* momentum [[buffer(8)]], device uint16_t* birth [[buffer(9)]],
+                         device float* velocity [[buffer(8)]], device uint16_t* birth [[buffer(9)]],
                          uint3 block [[threadgroup_position_in_grid]],
                          uint32_t index [[thread_index_in_threadgroup]]) {
   constexpr uint32_t kHeDense = 0, kZero = 1;  // as RegrowInit; the third is he_fan_in
@@ -100,6 +100,6 @@ kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint
     weight = bound * symmetric_unit(draw(key, source * p.cols + target).x);
   }
   weights[link] = weight;
-  momentum[link] = 0.0f;
+  velocity[link] = 0.0f;
   birth[link] = static_cast<uint16_t>(exists ? p.birth : 0);
 }

@@ -12,7 +12,7 @@ using namespace set_native::gpu;
 /** One threadgroup. The host may set `cancel` while this runs, hence the atomic load. */
 kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* state [[buffer(1)]],
                      device atomic_uint* cancel [[buffer(2)]], device const float* dz [[buffer(3)]],
-                     device float* bias [[buffer(4)]], device float* bias_momentum [[buffer(5)]],
+                     device float* bias [[buffer(4)]], device float* bias_velocity [[buffer(5)]],
                      uint32_t lane [[thread_index_in_simdgroup]],
                      uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   if (stopped(state)) return;
@@ -21,7 +21,7 @@ kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* 
     float gradient = 0.0f;
     for (uint32_t b = lane; b < p.stride; b += 32) gradient += dz[static_cast<uint64_t>(j) * p.stride + b];
     gradient = over_warp(gradient);
-    if (lane == 0) momentum_update(bias[j], bias_momentum[j], gradient, rule);
+    if (lane == 0) momentum_update(bias[j], bias_velocity[j], gradient, rule);
   }
   threadgroup_barrier(mem_flags::mem_device);  // all have read the state
   if (warp != 0 || lane != 0) return;

@@ -5,7 +5,7 @@
 /*
  * What backward.metal does in one pass, in two, for rows of more than kPassStride floats, which no warp
  * holds: first input_gradient: dx_i = f'(x_i) sum of w dz_j, into a matrix of its own, because the second
- * pass reads x, then update_links: g = x_i . dz_j, the update of weights and momenta, and of source i's own
+ * pass reads x, then update_links: g = x_i . dz_j, the update of weights and velocities, and of source i's own
  * bias by the sum of dx_i.
  *
  * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a
@@ -71,9 +71,9 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
                          device const StepState* state [[buffer(1)]],
                          device const uint32_t* offsets [[buffer(2)]],
                          device const Index* targets [[buffer(3)]], device float* weights [[buffer(4)]],
-                         device float* momentum [[buffer(5)]], device const float4* x [[buffer(6)]],
+                         device float* velocity [[buffer(5)]], device const float4* x [[buffer(6)]],
                          device const float4* dz [[buffer(7)]], device const float4* dx [[buffer(8)]],
-                         device float* bias [[buffer(9)]], device float* bias_momentum [[buffer(10)]],
+                         device float* bias [[buffer(9)]], device float* bias_velocity [[buffer(10)]],
                          constant uint32_t& given [[buffer(30)]],
                          uint3 block [[threadgroup_position_in_grid]],
                          uint32_t lane [[thread_index_in_simdgroup]],
@@ -105,7 +105,7 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
       SET_UNROLL
       for (uint32_t r = 0; r < kRows; ++r)
         if (lane == r && r0 + r < existing)
-          momentum_update(weights[place + r], momentum[place + r], gradients[r], rule);
+          momentum_update(weights[place + r], velocity[place + r], gradients[r], rule);
     }
   if (bias == nullptr || part != 0) return;
   for (uint32_t r = 0; r < existing; ++r) {
@@ -113,7 +113,7 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
     float gradient = 0.0f;
     for (uint32_t column = lane; column < row; column += 32) gradient += sum4(slopes[column]);
     gradient = over_warp(gradient);
-    if (lane == 0) momentum_update(bias[source + r], bias_momentum[source + r], gradient, rule);
+    if (lane == 0) momentum_update(bias[source + r], bias_velocity[source + r], gradient, rule);
   }
 }
 

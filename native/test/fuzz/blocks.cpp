@@ -53,12 +53,12 @@ void check_dense_round_trip(uint32_t inputs, uint32_t outputs) {
   layer.dense = true;
   for (uint32_t cell = 0; cell < inputs * outputs; ++cell) {
     layer.weights.push_back(static_cast<float>(cell + 1));
-    layer.momentum.push_back(-static_cast<float>(cell + 1));
+    layer.velocity.push_back(-static_cast<float>(cell + 1));
   }
   Layer given = layer;
   AnyBlocks blocks = pack_dense(given);
   std::visit([&](auto& held) { unpack_dense(held, given); }, blocks);
-  CHECK(given.weights == layer.weights && given.momentum == layer.momentum);
+  CHECK(given.weights == layer.weights && given.velocity == layer.velocity);
 }
 
 }  // namespace

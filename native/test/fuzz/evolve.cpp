@@ -71,14 +71,14 @@ Layer any_layer(Input& in, uint32_t motif_size) {
 void check_promises(const Layer& before, const Layer& after, uint32_t epoch, const LayerEvolution& counts) {
   check_csr(after.links, "evolve");
   CHECK_EQ(after.links.nnz(), before.links.nnz());
-  CHECK(same_bits(after.bias, before.bias) && same_bits(after.bias_momentum, before.bias_momentum));
+  CHECK(same_bits(after.bias, before.bias) && same_bits(after.bias_velocity, before.bias_velocity));
   uint64_t grown = 0;
   for (uint32_t i = 0; i < after.inputs; ++i) {
     uint32_t old = before.links.row_offsets[i];
     for (uint32_t k = after.links.row_offsets[i]; k < after.links.row_offsets[i + 1]; ++k) {
       if (after.birth[k] == birth_of(epoch)) {
         ++grown;
-        CHECK(after.momentum[k] == 0 && std::isfinite(after.weights[k]));
+        CHECK(after.velocity[k] == 0 && std::isfinite(after.weights[k]));
         continue;
       }
       while (old < before.links.row_offsets[i + 1] &&
@@ -87,7 +87,7 @@ void check_promises(const Layer& before, const Layer& after, uint32_t epoch, con
       CHECK(old < before.links.row_offsets[i + 1] &&
             before.links.col_indices[old] == after.links.col_indices[k]);
       CHECK(std::memcmp(&before.weights[old], &after.weights[k], sizeof(float)) == 0);
-      CHECK(std::memcmp(&before.momentum[old], &after.momentum[k], sizeof(float)) == 0);
+      CHECK(std::memcmp(&before.velocity[old], &after.velocity[k], sizeof(float)) == 0);
       CHECK_EQ(before.birth[old], after.birth[k]);
     }
   }

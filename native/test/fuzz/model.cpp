@@ -47,12 +47,12 @@ bool is_sound(const Layer& layer) {
   const bool pattern = layer.dense ? layer.links.nnz() == 0
                                    : layer.links.rows == layer.inputs && layer.links.cols == layer.outputs &&
                                          is_sound(layer.links);
-  return pattern && layer.weights.size() == links && layer.momentum.size() == links &&
+  return pattern && layer.weights.size() == links && layer.velocity.size() == links &&
          layer.birth.size() == births && layer.bias.size() == layer.outputs &&
-         layer.bias_momentum.size() == layer.outputs && layer.pieces.size() == pieces &&
-         layer.pieces_momentum.size() == (layer.activation == Activation::srelu ? pieces : 0) &&
-         is_finite(layer.weights) && is_finite(layer.momentum) && is_finite(layer.bias) &&
-         is_finite(layer.bias_momentum) && is_finite(layer.pieces) && is_finite(layer.pieces_momentum);
+         layer.bias_velocity.size() == layer.outputs && layer.pieces.size() == pieces &&
+         layer.pieces_velocity.size() == (layer.activation == Activation::srelu ? pieces : 0) &&
+         is_finite(layer.weights) && is_finite(layer.velocity) && is_finite(layer.bias) &&
+         is_finite(layer.bias_velocity) && is_finite(layer.pieces) && is_finite(layer.pieces_velocity);
 }
 
 bool is_sound(const Model& model) {
@@ -84,11 +84,11 @@ Layer sound_layer(Input& in, uint32_t inputs, Activation activation) {
     layer.birth.assign(links, 0);
   }
   layer.weights.assign(links, 0.5f);
-  layer.momentum.assign(links, 0.25f);
+  layer.velocity.assign(links, 0.25f);
   layer.bias.assign(layer.outputs, 0.5f);
-  layer.bias_momentum.assign(layer.outputs, 0.25f);
+  layer.bias_velocity.assign(layer.outputs, 0.25f);
   if (is_piecewise(activation)) layer.pieces.assign(size_t{4} * layer.outputs, 1.0f);
-  if (activation == Activation::srelu) layer.pieces_momentum.assign(size_t{4} * layer.outputs, 0.0f);
+  if (activation == Activation::srelu) layer.pieces_velocity.assign(size_t{4} * layer.outputs, 0.0f);
   return layer;
 }
 
@@ -110,8 +110,8 @@ void damage_value(Input& in, AlignedVector<float>& values) {
 /** One change, after which the model may still be sound. */
 void damage(Input& in, Model& model) {
   Layer& layer = model.layers[in.byte() % model.layers.size()];
-  AlignedVector<float>* values[] = {&layer.weights,       &layer.momentum, &layer.bias,
-                                    &layer.bias_momentum, &layer.pieces,   &layer.pieces_momentum};
+  AlignedVector<float>* values[] = {&layer.weights,       &layer.velocity, &layer.bias,
+                                    &layer.bias_velocity, &layer.pieces,   &layer.pieces_velocity};
   switch (in.below(12)) {
     case 0:
       return damage_number(in, layer.links.row_offsets);
