@@ -72,8 +72,7 @@ Napi::Value permutation(const Napi::CallbackInfo& call) {
   return guarded(env, [&]() -> Napi::Value {
     const uint64_t seed = seed_of(call[0], "[permutation] seed");
     const uint32_t count = integer(call[1], "[permutation] count", 0, 1u << 27);
-    return typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array,
-                                          random_order(seed, Stream::split, 0, count));
+    return typed_array(env, random_order(seed, Stream::split, 0, count));
   });
 }
 

@@ -102,23 +102,46 @@ Array new_array(Napi::Env env, const char* constructor, napi_typedarray_type typ
   }
 }
 
+/** The kind of typed array that has elements of type Number. */
+template <class Number>
+struct TypedArrayOf;
+template <>
+struct TypedArrayOf<float> {
+  using Type = Napi::Float32Array;
+  static constexpr const char* kConstructor = "Float32Array";
+  static constexpr napi_typedarray_type kType = napi_float32_array;
+};
+template <>
+struct TypedArrayOf<uint32_t> {
+  using Type = Napi::Uint32Array;
+  static constexpr const char* kConstructor = "Uint32Array";
+  static constexpr napi_typedarray_type kType = napi_uint32_array;
+};
+template <>
+struct TypedArrayOf<uint16_t> {
+  using Type = Napi::Uint16Array;
+  static constexpr const char* kConstructor = "Uint16Array";
+  static constexpr napi_typedarray_type kType = napi_uint16_array;
+};
+
 /** A copy of `values` for JavaScript. */
-template <class Array, class Vector>
-Array typed_array(Napi::Env env, const char* constructor, napi_typedarray_type type, const Vector& values) {
-  Array array = new_array<Array>(env, constructor, type, values.size());
+template <class Vector>
+auto typed_array(Napi::Env env, const Vector& values) {
+  using Kind = TypedArrayOf<typename Vector::value_type>;
+  auto array = new_array<typename Kind::Type>(env, Kind::kConstructor, Kind::kType, values.size());
   if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof values[0]);
   return array;
 }
 
 /** Copies the typed array `from[key]`, of elements as `to` has them. */
-template <class Array, class Vector>
-void copy_array(const Napi::Object& from, const char* key, napi_typedarray_type type, const std::string& what,
-                Vector& to) {
+template <class Vector>
+void copy_array(const Napi::Object& from, const char* key, const std::string& what, Vector& to) {
+  using Kind = TypedArrayOf<typename Vector::value_type>;
   const Napi::Value value = from.Get(key);
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != Kind::kType)
     throw Error(ErrorCode::invalid_argument,
                 what + "." + key + " must be a typed array of the kind that download gives");
-  const auto array = value.As<Array>();
+  const auto array = value.As<typename Kind::Type>();
   to.assign(array.Data(), array.Data() + array.ElementLength());
 }
 

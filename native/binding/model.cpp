@@ -115,20 +115,11 @@ Napi::Object layer_to_js(Napi::Env env, const Layer& layer) {
   out.Set("outputs", layer.outputs);
   out.Set("dense", layer.dense);
   out.Set("activation", activation_name(layer.activation));
-  out.Set("rowOffsets",
-          typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, layer.links.row_offsets));
-  out.Set("colIndices",
-          typed_array<Napi::Uint32Array>(env, "Uint32Array", napi_uint32_array, layer.links.col_indices));
-  out.Set("weights", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.weights));
-  out.Set("momentum",
-          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.velocity));
-  out.Set("birth", typed_array<Napi::Uint16Array>(env, "Uint16Array", napi_uint16_array, layer.birth));
-  out.Set("bias", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.bias));
-  out.Set("biasMomentum",
-          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.bias_velocity));
-  out.Set("pieces", typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.pieces));
-  out.Set("piecesMomentum",
-          typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, layer.pieces_velocity));
+  out.Set("rowOffsets", typed_array(env, layer.links.row_offsets));
+  out.Set("colIndices", typed_array(env, layer.links.col_indices));
+  const auto set = [&](const char* name, const auto& values) { out.Set(name, typed_array(env, values)); };
+  for_each_link_array(set, layer);
+  for_each_neuron_array(set, layer);
   return out;
 }
 
@@ -143,16 +134,12 @@ Layer layer_from_js(const Napi::Value& value, const std::string& what) {
   if (!layer.dense) {
     layer.links.rows = layer.inputs;
     layer.links.cols = layer.outputs;
-    copy_array<Napi::Uint32Array>(from, "rowOffsets", napi_uint32_array, what, layer.links.row_offsets);
-    copy_array<Napi::Uint32Array>(from, "colIndices", napi_uint32_array, what, layer.links.col_indices);
-    copy_array<Napi::Uint16Array>(from, "birth", napi_uint16_array, what, layer.birth);
+    copy_array(from, "rowOffsets", what, layer.links.row_offsets);
+    copy_array(from, "colIndices", what, layer.links.col_indices);
   }
-  copy_array<Napi::Float32Array>(from, "weights", napi_float32_array, what, layer.weights);
-  copy_array<Napi::Float32Array>(from, "momentum", napi_float32_array, what, layer.velocity);
-  copy_array<Napi::Float32Array>(from, "bias", napi_float32_array, what, layer.bias);
-  copy_array<Napi::Float32Array>(from, "biasMomentum", napi_float32_array, what, layer.bias_velocity);
-  copy_array<Napi::Float32Array>(from, "pieces", napi_float32_array, what, layer.pieces);
-  copy_array<Napi::Float32Array>(from, "piecesMomentum", napi_float32_array, what, layer.pieces_velocity);
+  const auto copy = [&](const char* name, auto& values) { copy_array(from, name, what, values); };
+  for_each_link_array(copy, layer);
+  for_each_neuron_array(copy, layer);
   return layer;
 }
 
@@ -345,9 +332,7 @@ Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
                      "[predict] " + std::to_string(samples->count) + " rows of outputs");
       auto out = std::make_shared<std::vector<float>>(samples->count * state.outputs);
       state.model->predict(samples->view(), out->data(), state.cancel);
-      return [out](Napi::Env env) -> Napi::Value {
-        return typed_array<Napi::Float32Array>(env, "Float32Array", napi_float32_array, *out);
-      };
+      return [out](Napi::Env env) -> Napi::Value { return typed_array(env, *out); };
     };
     const bool at_once = state_->backend == "cpu" && samples->count * state_->links <= kAtOnce;
     return start(info.Env(), "predict", Purpose::compute, predict, at_once);

@@ -127,12 +127,39 @@ void check_length(const std::string& operation, const std::string& what, uint64_
          what + " must have " + std::to_string(expected) + " entries, got " + std::to_string(got));
 }
 
+void check_finite(const std::string&, const std::string&, const AlignedVector<uint16_t>&) {}  // births
+
 void check_finite(const std::string& operation, const std::string& what, const AlignedVector<float>& values) {
   for (size_t i = 0; i < values.size(); ++i) {
     if (std::isfinite(values[i])) continue;
     refuse(ErrorCode::non_finite, operation,
            what + "[" + std::to_string(i) + "] must be finite, got " + std::to_string(values[i]));
   }
+}
+
+/** Throws unless every array per link and per neuron has the length that the layer asks for, of finite
+ * numbers. */
+void check_arrays(const Layer& layer, const std::string& name, const std::string& operation) {
+  const uint64_t links = layer.dense ? uint64_t{layer.inputs} * layer.outputs : layer.links.nnz();
+  const uint64_t pieces = is_piecewise(layer.activation) ? uint64_t{4} * layer.outputs : 0;
+  const auto check = [&](const char* array, const auto& values, uint64_t length) {
+    check_length(operation, name + ": " + array, values.size(), length);
+    check_finite(operation, name + ": " + array, values);
+  };
+  for_each_link_array(
+      [&](const char* array, const auto& values) {
+        const bool absent = static_cast<const void*>(&values) == &layer.birth && layer.dense;
+        check(array, values, absent ? 0 : links);
+      },
+      layer);
+  for_each_neuron_array(
+      [&](const char* array, const auto& values) {
+        uint64_t length = layer.outputs;
+        if (&values == &layer.pieces) length = pieces;
+        if (&values == &layer.pieces_velocity) length = learns_pieces(layer.activation) ? pieces : 0;
+        check(array, values, length);
+      },
+      layer);
 }
 
 }  // namespace
@@ -147,7 +174,7 @@ namespace {
 /** Pieces of hidden layer l, counted from 0. */
 void init_pieces(Layer& layer, double alpha, uint32_t l) {
   if (!is_piecewise(layer.activation)) return;
-  const bool learned = layer.activation == Activation::srelu;
+  const bool learned = learns_pieces(layer.activation);
   const float all_relu[] = {0.0f, static_cast<float>(l % 2 == 0 ? -alpha : alpha), 0.0f, 1.0f};
   for (const float piece : learned ? kLeakyRelu : all_relu)
     layer.pieces.insert(layer.pieces.end(), layer.outputs, piece);
@@ -202,9 +229,6 @@ void check_model(const Model& model, const std::string& operation) {
     }
     if (layer.dense) {
       check_length(operation, name + " (dense): links", layer.links.nnz(), 0);
-      check_length(operation, name + " (dense): birth", layer.birth.size(), 0);
-      check_length(operation, name + " (dense): weights", layer.weights.size(),
-                   static_cast<uint64_t>(layer.inputs) * layer.outputs);
     } else {
       if (layer.links.rows != layer.inputs || layer.links.cols != layer.outputs) {
         refuse(ErrorCode::shape, operation,
@@ -213,23 +237,8 @@ void check_model(const Model& model, const std::string& operation) {
                    std::to_string(layer.links.cols));
       }
       check_csr(layer.links, operation);
-      check_length(operation, name + ": weights", layer.weights.size(), layer.links.nnz());
-      check_length(operation, name + ": birth", layer.birth.size(), layer.links.nnz());
     }
-    check_length(operation, name + ": momentum", layer.velocity.size(), layer.weights.size());
-    check_length(operation, name + ": bias", layer.bias.size(), layer.outputs);
-    check_length(operation, name + ": bias_velocity", layer.bias_velocity.size(), layer.outputs);
-    check_finite(operation, name + ": weights", layer.weights);
-    check_finite(operation, name + ": momentum", layer.velocity);
-    check_finite(operation, name + ": bias", layer.bias);
-    check_finite(operation, name + ": bias_velocity", layer.bias_velocity);
-    const uint64_t pieces = uint64_t{4} * layer.outputs;
-    check_length(operation, name + ": pieces", layer.pieces.size(),
-                 is_piecewise(layer.activation) ? pieces : 0);
-    check_length(operation, name + ": pieces_velocity", layer.pieces_velocity.size(),
-                 layer.activation == Activation::srelu ? pieces : 0);
-    check_finite(operation, name + ": pieces", layer.pieces);
-    check_finite(operation, name + ": pieces_velocity", layer.pieces_velocity);
+    check_arrays(layer, name, operation);
   }
   if (model.layers.back().activation != Activation::linear) {
     refuse(ErrorCode::invalid_argument, operation,

@@ -6,6 +6,7 @@
 
 #include "core/aligned.h"
 #include "core/csr.h"
+#include "core/link_arrays.h"
 #include "core/vocabulary.h"
 
 namespace set_native {
@@ -18,6 +19,11 @@ namespace set_native {
  */
 inline bool is_piecewise(Activation activation) {
   return activation == Activation::all_relu || activation == Activation::srelu;
+}
+
+/** Whether training updates the pieces of the activation. */
+inline bool learns_pieces(Activation activation) {
+  return activation == Activation::srelu;
 }
 
 /**
@@ -39,23 +45,15 @@ inline uint16_t birth_of(uint32_t epoch) {
 /**
  * One layer of n sources and m targets on the host, the form in which every back end takes and gives it.
  *
- * Sparse: `links` holds the pattern, and weights, momentum and birth have one entry per link in link order.
- * Dense: `links` is empty and weights and momentum hold all n x m cells row by row, which is the same order.
+ * Sparse: `links` holds the pattern, and the arrays per link stand in its order.
+ * Dense: `links` is empty and the arrays per link hold all n x m cells row by row, which is the same order.
  */
-struct Layer {
+struct Layer : LinkArrays<AlignedVector>, NeuronArrays<AlignedVector> {
   uint32_t inputs = 0;   // n, sources
   uint32_t outputs = 0;  // m, targets
   bool dense = false;
   Activation activation = Activation::relu;
   Csr links;
-  AlignedVector<float> weights;
-  AlignedVector<float> velocity;
-  std::vector<uint16_t>
-      birth;  // birth_of the epoch whose evolution grew the link, 0 = initial; sparse layers only
-  AlignedVector<float> bias;  // m
-  AlignedVector<float> bias_velocity;
-  AlignedVector<float> pieces;  // 4 x m, t_l, a_l, t_r, a_r of every target; piecewise activations only
-  AlignedVector<float> pieces_velocity;  // srelu only: all-relu keeps its pieces
 
   uint64_t nnz() const { return weights.size(); }
 };

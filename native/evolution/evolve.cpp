@@ -52,9 +52,7 @@ Blocks<Index> repacked(const Blocks<Index>& blocks, uint32_t height) {
   copy.height = blocks.height;
   copy.offsets = blocks.offsets;
   copy.targets = blocks.targets;
-  copy.weights = blocks.weights;
-  copy.velocity = blocks.velocity;
-  copy.birth = blocks.birth;
+  for_each_link_array([](const char*, const auto& held, auto& values) { values = held; }, blocks, copy);
   Layer layer;
   layer.inputs = blocks.inputs;
   layer.outputs = blocks.outputs;

@@ -13,18 +13,19 @@ namespace {
 
 constexpr double kGroupCost = 4.0;  // of a group beside its blocks, in blocks
 
-/** The arrays that have an entry, or kHeight of them, per block. A height of 0 is one known only at run time.
+template <class T>
+using Pointer = T*;
+
+/** Targets and the arrays per link, kHeight entries per block. A height of 0 is one known only at run time.
  */
 template <class Index, size_t kHeight>
-struct Arrays {
+struct Arrays : LinkArrays<Pointer> {
   using IndexType = Index;
 
-  explicit Arrays(Blocks<Index>& blocks)
-      : runtime_height(blocks.height),
-        targets(blocks.targets.data()),
-        weights(blocks.weights.data()),
-        velocity(blocks.velocity.data()),
-        birth(blocks.birth.data()) {}
+  explicit Arrays(Blocks<Index>& blocks) : runtime_height(blocks.height), targets(blocks.targets.data()) {
+    for_each_link_array([](const char*, auto& values, auto*& pointer) { pointer = values.data(); }, blocks,
+                        *this);
+  }
 
   size_t height() const { return kHeight > 0 ? kHeight : runtime_height; }
 
@@ -34,9 +35,11 @@ struct Arrays {
   }
   void copy_values(size_t from, size_t to) const {
     const size_t h = height();
-    for (size_t r = 0; r < h; ++r) weights[to * h + r] = weights[from * h + r];
-    for (size_t r = 0; r < h; ++r) velocity[to * h + r] = velocity[from * h + r];
-    for (size_t r = 0; r < h; ++r) birth[to * h + r] = birth[from * h + r];
+    for_each_link_array(
+        [=](const char*, auto* values) {
+          for (size_t r = 0; r < h; ++r) values[to * h + r] = values[from * h + r];
+        },
+        *this);
   }
 
   void move(size_t from, size_t to, size_t count) const {
@@ -44,16 +47,11 @@ struct Arrays {
       std::memmove(values + to * unit, values + from * unit, count * unit * sizeof *values);
     };
     move_array(targets, 1);
-    move_array(weights, height());
-    move_array(velocity, height());
-    move_array(birth, height());
+    for_each_link_array([&](const char*, auto* values) { move_array(values, height()); }, *this);
   }
 
   size_t runtime_height;
   Index* targets;
-  float* weights;
-  float* velocity;
-  uint16_t* birth;
 };
 
 /** The kept blocks [first_kept, end_kept) and the grown ones [first_grown, end_grown) of a group. */
@@ -200,8 +198,7 @@ void Rebuild<Index>::clear_beyond_layer() {
   const uint32_t last = blocks_.groups() - 1;
   for (size_t k = blocks_.offsets[last]; k < blocks_.offsets[last + 1]; ++k) {
     for (size_t r = blocks_.sources_of(last); r < blocks_.height; ++r) {
-      blocks_.weights[k * blocks_.height + r] = 0.0f;
-      blocks_.birth[k * blocks_.height + r] = 0;
+      for_each_link_array([&](const char*, auto& values) { values[k * blocks_.height + r] = 0; }, blocks_);
     }
   }
 }
@@ -221,7 +218,7 @@ void Rebuild<Index>::set_bounds() {
   }
 }
 
-/** Weight, velocity and birth of the grown blocks: draws in batches. `grown` has their numbers. */
+/** The arrays per link of the grown blocks, whose numbers `grown` has. Weights are drawn in batches. */
 template <class Index>
 void Rebuild<Index>::set_grown_weights(const Places& grown) {
   set_bounds();
@@ -234,10 +231,11 @@ void Rebuild<Index>::set_grown_weights(const Places& grown) {
     size_t count = 0;
     const auto draw_weights = [&] {
       if (!zero) draw_many(key_.seed, Stream::regrow_weights, key_.layer, key_.epoch, cells, 0, count, words);
+      // A grown link has no past: all is zero but its weight and its birth.
       for (size_t t = 0; t < count; ++t) {
+        for_each_link_array([&](const char*, auto& values) { values[links[t]] = 0; }, blocks_);
         const float unit = symmetric_unit(static_cast<uint32_t>(words[t]));
         blocks_.weights[links[t]] = zero ? 0.0f : bounds_[targets[t]] * unit;
-        blocks_.velocity[links[t]] = 0.0f;
         blocks_.birth[links[t]] = birth_of(key_.epoch);
       }
       count = 0;

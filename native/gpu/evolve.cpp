@@ -46,9 +46,9 @@ void replace_links(Device& device, const Layer& layer, const AnyBlocks& links) {
       [&](const auto& blocks) {
         write(layer.offsets, blocks.offsets);
         write(layer.targets, blocks.targets);
-        write(layer.weights, blocks.weights);
-        write(layer.velocity, blocks.velocity);
-        write(layer.birth, blocks.birth);
+        for_each_link_array(
+            [&](const char*, const auto& buffer, const auto& values) { write(buffer, values); }, layer,
+            blocks);
         write(layer.target_offsets, blocks.by_target.offsets);
         write(layer.target_groups, blocks.by_target.groups);
         write(layer.target_blocks, blocks.by_target.blocks);

@@ -14,6 +14,12 @@ std::unique_ptr<Buffer> upload(Device& device, const Values& values) {
   return buffer;
 }
 
+/** An array per link or per neuron, which a layer may not have: then there is no buffer. */
+template <class Values>
+std::unique_ptr<Buffer> upload_array(Device& device, const Values& values) {
+  return values.empty() ? nullptr : upload(device, values);
+}
+
 template <class Values>
 void download(Device& device, const std::unique_ptr<Buffer>& buffer, Values& values) {
   if (buffer == nullptr) return;
@@ -29,9 +35,9 @@ Blocks<Index> download_blocks(Device& device, const Layer& layer) {
   blocks.height = layer.height;
   download(device, layer.offsets, blocks.offsets);
   download(device, layer.targets, blocks.targets);
-  download(device, layer.weights, blocks.weights);
-  download(device, layer.velocity, blocks.velocity);
-  download(device, layer.birth, blocks.birth);
+  for_each_link_array(
+      [&](const char*, const auto& buffer, auto& values) { download(device, buffer, values); }, layer,
+      blocks);
   download(device, layer.target_offsets, blocks.by_target.offsets);
   download(device, layer.target_groups, blocks.by_target.groups);
   download(device, layer.target_blocks, blocks.by_target.blocks);
@@ -41,17 +47,20 @@ Blocks<Index> download_blocks(Device& device, const Layer& layer) {
 }  // namespace
 
 size_t layer_bytes(const PackedLayer& layer) {
-  return std::visit(
+  size_t bytes = 0;
+  const auto add = [&](const char*, const auto& values) { bytes += values.size() * sizeof(values[0]); };
+  for_each_neuron_array(add, layer);
+  std::visit(
       [&](const auto& blocks) {
-        const size_t size = blocks.size(), index = sizeof(typename std::decay_t<decltype(blocks)>::IndexType);
-        const size_t per_link = 2 * sizeof(float) + (layer.dense ? 0 : sizeof(uint16_t));
-        return size * (per_link * blocks.height + sizeof(uint32_t) + 2 * index) +
-               (size_t{blocks.groups()} + layer.outputs + 2) * sizeof(uint32_t) +
-               (layer.bias.size() + layer.bias_velocity.size() + layer.pieces.size() +
-                layer.pieces_velocity.size()) *
-                   sizeof(float);
+        for_each_link_array(add, blocks);
+        // Targets by group; offsets, groups and numbers of blocks by target, whether or not they are there
+        // yet.
+        const size_t index = sizeof(typename std::decay_t<decltype(blocks)>::IndexType);
+        bytes += blocks.size() * (2 * index + sizeof(uint32_t)) +
+                 (size_t{blocks.groups()} + layer.outputs + 2) * sizeof(uint32_t);
       },
       layer.blocks);
+  return bytes;
 }
 
 Layer upload_layer(Device& device, PackedLayer& layer) {
@@ -69,18 +78,17 @@ Layer upload_layer(Device& device, PackedLayer& layer) {
         to.blocks = blocks.size();
         to.offsets = upload(device, blocks.offsets);
         to.targets = upload(device, blocks.targets);
-        to.weights = upload(device, blocks.weights);
-        to.velocity = upload(device, blocks.velocity);
-        if (!layer.dense) to.birth = upload(device, blocks.birth);
+        for_each_link_array(
+            [&](const char*, auto& buffer, const auto& values) { buffer = upload_array(device, values); }, to,
+            blocks);
         to.target_offsets = upload(device, blocks.by_target.offsets);
         to.target_groups = upload(device, blocks.by_target.groups);
         to.target_blocks = upload(device, blocks.by_target.blocks);
       },
       layer.blocks);
-  to.bias = upload(device, layer.bias);
-  to.bias_velocity = upload(device, layer.bias_velocity);
-  if (!layer.pieces.empty()) to.pieces = upload(device, layer.pieces);
-  if (!layer.pieces_velocity.empty()) to.pieces_velocity = upload(device, layer.pieces_velocity);
+  for_each_neuron_array(
+      [&](const char*, auto& buffer, const auto& values) { buffer = upload_array(device, values); }, to,
+      layer);
   return to;
 }
 
@@ -94,10 +102,8 @@ PackedLayer download_layer(Device& device, const Layer& layer) {
     to.blocks = download_blocks<uint32_t>(device, layer);
   else
     to.blocks = download_blocks<uint16_t>(device, layer);
-  download(device, layer.bias, to.bias);
-  download(device, layer.bias_velocity, to.bias_velocity);
-  download(device, layer.pieces, to.pieces);
-  download(device, layer.pieces_velocity, to.pieces_velocity);
+  for_each_neuron_array(
+      [&](const char*, const auto& buffer, auto& values) { download(device, buffer, values); }, layer, to);
   return to;
 }
 

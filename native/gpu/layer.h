@@ -9,6 +9,10 @@
 
 namespace set_native::gpu {
 
+/** An array of T on a device; null where a layer on the host has an empty one. */
+template <class T>
+using DeviceArray = std::unique_ptr<Buffer>;
+
 /**
  * A layer in the memory of a device: what PackedLayer holds (layout/blocks.h says how), dense layers, too,
  * with their view by target. Index is 16 bits where the layer has at most 65,536 sources and targets, else 32
@@ -18,7 +22,7 @@ namespace set_native::gpu {
  * sizeof(Index): 18 (22) per single link, 14 (16) per link in motifs of two, 9 (9.5) per cell of a dense
  * layer in blocks of eight. Per target 12, with learned pieces 44; per group of sources 4.
  */
-struct Layer {
+struct Layer : LinkArrays<DeviceArray>, NeuronArrays<DeviceArray> {
   uint32_t inputs = 0;   // n
   uint32_t outputs = 0;  // m
   uint32_t height = 1;   // sources per block
@@ -28,18 +32,11 @@ struct Layer {
   bool dense = false;
   Activation activation = Activation::relu;
 
-  std::unique_ptr<Buffer> offsets;          // u32[groups + 1]
-  std::unique_ptr<Buffer> targets;          // Index[blocks]
-  std::unique_ptr<Buffer> weights;          // f32[blocks height]
-  std::unique_ptr<Buffer> velocity;         // f32[blocks height]
-  std::unique_ptr<Buffer> birth;            // u16[blocks height]; null in dense layers
-  std::unique_ptr<Buffer> target_offsets;   // u32[m + 1]
-  std::unique_ptr<Buffer> target_groups;    // Index[blocks]
-  std::unique_ptr<Buffer> target_blocks;    // u32[blocks]
-  std::unique_ptr<Buffer> bias;             // f32[m]
-  std::unique_ptr<Buffer> bias_velocity;    // f32[m]
-  std::unique_ptr<Buffer> pieces;           // f32[4 m]; null unless the activation is piecewise
-  std::unique_ptr<Buffer> pieces_velocity;  // f32[4 m]; null unless srelu
+  std::unique_ptr<Buffer> offsets;         // u32[groups + 1]
+  std::unique_ptr<Buffer> targets;         // Index[blocks]
+  std::unique_ptr<Buffer> target_offsets;  // u32[m + 1]
+  std::unique_ptr<Buffer> target_groups;   // Index[blocks]
+  std::unique_ptr<Buffer> target_blocks;   // u32[blocks]
 
   /** Rows of its input matrix: sources, rounded up to whole groups. */
   uint32_t input_rows() const { return groups * height; }

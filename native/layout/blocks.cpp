@@ -25,13 +25,11 @@ void release(Vector& vector) {
 
 /** Values in link order, row by row, to blocks: those of a block side by side, 0 for sources beyond the
  * layer. */
-template <class Index, class From, class To>
-void to_blocks(const Blocks<Index>& blocks, From& from, To& to) {
-  if constexpr (std::is_same_v<From, To>) {
-    if (blocks.height == 1) {
-      to = std::move(from);
-      return;
-    }
+template <class Index, class Values>
+void to_blocks(const Blocks<Index>& blocks, Values& from, Values& to) {
+  if (blocks.height == 1) {
+    to = std::move(from);
+    return;
   }
   to.assign(static_cast<size_t>(blocks.size()) * blocks.height, 0);
   size_t link = 0;
@@ -44,13 +42,11 @@ void to_blocks(const Blocks<Index>& blocks, From& from, To& to) {
   release(from);
 }
 
-template <class Index, class From, class To>
-void from_blocks(const Blocks<Index>& blocks, From& from, To& to) {
-  if constexpr (std::is_same_v<From, To>) {
-    if (blocks.height == 1) {
-      to = std::move(from);
-      return;
-    }
+template <class Index, class Values>
+void from_blocks(const Blocks<Index>& blocks, Values& from, Values& to) {
+  if (blocks.height == 1) {
+    to = std::move(from);
+    return;
   }
   to.resize(blocks.nnz());
   size_t link = 0;
@@ -61,6 +57,25 @@ void from_blocks(const Blocks<Index>& blocks, From& from, To& to) {
     }
   }
   release(from);
+}
+
+/** All arrays per link, one after the other; those that the layer has not stay empty. */
+template <class Index>
+void links_to_blocks(Layer& layer, Blocks<Index>& blocks) {
+  for_each_link_array(
+      [&](const char*, auto& from, auto& to) {
+        if (!from.empty()) to_blocks(blocks, from, to);
+      },
+      layer, blocks);
+}
+
+template <class Index>
+void links_from_blocks(Blocks<Index>& blocks, Layer& layer) {
+  for_each_link_array(
+      [&](const char*, auto& from, auto& to) {
+        if (!from.empty()) from_blocks(blocks, from, to);
+      },
+      blocks, layer);
 }
 
 bool is_narrow(const Layer& layer) {
@@ -81,8 +96,7 @@ Blocks<Index> pack_dense_as(Layer& layer) {
   for (uint32_t b = 0; b < groups; ++b) {
     for (uint32_t j = 0; j < layer.outputs; ++j) blocks.targets.push_back(static_cast<Index>(j));
   }
-  to_blocks(blocks, layer.weights, blocks.weights);
-  to_blocks(blocks, layer.velocity, blocks.velocity);
+  links_to_blocks(layer, blocks);
   return blocks;
 }
 
@@ -145,9 +159,7 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height) {
     }
   }
   links = {};
-  to_blocks(blocks, layer.weights, blocks.weights);
-  to_blocks(blocks, layer.velocity, blocks.velocity);
-  to_blocks(blocks, layer.birth, blocks.birth);
+  links_to_blocks(layer, blocks);
   blocks.index_targets();
   return blocks;
 }
@@ -177,9 +189,7 @@ void unpack(Blocks<Index>& blocks, Layer& layer) {
     }
   }
   release(blocks.targets);
-  from_blocks(blocks, blocks.weights, layer.weights);
-  from_blocks(blocks, blocks.velocity, layer.velocity);
-  from_blocks(blocks, blocks.birth, layer.birth);
+  links_from_blocks(blocks, layer);
   blocks = {};
 }
 
@@ -190,8 +200,7 @@ AnyBlocks pack_dense(Layer& layer) {
 
 template <class Index>
 void unpack_dense(Blocks<Index>& blocks, Layer& layer) {
-  from_blocks(blocks, blocks.weights, layer.weights);
-  from_blocks(blocks, blocks.velocity, layer.velocity);
+  links_from_blocks(blocks, layer);
   blocks = {};
 }
 

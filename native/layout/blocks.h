@@ -14,11 +14,11 @@ namespace set_native {
  * The links of a sparse n x m layer as the CPU back end holds them: blocks of `height` neighbouring sources
  * linked to one target, in compressed sparse row form with one row per group of sources.
  *
- * Group b holds the sources b height .. b height + height - 1; the last group may stick out over the layer.
- * Block k of group b and target j holds the links (b height + r, j), r = 0 .. height - 1, whose weights lie
- * side by side in weights[k height + r]; those of sources beyond the layer are 0 and stay 0. Height 1 is the
- * plain CSR of single links. One index per block instead of one per link, and kernels load the row of a
- * target once per block.
+ * The arrays per link have `height` entries per block. Group b holds the sources b height .. b height +
+ * height - 1; the last group may stick out over the layer. Block k of group b and target j holds the links (b
+ * height + r, j), r = 0 .. height - 1, whose weights lie side by side in weights[k height + r]; those of
+ * sources beyond the layer are 0 and stay 0. Height 1 is the plain CSR of single links. One index per block
+ * instead of one per link, and kernels load the row of a target once per block.
  *
  * `by_target` is the same blocks seen from the targets: for target j the blocks by_target.blocks[p] and their
  * groups, p in [offsets[j], offsets[j + 1]), groups ascending.
@@ -28,7 +28,7 @@ namespace set_native {
  * narrow blocks of two.
  */
 template <class Index>
-struct Blocks {
+struct Blocks : LinkArrays<AlignedVector> {
   using IndexType = Index;
 
   struct ByTarget {
@@ -42,9 +42,6 @@ struct Blocks {
   uint32_t height = 1;
   std::vector<uint32_t> offsets;  // groups + 1
   AlignedVector<Index> targets;   // per block; ascending in a group
-  AlignedVector<float> weights;   // height per block
-  AlignedVector<float> velocity;  // height per block
-  std::vector<uint16_t> birth;    // height per block: as in Layer
   ByTarget by_target;
 
   uint32_t groups() const { return static_cast<uint32_t>(offsets.size() - 1); }
@@ -79,7 +76,7 @@ bool is_whole(const Csr& links, uint32_t height);
 uint32_t whole_height(const Csr& links);
 
 /**
- * Takes the links of a sparse layer over (links, weights, velocity, birth; the layer keeps sizes and biases)
+ * Takes the links of a sparse layer over (the layer keeps its sizes and the arrays per neuron)
  * and indexes the targets. Requires is_whole(layer.links, height). One array after the other is laid out anew
  * and the old one freed; at height 1 all but the columns are moved.
  */
@@ -98,7 +95,7 @@ inline uint32_t dense_height(uint32_t inputs) {
   return inputs > 4 ? 8 : inputs > 2 ? 4 : 2;
 }
 
-/** Takes the cells of a dense layer over (weights, velocity), without indexing the targets. */
+/** Takes the cells of a dense layer over, without indexing the targets. */
 AnyBlocks pack_dense(Layer& layer);
 /** The reverse: gives the cells back, leaving `blocks` empty. */
 template <class Index>

@@ -56,10 +56,7 @@ PackedNetwork pack_network(Model model) {
     to.dense = from.dense;
     to.activation = from.activation;
     to.blocks = from.dense ? pack_dense(from) : pack(from, whole_height(from.links));
-    to.bias = std::move(from.bias);
-    to.bias_velocity = std::move(from.bias_velocity);
-    to.pieces = std::move(from.pieces);
-    to.pieces_velocity = std::move(from.pieces_velocity);
+    for_each_neuron_array([](const char*, auto& given, auto& taken) { taken = std::move(given); }, from, to);
   }
   return network;
 }
@@ -80,10 +77,7 @@ Model unpack_network(const PackedNetwork& network) {
           from.dense ? unpack_dense(copy, to) : unpack(copy, to);
         },
         from.blocks);
-    to.bias = from.bias;
-    to.bias_velocity = from.bias_velocity;
-    to.pieces = from.pieces;
-    to.pieces_velocity = from.pieces_velocity;
+    for_each_neuron_array([](const char*, const auto& held, auto& copy) { copy = held; }, from, to);
     model.layers.push_back(std::move(to));
   }
   return model;

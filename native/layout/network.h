@@ -9,25 +9,20 @@
 namespace set_native {
 
 /**
- * A layer as the CPU back end holds it: as core's Layer, but for the links, which come as blocks. A dense
- * layer is all of its cells in blocks of dense_height, without births and without a view by target, which
- * nothing asks for.
+ * A layer as back ends hold it: as core's Layer, but for the links, which come as blocks. A dense layer is
+ * all of its cells in blocks of dense_height, without births and, unless asked for, without a view by target.
  */
-struct PackedLayer {
+struct PackedLayer : NeuronArrays<AlignedVector> {
   uint32_t inputs = 0;
   uint32_t outputs = 0;
   bool dense = false;
   Activation activation = Activation::relu;
   AnyBlocks blocks;
-  AlignedVector<float> bias;
-  AlignedVector<float> bias_velocity;
-  AlignedVector<float> pieces;  // as in core's Layer
-  AlignedVector<float> pieces_velocity;
 
   uint64_t nnz() const;
   /** Rows of its input matrix: sources, rounded up to whole groups. */
   uint32_t input_rows() const;
-  /** Of its blocks. */
+  /** Height of its blocks. */
   uint32_t height() const;
   AlignedVector<float>& weights();
   const AlignedVector<float>& weights() const;
