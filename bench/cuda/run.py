@@ -144,7 +144,6 @@ def summary(native, torch):
     masked = peers.get("masked-graph")
     return {
         "epochMs": epoch,
-        "persistentEpochMs": named(f"persistent-train {NETWORK} epsilon=13 batch=40 motif=1 "),
         "epochOfPairsMs": named(f"train {NETWORK} epsilon=13 batch=40 motif=2 "),
         "evaluate5000Ms": named(f"evaluate {NETWORK} epsilon=13 "),
         "evolveMs": named(f"evolve {NETWORK} epsilon=13 motif=1 "),

@@ -74,9 +74,9 @@ bool matches(const std::string& name, const std::vector<std::string>& wanted) {
 
 std::vector<Case> list_cases(const Grid& grid, const std::string& filter) {
   std::vector<Case> all, chosen;
-  grid.gpu != nullptr ? add_gpu_op_cases(grid, all) : add_op_cases(grid, all);
+  grid.gpu != nullptr ? add_gpu_op_cases(all) : add_op_cases(grid, all);
   add_network_cases(grid, all);
-  if (grid.gpu != nullptr) add_gpu_cases(grid, all);
+  if (grid.gpu != nullptr) add_gpu_cases(all);
   const std::vector<std::string> wanted = words_of(filter);
   for (Case& each : all)
     if (matches(each.name(), wanted)) chosen.push_back(std::move(each));

@@ -73,13 +73,10 @@ struct Grid {
   const GpuTarget* gpu = nullptr;  // cases on it instead: whole networks, gpu_op_cases.cpp and gpu_cases.cpp
 };
 
-/** An epoch of training on the target, checked first. */
-Result run_training(const Case& c, Context& context);
-
 void add_op_cases(const Grid& grid, std::vector<Case>& cases);
 void add_network_cases(const Grid& grid, std::vector<Case>& cases);
-void add_gpu_op_cases(const Grid& grid, std::vector<Case>& cases);
-void add_gpu_cases(const Grid& grid, std::vector<Case>& cases);
+void add_gpu_op_cases(std::vector<Case>& cases);
+void add_gpu_cases(std::vector<Case>& cases);
 
 /**
  * The suite, in the order of the report. `filter`: only cases that have each of its words: one with a "=" as

@@ -105,23 +105,10 @@ Result scale(const Case& c, Context& context) {
   return result;
 }
 
-/** The epoch in its other form, one cooperative launch; the cases `train` are recorded steps. */
-Result train_persistent(const Case& c, Context& context) {
-  auto& target = static_cast<GpuTarget&>(*context.target);
-  target.use(gpu::EpochForm::persistent);
-  Result result = run_training(c, context);
-  target.use(gpu::EpochForm::recorded);
-  return result;
-}
-
 }  // namespace
 
-void add_gpu_cases(const Grid& grid, std::vector<Case>& cases) {
+void add_gpu_cases(std::vector<Case>& cases) {
   const std::vector<uint32_t> trial = {784, 3000, 3000, 3000, 10};
-  for (const uint32_t motif : {1u, 2u, 4u})
-    for (const uint32_t batch : {8u, 40u, 100u})
-      if (grid.gpu->facts().cooperative && (motif == 1 || batch == 40))
-        cases.push_back({"persistent-train", trial, 13, batch, motif, 0, 1, train_persistent});
   for (const unsigned threads : {1u, 4u, 16u})
     cases.push_back({std::to_string(kTrials) + "-trials", trial, 13, 40, 1, 5000, threads, trials});
   for (const uint32_t motif : {1u, 2u})

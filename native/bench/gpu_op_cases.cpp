@@ -238,7 +238,7 @@ Result evolve(const Case& c, Context& context) {
 
 }  // namespace
 
-void add_gpu_op_cases(const Grid&, std::vector<Case>& cases) {
+void add_gpu_op_cases(std::vector<Case>& cases) {
   constexpr uint32_t kBatch = 40;
   for (const auto& [op, run] : {std::pair{"sparse-forward", &forward}, {"sparse-backward", &backward}})
     for (const uint32_t inputs : {3000u, kFeatures})

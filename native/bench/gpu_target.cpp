@@ -39,12 +39,11 @@ class GpuOfBackend final : public GpuTarget {
  public:
   GpuOfBackend(const Backend& backend, std::string name) : backend_(backend) {
     const auto device = gpu::open_device(backend);
-    facts_ = {std::move(name), copy_rate(*device),
-              device->resident_blocks({gpu::Op::epoch}, gpu::kTrainThreads, gpu::kEpochShared) > 0};
+    facts_ = {std::move(name), copy_rate(*device)};
   }
 
   std::unique_ptr<BackendModel> create(Model model, unsigned) override {
-    return std::make_unique<gpu::GpuModel>(open(), std::move(model), form_);
+    return std::make_unique<gpu::GpuModel>(open(), std::move(model));
   }
   std::unique_ptr<gpu::TimedDevice> open() override {
     auto device = gpu::open_device(backend_);
@@ -59,13 +58,11 @@ class GpuOfBackend final : public GpuTarget {
     return {streamed * times / facts_.copy * 1e-6, "copy"};
   }
   const GpuFacts& facts() const override { return facts_; }
-  void use(gpu::EpochForm form) override { form_ = form; }
 
  private:
   const Backend& backend_;
   GpuFacts facts_;
   DeviceClock clock_;
-  gpu::EpochForm form_ = gpu::EpochForm::recorded;
 };
 
 }  // namespace

@@ -5,15 +5,13 @@
 
 #include "bench/target.h"
 #include "gpu/device.h"
-#include "gpu/trainer.h"
 
 namespace set_native::bench {
 
 /** What is known of a GPU by measurement. */
 struct GpuFacts {
   std::string device;
-  double copy = 0.0;         // GB/s, bytes read and bytes written, of copies within its memory
-  bool cooperative = false;  // an epoch may be one launch
+  double copy = 0.0;  // GB/s, bytes read and bytes written, of copies within its memory
 };
 
 /** The GPU's models, timed by its own clock; their limit is that of the copy: bytes in order / its rate. */
@@ -23,8 +21,6 @@ class GpuTarget : public Target {
   /** A device for single operations. The stopwatch is its from now on, until the next one or model is made.
    */
   virtual std::unique_ptr<gpu::TimedDevice> open() = 0;
-  /** How models made from now on run their epochs. At first: recorded, as the back end's. */
-  virtual void use(gpu::EpochForm form) = 0;
 };
 
 /**

@@ -198,10 +198,6 @@ Result initialise(const Case& c, Context& context) {
 
 }  // namespace
 
-Result run_training(const Case& c, Context& context) {
-  return train(c, context);
-}
-
 void add_network_cases(const Grid& grid, std::vector<Case>& cases) {
   constexpr std::array<double, 5> kEpsilons = {1, 5, 13, 21, 31};
   constexpr std::array<uint32_t, 6> kBatches = {1, 2, 8, 40, 100, 128};

@@ -69,23 +69,7 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
   }
 }
 
-/** The groups of block `block`. */
-template <class Index, unsigned kHeight>
-__device__ inline void backward_groups(const gpu::BackwardParams& p, uint32_t block,
-                                       const gpu::StepState& state, const uint32_t* offsets,
-                                       const Index* targets, float* weights, float* velocity, float* x,
-                                       const float* dz, float* bias, float* bias_velocity, float4* partial) {
-  const Columns c(p.stride, 0);
-  const uint32_t warp = threadIdx.x / 32, part = warp % p.warps;
-  const uint32_t group = block * (gpu::kTrainWarps / p.warps) + warp / p.warps;
-  constexpr uint32_t kRows = kHeight != 0 ? kHeight : gpu::kChunk;
-  const uint32_t height = kHeight != 0 ? kHeight : p.height;
-  for (uint32_t r0 = 0; r0 < height; r0 += kRows)
-    backward_rows<Index, kRows>(p, c, state, group, part, r0, height - r0 < kRows ? height - r0 : kRows,
-                                offsets, targets, weights, velocity, reinterpret_cast<float4*>(x),
-                                reinterpret_cast<const float4*>(dz), bias, bias_velocity, partial);
-}
-
+/** The groups of thread block x. */
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
     backward(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
@@ -93,8 +77,16 @@ __global__ void __launch_bounds__(gpu::kTrainThreads)
              float* bias_velocity) {
   SET_SHARED(memory);
   if (stopped(state)) return;
-  backward_groups<Index, kHeight>(p, blockIdx.x, *state, offsets, targets, weights, velocity, x, dz, bias,
-                                  bias_velocity, reinterpret_cast<float4*>(memory));
+  const Columns c(p.stride, 0);
+  const uint32_t warp = threadIdx.x / 32, part = warp % p.warps;
+  const uint32_t group = blockIdx.x * (gpu::kTrainWarps / p.warps) + warp / p.warps;
+  constexpr uint32_t kRows = kHeight != 0 ? kHeight : gpu::kChunk;
+  const uint32_t height = kHeight != 0 ? kHeight : p.height;
+  for (uint32_t r0 = 0; r0 < height; r0 += kRows)
+    backward_rows<Index, kRows>(p, c, *state, group, part, r0, height - r0 < kRows ? height - r0 : kRows,
+                                offsets, targets, weights, velocity, reinterpret_cast<float4*>(x),
+                                reinterpret_cast<const float4*>(dz), bias, bias_velocity,
+                                reinterpret_cast<float4*>(memory));
 }
 
 }  // namespace set_native::cuda

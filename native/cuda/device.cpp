@@ -132,7 +132,6 @@ LaunchShape shape_of(const gpu::Launch& launch) {
   shape.blocks_y = launch.blocks_y;
   shape.threads = launch.threads;
   shape.shared_bytes = launch.shared_bytes;
-  shape.cooperative = launch.cooperative ? 1 : 0;
   return shape;
 }
 
@@ -212,17 +211,6 @@ class CudaDevice final : public gpu::TimedDevice {
     return idle != 0;
   }
   void synchronize() override { call("run", library_.synchronize, device_); }
-
-  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads,
-                           uint32_t shared_bytes) const override {
-    gpu::Launch launch{kernel};
-    launch.threads = threads;
-    launch.shared_bytes = shared_bytes;
-    const LaunchShape shape = shape_of(launch);
-    uint32_t blocks = 0;
-    call("ask for resident blocks", library_.resident_blocks, device_, &shape, &blocks);
-    return blocks;
-  }
 
   void start_timer() override { call("set a mark", library_.mark, device_, 0u); }
   double stop_timer() override {

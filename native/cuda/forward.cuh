@@ -31,15 +31,17 @@ __device__ inline float4 forward_sum(const gpu::ForwardParams& p, const Columns&
   return sum;
 }
 
-/** The targets of block `block`, part `tile` of their rows. */
+/** The targets of thread block x, part y of their rows. */
 template <class Index, unsigned kHeight>
-__device__ inline void forward_targets(const gpu::ForwardParams& p, uint32_t block, uint32_t tile,
-                                       const uint32_t* offsets, const Index* groups, const uint32_t* blocks,
-                                       const float* weights, const float* bias, const float* x, float* z,
-                                       float4* partial) {
-  const Columns c(p.stride, tile);
+__global__ void __launch_bounds__(gpu::kTrainThreads)
+    forward(gpu::ForwardParams p, const gpu::StepState* state, const uint32_t* offsets, const Index* groups,
+            const uint32_t* blocks, const float* weights, const float* bias, const float* x, float* z) {
+  SET_SHARED(memory);
+  if (stopped(state)) return;
+  auto* const partial = reinterpret_cast<float4*>(memory);
+  const Columns c(p.stride, blockIdx.y);
   const uint32_t warp = threadIdx.x / 32, part = warp % p.warps;
-  const uint32_t target = block * (gpu::kTrainWarps / p.warps) + warp / p.warps;
+  const uint32_t target = blockIdx.x * (gpu::kTrainWarps / p.warps) + warp / p.warps;
   float4 sum = zero4();
   if (target < p.outputs && c.active)
     sum = forward_sum<Index, kHeight>(p, c, offsets[target] + part * c.slots + c.slot, offsets[target + 1],
@@ -55,16 +57,6 @@ __device__ inline void forward_targets(const gpu::ForwardParams& p, uint32_t blo
   const float b = bias[target];
   sum = activate(add4(sum, make_float4(b, b, b, b)), p.activation);
   reinterpret_cast<float4*>(z)[static_cast<uint64_t>(target) * c.row + c.column] = sum;
-}
-
-template <class Index, unsigned kHeight>
-__global__ void __launch_bounds__(gpu::kTrainThreads)
-    forward(gpu::ForwardParams p, const gpu::StepState* state, const uint32_t* offsets, const Index* groups,
-            const uint32_t* blocks, const float* weights, const float* bias, const float* x, float* z) {
-  SET_SHARED(memory);
-  if (stopped(state)) return;
-  forward_targets<Index, kHeight>(p, blockIdx.x, blockIdx.y, offsets, groups, blocks, weights, bias, x, z,
-                                  reinterpret_cast<float4*>(memory));
 }
 
 }  // namespace set_native::cuda

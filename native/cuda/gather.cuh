@@ -15,12 +15,16 @@ namespace set_native::cuda {
 
 constexpr uint32_t kGatherTile = 32;
 
-__device__ inline void gather_features(const gpu::GatherParams& p, uint32_t block, uint32_t first,
-                                       uint32_t batch, const float* data, const uint32_t* order, float* x,
-                                       float* tile) {
-  // tile: [sample][feature], rows of 33 against bank conflicts
+__global__ void gather(gpu::GatherParams p, const gpu::StepState* state, const float* data,
+                       const uint32_t* order, float* x) {
+  SET_SHARED(memory);
+  if (stopped(state)) return;
+  // [sample][feature], in rows of 33 against bank conflicts
+  auto* const tile = reinterpret_cast<float*>(memory);
+  const uint32_t first = state != nullptr ? state->first : p.first;
+  const uint32_t batch = state != nullptr ? state->batch : p.batch;
   const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
-  const uint32_t feature = block * kGatherTile;
+  const uint32_t feature = blockIdx.x * kGatherTile;
   for (uint32_t start = 0; start < p.stride; start += kGatherTile) {
     for (uint32_t s = warp; s < kGatherTile; s += warps) {
       float value = 0.0f;
@@ -37,15 +41,6 @@ __device__ inline void gather_features(const gpu::GatherParams& p, uint32_t bloc
         x[static_cast<uint64_t>(feature + f) * p.stride + start + lane] = tile[lane * (kGatherTile + 1) + f];
     __syncthreads();
   }
-}
-
-__global__ void gather(gpu::GatherParams p, const gpu::StepState* state, const float* data,
-                       const uint32_t* order, float* x) {
-  SET_SHARED(memory);
-  if (stopped(state)) return;
-  gather_features(p, blockIdx.x, state != nullptr ? state->first : p.first,
-                  state != nullptr ? state->batch : p.batch, data, order, x,
-                  reinterpret_cast<float*>(memory));
 }
 
 }  // namespace set_native::cuda

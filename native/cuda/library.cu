@@ -64,8 +64,6 @@ struct DeviceHandle {
   cudaEvent_t passed[2] = {nullptr, nullptr};  // the last copy from or to that half
   cudaEvent_t marks[2] = {nullptr, nullptr};
   uint32_t next = 0;  // half
-  int processors = 0;
-  bool cooperative = false;
   bool recording = false;
 
   // What fails here has nobody to be told, and nothing depends on it.
@@ -120,10 +118,6 @@ int32_t open(DeviceHandle** out, Failure* failure) {
   std::unique_ptr<DeviceHandle> device(new (std::nothrow) DeviceHandle);
   if (device == nullptr) return report(failure, kFailed, "no memory for a handle");
   SET_CUDA_CHECK(cudaSetDevice(0));
-  int cooperative = 0;
-  SET_CUDA_CHECK(cudaDeviceGetAttribute(&device->processors, cudaDevAttrMultiProcessorCount, 0));
-  SET_CUDA_CHECK(cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, 0));
-  device->cooperative = cooperative != 0;
   SET_CUDA_CHECK(cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking));
   for (int half = 0; half < 2; ++half) {
     SET_CUDA_CHECK(
@@ -252,22 +246,8 @@ int32_t launch(DeviceHandle* device, const LaunchShape* shape, const void* param
   arguments[0] = const_cast<void*>(params);
   for (uint32_t b = 0; b < buffer_count; ++b) arguments[1 + b] = const_cast<void**>(&buffers[b]);
   const dim3 blocks(shape->blocks_x, shape->blocks_y), threads(shape->threads);
-  if (shape->cooperative != 0)
-    SET_CUDA_CHECK(cudaLaunchCooperativeKernel(kernel->function, blocks, threads, arguments,
-                                               shape->shared_bytes, device->stream));
-  else
-    SET_CUDA_CHECK(
-        cudaLaunchKernel(kernel->function, blocks, threads, arguments, shape->shared_bytes, device->stream));
-  return kOk;
-}
-
-int32_t resident_blocks(DeviceHandle* device, const LaunchShape* shape, uint32_t* blocks, Failure* failure) {
-  const Kernel* kernel = find(*shape, failure);
-  if (kernel == nullptr) return kFailed;
-  int each = 0;
-  SET_CUDA_CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-      &each, kernel->function, static_cast<int>(shape->threads), shape->shared_bytes));
-  *blocks = device->cooperative ? static_cast<uint32_t>(each * device->processors) : 0;
+  SET_CUDA_CHECK(
+      cudaLaunchKernel(kernel->function, blocks, threads, arguments, shape->shared_bytes, device->stream));
   return kOk;
 }
 
@@ -363,7 +343,6 @@ extern "C" __attribute__((visibility("default"))) const set_native::cuda::Librar
                                   copy,
                                   clear,
                                   launch,
-                                  resident_blocks,
                                   begin_recording,
                                   end_recording,
                                   replay,

@@ -14,7 +14,7 @@
 namespace set_native::cuda {
 
 /** Raised with every change of this file, of the list of kernels, or of what a kernel takes. */
-constexpr uint32_t kAbi = 2;
+constexpr uint32_t kAbi = 3;
 
 constexpr uint32_t kMostBuffers = 32;  // of a launch
 
@@ -42,7 +42,7 @@ struct Probe {
 /** gpu::Launch and gpu::KernelId. */
 struct LaunchShape {
   uint32_t op, wide, height;
-  uint32_t blocks_x, blocks_y, threads, shared_bytes, cooperative;
+  uint32_t blocks_x, blocks_y, threads, shared_bytes;
 };
 
 struct DeviceHandle;     // device 0 with a stream, staging memory and two events
@@ -75,8 +75,6 @@ struct Library {
   /** Refuses a kernel that there is not, and one that takes other parameters or another number of buffers. */
   int32_t (*launch)(DeviceHandle* device, const LaunchShape* shape, const void* params, uint64_t params_bytes,
                     void* const* buffers, uint32_t buffer_count, Failure* failure);
-  int32_t (*resident_blocks)(DeviceHandle* device, const LaunchShape* shape, uint32_t* blocks,
-                             Failure* failure);
 
   /** From `begin` to `end` launches, copies and clears are noted, not run; a null `recording` drops what was
    * noted. */

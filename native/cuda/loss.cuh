@@ -97,10 +97,11 @@ __device__ inline void add_loss(gpu::LossSum* sum, double value) {
   memcpy(sum, &so_far, sizeof so_far);
 }
 
-/** By one block. */
-__device__ inline void loss_of_batch(const gpu::LossParams& p, gpu::StepState* state, const uint32_t* order,
-                                     const uint32_t* labels, const float* targets, const float* z, float* dz,
-                                     double* sums) {
+/** One thread block. */
+__global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* order, const uint32_t* labels,
+                     const float* targets, const float* z, float* dz) {
+  SET_SHARED(memory);
+  if (stopped(state)) return;
   const TargetOf target{labels, targets, p.outputs};
   const auto kind = static_cast<Loss>(p.loss);
   const uint32_t first = state->first, batch = state->batch;
@@ -109,7 +110,7 @@ __device__ inline void loss_of_batch(const gpu::LossParams& p, gpu::StepState* s
     const uint64_t sample = order != nullptr ? order[first + b] : first + b;
     sum += loss_of(kind, z + b, p.outputs, p.stride, target, sample);
   }
-  sum = over_block(sum, sums);
+  sum = over_block(sum, reinterpret_cast<double*>(memory));
   // Every thread has the same sum, and has seen `stop` before the barrier in front of this.
   if (!isfinite(sum)) {
     if (threadIdx.x == 0) state->stop = gpu::kDiverged;
@@ -124,13 +125,6 @@ __device__ inline void loss_of_batch(const gpu::LossParams& p, gpu::StepState* s
     const uint64_t sample = order != nullptr ? order[first + b] : first + b;
     gradient_of(kind, z + b, p.outputs, p.stride, target, sample, batch, dz + b);
   }
-}
-
-__global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* order, const uint32_t* labels,
-                     const float* targets, const float* z, float* dz) {
-  SET_SHARED(memory);
-  if (!stopped(state))
-    loss_of_batch(p, state, order, labels, targets, z, dz, reinterpret_cast<double*>(memory));
 }
 
 __device__ inline bool is_finite(const float* z, uint32_t outputs, uint32_t stride) {

@@ -12,9 +12,10 @@
  */
 namespace set_native::cuda {
 
-__device__ inline void piecewise_rows(const gpu::PiecewiseParams& p, uint32_t block, const float* pieces,
-                                      float* z, float* pre_activation) {
-  const uint32_t j = block * (blockDim.x / 32) + threadIdx.x / 32;
+__global__ void piecewise(gpu::PiecewiseParams p, const gpu::StepState* state, const float* pieces, float* z,
+                          float* pre_activation) {
+  if (stopped(state)) return;
+  const uint32_t j = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
   if (j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
   const float t_l = pieces[j], a_l = pieces[p.outputs + j];
@@ -26,16 +27,11 @@ __device__ inline void piecewise_rows(const gpu::PiecewiseParams& p, uint32_t bl
   }
 }
 
-__global__ void piecewise(gpu::PiecewiseParams p, const gpu::StepState* state, const float* pieces, float* z,
-                          float* pre_activation) {
-  if (!stopped(state)) piecewise_rows(p, blockIdx.x, pieces, z, pre_activation);
-}
-
-__device__ inline void piecewise_rows_backward(const gpu::PiecewiseParams& p, uint32_t block,
-                                               const gpu::StepState& state, const float* pre_activation,
-                                               float* dy, float* pieces, float* pieces_velocity, float* bias,
-                                               float* bias_velocity) {
-  const uint32_t j = block * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
+__global__ void piecewise_backward(gpu::PiecewiseParams p, const gpu::StepState* state,
+                                   const float* pre_activation, float* dy, float* pieces,
+                                   float* pieces_velocity, float* bias, float* bias_velocity) {
+  if (stopped(state)) return;
+  const uint32_t j = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
   const float t_l = pieces[j], a_l = pieces[p.outputs + j];
@@ -55,19 +51,11 @@ __device__ inline void piecewise_rows_backward(const gpu::PiecewiseParams& p, ui
   SET_UNROLL
   for (int k = 0; k < 5; ++k) sums[k] = over_warp(sums[k]);
   if (lane != 0) return;
-  momentum_update(bias[j], bias_velocity[j], sums[4], state);
+  momentum_update(bias[j], bias_velocity[j], sums[4], *state);
   SET_UNROLL
   for (uint32_t k = 0; k < 4; ++k)
     if (pieces_velocity != nullptr)
-      momentum_update(pieces[k * p.outputs + j], pieces_velocity[k * p.outputs + j], sums[k], state, true);
-}
-
-__global__ void piecewise_backward(gpu::PiecewiseParams p, const gpu::StepState* state,
-                                   const float* pre_activation, float* dy, float* pieces,
-                                   float* pieces_velocity, float* bias, float* bias_velocity) {
-  if (!stopped(state))
-    piecewise_rows_backward(p, blockIdx.x, *state, pre_activation, dy, pieces, pieces_velocity, bias,
-                            bias_velocity);
+      momentum_update(pieces[k * p.outputs + j], pieces_velocity[k * p.outputs + j], sums[k], *state, true);
 }
 
 }  // namespace set_native::cuda

@@ -11,9 +11,10 @@
  */
 namespace set_native::cuda {
 
-/** By one block. */
-__device__ inline void finish_step(const gpu::EndStepParams& p, gpu::StepState* state, const uint32_t* cancel,
-                                   const float* dz, float* bias, float* bias_velocity) {
+/** One thread block. */
+__global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint32_t* cancel, const float* dz,
+                         float* bias, float* bias_velocity) {
+  if (stopped(state)) return;
   const uint32_t lane = threadIdx.x % 32, warps = blockDim.x / 32;
   for (uint32_t j = threadIdx.x / 32; j < p.outputs; j += warps) {
     float gradient = 0.0f;
@@ -30,11 +31,6 @@ __device__ inline void finish_step(const gpu::EndStepParams& p, gpu::StepState* 
   const uint32_t left = state->count - state->first;
   state->batch = left < state->full_batch ? left : state->full_batch;
   if (*static_cast<const volatile uint32_t*>(cancel) != 0) state->stop = gpu::kCancelled;
-}
-
-__global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint32_t* cancel, const float* dz,
-                         float* bias, float* bias_velocity) {
-  if (!stopped(state)) finish_step(p, state, cancel, dz, bias, bias_velocity);
 }
 
 __global__ void finite(gpu::FiniteParams p, const float* values, uint32_t* flags) {

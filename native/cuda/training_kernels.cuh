@@ -1,7 +1,6 @@
 #pragma once
 
 #include "cuda/backward.cuh"
-#include "cuda/epoch.cuh"
 #include "cuda/forward.cuh"
 #include "cuda/gather.cuh"
 #include "cuda/kernel_list.h"
@@ -46,8 +45,6 @@ inline void add_training_kernels(KernelList& list) {
   list.add({gpu::Op::evaluate}, &evaluate);
   list.add({gpu::Op::output}, &output);
   list.add({gpu::Op::end_step}, &end_step);
-  list.add({gpu::Op::note_layer}, &note_layer);
-  list.add({gpu::Op::epoch}, &epoch);
   list.add({gpu::Op::finite}, &finite);
 }
 

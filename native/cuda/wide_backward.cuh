@@ -47,42 +47,34 @@ __device__ inline void input_gradient_rows(const gpu::BackwardParams& p, const C
   }
 }
 
-/** The groups of block `block`, part `tile` of their rows. */
-template <class Index, unsigned kHeight>
-__device__ inline void input_gradient_groups(const gpu::BackwardParams& p, uint32_t block, uint32_t tile,
-                                             const uint32_t* offsets, const Index* targets,
-                                             const float* weights, const float* x, const float* dz, float* dx,
-                                             float4* partial) {
-  const Columns c(p.stride, tile);
-  const uint32_t warp = threadIdx.x / 32, part = warp % p.warps;
-  const uint32_t group = block * (gpu::kTrainWarps / p.warps) + warp / p.warps;
-  constexpr uint32_t kRows = kHeight != 0 ? kHeight : gpu::kChunk;
-  const uint32_t height = kHeight != 0 ? kHeight : p.height;
-  for (uint32_t r0 = 0; r0 < height; r0 += kRows)
-    input_gradient_rows<Index, kRows>(p, c, group, part, r0, height - r0 < kRows ? height - r0 : kRows,
-                                      offsets, targets, weights, reinterpret_cast<const float4*>(x),
-                                      reinterpret_cast<const float4*>(dz), reinterpret_cast<float4*>(dx),
-                                      partial);
-}
-
+/** The groups of thread block x, part y of their rows. */
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
     input_gradient(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
                    const Index* targets, const float* weights, const float* x, const float* dz, float* dx) {
   SET_SHARED(memory);
   if (stopped(state)) return;
-  input_gradient_groups<Index, kHeight>(p, blockIdx.x, blockIdx.y, offsets, targets, weights, x, dz, dx,
-                                        reinterpret_cast<float4*>(memory));
+  const Columns c(p.stride, blockIdx.y);
+  const uint32_t warp = threadIdx.x / 32, part = warp % p.warps;
+  const uint32_t group = blockIdx.x * (gpu::kTrainWarps / p.warps) + warp / p.warps;
+  constexpr uint32_t kRows = kHeight != 0 ? kHeight : gpu::kChunk;
+  const uint32_t height = kHeight != 0 ? kHeight : p.height;
+  for (uint32_t r0 = 0; r0 < height; r0 += kRows)
+    input_gradient_rows<Index, kRows>(p, c, group, part, r0, height - r0 < kRows ? height - r0 : kRows,
+                                      offsets, targets, weights, reinterpret_cast<const float4*>(x),
+                                      reinterpret_cast<const float4*>(dz), reinterpret_cast<float4*>(dx),
+                                      reinterpret_cast<float4*>(memory));
 }
 
-/** The groups of block `block`. */
+/** The groups of thread block x. */
 template <class Index, unsigned kHeight>
-__device__ inline void update_groups(const gpu::BackwardParams& p, uint32_t block,
-                                     const gpu::StepState& state, const uint32_t* offsets,
-                                     const Index* targets, float* weights, float* velocity, const float* x,
-                                     const float* dz, const float* dx, float* bias, float* bias_velocity) {
+__global__ void __launch_bounds__(gpu::kTrainThreads)
+    update_links(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
+                 const Index* targets, float* weights, float* velocity, const float* x, const float* dz,
+                 const float* dx, float* bias, float* bias_velocity) {
+  if (stopped(state)) return;
   const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32, part = warp % p.warps;
-  const uint32_t group = block * (gpu::kTrainWarps / p.warps) + warp / p.warps;
+  const uint32_t group = blockIdx.x * (gpu::kTrainWarps / p.warps) + warp / p.warps;
   if (group >= p.groups) return;
   constexpr uint32_t kRows = kHeight != 0 ? kHeight : gpu::kChunk;
   const uint32_t height = kHeight != 0 ? kHeight : p.height, row = p.stride / 4;
@@ -107,7 +99,7 @@ __device__ inline void update_groups(const gpu::BackwardParams& p, uint32_t bloc
       SET_UNROLL
       for (uint32_t r = 0; r < kRows; ++r)
         if (lane == r && r0 + r < existing)
-          momentum_update(weights[place + r], velocity[place + r], gradients[r], state);
+          momentum_update(weights[place + r], velocity[place + r], gradients[r], *state);
     }
   if (bias == nullptr || part != 0) return;
   for (uint32_t r = 0; r < existing; ++r) {
@@ -115,18 +107,8 @@ __device__ inline void update_groups(const gpu::BackwardParams& p, uint32_t bloc
     float gradient = 0.0f;
     for (uint32_t column = lane; column < row; column += 32) gradient += sum4(slopes[column]);
     gradient = over_warp(gradient);
-    if (lane == 0) momentum_update(bias[source + r], bias_velocity[source + r], gradient, state);
+    if (lane == 0) momentum_update(bias[source + r], bias_velocity[source + r], gradient, *state);
   }
-}
-
-template <class Index, unsigned kHeight>
-__global__ void __launch_bounds__(gpu::kTrainThreads)
-    update_links(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
-                 const Index* targets, float* weights, float* velocity, const float* x, const float* dz,
-                 const float* dx, float* bias, float* bias_velocity) {
-  if (stopped(state)) return;
-  update_groups<Index, kHeight>(p, blockIdx.x, *state, offsets, targets, weights, velocity, x, dz, dx, bias,
-                                bias_velocity);
 }
 
 }  // namespace set_native::cuda

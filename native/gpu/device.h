@@ -44,7 +44,6 @@ struct Launch {
   uint32_t blocks_y = 1;
   uint32_t threads = 32;      // per block: a multiple of 32, at most 1024
   uint32_t shared_bytes = 0;  // of block-wide memory, at most 32 KiB
-  bool cooperative = false;   // all blocks run at once and may wait for each other (CUDA only)
 };
 
 /** A sequence of dispatches that can be replayed as one. */
@@ -96,10 +95,6 @@ class Device {
   /** Whether all that was queued is done; throws what went wrong meanwhile. */
   virtual bool idle() = 0;
   virtual void synchronize() = 0;
-
-  /** Blocks of a kernel that the whole device runs at once, for cooperative launches. 0 where there are none.
-   */
-  virtual uint32_t resident_blocks(const KernelId& kernel, uint32_t threads, uint32_t shared_bytes) const = 0;
 };
 
 /** A Device that also tells how long it took. */

@@ -28,11 +28,11 @@ Network upload_network(Device& device, Model model) {
 
 }  // namespace
 
-GpuModel::GpuModel(std::shared_ptr<Device> device, Model model, EpochForm form)
+GpuModel::GpuModel(std::shared_ptr<Device> device, Model model)
     : device_(std::move(device)),
       network_(upload_network(*device_, std::move(model))),
       cache_(*device_),
-      trainer_(*device_, network_, cache_, form),
+      trainer_(*device_, network_, cache_),
       inference_(*device_, network_, cache_),
       evolution_(*device_) {}
 

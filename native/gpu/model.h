@@ -22,7 +22,7 @@ namespace set_native::gpu {
  */
 class GpuModel final : public BackendModel {
  public:
-  GpuModel(std::shared_ptr<Device> device, Model model, EpochForm form = EpochForm::recorded);
+  GpuModel(std::shared_ptr<Device> device, Model model);
 
   Model download() const override;
   double train_epoch(const Samples& samples, const TrainOptions& options,

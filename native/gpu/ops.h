@@ -25,8 +25,6 @@ enum class Op : uint32_t {
   update_links,
   piecewise_backward,
   end_step,
-  note_layer,
-  epoch,
   finite,
   // Evolution.
   scan_tiles,
@@ -71,8 +69,6 @@ inline const char* op_name(Op op) {
       "update_links",
       "piecewise_backward",
       "end_step",
-      "note_layer",
-      "epoch",
       "finite",
       "scan_tiles",
       "scan_add",

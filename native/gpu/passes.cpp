@@ -198,37 +198,4 @@ void queue_piecewise_backward(Device& device, Network& network, size_t l, Bindin
                   PiecewiseParams{layer.outputs, stride});
 }
 
-void queue_note_layer(Device& device, const Network& network, size_t l, const Buffer& table, const Buffer& x,
-                      const Buffer* pre_activation, const Buffer* dx, uint32_t stride) {
-  const Layer& layer = network.layers[l];
-  NoteLayerParams params{};
-  params.layer = static_cast<uint32_t>(l);
-  params.wide = layer.wide ? 1 : 0;
-  params.instance_height = instance(Op::forward, layer).height;
-  params.forward = forward_params(network, l, stride);
-  params.backward = backward_params(network, l, stride);
-  params.forward_blocks = share(layer.outputs, kTrainWarps / params.forward.warps);
-  params.backward_blocks = share(layer.groups, kTrainWarps / params.backward.warps);
-  params.tiles = tiles(stride);
-  params.row_blocks = share(layer.outputs, kTrainWarps);
-  Launch launch{{Op::note_layer}};
-  device.dispatch(launch,
-                  {{&table},
-                   {layer.offsets.get()},
-                   {layer.targets.get()},
-                   {layer.weights.get()},
-                   {layer.velocity.get()},
-                   {layer.target_offsets.get()},
-                   {layer.target_groups.get()},
-                   {layer.target_blocks.get()},
-                   {layer.bias.get()},
-                   {layer.bias_velocity.get()},
-                   {layer.pieces.get()},
-                   {layer.pieces_velocity.get()},
-                   {&x},
-                   {pre_activation},
-                   {dx}},
-                  params);
-}
-
 }  // namespace set_native::gpu

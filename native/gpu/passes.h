@@ -62,9 +62,4 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
 void queue_piecewise_backward(Device& device, Network& network, size_t l, Binding state,
                               const Buffer& pre_activation, const Buffer& dy, uint32_t stride);
 
-/** Writes where layer l lies into the table that the epoch kernel reads: x below it, and its gradient, or
- * null. */
-void queue_note_layer(Device& device, const Network& network, size_t l, const Buffer& table, const Buffer& x,
-                      const Buffer* pre_activation, const Buffer* dx, uint32_t stride);
-
 }  // namespace set_native::gpu

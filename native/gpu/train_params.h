@@ -129,33 +129,6 @@ struct EndStepParams {
   uint32_t outputs, stride;
 };
 
-SET_CONSTANT uint32_t kLayerPlaceBytes = 256;  // of a layer in the table that note_layer fills
-
-/**
- * note_layer: table u64[][kLayerPlaceBytes / 8], then of the layer: offsets, targets, weights, velocity,
- * by-target offsets, groups, blocks, bias, bias_velocity, pieces, pieces_velocity, and x below it,
- * pre_activation, dx. Null is allowed.
- */
-struct NoteLayerParams {
-  uint32_t layer;
-  uint32_t wide, instance_height;
-  uint32_t forward_blocks, backward_blocks, tiles, row_blocks;
-  ForwardParams forward;
-  BackwardParams backward;
-};
-
-/**
- * epoch: state, table, barrier u32[2] (zero at first), cancel u32, data, order or null, labels or null,
- * targets or null, logits, dz. Cooperative, kTrainThreads, kEpochShared bytes of shared memory. `steps`
- * steps, or until the state stops.
- */
-SET_CONSTANT uint32_t kEpochShared = kTrainThreads * 16 * kChunk;
-struct EpochParams {
-  uint32_t layers, steps;
-  GatherParams gather;
-  LossParams loss;
-};
-
 /** finite: values f32[count], flags u32[]. Sets flag `flag` where one is not finite. */
 struct FiniteParams {
   uint32_t count, flag;

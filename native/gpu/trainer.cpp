@@ -29,20 +29,13 @@ bool holds(const std::unique_ptr<Buffer>& buffer, size_t bytes) {
 
 }  // namespace
 
-Trainer::Trainer(Device& device, Network& network, SampleCache& cache, EpochForm form)
+Trainer::Trainer(Device& device, Network& network, SampleCache& cache)
     : device_(device),
       network_(network),
       cache_(cache),
       state_(device.allocate(sizeof(StepState))),
       flags_(device.allocate(network.layers.size() * sizeof(uint32_t))),
-      cancel_(device.allocate_shared(sizeof(uint32_t))) {
-  if (form == EpochForm::persistent)
-    resident_ = device.resident_blocks({Op::epoch}, kTrainThreads, kEpochShared);
-  if (resident_ == 0) return;
-  table_ = device.allocate(network.layers.size() * kLayerPlaceBytes);
-  barrier_ = device.allocate(2 * sizeof(uint32_t));
-  device.clear(*barrier_, 0, barrier_->bytes());
-}
+      cancel_(device.allocate_shared(sizeof(uint32_t))) {}
 
 /** Memory for batches of the size that the options say, or for what differs in size from what is there. */
 void Trainer::fit(const Samples& samples, const TrainOptions& options) {
@@ -157,32 +150,6 @@ const Buffer* Trainer::gradient_below(size_t l) const {
   return stride_ > kPassStride ? dx_[l % 2].get() : rows_[l].get();
 }
 
-void Trainer::queue_epoch(const DeviceSamples& samples, bool shuffle, uint32_t steps) {
-  const size_t layers = network_.layers.size();
-  for (size_t l = 0; l < layers; ++l)
-    queue_note_layer(device_, network_, l, *table_, *rows_[l], pre_activation_[l].get(), gradient_below(l),
-                     stride_);
-  Launch launch = launch_of(Op::epoch, resident_, kTrainThreads, kEpochShared);
-  launch.cooperative = true;
-  EpochParams params{};
-  params.layers = static_cast<uint32_t>(layers);
-  params.steps = steps;
-  params.gather = {network_.features(), stride_, 0, 0};
-  params.loss = {network_.outputs(), stride_, static_cast<uint32_t>(network_.loss)};
-  device_.dispatch(launch,
-                   {{state_.get()},
-                    {table_.get()},
-                    {barrier_.get()},
-                    {cancel_.get()},
-                    {samples.x.get()},
-                    {shuffle ? order_.get() : nullptr},
-                    {samples.labels.get()},
-                    {samples.targets.get()},
-                    {rows_[layers].get()},
-                    {dz_.get()}},
-                   params);
-}
-
 Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& options,
                                    const std::atomic<bool>& cancel) {
   fit(samples, options);
@@ -207,10 +174,7 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
 
   if (options.shuffle) queue_order(device_, network_.seed, options.epoch, state.count, *draws_, *order_);
   const uint64_t steps = (samples.count + state.full_batch - 1) / state.full_batch;
-  if (resident_ > 0)
-    queue_epoch(data, options.shuffle, static_cast<uint32_t>(steps));
-  else
-    replay_steps(data, options.shuffle, steps, watch);
+  replay_steps(data, options.shuffle, steps, watch);
   while (!device_.idle()) {
     watch();
     std::this_thread::sleep_for(std::chrono::microseconds(50));

@@ -12,14 +12,8 @@
 
 namespace set_native::gpu {
 
-/** How the steps of an epoch come to the device: bit by bit the same result. */
-enum class EpochForm {
-  recorded,   // one recording of a step, replayed
-  persistent  // one cooperative launch for all steps, where the device has such, else recorded
-};
-
 /**
- * Epochs of momentum SGD on a device. In the recorded form a step is a sequence of kernels, recorded once and
+ * Epochs of momentum SGD on a device. A step is a sequence of kernels, recorded once and
  * replayed for every step of every epoch: what differs between steps stands in a state on the device, which
  * the last kernel of a step moves on. Within an epoch nothing comes back to the host; a flag in memory that
  * both see tells the device to stop.
@@ -31,7 +25,7 @@ enum class EpochForm {
  */
 class Trainer {
  public:
-  Trainer(Device& device, Network& network, SampleCache& cache, EpochForm form);
+  Trainer(Device& device, Network& network, SampleCache& cache);
 
   struct Result {
     double loss = 0.0;      // sum over the samples
@@ -54,7 +48,6 @@ class Trainer {
   void queue_step(const DeviceSamples& samples, bool shuffle);
   template <class Watch>
   void replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t steps, Watch&& watch);
-  void queue_epoch(const DeviceSamples& samples, bool shuffle, uint32_t steps);
   const Buffer* gradient_below(size_t l) const;
   size_t find_overflow();
 
@@ -68,7 +61,6 @@ class Trainer {
   Device& device_;
   Network& network_;
   SampleCache& cache_;
-  uint32_t resident_ = 0;  // blocks of the persistent form; 0: the recorded one
   uint32_t stride_ = 0;
   std::vector<std::unique_ptr<Buffer>> rows_;  // [l]: below layer l; the last: logits
   std::vector<std::unique_ptr<Buffer>>
@@ -78,7 +70,6 @@ class Trainer {
   std::unique_ptr<Buffer> draws_, order_;
   std::unique_ptr<Buffer> state_, flags_;
   std::unique_ptr<SharedBuffer> cancel_;
-  std::unique_ptr<Buffer> table_, barrier_;  // of the persistent form
   std::unique_ptr<Recording> step_;
   StepKey step_key_;
 };

@@ -177,7 +177,6 @@ const GpuFunction& MetalDevice::function(const std::string& name, uint32_t threa
 void MetalDevice::dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers,
                            const void* params, size_t params_bytes) {
   const std::string name = function_name(launch.kernel);
-  if (launch.cooperative) fail(ErrorCode::internal, name + ": Metal has no cooperative launches");
   if (launch.shared_bytes > kMostShared)
     fail(ErrorCode::internal,
          name + ": " + std::to_string(launch.shared_bytes) + " bytes of threadgroup memory");

@@ -47,7 +47,6 @@ class MetalDevice final : public gpu::TimedDevice {
   void replay(const gpu::Recording& recording) override;
   bool idle() override;
   void synchronize() override;
-  uint32_t resident_blocks(const gpu::KernelId&, uint32_t, uint32_t) const override { return 0; }
 
   /** Compiles a kernel now, which its first dispatch does otherwise. */
   void prepare(const gpu::KernelId& kernel, uint32_t threads) { function(function_name(kernel), threads); }

@@ -190,8 +190,7 @@ std::vector<std::pair<gpu::KernelId, uint32_t>> all_kernels() {
     for (const bool wide : {false, true})
       for (const uint32_t height : {1u, 2u, 4u, 8u, 0u}) {
         const gpu::KernelId id{static_cast<gpu::Op>(op), wide, height};
-        const bool cooperative = id.op == gpu::Op::epoch || id.op == gpu::Op::note_layer;  // CUDA's alone
-        if (!cooperative && names.insert(function_name(id)).second) all.emplace_back(id, threads_of(id.op));
+        if (names.insert(function_name(id)).second) all.emplace_back(id, threads_of(id.op));
       }
   return all;
 }

@@ -183,7 +183,6 @@ int32_t emulate(DeviceHandle* device, const LaunchShape& shape, std::vector<char
   launch.blocks_y = shape.blocks_y;
   launch.threads = shape.threads;
   launch.shared_bytes = shape.shared_bytes;
-  launch.cooperative = shape.cooperative != 0;
   return run(device, [=] { test::run_kernel(*kernel, launch, {}, values.data(), values.size(), buffers); });
 } catch (const std::exception& error) {
   std::snprintf(failure->text, sizeof failure->text, "%s", error.what());
@@ -207,12 +206,6 @@ int32_t launch(DeviceHandle* device, const LaunchShape* shape, const void* param
     std::memcpy(to, values.data(), values.size());
     std::memcpy(shape_to, &shape, sizeof shape);
   });
-}
-
-int32_t resident_blocks(DeviceHandle*, const LaunchShape* shape, uint32_t* blocks, Failure* failure) {
-  SET_FAKE_TOLD(resident_blocks);
-  *blocks = emulating() ? 4 : 2048 / shape->threads;
-  return kOk;
 }
 
 int32_t begin_recording(DeviceHandle* device, Failure* failure) {
@@ -285,7 +278,6 @@ extern "C" __attribute__((visibility("default"))) const Library* set_native_cuda
              copy,
              clear,
              launch,
-             resident_blocks,
              begin_recording,
              end_recording,
              replay,

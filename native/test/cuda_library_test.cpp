@@ -208,7 +208,6 @@ gpu::Launch some_launch() {
   launch.blocks_y = 6;
   launch.threads = 128;
   launch.shared_bytes = 1024;
-  launch.cooperative = true;
   return launch;
 }
 
@@ -222,7 +221,7 @@ TEST("cuda device: a launch brings its shape, parameters and buffers; recorded o
   device->download(&seen, *shape, 0, sizeof seen);
   CHECK(got.a == 7 && got.b == 9);
   CHECK(seen.op == 3 && seen.wide == 1 && seen.height == 4 && seen.blocks_x == 5 && seen.blocks_y == 6);
-  CHECK(seen.threads == 128 && seen.shared_bytes == 1024 && seen.cooperative == 1);
+  CHECK(seen.threads == 128 && seen.shared_bytes == 1024);
   CHECK_THROWS(internal, device->dispatch(some_launch(), {{params.get()}}, Parameters{}));
 
   const auto recording = device->record([&] {
@@ -237,7 +236,6 @@ TEST("cuda device: a launch brings its shape, parameters and buffers; recorded o
     device->download(&got, *params, 8, sizeof got);
     CHECK(got.a == 1 && got.b == 0);
   }
-  CHECK_EQ(device->resident_blocks(some_launch().kernel, 256, 0), 8u);
   device->start_timer();
   CHECK_EQ(device->stop_timer(), 1.5);
 }
@@ -272,7 +270,6 @@ TEST("cuda device: each function's failure is an Error with the library's words"
                {"copy", [&] { device->copy(*buffer, 8, *buffer, 0, 8); }},
                {"clear", [&] { device->clear(*buffer, 0, 8); }},
                {"launch", [&] { device->dispatch(some_launch(), {{buffer.get()}}, Parameters{}); }},
-               {"resident_blocks", [&] { device->resident_blocks(some_launch().kernel, 32, 0); }},
                {"begin_recording", [&] { device->record([] {}); }},
                {"end_recording", [&] { device->record([] {}); }},
                {"replay", [&] { device->replay(*recording); }},

@@ -40,10 +40,6 @@ class ForwardingDevice : public gpu::Device {
   void replay(const gpu::Recording& recording) override { to_->replay(recording); }
   bool idle() override { return to_->idle(); }
   void synchronize() override { to_->synchronize(); }
-  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads,
-                           uint32_t shared_bytes) const override {
-    return to_->resident_blocks(kernel, threads, shared_bytes);
-  }
 
  protected:
   gpu::Device& device() { return *to_; }

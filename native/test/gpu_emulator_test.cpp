@@ -66,16 +66,6 @@ __global__ void diverging(Params p, float* out) {
   out[t] = value;
 }
 
-/** Every block adds its own to a sum of all, which each reads after a grid barrier. */
-__global__ void over_the_grid(Params, uint32_t* words, uint32_t* sum, uint32_t* out) {
-  for (int round = 1; round <= 3; ++round) {
-    if (threadIdx.x == 0) atomicAdd(sum, blockIdx.x + 1);
-    SET_GRID_BARRIER(words);
-    out[blockIdx.x * blockDim.x + threadIdx.x] = *sum;
-    SET_GRID_BARRIER(words);
-  }
-}
-
 /** Reads or writes one element beyond its buffer (fault 1: reads; 2: beyond shared memory). */
 __global__ void overrunning(Params p, const float* x, float* out) {
   SET_SHARED(memory);
@@ -87,14 +77,13 @@ __global__ void overrunning(Params p, const float* x, float* out) {
 
 template <class... T>
 void launch(void (*function)(Params, T*...), const Params& params, uint32_t blocks, uint32_t threads,
-            uint32_t shared_bytes, const simt::Schedule& schedule, bool cooperative, T*... buffers) {
+            uint32_t shared_bytes, const simt::Schedule& schedule, T*... buffers) {
   cuda::KernelList list;
   list.add({}, function);
   gpu::Launch shape{};
   shape.blocks_x = blocks;
   shape.threads = threads;
   shape.shared_bytes = shared_bytes;
-  shape.cooperative = cooperative;
   run_kernel(list.take().front(), shape, schedule, &params, sizeof params,
              {const_cast<void*>(static_cast<const void*>(buffers))...});
 }
@@ -131,8 +120,8 @@ TEST("emulator: barriers, shuffles and blocks, the same for every schedule") {
   const std::vector<float> x = counting(3 * 128);
   for (const simt::Schedule& schedule : kSchedules) {
     std::vector<float> sums(3), warps(x.size());
-    launch<const float, float>(&block_sums, {0, 0}, 3, 128, 512, schedule, false, x.data(), sums.data());
-    launch<const float, float>(&warp_sums, {0, 0}, 3, 128, 0, schedule, false, x.data(), warps.data());
+    launch<const float, float>(&block_sums, {0, 0}, 3, 128, 512, schedule, x.data(), sums.data());
+    launch<const float, float>(&warp_sums, {0, 0}, 3, 128, 0, schedule, x.data(), warps.data());
     for (size_t b = 0; b < 3; ++b)
       CHECK_EQ(sums[b], 128.0f * 127.0f / 2.0f + 128.0f * 128.0f * static_cast<float>(b));
     for (size_t k = 0; k < warps.size(); ++k)
@@ -146,7 +135,7 @@ TEST("emulator: without its barrier a sum depends on the schedule") {
   int right = 0;
   for (const simt::Schedule& schedule : kSchedules) {
     float sum = 0.0f;
-    launch<const float, float>(&block_sums, {0, 1}, 1, 128, 512, schedule, false, x.data(), &sum);
+    launch<const float, float>(&block_sums, {0, 1}, 1, 128, 512, schedule, x.data(), &sum);
     right += sum == 128.0f * 127.0f / 2.0f;
   }
   CHECK(right < 5);
@@ -156,7 +145,7 @@ TEST("emulator: divergent barriers, deadlocks and partial warps are refused") {
   std::vector<float> out(64);
   for (const simt::Schedule& schedule : kSchedules) {
     const auto run = [&](uint32_t fault) {
-      return fault_of([&] { launch<float>(&diverging, {0, fault}, 1, 64, 0, schedule, false, out.data()); });
+      return fault_of([&] { launch<float>(&diverging, {0, fault}, 1, 64, 0, schedule, out.data()); });
     };
     CHECK_EQ(run(0) == "no fault", true);
     expect_fault(run(1), "divergence: one thread is in __syncthreads");
@@ -167,21 +156,6 @@ TEST("emulator: divergent barriers, deadlocks and partial warps are refused") {
     expect_fault(run(3), "deadlock: threads wait in __shfl_xor_sync");
     expect_fault(run(4), "without all lanes");
     CHECK_EQ(run(0) == "no fault", true);  // a fault leaves nothing behind
-  }
-}
-
-TEST("emulator: a cooperative launch runs all blocks at once, and only it has a grid barrier") {
-  for (const simt::Schedule& schedule : kSchedules) {
-    uint32_t words[2] = {0, 0}, sum = 0;
-    std::vector<uint32_t> out(4 * 32);
-    launch<uint32_t, uint32_t, uint32_t>(&over_the_grid, {}, 4, 32, 0, schedule, true, words, &sum,
-                                         out.data());
-    for (const uint32_t value : out) CHECK_EQ(value, 30u);
-    expect_fault(fault_of([&] {
-                   launch<uint32_t, uint32_t, uint32_t>(&over_the_grid, {}, 4, 32, 0, schedule, false, words,
-                                                        &sum, out.data());
-                 }),
-                 "not cooperative");
   }
 }
 
@@ -264,7 +238,7 @@ TEST("emulator: AddressSanitizer stops a kernel that leaves its buffer or its sh
       if (std::freopen("/dev/null", "w", stderr) == nullptr) _exit(3);
       EmulatedDevice device;
       const std::unique_ptr<float[]> x(new float[32]()), out(new float[32]());
-      launch<const float, float>(&overrunning, {0, fault}, 1, 32, 128, {}, false, x.get(), out.get());
+      launch<const float, float>(&overrunning, {0, fault}, 1, 32, 128, {}, x.get(), out.get());
       _exit(0);
     }
     int status = 0;

@@ -34,13 +34,12 @@ struct OnGpu {
   std::unique_ptr<gpu::GpuModel> model;
 };
 
-OnGpu on_gpu(const Model& start, const simt::Schedule& schedule = {},
-             gpu::EpochForm form = gpu::EpochForm::recorded) {
+OnGpu on_gpu(const Model& start, const simt::Schedule& schedule = {}) {
   EmulatedDevice::Options options;
   options.schedule = schedule;
   OnGpu gpu;
   gpu.device = std::make_shared<TestDevice>(options);
-  gpu.model = std::make_unique<gpu::GpuModel>(gpu.device, start, form);
+  gpu.model = std::make_unique<gpu::GpuModel>(gpu.device, start);
   return gpu;
 }
 
@@ -199,42 +198,6 @@ TEST("gpu training: the same bits for every schedule, and on repeat") {
     }
 }
 
-TEST("gpu training: one launch for all steps gives the bits of single kernels, on any number of blocks") {
-  need_emulator();
-  skip_with_threads();
-  const std::vector<Model> starts{
-      build_model(make_spec({20, 32, 24, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)),
-      build_model(make_spec({20, 32, 24, 4}, 0.0, Activation::srelu, Loss::softmax_cross_entropy)),
-      motif_model({21, 30, 26, 4}, 4.0, 3, Activation::tanh)};
-  for (const Model& start : starts)
-    for (const uint32_t batch : {5u, 132u}) {
-      const Data data = make_data(start.layers[0].inputs, 4, batch + batch / 2, 5);
-      const auto run = [&](gpu::EpochForm form, uint32_t blocks, const simt::Schedule& schedule) {
-        EmulatedDevice::Options options;
-        options.schedule = schedule;
-        options.resident_blocks = blocks;
-        const auto device = std::make_shared<EmulatedDevice>(options);
-        gpu::GpuModel model(device, start, form);
-        std::vector<double> losses;
-        for (uint32_t epoch = 1; epoch <= 2; ++epoch) {
-          device->take_launches();
-          losses.push_back(model.train_epoch(data.samples(), options_for(epoch, batch), kGoOn));
-          const size_t launches = device->take_launches();
-          if (form == gpu::EpochForm::persistent && blocks > 0) CHECK(launches < 20);
-          EvolutionPolicy policy;
-          model.evolve(policy, epoch);
-        }
-        return std::make_pair(losses, model.download());
-      };
-      const auto single = run(gpu::EpochForm::recorded, 4, kForward);
-      for (const uint32_t blocks : {0u, 1u, 3u}) {
-        const auto got = run(gpu::EpochForm::persistent, blocks, blocks == 3 ? kShuffled : kReversed);
-        CHECK_MSG(got.first == single.first && same_bits(got.second, single.second),
-                  "batch " << batch << ", " << blocks << " blocks");
-      }
-    }
-}
-
 TEST("gpu training: evolution between epochs is the CPU's") {
   skip_with_threads();
   const Data data = make_data(20, 4, 40, 7);
@@ -389,15 +352,14 @@ TEST("gpu failure: losses and weights that overflow are told as the CPU tells th
   last.learning_rate = 3e38f;
   const std::pair<const Data*, TrainOptions> runs[] = {
       {&data, wild}, {&large, last}, {&bad, options_for(1, 10)}};
-  for (const auto& run : runs)
-    for (const gpu::EpochForm form : {gpu::EpochForm::recorded, gpu::EpochForm::persistent}) {
-      const OnGpu gpu = on_gpu(start, {}, form);
-      const auto cpu = on_cpu(start);
-      const std::string got = message_of(*gpu.model, run.first->samples(), run.second);
-      const std::string want = message_of(*cpu, run.first->samples(), run.second);
-      CHECK_MSG(got == want, "'" << got << "' but on the CPU '" << want << "'");
-      CHECK(got != "no error");
-    }
+  for (const auto& run : runs) {
+    const OnGpu gpu = on_gpu(start);
+    const auto cpu = on_cpu(start);
+    const std::string got = message_of(*gpu.model, run.first->samples(), run.second);
+    const std::string want = message_of(*cpu, run.first->samples(), run.second);
+    CHECK_MSG(got == want, "'" << got << "' but on the CPU '" << want << "'");
+    CHECK(got != "no error");
+  }
   const OnGpu gpu = on_gpu(start);
   CHECK_THROWS(non_finite, gpu.model->train_epoch(bad.samples(), options_for(1, 10), kGoOn));
   CHECK(same_bits(gpu.model->download(), start));
@@ -440,8 +402,8 @@ TEST("gpu failure: an epoch cancelled in its midst ends at a batch and keeps tho
   const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
   TrainOptions train = options_for(1, 10);
   train.shuffle = false;
-  const auto after = [&](uint64_t samples, gpu::EpochForm form) {
-    const OnGpu gpu = on_gpu(start, {}, form);
+  const auto after = [&](uint64_t samples) {
+    const OnGpu gpu = on_gpu(start);
     Samples first = data.samples();
     first.count = samples;
     gpu.model->train_epoch(first, train, kGoOn);
@@ -450,24 +412,14 @@ TEST("gpu failure: an epoch cancelled in its midst ends at a batch and keeps tho
   std::atomic<bool> cancelled{false};
   uint32_t steps = 0;
   EmulatedDevice::Options options;
-  {  // The host hears of it in the second of five batches, and queues a third that tells the device.
-    options.before_kernel = [&](const gpu::Launch& launch, const std::vector<void*>&) {
-      if (launch.kernel.op == gpu::Op::end_step && ++steps == 2) cancelled = true;
-    };
-    gpu::GpuModel model(std::make_shared<EmulatedDevice>(options), start, gpu::EpochForm::recorded);
-    CHECK_THROWS(aborted, model.train_epoch(data.samples(), train, cancelled));
-    CHECK(same_bits(model.download(), after(30, gpu::EpochForm::recorded)));
-    CHECK(std::isfinite(model.train_epoch(data.samples(), options_for(2, 10), kGoOn)));
-  }
-  {  // The device hears of it while its only launch runs.
-    options.before_kernel = [](const gpu::Launch& launch, const std::vector<void*>& memory) {
-      constexpr size_t kCancel = 3;  // among the buffers of the kernel
-      if (launch.kernel.op == gpu::Op::epoch) *static_cast<uint32_t*>(memory[kCancel]) = 1;
-    };
-    gpu::GpuModel model(std::make_shared<EmulatedDevice>(options), start, gpu::EpochForm::persistent);
-    CHECK_THROWS(aborted, model.train_epoch(data.samples(), train, kGoOn));
-    CHECK(same_bits(model.download(), after(10, gpu::EpochForm::persistent)));
-  }
+  // The host hears of it in the second of five batches, and queues a third that tells the device.
+  options.before_kernel = [&](const gpu::Launch& launch, const std::vector<void*>&) {
+    if (launch.kernel.op == gpu::Op::end_step && ++steps == 2) cancelled = true;
+  };
+  gpu::GpuModel model(std::make_shared<EmulatedDevice>(options), start);
+  CHECK_THROWS(aborted, model.train_epoch(data.samples(), train, cancelled));
+  CHECK(same_bits(model.download(), after(30)));
+  CHECK(std::isfinite(model.train_epoch(data.samples(), options_for(2, 10), kGoOn)));
 }
 
 TEST("gpu failure: an evaluation and a prediction cancelled in their midst run no further batch") {
@@ -497,17 +449,13 @@ TEST("gpu training: one step with few threads, which is what ThreadSanitizer can
   const Data data = make_data(6, 3, 3, 16);
   TrainOptions options = options_for(1, 3);
   options.shuffle = false;
-  for (const gpu::EpochForm form : {gpu::EpochForm::recorded, gpu::EpochForm::persistent}) {
-    const Model start = motif_model({6, 8, 3}, 3.0, 2, Activation::srelu);
-    EmulatedDevice::Options two;
-    two.resident_blocks = 2;
-    gpu::GpuModel model(std::make_shared<TestDevice>(two), start, form);
-    const auto cpu = on_cpu(start);
-    const double got = model.train_epoch(data.samples(), options, kGoOn);
-    const double want = cpu->train_epoch(data.samples(), options, kGoOn);
-    CHECK(std::fabs(got - want) <= 1e-5 * want);
-    check_close(model.download(), cpu->download(), 5e-5, "one step");
-  }
+  const Model start = motif_model({6, 8, 3}, 3.0, 2, Activation::srelu);
+  gpu::GpuModel model(std::make_shared<TestDevice>(), start);
+  const auto cpu = on_cpu(start);
+  const double got = model.train_epoch(data.samples(), options, kGoOn);
+  const double want = cpu->train_epoch(data.samples(), options, kGoOn);
+  CHECK(std::fabs(got - want) <= 1e-5 * want);
+  check_close(model.download(), cpu->download(), 5e-5, "one step");
 }
 
 TEST("gpu failure: what does not fit the model is refused") {

@@ -140,12 +140,6 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
     expect(stderr).toContain('[bench] cuda is not available, because there is no device');
   });
 
-  test('the bench of kernels has epochs as one launch where the device can', () => {
-    const args = ['bench', 'kernels', '--backend', 'cuda', '--filter', 'persistent-train'];
-    expect(run(args, { SET_FAKE_CUDA: '' }).stderr).toContain('1/5 persistent-train');
-    expect(run(args, { SET_FAKE_CUDA: 'nothing resident_blocks' }).stderr).toContain('matches no case');
-  });
-
   test('the bench of kernels on the CPU does not mind a driver that crashes', () => {
     const { status, stderr } = run(['bench', 'kernels', '--filter', 'loss batch=40'], {
       SET_FAKE_CUDA: 'crash',

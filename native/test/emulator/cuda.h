@@ -16,7 +16,6 @@
 #define __global__ inline
 #define __device__
 #define __host__
-#define __forceinline__ inline
 #define __launch_bounds__(...)
 #define threadIdx (::set_native::simt::place().thread)
 #define blockIdx (::set_native::simt::place().block)

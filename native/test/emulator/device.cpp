@@ -154,9 +154,8 @@ void run_kernel(const cuda::Kernel& kernel, const Launch& launch, const simt::Sc
     refuse(name + ": " + std::to_string(launch.shared_bytes) + " bytes of shared memory are too many");
   if (launch.blocks_y > 65535) refuse(name + ": more than 65535 blocks in y");
   try {
-    simt::run(
-        {{launch.blocks_x, launch.blocks_y, 1}, launch.threads, launch.shared_bytes, launch.cooperative},
-        schedule, [&] { kernel.call(kernel.function, params, buffers.data()); });
+    simt::run({{launch.blocks_x, launch.blocks_y, 1}, launch.threads, launch.shared_bytes}, schedule,
+              [&] { kernel.call(kernel.function, params, buffers.data()); });
   } catch (const simt::Fault& fault) {
     refuse(name + ": " + fault.what());
   }
@@ -168,9 +167,6 @@ void EmulatedDevice::dispatch(const Launch& launch, std::initializer_list<Bindin
   if (kernel == nullptr)
     refuse("there is no kernel " + std::to_string(static_cast<uint32_t>(launch.kernel.op)) + " of height " +
            std::to_string(launch.kernel.height) + (launch.kernel.wide ? ", wide" : ""));
-  if (launch.cooperative &&
-      launch.blocks_x * launch.blocks_y > resident_blocks(launch.kernel, launch.threads, launch.shared_bytes))
-    refuse("a cooperative launch of more blocks than run at once");
   std::vector<void*> memory;
   for (const Binding& binding : buffers) {
     if (binding.offset % 4 != 0) refuse("a buffer bound from a place that is not a multiple of 4");
@@ -203,10 +199,6 @@ std::unique_ptr<Recording> EmulatedDevice::record(const std::function<void()>& w
 
 void EmulatedDevice::replay(const Recording& recording) {
   for (const auto& step : static_cast<const EmulatedRecording&>(recording).steps) step();
-}
-
-uint32_t EmulatedDevice::resident_blocks(const gpu::KernelId& kernel, uint32_t, uint32_t) const {
-  return cuda::find_kernel(kernel) == nullptr ? 0 : options_.resident_blocks;
 }
 
 }  // namespace set_native::test

@@ -23,7 +23,6 @@ class EmulatedDevice final : public gpu::Device {
   struct Options {
     simt::Schedule schedule{};
     size_t memory = size_t{1} << 32;
-    uint32_t resident_blocks = 4;  // 0: no cooperative launches
     /** Called before each kernel runs, replayed ones too, with the memory of its bindings. */
     std::function<void(const gpu::Launch& launch, const std::vector<void*>& memory)> before_kernel{};
   };
@@ -47,8 +46,6 @@ class EmulatedDevice final : public gpu::Device {
   void replay(const gpu::Recording& recording) override;
   bool idle() override { return true; }
   void synchronize() override {}
-  uint32_t resident_blocks(const gpu::KernelId& kernel, uint32_t threads,
-                           uint32_t shared_bytes) const override;
 
   /** What there is beside the allocations themselves, which may outlive the device by mistake. */
   struct Count {

@@ -86,7 +86,7 @@ void run_dispatch(const Dispatch& dispatch, const simt::Schedule& schedule) {
   for (uint32_t k = 0; k < simt_metal::kIndices; ++k)
     if (dispatch.arguments[k].is_set()) arguments.memory[k] = dispatch.arguments[k].memory();
   try {
-    simt::run({{dispatch.groups_x, dispatch.groups_y, 1}, dispatch.threads, dispatch.shared, false}, schedule,
+    simt::run({{dispatch.groups_x, dispatch.groups_y, 1}, dispatch.threads, dispatch.shared}, schedule,
               [&] { dispatch.kernel->run(arguments); });
   } catch (const simt::Fault& fault) {
     refuse(std::string(dispatch.kernel->name) + ": " + fault.what());

@@ -199,12 +199,10 @@ class Machine {
   unsigned block_sum(unsigned value, const char* what, int line);
 
   const Place& place() const { return places_[current_]; }
-  Block& block() { return blocks_[current_ / shape_.threads]; }
-  Meeting& grid() { return grid_; }
-  bool cooperative() const { return shape_.cooperative; }
+  Block& block() { return block_; }
 
  private:
-  void run_blocks(unsigned first, unsigned count);
+  void run_block(unsigned number);
   unsigned choose();
   Fiber& fiber_for(unsigned thread);
   void resume_next();
@@ -217,8 +215,7 @@ class Machine {
   std::vector<Place> places_;
   std::vector<Fiber*> fibers_of_;  // by thread: where it waits
   std::vector<Warp> warps_;
-  std::vector<Block> blocks_;
-  Meeting grid_;
+  Block block_;
   Ready ready_;
   unsigned unfinished_ = 0, current_ = 0;
   uint64_t random_ = 0;
@@ -298,9 +295,7 @@ void Machine::stop(std::exception_ptr error) {
 }
 
 std::exception_ptr Machine::deadlock() const {
-  const Meeting* meeting = &grid_;
-  for (const Block& b : blocks_)
-    if (b.meeting.arrived > 0) meeting = &b.meeting;
+  const Meeting* meeting = &block_.meeting;
   for (const Warp& warp : warps_)
     if (warp.meeting.arrived > 0) meeting = &warp.meeting;
   return std::make_exception_ptr(Fault(std::string("deadlock: threads wait in ") + meeting->what + " (line " +
@@ -383,37 +378,31 @@ const unsigned char* Machine::exchange(const void* value, size_t bytes, const ch
 }
 
 unsigned Machine::block_sum(unsigned value, const char* what, int line) {
-  Block& b = block();
-  unsigned& sum = b.sums[b.turn];
+  unsigned& sum = block_.sums[block_.turn];
   sum += value;
-  if (b.meeting.arrived + 1 == b.meeting.count) {
-    b.turn ^= 1;
-    b.sums[b.turn] = 0;
+  if (block_.meeting.arrived + 1 == block_.meeting.count) {
+    block_.turn ^= 1;
+    block_.sums[block_.turn] = 0;
   }
-  meet(b.meeting, what, line);
+  meet(block_.meeting, what, line);
   return sum;
 }
 
-void Machine::run_blocks(unsigned first, unsigned count) {
+void Machine::run_block(unsigned number) {
   const unsigned threads = shape_.threads;
-  for (unsigned b = 0; b < count; ++b) {
-    const unsigned number = first + b;
-    Block& to = blocks_[b];
-    to.meeting = {b * threads, threads};
-    to.sums[0] = to.sums[1] = 0;
-    poison(to.shared.get(), shape_.shared_bytes);
-    for (unsigned t = 0; t < threads; ++t) {
-      Place& p = places_[b * threads + t];
-      p.thread = {t, 0, 0};
-      p.block = {number % shape_.blocks.x, number / shape_.blocks.x % shape_.blocks.y,
-                 number / (shape_.blocks.x * shape_.blocks.y)};
-      p.block_dim = {threads, 1, 1};
-      p.grid_dim = shape_.blocks;
-    }
+  block_.meeting = {0, threads};
+  block_.sums[0] = block_.sums[1] = 0;
+  poison(block_.shared.get(), shape_.shared_bytes);
+  for (unsigned t = 0; t < threads; ++t) {
+    Place& p = places_[t];
+    p.thread = {t, 0, 0};
+    p.block = {number % shape_.blocks.x, number / shape_.blocks.x % shape_.blocks.y,
+               number / (shape_.blocks.x * shape_.blocks.y)};
+    p.block_dim = {threads, 1, 1};
+    p.grid_dim = shape_.blocks;
   }
   for (unsigned w = 0; w < warps_.size(); ++w) warps_[w].meeting = {w * kWarp, kWarp};
-  grid_ = {0, count * threads};
-  unfinished_ = count * threads;
+  unfinished_ = threads;
   ready_.fill(unfinished_);
   const unsigned start = choose();
   ready_.clear(start);
@@ -434,20 +423,15 @@ void Machine::run(const Shape& shape, const Schedule& schedule, const std::funct
     throw Fault("a block has a multiple of 32 threads, at most 1024, not " + std::to_string(shape.threads));
   const unsigned blocks = shape.blocks.x * shape.blocks.y * shape.blocks.z;
   if (blocks == 0) throw Fault("a launch has at least one block");
-  const unsigned at_once = shape.cooperative ? blocks : 1;
   shape_ = shape;
   schedule_ = schedule;
   kernel_ = &kernel;
   random_ = schedule.seed;
-  places_.resize(size_t{at_once} * shape.threads);
+  places_.resize(shape.threads);
   fibers_of_.assign(places_.size(), nullptr);
   warps_.resize(places_.size() / kWarp);
-  blocks_.resize(at_once);
-  for (Block& b : blocks_) b.shared.reset(new unsigned char[shape.shared_bytes]);
-  for (unsigned k = 0; k < blocks; k += at_once) {
-    const unsigned first = schedule.order == Order::reversed ? blocks - k - at_once : k;
-    run_blocks(first, at_once);
-  }
+  block_.shared.reset(new unsigned char[shape.shared_bytes]);
+  for (unsigned k = 0; k < blocks; ++k) run_block(schedule.order == Order::reversed ? blocks - k - 1 : k);
 }
 
 const Place& place() {
@@ -460,11 +444,6 @@ unsigned char* shared_memory() {
 
 void block_barrier(const char* what, int line) {
   machine->meet(machine->block().meeting, what, line);
-}
-
-void grid_barrier(int line) {
-  if (!machine->cooperative()) throw Fault("a grid barrier in a launch that is not cooperative");
-  machine->meet(machine->grid(), "the grid barrier", line);
 }
 
 const unsigned char* exchange(const void* value, size_t bytes, const char* what, int line) {

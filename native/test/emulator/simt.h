@@ -54,7 +54,6 @@ struct Shape {
   Dim blocks;
   unsigned threads = kWarp;  // per block: a multiple of kWarp, at most 1024
   size_t shared_bytes = 0;
-  bool cooperative = false;  // all blocks at once, with grid_barrier
 };
 
 /** A rule that a kernel broke. */
@@ -77,8 +76,6 @@ const Place& place();
 unsigned char* shared_memory();
 
 void block_barrier(const char* what, int line);
-/** Of a cooperative launch. */
-void grid_barrier(int line);
 
 /** The values of all lanes of a warp, one in `kSlotBytes`, until the warp's next exchange. */
 const unsigned char* exchange(const void* value, size_t bytes, const char* what, int line);

@@ -50,13 +50,10 @@ struct Machine {
   std::mutex mutex;
   std::exception_ptr error;
   std::deque<Block> blocks;
-  Meeting grid;
-  bool cooperative = false;
   unsigned running = 0, waiting = 0;  // threads
 
   void fail(std::exception_ptr why) {
     if (error == nullptr) error = std::move(why);
-    grid.over.notify_all();
     for (Block& block : blocks) {
       block.meeting.over.notify_all();
       block.end.over.notify_all();
@@ -66,7 +63,7 @@ struct Machine {
   /** Called with the mutex held: nobody is left that could let the others go on. */
   void fail_when_stuck() {
     if (waiting < running || running == 0 || error != nullptr) return;
-    const Meeting* stuck = &grid;
+    const Meeting* stuck = &blocks.front().meeting;
     for (Block& block : blocks) {
       if (block.meeting.arrived > 0) stuck = &block.meeting;
       for (Warp& warp : block.warps)
@@ -158,11 +155,9 @@ void run(const Shape& shape, const Schedule&, const std::function<void()>& kerne
     throw Fault("a block has a multiple of 32 threads, at most 1024, not " + std::to_string(shape.threads));
   const unsigned blocks = shape.blocks.x * shape.blocks.y * shape.blocks.z;
   if (blocks == 0) throw Fault("a launch has at least one block");
-  const unsigned at_once =
-      shape.cooperative ? blocks : std::min(blocks, std::max(1u, kThreadsAtOnce / shape.threads));
+  const unsigned at_once = std::min(blocks, std::max(1u, kThreadsAtOnce / shape.threads));
   Machine machine;
-  machine.cooperative = shape.cooperative;
-  machine.grid.count = machine.running = at_once * shape.threads;
+  machine.running = at_once * shape.threads;
   machine.blocks.resize(at_once);
   for (Block& block : machine.blocks) {
     block.meeting.count = block.end.count = shape.threads;
@@ -188,11 +183,6 @@ unsigned char* shared_memory() {
 
 void block_barrier(const char* what, int line) {
   self.machine->meet(self.block->meeting, what, line);
-}
-
-void grid_barrier(int line) {
-  if (!self.machine->cooperative) throw Fault("a grid barrier in a launch that is not cooperative");
-  self.machine->meet(self.machine->grid, "the grid barrier", line);
 }
 
 const unsigned char* exchange(const void* value, size_t bytes, const char* what, int line) {
