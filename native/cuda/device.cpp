@@ -128,10 +128,9 @@ LaunchShape shape_of(const gpu::Launch& launch) {
   shape.op = static_cast<uint32_t>(launch.kernel.op);
   shape.wide = launch.kernel.wide ? 1 : 0;
   shape.height = launch.kernel.height;
-  shape.blocks_x = launch.blocks_x;
-  shape.blocks_y = launch.blocks_y;
-  shape.threads = launch.threads;
-  shape.shared_bytes = launch.shared_bytes;
+  shape.teams_x = launch.teams_x;
+  shape.teams_y = launch.teams_y;
+  shape.shared_bytes = static_cast<uint32_t>(launch.shared_bytes);
   return shape;
 }
 

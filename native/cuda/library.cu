@@ -245,7 +245,7 @@ int32_t launch(DeviceHandle* device, const LaunchShape* shape, const void* param
   void* arguments[1 + kMostBuffers];
   arguments[0] = const_cast<void*>(params);
   for (uint32_t b = 0; b < buffer_count; ++b) arguments[1 + b] = const_cast<void**>(&buffers[b]);
-  const dim3 blocks(shape->blocks_x, shape->blocks_y), threads(shape->threads);
+  const dim3 blocks(shape->teams_x, shape->teams_y), threads(gpu::info_of(kernel->id.op).threads);
   SET_CUDA_CHECK(
       cudaLaunchKernel(kernel->function, blocks, threads, arguments, shape->shared_bytes, device->stream));
   return kOk;

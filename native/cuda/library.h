@@ -42,7 +42,7 @@ struct Probe {
 /** gpu::Launch and gpu::KernelId. */
 struct LaunchShape {
   uint32_t op, wide, height;
-  uint32_t blocks_x, blocks_y, threads, shared_bytes;
+  uint32_t teams_x, teams_y, shared_bytes;
 };
 
 struct DeviceHandle;     // device 0 with a stream, staging memory and two events

@@ -1,33 +1,61 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
-#include "cuda/device_code.cuh"
-#include "cuda/evolution_kernels.cuh"
+#include "cuda/backward.cuh"
+#include "cuda/cells.cuh"
+#include "cuda/forward.cuh"
+#include "cuda/gather.cuh"
 #include "cuda/kernel_list.h"
-#include "cuda/training_kernels.cuh"
+#include "cuda/loss.cuh"
+#include "cuda/order.cuh"
+#include "cuda/piecewise.cuh"
+#include "cuda/propose.cuh"
+#include "cuda/rebuild.cuh"
+#include "cuda/scan.cuh"
+#include "cuda/select.cuh"
+#include "cuda/step.cuh"
+#include "cuda/target_index.cuh"
+#include "cuda/wide_backward.cuh"
 #include "gpu/ops.h"
 
 /*
- * The one list of all kernel instances: what the library launches and what the emulator of the tests runs.
+ * All kernels of gpu/op_table.h: what the library launches and what the emulator of the tests runs.
  */
 namespace set_native::cuda {
+
+// Adds the kernels of an operation, by its family.
+#define SET_ADD_single(op) list.add({gpu::Op::op}, &op);
+#define SET_ADD_per_index(op)                    \
+  list.add({gpu::Op::op, false}, &op<uint16_t>); \
+  list.add({gpu::Op::op, true}, &op<uint32_t>);
+#define SET_ADD_HEIGHT(height, op, wide, Index) list.add({gpu::Op::op, wide, height}, &op<Index, height>);
+#define SET_ADD_per_height(op)                         \
+  SET_GPU_HEIGHTS(SET_ADD_HEIGHT, op, false, uint16_t) \
+  SET_GPU_HEIGHTS(SET_ADD_HEIGHT, op, true, uint32_t)
+#define SET_ADD(op, family, threads) SET_ADD_##family(op)
 
 inline const std::vector<Kernel>& kernels() {
   static const std::vector<Kernel> all = [] {
     KernelList list;
-    add_training_kernels(list);
-    add_evolution_kernels(list);
+    SET_GPU_OPS(SET_ADD)
     return list.take();
   }();
   return all;
 }
 
-/** Null where there is no such instance. */
+#undef SET_ADD_single
+#undef SET_ADD_per_index
+#undef SET_ADD_HEIGHT
+#undef SET_ADD_per_height
+#undef SET_ADD
+
+/** Null where there is no such kernel. */
 inline const Kernel* find_kernel(const gpu::KernelId& id) {
   for (const Kernel& kernel : kernels())
-    if (kernel.id.op == id.op && kernel.id.wide == id.wide && kernel.id.height == id.height) return &kernel;
+    if (kernel.id == id) return &kernel;
   return nullptr;
 }
 

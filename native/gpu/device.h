@@ -38,12 +38,12 @@ struct Binding {
   size_t offset = 0;
 };
 
+/** How a kernel is started: teams of as many threads as its operation says (gpu/op_table.h). */
 struct Launch {
   KernelId kernel;
-  uint32_t blocks_x = 1;
-  uint32_t blocks_y = 1;
-  uint32_t threads = 32;      // per block: a multiple of 32, at most 1024
-  uint32_t shared_bytes = 0;  // of block-wide memory, at most 32 KiB
+  uint32_t teams_x = 1;
+  uint32_t teams_y = 1;
+  size_t shared_bytes = 0;  // memory that a team's threads share, at most 32 KiB
 };
 
 /** A sequence of dispatches that can be replayed as one. */

@@ -42,11 +42,8 @@ uint32_t table_entries(uint32_t slots) {
 }  // namespace
 
 Launch evolve_launch(Op op, uint64_t threads, bool wide) {
-  Launch launch;
-  launch.kernel = {op, wide, 0};
-  launch.threads = kEvolveThreads;
-  launch.blocks_x = static_cast<uint32_t>(std::max<uint64_t>(1, divided(threads, kEvolveThreads)));
-  return launch;
+  return {kernel_of(op, wide),
+          static_cast<uint32_t>(std::max<uint64_t>(1, divided(threads, info_of(op).threads)))};
 }
 
 namespace {
@@ -300,8 +297,6 @@ uint32_t EvolutionStep::run_round(const Ground& ground, RoundParams params, bool
     ++further.key.last_word;
     further.end_round = kOpenRounds;
     Launch launch = evolve_launch(Op::propose_rest, kRestThreads);
-    launch.threads = kRestThreads;
-    launch.blocks_x = 1;
     launch.shared_bytes = 2 * kRestThreads * sizeof(uint32_t) + kWarpSums;
     device_.dispatch(launch, {open_next, cells, slot_rows, slot_cols, left}, further);
   }

@@ -10,18 +10,6 @@
 
 namespace set_native::gpu {
 
-namespace {
-
-Launch launch_of(Op op, uint32_t blocks, size_t shared_bytes = 0) {
-  Launch launch{{op}};
-  launch.blocks_x = blocks;
-  launch.threads = kTrainThreads;
-  launch.shared_bytes = static_cast<uint32_t>(shared_bytes);
-  return launch;
-}
-
-}  // namespace
-
 void Inference::fit_buffer(std::unique_ptr<Buffer>& buffer, size_t bytes, const std::string& what) {
   if (buffer != nullptr && buffer->bytes() >= bytes) return;
   buffer.reset();
@@ -113,7 +101,7 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
     params.first = batch.first;
     params.batch = batch.size;
     params.result = static_cast<uint32_t>(number);
-    device_.dispatch(launch_of(Op::evaluate, 1, kTrainThreads * sizeof(double)),
+    device_.dispatch({{Op::evaluate}, 1, 1, kTrainThreads * sizeof(double)},
                      {batch.labels, batch.targets, {batch.logits}, {sums_.get()}, {correct_.get()}}, params);
   });
   std::vector<LossSum> sums(batches);
@@ -145,7 +133,7 @@ void Inference::predict(const Samples& samples, float* out, const std::atomic<bo
     params.stride = stride_;
     params.loss = static_cast<uint32_t>(network_.loss);
     params.batch = batch.size;
-    device_.dispatch(launch_of(Op::output, (batch.size + kTrainThreads - 1) / kTrainThreads),
+    device_.dispatch({{Op::output}, (batch.size + kTrainThreads - 1) / kTrainThreads},
                      {{batch.logits}, {outputs_.get()}}, params);
     device_.download(out + first * outputs, *outputs_, 0, batch.size * outputs * sizeof(float));
   });

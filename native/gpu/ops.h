@@ -2,108 +2,97 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
-namespace set_native::gpu {
+#include "gpu/evolve_params.h"
+#include "gpu/op_table.h"
+#include "gpu/train_params.h"
 
 /*
- * The kernels that every GPU back end has, one entry per operation. What a kernel takes, its parameters and
- * buffers in their order, stands beside its parameter structure in train_params.h and evolve_params.h.
+ * The operations of a GPU and the kernels that each of them has, as gpu/op_table.h lists them.
  */
+namespace set_native::gpu {
+
 enum class Op : uint32_t {
-  // Training and inference.
-  order,
-  sort_tiles,
-  sort_merge,
-  gather,
-  forward,
-  piecewise,
-  loss,
-  evaluate,
-  output,
-  backward,
-  input_gradient,
-  update_links,
-  piecewise_backward,
-  end_step,
-  finite,
-  // Evolution.
-  scan_tiles,
-  scan_add,
-  rank_bits,
-  check_finite,
-  block_scores,
-  count_signs,
-  count_nearest,
-  select_histogram,
-  select_digit,
-  count_ties,
-  mark_pruned,
-  occupy,
-  propose,
-  claim,
-  settle,
-  compact,
-  propose_rest,
-  transpose_bits,
-  set_offsets,
-  move_kept,
-  place_grown,
-  index_targets,
-  grow_weights,
+#define SET_OP(name, family, threads) name,
+  SET_GPU_OPS(SET_OP)
+#undef SET_OP
 };
 
-/** The name of an operation: that of its kernel. */
-inline const char* op_name(Op op) {
-  static constexpr const char* kNames[] = {
-      "order",
-      "sort_tiles",
-      "sort_merge",
-      "gather",
-      "forward",
-      "piecewise",
-      "loss",
-      "evaluate",
-      "output",
-      "backward",
-      "input_gradient",
-      "update_links",
-      "piecewise_backward",
-      "end_step",
-      "finite",
-      "scan_tiles",
-      "scan_add",
-      "rank_bits",
-      "check_finite",
-      "block_scores",
-      "count_signs",
-      "count_nearest",
-      "select_histogram",
-      "select_digit",
-      "count_ties",
-      "mark_pruned",
-      "occupy",
-      "propose",
-      "claim",
-      "settle",
-      "compact",
-      "propose_rest",
-      "transpose_bits",
-      "set_offsets",
-      "move_kept",
-      "place_grown",
-      "index_targets",
-      "grow_weights",
-  };
-  static_assert(sizeof kNames / sizeof kNames[0] == static_cast<size_t>(Op::grow_weights) + 1,
-                "one name per operation");
-  return kNames[static_cast<size_t>(op)];
+/** Which kernels an operation has. */
+enum class Family : uint32_t { single, per_index, per_height };
+
+struct OpInfo {
+  const char* name;
+  Family family;
+  uint32_t threads;  // per team
+};
+
+constexpr OpInfo kOps[] = {
+#define SET_OP(name, family, threads) {#name, Family::family, threads},
+    SET_GPU_OPS(SET_OP)
+#undef SET_OP
+};
+constexpr size_t kOpCount = sizeof kOps / sizeof kOps[0];
+
+constexpr const OpInfo& info_of(Op op) {
+  return kOps[static_cast<size_t>(op)];
 }
 
-/** Which of an operation's instances: the width of a layer's indices and the height of its blocks. */
+/** Heights that have kernels of their own, and 0 for any height. */
+constexpr uint32_t kHeights[] = {
+#define SET_HEIGHT(height, unused) height,
+    SET_GPU_HEIGHTS(SET_HEIGHT, )
+#undef SET_HEIGHT
+};
+
+/** One kernel of an operation; what its family does not tell apart is at its default. */
 struct KernelId {
   Op op;
   bool wide = false;    // 32-bit indices instead of 16
-  uint32_t height = 0;  // of the blocks, where the kernel is made for one; else 0
+  uint32_t height = 0;  // of the blocks that the kernel is made for; 0: any
+
+  bool operator==(const KernelId& other) const {
+    return op == other.op && wide == other.wide && height == other.height;
+  }
 };
+
+/** The kernel of an operation for layers with such indices and blocks. */
+inline KernelId kernel_of(Op op, bool wide, uint32_t height = 0) {
+  KernelId id{op};
+  if (info_of(op).family == Family::single) return id;
+  id.wide = wide;
+  if (info_of(op).family == Family::per_index) return id;
+  for (const uint32_t own : kHeights)
+    if (own == height) id.height = height;
+  return id;
+}
+
+/** The name of a kernel: "order", "occupy_16" (bits of an index), "forward_32_4" (and height). */
+inline std::string kernel_name(const KernelId& id) {
+  const OpInfo& info = info_of(id.op);
+  std::string name = info.name;
+  if (info.family != Family::single) name += id.wide ? "_32" : "_16";
+  if (info.family == Family::per_height) name += "_" + std::to_string(id.height);
+  return name;
+}
+
+/** Every kernel that the host may ask for. */
+inline std::vector<KernelId> all_kernels() {
+  std::vector<KernelId> all;
+  for (size_t k = 0; k < kOpCount; ++k) {
+    const auto op = static_cast<Op>(k);
+    const Family family = info_of(op).family;
+    for (const bool wide : {false, true}) {
+      if (family == Family::single && wide) continue;
+      if (family == Family::per_height)
+        for (const uint32_t height : kHeights) all.push_back({op, wide, height});
+      else
+        all.push_back({op, wide});
+    }
+  }
+  return all;
+}
 
 }  // namespace set_native::gpu

@@ -13,10 +13,8 @@ uint32_t share(uint64_t items, uint32_t unit) {
   return static_cast<uint32_t>(std::max<uint64_t>(1, (items + unit - 1) / unit));
 }
 
-/** The instance for a layer: its height where there is one for it, else the one for any. */
-KernelId instance(Op op, const Layer& layer) {
-  const uint32_t h = layer.height;
-  return {op, layer.wide, h == 1 || h == 2 || h == 4 || h == 8 ? h : 0};
+KernelId kernel_for(Op op, const Layer& layer) {
+  return kernel_of(op, layer.wide, layer.height);
 }
 
 /** Warps that share a row of so many blocks on average: few enough that each has some to do. */
@@ -31,15 +29,6 @@ uint32_t warps_for(uint32_t blocks, uint32_t rows, uint32_t stride) {
 
 uint32_t tiles(uint32_t stride) {
   return share(stride, kPassStride);
-}
-
-Launch launch_of(const KernelId& kernel, uint32_t blocks_x, uint32_t blocks_y = 1, size_t shared_bytes = 0) {
-  Launch launch{kernel};
-  launch.blocks_x = blocks_x;
-  launch.blocks_y = blocks_y;
-  launch.threads = kTrainThreads;
-  launch.shared_bytes = static_cast<uint32_t>(shared_bytes);
-  return launch;
 }
 
 ForwardParams forward_params(const Network& network, size_t l, uint32_t stride) {
@@ -101,18 +90,17 @@ void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, 
   params.key = draw_key(seed, static_cast<uint32_t>(Stream::shuffle), 0, epoch);
   params.count = count;
   params.size = size;
-  device.dispatch(launch_of({Op::order}, std::min(size / kTrainThreads, 1024u)), {{&draws}, {&order}},
-                  params);
+  device.dispatch({{Op::order}, std::min(size / kTrainThreads, 1024u)}, {{&draws}, {&order}}, params);
   const auto sort_in_tiles = [&](uint32_t first, uint32_t last) {
-    Launch launch = launch_of({Op::sort_tiles}, tiles, 1, kSortTile * (sizeof(uint64_t) + sizeof(uint32_t)));
-    launch.threads = kSortThreads;
-    device.dispatch(launch, {{&draws}, {&order}}, SortParams{size, first, last, 0});
+    constexpr size_t kShared = kSortTile * (sizeof(uint64_t) + sizeof(uint32_t));
+    device.dispatch({{Op::sort_tiles}, tiles, 1, kShared}, {{&draws}, {&order}},
+                    SortParams{size, first, last, 0});
   };
   sort_in_tiles(2, kSortTile);
   for (uint64_t stage = 2 * kSortTile; stage <= size; stage *= 2) {
     const auto s = static_cast<uint32_t>(stage);
     for (uint32_t distance = s / 2; distance >= kSortTile; distance /= 2)
-      device.dispatch(launch_of({Op::sort_merge}, size / 2 / kTrainThreads), {{&draws}, {&order}},
+      device.dispatch({{Op::sort_merge}, size / 2 / kTrainThreads}, {{&draws}, {&order}},
                       SortParams{size, s, s, distance});
     sort_in_tiles(s, s);
   }
@@ -121,17 +109,17 @@ void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, 
 void queue_gather(Device& device, const Network& network, Binding state, Binding data, Binding order,
                   const GatherParams& params, const Buffer& x) {
   constexpr uint32_t kTile = 32;
-  device.dispatch(launch_of({Op::gather}, share(network.features(), kTile), 1,
-                            size_t{kTile} * (kTile + 1) * sizeof(float)),
-                  {state, data, order, {&x}}, params);
+  device.dispatch(
+      {{Op::gather}, share(network.features(), kTile), 1, size_t{kTile} * (kTile + 1) * sizeof(float)},
+      {state, data, order, {&x}}, params);
 }
 
 void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x,
                    const Buffer& z, const Buffer* pre_activation, uint32_t stride) {
   const Layer& layer = network.layers[l];
   const ForwardParams params = forward_params(network, l, stride);
-  device.dispatch(launch_of(instance(Op::forward, layer), share(layer.outputs, kTrainWarps / params.warps),
-                            tiles(stride), params.warps > 1 ? kTrainThreads * kFloat4 : 0),
+  device.dispatch({kernel_for(Op::forward, layer), share(layer.outputs, kTrainWarps / params.warps),
+                   tiles(stride), params.warps > 1 ? kTrainThreads * kFloat4 : 0},
                   {state,
                    {layer.target_offsets.get()},
                    {layer.target_groups.get()},
@@ -142,14 +130,14 @@ void queue_forward(Device& device, const Network& network, size_t l, Binding sta
                    {&z}},
                   params);
   if (!is_piecewise(layer.activation)) return;
-  device.dispatch(launch_of({Op::piecewise}, share(layer.outputs, kTrainWarps)),
+  device.dispatch({{Op::piecewise}, share(layer.outputs, kTrainWarps)},
                   {state, {layer.pieces.get()}, {&z}, {pre_activation}},
                   PiecewiseParams{layer.outputs, stride});
 }
 
 void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels,
                 Binding targets, const Buffer& z, const Buffer& dz, uint32_t stride) {
-  device.dispatch(launch_of({Op::loss}, 1, 1, kTrainThreads * sizeof(double)),
+  device.dispatch({{Op::loss}, 1, 1, kTrainThreads * sizeof(double)},
                   {state, order, labels, targets, {&z}, {&dz}},
                   LossParams{network.outputs(), stride, static_cast<uint32_t>(network.loss)});
 }
@@ -166,20 +154,20 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
       bias_velocity = {below.bias_velocity.get()};
     }
   }
-  const uint32_t blocks = share(layer.groups, kTrainWarps / params.warps);
-  const uint32_t rows = instance(Op::backward, layer).height;
+  const uint32_t teams = share(layer.groups, kTrainWarps / params.warps);
+  const uint32_t rows = kernel_for(Op::backward, layer).height;
   const size_t shared = params.warps > 1 ? kTrainThreads * kFloat4 * (rows > 0 ? rows : kChunk) : 0;
   const Binding offsets{layer.offsets.get()}, targets{layer.targets.get()}, weights{layer.weights.get()},
       velocity{layer.velocity.get()};
   if (stride <= kPassStride) {
-    device.dispatch(launch_of(instance(Op::backward, layer), blocks, 1, shared),
+    device.dispatch({kernel_for(Op::backward, layer), teams, 1, shared},
                     {state, offsets, targets, weights, velocity, {&x}, {&dz}, bias, bias_velocity}, params);
     return;
   }
   if (l > 0)
-    device.dispatch(launch_of(instance(Op::input_gradient, layer), blocks, tiles(stride), shared),
+    device.dispatch({kernel_for(Op::input_gradient, layer), teams, tiles(stride), shared},
                     {state, offsets, targets, weights, {&x}, {&dz}, {dx}}, params);
-  device.dispatch(launch_of(instance(Op::update_links, layer), blocks),
+  device.dispatch({kernel_for(Op::update_links, layer), teams},
                   {state, offsets, targets, weights, velocity, {&x}, {&dz}, {dx}, bias, bias_velocity},
                   params);
 }
@@ -187,7 +175,7 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
 void queue_piecewise_backward(Device& device, Network& network, size_t l, Binding state,
                               const Buffer& pre_activation, const Buffer& dy, uint32_t stride) {
   Layer& layer = network.layers[l];
-  device.dispatch(launch_of({Op::piecewise_backward}, share(layer.outputs, kTrainWarps)),
+  device.dispatch({{Op::piecewise_backward}, share(layer.outputs, kTrainWarps)},
                   {state,
                    {&pre_activation},
                    {&dy},

@@ -15,14 +15,6 @@ namespace {
 
 constexpr uint64_t kMostShuffled = uint64_t{1} << 31;  // samples that a sort of 2^k entries, k < 32, takes
 
-Launch launch_of(Op op, uint32_t blocks, uint32_t threads, size_t shared_bytes = 0) {
-  Launch launch{{op}};
-  launch.blocks_x = blocks;
-  launch.threads = threads;
-  launch.shared_bytes = static_cast<uint32_t>(shared_bytes);
-  return launch;
-}
-
 bool holds(const std::unique_ptr<Buffer>& buffer, size_t bytes) {
   return buffer != nullptr && buffer->bytes() == bytes;
 }
@@ -128,7 +120,7 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
     dz = dx;
   }
   Layer& last = network_.layers.back();
-  device_.dispatch(launch_of(Op::end_step, 1, kTrainThreads),
+  device_.dispatch({{Op::end_step}},
                    {state, {cancel_.get()}, {dz_.get()}, {last.bias.get()}, {last.bias_velocity.get()}},
                    EndStepParams{outputs, stride_});
 }
@@ -197,9 +189,8 @@ size_t Trainer::find_overflow() {
     for (const Buffer* values : {layer.weights.get(), layer.bias.get(), layer.pieces.get()}) {
       if (values == nullptr || values->bytes() == 0) continue;
       const auto count = static_cast<uint32_t>(values->bytes() / sizeof(float));
-      device_.dispatch(
-          launch_of(Op::finite, std::min((count + kTrainThreads - 1) / kTrainThreads, 512u), kTrainThreads),
-          {{values}, {flags_.get()}}, FiniteParams{count, static_cast<uint32_t>(l)});
+      device_.dispatch({{Op::finite}, std::min((count + kTrainThreads - 1) / kTrainThreads, 512u)},
+                       {{values}, {flags_.get()}}, FiniteParams{count, static_cast<uint32_t>(l)});
     }
   }
   std::vector<uint32_t> flags(network_.layers.size());

@@ -60,7 +60,7 @@ class MetalBackend final : public gpu::GpuBackend {
     try {
       const auto device = std::make_shared<MetalDevice>(open_gpu());
       gpu::try_device(*device, name());
-      for (const auto& [kernel, threads] : all_kernels()) device->prepare(kernel, threads);
+      for (const gpu::KernelId& kernel : gpu::all_kernels()) device->prepare(kernel);
       const std::string difference = difference_from_cpu(device);
       return difference.empty() ? ""
                                 : begin + "it does not compute what the processor does (" + difference + ")";

@@ -70,26 +70,6 @@ class MetalDevice::Tape final : public gpu::Recording {
   std::vector<Step> steps;
 };
 
-std::string function_name(const gpu::KernelId& kernel) {
-  using gpu::Op;
-  std::string name = gpu::op_name(kernel.op);
-  const std::string index = kernel.wide ? "_32" : "_16";
-  switch (kernel.op) {
-    case Op::forward:
-    case Op::backward:
-    case Op::input_gradient:
-    case Op::update_links:
-      return name + index + "_" + std::to_string(kernel.height);
-    case Op::occupy:
-    case Op::move_kept:
-    case Op::place_grown:
-    case Op::index_targets:
-      return name + index;
-    default:
-      return name;
-  }
-}
-
 MetalDevice::MetalDevice(std::unique_ptr<Gpu> gpu) : gpu_(std::move(gpu)), facts_(gpu_->facts()) {
   facts_.longest_buffer = std::min(facts_.longest_buffer, kMostBytes);
   nothing_ = make_buffer(kLeastBytes);
@@ -176,15 +156,15 @@ const GpuFunction& MetalDevice::function(const std::string& name, uint32_t threa
 
 void MetalDevice::dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers,
                            const void* params, size_t params_bytes) {
-  const std::string name = function_name(launch.kernel);
+  const std::string name = gpu::kernel_name(launch.kernel);
   if (launch.shared_bytes > kMostShared)
     fail(ErrorCode::internal,
          name + ": " + std::to_string(launch.shared_bytes) + " bytes of threadgroup memory");
   Step step;
-  step.function = &function(name, launch.threads);
-  step.groups_x = launch.blocks_x;
-  step.groups_y = launch.blocks_y;
-  step.threads = launch.threads;
+  step.threads = gpu::info_of(launch.kernel.op).threads;
+  step.function = &function(name, step.threads);
+  step.groups_x = launch.teams_x;
+  step.groups_y = launch.teams_y;
   step.shared_bytes = launch.shared_bytes;
   for (const gpu::Binding& binding : buffers) {
     if (binding.buffer == nullptr)

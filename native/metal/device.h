@@ -14,9 +14,6 @@
 
 namespace set_native::metal {
 
-/** The name of a kernel's instance: "order", "occupy_16", "forward_32_4". */
-std::string function_name(const gpu::KernelId& kernel);
-
 /**
  * A gpu::TimedDevice over a Metal GPU. Dispatches gather in one command buffer, which is committed when
  * somebody waits for the device or asks whether it is idle: an epoch is one command buffer, or several where
@@ -49,7 +46,9 @@ class MetalDevice final : public gpu::TimedDevice {
   void synchronize() override;
 
   /** Compiles a kernel now, which its first dispatch does otherwise. */
-  void prepare(const gpu::KernelId& kernel, uint32_t threads) { function(function_name(kernel), threads); }
+  void prepare(const gpu::KernelId& kernel) {
+    function(gpu::kernel_name(kernel), gpu::info_of(kernel.op).threads);
+  }
 
   void start_timer() override;
   /** Waits. Milliseconds by the GPU's clock, from the first to the last of the commands since start_timer. */

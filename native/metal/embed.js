@@ -1,6 +1,6 @@
 /*
  * The Metal kernels as one source text, for a compiler that knows no files: every file of kernels/, and each
- * header that they include, once. `node embed.js OUT` writes it as C++ that defines what metal/source.h
+ * header that they include, once; in the end the instances of templates. `node embed.js OUT` writes it as C++ that defines what metal/source.h
  * declares.
  */
 import { readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
@@ -32,10 +32,10 @@ export function flatten(files = kernelFiles()) {
 }
 
 function kernelFiles() {
-  return readdirSync(path.join(native, 'metal/kernels'))
-    .filter((name) => name.endsWith('.metal'))
-    .sort()
-    .map((name) => `metal/kernels/${name}`);
+  const kernels = readdirSync(path.join(native, 'metal/kernels'))
+    .filter((name) => name.endsWith('.metal') && name !== 'instances.metal')
+    .sort();
+  return [...kernels, 'instances.metal'].map((name) => `metal/kernels/${name}`);
 }
 
 /** Pieces of a string literal: compilers limit the length of one. */

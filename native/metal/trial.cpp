@@ -4,14 +4,11 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
-#include <set>
 
 #include "core/model.h"
 #include "core/philox.h"
 #include "cpu/backend.h"
-#include "gpu/evolve_params.h"
 #include "gpu/model.h"
-#include "gpu/train_params.h"
 #include "metal/device.h"
 
 namespace set_native::metal {
@@ -174,26 +171,7 @@ std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device
   return found;
 }
 
-uint32_t threads_of(gpu::Op op) {
-  using gpu::Op;
-  if (op == Op::sort_tiles) return gpu::kSortThreads;
-  if (op == Op::propose_rest) return gpu::kRestThreads;
-  return op < Op::scan_tiles ? gpu::kTrainThreads : gpu::kEvolveThreads;
-}
-
 }  // namespace
-
-std::vector<std::pair<gpu::KernelId, uint32_t>> all_kernels() {
-  std::vector<std::pair<gpu::KernelId, uint32_t>> all;
-  std::set<std::string> names;  // most operations have one kernel, whatever the layer
-  for (uint32_t op = 0; op <= static_cast<uint32_t>(gpu::Op::grow_weights); ++op)
-    for (const bool wide : {false, true})
-      for (const uint32_t height : {1u, 2u, 4u, 8u, 0u}) {
-        const gpu::KernelId id{static_cast<gpu::Op>(op), wide, height};
-        if (names.insert(function_name(id)).second) all.emplace_back(id, threads_of(id.op));
-      }
-  return all;
-}
 
 std::string difference_from_cpu(const std::shared_ptr<gpu::Device>& device) {
   for (const Case& c : cases()) {

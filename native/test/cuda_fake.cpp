@@ -178,12 +178,8 @@ int32_t emulate(DeviceHandle* device, const LaunchShape& shape, std::vector<char
   const gpu::KernelId id{static_cast<gpu::Op>(shape.op), shape.wide != 0, shape.height};
   const Kernel* kernel = find_kernel(id);
   if (kernel == nullptr) throw Error(ErrorCode::internal, "there is no such kernel");
-  gpu::Launch launch{id};
-  launch.blocks_x = shape.blocks_x;
-  launch.blocks_y = shape.blocks_y;
-  launch.threads = shape.threads;
-  launch.shared_bytes = shape.shared_bytes;
-  return run(device, [=] { test::run_kernel(*kernel, launch, {}, values.data(), values.size(), buffers); });
+  const simt::Shape how = test::shape_of({id, shape.teams_x, shape.teams_y, shape.shared_bytes});
+  return run(device, [=] { test::run_kernel(*kernel, how, {}, values.data(), values.size(), buffers); });
 } catch (const std::exception& error) {
   std::snprintf(failure->text, sizeof failure->text, "%s", error.what());
   return kFailed;

@@ -203,12 +203,7 @@ struct Parameters {
 };
 
 gpu::Launch some_launch() {
-  gpu::Launch launch{{static_cast<gpu::Op>(3), true, 4}};
-  launch.blocks_x = 5;
-  launch.blocks_y = 6;
-  launch.threads = 128;
-  launch.shared_bytes = 1024;
-  return launch;
+  return {{static_cast<gpu::Op>(3), true, 4}, 5, 6, 1024};
 }
 
 TEST("cuda device: a launch brings its shape, parameters and buffers; recorded ones run when replayed") {
@@ -220,8 +215,8 @@ TEST("cuda device: a launch brings its shape, parameters and buffers; recorded o
   device->download(&got, *params, 8, sizeof got);
   device->download(&seen, *shape, 0, sizeof seen);
   CHECK(got.a == 7 && got.b == 9);
-  CHECK(seen.op == 3 && seen.wide == 1 && seen.height == 4 && seen.blocks_x == 5 && seen.blocks_y == 6);
-  CHECK(seen.threads == 128 && seen.shared_bytes == 1024);
+  CHECK(seen.op == 3 && seen.wide == 1 && seen.height == 4 && seen.teams_x == 5 && seen.teams_y == 6);
+  CHECK_EQ(seen.shared_bytes, 1024u);
   CHECK_THROWS(internal, device->dispatch(some_launch(), {{params.get()}}, Parameters{}));
 
   const auto recording = device->record([&] {

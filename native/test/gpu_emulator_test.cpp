@@ -80,11 +80,7 @@ void launch(void (*function)(Params, T*...), const Params& params, uint32_t bloc
             uint32_t shared_bytes, const simt::Schedule& schedule, T*... buffers) {
   cuda::KernelList list;
   list.add({}, function);
-  gpu::Launch shape{};
-  shape.blocks_x = blocks;
-  shape.threads = threads;
-  shape.shared_bytes = shared_bytes;
-  run_kernel(list.take().front(), shape, schedule, &params, sizeof params,
+  run_kernel(list.take().front(), {{blocks, 1, 1}, threads, shared_bytes}, schedule, &params, sizeof params,
              {const_cast<void*>(static_cast<const void*>(buffers))...});
 }
 
@@ -165,7 +161,7 @@ TEST("emulator: wrong numbers of buffers, parameters of another size and bad sha
   const cuda::Kernel kernel = list.take().front();
   float x[32] = {}, out[1];
   const Params params{};
-  gpu::Launch shape{};
+  simt::Shape shape{};
   shape.shared_bytes = 128;
   run_kernel(kernel, shape, {}, &params, sizeof params, {x, out});
   expect_fault(fault_of([&] { run_kernel(kernel, shape, {}, &params, sizeof params, {x}); }),

@@ -491,7 +491,6 @@ TEST("gpu regrow: the last rounds in one block, as by hand; too many slots are l
                  left = machine.put(Words{slots});
       const auto rows = machine.zeros(3 * slots), cols = machine.zeros(3 * slots);
       Launch launch = evolve_launch(Op::propose_rest, 1);
-      launch.threads = kRestThreads;
       launch.shared_bytes = 8 * kRestThreads + 128;
       machine.device.dispatch(launch, {of(numbers), of(bits), of(rows), of(cols), of(left)}, p);
       std::map<uint32_t, std::pair<uint32_t, uint32_t>> won;

@@ -276,10 +276,7 @@ TEST("gpu kernels: samples become rows, in order, with padding of zeros") {
 }
 
 gpu::Launch loss_launch(gpu::Op op) {
-  gpu::Launch launch{{op}};
-  launch.threads = gpu::kTrainThreads;
-  launch.shared_bytes = gpu::kTrainThreads * sizeof(double);
-  return launch;
+  return {{op}, 1, 1, gpu::kTrainThreads * sizeof(double)};
 }
 
 TEST("gpu kernels: losses and their gradients follow the reference") {
@@ -415,11 +412,10 @@ TEST("gpu kernels: the end of a step moves the state on, to its last batch, or s
     const auto dz = device.allocate(12 * sizeof(float)), bias = device.allocate(sizeof(float)),
                momentum = device.allocate(sizeof(float));
     for (Buffer* buffer : {dz.get(), bias.get(), momentum.get()}) device.clear(*buffer, 0, buffer->bytes());
-    gpu::Launch launch{{gpu::Op::end_step}};
-    launch.threads = gpu::kTrainThreads;
     const uint32_t firsts[] = {10, 20, 20}, batches_left[] = {10, 5, 5};
     for (uint32_t step = 0; step < 3; ++step) {
-      device.dispatch(launch, {{on_device.get()}, {cancel.get()}, {dz.get()}, {bias.get()}, {momentum.get()}},
+      device.dispatch({{gpu::Op::end_step}},
+                      {{on_device.get()}, {cancel.get()}, {dz.get()}, {bias.get()}, {momentum.get()}},
                       gpu::EndStepParams{1, 12});
       device.download(&state, *on_device, 0, sizeof state);
       CHECK_EQ(state.step, cancelled != 0 ? 1u : step + 1);

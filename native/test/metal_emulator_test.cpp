@@ -258,10 +258,10 @@ TEST("metal device: what was queued behind a failure is over when it is told") {
 TEST("metal device: kernels that are missing, or do not fit their parameters, are refused by name") {
   const OnMetal on;
   const std::string missing =
-      name_of_failure([&] { on.device->prepare({gpu::Op::forward, false, 3}, 256); }, ErrorCode::internal);
+      name_of_failure([&] { on.device->prepare({gpu::Op::forward, false, 3}); }, ErrorCode::internal);
   CHECK_MSG(has(missing, "forward_16_3"), missing);
   const auto buffer = on.device->allocate(16);
-  gpu::Launch launch{{gpu::Op::scan_add}};
+  const gpu::Launch launch{{gpu::Op::scan_add}};
   const std::string params =
       name_of_failure([&] { on.device->dispatch(launch, {{buffer.get()}, {buffer.get()}}, uint64_t{1}); },
                       ErrorCode::internal);

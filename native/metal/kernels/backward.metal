@@ -1,6 +1,6 @@
 #include "gpu/train_params.h"
 #include "metal/kernels/columns.h"
-#include "metal/kernels/instances.h"
+#include "metal/kernels/given.h"
 
 /*
  * For the sources i of a group and their links (i, j), in one pass:
@@ -92,5 +92,3 @@ kernel void backward(constant BackwardParams& p [[buffer(0)]], device const Step
     backward_rows<Index, kRows>(p, c, rule, lane, warp, r0, height - r0 < kRows ? height - r0 : kRows, group,
                                 offsets, targets, weights, velocity, x, dz, bias, bias_velocity, partial);
 }
-
-SET_LAYER_INSTANCES(backward)

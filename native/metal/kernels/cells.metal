@@ -1,5 +1,4 @@
 #include "metal/kernels/cells.h"
-#include "metal/kernels/instances.h"
 
 /*
  * The bitmap of a layer's blocks, from the links that are kept, and transposed.
@@ -20,7 +19,6 @@ kernel void occupy(constant OccupyParams& p [[buffer(0)]], device const uint32_t
   for (uint32_t k = offsets[group] + lane; k < offsets[group + 1]; k += 32)
     if (!is_marked(removed, k)) set_cell(cells, group, p.words, targets[k]);
 }
-SET_INDEX_INSTANCES(occupy)
 
 /** A warp transposes 32 x 32 bits: each lane reads one word of a row and writes one of a column. 1 bit each
  * way. */

@@ -1,6 +1,6 @@
 #include "gpu/train_params.h"
 #include "metal/kernels/columns.h"
-#include "metal/kernels/instances.h"
+#include "metal/kernels/given.h"
 
 /*
  * z_j = f(b_j + sum over the blocks of target j of w_r x_(g height + r), r = 0 .. height - 1)
@@ -46,5 +46,3 @@ kernel void forward(constant ForwardParams& p [[buffer(0)]], device const StepSt
   if (part != 0 || target >= p.outputs || c.slot != 0) return;
   z[target * c.row + c.column] = activate4(sum + float4(bias[target]), p.activation);
 }
-
-SET_LAYER_INSTANCES(forward)

@@ -1,6 +1,6 @@
 #include "gpu/train_params.h"
 #include "metal/kernels/columns.h"
-#include "metal/kernels/instances.h"
+#include "metal/kernels/given.h"
 
 /*
  * x[f][b] = data[order[first + b]][f], zero for b from batch to stride.

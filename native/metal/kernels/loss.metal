@@ -1,6 +1,6 @@
 #include "gpu/train_params.h"
 #include "metal/kernels/columns.h"
-#include "metal/kernels/instances.h"
+#include "metal/kernels/given.h"
 
 /*
  * What follows the logits, as cpu/loss.h defines it: losses and the gradient of their mean, answers, outputs.

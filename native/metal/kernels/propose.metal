@@ -1,6 +1,6 @@
 #include "gpu/philox.h"
 #include "metal/kernels/cells.h"
-#include "metal/kernels/instances.h"
+#include "metal/kernels/given.h"
 
 /*
  * Regrow: numbered slots propose places; the lowest slot that proposes a free place gets it. A round:

@@ -1,6 +1,5 @@
 #include "gpu/philox.h"
 #include "metal/kernels/cells.h"
-#include "metal/kernels/instances.h"
 
 /*
  * Rebuild: the layer that the bitmap of its blocks tells. A block's new number is the rank of its bit, so
@@ -47,7 +46,6 @@ kernel void move_kept(
     birth[to_link] = old_birth[from_link];
   }
 }
-SET_INDEX_INSTANCES(move_kept)
 
 /** The targets of grown blocks, and their numbers. One thread per block. */
 template <typename Index>
@@ -63,7 +61,6 @@ kernel void place_grown(constant PlaceParams& p [[buffer(0)]], device const uint
   positions[slot] = to;
   targets[to] = static_cast<Index>(target);
 }
-SET_INDEX_INSTANCES(place_grown)
 
 /**
  * Weight, velocity and birth of grown links, one thread each; links of sources beyond the layer are 0 in

@@ -1,5 +1,4 @@
 #include "metal/kernels/cells.h"
-#include "metal/kernels/instances.h"
 
 /*
  * The view by target: for each target its blocks, groups ascending.
@@ -26,4 +25,3 @@ kernel void index_targets(
     target_blocks[to] = k;
   }
 }
-SET_INDEX_INSTANCES(index_targets)

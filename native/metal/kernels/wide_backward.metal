@@ -1,12 +1,12 @@
 #include "gpu/train_params.h"
 #include "metal/kernels/columns.h"
-#include "metal/kernels/instances.h"
+#include "metal/kernels/given.h"
 
 /*
  * What backward.metal does in one pass, in two, for rows of more than kPassStride floats, which no warp
  * holds: first input_gradient: dx_i = f'(x_i) sum of w dz_j, into a matrix of its own, because the second
- * pass reads x, then update_links: g = x_i . dz_j, the update of weights and velocities, and of source i's own
- * bias by the sum of dx_i.
+ * pass reads x, then update_links: g = x_i . dz_j, the update of weights and velocities, and of source i's
+ * own bias by the sum of dx_i.
  *
  * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a
  * threadgroup, as forward; in the second a warp takes one block of links after the other and walks along the
@@ -116,6 +116,3 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
     if (lane == 0) momentum_update(bias[source + r], bias_velocity[source + r], gradient, rule);
   }
 }
-
-SET_LAYER_INSTANCES(input_gradient)
-SET_LAYER_INSTANCES(update_links)

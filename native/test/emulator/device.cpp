@@ -140,22 +140,24 @@ void EmulatedDevice::clear(Buffer& buffer, size_t offset, size_t bytes) {
   run_or_note([=] { std::memset(target, 0, bytes); });
 }
 
-void run_kernel(const cuda::Kernel& kernel, const Launch& launch, const simt::Schedule& schedule,
+simt::Shape shape_of(const Launch& launch) {
+  return {{launch.teams_x, launch.teams_y, 1}, gpu::info_of(launch.kernel.op).threads, launch.shared_bytes};
+}
+
+void run_kernel(const cuda::Kernel& kernel, const simt::Shape& shape, const simt::Schedule& schedule,
                 const void* params, size_t params_bytes, const std::vector<void*>& buffers) {
-  const std::string name = "kernel " + std::to_string(static_cast<uint32_t>(launch.kernel.op)) + ", height " +
-                           std::to_string(launch.kernel.height) + (launch.kernel.wide ? ", wide" : "");
+  const std::string name = gpu::kernel_name(kernel.id);
   if (params_bytes != kernel.params_bytes)
     refuse(name + " takes parameters of " + std::to_string(kernel.params_bytes) + " bytes, not " +
            std::to_string(params_bytes));
   if (buffers.size() != kernel.buffers)
     refuse(name + " takes " + std::to_string(kernel.buffers) + " buffers, not " +
            std::to_string(buffers.size()));
-  if (launch.shared_bytes > 32u << 10)
-    refuse(name + ": " + std::to_string(launch.shared_bytes) + " bytes of shared memory are too many");
-  if (launch.blocks_y > 65535) refuse(name + ": more than 65535 blocks in y");
+  if (shape.shared_bytes > 32u << 10)
+    refuse(name + ": " + std::to_string(shape.shared_bytes) + " bytes of shared memory are too many");
+  if (shape.blocks.y > 65535) refuse(name + ": more than 65535 blocks in y");
   try {
-    simt::run({{launch.blocks_x, launch.blocks_y, 1}, launch.threads, launch.shared_bytes}, schedule,
-              [&] { kernel.call(kernel.function, params, buffers.data()); });
+    simt::run(shape, schedule, [&] { kernel.call(kernel.function, params, buffers.data()); });
   } catch (const simt::Fault& fault) {
     refuse(name + ": " + fault.what());
   }
@@ -164,9 +166,7 @@ void run_kernel(const cuda::Kernel& kernel, const Launch& launch, const simt::Sc
 void EmulatedDevice::dispatch(const Launch& launch, std::initializer_list<Binding> buffers,
                               const void* params, size_t params_bytes) {
   const cuda::Kernel* kernel = cuda::find_kernel(launch.kernel);
-  if (kernel == nullptr)
-    refuse("there is no kernel " + std::to_string(static_cast<uint32_t>(launch.kernel.op)) + " of height " +
-           std::to_string(launch.kernel.height) + (launch.kernel.wide ? ", wide" : ""));
+  if (kernel == nullptr) refuse("there is no kernel " + gpu::kernel_name(launch.kernel));
   std::vector<void*> memory;
   for (const Binding& binding : buffers) {
     if (binding.offset % 4 != 0) refuse("a buffer bound from a place that is not a multiple of 4");
@@ -176,7 +176,7 @@ void EmulatedDevice::dispatch(const Launch& launch, std::initializer_list<Bindin
   auto work = [this, kernel, launch, memory, copy = std::vector<unsigned char>(bytes, bytes + params_bytes)] {
     ++launches_;
     if (options_.before_kernel) options_.before_kernel(launch, memory);
-    run_kernel(*kernel, launch, options_.schedule, copy.data(), copy.size(), memory);
+    run_kernel(*kernel, shape_of(launch), options_.schedule, copy.data(), copy.size(), memory);
   };
   run_or_note(std::move(work));
 }

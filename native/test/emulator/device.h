@@ -76,8 +76,11 @@ class EmulatedDevice final : public gpu::Device {
   size_t launches_ = 0;
 };
 
-/** A kernel of a test run with the device's rules: one launch, its own parameters and memory. */
-void run_kernel(const cuda::Kernel& kernel, const gpu::Launch& launch, const simt::Schedule& schedule,
+/** Runs a kernel by the device's rules: one launch, its own parameters and memory. */
+void run_kernel(const cuda::Kernel& kernel, const simt::Shape& shape, const simt::Schedule& schedule,
                 const void* params, size_t params_bytes, const std::vector<void*>& buffers);
+
+/** The shape of a launch for the emulator. */
+simt::Shape shape_of(const gpu::Launch& launch);
 
 }  // namespace set_native::test

@@ -20,16 +20,25 @@ const builtIns = {
   simdgroup_index_in_threadgroup: 'simt::place().thread.x / simt::kWarp',
 };
 
-const instances = {
-  SET_INDEX_INSTANCES: [
+/**
+ * The instances of each operation that has several kernels, as gpu/op_table.h in the text lists operations and
+ * heights: the end of their names and their template arguments.
+ */
+function instancesOf(text) {
+  const widths = [
     ['16', 'uint16_t'],
     ['32', 'uint32_t'],
-  ],
-  SET_LAYER_INSTANCES: ['1', '2', '4', '8', '0'].flatMap((height) => [
-    [`16_${height}`, `uint16_t, ${height}`],
-    [`32_${height}`, `uint32_t, ${height}`],
-  ]),
-};
+  ];
+  const heights = [...text.matchAll(/\bHEIGHT\((\d+), __VA_ARGS__\)/g)].map(([, height]) => height);
+  const families = {
+    per_index: widths,
+    per_height: widths.flatMap(([bits, index]) =>
+      heights.map((height) => [`${bits}_${height}`, `${index}, ${height}`]),
+    ),
+  };
+  const operations = [...text.matchAll(/\bOP\((\w+), (per_\w+), \w+\)/g)];
+  return operations.map(([, name, family]) => [name, families[family]]);
+}
 
 /** Replaced by spaces, so that columns and lines stay. */
 const blank = (text) => text.replace(/[^\n]/g, ' ');
@@ -70,12 +79,10 @@ export function kernelsOf(text) {
     if (new Set(taken).size !== taken.length) throw new Error(`${name}: two buffers of one index`);
     found.push({ name, template, args });
   }
-  for (const [macro, list] of Object.entries(instances)) {
-    for (const [, op] of code.matchAll(new RegExp(`^${macro}\\((\\w+)\\)`, 'gm'))) {
-      const kernel = found.find(({ name }) => name === op);
-      if (kernel?.template === undefined) throw new Error(`${macro}(${op}): no such template`);
-      kernel.instances = list.map(([suffix, values]) => ({ name: `${op}_${suffix}`, values }));
-    }
+  for (const [name, list] of instancesOf(code)) {
+    const kernel = found.find((each) => each.name === name);
+    if (kernel?.template === undefined) throw new Error(`${name}: no such template`);
+    kernel.instances = list.map(([suffix, values]) => ({ name: `${name}_${suffix}`, values }));
   }
   return found;
 }
@@ -113,7 +120,7 @@ export function emulation(text, { check = false, table = 'kernels' } = {}) {
   const kernels = kernelsOf(text);
   const plain = text
     .replace(/^#include <.*$/gm, '')
-    .replace(/^SET_(?:INDEX|LAYER)_INSTANCES\(\w+\)$/gm, blank)
+    .replace(/^SET_GPU_OPS\(SET_INSTANCES\)$/gm, blank)
     .replace(/\[\[[^\]]*\]\]/g, blank);
   const parts = [
     ...(check ? ['#define SET_CHECK_ADDRESS_SPACES'] : ['#include "test/emulator/metal_kernels.h"']),

@@ -12,8 +12,9 @@ const clang = ['clang++-19', 'clang++-18', 'clang++-17', 'clang++'].find(
 );
 
 const { flatten } = (await import(path.join(native, 'metal/embed.js'))) as { flatten(): string };
-const { emulation } = (await import(path.join(native, 'test/emulator/metal_bindings.js'))) as {
+const { emulation, kernelsOf } = (await import(path.join(native, 'test/emulator/metal_bindings.js'))) as {
   emulation(text: string, options: { check: boolean }): string;
+  kernelsOf(text: string): { instances?: { name: string }[] }[];
 };
 
 function problems(text: string): string {
@@ -56,8 +57,20 @@ kernel void planted(constant DrawKey& p [[buffer(0)]], device Index* x [[buffer(
   thread Index* y = x;
   (void)y, (void)p;
 }
-SET_INDEX_INSTANCES(planted)
+#define PLANTED(OP) OP(planted, per_index, kTrainThreads)
 `;
     expect(problems(flatten() + text)).toMatch(/error: /);
   });
+});
+
+test.skipIf(clang === undefined)('instances have the names that the host looks for', () => {
+  const flags = ['-E', '-P', '-D__METAL_VERSION__=300', '-x', 'c++', '-'];
+  const input = flatten().replace('#include <metal_stdlib>', '');
+  const { stdout } = spawnSync(clang!, flags, { input, encoding: 'utf8' });
+  const made = [...stdout.matchAll(/host_name\(([^)]*)\)/g)].map(([, parts]) =>
+    parts!.replaceAll(/[" ]/g, ''),
+  );
+  const wanted = kernelsOf(flatten()).flatMap(({ instances = [] }) => instances.map(({ name }) => name));
+  expect(made.length).toBeGreaterThan(40);
+  expect(made.sort()).toEqual(wanted.sort());
 });
