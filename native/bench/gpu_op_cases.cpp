@@ -144,15 +144,13 @@ gpu::Network without_layers(uint32_t size) {
 
 Result gather(const Case& c, Context& context) {
   Bench bench(c, context);
-  const gpu::Network network = without_layers(kFeatures);
   const Samples samples = context.samples(kSamples, kFeatures, 10);
   const std::vector<uint32_t> order = epoch_order(1, 1, kSamples, true);
   AlignedVector<float> got(size_t{kFeatures} * bench.stride, 1.0f), want = got;
   const auto data = bench.put(samples.x, size_t{kSamples} * kFeatures * sizeof(float)),
              places = bench.put(order), x = bench.put(got);
   const auto body = [&] {
-    gpu::queue_gather(*bench.device, network, {bench.state.get()}, {data.get()}, {places.get()},
-                      {kFeatures, bench.stride, 0, 0}, *x);
+    gpu::queue_gather(*bench.device, {kFeatures, bench.stride, 0, 0}, {bench.state, data, places, x});
   };
   body();
   bench.get(got, *x);
@@ -170,10 +168,12 @@ Result loss(const Case& c, Context& context) {
   std::vector<uint32_t> labels(c.batch);
   for (uint32_t b = 0; b < c.batch; ++b) labels[b] = b % outputs;
   const auto z = bench.put(logits), dz = bench.put(got), classes = bench.put(labels);
-  const auto body = [&] {
-    gpu::queue_loss(*bench.device, network, {bench.state.get()}, {}, {classes.get()}, {}, *z, *dz,
-                    bench.stride);
-  };
+  gpu::LossBuffers buffers;
+  buffers.state = bench.state;
+  buffers.labels = classes;
+  buffers.z = z;
+  buffers.dz = dz;
+  const auto body = [&] { gpu::queue_loss(*bench.device, network, bench.stride, buffers); };
   body();
   bench.get(got, *dz);
   gpu::StepState after{};

@@ -171,17 +171,18 @@ class CudaDevice final : public gpu::TimedDevice {
     if (bytes > 0) call("clear", library_.clear, device_, memory, uint64_t{bytes});
   }
 
-  using gpu::Device::dispatch;
-  void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
-                size_t params_bytes) override {
+  void queue(const gpu::Launch& launch, const gpu::Arguments& arguments) override {
     std::array<void*, kMostBuffers> memory;
-    if (buffers.size() > memory.size())
-      throw Error(ErrorCode::internal, "[cuda] " + std::to_string(buffers.size()) + " buffers are too many");
-    uint32_t count = 0;
-    for (const gpu::Binding& binding : buffers)
-      memory[count++] = binding.buffer == nullptr ? nullptr : place(*binding.buffer, binding.offset, 0);
+    const auto count = static_cast<uint32_t>(arguments.buffer_count);
+    if (count > memory.size())
+      throw Error(ErrorCode::internal, "[cuda] " + std::to_string(count) + " buffers are too many");
+    for (uint32_t b = 0; b < count; ++b) {
+      const gpu::Binding& binding = arguments.buffers[b];
+      memory[b] = binding.buffer == nullptr ? nullptr : place(*binding.buffer, binding.offset, 0);
+    }
     const LaunchShape shape = shape_of(launch);
-    call("launch", library_.launch, device_, &shape, params, uint64_t{params_bytes}, memory.data(), count);
+    call("launch", library_.launch, device_, &shape, arguments.params, uint64_t{arguments.params_bytes},
+         memory.data(), count);
   }
 
   std::unique_ptr<gpu::Recording> record(const std::function<void()>& work) override {

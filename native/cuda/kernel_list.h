@@ -25,8 +25,10 @@ struct Kernel {
 
 class KernelList {
  public:
-  template <class Params, class... T>
+  /** A kernel of an operation that takes these Params and Buffers. */
+  template <class Params, class Buffers, class... T>
   void add(gpu::KernelId id, void (*function)(Params, T*...)) {
+    static_assert(sizeof...(T) == gpu::kBufferCount<Buffers>, "a pointer for each buffer of the operation");
     static_assert(std::is_trivially_copyable_v<Params>, "parameters are copied to the device as they are");
     Kernel kernel{};
     kernel.id = id;

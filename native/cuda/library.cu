@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 
+#include "cuda/abi.h"
 #include "cuda/table.h"
 
 /*

@@ -13,9 +13,6 @@
  */
 namespace set_native::cuda {
 
-/** Raised with every change of this file, of the list of kernels, or of what a kernel takes. */
-constexpr uint32_t kAbi = 3;
-
 constexpr uint32_t kMostBuffers = 32;  // of a launch
 
 enum Status : int32_t {
@@ -49,7 +46,7 @@ struct DeviceHandle;     // device 0 with a stream, staging memory and two event
 struct RecordingHandle;  // an instantiated CUDA graph
 
 struct Library {
-  uint32_t abi;    // kAbi
+  uint32_t abi;    // kAbi (abi.h)
   uint32_t bytes;  // sizeof(Library)
 
   /** Looks for a driver and a device that the kernels run on. Creates no context. */

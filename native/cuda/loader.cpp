@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include <cstring>
+
+#include "cuda/abi.h"
 #endif
 
 namespace set_native::cuda {

@@ -27,15 +27,16 @@
 namespace set_native::cuda {
 
 // Adds the kernels of an operation, by its family.
-#define SET_ADD_single(op) list.add({gpu::Op::op}, &op);
-#define SET_ADD_per_index(op)                    \
-  list.add({gpu::Op::op, false}, &op<uint16_t>); \
-  list.add({gpu::Op::op, true}, &op<uint32_t>);
-#define SET_ADD_HEIGHT(height, op, wide, Index) list.add({gpu::Op::op, wide, height}, &op<Index, height>);
-#define SET_ADD_per_height(op)                         \
-  SET_GPU_HEIGHTS(SET_ADD_HEIGHT, op, false, uint16_t) \
-  SET_GPU_HEIGHTS(SET_ADD_HEIGHT, op, true, uint32_t)
-#define SET_ADD(op, family, threads) SET_ADD_##family(op)
+#define SET_ADD_single(op, ...) list.add<__VA_ARGS__>({gpu::Op::op}, &op);
+#define SET_ADD_per_index(op, ...)                            \
+  list.add<__VA_ARGS__>({gpu::Op::op, false}, &op<uint16_t>); \
+  list.add<__VA_ARGS__>({gpu::Op::op, true}, &op<uint32_t>);
+#define SET_ADD_HEIGHT(height, op, wide, Index, ...) \
+  list.add<__VA_ARGS__>({gpu::Op::op, wide, height}, &op<Index, height>);
+#define SET_ADD_per_height(op, ...)                                 \
+  SET_GPU_HEIGHTS(SET_ADD_HEIGHT, op, false, uint16_t, __VA_ARGS__) \
+  SET_GPU_HEIGHTS(SET_ADD_HEIGHT, op, true, uint32_t, __VA_ARGS__)
+#define SET_ADD(op, family, threads, Params, Buffers) SET_ADD_##family(op, gpu::Params, gpu::Buffers)
 
 inline const std::vector<Kernel>& kernels() {
   static const std::vector<Kernel> all = [] {

@@ -3,10 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <memory>
 #include <string>
 
+#include "core/error.h"
+#include "gpu/binding.h"
 #include "gpu/ops.h"
 
 namespace set_native::gpu {
@@ -31,19 +32,20 @@ class SharedBuffer : public Buffer {
   virtual void* data() = 0;
 };
 
-/** One buffer argument of a kernel: from `offset` bytes on. Without a buffer the kernel gets a null pointer.
- */
-struct Binding {
-  const Buffer* buffer = nullptr;
-  size_t offset = 0;
-};
-
 /** How a kernel is started: teams of as many threads as its operation says (gpu/op_table.h). */
 struct Launch {
   KernelId kernel;
   uint32_t teams_x = 1;
   uint32_t teams_y = 1;
   size_t shared_bytes = 0;  // memory that a team's threads share, at most 32 KiB
+};
+
+/** What a kernel is given: its operation's Params, and its Buffers in order. */
+struct Arguments {
+  const void* params;
+  size_t params_bytes;
+  const Binding* buffers;
+  size_t buffer_count;
 };
 
 /** A sequence of dispatches that can be replayed as one. */
@@ -80,13 +82,18 @@ class Device {
   virtual void copy(Buffer& to, size_t to_offset, const Buffer& from, size_t from_offset, size_t bytes) = 0;
   virtual void clear(Buffer& buffer, size_t offset, size_t bytes) = 0;  // to zero
 
-  /** Queues a kernel. `params` is copied; its size must be that of the kernel's parameter structure. */
-  virtual void dispatch(const Launch& launch, std::initializer_list<Binding> buffers, const void* params,
-                        size_t params_bytes) = 0;
-  template <class Params>
-  void dispatch(const Launch& launch, std::initializer_list<Binding> buffers, const Params& params) {
-    dispatch(launch, buffers, &params, sizeof params);
+  /** Queues a kernel with the Params and Buffers of its operation (gpu/op_table.h). Throws internal for
+   * others. */
+  template <class Params, class Buffers>
+  void dispatch(const Launch& launch, const Params& params, const Buffers& buffers) {
+    const OpInfo& info = info_of(launch.kernel.op);
+    if (sizeof(Params) != info.params_bytes || kBufferCount<Buffers> != info.buffers)
+      throw Error(ErrorCode::internal, std::string("[gpu] ") + info.name + " takes other arguments");
+    const auto list = listed(buffers);
+    queue(launch, {&params, sizeof params, list.data(), list.size()});
   }
+  /** The same for arguments of any type, which are copied. */
+  virtual void queue(const Launch& launch, const Arguments& arguments) = 0;
 
   /** Notes what `work` dispatches (dispatch, copy and clear only) instead of running it. */
   virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;

@@ -68,8 +68,8 @@ bool Evolution::begin(const Layer& layer, const EvolutionPolicy& policy, const E
   device_.clear(*memory_.small, SmallParts::flag, sizeof(uint32_t));
   const uint64_t size = static_cast<uint64_t>(layer.blocks) * layer.height;
   device_.dispatch(evolve_launch(Op::check_finite, (size + kThreadItems - 1) / kThreadItems),
-                   {{layer.weights.get()}, {memory_.small.get(), SmallParts::flag}},
-                   CheckParams{static_cast<uint32_t>(size), static_cast<uint32_t>(size >> 32)});
+                   CheckParams{static_cast<uint32_t>(size), static_cast<uint32_t>(size >> 32)},
+                   CheckBuffers{layer.weights, Binding(memory_.small.get(), SmallParts::flag)});
   uint32_t found = 0;
   device_.download(&found, *memory_.small, SmallParts::flag, sizeof found);
   if (found == 0) return true;

@@ -1,51 +1,76 @@
 #pragma once
 
+#include "gpu/binding.h"
 #include "gpu/draw_key.h"
 #include "gpu/language.h"
 
 namespace set_native::gpu {
 
 /*
- * Parameters of the kernels of evolution, and beside each the buffers that it takes, in order.
+ * What the kernels of evolution take: for each operation a structure of numbers, and one of the buffers.
+ * Buffers may be null where that is said.
  *
- * Words of an evolution: a layer of n sources and m targets has `groups` of `height` sources and `blocks`
- * links of groups to targets. `cells` is a bitmap of groups rows and m columns, one bit per block that is
- * there, in rows of `words` = ceil(m / 32) words of 32 bits, the lowest bit first; bits beyond m are 0.
- * `ranks` has for each word of such a bitmap how many bits are set before it, and behind the last word how
- * many there are: so a block's number is the rank of its bit, and the number of free places before one is
- * known too. `by_target` is the bitmap transposed.
+ * A layer of n sources and m targets has `groups` of `height` sources and `blocks` links of groups to
+ * targets. `cells` is a bitmap of groups rows and m columns, one bit per block that is there, in rows of
+ * `words` = ceil(m / 32) words of 32 bits, the lowest bit first; bits beyond m are 0. `ranks` has for each
+ * word of such a bitmap how many bits are set before it, and behind the last word how many there are: so a
+ * block's number is the rank of its bit, and the number of free places before one is known too. `by_target`
+ * is the bitmap transposed, in rows of `row_words` = ceil(groups / 32) words.
  */
 
-SET_CONSTANT uint32_t kEvolveThreads = 128;  // per block, in all kernels of evolution but the last rounds
-SET_CONSTANT uint32_t kScanTile = 8 * kEvolveThreads;  // numbers that a block scans
+SET_CONSTANT uint32_t kEvolveThreads = 128;  // per team, in all kernels of evolution but the last rounds
+SET_CONSTANT uint32_t kScanTile = 8 * kEvolveThreads;  // numbers that a team scans
 SET_CONSTANT uint32_t kWarpTile = 256;     // neighbouring items of a warp, where their order counts
 SET_CONSTANT uint32_t kThreadItems = 8;    // items of a thread, where it does not
-SET_CONSTANT uint32_t kRestThreads = 512;  // of the one block for the last rounds: at most so many open slots
+SET_CONSTANT uint32_t kRestThreads = 512;  // of the one team for the last rounds: at most so many open slots
 SET_CONSTANT uint32_t kSelectBins = 1u << 11;  // of a digit of a radix select
 SET_CONSTANT uint32_t kNone = 0xffffffff;      // no entry, no place
 
-/** scan_tiles: values u32[size] (in and out), sums u32[tiles].  scan_add: the same. */
+// ---- Sums over arrays -------------------------------------------------------------------------------------
+
+/** scan_tiles: a team per tile of kScanTile; shared memory: a word per warp. scan_add: a thread per number.
+ */
 struct ScanParams {
   uint32_t size;
 };
+/** scan_tiles, scan_add. */
+struct ScanBuffers {
+  Binding values;  // u32[size], in and out
+  Binding sums;    // u32[tiles]
+};
 
-/** rank_bits: bits u32[words], ranks u32[words + 1], sums u32[tiles of words + 1]. */
+/** rank_bits: as scan_tiles. */
 struct RankParams {
   uint32_t words;  // of the whole bitmap
 };
+struct RankBuffers {
+  Binding bits;   // u32[words]
+  Binding ranks;  // u32[words + 1]
+  Binding sums;   // u32[tiles of words + 1]
+};
 
-/** check_finite: weights u32[size] (bits of floats), flag u32[1]: becomes 1 where one is not finite. */
+// ---- Prune ------------------------------------------------------------------------------------------------
+
+/** check_finite: the flag becomes 1 where a weight is not finite. */
 struct CheckParams {
   uint32_t size_low, size_high;
 };
+struct CheckBuffers {
+  Binding weights;  // u32[size]: bits of floats
+  Binding flag;     // u32[1]
+};
 
-/** block_scores: weights f32[blocks * height], keys u32[blocks]. */
+/** block_scores: a thread per block. */
 struct ScoreParams {
   uint32_t blocks;
   uint32_t height;
   uint32_t first_truncated;  // block from which on only `sources` of the height exist
   uint32_t sources;
   uint32_t score;  // a MotifScore
+};
+struct ScoreBuffers {
+  Binding weights;  // f32[blocks height]
+  Binding keys;     // u32[blocks]: bits of scores
 };
 
 /** What count_signs finds; the host clears it, and sets `nearest` to kNone. */
@@ -55,21 +80,24 @@ struct SignSummary {
   uint32_t nearest_positive, nearest_negative;  // how many have it, counted by count_nearest
 };
 
-/** count_signs: keys u32[size], SignSummary.  count_nearest: the same. */
 struct SignParams {
   uint32_t size;
+};
+/** count_signs, count_nearest. */
+struct SignBuffers {
+  Binding keys;     // u32[size]: bits of weights
+  Binding summary;  // SignSummary
 };
 
 /** Where a selection stands, per sign. */
 struct SelectState {
   uint32_t threshold;  // digits found; in the end items below it go, and kNone means all
-  uint32_t
-      rest;  // items still to go among those with these digits; in the end: of those equal to it, in order
+  uint32_t rest;       // items still to go among those with these digits; in the end among those equal to it
 };
 
 /**
- * select_histogram: keys u32[size], SelectState[2], histogram u32[2 * kSelectBins].
- * select_digit (one block per sign): SelectState[2], histogram, which it leaves cleared.
+ * select_histogram: shared memory: 2 kSelectBins words. select_digit: a team per sign; shared memory: a word
+ * per warp; leaves the histogram cleared.
  */
 struct SelectParams {
   uint32_t size;
@@ -77,39 +105,59 @@ struct SelectParams {
   uint32_t first;               // 1: the first digit
   uint32_t positive, negative;  // then: how many items of either sign go
 };
+struct SelectHistogramBuffers {
+  Binding keys;       // u32[size]
+  Binding states;     // SelectState[2]
+  Binding histogram;  // u32[2 kSelectBins]
+};
+struct SelectDigitBuffers {
+  Binding states;     // SelectState[2]
+  Binding histogram;  // u32[2 kSelectBins]
+};
 
 /** Numbers of removed blocks that the host reads. */
 struct PruneCounts {
   uint32_t full, truncated;
 };
 
-/**
- * count_ties: keys u32[size], SelectState[2], ties u32[2 * tiles].
- * mark_pruned: keys, SelectState[2], ties (scanned), removed u32[ceil(size / 32)], PruneCounts.
- */
+/** count_ties, mark_pruned: a warp per tile. */
 struct MarkParams {
   uint32_t size;
   uint32_t tiles;            // of kWarpTile items
   uint32_t first_truncated;  // items from there on count as truncated
 };
+struct TieBuffers {
+  Binding keys;    // u32[size]
+  Binding states;  // SelectState[2]
+  Binding ties;    // u32[2 tiles]
+};
+struct MarkBuffers {
+  Binding keys;     // u32[size]
+  Binding states;   // SelectState[2]
+  Binding ties;     // u32[2 tiles], scanned
+  Binding removed;  // u32[ceil(size / 32)]
+  Binding counts;   // PruneCounts
+};
 
-/** occupy: offsets u32[groups + 1], targets, removed u32, cells u32. */
+// ---- Regrow -----------------------------------------------------------------------------------------------
+
+/** occupy: a warp per group. */
 struct OccupyParams {
   uint32_t groups;
   uint32_t words;
 };
+struct OccupyBuffers {
+  Binding offsets;  // u32[groups + 1]
+  Binding targets;  // Index[blocks]
+  Binding removed;  // u32[ceil(blocks / 32)]
+  Binding cells;    // u32[groups words]
+};
 
 /**
  * A round of proposals for places of rows `first_row` .. first_row + rows - 1. Slots are numbered from 0;
- * their arrays are bound from the first of them on. `open` has the numbers of the open slots, ascending;
- * null: slots 0 .. count - 1.
- *
- * propose: open u32[count], cells, ranks (null unless listed), slot_rows u32, slot_cols u32, entries u32.
- * claim: open, slot_rows, slot_cols, entries, table u32[table_mask + 1], cleared.
- * settle: open, slot_rows, slot_cols, entries, table, cells, lost u32[ceil(count / 32)], tile_lost u32[tiles
- * + 1]. compact: open, lost, tile_lost (scanned), open_next u32. propose_rest (one block of kRestThreads):
- * open, cells, slot_rows, slot_cols, left u32[1], which is count and becomes the number of slots still open:
- * it does nothing where more than kRestThreads are.
+ * their arrays are bound from the first of them on. propose, claim: a thread per open slot. settle, compact:
+ * a warp per tile of kWarpTile open slots. propose_rest: one team for several rounds; it does nothing where
+ * more than kRestThreads slots are open; shared memory: 2 kRestThreads words and one per warp.
  */
 struct RoundParams {
   DrawKey key;
@@ -122,46 +170,118 @@ struct RoundParams {
   uint32_t round;
   uint32_t end_round;  // propose_rest
 };
+struct ProposeBuffers {
+  Binding open;       // u32[count]: open slots, ascending; null: slots 0 .. count - 1
+  Binding cells;      // u32[groups words]
+  Binding ranks;      // u32[groups words + 1]; unused unless listed
+  Binding slot_rows;  // u32[slots]
+  Binding slot_cols;  // u32[slots]
+  Binding entries;    // u32[slots]
+};
+struct ClaimBuffers {
+  Binding open;       // as of propose
+  Binding slot_rows;  // u32[slots]
+  Binding slot_cols;  // u32[slots]
+  Binding entries;    // u32[slots]
+  Binding table;      // u32[table_mask + 1], cleared
+};
+struct SettleBuffers {
+  Binding open;       // as of propose
+  Binding slot_rows;  // u32[slots]
+  Binding slot_cols;  // u32[slots]
+  Binding entries;    // u32[slots]
+  Binding table;      // u32[table_mask + 1]
+  Binding cells;      // u32[groups words]
+  Binding lost;       // u32[ceil(count / 32)]
+  Binding tile_lost;  // u32[tiles + 1]
+};
+struct CompactBuffers {
+  Binding open;       // as of propose
+  Binding lost;       // u32[ceil(count / 32)]
+  Binding tile_lost;  // u32[tiles + 1], scanned
+  Binding open_next;  // u32[slots still open]
+};
+struct ProposeRestBuffers {
+  Binding open;       // u32[left], in and out
+  Binding cells;      // u32[groups words]
+  Binding slot_rows;  // u32[slots]
+  Binding slot_cols;  // u32[slots]
+  Binding left;       // u32[1]: how many slots are open, in and out
+};
 
-/** set_offsets: ranks u32, offsets u32[rows + 1]. */
+// ---- Rebuild ----------------------------------------------------------------------------------------------
+
+/** set_offsets: a thread per row. */
 struct OffsetParams {
   uint32_t rows;
   uint32_t words;
 };
+struct OffsetBuffers {
+  Binding ranks;    // u32[rows words + 1]
+  Binding offsets;  // u32[rows + 1]
+};
 
-/**
- * move_kept: old_offsets u32[groups + 1], old_targets, removed u32, old_weights u32, old_velocity u32,
- * old_birth u16, cells, ranks, targets, weights u32, velocity u32, birth u16.
- */
+/** move_kept: a warp per group. */
 struct MoveParams {
   uint32_t groups;
   uint32_t words;
   uint32_t height;
 };
+struct MoveBuffers {
+  Binding old_offsets;   // u32[groups + 1]
+  Binding old_targets;   // Index[blocks]
+  Binding removed;       // u32[ceil(blocks / 32)]
+  Binding old_weights;   // u32[blocks height]
+  Binding old_velocity;  // u32[blocks height]
+  Binding old_birth;     // u16[blocks height]
+  Binding cells;         // u32[groups words]
+  Binding ranks;         // u32[groups words + 1]
+  Binding targets;       // Index[blocks]
+  Binding weights;       // u32[blocks height]
+  Binding velocity;      // u32[blocks height]
+  Binding birth;         // u16[blocks height]
+};
 
-/** place_grown: slot_rows, slot_cols, cells, ranks, positions u32[count], targets. */
+/** place_grown: a thread per grown block. */
 struct PlaceParams {
   uint32_t count;
   uint32_t words;
 };
+struct PlaceBuffers {
+  Binding slot_rows;  // u32[count]
+  Binding slot_cols;  // u32[count]
+  Binding cells;      // u32[groups words]
+  Binding ranks;      // u32[groups words + 1]
+  Binding positions;  // u32[count]: the blocks' numbers
+  Binding targets;    // Index[blocks]
+};
 
-/** transpose_bits: cells u32[rows * words], by_target u32[cols * row_words]. */
+/** transpose_bits: a warp per 32 x 32 bits. */
 struct TransposeParams {
   uint32_t rows, cols;
   uint32_t words;      // of a row
   uint32_t row_words;  // of a column
 };
+struct TransposeBuffers {
+  Binding cells;      // u32[rows words]
+  Binding by_target;  // u32[cols row_words]
+};
 
-/** index_targets: offsets u32, targets, by_target, ranks, target_groups, target_blocks u32. */
+/** index_targets: a warp per group. */
 struct IndexParams {
   uint32_t groups;
   uint32_t row_words;
 };
+struct IndexBuffers {
+  Binding offsets;        // u32[groups + 1]
+  Binding targets;        // Index[blocks]
+  Binding by_target;      // u32[m row_words]
+  Binding ranks;          // u32[m row_words + 1], of by_target
+  Binding target_groups;  // Index[blocks]
+  Binding target_blocks;  // u32[blocks]
+};
 
-/**
- * grow_weights: slot_rows, slot_cols, positions u32[count], target_offsets u32[cols + 1], by_target u32,
- * bounds f32[inputs + 1] (he_fan_in, else null), weights f32, velocity f32, birth u16.
- */
+/** grow_weights: a thread per grown link. */
 struct GrowParams {
   DrawKey key;
   uint32_t count;
@@ -171,6 +291,17 @@ struct GrowParams {
   uint32_t init;   // a RegrowInit
   uint32_t birth;  // of what grows
   float dense_bound;
+};
+struct GrowBuffers {
+  Binding slot_rows;       // u32[count]
+  Binding slot_cols;       // u32[count]
+  Binding positions;       // u32[count]
+  Binding target_offsets;  // u32[m + 1]
+  Binding by_target;       // u32[m row_words]
+  Binding bounds;          // f32[inputs + 1], or null: only he_fan_in needs it
+  Binding weights;         // f32[blocks height]
+  Binding velocity;        // f32[blocks height]
+  Binding birth;           // u16[blocks height]
 };
 
 }  // namespace set_native::gpu

@@ -57,7 +57,7 @@ void join_tiles(Device& device, Binding values, uint32_t size, Binding sums) {
   const auto tiles = static_cast<uint32_t>(divided(size, kScanTile));
   if (tiles <= 1) return;
   scan(device, sums, tiles, behind(sums, tiles));
-  device.dispatch(evolve_launch(Op::scan_add, size), {values, sums}, ScanParams{size});
+  device.dispatch(evolve_launch(Op::scan_add, size), ScanParams{size}, ScanBuffers{values, sums});
 }
 
 Launch tile_launch(Op op, uint32_t size) {
@@ -69,12 +69,12 @@ Launch tile_launch(Op op, uint32_t size) {
 }  // namespace
 
 void scan(Device& device, Binding values, uint32_t size, Binding sums) {
-  device.dispatch(tile_launch(Op::scan_tiles, size), {values, sums}, ScanParams{size});
+  device.dispatch(tile_launch(Op::scan_tiles, size), ScanParams{size}, ScanBuffers{values, sums});
   join_tiles(device, values, size, sums);
 }
 
 void rank(Device& device, Binding bits, uint32_t words, Binding ranks, Binding sums) {
-  device.dispatch(tile_launch(Op::rank_bits, words + 1), {bits, ranks, sums}, RankParams{words});
+  device.dispatch(tile_launch(Op::rank_bits, words + 1), RankParams{words}, RankBuffers{bits, ranks, sums});
   join_tiles(device, ranks, words + 1, sums);
 }
 
@@ -130,8 +130,8 @@ LayerEvolution EvolutionStep::run() {
   crowded_ = 2 * (nnz - links) > static_cast<uint64_t>(layer_.inputs) * layer_.outputs;
   device_.clear(*memory_.scratch, plan_.cells, bitmaps_.cell_words * sizeof(uint32_t));
   device_.dispatch(evolve_launch(Op::occupy, uint64_t{groups_} * 32, layer_.wide),
-                   {{layer_.offsets.get()}, {layer_.targets.get()}, at(plan_.removed), at(plan_.cells)},
-                   OccupyParams{groups_, bitmaps_.words});
+                   OccupyParams{groups_, bitmaps_.words},
+                   OccupyBuffers{layer_.offsets, layer_.targets, at(plan_.removed), at(plan_.cells)});
   const uint32_t full_groups = layer_.inputs / height_;
   grow({0, full_groups, Stream::regrow, full_, 0});
   grow({full_groups, groups_ - full_groups, Stream::regrow_single, truncated_, full_});
@@ -142,7 +142,7 @@ LayerEvolution EvolutionStep::run() {
 
 /** The weights themselves are the keys of single links; motifs have scores. */
 Binding EvolutionStep::keys() const {
-  if (policy_.method == Method::set) return {layer_.weights.get()};
+  if (policy_.method == Method::set) return layer_.weights;
   return at(plan_.keys);
 }
 
@@ -150,9 +150,9 @@ EvolutionStep::Amounts EvolutionStep::count_set() {
   SignSummary found{};
   found.nearest = kNone;
   const SignParams params{blocks_};
+  const SignBuffers buffers{layer_.weights, small(SmallParts::summary)};
   const auto count = [&](Op op) {
-    device_.dispatch(evolve_launch(op, divided(blocks_, kThreadItems)),
-                     {{layer_.weights.get()}, small(SmallParts::summary)}, params);
+    device_.dispatch(evolve_launch(op, divided(blocks_, kThreadItems)), params, buffers);
     device_.download(&found, *memory_.small, SmallParts::summary, sizeof found);
   };
   device_.upload(*memory_.small, SmallParts::summary, &found, sizeof found);
@@ -196,9 +196,9 @@ void EvolutionStep::make_plan() {
   Layout rebuild(always.end());
   plan_.old_offsets = rebuild.words(uint64_t{groups_} + 1);
   plan_.old_targets = rebuild.add(layer_.targets->bytes());
-  plan_.old_weights = rebuild.add(layer_.weights->bytes());
-  plan_.old_velocity = rebuild.add(layer_.velocity->bytes());
-  plan_.old_birth = rebuild.add(layer_.birth->bytes());
+  for_each_link_array(
+      [&](const char*, size_t& place, const auto& array) { place = rebuild.add(array->bytes()); }, plan_.old,
+      layer_);
 
   plan_.bytes = std::max({prune.end(), regrow.end(), rebuild.end()});
   if (memory_.scratch != nullptr && memory_.scratch->bytes() >= plan_.bytes) return;
@@ -208,21 +208,31 @@ void EvolutionStep::make_plan() {
 
 void EvolutionStep::select(Amounts amounts) {
   if (policy_.method != Method::set) {
-    device_.dispatch(evolve_launch(Op::block_scores, blocks_), {{layer_.weights.get()}, at(plan_.keys)},
-                     ScoreParams{blocks_, height_, first_truncated_, last_sources_,
-                                 static_cast<uint32_t>(policy_.motif_score)});
+    ScoreParams params{};
+    params.blocks = blocks_;
+    params.height = height_;
+    params.first_truncated = first_truncated_;
+    params.sources = last_sources_;
+    params.score = static_cast<uint32_t>(policy_.motif_score);
+    device_.dispatch(evolve_launch(Op::block_scores, blocks_), params,
+                     ScoreBuffers{layer_.weights, at(plan_.keys)});
   }
   device_.clear(*memory_.small, SmallParts::histogram, SmallParts::bytes - SmallParts::histogram);
   const Binding states = small(SmallParts::states), histogram = small(SmallParts::histogram);
   for (const auto& digit : kDigits) {
-    const SelectParams params{blocks_,          digit[0],        digit[1], &digit == &kDigits[0] ? 1u : 0u,
-                              amounts.positive, amounts.negative};
+    SelectParams params{};
+    params.size = blocks_;
+    params.shift = digit[0];
+    params.width = digit[1];
+    params.first = &digit == &kDigits[0] ? 1 : 0;
+    params.positive = amounts.positive;
+    params.negative = amounts.negative;
     Launch count = evolve_launch(Op::select_histogram, divided(blocks_, kThreadItems));
     count.shared_bytes = 2 * kSelectBins * sizeof(uint32_t);
-    device_.dispatch(count, {keys(), states, histogram}, params);
+    device_.dispatch(count, params, SelectHistogramBuffers{keys(), states, histogram});
     Launch choose = evolve_launch(Op::select_digit, 2 * kEvolveThreads);
     choose.shared_bytes = kWarpSums;
-    device_.dispatch(choose, {states, histogram}, params);
+    device_.dispatch(choose, params, SelectDigitBuffers{states, histogram});
   }
 }
 
@@ -230,12 +240,17 @@ void EvolutionStep::mark() {
   const auto tiles = static_cast<uint32_t>(divided(blocks_, kWarpTile));
   const MarkParams params{blocks_, tiles, first_truncated_};
   const Binding states = small(SmallParts::states);
-  device_.dispatch(evolve_launch(Op::count_ties, uint64_t{tiles} * 32), {keys(), states, at(plan_.ties)},
-                   params);
+  device_.dispatch(evolve_launch(Op::count_ties, uint64_t{tiles} * 32), params,
+                   TieBuffers{keys(), states, at(plan_.ties)});
   scan(device_, at(plan_.ties), 2 * tiles, at(plan_.sums));
   device_.clear(*memory_.small, SmallParts::counts, sizeof(PruneCounts));
-  device_.dispatch(evolve_launch(Op::mark_pruned, uint64_t{tiles} * 32),
-                   {keys(), states, at(plan_.ties), at(plan_.removed), small(SmallParts::counts)}, params);
+  MarkBuffers buffers;
+  buffers.keys = keys();
+  buffers.states = states;
+  buffers.ties = at(plan_.ties);
+  buffers.removed = at(plan_.removed);
+  buffers.counts = small(SmallParts::counts);
+  device_.dispatch(evolve_launch(Op::mark_pruned, uint64_t{tiles} * 32), params, buffers);
   if (first_truncated_ == blocks_) return;  // all that goes is full
   PruneCounts counts{};
   device_.download(&counts, *memory_.small, SmallParts::counts, sizeof counts);
@@ -282,23 +297,52 @@ uint32_t EvolutionStep::run_round(const Ground& ground, RoundParams params, bool
   }
   device_.clear(*memory_.scratch, plan_.table, entries * sizeof(uint32_t));
   device_.clear(*memory_.scratch, left.offset, sizeof(uint32_t));
-  device_.dispatch(evolve_launch(Op::propose, count),
-                   {open, cells, ranks, slot_rows, slot_cols, slot_entries}, params);
-  device_.dispatch(evolve_launch(Op::claim, count), {open, slot_rows, slot_cols, slot_entries, table},
-                   params);
-  device_.dispatch(evolve_launch(Op::settle, uint64_t{tiles} * 32),
-                   {open, slot_rows, slot_cols, slot_entries, table, cells, lost, tile_lost}, params);
+
+  // Open slots propose places; of those that want a free one the lowest gets it.
+  ProposeBuffers propose;
+  propose.open = open;
+  propose.cells = cells;
+  propose.ranks = ranks;
+  propose.slot_rows = slot_rows;
+  propose.slot_cols = slot_cols;
+  propose.entries = slot_entries;
+  device_.dispatch(evolve_launch(Op::propose, count), params, propose);
+  ClaimBuffers claim;
+  claim.open = open;
+  claim.slot_rows = slot_rows;
+  claim.slot_cols = slot_cols;
+  claim.entries = slot_entries;
+  claim.table = table;
+  device_.dispatch(evolve_launch(Op::claim, count), params, claim);
+  SettleBuffers settle;
+  settle.open = open;
+  settle.slot_rows = slot_rows;
+  settle.slot_cols = slot_cols;
+  settle.entries = slot_entries;
+  settle.table = table;
+  settle.cells = cells;
+  settle.lost = lost;
+  settle.tile_lost = tile_lost;
+  device_.dispatch(evolve_launch(Op::settle, uint64_t{tiles} * 32), params, settle);
+
+  // The others are the open slots of the next round.
   scan(device_, tile_lost, tiles + 1, at(plan_.sums));
-  device_.dispatch(evolve_launch(Op::compact, uint64_t{tiles} * 32), {open, lost, tile_lost, open_next},
-                   params);
+  device_.dispatch(evolve_launch(Op::compact, uint64_t{tiles} * 32), params,
+                   CompactBuffers{open, lost, tile_lost, open_next});
   if (rest) {
     RoundParams further = params;
     ++further.round;
     ++further.key.last_word;
     further.end_round = kOpenRounds;
+    ProposeRestBuffers buffers;
+    buffers.open = open_next;
+    buffers.cells = cells;
+    buffers.slot_rows = slot_rows;
+    buffers.slot_cols = slot_cols;
+    buffers.left = left;
     Launch launch = evolve_launch(Op::propose_rest, kRestThreads);
     launch.shared_bytes = 2 * kRestThreads * sizeof(uint32_t) + kWarpSums;
-    device_.dispatch(launch, {open_next, cells, slot_rows, slot_cols, left}, further);
+    device_.dispatch(launch, further, buffers);
   }
   open_ = 1 - open_;
   uint32_t open_slots = 0;
@@ -307,38 +351,46 @@ uint32_t EvolutionStep::run_round(const Ground& ground, RoundParams params, bool
 }
 
 void EvolutionStep::rebuild() {
+  // The layer as it was, out of the way of what it becomes.
   const auto keep = [this](size_t to, const Buffer& from) {
     device_.copy(*memory_.scratch, to, from, 0, from.bytes());
   };
   device_.copy(*memory_.scratch, plan_.old_offsets, *layer_.offsets, 0,
                (size_t{groups_} + 1) * sizeof(uint32_t));
   keep(plan_.old_targets, *layer_.targets);
-  keep(plan_.old_weights, *layer_.weights);
-  keep(plan_.old_velocity, *layer_.velocity);
-  keep(plan_.old_birth, *layer_.birth);
+  for_each_link_array([&](const char*, size_t place, const auto& array) { keep(place, *array); }, plan_.old,
+                      layer_);
+
+  // Every block has its place by its rank in the bitmap.
   const Binding cells = at(plan_.cells), ranks = at(plan_.ranks);
   rank(device_, cells, static_cast<uint32_t>(bitmaps_.cell_words), ranks, at(plan_.sums));
-  device_.dispatch(evolve_launch(Op::set_offsets, uint64_t{groups_} + 1), {ranks, {layer_.offsets.get()}},
-                   OffsetParams{groups_, bitmaps_.words});
+  device_.dispatch(evolve_launch(Op::set_offsets, uint64_t{groups_} + 1),
+                   OffsetParams{groups_, bitmaps_.words}, OffsetBuffers{ranks, layer_.offsets});
+  MoveBuffers move;
+  move.old_offsets = at(plan_.old_offsets);
+  move.old_targets = at(plan_.old_targets);
+  move.removed = at(plan_.removed);
+  move.old_weights = at(plan_.old.weights);
+  move.old_velocity = at(plan_.old.velocity);
+  move.old_birth = at(plan_.old.birth);
+  move.cells = cells;
+  move.ranks = ranks;
+  move.targets = layer_.targets;
+  move.weights = layer_.weights;
+  move.velocity = layer_.velocity;
+  move.birth = layer_.birth;
   device_.dispatch(evolve_launch(Op::move_kept, uint64_t{groups_} * 32, layer_.wide),
-                   {at(plan_.old_offsets),
-                    at(plan_.old_targets),
-                    at(plan_.removed),
-                    at(plan_.old_weights),
-                    at(plan_.old_velocity),
-                    at(plan_.old_birth),
-                    cells,
-                    ranks,
-                    {layer_.targets.get()},
-                    {layer_.weights.get()},
-                    {layer_.velocity.get()},
-                    {layer_.birth.get()}},
-                   MoveParams{groups_, bitmaps_.words, height_});
+                   MoveParams{groups_, bitmaps_.words, height_}, move);
   const uint32_t grown = full_ + truncated_;
-  device_.dispatch(
-      evolve_launch(Op::place_grown, grown, layer_.wide),
-      {at(plan_.slot_rows), at(plan_.slot_cols), cells, ranks, at(plan_.entries), {layer_.targets.get()}},
-      PlaceParams{grown, bitmaps_.words});
+  PlaceBuffers place;
+  place.slot_rows = at(plan_.slot_rows);
+  place.slot_cols = at(plan_.slot_cols);
+  place.cells = cells;
+  place.ranks = ranks;
+  place.positions = at(plan_.entries);
+  place.targets = layer_.targets;
+  device_.dispatch(evolve_launch(Op::place_grown, grown, layer_.wide), PlaceParams{grown, bitmaps_.words},
+                   place);
 }
 
 /** The view by target, and what needs it: the weights of what has grown. */
@@ -346,18 +398,21 @@ void EvolutionStep::index_targets() {
   const uint32_t cols = layer_.outputs, row_words = bitmaps_.row_words;
   const Binding by_target = at(plan_.by_target), ranks = at(plan_.ranks);
   device_.dispatch(evolve_launch(Op::transpose_bits, uint64_t{bitmaps_.words} * row_words * 32),
-                   {at(plan_.cells), by_target}, TransposeParams{groups_, cols, bitmaps_.words, row_words});
+                   TransposeParams{groups_, cols, bitmaps_.words, row_words},
+                   TransposeBuffers{at(plan_.cells), by_target});
   rank(device_, by_target, static_cast<uint32_t>(bitmaps_.target_words), ranks, at(plan_.sums));
-  device_.dispatch(evolve_launch(Op::set_offsets, uint64_t{cols} + 1), {ranks, {layer_.target_offsets.get()}},
-                   OffsetParams{cols, row_words});
+  device_.dispatch(evolve_launch(Op::set_offsets, uint64_t{cols} + 1), OffsetParams{cols, row_words},
+                   OffsetBuffers{ranks, layer_.target_offsets});
+  IndexBuffers index;
+  index.offsets = layer_.offsets;
+  index.targets = layer_.targets;
+  index.by_target = by_target;
+  index.ranks = ranks;
+  index.target_groups = layer_.target_groups;
+  index.target_blocks = layer_.target_blocks;
   device_.dispatch(evolve_launch(Op::index_targets, uint64_t{groups_} * 32, layer_.wide),
-                   {{layer_.offsets.get()},
-                    {layer_.targets.get()},
-                    by_target,
-                    ranks,
-                    {layer_.target_groups.get()},
-                    {layer_.target_blocks.get()}},
-                   IndexParams{groups_, row_words});
+                   IndexParams{groups_, row_words}, index);
+
   GrowParams params{};
   params.key = draw_key(key_.seed, static_cast<uint32_t>(Stream::regrow_weights), key_.layer, key_.epoch);
   params.count = full_ + truncated_;
@@ -368,17 +423,17 @@ void EvolutionStep::index_targets() {
   params.init = static_cast<uint32_t>(policy_.regrow_init);
   params.birth = birth_of(key_.epoch);
   params.dense_bound = he_bound(layer_.inputs);
-  device_.dispatch(evolve_launch(Op::grow_weights, uint64_t{params.count} * height_),
-                   {at(plan_.slot_rows),
-                    at(plan_.slot_cols),
-                    at(plan_.entries),
-                    {layer_.target_offsets.get()},
-                    by_target,
-                    {memory_.bounds.get()},
-                    {layer_.weights.get()},
-                    {layer_.velocity.get()},
-                    {layer_.birth.get()}},
-                   params);
+  GrowBuffers grow;
+  grow.slot_rows = at(plan_.slot_rows);
+  grow.slot_cols = at(plan_.slot_cols);
+  grow.positions = at(plan_.entries);
+  grow.target_offsets = layer_.target_offsets;
+  grow.by_target = by_target;
+  grow.bounds = memory_.bounds;
+  grow.weights = layer_.weights;
+  grow.velocity = layer_.velocity;
+  grow.birth = layer_.birth;
+  device_.dispatch(evolve_launch(Op::grow_weights, uint64_t{params.count} * height_), params, grow);
 }
 
 }  // namespace set_native::gpu

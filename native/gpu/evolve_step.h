@@ -71,12 +71,15 @@ class EvolutionStep {
     uint32_t wanted;
     uint32_t base;
   };
+  template <class>
+  using Place = size_t;
   /** Where in the scratch memory everything is. Arrays of different phases share memory. */
   struct Plan {
     size_t removed, cells, by_target, ranks, sums, slot_rows, slot_cols, entries;  // throughout
     size_t keys, ties;                                                             // prune
     size_t table, open[2], lost, tile_lost;                                        // regrow
-    size_t old_offsets, old_targets, old_weights, old_velocity, old_birth;         // rebuild
+    size_t old_offsets, old_targets;                                               // rebuild
+    LinkArrays<Place> old;
     size_t bytes;
   };
 

@@ -33,24 +33,29 @@ void Inference::fit(const Samples& samples, const char* operation) {
 /** Uploads a batch of samples that are not there. */
 Inference::Batch Inference::stage(const Samples& samples, const DeviceSamples* there, uint64_t first,
                                   uint32_t size) {
-  if (there != nullptr)
-    return {
-        {there->x.get()}, {there->labels.get()}, {there->targets.get()}, static_cast<uint32_t>(first), size,
-        nullptr};
+  Batch batch;
+  batch.size = size;
+  if (there != nullptr) {
+    batch.x = there->x;
+    batch.labels = there->labels;
+    batch.targets = there->targets;
+    batch.first = static_cast<uint32_t>(first);
+    return batch;
+  }
   const std::string what = "[samples] a batch of " + std::to_string(batch_) + " samples";
   const size_t features = samples.features, outputs = samples.outputs;
   fit_buffer(x_, batch_ * features * sizeof(float), what);
   device_.upload(*x_, 0, samples.x + first * features, size * features * sizeof(float));
-  Batch batch{{x_.get()}, {}, {}, 0, size, nullptr};
+  batch.x = x_;
   if (samples.labels != nullptr) {
     fit_buffer(labels_, batch_ * sizeof(uint32_t), what);
     device_.upload(*labels_, 0, samples.labels + first, size * sizeof(uint32_t));
-    batch.labels = {labels_.get()};
+    batch.labels = labels_;
   }
   if (samples.targets != nullptr) {
     fit_buffer(targets_, batch_ * outputs * sizeof(float), what);
     device_.upload(*targets_, 0, samples.targets + first * outputs, size * outputs * sizeof(float));
-    batch.targets = {targets_.get()};
+    batch.targets = targets_;
   }
   return batch;
 }
@@ -81,8 +86,8 @@ void Inference::for_batches(const Samples& samples, const char* operation, const
       throw Error(ErrorCode::aborted, std::string("[") + operation + "] cancelled");
     const auto size = static_cast<uint32_t>(std::min<uint64_t>(batch_, samples.count - first));
     Batch batch = stage(samples, there, first, size);
-    queue_gather(device_, network_, {}, batch.x, {},
-                 GatherParams{network_.features(), stride_, batch.first, size}, *rows_[0]);
+    queue_gather(device_, GatherParams{network_.features(), stride_, batch.first, size},
+                 GatherBuffers{{}, batch.x, {}, rows_[0]});
     for (size_t l = 0; l < network_.layers.size(); ++l) batch.logits = queue_layer(l, l % 2 == 1);
     body(number, first, batch);
   }
@@ -101,8 +106,13 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
     params.first = batch.first;
     params.batch = batch.size;
     params.result = static_cast<uint32_t>(number);
-    device_.dispatch({{Op::evaluate}, 1, 1, kTrainThreads * sizeof(double)},
-                     {batch.labels, batch.targets, {batch.logits}, {sums_.get()}, {correct_.get()}}, params);
+    EvaluateBuffers buffers;
+    buffers.labels = batch.labels;
+    buffers.targets = batch.targets;
+    buffers.z = batch.logits;
+    buffers.sums = sums_;
+    buffers.correct = correct_;
+    device_.dispatch({{Op::evaluate}, 1, 1, kTrainThreads * sizeof(double)}, params, buffers);
   });
   std::vector<LossSum> sums(batches);
   std::vector<uint32_t> correct(batches);
@@ -133,8 +143,8 @@ void Inference::predict(const Samples& samples, float* out, const std::atomic<bo
     params.stride = stride_;
     params.loss = static_cast<uint32_t>(network_.loss);
     params.batch = batch.size;
-    device_.dispatch({{Op::output}, (batch.size + kTrainThreads - 1) / kTrainThreads},
-                     {{batch.logits}, {outputs_.get()}}, params);
+    device_.dispatch({{Op::output}, (batch.size + kTrainThreads - 1) / kTrainThreads}, params,
+                     OutputBuffers{batch.logits, outputs_});
     device_.download(out + first * outputs, *outputs_, 0, batch.size * outputs * sizeof(float));
   });
   const uint64_t row = first_overflow(out, samples.count, outputs);
@@ -147,8 +157,8 @@ std::string Inference::place_of_overflow(const Samples& samples, uint64_t first)
   if (!all_finite(samples.x + first * samples.features, size_t{size} * samples.features))
     return "the samples";
   const Batch batch = stage(samples, cache_.find(samples), first, size);
-  queue_gather(device_, network_, {}, batch.x, {},
-               GatherParams{network_.features(), stride_, batch.first, size}, *rows_[0]);
+  queue_gather(device_, GatherParams{network_.features(), stride_, batch.first, size},
+               GatherBuffers{{}, batch.x, {}, rows_[0]});
   for (size_t l = 0; l < network_.layers.size(); ++l) {
     const Layer& layer = network_.layers[l];
     const std::string name =

@@ -33,9 +33,9 @@ class Inference {
   /** A batch where it lies on the device. */
   struct Batch {
     Binding x, labels, targets;
-    uint32_t first;  // in them
-    uint32_t size;
-    const Buffer* logits;
+    uint32_t first = 0;  // in them
+    uint32_t size = 0;
+    const Buffer* logits = nullptr;
   };
   template <class Body>
   void for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel,

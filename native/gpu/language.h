@@ -2,6 +2,8 @@
 
 /*
  * What headers need that C++, CUDA and the Metal shading language all read: parameters of kernels, Philox.
+ * Metal never sees what stands from `#if !defined(__METAL_VERSION__)` to its `#else` or `#endif`:
+ * metal/embed.js leaves it out of the text.
  *
  *   SET_CONSTANT    before a constant of namespace scope
  *   SET_GPU         before a function for kernels

@@ -15,7 +15,7 @@
 namespace set_native::gpu {
 
 enum class Op : uint32_t {
-#define SET_OP(name, family, threads) name,
+#define SET_OP(name, family, threads, Params, Buffers) name,
   SET_GPU_OPS(SET_OP)
 #undef SET_OP
 };
@@ -27,10 +27,13 @@ struct OpInfo {
   const char* name;
   Family family;
   uint32_t threads;  // per team
+  size_t params_bytes;
+  size_t buffers;
 };
 
 constexpr OpInfo kOps[] = {
-#define SET_OP(name, family, threads) {#name, Family::family, threads},
+#define SET_OP(name, family, threads, Params, Buffers) \
+  {#name, Family::family, threads, sizeof(Params), kBufferCount<Buffers>},
     SET_GPU_OPS(SET_OP)
 #undef SET_OP
 };

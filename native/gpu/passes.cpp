@@ -86,104 +86,127 @@ uint32_t order_size(uint64_t count) {
 void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, const Buffer& draws,
                  const Buffer& order) {
   const uint32_t size = order_size(count), tiles = size / kSortTile;
+  const OrderBuffers buffers{draws, order};
   OrderParams params{};
   params.key = draw_key(seed, static_cast<uint32_t>(Stream::shuffle), 0, epoch);
   params.count = count;
   params.size = size;
-  device.dispatch({{Op::order}, std::min(size / kTrainThreads, 1024u)}, {{&draws}, {&order}}, params);
+  device.dispatch({{Op::order}, std::min(size / kTrainThreads, 1024u)}, params, buffers);
   const auto sort_in_tiles = [&](uint32_t first, uint32_t last) {
     constexpr size_t kShared = kSortTile * (sizeof(uint64_t) + sizeof(uint32_t));
-    device.dispatch({{Op::sort_tiles}, tiles, 1, kShared}, {{&draws}, {&order}},
-                    SortParams{size, first, last, 0});
+    device.dispatch({{Op::sort_tiles}, tiles, 1, kShared}, SortParams{size, first, last, 0}, buffers);
   };
   sort_in_tiles(2, kSortTile);
   for (uint64_t stage = 2 * kSortTile; stage <= size; stage *= 2) {
     const auto s = static_cast<uint32_t>(stage);
     for (uint32_t distance = s / 2; distance >= kSortTile; distance /= 2)
-      device.dispatch({{Op::sort_merge}, size / 2 / kTrainThreads}, {{&draws}, {&order}},
-                      SortParams{size, s, s, distance});
+      device.dispatch({{Op::sort_merge}, size / 2 / kTrainThreads}, SortParams{size, s, s, distance},
+                      buffers);
     sort_in_tiles(s, s);
   }
 }
 
-void queue_gather(Device& device, const Network& network, Binding state, Binding data, Binding order,
-                  const GatherParams& params, const Buffer& x) {
+void queue_gather(Device& device, const GatherParams& params, const GatherBuffers& buffers) {
   constexpr uint32_t kTile = 32;
-  device.dispatch(
-      {{Op::gather}, share(network.features(), kTile), 1, size_t{kTile} * (kTile + 1) * sizeof(float)},
-      {state, data, order, {&x}}, params);
+  constexpr size_t kShared = size_t{kTile} * (kTile + 1) * sizeof(float);
+  device.dispatch({{Op::gather}, share(params.features, kTile), 1, kShared}, params, buffers);
 }
 
 void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x,
                    const Buffer& z, const Buffer* pre_activation, uint32_t stride) {
   const Layer& layer = network.layers[l];
   const ForwardParams params = forward_params(network, l, stride);
-  device.dispatch({kernel_for(Op::forward, layer), share(layer.outputs, kTrainWarps / params.warps),
-                   tiles(stride), params.warps > 1 ? kTrainThreads * kFloat4 : 0},
-                  {state,
-                   {layer.target_offsets.get()},
-                   {layer.target_groups.get()},
-                   {layer.target_blocks.get()},
-                   {layer.weights.get()},
-                   {layer.bias.get()},
-                   {&x},
-                   {&z}},
-                  params);
+  ForwardBuffers buffers;
+  buffers.state = state;
+  buffers.target_offsets = layer.target_offsets;
+  buffers.target_groups = layer.target_groups;
+  buffers.target_blocks = layer.target_blocks;
+  buffers.weights = layer.weights;
+  buffers.bias = layer.bias;
+  buffers.x = x;
+  buffers.z = z;
+  const uint32_t teams = share(layer.outputs, kTrainWarps / params.warps);
+  const size_t shared = params.warps > 1 ? kTrainThreads * kFloat4 : 0;
+  device.dispatch({kernel_for(Op::forward, layer), teams, tiles(stride), shared}, params, buffers);
   if (!is_piecewise(layer.activation)) return;
   device.dispatch({{Op::piecewise}, share(layer.outputs, kTrainWarps)},
-                  {state, {layer.pieces.get()}, {&z}, {pre_activation}},
-                  PiecewiseParams{layer.outputs, stride});
+                  PiecewiseParams{layer.outputs, stride},
+                  PiecewiseBuffers{state, layer.pieces, z, pre_activation});
 }
 
-void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels,
-                Binding targets, const Buffer& z, const Buffer& dz, uint32_t stride) {
+void queue_loss(Device& device, const Network& network, uint32_t stride, const LossBuffers& buffers) {
   device.dispatch({{Op::loss}, 1, 1, kTrainThreads * sizeof(double)},
-                  {state, order, labels, targets, {&z}, {&dz}},
-                  LossParams{network.outputs(), stride, static_cast<uint32_t>(network.loss)});
+                  LossParams{network.outputs(), stride, static_cast<uint32_t>(network.loss)}, buffers);
 }
 
 void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x,
                     const Buffer& dz, const Buffer* dx, uint32_t stride) {
-  Layer& layer = network.layers[l];
+  const Layer& layer = network.layers[l];
   const BackwardParams params = backward_params(network, l, stride);
-  Binding bias, bias_velocity;
-  if (l > 0) {
-    Layer& below = network.layers[l - 1];
-    if (!is_piecewise(below.activation)) {
-      bias = {below.bias.get()};
-      bias_velocity = {below.bias_velocity.get()};
-    }
-  }
   const uint32_t teams = share(layer.groups, kTrainWarps / params.warps);
   const uint32_t rows = kernel_for(Op::backward, layer).height;
   const size_t shared = params.warps > 1 ? kTrainThreads * kFloat4 * (rows > 0 ? rows : kChunk) : 0;
-  const Binding offsets{layer.offsets.get()}, targets{layer.targets.get()}, weights{layer.weights.get()},
-      velocity{layer.velocity.get()};
+  Binding bias, bias_velocity;  // of the layer below, unless piecewise_backward updates them
+  if (l > 0 && !is_piecewise(network.layers[l - 1].activation)) {
+    bias = network.layers[l - 1].bias;
+    bias_velocity = network.layers[l - 1].bias_velocity;
+  }
+
+  // Short rows: all in one pass.
   if (stride <= kPassStride) {
-    device.dispatch({kernel_for(Op::backward, layer), teams, 1, shared},
-                    {state, offsets, targets, weights, velocity, {&x}, {&dz}, bias, bias_velocity}, params);
+    BackwardBuffers buffers;
+    buffers.state = state;
+    buffers.offsets = layer.offsets;
+    buffers.targets = layer.targets;
+    buffers.weights = layer.weights;
+    buffers.velocity = layer.velocity;
+    buffers.x = x;
+    buffers.dz = dz;
+    buffers.bias = bias;
+    buffers.bias_velocity = bias_velocity;
+    device.dispatch({kernel_for(Op::backward, layer), teams, 1, shared}, params, buffers);
     return;
   }
-  if (l > 0)
-    device.dispatch({kernel_for(Op::input_gradient, layer), teams, tiles(stride), shared},
-                    {state, offsets, targets, weights, {&x}, {&dz}, {dx}}, params);
-  device.dispatch({kernel_for(Op::update_links, layer), teams},
-                  {state, offsets, targets, weights, velocity, {&x}, {&dz}, {dx}, bias, bias_velocity},
-                  params);
+
+  // Long rows: first the gradient, then the updates.
+  if (l > 0) {
+    InputGradientBuffers buffers;
+    buffers.state = state;
+    buffers.offsets = layer.offsets;
+    buffers.targets = layer.targets;
+    buffers.weights = layer.weights;
+    buffers.x = x;
+    buffers.dz = dz;
+    buffers.dx = dx;
+    device.dispatch({kernel_for(Op::input_gradient, layer), teams, tiles(stride), shared}, params, buffers);
+  }
+  UpdateLinksBuffers buffers;
+  buffers.state = state;
+  buffers.offsets = layer.offsets;
+  buffers.targets = layer.targets;
+  buffers.weights = layer.weights;
+  buffers.velocity = layer.velocity;
+  buffers.x = x;
+  buffers.dz = dz;
+  buffers.dx = dx;
+  buffers.bias = bias;
+  buffers.bias_velocity = bias_velocity;
+  device.dispatch({kernel_for(Op::update_links, layer), teams}, params, buffers);
 }
 
 void queue_piecewise_backward(Device& device, Network& network, size_t l, Binding state,
                               const Buffer& pre_activation, const Buffer& dy, uint32_t stride) {
-  Layer& layer = network.layers[l];
+  const Layer& layer = network.layers[l];
+  PiecewiseBackwardBuffers buffers;
+  buffers.state = state;
+  buffers.pre_activation = pre_activation;
+  buffers.dy = dy;
+  buffers.pieces = layer.pieces;
+  buffers.pieces_velocity = layer.pieces_velocity;
+  buffers.bias = layer.bias;
+  buffers.bias_velocity = layer.bias_velocity;
   device.dispatch({{Op::piecewise_backward}, share(layer.outputs, kTrainWarps)},
-                  {state,
-                   {&pre_activation},
-                   {&dy},
-                   {layer.pieces.get()},
-                   {layer.pieces_velocity.get()},
-                   {layer.bias.get()},
-                   {layer.bias_velocity.get()}},
-                  PiecewiseParams{layer.outputs, stride});
+                  PiecewiseParams{layer.outputs, stride}, buffers);
 }
 
 }  // namespace set_native::gpu

@@ -38,16 +38,14 @@ void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, 
                  const Buffer& order);
 
 /** Samples of a batch as rows of x: those of the state, or without one `batch` of them from `first` on. */
-void queue_gather(Device& device, const Network& network, Binding state, Binding data, Binding order,
-                  const GatherParams& params, const Buffer& x);
+void queue_gather(Device& device, const GatherParams& params, const GatherBuffers& buffers);
 
 /** z = f(W x + b) of layer l; what a piecewise activation changes goes to `pre_activation`, if given. */
 void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x,
                    const Buffer& z, const Buffer* pre_activation, uint32_t stride);
 
 /** dz, and the sum of losses added to the state, of the batch that the state names. */
-void queue_loss(Device& device, const Network& network, Binding state, Binding order, Binding labels,
-                Binding targets, const Buffer& z, const Buffer& dz, uint32_t stride);
+void queue_loss(Device& device, const Network& network, uint32_t stride, const LossBuffers& buffers);
 
 /**
  * Backward through layer l from dz, with the updates of its links and of the bias of the layer below. Rows of

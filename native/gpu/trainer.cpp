@@ -102,15 +102,24 @@ void Trainer::fit_order(uint64_t count) {
 }
 
 void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
-  const Binding state{state_.get()}, order{shuffle ? order_.get() : nullptr};
+  const Binding state(state_), order(shuffle ? order_.get() : nullptr);
   const size_t layers = network_.layers.size();
-  const uint32_t outputs = network_.outputs();
-  queue_gather(device_, network_, state, {samples.x.get()}, order,
-               GatherParams{network_.features(), stride_, 0, 0}, *rows_[0]);
+
+  // Forward: samples, layers, losses.
+  queue_gather(device_, GatherParams{network_.features(), stride_, 0, 0},
+               GatherBuffers{state, samples.x, order, rows_[0]});
   for (size_t l = 0; l < layers; ++l)
     queue_forward(device_, network_, l, state, *rows_[l], *rows_[l + 1], pre_activation_[l].get(), stride_);
-  queue_loss(device_, network_, state, order, {samples.labels.get()}, {samples.targets.get()}, *rows_[layers],
-             *dz_, stride_);
+  LossBuffers loss;
+  loss.state = state;
+  loss.order = order;
+  loss.labels = samples.labels;
+  loss.targets = samples.targets;
+  loss.z = rows_[layers];
+  loss.dz = dz_;
+  queue_loss(device_, network_, stride_, loss);
+
+  // Backward, with the updates.
   const Buffer* dz = dz_.get();
   for (size_t l = layers; l-- > 0;) {
     const Buffer* dx = gradient_below(l);
@@ -119,10 +128,13 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
       queue_piecewise_backward(device_, network_, l - 1, state, *pre_activation_[l - 1], *dx, stride_);
     dz = dx;
   }
-  Layer& last = network_.layers.back();
-  device_.dispatch({{Op::end_step}},
-                   {state, {cancel_.get()}, {dz_.get()}, {last.bias.get()}, {last.bias_velocity.get()}},
-                   EndStepParams{outputs, stride_});
+  EndStepBuffers end;
+  end.state = state;
+  end.cancel = cancel_;
+  end.dz = dz_;
+  end.bias = network_.layers.back().bias;
+  end.bias_velocity = network_.layers.back().bias_velocity;
+  device_.dispatch({{Op::end_step}}, EndStepParams{network_.outputs(), stride_}, end);
 }
 
 template <class Watch>
@@ -190,7 +202,7 @@ size_t Trainer::find_overflow() {
       if (values == nullptr || values->bytes() == 0) continue;
       const auto count = static_cast<uint32_t>(values->bytes() / sizeof(float));
       device_.dispatch({{Op::finite}, std::min((count + kTrainThreads - 1) / kTrainThreads, 512u)},
-                       {{values}, {flags_.get()}}, FiniteParams{count, static_cast<uint32_t>(l)});
+                       FiniteParams{count, static_cast<uint32_t>(l)}, FiniteBuffers{values, flags_});
     }
   }
   std::vector<uint32_t> flags(network_.layers.size());

@@ -154,8 +154,7 @@ const GpuFunction& MetalDevice::function(const std::string& name, uint32_t threa
   return *function;
 }
 
-void MetalDevice::dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers,
-                           const void* params, size_t params_bytes) {
+void MetalDevice::queue(const gpu::Launch& launch, const gpu::Arguments& arguments) {
   const std::string name = gpu::kernel_name(launch.kernel);
   if (launch.shared_bytes > kMostShared)
     fail(ErrorCode::internal,
@@ -166,15 +165,16 @@ void MetalDevice::dispatch(const gpu::Launch& launch, std::initializer_list<gpu:
   step.groups_x = launch.teams_x;
   step.groups_y = launch.teams_y;
   step.shared_bytes = launch.shared_bytes;
-  for (const gpu::Binding& binding : buffers) {
+  for (size_t b = 0; b < arguments.buffer_count; ++b) {
+    const gpu::Binding& binding = arguments.buffers[b];
     if (binding.buffer == nullptr)
       step.buffers.emplace_back();
     else
       step.buffers.push_back({&place(*binding.buffer, binding.offset, 0), binding.offset,
                               binding.buffer->bytes() - binding.offset});
   }
-  const auto* bytes = static_cast<const unsigned char*>(params);
-  step.params.assign(bytes, bytes + params_bytes);
+  const auto* bytes = static_cast<const unsigned char*>(arguments.params);
+  step.params.assign(bytes, bytes + arguments.params_bytes);
   run_or_note(std::move(step));
 }
 

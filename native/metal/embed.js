@@ -8,6 +8,10 @@ import path from 'node:path';
 
 const native = path.dirname(import.meta.dirname);
 
+/** What headers that hosts read, too, have for them alone: from this line to its #else or #endif. */
+const hostPart = /(?<=^#if !defined\(__METAL_VERSION__\)\n)[\s\S]*?(?=^#(?:else|endif))/gm;
+const blank = (text) => text.replace(/[^\n]/g, '');
+
 /** Of kernels/*.metal, or of the files given: paths below native/. */
 export function flatten(files = kernelFiles()) {
   const seen = new Set();
@@ -16,7 +20,7 @@ export function flatten(files = kernelFiles()) {
     if (seen.has(file)) return;
     seen.add(file);
     lines.push(`#line 1 "${file}"`);
-    const text = readFileSync(path.join(native, file), 'utf8').split('\n');
+    const text = readFileSync(path.join(native, file), 'utf8').replace(hostPart, blank).split('\n');
     text.forEach((line, number) => {
       const [, quoted] = /^#include "(.*)"/.exec(line) ?? [];
       if (quoted !== undefined) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "cuda/abi.h"
 #include "cuda/library.h"
 #include "cuda/table.h"
 #include "test/emulator/device.h"

@@ -206,10 +206,14 @@ gpu::Launch some_launch() {
   return {{static_cast<gpu::Op>(3), true, 4}, 5, 6, 1024};
 }
 
+void queue_some(gpu::Device& device, const std::vector<gpu::Binding>& buffers, const Parameters& params) {
+  device.queue(some_launch(), {&params, sizeof params, buffers.data(), buffers.size()});
+}
+
 TEST("cuda device: a launch brings its shape, parameters and buffers; recorded ones run when replayed") {
   const auto device = cuda::open_device(fake());
   const auto params = device->allocate(32), shape = device->allocate(sizeof(cuda::LaunchShape));
-  device->dispatch(some_launch(), {{params.get(), 8}, {shape.get()}, {}}, Parameters{7, 9});
+  queue_some(*device, {gpu::Binding(params.get(), 8), shape, {}}, {7, 9});
   Parameters got{};
   cuda::LaunchShape seen{};
   device->download(&got, *params, 8, sizeof got);
@@ -217,10 +221,10 @@ TEST("cuda device: a launch brings its shape, parameters and buffers; recorded o
   CHECK(got.a == 7 && got.b == 9);
   CHECK(seen.op == 3 && seen.wide == 1 && seen.height == 4 && seen.teams_x == 5 && seen.teams_y == 6);
   CHECK_EQ(seen.shared_bytes, 1024u);
-  CHECK_THROWS(internal, device->dispatch(some_launch(), {{params.get()}}, Parameters{}));
+  CHECK_THROWS(internal, queue_some(*device, {params}, {}));
 
   const auto recording = device->record([&] {
-    device->dispatch(some_launch(), {{params.get(), 8}, {shape.get()}, {}}, Parameters{1, 2});
+    queue_some(*device, {gpu::Binding(params.get(), 8), shape, {}}, {1, 2});
     device->clear(*params, 12, 4);
   });
   device->download(&got, *params, 8, sizeof got);
@@ -264,7 +268,7 @@ TEST("cuda device: each function's failure is an Error with the library's words"
                {"download", [&] { device->download(bytes, *buffer, 0, 8); }},
                {"copy", [&] { device->copy(*buffer, 8, *buffer, 0, 8); }},
                {"clear", [&] { device->clear(*buffer, 0, 8); }},
-               {"launch", [&] { device->dispatch(some_launch(), {{buffer.get()}}, Parameters{}); }},
+               {"launch", [&] { queue_some(*device, {buffer}, {}); }},
                {"begin_recording", [&] { device->record([] {}); }},
                {"end_recording", [&] { device->record([] {}); }},
                {"replay", [&] { device->replay(*recording); }},

@@ -29,10 +29,8 @@ class ForwardingDevice : public gpu::Device {
     to_->copy(to, to_offset, from, from_offset, bytes);
   }
   void clear(gpu::Buffer& buffer, size_t offset, size_t bytes) override { to_->clear(buffer, offset, bytes); }
-  using gpu::Device::dispatch;
-  void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
-                size_t params_bytes) override {
-    to_->dispatch(launch, buffers, params, params_bytes);
+  void queue(const gpu::Launch& launch, const gpu::Arguments& arguments) override {
+    to_->queue(launch, arguments);
   }
   std::unique_ptr<gpu::Recording> record(const std::function<void()>& work) override {
     return to_->record(work);

@@ -61,11 +61,9 @@ class TestDevice final : public ForwardingDevice {
     ++allocations_;
     return ForwardingDevice::allocate_shared(bytes);
   }
-  using gpu::Device::dispatch;
-  void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
-                size_t params_bytes) override {
+  void queue(const gpu::Launch& launch, const gpu::Arguments& arguments) override {
     ++launches_;
-    ForwardingDevice::dispatch(launch, buffers, params, params_bytes);
+    ForwardingDevice::queue(launch, arguments);
   }
 
   size_t allocations_made() const { return allocations_; }

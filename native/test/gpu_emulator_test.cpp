@@ -1,3 +1,4 @@
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -79,7 +80,7 @@ template <class... T>
 void launch(void (*function)(Params, T*...), const Params& params, uint32_t blocks, uint32_t threads,
             uint32_t shared_bytes, const simt::Schedule& schedule, T*... buffers) {
   cuda::KernelList list;
-  list.add({}, function);
+  list.add<Params, std::array<gpu::Binding, sizeof...(T)>>({}, function);
   run_kernel(list.take().front(), {{blocks, 1, 1}, threads, shared_bytes}, schedule, &params, sizeof params,
              {const_cast<void*>(static_cast<const void*>(buffers))...});
 }
@@ -157,7 +158,7 @@ TEST("emulator: divergent barriers, deadlocks and partial warps are refused") {
 
 TEST("emulator: wrong numbers of buffers, parameters of another size and bad shapes are refused") {
   cuda::KernelList list;
-  list.add({}, &block_sums);
+  list.add<Params, std::array<gpu::Binding, 2>>({}, &block_sums);
   const cuda::Kernel kernel = list.take().front();
   float x[32] = {}, out[1];
   const Params params{};

@@ -55,10 +55,6 @@ struct Machine {
 
 constexpr simt::Order kOrders[] = {simt::Order::forward, simt::Order::reversed, simt::Order::shuffled};
 
-Binding of(const std::unique_ptr<Buffer>& buffer) {
-  return {buffer.get()};
-}
-
 uint32_t divided(size_t count, size_t by) {
   return static_cast<uint32_t>((count + by - 1) / by);
 }
@@ -158,7 +154,7 @@ TEST("gpu scan: numbers before, over one tile and many, and tiles of tiles") {
       for (uint32_t i = 1; i < size; ++i) want[i] = want[i - 1] + values[i - 1];
       const auto on_device = machine.put(values);
       const auto sums = machine.device.allocate(sums_words(size) * 4);
-      scan(machine.device, of(on_device), size, of(sums));
+      scan(machine.device, on_device, size, sums);
       CHECK_MSG(machine.get(on_device) == want, size << " numbers");
     }
   }
@@ -175,7 +171,7 @@ TEST("gpu rank: set bits before every word, and all of them") {
     }
     const auto on_device = machine.put(bits), ranks = machine.device.allocate((words + 1) * 4);
     const auto sums = machine.device.allocate(sums_words(words + 1) * 4);
-    rank(machine.device, of(on_device), words, of(ranks), of(sums));
+    rank(machine.device, on_device, words, ranks, sums);
     CHECK_MSG(machine.get(ranks) == want, words << " words");
   }
 }
@@ -189,7 +185,7 @@ TEST("gpu check: one weight that is not finite, wherever it is") {
       weights[random() % size] = bad;
       const auto on_device = machine.put(weights), flag = machine.zeros(1);
       machine.device.dispatch(evolve_launch(Op::check_finite, divided(size, kThreadItems)),
-                              {of(on_device), of(flag)}, CheckParams{static_cast<uint32_t>(size), 0});
+                              CheckParams{static_cast<uint32_t>(size), 0}, CheckBuffers{on_device, flag});
       CHECK_EQ(machine.get(flag)[0], std::isfinite(bad) ? 0u : 1u);
     }
   }
@@ -220,8 +216,9 @@ TEST("gpu prune: scores of blocks, as the CPU sums them, the truncated ones too"
       Machine machine;
       const auto on_device = machine.put(weights), keys = machine.zeros(blocks);
       machine.device.dispatch(
-          evolve_launch(Op::block_scores, blocks), {of(on_device), of(keys)},
-          ScoreParams{blocks, height, first_truncated, sources, static_cast<uint32_t>(kind)});
+          evolve_launch(Op::block_scores, blocks),
+          ScoreParams{blocks, height, first_truncated, sources, static_cast<uint32_t>(kind)},
+          ScoreBuffers{on_device, keys});
       CHECK(same_bits(machine.get<float>(keys), want));
     }
   }
@@ -254,8 +251,8 @@ TEST("gpu prune: positive, negative and zero weights, and those nearest zero") {
     const auto keys = machine.put(weights), summary = machine.put(std::vector<SignSummary>{start});
     const SignParams params{static_cast<uint32_t>(weights.size())};
     for (const Op op : {Op::count_signs, Op::count_nearest})
-      machine.device.dispatch(evolve_launch(op, divided(weights.size(), kThreadItems)),
-                              {of(keys), of(summary)}, params);
+      machine.device.dispatch(evolve_launch(op, divided(weights.size(), kThreadItems)), params,
+                              SignBuffers{keys, summary});
     const SignSummary got = machine.get<SignSummary>(summary)[0];
     CHECK_MSG(std::memcmp(&got, &want, sizeof got) == 0, "weights " << static_cast<int>(kind));
   }
@@ -289,18 +286,17 @@ Words pruned_on_device(Machine& machine, const std::vector<float>& keys, uint32_
     const SelectParams params{size, shift, width, shift == 20, positive, negative};
     Launch count = evolve_launch(Op::select_histogram, divided(size, kThreadItems));
     count.shared_bytes = 8 * kSelectBins;
-    machine.device.dispatch(count, {of(items), of(states), of(histogram)}, params);
+    machine.device.dispatch(count, params, SelectHistogramBuffers{items, states, histogram});
     Launch choose = evolve_launch(Op::select_digit, 2 * kEvolveThreads);
     choose.shared_bytes = 128;
-    machine.device.dispatch(choose, {of(states), of(histogram)}, params);
+    machine.device.dispatch(choose, params, SelectDigitBuffers{states, histogram});
   }
   CHECK(machine.get(histogram) == Words(2 * kSelectBins, 0));
   const MarkParams params{size, tiles, first_truncated};
-  machine.device.dispatch(evolve_launch(Op::count_ties, tiles * 32), {of(items), of(states), of(ties)},
-                          params);
-  scan(machine.device, of(ties), 2 * tiles, of(sums));
-  machine.device.dispatch(evolve_launch(Op::mark_pruned, tiles * 32),
-                          {of(items), of(states), of(ties), of(removed), of(totals)}, params);
+  machine.device.dispatch(evolve_launch(Op::count_ties, tiles * 32), params, TieBuffers{items, states, ties});
+  scan(machine.device, ties, 2 * tiles, sums);
+  machine.device.dispatch(evolve_launch(Op::mark_pruned, tiles * 32), params,
+                          MarkBuffers{items, states, ties, removed, totals});
   counts = machine.get<PruneCounts>(totals)[0];
   return machine.get(removed);
 }
@@ -359,13 +355,14 @@ TEST("gpu cells: bits of kept blocks, and their transposition") {
           wide ? machine.put(targets) : machine.put(std::vector<uint16_t>(targets.begin(), targets.end()));
       const auto begins = machine.put(offsets), marks = machine.put(removed),
                  cells = machine.zeros(all.bits.size());
-      machine.device.dispatch(evolve_launch(Op::occupy, n * 32, wide),
-                              {of(begins), of(on_device), of(marks), of(cells)}, OccupyParams{n, all.words});
+      machine.device.dispatch(evolve_launch(Op::occupy, n * 32, wide), OccupyParams{n, all.words},
+                              OccupyBuffers{begins, on_device, marks, cells});
       CHECK(machine.get(cells) == kept.bits);
       const Cells other = kept.transposed();
       const auto by_target = machine.device.allocate(other.bits.size() * 4);
       machine.device.dispatch(evolve_launch(Op::transpose_bits, kept.words * other.words * 32),
-                              {of(cells), of(by_target)}, TransposeParams{n, m, kept.words, other.words});
+                              TransposeParams{n, m, kept.words, other.words},
+                              TransposeBuffers{cells, by_target});
       CHECK(machine.get(by_target) == other.bits);
     }
   }
@@ -448,17 +445,14 @@ TEST("gpu regrow: a round of proposals, among all places and among free ones, as
           const auto sums = machine.zeros(sums_words(tiles + 1));
           const Launch threads = evolve_launch(Op::propose, p.count);
           const auto launch = [&](Op op, uint64_t count) { return evolve_launch(op, count); };
-          machine.device.dispatch(threads,
-                                  {of(numbers), of(bits), of(ranks), of(rows), of(cols), of(entries)}, p);
-          machine.device.dispatch(launch(Op::claim, p.count),
-                                  {of(numbers), of(rows), of(cols), of(entries), of(table)}, p);
-          machine.device.dispatch(
-              launch(Op::settle, tiles * 32),
-              {of(numbers), of(rows), of(cols), of(entries), of(table), of(bits), of(lost), of(tile_lost)},
-              p);
-          scan(machine.device, of(tile_lost), tiles + 1, of(sums));
-          machine.device.dispatch(launch(Op::compact, tiles * 32),
-                                  {of(numbers), of(lost), of(tile_lost), of(next)}, p);
+          machine.device.dispatch(threads, p, ProposeBuffers{numbers, bits, ranks, rows, cols, entries});
+          machine.device.dispatch(launch(Op::claim, p.count), p,
+                                  ClaimBuffers{numbers, rows, cols, entries, table});
+          machine.device.dispatch(launch(Op::settle, tiles * 32), p,
+                                  SettleBuffers{numbers, rows, cols, entries, table, bits, lost, tile_lost});
+          scan(machine.device, tile_lost, tiles + 1, sums);
+          machine.device.dispatch(launch(Op::compact, tiles * 32), p,
+                                  CompactBuffers{numbers, lost, tile_lost, next});
           std::map<uint32_t, std::pair<uint32_t, uint32_t>> won;
           round_by_hand(cells, p, open, won);
           CHECK(machine.get(bits) == cells.bits);
@@ -492,7 +486,7 @@ TEST("gpu regrow: the last rounds in one block, as by hand; too many slots are l
       const auto rows = machine.zeros(3 * slots), cols = machine.zeros(3 * slots);
       Launch launch = evolve_launch(Op::propose_rest, 1);
       launch.shared_bytes = 8 * kRestThreads + 128;
-      machine.device.dispatch(launch, {of(numbers), of(bits), of(rows), of(cols), of(left)}, p);
+      machine.device.dispatch(launch, p, ProposeRestBuffers{numbers, bits, rows, cols, left});
       std::map<uint32_t, std::pair<uint32_t, uint32_t>> won;
       for (RoundParams r = p; r.round < p.end_round && slots <= kRestThreads; ++r.round, ++r.key.last_word)
         round_by_hand(cells, r, open, won);
@@ -562,19 +556,16 @@ TEST("gpu rebuild: blocks where the bitmap puts them, and both views of them") {
       const auto in_offsets = machine.put(old_offsets), in_targets = machine.put(narrow(old_targets)),
                  marks = machine.put(removed), in_weights = machine.put(weights),
                  in_momentum = machine.put(momentum), in_birth = machine.put(birth);
-      machine.device.dispatch(evolve_launch(Op::set_offsets, n + 1), {of(ranks), of(new_offsets)},
-                              OffsetParams{n, cells.words});
-      machine.device.dispatch(
-          evolve_launch(Op::move_kept, n * 32),
-          {of(in_offsets), of(in_targets), of(marks), of(in_weights), of(in_momentum), of(in_birth), of(bits),
-           of(ranks), of(new_targets), of(new_weights), of(new_momentum), of(new_birth)},
-          MoveParams{n, cells.words, height});
+      machine.device.dispatch(evolve_launch(Op::set_offsets, n + 1), OffsetParams{n, cells.words},
+                              OffsetBuffers{ranks, new_offsets});
+      machine.device.dispatch(evolve_launch(Op::move_kept, n * 32), MoveParams{n, cells.words, height},
+                              MoveBuffers{in_offsets, in_targets, marks, in_weights, in_momentum, in_birth,
+                                          bits, ranks, new_targets, new_weights, new_momentum, new_birth});
       const auto rows = machine.put(grown_rows), cols = machine.put(grown_cols),
                  positions = machine.zeros(grown);
       if (grown > 0)
-        machine.device.dispatch(evolve_launch(Op::place_grown, grown),
-                                {of(rows), of(cols), of(bits), of(ranks), of(positions), of(new_targets)},
-                                PlaceParams{grown, cells.words});
+        machine.device.dispatch(evolve_launch(Op::place_grown, grown), PlaceParams{grown, cells.words},
+                                PlaceBuffers{rows, cols, bits, ranks, positions, new_targets});
       CHECK(machine.get(new_offsets) == offsets);
       CHECK(machine.get<uint16_t>(new_targets) == narrow(targets));
       const Words got_weights = machine.get(new_weights), got_momentum = machine.get(new_momentum);
@@ -599,12 +590,11 @@ TEST("gpu rebuild: blocks where the bitmap puts them, and both views of them") {
       const auto other_bits = machine.put(other.bits), other_ranks = machine.put(other.ranks());
       const auto groups = out(targets.size() * 2), blocks = out(targets.size() * 4),
                  by_target_offsets = out((m + 1) * 4);
-      machine.device.dispatch(evolve_launch(Op::set_offsets, m + 1), {of(other_ranks), of(by_target_offsets)},
-                              OffsetParams{m, other.words});
+      machine.device.dispatch(evolve_launch(Op::set_offsets, m + 1), OffsetParams{m, other.words},
+                              OffsetBuffers{other_ranks, by_target_offsets});
       machine.device.dispatch(
-          evolve_launch(Op::index_targets, n * 32),
-          {of(new_offsets), of(new_targets), of(other_bits), of(other_ranks), of(groups), of(blocks)},
-          IndexParams{n, other.words});
+          evolve_launch(Op::index_targets, n * 32), IndexParams{n, other.words},
+          IndexBuffers{new_offsets, new_targets, other_bits, other_ranks, groups, blocks});
       CHECK(machine.get(by_target_offsets) == target_offsets);
       CHECK(machine.get<uint16_t>(groups) == narrow(target_groups));
       const Words numbers = machine.get(blocks);

@@ -104,6 +104,11 @@ Guarded download(gpu::Device& device, const Buffer& buffer) {
   return values;
 }
 
+/** An array of a layer; one without links has none of them. */
+Guarded download(gpu::Device& device, const std::unique_ptr<Buffer>& array) {
+  return array != nullptr ? download(device, *array) : Guarded();
+}
+
 std::unique_ptr<Buffer> upload_state(gpu::Device& device, size_t batch) {
   const TrainOptions options = rule_options();
   gpu::StepState state{};
@@ -149,8 +154,8 @@ void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activati
   gpu::queue_backward(device, backward, 1, {state.get()}, *x, *dz, wide ? apart.get() : x.get(), stride);
   BackwardState got;
   got.dx = download(device, wide ? *apart : *x);
-  got.weights = download(device, *backward.layers[1].weights);
-  got.velocity = download(device, *backward.layers[1].velocity);
+  got.weights = download(device, backward.layers[1].weights);
+  got.velocity = download(device, backward.layers[1].velocity);
   got.bias = download(device, *backward.layers[0].bias);
   got.bias_velocity = download(device, *backward.layers[0].bias_velocity);
 
@@ -176,7 +181,7 @@ void check_layer(const Csr& links, uint32_t height, const Batch& batch, Activati
   first.layers.push_back(layer_of<Index>(device, problem, height));
   const auto x0 = upload(device, by_feature(problem.x, n, batch.size, stride, rows));
   gpu::queue_backward(device, first, 0, {state.get()}, *x0, *dz, nullptr, stride);
-  CHECK_MSG(download(device, *first.layers[0].weights).same_bits(got.weights), what << ": the lowest layer");
+  CHECK_MSG(download(device, first.layers[0].weights).same_bits(got.weights), what << ": the lowest layer");
   CHECK_MSG(download(device, *x0).same_bits(by_feature(problem.x, n, batch.size, stride, rows)),
             what << ": x");
 }
@@ -256,12 +261,9 @@ TEST("gpu kernels: samples become rows, in order, with padding of zeros") {
                  numbers = device.allocate(count * sizeof(uint32_t));
       device.upload(*on_device, 0, data.data(), data.size() * sizeof(float));
       device.upload(*numbers, 0, order.data(), count * sizeof(uint32_t));
-      gpu::Network network;
-      network.layers.emplace_back();
-      network.layers[0].inputs = features;
       for (const bool ordered : {true, false}) {
-        gpu::queue_gather(device, network, {}, {on_device.get()}, {ordered ? numbers.get() : nullptr},
-                          {features, stride, first, static_cast<uint32_t>(batch.size)}, *x);
+        gpu::queue_gather(device, {features, stride, first, static_cast<uint32_t>(batch.size)},
+                          {{}, on_device, ordered ? numbers.get() : nullptr, x});
         const Guarded got = download(device, *x);
         bool same = true;
         for (uint32_t f = 0; f < features; ++f)
@@ -300,8 +302,8 @@ TEST("gpu kernels: losses and their gradients follow the reference") {
                    on_device = device.allocate(batch.size * sizeof(uint32_t));
         device.upload(*on_device, 0, labels.data(), batch.size * sizeof(uint32_t));
         device.dispatch(loss_launch(gpu::Op::loss),
-                        {{state.get()}, {}, {on_device.get()}, {}, {logits.get()}, {dz.get()}},
-                        gpu::LossParams{outputs, stride, static_cast<uint32_t>(loss)});
+                        gpu::LossParams{outputs, stride, static_cast<uint32_t>(loss)},
+                        gpu::LossBuffers{state, {}, on_device, {}, logits, dz});
         gpu::StepState after{};
         device.download(&after, *state, 0, sizeof after);
         const std::string what = "loss " + std::to_string(static_cast<int>(loss)) + ", outputs " +
@@ -335,12 +337,10 @@ TEST("gpu kernels: sums of losses keep the digits that a float would lose") {
   device.clear(*labels, 0, labels->bytes());
   const auto mse = static_cast<uint32_t>(Loss::mse);
   for (uint32_t step = 0; step < kSteps; ++step)
-    device.dispatch(loss_launch(gpu::Op::loss),
-                    {{state.get()}, {}, {labels.get()}, {}, {logits.get()}, {dz.get()}},
-                    gpu::LossParams{1, kStride, mse});
-  device.dispatch(loss_launch(gpu::Op::evaluate),
-                  {{labels.get()}, {}, {logits.get()}, {sum.get()}, {correct.get()}},
-                  gpu::EvaluateParams{1, kStride, mse, 0, kBatch, 0});
+    device.dispatch(loss_launch(gpu::Op::loss), gpu::LossParams{1, kStride, mse},
+                    gpu::LossBuffers{state, {}, labels, {}, logits, dz});
+  device.dispatch(loss_launch(gpu::Op::evaluate), gpu::EvaluateParams{1, kStride, mse, 0, kBatch, 0},
+                  gpu::EvaluateBuffers{labels, {}, logits, sum, correct});
   gpu::StepState after{};
   gpu::LossSum once{};
   uint32_t right = 0;
@@ -363,8 +363,8 @@ TEST("gpu kernels: a loss that is too large for the device's numbers is infinite
   device.upload(*logits, 0, z.data(), kStride * sizeof(float));
   device.clear(*labels, 0, labels->bytes());
   device.dispatch(loss_launch(gpu::Op::evaluate),
-                  {{labels.get()}, {}, {logits.get()}, {sum.get()}, {correct.get()}},
-                  gpu::EvaluateParams{1, kStride, static_cast<uint32_t>(Loss::mse), 0, 2, 0});
+                  gpu::EvaluateParams{1, kStride, static_cast<uint32_t>(Loss::mse), 0, 2, 0},
+                  gpu::EvaluateBuffers{labels, {}, logits, sum, correct});
   gpu::LossSum found{};
   device.download(&found, *sum, 0, sizeof found);
   const double got = gpu::value_of(device, found);
@@ -386,8 +386,8 @@ TEST("gpu kernels: losses and gradients of confident answers keep their digits")
                labels = device.allocate(sizeof label);
     device.upload(*labels, 0, &label, sizeof label);
     device.dispatch(loss_launch(gpu::Op::loss),
-                    {{state.get()}, {}, {labels.get()}, {}, {logits.get()}, {dz.get()}},
-                    gpu::LossParams{outputs, kStride, static_cast<uint32_t>(loss)});
+                    gpu::LossParams{outputs, kStride, static_cast<uint32_t>(loss)},
+                    gpu::LossBuffers{state, {}, labels, {}, logits, dz});
     gpu::StepState after{};
     device.download(&after, *state, 0, sizeof after);
     const double got = gpu::value_of(device, after.loss), got_dz = download(device, *dz)[0];
@@ -414,9 +414,8 @@ TEST("gpu kernels: the end of a step moves the state on, to its last batch, or s
     for (Buffer* buffer : {dz.get(), bias.get(), momentum.get()}) device.clear(*buffer, 0, buffer->bytes());
     const uint32_t firsts[] = {10, 20, 20}, batches_left[] = {10, 5, 5};
     for (uint32_t step = 0; step < 3; ++step) {
-      device.dispatch({{gpu::Op::end_step}},
-                      {{on_device.get()}, {cancel.get()}, {dz.get()}, {bias.get()}, {momentum.get()}},
-                      gpu::EndStepParams{1, 12});
+      device.dispatch({{gpu::Op::end_step}}, gpu::EndStepParams{1, 12},
+                      gpu::EndStepBuffers{on_device, cancel, dz, bias, momentum});
       device.download(&state, *on_device, 0, sizeof state);
       CHECK_EQ(state.step, cancelled != 0 ? 1u : step + 1);
       CHECK_EQ(state.first, firsts[cancelled != 0 ? 0 : step]);

@@ -262,13 +262,15 @@ TEST("metal device: kernels that are missing, or do not fit their parameters, ar
   CHECK_MSG(has(missing, "forward_16_3"), missing);
   const auto buffer = on.device->allocate(16);
   const gpu::Launch launch{{gpu::Op::scan_add}};
+  const uint64_t wrong = 1;
+  const gpu::Binding two[] = {buffer, buffer};
   const std::string params =
-      name_of_failure([&] { on.device->dispatch(launch, {{buffer.get()}, {buffer.get()}}, uint64_t{1}); },
-                      ErrorCode::internal);
+      name_of_failure([&] { on.device->queue(launch, {&wrong, sizeof wrong, two, 2}); }, ErrorCode::internal);
   CHECK_MSG(has(params, "scan_add"), params);
-  CHECK(has(name_of_failure([&] { on.device->dispatch(launch, {{buffer.get()}}, gpu::ScanParams{1}); },
-                            ErrorCode::internal),
-            "scan_add"));
+  const gpu::ScanParams right{1};
+  CHECK(has(
+      name_of_failure([&] { on.device->queue(launch, {&right, sizeof right, two, 1}); }, ErrorCode::internal),
+      "scan_add"));
 }
 
 TEST(

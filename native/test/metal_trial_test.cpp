@@ -28,9 +28,8 @@ class Lying final : public ForwardingDevice {
       : ForwardingDevice(std::make_unique<metal::MetalDevice>(std::make_unique<EmulatedGpu>())),
         decides_(std::move(decides)) {}
 
-  void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
-                size_t params_bytes) override {
-    if (decides_(launch)) ForwardingDevice::dispatch(launch, buffers, params, params_bytes);
+  void queue(const gpu::Launch& launch, const gpu::Arguments& arguments) override {
+    if (decides_(launch)) ForwardingDevice::queue(launch, arguments);
   }
 
  private:

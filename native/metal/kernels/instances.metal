@@ -19,6 +19,6 @@
   SET_GPU_HEIGHTS(SET_INSTANCE_OF_HEIGHT, op, 16, uint16_t) \
   SET_GPU_HEIGHTS(SET_INSTANCE_OF_HEIGHT, op, 32, uint32_t)
 
-#define SET_INSTANCES(op, family, threads) SET_INSTANCES_##family(op)
+#define SET_INSTANCES(op, family, threads, Params, Buffers) SET_INSTANCES_##family(op)
 
 SET_GPU_OPS(SET_INSTANCES)

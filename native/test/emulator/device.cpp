@@ -163,17 +163,18 @@ void run_kernel(const cuda::Kernel& kernel, const simt::Shape& shape, const simt
   }
 }
 
-void EmulatedDevice::dispatch(const Launch& launch, std::initializer_list<Binding> buffers,
-                              const void* params, size_t params_bytes) {
+void EmulatedDevice::queue(const Launch& launch, const gpu::Arguments& arguments) {
   const cuda::Kernel* kernel = cuda::find_kernel(launch.kernel);
   if (kernel == nullptr) refuse("there is no kernel " + gpu::kernel_name(launch.kernel));
   std::vector<void*> memory;
-  for (const Binding& binding : buffers) {
+  for (size_t b = 0; b < arguments.buffer_count; ++b) {
+    const Binding& binding = arguments.buffers[b];
     if (binding.offset % 4 != 0) refuse("a buffer bound from a place that is not a multiple of 4");
     memory.push_back(binding.buffer == nullptr ? nullptr : at(*binding.buffer, binding.offset, 0));
   }
-  const auto* bytes = static_cast<const unsigned char*>(params);
-  auto work = [this, kernel, launch, memory, copy = std::vector<unsigned char>(bytes, bytes + params_bytes)] {
+  const auto* bytes = static_cast<const unsigned char*>(arguments.params);
+  auto work = [this, kernel, launch, memory,
+               copy = std::vector<unsigned char>(bytes, bytes + arguments.params_bytes)] {
     ++launches_;
     if (options_.before_kernel) options_.before_kernel(launch, memory);
     run_kernel(*kernel, shape_of(launch), options_.schedule, copy.data(), copy.size(), memory);

@@ -39,9 +39,7 @@ class EmulatedDevice final : public gpu::Device {
   void copy(gpu::Buffer& to, size_t to_offset, const gpu::Buffer& from, size_t from_offset,
             size_t bytes) override;
   void clear(gpu::Buffer& buffer, size_t offset, size_t bytes) override;
-  using gpu::Device::dispatch;
-  void dispatch(const gpu::Launch& launch, std::initializer_list<gpu::Binding> buffers, const void* params,
-                size_t params_bytes) override;
+  void queue(const gpu::Launch& launch, const gpu::Arguments& arguments) override;
   std::unique_ptr<gpu::Recording> record(const std::function<void()>& work) override;
   void replay(const gpu::Recording& recording) override;
   bool idle() override { return true; }

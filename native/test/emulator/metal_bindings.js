@@ -36,7 +36,7 @@ function instancesOf(text) {
       heights.map((height) => [`${bits}_${height}`, `${index}, ${height}`]),
     ),
   };
-  const operations = [...text.matchAll(/\bOP\((\w+), (per_\w+), \w+\)/g)];
+  const operations = [...text.matchAll(/\bOP\((\w+), (per_\w+),/g)];
   return operations.map(([, name, family]) => [name, families[family]]);
 }
 
