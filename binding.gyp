@@ -31,7 +31,7 @@
             "action_name": "metal_source",
             "message": "Joining the Metal kernels",
             "inputs": [
-              "native/metal/embed.js",
+              "native/metal/embed.js", "native/core/vocabulary.h",
               "<!@(node -p \"['gpu', 'metal', 'metal/kernels'].flatMap((f) => fs.readdirSync('native/' + f).map((n) => 'native/' + f + '/' + n)).filter((n) => /[.](h|metal)$/.test(n)).join(' ')\")"
             ],
             "outputs": ["<(INTERMEDIATE_DIR)/metal_source.cpp"],
@@ -97,7 +97,7 @@
             "message": "Compiling the CUDA library",
             "inputs": [
               "native/sources.json",
-              "<!@(node -p \"['cuda', 'gpu'].flatMap((f) => fs.readdirSync('native/' + f).map((n) => 'native/' + f + '/' + n)).join(' ')\")"
+              "<!@(node -p \"['core', 'cuda', 'gpu'].flatMap((f) => fs.readdirSync('native/' + f).map((n) => 'native/' + f + '/' + n)).join(' ')\")"
             ],
             "outputs": ["<(PRODUCT_DIR)/libset_native_cuda.so"],
             "action": [

@@ -9,7 +9,7 @@
       "action_name": "metal_kernels",
       "message": "Making C++ of the Metal kernels",
       "inputs": [
-        "metal/embed.js", "test/emulator/metal_bindings.js",
+        "metal/embed.js", "test/emulator/metal_bindings.js", "core/vocabulary.h",
         "<!@(node -p \"['gpu', 'metal', 'metal/kernels'].flatMap((f) => fs.readdirSync('native/' + f).map((n) => 'native/' + f + '/' + n)).filter((n) => /[.](h|metal)$/.test(n)).join(' ')\")"
       ],
       "outputs": ["<(INTERMEDIATE_DIR)/metal_kernels.cpp"],

@@ -88,7 +88,7 @@ __device__ inline float over_warp(float v) {
 }
 
 __device__ inline bool stopped(const gpu::StepState* state) {
-  return state != nullptr && state->stop != gpu::kRunning;
+  return state != nullptr && state->stop != gpu::StopReason::running;
 }
 
 /** Of `rows` sources from `source` on those that exist; none where the group does not. */
@@ -117,28 +117,42 @@ __device__ inline bool over_warps(float4 (&sums)[kRows], uint32_t warps, uint32_
   return true;
 }
 
-// cpu::ActivationKind
-constexpr uint32_t kRelu = 0, kTanh = 1, kSigmoid = 2;
-
-__device__ inline float activate(float z, uint32_t activation) {
-  if (activation == kRelu) return z < 0.0f ? 0.0f : z;  // NaN stays NaN
-  if (activation == kTanh) return tanhf(z);
-  if (activation == kSigmoid) return 1.0f / (1.0f + expf(-z));
-  return z;
+/** f(z); NaN for an activation that is none of a kernel's own. */
+__device__ inline float activate(float z, Activation activation) {
+  switch (activation) {
+    case Activation::relu:
+      return z < 0.0f ? 0.0f : z;  // NaN stays NaN
+    case Activation::tanh:
+      return tanhf(z);
+    case Activation::sigmoid:
+      return 1.0f / (1.0f + expf(-z));
+    case Activation::linear:
+      return z;
+    default:
+      return NAN;
+  }
 }
-__device__ inline float4 activate(float4 z, uint32_t activation) {
+__device__ inline float4 activate(float4 z, Activation activation) {
   return make_float4(activate(z.x, activation), activate(z.y, activation), activate(z.z, activation),
                      activate(z.w, activation));
 }
 
-/** f'(z) v, from the output x = f(z). */
-__device__ inline float through_activation(float x, float v, uint32_t activation) {
-  if (activation == kRelu) return x > 0.0f ? v : 0.0f;
-  if (activation == kTanh) return fmaf(x * v, -x, v);
-  if (activation == kSigmoid) return fmaf(x * v, -x, x * v);
-  return v;
+/** f'(z) v, from the output x = f(z); NaN as activate. */
+__device__ inline float through_activation(float x, float v, Activation activation) {
+  switch (activation) {
+    case Activation::relu:
+      return x > 0.0f ? v : 0.0f;
+    case Activation::tanh:
+      return fmaf(x * v, -x, v);
+    case Activation::sigmoid:
+      return fmaf(x * v, -x, x * v);
+    case Activation::linear:
+      return v;
+    default:
+      return NAN;
+  }
 }
-__device__ inline float4 through_activation(float4 x, float4 v, uint32_t activation) {
+__device__ inline float4 through_activation(float4 x, float4 v, Activation activation) {
   return make_float4(through_activation(x.x, v.x, activation), through_activation(x.y, v.y, activation),
                      through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "core/model.h"
 #include "cuda/columns.cuh"
 #include "cuda/device_code.cuh"
 #include "gpu/train_params.h"
@@ -41,28 +40,37 @@ struct Softmax {
   }
 };
 
+/** The loss of a sample; NaN for one that is not known. */
 __device__ inline double loss_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride,
                                  const TargetOf& target, uint64_t sample) {
   double sum = 0.0;
-  if (loss == Loss::softmax_cross_entropy) {
-    const Softmax softmax(z, outputs, stride);
-    const double log_sum = softmax.top + log(softmax.sum);
-    for (uint32_t o = 0; o < outputs; ++o) {
-      const double t = target(sample, o);
-      if (t != 0.0) sum += t * (log_sum - z[o * stride]);
+  switch (loss) {
+    case Loss::softmax_cross_entropy: {
+      const Softmax softmax(z, outputs, stride);
+      const double log_sum = softmax.top + log(softmax.sum);
+      for (uint32_t o = 0; o < outputs; ++o) {
+        const double t = target(sample, o);
+        if (t != 0.0) sum += t * (log_sum - z[o * stride]);
+      }
+      return sum;
     }
-    return sum;
+    case Loss::sigmoid_binary_cross_entropy:
+      for (uint32_t o = 0; o < outputs; ++o) {
+        const double v = z[o * stride], t = target(sample, o);
+        sum += (v < 0.0 ? 0.0 : v) - v * t + log1p(exp(-fabs(v)));
+      }
+      return sum;
+    case Loss::mse:
+      for (uint32_t o = 0; o < outputs; ++o) {
+        const double v = z[o * stride], t = target(sample, o);
+        sum += (v - t) * (v - t);
+      }
+      return sum / outputs;
   }
-  for (uint32_t o = 0; o < outputs; ++o) {
-    const double v = z[o * stride], t = target(sample, o);
-    if (loss == Loss::mse)
-      sum += (v - t) * (v - t);
-    else
-      sum += (v < 0.0 ? 0.0 : v) - v * t + log1p(exp(-fabs(v)));
-  }
-  return loss == Loss::mse ? sum / outputs : sum;
+  return NAN;
 }
 
+/** dz of a sample whose loss is known. */
 __device__ inline void gradient_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride,
                                    const TargetOf& target, uint64_t sample, double batch, float* dz) {
   if (loss == Loss::softmax_cross_entropy) {
@@ -103,17 +111,16 @@ __global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* o
   SET_SHARED(memory);
   if (stopped(state)) return;
   const TargetOf target{labels, targets, p.outputs};
-  const auto kind = static_cast<Loss>(p.loss);
   const uint32_t first = state->first, batch = state->batch;
   double sum = 0.0;
   for (uint32_t b = threadIdx.x; b < batch; b += blockDim.x) {
     const uint64_t sample = order != nullptr ? order[first + b] : first + b;
-    sum += loss_of(kind, z + b, p.outputs, p.stride, target, sample);
+    sum += loss_of(p.loss, z + b, p.outputs, p.stride, target, sample);
   }
   sum = over_block(sum, reinterpret_cast<double*>(memory));
   // Every thread has the same sum, and has seen `stop` before the barrier in front of this.
   if (!isfinite(sum)) {
-    if (threadIdx.x == 0) state->stop = gpu::kDiverged;
+    if (threadIdx.x == 0) state->stop = gpu::StopReason::diverged;
     return;
   }
   if (threadIdx.x == 0) add_loss(&state->loss, sum);
@@ -123,7 +130,7 @@ __global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* o
       continue;
     }
     const uint64_t sample = order != nullptr ? order[first + b] : first + b;
-    gradient_of(kind, z + b, p.outputs, p.stride, target, sample, batch, dz + b);
+    gradient_of(p.loss, z + b, p.outputs, p.stride, target, sample, batch, dz + b);
   }
 }
 
@@ -146,12 +153,11 @@ __global__ void evaluate(gpu::EvaluateParams p, const uint32_t* labels, const fl
                          gpu::LossSum* sums, uint32_t* correct) {
   SET_SHARED(memory);
   const TargetOf target{labels, targets, p.outputs};
-  const auto kind = static_cast<Loss>(p.loss);
   double sum = 0.0, right = 0.0;
   for (uint32_t b = threadIdx.x; b < p.batch; b += blockDim.x) {
     const uint64_t sample = static_cast<uint64_t>(p.first) + b;
-    sum += loss_of(kind, z + b, p.outputs, p.stride, target, sample);
-    if (labels != nullptr && is_correct(kind, z + b, p.outputs, p.stride, labels[sample])) right += 1.0;
+    sum += loss_of(p.loss, z + b, p.outputs, p.stride, target, sample);
+    if (labels != nullptr && is_correct(p.loss, z + b, p.outputs, p.stride, labels[sample])) right += 1.0;
   }
   auto* shared = reinterpret_cast<double*>(memory);
   sum = over_block(sum, shared);
@@ -164,7 +170,6 @@ __global__ void evaluate(gpu::EvaluateParams p, const uint32_t* labels, const fl
 
 __global__ void output(gpu::EvaluateParams p, const float* z, float* out) {
   const uint32_t step = gridDim.x * blockDim.x;
-  const auto kind = static_cast<Loss>(p.loss);
   for (uint32_t b = blockIdx.x * blockDim.x + threadIdx.x; b < p.batch; b += step) {
     const float* column = z + b;
     float* row = out + static_cast<uint64_t>(b) * p.outputs;
@@ -172,15 +177,18 @@ __global__ void output(gpu::EvaluateParams p, const float* z, float* out) {
       for (uint32_t o = 0; o < p.outputs; ++o) row[o] = NAN;
       continue;
     }
-    if (kind == Loss::softmax_cross_entropy) {
+    if (p.loss == Loss::softmax_cross_entropy) {
       const Softmax softmax(column, p.outputs, p.stride);
       for (uint32_t o = 0; o < p.outputs; ++o)
         row[o] = static_cast<float>(exp(column[o * p.stride] - softmax.top) / softmax.sum);
       continue;
     }
-    for (uint32_t o = 0; o < p.outputs; ++o)
-      row[o] =
-          kind == Loss::mse ? column[o * p.stride] : static_cast<float>(sigmoid_of(column[o * p.stride]));
+    for (uint32_t o = 0; o < p.outputs; ++o) {
+      const float v = column[o * p.stride];
+      row[o] = p.loss == Loss::mse                            ? v
+               : p.loss == Loss::sigmoid_binary_cross_entropy ? static_cast<float>(sigmoid_of(v))
+                                                              : NAN;
+    }
   }
 }
 

@@ -63,13 +63,12 @@ __global__ void place_grown(gpu::PlaceParams p, const uint32_t* slot_rows, const
 /**
  * Weight, velocity and birth of grown links, one thread each; links of sources beyond the layer are 0 in
  * everything. The bound of he_fan_in comes from a table by fan-in, because a device may lack the double
- * square root.
+ * square root. NaN for an init that is not known.
  */
 __global__ void grow_weights(gpu::GrowParams p, const uint32_t* slot_rows, const uint32_t* slot_cols,
                              const uint32_t* positions, const uint32_t* target_offsets,
                              const uint32_t* by_target, const float* bounds, float* weights, float* velocity,
                              uint16_t* birth) {
-  enum : uint32_t { kHeDense, kZero };  // as RegrowInit; the third is he_fan_in
   const uint32_t number = thread_of_launch();
   const uint32_t slot = number / p.height, r = number % p.height;
   if (slot >= p.count) return;
@@ -78,9 +77,9 @@ __global__ void grow_weights(gpu::GrowParams p, const uint32_t* slot_rows, const
   const uint64_t link = static_cast<uint64_t>(positions[slot]) * p.height + r;
   float weight = 0.0f;
   const bool exists = source < p.inputs;
-  if (exists && p.init != kZero) {
-    float bound = p.dense_bound;
-    if (p.init != kHeDense) {
+  if (exists && p.init != RegrowInit::zero) {
+    float bound = p.init == RegrowInit::he_dense ? p.dense_bound : NAN;
+    if (p.init == RegrowInit::he_fan_in) {
       const uint32_t last = (p.inputs - 1) / p.height, missing = (last + 1) * p.height - p.inputs;
       uint32_t fan_in = (target_offsets[target + 1] - target_offsets[target]) * p.height;
       if (missing > 0 && is_set(by_target, target, p.row_words, last)) fan_in -= missing;

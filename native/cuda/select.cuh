@@ -26,7 +26,6 @@ constexpr uint32_t kInfinity = 0x7f800000;
 
 /** Set-motif: the score of each block, summed as the CPU does. One thread per block of links. */
 __global__ void block_scores(gpu::ScoreParams p, const float* weights, uint32_t* keys) {
-  enum : uint32_t { kMean, kMax, kMin };  // as MotifScore; the fourth is the sum
   const uint32_t k = thread_of_launch();
   if (k >= p.blocks) return;
   const float* const w = weights + static_cast<uint64_t>(k) * p.height;
@@ -34,9 +33,12 @@ __global__ void block_scores(gpu::ScoreParams p, const float* weights, uint32_t*
   float score = fabsf(w[0]);
   for (uint32_t r = 1; r < count; ++r) {
     const float size = fabsf(w[r]);
-    score = p.score == kMax ? fmaxf(score, size) : p.score == kMin ? fminf(score, size) : score + size;
+    score = p.score == MotifScore::max   ? fmaxf(score, size)
+            : p.score == MotifScore::min ? fminf(score, size)
+                                         : score + size;
   }
-  keys[k] = __float_as_uint(p.score == kMean ? score / static_cast<float>(count) : score);
+  if (p.score == MotifScore::mean) score /= static_cast<float>(count);
+  keys[k] = __float_as_uint(score);
 }
 
 __global__ void check_finite(gpu::CheckParams p, const uint32_t* weights, uint32_t* flag) {

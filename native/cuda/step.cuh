@@ -30,7 +30,7 @@ __global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint
   state->first = static_cast<uint32_t>(next);
   const uint32_t left = state->count - state->first;
   state->batch = left < state->full_batch ? left : state->full_batch;
-  if (*static_cast<const volatile uint32_t*>(cancel) != 0) state->stop = gpu::kCancelled;
+  if (*static_cast<const volatile uint32_t*>(cancel) != 0) state->stop = gpu::StopReason::cancelled;
 }
 
 __global__ void finite(gpu::FiniteParams p, const float* values, uint32_t* flags) {

@@ -11,8 +11,17 @@ struct DrawKey {
   uint32_t last_word;  // of the counter: stream << 24 | layer << 12 | round
 };
 
-inline DrawKey draw_key(uint64_t seed, uint32_t stream, uint32_t layer, uint32_t epoch) {
-  return {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), epoch, stream << 24 | layer << 12};
+}  // namespace set_native::gpu
+
+#if !defined(__METAL_VERSION__)
+#include "core/philox.h"
+
+namespace set_native::gpu {
+
+inline DrawKey draw_key(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch) {
+  return {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), epoch,
+          static_cast<uint32_t>(stream) << 24 | layer << 12};
 }
 
 }  // namespace set_native::gpu
+#endif

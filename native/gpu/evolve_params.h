@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/vocabulary.h"
 #include "gpu/binding.h"
 #include "gpu/draw_key.h"
 #include "gpu/language.h"
@@ -66,7 +67,7 @@ struct ScoreParams {
   uint32_t height;
   uint32_t first_truncated;  // block from which on only `sources` of the height exist
   uint32_t sources;
-  uint32_t score;  // a MotifScore
+  MotifScore score;
 };
 struct ScoreBuffers {
   Binding weights;  // f32[blocks height]
@@ -288,7 +289,7 @@ struct GrowParams {
   uint32_t height;
   uint32_t inputs, cols;
   uint32_t row_words;
-  uint32_t init;   // a RegrowInit
+  RegrowInit init;
   uint32_t birth;  // of what grows
   float dense_bound;
 };

@@ -213,7 +213,7 @@ void EvolutionStep::select(Amounts amounts) {
     params.height = height_;
     params.first_truncated = first_truncated_;
     params.sources = last_sources_;
-    params.score = static_cast<uint32_t>(policy_.motif_score);
+    params.score = policy_.motif_score;
     device_.dispatch(evolve_launch(Op::block_scores, blocks_), params,
                      ScoreBuffers{layer_.weights, at(plan_.keys)});
   }
@@ -260,7 +260,7 @@ void EvolutionStep::mark() {
 
 void EvolutionStep::grow(const Ground& ground) {
   RoundParams params{};
-  params.key = draw_key(key_.seed, static_cast<uint32_t>(ground.stream), key_.layer, key_.epoch);
+  params.key = draw_key(key_.seed, ground.stream, key_.layer, key_.epoch);
   params.first_row = ground.first_row;
   params.rows = ground.rows;
   params.cols = layer_.outputs;
@@ -414,13 +414,13 @@ void EvolutionStep::index_targets() {
                    IndexParams{groups_, row_words}, index);
 
   GrowParams params{};
-  params.key = draw_key(key_.seed, static_cast<uint32_t>(Stream::regrow_weights), key_.layer, key_.epoch);
+  params.key = draw_key(key_.seed, Stream::regrow_weights, key_.layer, key_.epoch);
   params.count = full_ + truncated_;
   params.height = height_;
   params.inputs = layer_.inputs;
   params.cols = cols;
   params.row_words = row_words;
-  params.init = static_cast<uint32_t>(policy_.regrow_init);
+  params.init = policy_.regrow_init;
   params.birth = birth_of(key_.epoch);
   params.dense_bound = he_bound(layer_.inputs);
   GrowBuffers grow;

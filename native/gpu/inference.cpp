@@ -102,7 +102,7 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
     EvaluateParams params{};
     params.outputs = network_.outputs();
     params.stride = stride_;
-    params.loss = static_cast<uint32_t>(network_.loss);
+    params.loss = network_.loss;
     params.first = batch.first;
     params.batch = batch.size;
     params.result = static_cast<uint32_t>(number);
@@ -141,7 +141,7 @@ void Inference::predict(const Samples& samples, float* out, const std::atomic<bo
     EvaluateParams params{};
     params.outputs = network_.outputs();
     params.stride = stride_;
-    params.loss = static_cast<uint32_t>(network_.loss);
+    params.loss = network_.loss;
     params.batch = batch.size;
     device_.dispatch({{Op::output}, (batch.size + kTrainThreads - 1) / kTrainThreads}, params,
                      OutputBuffers{batch.logits, outputs_});

@@ -37,7 +37,7 @@ ForwardParams forward_params(const Network& network, size_t l, uint32_t stride) 
   params.outputs = layer.outputs;
   params.stride = stride;
   params.height = layer.height;
-  params.activation = static_cast<uint32_t>(pointwise(layer.activation));
+  params.activation = pointwise(layer.activation);
   params.warps = warps_for(layer.blocks, layer.outputs, stride);
   return params;
 }
@@ -51,7 +51,7 @@ BackwardParams backward_params(const Network& network, size_t l, uint32_t stride
   params.height = layer.height;
   params.warps = warps_for(layer.blocks, layer.groups, stride);
   params.wants_dx = l > 0;
-  if (l > 0) params.activation = static_cast<uint32_t>(pointwise(network.layers[l - 1].activation));
+  params.activation = l > 0 ? pointwise(network.layers[l - 1].activation) : Activation::linear;
   return params;
 }
 
@@ -88,7 +88,7 @@ void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, 
   const uint32_t size = order_size(count), tiles = size / kSortTile;
   const OrderBuffers buffers{draws, order};
   OrderParams params{};
-  params.key = draw_key(seed, static_cast<uint32_t>(Stream::shuffle), 0, epoch);
+  params.key = draw_key(seed, Stream::shuffle, 0, epoch);
   params.count = count;
   params.size = size;
   device.dispatch({{Op::order}, std::min(size / kTrainThreads, 1024u)}, params, buffers);
@@ -136,7 +136,7 @@ void queue_forward(Device& device, const Network& network, size_t l, Binding sta
 
 void queue_loss(Device& device, const Network& network, uint32_t stride, const LossBuffers& buffers) {
   device.dispatch({{Op::loss}, 1, 1, kTrainThreads * sizeof(double)},
-                  LossParams{network.outputs(), stride, static_cast<uint32_t>(network.loss)}, buffers);
+                  LossParams{network.outputs(), stride, network.loss}, buffers);
 }
 
 void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/vocabulary.h"
 #include "gpu/binding.h"
 #include "gpu/draw_key.h"
 #include "gpu/language.h"
@@ -14,6 +15,9 @@ namespace set_native::gpu {
  * from step to step, or from epoch to epoch, stands in the state, in device memory, so that one recording of
  * a step serves all. `stride` counts floats and is a multiple of 4. A team of threads is what CUDA calls a
  * thread block and Metal a threadgroup; it has kTrainThreads where gpu/op_table.h says nothing else.
+ *
+ * A kernel that meets an activation, a loss or a RegrowInit that it does not know makes NaNs of it: the
+ * loss stops being a number, and training stops, where else another network would be trained in silence.
  */
 
 SET_CONSTANT uint32_t kTrainThreads = 256;
@@ -23,7 +27,7 @@ SET_CONSTANT uint32_t kChunk = 8;         // sources of a block that are kept in
 SET_CONSTANT uint32_t kSortTile = 2048;   // keys that one team sorts
 SET_CONSTANT uint32_t kSortThreads = 512;
 
-enum StopReason : uint32_t { kRunning = 0, kCancelled = 1, kDiverged = 2 };
+enum class StopReason : uint32_t { running, cancelled, diverged };
 
 /**
  * A sum of losses as the device's kernels write it: a double, or, where a device has none, two floats whose
@@ -37,7 +41,7 @@ struct StepState {
   LossSum loss;  // over the samples so far
   uint32_t step, count, full_batch;
   uint32_t first, batch;  // of this step
-  uint32_t stop;          // StopReason
+  StopReason stop;
   float rate, momentum, l2, decay;
 };
 
@@ -89,7 +93,7 @@ struct GatherBuffers {
  */
 struct ForwardParams {
   uint32_t outputs, stride, height;
-  uint32_t activation;  // an Activation, not a piecewise one
+  Activation activation;  // not a piecewise one
   uint32_t warps;
 };
 struct ForwardBuffers {
@@ -122,7 +126,7 @@ struct PiecewiseBuffers {
  */
 struct LossParams {
   uint32_t outputs, stride;
-  uint32_t loss;  // set_native::Loss
+  Loss loss;
 };
 struct LossBuffers {
   Binding state;    // StepState
@@ -139,7 +143,7 @@ struct LossBuffers {
  */
 struct EvaluateParams {
   uint32_t outputs, stride;
-  uint32_t loss;
+  Loss loss;
   uint32_t first, batch;
   uint32_t result;
 };
@@ -165,7 +169,7 @@ struct OutputBuffers {
  */
 struct BackwardParams {
   uint32_t inputs, groups, stride, height;
-  uint32_t activation;  // of the layer below
+  Activation activation;  // of the layer below, not a piecewise one
   uint32_t warps;
   uint32_t wants_dx;
 };

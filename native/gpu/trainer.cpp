@@ -164,7 +164,7 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
   state.count = static_cast<uint32_t>(samples.count);
   state.full_batch = static_cast<uint32_t>(std::min<uint64_t>(options.batch_size, samples.count));
   state.batch = state.full_batch;
-  state.stop = cancel.load(std::memory_order_relaxed) ? kCancelled : kRunning;
+  state.stop = cancel.load(std::memory_order_relaxed) ? StopReason::cancelled : StopReason::running;
   state.rate = options.learning_rate;
   state.momentum = options.momentum;
   state.l2 = options.l2;
@@ -187,9 +187,9 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
 
   Result result;
   result.loss = value_of(device_, state.loss);
-  result.cancelled = state.stop == kCancelled;
-  if (state.stop == kDiverged) result.diverged = uint64_t{state.step} + 1;
-  if (state.stop == kRunning) result.weights_overflow = find_overflow();
+  result.cancelled = state.stop == StopReason::cancelled;
+  if (state.stop == StopReason::diverged) result.diverged = uint64_t{state.step} + 1;
+  if (state.stop == StopReason::running) result.weights_overflow = find_overflow();
   return result;
 }
 

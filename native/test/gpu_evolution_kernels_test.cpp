@@ -121,7 +121,7 @@ TEST("gpu philox: the words, numbers and floats of the host") {
     const auto layer = static_cast<uint32_t>(random() % kMaxLayers),
                epoch = static_cast<uint32_t>(random() % 65536);
     const auto round = static_cast<uint32_t>(random() % kMaxRounds);
-    DrawKey key = draw_key(key_seed, static_cast<uint32_t>(Stream::regrow), layer, epoch);
+    DrawKey key = draw_key(key_seed, Stream::regrow, layer, epoch);
     key.last_word += round;
     const gpu::PhiloxWords got = gpu::draw(key, index);
     const PhiloxBlock want = set_native::draw(key_seed, Stream::regrow, layer, epoch, index, round);
@@ -215,10 +215,9 @@ TEST("gpu prune: scores of blocks, as the CPU sums them, the truncated ones too"
       }
       Machine machine;
       const auto on_device = machine.put(weights), keys = machine.zeros(blocks);
-      machine.device.dispatch(
-          evolve_launch(Op::block_scores, blocks),
-          ScoreParams{blocks, height, first_truncated, sources, static_cast<uint32_t>(kind)},
-          ScoreBuffers{on_device, keys});
+      machine.device.dispatch(evolve_launch(Op::block_scores, blocks),
+                              ScoreParams{blocks, height, first_truncated, sources, kind},
+                              ScoreBuffers{on_device, keys});
       CHECK(same_bits(machine.get<float>(keys), want));
     }
   }
@@ -403,7 +402,7 @@ void round_by_hand(Cells& cells, const RoundParams& p, Words& open,
 
 RoundParams round_params(const Cells& cells, uint64_t draw_seed, uint32_t first_row, bool listed) {
   RoundParams p{};
-  p.key = draw_key(draw_seed, 4, 3, 17);
+  p.key = draw_key(draw_seed, Stream::regrow, 3, 17);
   p.first_row = first_row;
   p.rows = cells.rows - first_row;
   p.cols = cells.cols;

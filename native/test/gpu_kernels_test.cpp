@@ -301,8 +301,7 @@ TEST("gpu kernels: losses and their gradients follow the reference") {
         const auto dz = device.allocate(outputs * stride * sizeof(float)),
                    on_device = device.allocate(batch.size * sizeof(uint32_t));
         device.upload(*on_device, 0, labels.data(), batch.size * sizeof(uint32_t));
-        device.dispatch(loss_launch(gpu::Op::loss),
-                        gpu::LossParams{outputs, stride, static_cast<uint32_t>(loss)},
+        device.dispatch(loss_launch(gpu::Op::loss), gpu::LossParams{outputs, stride, loss},
                         gpu::LossBuffers{state, {}, on_device, {}, logits, dz});
         gpu::StepState after{};
         device.download(&after, *state, 0, sizeof after);
@@ -310,7 +309,7 @@ TEST("gpu kernels: losses and their gradients follow the reference") {
                                  std::to_string(outputs) + ", batch " + std::to_string(batch.size);
         const double got = gpu::value_of(device, after.loss), allowed = device.has_doubles() ? 1e-12 : 2e-6;
         CHECK_MSG(std::fabs(got - want) <= allowed * want, what << ": " << got << " and " << want);
-        CHECK_EQ(after.stop, 0u);
+        CHECK(after.stop == gpu::StopReason::running);
         check_rows({1e-7, 1e-6}, download(device, *dz), outputs, batch.size, stride, want_dz,
                    Doubles(want_dz.size(), 1.0 / static_cast<double>(batch.size)), true, what, "dz");
       }
@@ -335,11 +334,10 @@ TEST("gpu kernels: sums of losses keep the digits that a float would lose") {
              correct = device.allocate(sizeof(uint32_t));
   device.upload(*logits, 0, z.data(), kBatch * sizeof(float));
   device.clear(*labels, 0, labels->bytes());
-  const auto mse = static_cast<uint32_t>(Loss::mse);
   for (uint32_t step = 0; step < kSteps; ++step)
-    device.dispatch(loss_launch(gpu::Op::loss), gpu::LossParams{1, kStride, mse},
+    device.dispatch(loss_launch(gpu::Op::loss), gpu::LossParams{1, kStride, Loss::mse},
                     gpu::LossBuffers{state, {}, labels, {}, logits, dz});
-  device.dispatch(loss_launch(gpu::Op::evaluate), gpu::EvaluateParams{1, kStride, mse, 0, kBatch, 0},
+  device.dispatch(loss_launch(gpu::Op::evaluate), gpu::EvaluateParams{1, kStride, Loss::mse, 0, kBatch, 0},
                   gpu::EvaluateBuffers{labels, {}, logits, sum, correct});
   gpu::StepState after{};
   gpu::LossSum once{};
@@ -362,8 +360,7 @@ TEST("gpu kernels: a loss that is too large for the device's numbers is infinite
              correct = device.allocate(sizeof(uint32_t));
   device.upload(*logits, 0, z.data(), kStride * sizeof(float));
   device.clear(*labels, 0, labels->bytes());
-  device.dispatch(loss_launch(gpu::Op::evaluate),
-                  gpu::EvaluateParams{1, kStride, static_cast<uint32_t>(Loss::mse), 0, 2, 0},
+  device.dispatch(loss_launch(gpu::Op::evaluate), gpu::EvaluateParams{1, kStride, Loss::mse, 0, 2, 0},
                   gpu::EvaluateBuffers{labels, {}, logits, sum, correct});
   gpu::LossSum found{};
   device.download(&found, *sum, 0, sizeof found);
@@ -385,8 +382,7 @@ TEST("gpu kernels: losses and gradients of confident answers keep their digits")
     const auto dz = device.allocate(outputs * kStride * sizeof(float)),
                labels = device.allocate(sizeof label);
     device.upload(*labels, 0, &label, sizeof label);
-    device.dispatch(loss_launch(gpu::Op::loss),
-                    gpu::LossParams{outputs, kStride, static_cast<uint32_t>(loss)},
+    device.dispatch(loss_launch(gpu::Op::loss), gpu::LossParams{outputs, kStride, loss},
                     gpu::LossBuffers{state, {}, labels, {}, logits, dz});
     gpu::StepState after{};
     device.download(&after, *state, 0, sizeof after);
@@ -420,7 +416,7 @@ TEST("gpu kernels: the end of a step moves the state on, to its last batch, or s
       CHECK_EQ(state.step, cancelled != 0 ? 1u : step + 1);
       CHECK_EQ(state.first, firsts[cancelled != 0 ? 0 : step]);
       CHECK_EQ(state.batch, batches_left[cancelled != 0 ? 0 : step]);
-      CHECK_EQ(state.stop, cancelled != 0 ? uint32_t{gpu::kCancelled} : uint32_t{gpu::kRunning});
+      CHECK(state.stop == (cancelled != 0 ? gpu::StopReason::cancelled : gpu::StopReason::running));
     }
   }
 }

@@ -367,6 +367,64 @@ TEST("gpu failure: losses and weights that overflow are told as the CPU tells th
   CHECK(std::isfinite(gpu.model->train_epoch(data.samples(), options_for(1, 10), kGoOn)));
 }
 
+/** Passes every launch of an operation on with other parameters. */
+template <class Params>
+class Misleading final : public ForwardingDevice {
+ public:
+  Misleading(gpu::Op op, void (*change)(Params& params))
+      : ForwardingDevice(make_test_device({})), op_(op), change_(change) {}
+
+  void queue(const gpu::Launch& launch, const gpu::Arguments& arguments) override {
+    if (launch.kernel.op != op_) return ForwardingDevice::queue(launch, arguments);
+    Params params = *static_cast<const Params*>(arguments.params);
+    change_(params);
+    gpu::Arguments changed = arguments;
+    changed.params = &params;
+    ForwardingDevice::queue(launch, changed);
+  }
+
+ private:
+  gpu::Op op_;
+  void (*change_)(Params& params);
+};
+
+TEST("gpu failure: a kernel that is given what it does not know stops the training") {
+  skip_with_threads();
+  constexpr auto kActivation = static_cast<Activation>(99);
+  constexpr auto kLoss = static_cast<Loss>(99);
+  const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::relu, Loss::mse));
+  const auto refused = [&](std::shared_ptr<gpu::Device> device, uint32_t batch) {
+    const Data data = make_data(20, 4, batch, 12);
+    gpu::GpuModel model(std::move(device), start);
+    CHECK_THROWS(non_finite, model.train_epoch(data.samples(), options_for(1, batch), kGoOn));
+  };
+  using gpu::Op;
+  const auto forward = [](gpu::ForwardParams& params) { params.activation = kActivation; };
+  const auto piecewise = [](gpu::ForwardParams& params) { params.activation = Activation::srelu; };
+  const auto backward = [](gpu::BackwardParams& params) { params.activation = kActivation; };
+  const auto loss = [](gpu::LossParams& params) { params.loss = kLoss; };
+  refused(std::make_shared<Misleading<gpu::ForwardParams>>(Op::forward, forward), 10);
+  refused(std::make_shared<Misleading<gpu::ForwardParams>>(Op::forward, piecewise), 10);
+  refused(std::make_shared<Misleading<gpu::BackwardParams>>(Op::backward, backward), 10);
+  refused(std::make_shared<Misleading<gpu::BackwardParams>>(Op::input_gradient, backward), 132);
+  refused(std::make_shared<Misleading<gpu::LossParams>>(Op::loss, loss), 10);
+
+  // Inference sees the same, and what evolution grows.
+  const Data data = make_data(20, 4, 10, 12);
+  std::vector<float> out(10 * 4);
+  const auto inference = [](gpu::EvaluateParams& params) { params.loss = kLoss; };
+  gpu::GpuModel evaluated(std::make_shared<Misleading<gpu::EvaluateParams>>(Op::evaluate, inference), start);
+  CHECK_THROWS(non_finite, evaluated.evaluate(data.samples(), kGoOn));
+  gpu::GpuModel asked(std::make_shared<Misleading<gpu::EvaluateParams>>(Op::output, inference), start);
+  CHECK_THROWS(non_finite, asked.predict(data.samples(), out.data(), kGoOn));
+  const OnGpu grown = on_gpu(start);
+  EvolutionPolicy policy;
+  policy.regrow_init = static_cast<RegrowInit>(99);
+  grown.model->evolve(policy, 1);
+  CHECK_THROWS(non_finite, grown.model->train_epoch(data.samples(), options_for(2, 10), kGoOn));
+  CHECK_THROWS(non_finite, grown.model->evolve(policy, 2));
+}
+
 TEST("gpu failure: predictions that overflow are told as the CPU tells them") {
   skip_with_threads();
   for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse})

@@ -16,6 +16,7 @@
  * dear here.
  */
 using namespace metal;
+using namespace set_native;
 using namespace set_native::gpu;
 
 // Arrays indexed in loops stay in registers only if the loops are unrolled.
@@ -86,7 +87,7 @@ inline float over_warp(float v) {
 }
 
 inline bool stopped(device const StepState* state) {
-  return state != nullptr && state->stop != kRunning;
+  return state != nullptr && state->stop != StopReason::running;
 }
 
 /** Of `rows` sources from `source` on those that exist; none where the group does not. */
@@ -115,28 +116,42 @@ inline bool over_warps(thread float4* sums, uint32_t warps, uint32_t part, uint3
   return true;
 }
 
-// cpu::ActivationKind
-SET_CONSTANT uint32_t kRelu = 0, kTanh = 1, kSigmoid = 2;
-
-inline float activate(float z, uint32_t activation) {
-  if (activation == kRelu) return z < 0.0f ? 0.0f : z;  // NaN stays NaN
-  if (activation == kTanh) return precise::tanh(z);
-  if (activation == kSigmoid) return 1.0f / (1.0f + precise::exp(-z));
-  return z;
+/** f(z); NaN for an activation that is none of a kernel's own. */
+inline float activate(float z, Activation activation) {
+  switch (activation) {
+    case Activation::relu:
+      return z < 0.0f ? 0.0f : z;  // NaN stays NaN
+    case Activation::tanh:
+      return precise::tanh(z);
+    case Activation::sigmoid:
+      return 1.0f / (1.0f + precise::exp(-z));
+    case Activation::linear:
+      return z;
+    default:
+      return NAN;
+  }
 }
-inline float4 activate4(float4 z, uint32_t activation) {
+inline float4 activate4(float4 z, Activation activation) {
   return float4(activate(z.x, activation), activate(z.y, activation), activate(z.z, activation),
                 activate(z.w, activation));
 }
 
-/** f'(z) v, from the output x = f(z). */
-inline float through_activation(float x, float v, uint32_t activation) {
-  if (activation == kRelu) return x > 0.0f ? v : 0.0f;
-  if (activation == kTanh) return fma(x * v, -x, v);
-  if (activation == kSigmoid) return fma(x * v, -x, x * v);
-  return v;
+/** f'(z) v, from the output x = f(z); NaN as activate. */
+inline float through_activation(float x, float v, Activation activation) {
+  switch (activation) {
+    case Activation::relu:
+      return x > 0.0f ? v : 0.0f;
+    case Activation::tanh:
+      return fma(x * v, -x, v);
+    case Activation::sigmoid:
+      return fma(x * v, -x, x * v);
+    case Activation::linear:
+      return v;
+    default:
+      return NAN;
+  }
 }
-inline float4 through_activation4(float4 x, float4 v, uint32_t activation) {
+inline float4 through_activation4(float4 x, float4 v, Activation activation) {
   return float4(through_activation(x.x, v.x, activation), through_activation(x.y, v.y, activation),
                 through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
 }

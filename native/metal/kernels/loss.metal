@@ -15,9 +15,6 @@
 using namespace metal;
 using namespace set_native::gpu;
 
-// set_native::Loss
-SET_CONSTANT uint32_t kSoftmaxCrossEntropy = 0, kMse = 2;
-
 /** A sum and what it lacks: a compensated sum (Neumaier 1974), exact to about twice the digits of a float. */
 struct LongSum {
   float high, low;
@@ -108,32 +105,40 @@ struct Softmax {
   }
 };
 
-inline float loss_of(uint32_t loss, device const float* z, uint32_t outputs, uint32_t stride,
+/** The loss of a sample; NaN for one that is not known. */
+inline float loss_of(Loss loss, device const float* z, uint32_t outputs, uint32_t stride,
                      thread const TargetOf& target, uint64_t sample) {
   LongSum sum;
-  if (loss == kSoftmaxCrossEntropy) {
-    const Softmax softmax(z, outputs, stride);
-    const float log_sum = log_above_one(softmax.rest);
-    for (uint32_t o = 0; o < outputs; ++o) {
-      const float t = target.at(sample, o);
-      if (t != 0.0f) sum.add(t * (log_sum + (softmax.top - z[o * stride])));
+  switch (loss) {
+    case Loss::softmax_cross_entropy: {
+      const Softmax softmax(z, outputs, stride);
+      const float log_sum = log_above_one(softmax.rest);
+      for (uint32_t o = 0; o < outputs; ++o) {
+        const float t = target.at(sample, o);
+        if (t != 0.0f) sum.add(t * (log_sum + (softmax.top - z[o * stride])));
+      }
+      return sum.high + sum.low;
     }
-    return sum.high + sum.low;
+    case Loss::sigmoid_binary_cross_entropy:
+      for (uint32_t o = 0; o < outputs; ++o) {
+        const float v = z[o * stride], t = target.at(sample, o);
+        sum.add((v < 0.0f ? 0.0f : v) - v * t + log_above_one(precise::exp(-fabs(v))));
+      }
+      return sum.high + sum.low;
+    case Loss::mse:
+      for (uint32_t o = 0; o < outputs; ++o) {
+        const float v = z[o * stride], t = target.at(sample, o);
+        sum.add((v - t) * (v - t));
+      }
+      return (sum.high + sum.low) / static_cast<float>(outputs);
   }
-  for (uint32_t o = 0; o < outputs; ++o) {
-    const float v = z[o * stride], t = target.at(sample, o);
-    if (loss == kMse)
-      sum.add((v - t) * (v - t));
-    else
-      sum.add((v < 0.0f ? 0.0f : v) - v * t + log_above_one(precise::exp(-fabs(v))));
-  }
-  const float total = sum.high + sum.low;
-  return loss == kMse ? total / static_cast<float>(outputs) : total;
+  return NAN;
 }
 
-inline void gradient_of(uint32_t loss, device const float* z, uint32_t outputs, uint32_t stride,
+/** dz of a sample whose loss is known. */
+inline void gradient_of(Loss loss, device const float* z, uint32_t outputs, uint32_t stride,
                         thread const TargetOf& target, uint64_t sample, float batch, device float* dz) {
-  if (loss == kSoftmaxCrossEntropy) {
+  if (loss == Loss::softmax_cross_entropy) {
     const Softmax softmax(z, outputs, stride);
     const float total = 1.0f + softmax.rest;
     for (uint32_t o = 0; o < outputs; ++o) {
@@ -145,7 +150,7 @@ inline void gradient_of(uint32_t loss, device const float* z, uint32_t outputs, 
   }
   for (uint32_t o = 0; o < outputs; ++o) {
     const float v = z[o * stride], t = target.at(sample, o);
-    if (loss == kMse) {
+    if (loss == Loss::mse) {
       dz[o * stride] = 2.0f * (v - t) / (static_cast<float>(outputs) * batch);
     } else {
       const Sigmoid sigmoid(v);
@@ -171,7 +176,7 @@ kernel void loss(constant LossParams& p [[buffer(0)]], device StepState* state [
   sum = over_threads(sum, index, sums);
   // Every thread has the same sum, and has seen `stop` before the barriers in there.
   if (!isfinite(sum.high)) {
-    if (index == 0) state->stop = kDiverged;
+    if (index == 0) state->stop = StopReason::diverged;
     return;
   }
   if (index == 0) {
@@ -196,9 +201,8 @@ inline bool is_finite(device const float* z, uint32_t outputs, uint32_t stride) 
 }
 
 /** Whether `label` is the answer of a column: its largest (the first of equals), or the side of one half. */
-inline bool is_correct(uint32_t loss, device const float* z, uint32_t outputs, uint32_t stride,
-                       uint32_t label) {
-  if (outputs == 1) return (loss == kMse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
+inline bool is_correct(Loss loss, device const float* z, uint32_t outputs, uint32_t stride, uint32_t label) {
+  if (outputs == 1) return (loss == Loss::mse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
   for (uint32_t o = 0; o < outputs; ++o)
     if (!(o < label ? z[o * stride] < z[label * stride] : z[o * stride] <= z[label * stride])) return false;
   return true;
@@ -234,7 +238,7 @@ kernel void output(constant EvaluateParams& p [[buffer(0)]], device const float*
       for (uint32_t o = 0; o < p.outputs; ++o) row[o] = NAN;
       continue;
     }
-    if (p.loss == kSoftmaxCrossEntropy) {
+    if (p.loss == Loss::softmax_cross_entropy) {
       const Softmax softmax(column, p.outputs, p.stride);
       const float total = 1.0f + softmax.rest;
       for (uint32_t o = 0; o < p.outputs; ++o)
@@ -243,11 +247,13 @@ kernel void output(constant EvaluateParams& p [[buffer(0)]], device const float*
     }
     for (uint32_t o = 0; o < p.outputs; ++o) {
       const float v = column[o * p.stride];
-      if (p.loss == kMse) {
+      if (p.loss == Loss::mse) {
         row[o] = v;
-      } else {
+      } else if (p.loss == Loss::sigmoid_binary_cross_entropy) {
         const Sigmoid sigmoid(v);
         row[o] = sigmoid.value;
+      } else {
+        row[o] = NAN;
       }
     }
   }

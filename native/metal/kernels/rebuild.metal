@@ -65,7 +65,7 @@ kernel void place_grown(constant PlaceParams& p [[buffer(0)]], device const uint
 /**
  * Weight, velocity and birth of grown links, one thread each; links of sources beyond the layer are 0 in
  * everything. The bound of he_fan_in comes from a table by fan-in, because there is no double square root
- * here. `init` tells whether there is a table.
+ * here. NaN for an init that is not known.
  */
 kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint32_t* slot_rows [[buffer(1)]],
                          device const uint32_t* slot_cols [[buffer(2)]],
@@ -76,7 +76,6 @@ kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint
                          device float* velocity [[buffer(8)]], device uint16_t* birth [[buffer(9)]],
                          uint3 block [[threadgroup_position_in_grid]],
                          uint32_t index [[thread_index_in_threadgroup]]) {
-  constexpr uint32_t kHeDense = 0, kZero = 1;  // as RegrowInit; the third is he_fan_in
   const uint32_t number = thread_of_launch(block, index);
   const uint32_t slot = number / p.height, r = number % p.height;
   if (slot >= p.count) return;
@@ -85,9 +84,9 @@ kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint
   const uint32_t link = positions[slot] * p.height + r;
   float weight = 0.0f;
   const bool exists = source < p.inputs;
-  if (exists && p.init != kZero) {
-    float bound = p.dense_bound;
-    if (p.init != kHeDense) {
+  if (exists && p.init != RegrowInit::zero) {
+    float bound = p.init == RegrowInit::he_dense ? p.dense_bound : NAN;
+    if (p.init == RegrowInit::he_fan_in) {
       const uint32_t last = (p.inputs - 1) / p.height, missing = (last + 1) * p.height - p.inputs;
       uint32_t fan_in = (target_offsets[target + 1] - target_offsets[target]) * p.height;
       if (missing > 0 && is_set(by_target, target, p.row_words, last)) fan_in -= missing;

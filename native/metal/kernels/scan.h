@@ -11,6 +11,7 @@
  * of words, blocks and links fit 32 bits (the host sees to it), and 64-bit multiplications are dear here.
  */
 using namespace metal;
+using namespace set_native;
 using namespace set_native::gpu;
 
 /** The number of this warp among all warps of the launch. */

@@ -27,7 +27,6 @@ SET_CONSTANT uint32_t kInfinity = 0x7f800000;
 kernel void block_scores(constant ScoreParams& p [[buffer(0)]], device const uint32_t* weights [[buffer(1)]],
                          device uint32_t* keys [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
                          uint32_t index [[thread_index_in_threadgroup]]) {
-  constexpr uint32_t kMean = 0, kMax = 1, kMin = 2;  // as MotifScore; the fourth is the sum
   const uint32_t k = thread_of_launch(block, index);
   if (k >= p.blocks) return;
   device const uint32_t* w = weights + k * p.height;
@@ -35,15 +34,15 @@ kernel void block_scores(constant ScoreParams& p [[buffer(0)]], device const uin
   uint32_t score = w[0] & kMagnitude;
   for (uint32_t r = 1; r < count; ++r) {
     const uint32_t size = w[r] & kMagnitude;
-    if (p.score == kMax) {
+    if (p.score == MotifScore::max) {
       score = max(score, size);
-    } else if (p.score == kMin) {
+    } else if (p.score == MotifScore::min) {
       score = min(score, size);
     } else {
       score = as_type<uint32_t>(as_type<float>(score) + as_type<float>(size));
     }
   }
-  if (p.score == kMean)
+  if (p.score == MotifScore::mean)
     score = as_type<uint32_t>(precise::divide(as_type<float>(score), static_cast<float>(count)));
   keys[k] = score;
 }

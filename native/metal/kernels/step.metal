@@ -31,7 +31,7 @@ kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* 
   const uint32_t first = static_cast<uint32_t>(next), left = state->count - first;
   state->first = first;
   state->batch = left < state->full_batch ? left : state->full_batch;
-  if (atomic_load_explicit(cancel, memory_order_relaxed) != 0) state->stop = kCancelled;
+  if (atomic_load_explicit(cancel, memory_order_relaxed) != 0) state->stop = StopReason::cancelled;
 }
 
 kernel void finite(constant FiniteParams& p [[buffer(0)]], device const float* values [[buffer(1)]],
