@@ -9,10 +9,10 @@
  *   g = x_i . dz_j and the update of weight and velocity by it;  dx_i = f'(x_i) sum of w dz_j, with the
  * weights before their update, in place of x_i;  and the update of source i's own bias by the sum of dx_i.
  *
- * A group belongs to `warps` warps of one block, its links are dealt to their slots in turn. Lanes keep their
- * float4 of x_i and dx_i in registers, for kChunk sources of a block at a time; one load of dz_j serves both
- * products of all of them, and no gradient is ever stored. Per link 4 stride flops, 16 bytes of weight and
- * velocity; per block of links one index and 4 stride bytes of dz, mostly from L2. Rows of at most
+ * A group belongs to `warps` warps of one thread block, its links are dealt to their slots in turn. Lanes
+ * keep their float4 of x_i and dx_i in registers, for kChunk sources of a block at a time; one load of dz_j
+ * serves both products of all of them, and no gradient is ever stored. Per link 4 stride flops, 16 bytes of
+ * weight and velocity; per block of links one index and 4 stride bytes of dz, mostly from L2. Rows of at most
  * kPassStride floats; longer ones: wide_backward.cuh. kHeight 0: any height, by chunks.
  */
 namespace set_native::cuda {

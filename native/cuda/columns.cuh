@@ -91,7 +91,7 @@ __device__ inline bool stopped(const gpu::StepState* state) {
   return state != nullptr && state->stop != gpu::StopReason::running;
 }
 
-/** Of `rows` sources from `source` on those that exist; none where the group does not. */
+/** How many of `rows` sources from `source` on exist; none where the group does not. */
 __device__ inline uint32_t existing_sources(const gpu::BackwardParams& p, uint32_t group, uint32_t source,
                                             uint32_t rows) {
   if (group >= p.groups || source >= p.inputs) return 0;
@@ -100,7 +100,7 @@ __device__ inline uint32_t existing_sources(const gpu::BackwardParams& p, uint32
 
 /**
  * Adds up the sums that the warps of a group have, in the first of them, in their order. Every thread of the
- * block calls it; false in the other warps, which are done then.
+ * thread block calls it; false in the other warps, which are done then.
  */
 template <unsigned kRows>
 __device__ inline bool over_warps(float4 (&sums)[kRows], uint32_t warps, uint32_t part, float4* partial) {

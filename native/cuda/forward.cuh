@@ -7,11 +7,11 @@
 /*
  * z_j = f(b_j + sum over the blocks of target j of w_r x_(g height + r), r = 0 .. height - 1)
  *
- * A target belongs to `warps` warps of one block, fixed for a layer by its mean fan-in; its blocks of links
- * are dealt to their slots in turn. Each lane sums one float4 of the row, slots and warps are added up in a
- * fixed order, and bias and activation are applied before the one store. Per link 2 stride flops and 4 stride
- * bytes of x, mostly from L2; per block of links one index, one number and `height` weights, so that higher
- * blocks read neighbouring rows of x for one index. kHeight 0: any height.
+ * A target belongs to `warps` warps of one thread block, fixed for a layer by its mean fan-in; its blocks of
+ * links are dealt to their slots in turn. Each lane sums one float4 of the row, slots and warps are added up
+ * in a fixed order, and bias and activation are applied before the one store. Per link 2 stride flops and 4
+ * stride bytes of x, mostly from L2; per block of links one index, one number and `height` weights, so that
+ * higher blocks read neighbouring rows of x for one index. kHeight 0: any height.
  */
 namespace set_native::cuda {
 

@@ -7,9 +7,9 @@
 /*
  * x[f][b] = data[order[first + b]][f], zero for b from batch to stride.
  *
- * A block transposes 32 features of 32 samples at a time through shared memory (4,224 bytes): its warps read
- * 128 neighbouring bytes of a sample and write 128 of a row. 8 bytes per number, 4 read and 4 written; no
- * arithmetic.
+ * A thread block transposes 32 features of 32 samples at a time through shared memory (4,224 bytes): its
+ * warps read 128 neighbouring bytes of a sample and write 128 of a row. 8 bytes per number, 4 read and 4
+ * written; no arithmetic.
  */
 namespace set_native::cuda {
 

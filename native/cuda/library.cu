@@ -67,7 +67,7 @@ struct DeviceHandle {
   uint32_t next = 0;  // half
   bool recording = false;
 
-  // What fails here has nobody to be told, and nothing depends on it.
+  // What fails here cannot be reported, and nothing depends on it.
   ~DeviceHandle() {
     if (stream != nullptr) cudaStreamSynchronize(stream);
     for (int half = 0; half < 2; ++half) {
@@ -246,9 +246,9 @@ int32_t launch(DeviceHandle* device, const LaunchShape* shape, const void* param
   void* arguments[1 + kMostBuffers];
   arguments[0] = const_cast<void*>(params);
   for (uint32_t b = 0; b < buffer_count; ++b) arguments[1 + b] = const_cast<void**>(&buffers[b]);
-  const dim3 blocks(shape->teams_x, shape->teams_y), threads(gpu::info_of(kernel->id.op).threads);
+  const dim3 teams(shape->teams_x, shape->teams_y), threads(gpu::info_of(kernel->id.op).threads);
   SET_CUDA_CHECK(
-      cudaLaunchKernel(kernel->function, blocks, threads, arguments, shape->shared_bytes, device->stream));
+      cudaLaunchKernel(kernel->function, teams, threads, arguments, shape->shared_bytes, device->stream));
   return kOk;
 }
 

@@ -55,7 +55,7 @@ struct Library {
   void (*close)(DeviceHandle* device);
 
   int32_t (*memory)(DeviceHandle* device, uint64_t* free, uint64_t* total, Failure* failure);
-  /** Of at least one byte. */
+  /** `bytes` is at least 1. */
   int32_t (*allocate)(DeviceHandle* device, uint64_t bytes, void** memory, Failure* failure);
   void (*release)(DeviceHandle* device, void* memory);
   /** Pinned memory of the host, and where the device sees it. */
@@ -83,7 +83,7 @@ struct Library {
   int32_t (*idle)(DeviceHandle* device, uint32_t* idle, Failure* failure);
   int32_t (*synchronize)(DeviceHandle* device, Failure* failure);
 
-  /** Sets mark 0 or 1 behind what is queued; `elapsed` waits for mark 1 and tells the time between them. */
+  /** Sets mark 0 or 1 behind what is queued; `elapsed` waits for mark 1 and gives the time between them. */
   int32_t (*mark)(DeviceHandle* device, uint32_t mark, Failure* failure);
   int32_t (*elapsed)(DeviceHandle* device, double* ms, Failure* failure);
 };

@@ -92,7 +92,7 @@ Loaded load(const std::string& path) {
     return {nullptr, path + " has ABI " + std::to_string(library->abi) + " of " +
                          std::to_string(library->bytes) + " bytes, this program " + std::to_string(kAbi) +
                          " of " + std::to_string(sizeof(Library)) + ": build both from the same sources"};
-  if (!complete(*library)) return {nullptr, path + " lacks functions: build it anew"};
+  if (!complete(*library)) return {nullptr, path + " lacks functions: build it again"};
   return {library, ""};
 }
 

@@ -8,8 +8,8 @@
  * What follows the logits, as cpu/loss.h defines it: losses and the gradient of their mean, answers, outputs.
  *
  * One thread per sample, in double, as on the CPU; the samples of a thread are summed in order, threads by a
- * tree, so the sum does not depend on the schedule. Padding columns of the gradient are zero. One block: a
- * batch has outputs x batch numbers, some thousand operations, of which most are exponentials.
+ * tree, so the sum does not depend on the schedule. Padding columns of the gradient are zero. One thread
+ * block: a batch has outputs x batch numbers, some thousand operations, of which most are exponentials.
  */
 namespace set_native::cuda {
 
@@ -87,7 +87,7 @@ __device__ inline void gradient_of(Loss loss, const float* z, uint32_t outputs, 
   }
 }
 
-/** The sum over a block's threads, in all of them. `sums` holds one number per thread. */
+/** The sum over the threads of a thread block, in all of them. `sums` holds one number per thread. */
 __device__ inline double over_block(double value, double* sums) {
   sums[threadIdx.x] = value;
   __syncthreads();

@@ -10,9 +10,10 @@
  *
  * A bitonic sort of size = 2^k entries. Stage s (2, 4, .. size) merges runs of s: steps that exchange over s
  * / 2, s / 4
- * .. 1. A block keeps kSortTile entries in shared memory, 24 KiB, and does there all stages up to its size,
- * and of later ones the steps within the tile; each longer step is a kernel of its own over global memory.
- * For 5,000 samples that is 6 launches, for 60,000 it is 21, once an epoch: 24 bytes per entry and launch.
+ * .. 1. A thread block keeps kSortTile entries in shared memory, 24 KiB, and does there all stages up to its
+ * size, and of later ones the steps within the tile; each longer step is a kernel of its own over global
+ * memory. For 5,000 samples that is 6 launches, for 60,000 it is 21, once an epoch: 24 bytes per entry and
+ * launch.
  */
 namespace set_native::cuda {
 

@@ -26,7 +26,8 @@
  * the table.
  *
  * With density d a share d of the slots stays open. What is left after the first rounds, a few slots, one
- * block takes through all further rounds (propose_rest): no launch and no look from the host in between.
+ * thread block takes through all further rounds (propose_rest): no launch and no look from the host in
+ * between.
  */
 namespace set_native::cuda {
 
@@ -146,8 +147,8 @@ __global__ void compact(gpu::RoundParams p, const uint32_t* open, const uint32_t
 }
 
 /**
- * Rounds p.round .. p.end_round - 1 for at most kRestThreads slots, one per thread, in one block. A slot
- * loses to any before it that proposes the same place, so each looks at those: quadratic, but of few, in
+ * Rounds p.round .. p.end_round - 1 for at most kRestThreads slots, one per thread, in one thread block. A
+ * slot loses to any before it that proposes the same place, so each looks at those: quadratic, but of few, in
  * shared memory.
  */
 __global__ void propose_rest(gpu::RoundParams p, uint32_t* open, uint32_t* cells, uint32_t* slot_rows,

@@ -10,9 +10,9 @@
  *
  *   values[i] := values[0] + ... + values[i - 1]
  *
- * A block scans a tile of kScanTile numbers, 8 neighbours per thread, and leaves the tile's sum in `sums`.
- * The host scans the sums in the same way, and scan_add adds to each tile what is before it: 12 bytes per
- * number.
+ * A thread block scans a tile of kScanTile numbers, 8 neighbours per thread, and leaves the tile's sum in
+ * `sums`. The host scans the sums in the same way, and scan_add adds to each tile what is before it: 12 bytes
+ * per number.
  */
 namespace set_native::cuda {
 
@@ -52,8 +52,8 @@ __device__ inline uint32_t votes_before(uint32_t ballot) {
 }
 
 /**
- * Sum of the values of the threads before this one in the block, and of all in `total`. `sums` is shared
- * memory of one word per warp, free again when this returns.
+ * Sum of the values of the threads before this one in the thread block, and of all in `total`. `sums` is
+ * shared memory of one word per warp, free again when this returns.
  */
 __device__ inline uint32_t sum_of_threads_before(uint32_t value, uint32_t* sums, uint32_t& total) {
   const uint32_t before = sum_of_lanes_before(value), warp = threadIdx.x / 32;

@@ -13,9 +13,9 @@
  * Keys are the bits of floats, which in one sign order like absolute values; +0 is the lowest positive, -0
  * the lowest negative. A radix select finds the two thresholds exactly: three passes over the keys count
  * those that share the digits found so far by their next digit, 11 + 10 + 10 bits, in shared memory first;
- * after each, one block per sign finds the digit in which the cut falls. Counts do not depend on the order of
- * atomics. Then each warp counts the keys equal to a threshold in its 256 items, a scan numbers them, and
- * those with a low enough number go with those below.
+ * after each, one thread block per sign finds the digit in which the cut falls. Counts do not depend on the
+ * order of atomics. Then each warp counts the keys equal to a threshold in its 256 items, a scan numbers
+ * them, and those with a low enough number go with those below.
  *
  * 5 passes of 4 bytes per item, and 1 bit written. At most 2^32 - 1 items.
  */

@@ -10,9 +10,9 @@
  * x, then update_links: g = x_i . dz_j, the update of weights and velocities, and of source i's own bias by
  * the sum of dx_i.
  *
- * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a block, as
- * forward; in the second a warp takes one block of links after the other and walks along the rows, x_i from
- * L1. Per link 4 stride flops and 16 bytes as there; dz is read twice.
+ * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a thread
+ * block, as forward; in the second a warp takes one block of links after the other and walks along the rows,
+ * x_i from L1. Per link 4 stride flops and 16 bytes as there; dz is read twice.
  */
 namespace set_native::cuda {
 

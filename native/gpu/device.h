@@ -60,7 +60,7 @@ struct DeviceMemory {
 };
 
 /**
- * What the host code above it knows of a GPU: memory, and kernels that run one after the other, each seeing
+ * A GPU as the host code above it sees it: memory, and kernels that run one after the other, each seeing
  * what those before it wrote. Implemented by CUDA, by Metal, and by the emulator of the tests. Not for use
  * from two threads.
  */
@@ -68,7 +68,7 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual DeviceMemory memory() const = 0;
-  /** What its kernels add losses up in (LossSum): doubles, or pairs of floats. */
+  /** Whether its kernels sum losses in doubles, or in pairs of floats (LossSum). */
   virtual bool has_doubles() const { return true; }
 
   /** Throws out_of_memory naming what was asked for and what is free. Zero bytes are allowed. */
@@ -104,7 +104,7 @@ class Device {
   virtual void synchronize() = 0;
 };
 
-/** A Device that also tells how long it took. */
+/** A Device that also measures how long its work takes. */
 class TimedDevice : public Device {
  public:
   virtual void start_timer() = 0;

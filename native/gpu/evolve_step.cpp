@@ -9,7 +9,7 @@ namespace set_native::gpu {
 
 namespace {
 
-constexpr uint32_t kWarpSums = 32 * sizeof(uint32_t);  // shared memory of a scan in a block
+constexpr uint32_t kWarpSums = 32 * sizeof(uint32_t);  // shared memory of a scan in a team
 constexpr uint32_t kDigits[][2] = {
     {20, 11}, {10, 10}, {0, 10}};  // shift and width: the 31 bits below the sign
 
@@ -112,6 +112,7 @@ EvolutionStep::EvolutionStep(Device& device, EvolutionMemory& memory, const Laye
       first_truncated_(layer.blocks) {}
 
 LayerEvolution EvolutionStep::run() {
+  // Prune.
   if (last_sources_ < height_) {
     device_.download(&first_truncated_, *layer_.offsets, (groups_ - 1) * sizeof(uint32_t), sizeof(uint32_t));
   }
@@ -123,6 +124,8 @@ LayerEvolution EvolutionStep::run() {
   make_plan();
   select(amounts);
   mark();
+
+  // Regrow: the bitmap of what is kept, and the places that slots win in it.
   const uint64_t links =
       static_cast<uint64_t>(full_) * height_ + static_cast<uint64_t>(truncated_) * last_sources_;
   const uint64_t nnz = static_cast<uint64_t>(first_truncated_) * height_ +
@@ -133,8 +136,20 @@ LayerEvolution EvolutionStep::run() {
                    OccupyParams{groups_, bitmaps_.words},
                    OccupyBuffers{layer_.offsets, layer_.targets, at(plan_.removed), at(plan_.cells)});
   const uint32_t full_groups = layer_.inputs / height_;
-  grow({0, full_groups, Stream::regrow, full_, 0});
-  grow({full_groups, groups_ - full_groups, Stream::regrow_single, truncated_, full_});
+  Region full;
+  full.rows = full_groups;
+  full.stream = Stream::regrow;
+  full.wanted = full_;
+  grow(full);
+  Region last;  // of fewer sources
+  last.first_row = full_groups;
+  last.rows = groups_ - full_groups;
+  last.stream = Stream::regrow_single;
+  last.wanted = truncated_;
+  last.base = full_;
+  grow(last);
+
+  // Rebuild.
   rebuild();
   index_targets();
   return {links, links};
@@ -258,39 +273,39 @@ void EvolutionStep::mark() {
   truncated_ = counts.truncated;
 }
 
-void EvolutionStep::grow(const Ground& ground) {
+void EvolutionStep::grow(const Region& region) {
   RoundParams params{};
-  params.key = draw_key(key_.seed, ground.stream, key_.layer, key_.epoch);
-  params.first_row = ground.first_row;
-  params.rows = ground.rows;
+  params.key = draw_key(key_.seed, region.stream, key_.layer, key_.epoch);
+  params.first_row = region.first_row;
+  params.rows = region.rows;
   params.cols = layer_.outputs;
   params.words = bitmaps_.words;
   const DrawKey key = params.key;
-  params.count = ground.wanted;
+  params.count = region.wanted;
   while (params.count > 0) {
     if (params.round >= kMaxRounds)
       throw Error(ErrorCode::internal, "[evolve] regrowth did not end; please report");
     params.key.last_word = key.last_word + params.round;
     params.listed = crowded_ || params.round >= kOpenRounds;
-    // Few slots are left after a round among all places; a block of its own takes them through the other such
+    // Few slots are left after a round among all places; one team takes them through the other such
     // rounds.
     const bool rest = params.listed == 0 && params.round + 1 < kOpenRounds;
-    const uint32_t left = run_round(ground, params, params.round == 0, rest);
+    const uint32_t left = run_round(region, params, params.round == 0, rest);
     params.round = rest && left <= kRestThreads ? kOpenRounds : params.round + 1;
     params.count = left;
   }
 }
 
 /** Returns how many slots are still open after a round, or after more where `rest` allows. */
-uint32_t EvolutionStep::run_round(const Ground& ground, RoundParams params, bool first, bool rest) {
+uint32_t EvolutionStep::run_round(const Region& region, RoundParams params, bool first, bool rest) {
   const uint32_t count = params.count;
   const auto tiles = static_cast<uint32_t>(divided(count, kWarpTile));
   const uint32_t entries = table_entries(count);
   params.table_mask = entries - 1;
   const Binding open = first ? Binding{} : at(plan_.open[open_]), open_next = at(plan_.open[1 - open_]);
   const Binding cells = at(plan_.cells), table = at(plan_.table), ranks = at(plan_.ranks);
-  const Binding slot_rows = at(plan_.slot_rows, ground.base), slot_cols = at(plan_.slot_cols, ground.base),
-                slot_entries = at(plan_.entries, ground.base);
+  const Binding slot_rows = at(plan_.slot_rows, region.base), slot_cols = at(plan_.slot_cols, region.base),
+                slot_entries = at(plan_.entries, region.base);
   const Binding lost = at(plan_.lost), tile_lost = at(plan_.tile_lost), left = at(plan_.tile_lost, tiles);
   if (params.listed != 0) {
     rank(device_, cells, static_cast<uint32_t>(bitmaps_.cell_words), ranks, at(plan_.sums));

@@ -60,16 +60,16 @@ class EvolutionStep {
   LayerEvolution run();
 
  private:
-  /** Of the items with positive and with negative keys, zeros included, how many go. */
+  /** How many items go: with a positive key and with a negative one, zeros by their sign. */
   struct Amounts {
     uint32_t positive, negative;
   };
-  /** Rows of the bitmap to grow in. Their slots' arrays begin at `base`. */
-  struct Ground {
-    uint32_t first_row, rows;
-    Stream stream;
-    uint32_t wanted;
-    uint32_t base;
+  /** Rows of the bitmap in which blocks grow. */
+  struct Region {
+    uint32_t first_row = 0, rows = 0;
+    Stream stream = Stream::regrow;
+    uint32_t wanted = 0;  // blocks
+    uint32_t base = 0;    // where their slots' arrays begin
   };
   template <class>
   using Place = size_t;
@@ -87,8 +87,8 @@ class EvolutionStep {
   void make_plan();
   void select(Amounts amounts);
   void mark();
-  void grow(const Ground& ground);
-  uint32_t run_round(const Ground& ground, RoundParams params, bool first, bool rest);
+  void grow(const Region& region);
+  uint32_t run_round(const Region& region, RoundParams params, bool first, bool rest);
   void rebuild();
   void index_targets();
 
@@ -103,10 +103,10 @@ class EvolutionStep {
   const EvolutionKey& key_;
   const Bitmaps bitmaps_;
   const uint32_t blocks_, groups_, height_;
-  const uint32_t last_sources_;  // of the last group that exist
-  uint32_t first_truncated_;     // block from which on only those exist; blocks_ if the last group is full
+  const uint32_t last_sources_;        // how many sources the last group has
+  uint32_t first_truncated_;           // the last group's first block; blocks_ if the group is full
   uint32_t full_ = 0, truncated_ = 0;  // blocks removed in full groups, and in a smaller last one
-  bool crowded_ = false;
+  bool crowded_ = false;  // more than half of the cells stay occupied: slots draw among the free ones
   Plan plan_{};
   int open_ = 0;  // which of the two lists has the open slots
 };

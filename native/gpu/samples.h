@@ -12,7 +12,7 @@ namespace set_native::gpu {
 /** Samples in the memory of a device. */
 struct DeviceSamples {
   uint64_t id = 0;
-  uint64_t upload = 0;  // its number: what tells these buffers from later ones in their place
+  uint64_t upload = 0;  // its number, which distinguishes these buffers from later ones in their place
   uint64_t count = 0;
   uint32_t features = 0;
   uint32_t outputs = 0;

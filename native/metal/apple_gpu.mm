@@ -86,9 +86,9 @@ class AppleCommands final : public GpuCommands {
   void set_threadgroup_memory(size_t bytes) override {
     ask([&] { [encoder_ setThreadgroupMemoryLength:bytes atIndex:0]; });
   }
-  void dispatch(uint32_t groups_x, uint32_t groups_y, uint32_t threads) override {
+  void dispatch(uint32_t teams_x, uint32_t teams_y, uint32_t threads) override {
     ask([&] {
-      [encoder_ dispatchThreadgroups:MTLSizeMake(groups_x, groups_y, 1)
+      [encoder_ dispatchThreadgroups:MTLSizeMake(teams_x, teams_y, 1)
                threadsPerThreadgroup:MTLSizeMake(threads, 1, 1)];
     });
   }

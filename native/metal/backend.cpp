@@ -13,7 +13,7 @@ namespace set_native::metal {
 
 namespace {
 
-/** Of the many lines of a compiler the first, and the first with an error. */
+/** The first line of a compiler's many, and the first with an error. */
 std::string in_one_line(const std::string& text) {
   const auto line_at = [&](size_t at) {
     const size_t begin = text.rfind('\n', at) + 1;  // npos + 1 is 0

@@ -9,7 +9,7 @@
 
 namespace set_native::metal {
 
-/** Opens the GPU anew; null with the end of "not available, because ..." in `reason`. */
+/** Opens the GPU, each time again; null with the end of "not available, because ..." in `reason`. */
 using Opener = std::function<std::unique_ptr<Gpu>(std::string& reason)>;
 
 /** The back end "metal" on the GPU that `opener` opens. */

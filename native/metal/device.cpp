@@ -59,7 +59,7 @@ struct MetalDevice::Step {
     size_t bytes = 0;  // behind it
   };
   const GpuFunction* function = nullptr;
-  uint32_t groups_x = 1, groups_y = 1, threads = 1;
+  uint32_t teams_x = 1, teams_y = 1, threads = 1;
   size_t shared_bytes = 0;
   std::vector<Place> buffers;
   std::vector<unsigned char> params;
@@ -120,7 +120,7 @@ void MetalDevice::run_memory_kernel(const char* name, std::initializer_list<gpu:
     step.buffers.push_back({&place(*binding.buffer, binding.offset, bytes), binding.offset, bytes});
   if (bytes == 0) return;
   step.function = &function(name, gpu::kMemoryThreads);
-  step.groups_x = static_cast<uint32_t>((bytes + 4 * gpu::kMemoryThreads - 1) / (4 * gpu::kMemoryThreads));
+  step.teams_x = static_cast<uint32_t>((bytes + 4 * gpu::kMemoryThreads - 1) / (4 * gpu::kMemoryThreads));
   step.threads = gpu::kMemoryThreads;
   const gpu::MemoryParams params{bytes};
   step.params.resize(sizeof params);
@@ -162,8 +162,8 @@ void MetalDevice::queue(const gpu::Launch& launch, const gpu::Arguments& argumen
   Step step;
   step.threads = gpu::info_of(launch.kernel.op).threads;
   step.function = &function(name, step.threads);
-  step.groups_x = launch.teams_x;
-  step.groups_y = launch.teams_y;
+  step.teams_x = launch.teams_x;
+  step.teams_y = launch.teams_y;
   step.shared_bytes = launch.shared_bytes;
   for (size_t b = 0; b < arguments.buffer_count; ++b) {
     const gpu::Binding& binding = arguments.buffers[b];
@@ -207,7 +207,7 @@ void MetalDevice::encode(const Step& step) {
   commands_->set_bytes(&given, sizeof given, kGivenIndex);
   commands_->set_threadgroup_memory(
       std::max(kLeastBytes, (step.shared_bytes + kLeastBytes - 1) / kLeastBytes * kLeastBytes));
-  commands_->dispatch(step.groups_x, step.groups_y, step.threads);
+  commands_->dispatch(step.teams_x, step.teams_y, step.threads);
   ++dispatches_;
 }
 
@@ -239,7 +239,7 @@ void MetalDevice::commit() {
   running_.back()->commit();
 }
 
-/** Of commands that are done. */
+/** Takes the times of commands that are done, or throws why they failed. */
 void MetalDevice::finish(GpuCommands& commands) {
   const std::string failure = commands.failure();
   if (!failure.empty()) {

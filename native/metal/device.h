@@ -18,7 +18,7 @@ namespace set_native::metal {
  * A gpu::TimedDevice over a Metal GPU. Dispatches gather in one command buffer, which is committed when
  * somebody waits for the device or asks whether it is idle: an epoch is one command buffer, or several where
  * it is long, and nothing comes back to the host in between. Memory is the host's, too: an upload waits for
- * what was queued and is one copy, a download as well. A recording is a list of dispatches, encoded anew at
+ * what was queued and is one copy, a download as well. A recording is a list of dispatches, encoded again at
  * each replay.
  *
  * Errors: out_of_memory where Metal refuses memory or ran out of it, internal with Metal's words else.
@@ -52,7 +52,8 @@ class MetalDevice final : public gpu::TimedDevice {
   /** Waits. Milliseconds by the GPU's clock, from the first to the last of the commands since start_timer. */
   double stop_timer() override;
 
-  // Of a command buffer: long ones keep others from the GPU, and the system ends those that take seconds.
+  // Limits of a command buffer: long ones keep others from the GPU, and the system ends those that take
+  // seconds.
   static constexpr size_t kMostDispatches = 4096;
   static constexpr uint64_t kMostTraffic = uint64_t{16}
                                            << 30;  // bytes of the buffers that its dispatches are given
@@ -75,7 +76,7 @@ class MetalDevice final : public gpu::TimedDevice {
   std::unique_ptr<GpuBuffer> nothing_;  // stands where a kernel's buffer is not given
   std::unique_ptr<GpuCommands> commands_;
   size_t dispatches_ = 0;  // in commands_
-  uint64_t traffic_ = 0;   // of them
+  uint64_t traffic_ = 0;   // bytes of the buffers that they are given
   std::deque<std::unique_ptr<GpuCommands>> running_;
   Tape* tape_ = nullptr;
   double first_start_ = 0.0, last_end_ = 0.0;  // since start_timer

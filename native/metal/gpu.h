@@ -39,7 +39,7 @@ class GpuFunction {
 /**
  * A command buffer with one serial compute encoder: dispatches run one after the other, in order with the
  * command buffers committed before, and each sees what those before it wrote. What is set stays set until it
- * is set anew.
+ * is set again.
  */
 class GpuCommands {
  public:
@@ -48,7 +48,7 @@ class GpuCommands {
   virtual void set_buffer(const GpuBuffer& buffer, size_t offset, uint32_t index) = 0;
   virtual void set_bytes(const void* bytes, size_t size, uint32_t index) = 0;  // copied; at most 4 KiB
   virtual void set_threadgroup_memory(size_t bytes) = 0;                       // of index 0; a multiple of 16
-  virtual void dispatch(uint32_t groups_x, uint32_t groups_y, uint32_t threads) = 0;
+  virtual void dispatch(uint32_t teams_x, uint32_t teams_y, uint32_t threads) = 0;
 
   /** Once, after the last dispatch. */
   virtual void commit() = 0;

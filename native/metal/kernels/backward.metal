@@ -78,14 +78,13 @@ kernel void backward(constant BackwardParams& p [[buffer(0)]], device const Step
                      device float4* x [[buffer(6)]], device const float4* dz [[buffer(7)]],
                      device float* bias [[buffer(8)]], device float* bias_velocity [[buffer(9)]],
                      constant uint32_t& given [[buffer(30)]], threadgroup float4* partial [[threadgroup(0)]],
-                     uint3 block [[threadgroup_position_in_grid]],
-                     uint32_t lane [[thread_index_in_simdgroup]],
+                     uint3 team [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
                      uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   if (stopped(state)) return;
   bias = SET_GIVEN(given, 8, bias);
   const UpdateRule rule(state);
   const Columns c(p.stride, 0, lane);
-  const uint32_t group = block.x * (kTrainWarps / p.warps) + warp / p.warps;
+  const uint32_t group = team.x * (kTrainWarps / p.warps) + warp / p.warps;
   constexpr uint32_t kRows = kHeight != 0 ? kHeight : kChunk;
   const uint32_t height = kHeight != 0 ? kHeight : p.height;
   for (uint32_t r0 = 0; r0 < height; r0 += kRows)

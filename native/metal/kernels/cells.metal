@@ -11,10 +11,10 @@ using namespace set_native::gpu;
 template <typename Index>
 kernel void occupy(constant OccupyParams& p [[buffer(0)]], device const uint32_t* offsets [[buffer(1)]],
                    device const Index* targets [[buffer(2)]], device const uint32_t* removed [[buffer(3)]],
-                   device uint32_t* cells [[buffer(4)]], uint3 block [[threadgroup_position_in_grid]],
+                   device uint32_t* cells [[buffer(4)]], uint3 team [[threadgroup_position_in_grid]],
                    uint32_t lane [[thread_index_in_simdgroup]],
                    uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  const uint32_t group = warp_of_launch(block, warp);
+  const uint32_t group = warp_of_launch(team, warp);
   if (group >= p.groups) return;
   for (uint32_t k = offsets[group] + lane; k < offsets[group + 1]; k += 32)
     if (!is_marked(removed, k)) set_cell(cells, group, p.words, targets[k]);
@@ -25,10 +25,10 @@ kernel void occupy(constant OccupyParams& p [[buffer(0)]], device const uint32_t
 kernel void transpose_bits(constant TransposeParams& p [[buffer(0)]],
                            device const uint32_t* cells [[buffer(1)]],
                            device uint32_t* by_target [[buffer(2)]],
-                           uint3 block [[threadgroup_position_in_grid]],
+                           uint3 team [[threadgroup_position_in_grid]],
                            uint32_t lane [[thread_index_in_simdgroup]],
                            uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  const uint32_t tile = warp_of_launch(block, warp), word = tile % p.words, row_word = tile / p.words;
+  const uint32_t tile = warp_of_launch(team, warp), word = tile % p.words, row_word = tile / p.words;
   const uint32_t row = row_word * 32 + lane, col = word * 32 + lane;
   const uint32_t bits = row < p.rows ? cells[row * p.words + word] : 0;
   uint32_t own = 0;

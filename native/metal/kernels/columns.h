@@ -90,7 +90,7 @@ inline bool stopped(device const StepState* state) {
   return state != nullptr && state->stop != StopReason::running;
 }
 
-/** Of `rows` sources from `source` on those that exist; none where the group does not. */
+/** How many of `rows` sources from `source` on exist; none where the group does not. */
 inline uint32_t existing_sources(constant BackwardParams& p, uint32_t group, uint32_t source, uint32_t rows) {
   if (group >= p.groups || source >= p.inputs) return 0;
   return p.inputs - source < rows ? p.inputs - source : rows;

@@ -21,11 +21,11 @@ kernel void forward(constant ForwardParams& p [[buffer(0)]], device const StepSt
                     device const float* bias [[buffer(6)]], device const float4* x [[buffer(7)]],
                     device float4* z [[buffer(8)]], constant uint32_t& given [[buffer(30)]],
                     threadgroup float4* partial [[threadgroup(0)]],
-                    uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
+                    uint3 team [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
                     uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   if (stopped(SET_GIVEN(given, 1, state))) return;
-  const Columns c(p.stride, block.y, lane);
-  const uint32_t part = warp % p.warps, target = block.x * (kTrainWarps / p.warps) + warp / p.warps;
+  const Columns c(p.stride, team.y, lane);
+  const uint32_t part = warp % p.warps, target = team.x * (kTrainWarps / p.warps) + warp / p.warps;
   const uint32_t height = kHeight != 0 ? kHeight : p.height;
   float4 sum = float4(0.0f);
   if (target < p.outputs && c.active) {

@@ -17,7 +17,7 @@ SET_CONSTANT uint32_t kGatherTile = 32;
 kernel void gather(constant GatherParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
                    device const float* data [[buffer(2)]], device const uint32_t* order [[buffer(3)]],
                    device float* x [[buffer(4)]], constant uint32_t& given [[buffer(30)]],
-                   threadgroup float* tile [[threadgroup(0)]], uint3 block [[threadgroup_position_in_grid]],
+                   threadgroup float* tile [[threadgroup(0)]], uint3 team [[threadgroup_position_in_grid]],
                    uint32_t lane [[thread_index_in_simdgroup]],
                    uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   state = SET_GIVEN(given, 1, state);
@@ -26,7 +26,7 @@ kernel void gather(constant GatherParams& p [[buffer(0)]], device const StepStat
   const uint32_t first = state != nullptr ? state->first : p.first,
                  batch = state != nullptr ? state->batch : p.batch;
   // tile: [sample][feature], rows of 33 against bank conflicts
-  const uint32_t feature = block.x * kGatherTile;
+  const uint32_t feature = team.x * kGatherTile;
   for (uint32_t start = 0; start < p.stride; start += kGatherTile) {
     for (uint32_t s = warp; s < kGatherTile; s += kTrainWarps) {
       float value = 0.0f;

@@ -84,8 +84,8 @@ struct Sigmoid {
   }
 };
 
-/** Of a column of logits z: exp(z - top) summed over all but the first of the largest, which has exp(0) = 1.
- */
+/** The softmax of a column of logits z: exp(z - top) summed over all but the first of the largest, which has
+ * exp(0) = 1. */
 struct Softmax {
   uint32_t largest;
   float top, rest;
@@ -229,9 +229,9 @@ kernel void evaluate(constant EvaluateParams& p [[buffer(0)]], device const uint
 }
 
 kernel void output(constant EvaluateParams& p [[buffer(0)]], device const float* z [[buffer(1)]],
-                   device float* out [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
-                   uint3 blocks [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
-  for (uint32_t b = block.x * kTrainThreads + index; b < p.batch; b += blocks.x * kTrainThreads) {
+                   device float* out [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
+                   uint3 teams [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
+  for (uint32_t b = team.x * kTrainThreads + index; b < p.batch; b += teams.x * kTrainThreads) {
     device const float* column = z + b;
     device float* row = out + static_cast<uint64_t>(b) * p.outputs;
     if (!is_finite(column, p.outputs, p.stride)) {

@@ -9,9 +9,9 @@ using namespace metal;
 using namespace set_native::gpu;
 
 kernel void clear_bytes(constant MemoryParams& p [[buffer(0)]], device uint8_t* to [[buffer(1)]],
-                        uint3 block [[threadgroup_position_in_grid]],
+                        uint3 team [[threadgroup_position_in_grid]],
                         uint32_t lane [[thread_index_in_threadgroup]]) {
-  const uint64_t first = (static_cast<uint64_t>(block.x) * kMemoryThreads + lane) * 4;
+  const uint64_t first = (static_cast<uint64_t>(team.x) * kMemoryThreads + lane) * 4;
   if (first + 4 <= p.bytes)
     *reinterpret_cast<device uint32_t*>(to + first) = 0;
   else
@@ -19,9 +19,9 @@ kernel void clear_bytes(constant MemoryParams& p [[buffer(0)]], device uint8_t* 
 }
 
 kernel void copy_bytes(constant MemoryParams& p [[buffer(0)]], device uint8_t* to [[buffer(1)]],
-                       device const uint8_t* from [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+                       device const uint8_t* from [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                        uint32_t lane [[thread_index_in_threadgroup]]) {
-  const uint64_t first = (static_cast<uint64_t>(block.x) * kMemoryThreads + lane) * 4;
+  const uint64_t first = (static_cast<uint64_t>(team.x) * kMemoryThreads + lane) * 4;
   if (first + 4 <= p.bytes)
     *reinterpret_cast<device uint32_t*>(to + first) = *reinterpret_cast<device const uint32_t*>(from + first);
   else

@@ -16,11 +16,11 @@ using namespace metal;
 using namespace set_native::gpu;
 
 kernel void order(constant OrderParams& p [[buffer(0)]], device uint64_t* draws [[buffer(1)]],
-                  device uint32_t* numbers [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
-                  uint3 blocks [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
+                  device uint32_t* numbers [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
+                  uint3 teams [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
   const DrawKey key = {p.key.seed_low, p.key.seed_high, p.key.epoch, p.key.last_word};
-  const uint32_t step = blocks.x * kTrainThreads;
-  for (uint32_t k = block.x * kTrainThreads + index; k < p.size; k += step) {
+  const uint32_t step = teams.x * kTrainThreads;
+  for (uint32_t k = team.x * kTrainThreads + index; k < p.size; k += step) {
     draws[k] = k < p.count ? first_64(draw(key, k)) : ~static_cast<uint64_t>(0);
     numbers[k] = k;
   }
@@ -43,10 +43,10 @@ inline void exchange_entries(Draws draws, Numbers numbers, uint32_t a, uint32_t 
 kernel void sort_tiles(constant SortParams& p [[buffer(0)]], device uint64_t* draws [[buffer(1)]],
                        device uint32_t* numbers [[buffer(2)]],
                        threadgroup uint64_t* tile_draws [[threadgroup(0)]],
-                       uint3 block [[threadgroup_position_in_grid]],
+                       uint3 team [[threadgroup_position_in_grid]],
                        uint32_t index [[thread_index_in_threadgroup]]) {
   threadgroup uint32_t* tile_numbers = reinterpret_cast<threadgroup uint32_t*>(tile_draws + kSortTile);
-  const uint32_t start = block.x * kSortTile;
+  const uint32_t start = team.x * kSortTile;
   for (uint32_t k = index; k < kSortTile; k += kSortThreads) {
     tile_draws[k] = draws[start + k];
     tile_numbers[k] = numbers[start + k];
@@ -69,9 +69,9 @@ kernel void sort_tiles(constant SortParams& p [[buffer(0)]], device uint64_t* dr
 }
 
 kernel void sort_merge(constant SortParams& p [[buffer(0)]], device uint64_t* draws [[buffer(1)]],
-                       device uint32_t* numbers [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+                       device uint32_t* numbers [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                        uint32_t index [[thread_index_in_threadgroup]]) {
-  const uint32_t pair = block.x * kTrainThreads + index;
+  const uint32_t pair = team.x * kTrainThreads + index;
   if (pair >= p.size / 2) return;
   const uint32_t a = pair / p.distance * 2 * p.distance + pair % p.distance;
   exchange_entries(draws, numbers, a, a + p.distance, (a & p.first) == 0);

@@ -14,11 +14,11 @@ using namespace set_native::gpu;
 kernel void piecewise(constant PiecewiseParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
                       device const float* pieces [[buffer(2)]], device float* z [[buffer(3)]],
                       device float* pre_activation [[buffer(4)]], constant uint32_t& given [[buffer(30)]],
-                      uint3 block [[threadgroup_position_in_grid]],
+                      uint3 team [[threadgroup_position_in_grid]],
                       uint32_t lane [[thread_index_in_simdgroup]],
                       uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   pre_activation = SET_GIVEN(given, 4, pre_activation);
-  const uint32_t j = block.x * kTrainWarps + warp;
+  const uint32_t j = team.x * kTrainWarps + warp;
   if (stopped(SET_GIVEN(given, 1, state)) || j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
   const float t_l = pieces[j], a_l = pieces[p.outputs + j];
@@ -35,10 +35,10 @@ kernel void piecewise_backward(
     device const float* pre_activation [[buffer(2)]], device float* dy [[buffer(3)]],
     device float* pieces [[buffer(4)]], device float* pieces_velocity [[buffer(5)]],
     device float* bias [[buffer(6)]], device float* bias_velocity [[buffer(7)]],
-    constant uint32_t& given [[buffer(30)]], uint3 block [[threadgroup_position_in_grid]],
+    constant uint32_t& given [[buffer(30)]], uint3 team [[threadgroup_position_in_grid]],
     uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   pieces_velocity = SET_GIVEN(given, 5, pieces_velocity);
-  const uint32_t j = block.x * kTrainWarps + warp;
+  const uint32_t j = team.x * kTrainWarps + warp;
   if (stopped(state) || j >= p.outputs) return;
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
   const float t_l = pieces[j], a_l = pieces[p.outputs + j];

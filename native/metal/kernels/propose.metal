@@ -94,10 +94,10 @@ kernel void propose(constant RoundParams& p [[buffer(0)]], device const uint32_t
                     device const uint32_t* cells [[buffer(2)]], device const uint32_t* ranks [[buffer(3)]],
                     device uint32_t* slot_rows [[buffer(4)]], device uint32_t* slot_cols [[buffer(5)]],
                     device uint32_t* entries [[buffer(6)]], constant uint32_t& given [[buffer(30)]],
-                    uint3 block [[threadgroup_position_in_grid]],
+                    uint3 team [[threadgroup_position_in_grid]],
                     uint32_t index [[thread_index_in_threadgroup]]) {
   open = SET_GIVEN(given, 1, open);
-  const uint32_t position = thread_of_launch(block, index);
+  const uint32_t position = thread_of_launch(team, index);
   if (position >= p.count) return;
   const uint32_t slot = slot_at(open, position);
   const uint64_t u = draw_of_slot(p, slot, 0);
@@ -116,10 +116,10 @@ kernel void claim(constant RoundParams& p [[buffer(0)]], device const uint32_t* 
                   device const uint32_t* slot_rows [[buffer(2)]],
                   device const uint32_t* slot_cols [[buffer(3)]], device uint32_t* entries [[buffer(4)]],
                   device uint32_t* table [[buffer(5)]], constant uint32_t& given [[buffer(30)]],
-                  uint3 block [[threadgroup_position_in_grid]],
+                  uint3 team [[threadgroup_position_in_grid]],
                   uint32_t index [[thread_index_in_threadgroup]]) {
   open = SET_GIVEN(given, 1, open);
-  const uint32_t position = thread_of_launch(block, index);
+  const uint32_t position = thread_of_launch(team, index);
   if (position >= p.count) return;
   const uint32_t slot = slot_at(open, position);
   if (entries[slot] == kNone) return;
@@ -142,10 +142,10 @@ kernel void settle(constant RoundParams& p [[buffer(0)]], device const uint32_t*
                    device const uint32_t* entries [[buffer(4)]], device const uint32_t* table [[buffer(5)]],
                    device uint32_t* cells [[buffer(6)]], device uint32_t* lost [[buffer(7)]],
                    device uint32_t* tile_lost [[buffer(8)]], constant uint32_t& given [[buffer(30)]],
-                   uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
+                   uint3 team [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
                    uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   open = SET_GIVEN(given, 1, open);
-  const uint32_t tile = warp_of_launch(block, warp);
+  const uint32_t tile = warp_of_launch(team, warp);
   uint32_t count = 0;
   for (uint32_t first = 0; first < kWarpTile; first += 32) {
     const uint32_t position = tile * kWarpTile + first + lane;
@@ -165,10 +165,10 @@ kernel void settle(constant RoundParams& p [[buffer(0)]], device const uint32_t*
 kernel void compact(constant RoundParams& p [[buffer(0)]], device const uint32_t* open [[buffer(1)]],
                     device const uint32_t* lost [[buffer(2)]], device const uint32_t* tile_lost [[buffer(3)]],
                     device uint32_t* open_next [[buffer(4)]], constant uint32_t& given [[buffer(30)]],
-                    uint3 block [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
+                    uint3 team [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
                     uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   open = SET_GIVEN(given, 1, open);
-  const uint32_t begin = warp_of_launch(block, warp) * kWarpTile;
+  const uint32_t begin = warp_of_launch(team, warp) * kWarpTile;
   if (begin >= p.count) return;
   uint32_t to = tile_lost[begin / kWarpTile];
   for (uint32_t first = begin; first < begin + kWarpTile && first < p.count; first += 32) {

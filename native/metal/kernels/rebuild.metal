@@ -14,9 +14,9 @@ using namespace set_native::gpu;
 
 /** Rows of a bitmap as offsets. */
 kernel void set_offsets(constant OffsetParams& p [[buffer(0)]], device const uint32_t* ranks [[buffer(1)]],
-                        device uint32_t* offsets [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+                        device uint32_t* offsets [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                         uint32_t index [[thread_index_in_threadgroup]]) {
-  const uint32_t row = thread_of_launch(block, index);
+  const uint32_t row = thread_of_launch(team, index);
   if (row <= p.rows) offsets[row] = ranks[row * p.words];
 }
 
@@ -29,9 +29,9 @@ kernel void move_kept(
     device const uint16_t* old_birth [[buffer(6)]], device const uint32_t* cells [[buffer(7)]],
     device const uint32_t* ranks [[buffer(8)]], device Index* targets [[buffer(9)]],
     device uint32_t* weights [[buffer(10)]], device uint32_t* velocity [[buffer(11)]],
-    device uint16_t* birth [[buffer(12)]], uint3 position [[threadgroup_position_in_grid]],
+    device uint16_t* birth [[buffer(12)]], uint3 team [[threadgroup_position_in_grid]],
     uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  const uint32_t group = warp_of_launch(position, warp);
+  const uint32_t group = warp_of_launch(team, warp);
   if (group >= p.groups) return;
   const uint32_t first = old_offsets[group], links = (old_offsets[group + 1] - first) * p.height;
   for (uint32_t link = lane; link < links; link += 32) {
@@ -53,9 +53,9 @@ kernel void place_grown(constant PlaceParams& p [[buffer(0)]], device const uint
                         device const uint32_t* slot_cols [[buffer(2)]],
                         device const uint32_t* cells [[buffer(3)]],
                         device const uint32_t* ranks [[buffer(4)]], device uint32_t* positions [[buffer(5)]],
-                        device Index* targets [[buffer(6)]], uint3 block [[threadgroup_position_in_grid]],
+                        device Index* targets [[buffer(6)]], uint3 team [[threadgroup_position_in_grid]],
                         uint32_t index [[thread_index_in_threadgroup]]) {
-  const uint32_t slot = thread_of_launch(block, index);
+  const uint32_t slot = thread_of_launch(team, index);
   if (slot >= p.count) return;
   const uint32_t target = slot_cols[slot], to = rank_of(cells, ranks, slot_rows[slot], p.words, target);
   positions[slot] = to;
@@ -74,9 +74,9 @@ kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint
                          device const uint32_t* by_target [[buffer(5)]],
                          device const float* bounds [[buffer(6)]], device float* weights [[buffer(7)]],
                          device float* velocity [[buffer(8)]], device uint16_t* birth [[buffer(9)]],
-                         uint3 block [[threadgroup_position_in_grid]],
+                         uint3 team [[threadgroup_position_in_grid]],
                          uint32_t index [[thread_index_in_threadgroup]]) {
-  const uint32_t number = thread_of_launch(block, index);
+  const uint32_t number = thread_of_launch(team, index);
   const uint32_t slot = number / p.height, r = number % p.height;
   if (slot >= p.count) return;
   const uint32_t group = slot_rows[slot], target = slot_cols[slot];

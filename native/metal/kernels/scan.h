@@ -15,17 +15,17 @@ using namespace set_native;
 using namespace set_native::gpu;
 
 /** The number of this warp among all warps of the launch. */
-inline uint32_t warp_of_launch(uint3 block, uint32_t warp) {
-  return block.x * (kEvolveThreads / 32) + warp;
+inline uint32_t warp_of_launch(uint3 team, uint32_t warp) {
+  return team.x * (kEvolveThreads / 32) + warp;
 }
 
-inline uint32_t thread_of_launch(uint3 block, uint32_t index) {
-  return block.x * kEvolveThreads + index;
+inline uint32_t thread_of_launch(uint3 team, uint32_t index) {
+  return team.x * kEvolveThreads + index;
 }
 
 /** Item t of a thread that takes kThreadItems of them: neighbours go to neighbouring threads. */
-inline uint32_t item_of_thread(uint3 block, uint32_t index, uint32_t t) {
-  return (block.x * kThreadItems + t) * kEvolveThreads + index;
+inline uint32_t item_of_thread(uint3 team, uint32_t index, uint32_t t) {
+  return (team.x * kThreadItems + t) * kEvolveThreads + index;
 }
 
 /** Sum of the values of the lanes before this one. */

@@ -15,15 +15,15 @@ using namespace set_native::gpu;
 SET_CONSTANT uint32_t kScanItems = kScanTile / kEvolveThreads;
 
 /** The first of a thread's neighbouring numbers. */
-inline uint32_t first_scanned(uint3 block, uint32_t lane, uint32_t warp) {
-  return block.x * kScanTile + (warp * 32 + lane) * kScanItems;
+inline uint32_t first_scanned(uint3 team, uint32_t lane, uint32_t warp) {
+  return team.x * kScanTile + (warp * 32 + lane) * kScanItems;
 }
 
 /** From the thread's own numbers what stands in their places: the sums before them in the tile; and the
  * tile's sum. */
 inline void scan_tile(thread uint32_t* own, uint32_t size, device uint32_t* values, device uint32_t* sums,
-                      threadgroup uint32_t* shared, uint3 block, uint32_t lane, uint32_t warp) {
-  const uint32_t first = first_scanned(block, lane, warp);
+                      threadgroup uint32_t* shared, uint3 team, uint32_t lane, uint32_t warp) {
+  const uint32_t first = first_scanned(team, lane, warp);
   uint32_t sum = 0, total = 0;
   for (uint32_t t = 0; t < kScanItems; ++t) sum += own[t];
   uint32_t before = sum_of_threads_before(sum, lane, warp, kEvolveThreads / 32, shared, total);
@@ -31,24 +31,24 @@ inline void scan_tile(thread uint32_t* own, uint32_t size, device uint32_t* valu
     if (first + t < size) values[first + t] = before;
     before += own[t];
   }
-  if (warp == 0 && lane == 0) sums[block.x] = total;
+  if (warp == 0 && lane == 0) sums[team.x] = total;
 }
 
 kernel void scan_tiles(constant ScanParams& p [[buffer(0)]], device uint32_t* values [[buffer(1)]],
                        device uint32_t* sums [[buffer(2)]], threadgroup uint32_t* shared [[threadgroup(0)]],
-                       uint3 block [[threadgroup_position_in_grid]],
+                       uint3 team [[threadgroup_position_in_grid]],
                        uint32_t lane [[thread_index_in_simdgroup]],
                        uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  const uint32_t first = first_scanned(block, lane, warp);
+  const uint32_t first = first_scanned(team, lane, warp);
   uint32_t own[kScanItems];
   for (uint32_t t = 0; t < kScanItems; ++t) own[t] = first + t < p.size ? values[first + t] : 0;
-  scan_tile(own, p.size, values, sums, shared, block, lane, warp);
+  scan_tile(own, p.size, values, sums, shared, team, lane, warp);
 }
 
 kernel void scan_add(constant ScanParams& p [[buffer(0)]], device uint32_t* values [[buffer(1)]],
-                     device const uint32_t* sums [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+                     device const uint32_t* sums [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                      uint32_t index [[thread_index_in_threadgroup]]) {
-  const uint32_t i = thread_of_launch(block, index);
+  const uint32_t i = thread_of_launch(team, index);
   if (i < p.size) values[i] += sums[i / kScanTile];
 }
 
@@ -57,11 +57,11 @@ kernel void scan_add(constant ScanParams& p [[buffer(0)]], device uint32_t* valu
 kernel void rank_bits(constant RankParams& p [[buffer(0)]], device const uint32_t* bits [[buffer(1)]],
                       device uint32_t* ranks [[buffer(2)]], device uint32_t* sums [[buffer(3)]],
                       threadgroup uint32_t* shared [[threadgroup(0)]],
-                      uint3 block [[threadgroup_position_in_grid]],
+                      uint3 team [[threadgroup_position_in_grid]],
                       uint32_t lane [[thread_index_in_simdgroup]],
                       uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  const uint32_t first = first_scanned(block, lane, warp);
+  const uint32_t first = first_scanned(team, lane, warp);
   uint32_t own[kScanItems];
   for (uint32_t t = 0; t < kScanItems; ++t) own[t] = first + t < p.words ? popcount(bits[first + t]) : 0;
-  scan_tile(own, p.words + 1, ranks, sums, shared, block, lane, warp);
+  scan_tile(own, p.words + 1, ranks, sums, shared, team, lane, warp);
 }

@@ -25,9 +25,9 @@ SET_CONSTANT uint32_t kInfinity = 0x7f800000;
  * be the CPU's to the last bit, which `/` may miss.
  */
 kernel void block_scores(constant ScoreParams& p [[buffer(0)]], device const uint32_t* weights [[buffer(1)]],
-                         device uint32_t* keys [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+                         device uint32_t* keys [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                          uint32_t index [[thread_index_in_threadgroup]]) {
-  const uint32_t k = thread_of_launch(block, index);
+  const uint32_t k = thread_of_launch(team, index);
   if (k >= p.blocks) return;
   device const uint32_t* w = weights + k * p.height;
   const uint32_t count = k < p.first_truncated ? p.height : p.sources;
@@ -48,10 +48,10 @@ kernel void block_scores(constant ScoreParams& p [[buffer(0)]], device const uin
 }
 
 kernel void check_finite(constant CheckParams& p [[buffer(0)]], device const uint32_t* weights [[buffer(1)]],
-                         device uint32_t* flag [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
+                         device uint32_t* flag [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                          uint32_t index [[thread_index_in_threadgroup]]) {
   const uint64_t size = static_cast<uint64_t>(p.size_high) << 32 | p.size_low;
-  const uint64_t first = static_cast<uint64_t>(block.x) * (kEvolveThreads * kThreadItems) + index;
+  const uint64_t first = static_cast<uint64_t>(team.x) * (kEvolveThreads * kThreadItems) + index;
   bool finite = true;
   for (uint32_t t = 0; t < kThreadItems; ++t) {
     const uint64_t i = first + t * kEvolveThreads;
@@ -62,12 +62,12 @@ kernel void check_finite(constant CheckParams& p [[buffer(0)]], device const uin
 
 kernel void count_signs(constant SignParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
                         device SignSummary* summary [[buffer(2)]],
-                        uint3 block [[threadgroup_position_in_grid]],
+                        uint3 team [[threadgroup_position_in_grid]],
                         uint32_t lane [[thread_index_in_simdgroup]],
                         uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   uint32_t positive = 0, positive_zero = 0, negative = 0, negative_zero = 0, nearest = kNone;
   for (uint32_t t = 0; t < kThreadItems; ++t) {
-    const uint32_t i = item_of_thread(block, warp * 32 + lane, t);
+    const uint32_t i = item_of_thread(team, warp * 32 + lane, t);
     if (i >= p.size) continue;
     const uint32_t key = keys[i], magnitude = key & kMagnitude;
     const bool below_zero = key != magnitude, zero = magnitude == 0;
@@ -87,13 +87,13 @@ kernel void count_signs(constant SignParams& p [[buffer(0)]], device const uint3
 
 kernel void count_nearest(constant SignParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
                           device SignSummary* summary [[buffer(2)]],
-                          uint3 block [[threadgroup_position_in_grid]],
+                          uint3 team [[threadgroup_position_in_grid]],
                           uint32_t lane [[thread_index_in_simdgroup]],
                           uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t nearest = summary->nearest;
   uint32_t positive = 0, negative = 0;
   for (uint32_t t = 0; t < kThreadItems; ++t) {
-    const uint32_t i = item_of_thread(block, warp * 32 + lane, t);
+    const uint32_t i = item_of_thread(team, warp * 32 + lane, t);
     if (i >= p.size) continue;
     const uint32_t key = keys[i];
     positive += key == nearest ? 1 : 0;
@@ -109,14 +109,14 @@ kernel void select_histogram(constant SelectParams& p [[buffer(0)]],
                              device const SelectState* state [[buffer(2)]],
                              device uint32_t* histogram [[buffer(3)]],
                              threadgroup atomic_uint* bins [[threadgroup(0)]],
-                             uint3 block [[threadgroup_position_in_grid]],
+                             uint3 team [[threadgroup_position_in_grid]],
                              uint32_t index [[thread_index_in_threadgroup]]) {
   for (uint32_t b = index; b < 2 * kSelectBins; b += kEvolveThreads)
     atomic_store_explicit(&bins[b], 0u, memory_order_relaxed);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   const uint32_t positive_known = state[0].threshold, negative_known = state[1].threshold;
   for (uint32_t t = 0; t < kThreadItems; ++t) {
-    const uint32_t i = item_of_thread(block, index, t);
+    const uint32_t i = item_of_thread(team, index, t);
     if (i >= p.size) continue;
     const uint32_t key = keys[i], sign = key >> 31, digits = (key & kMagnitude) >> p.shift;
     if (p.first == 0 && digits >> p.width != (sign == 0 ? positive_known : negative_known)) continue;
@@ -135,11 +135,11 @@ kernel void select_histogram(constant SelectParams& p [[buffer(0)]],
 kernel void select_digit(constant SelectParams& p [[buffer(0)]], device SelectState* states [[buffer(1)]],
                          device uint32_t* histogram [[buffer(2)]],
                          threadgroup uint32_t* shared [[threadgroup(0)]],
-                         uint3 block [[threadgroup_position_in_grid]],
+                         uint3 team [[threadgroup_position_in_grid]],
                          uint32_t lane [[thread_index_in_simdgroup]],
                          uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   constexpr uint32_t kPerThread = kSelectBins / kEvolveThreads;
-  const uint32_t sign = block.x, first_bin = (warp * 32 + lane) * kPerThread;
+  const uint32_t sign = team.x, first_bin = (warp * 32 + lane) * kPerThread;
   device SelectState* state = states + sign;
   device uint32_t* bins = histogram + sign * kSelectBins + first_bin;
   const uint32_t rest = p.first != 0 ? (sign == 0 ? p.positive : p.negative) : state->rest;
@@ -197,10 +197,10 @@ inline TieVotes tie_votes(uint32_t size, uint32_t item, device const uint32_t* k
 
 kernel void count_ties(constant MarkParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
                        device const SelectState* state [[buffer(2)]], device uint32_t* ties [[buffer(3)]],
-                       uint3 block [[threadgroup_position_in_grid]],
+                       uint3 team [[threadgroup_position_in_grid]],
                        uint32_t lane [[thread_index_in_simdgroup]],
                        uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  const uint32_t tile = warp_of_launch(block, warp);
+  const uint32_t tile = warp_of_launch(team, warp);
   const BySign cut = {state[0].threshold, state[1].threshold};
   uint32_t positive = 0, negative = 0;
   for (uint32_t first = 0; first < kWarpTile; first += 32) {
@@ -216,11 +216,10 @@ kernel void count_ties(constant MarkParams& p [[buffer(0)]], device const uint32
 kernel void mark_pruned(constant MarkParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
                         device const SelectState* state [[buffer(2)]],
                         device const uint32_t* ties [[buffer(3)]], device uint32_t* removed [[buffer(4)]],
-                        device PruneCounts* counts [[buffer(5)]],
-                        uint3 block [[threadgroup_position_in_grid]],
+                        device PruneCounts* counts [[buffer(5)]], uint3 team [[threadgroup_position_in_grid]],
                         uint32_t lane [[thread_index_in_simdgroup]],
                         uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  const uint32_t tile = warp_of_launch(block, warp);
+  const uint32_t tile = warp_of_launch(team, warp);
   const BySign cut = {state[0].threshold, state[1].threshold}, go = {state[0].rest, state[1].rest};
   // Numbers of the tile's first ties; those of the negative items are counted on from the positive ones.
   BySign number = {0, 0};

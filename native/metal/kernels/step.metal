@@ -35,11 +35,11 @@ kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* 
 }
 
 kernel void finite(constant FiniteParams& p [[buffer(0)]], device const float* values [[buffer(1)]],
-                   device atomic_uint* flags [[buffer(2)]], uint3 block [[threadgroup_position_in_grid]],
-                   uint3 blocks [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
-  const uint64_t step = static_cast<uint64_t>(blocks.x) * kTrainThreads;
+                   device atomic_uint* flags [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
+                   uint3 teams [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
+  const uint64_t step = static_cast<uint64_t>(teams.x) * kTrainThreads;
   bool found = false;
-  for (uint64_t k = static_cast<uint64_t>(block.x) * kTrainThreads + index; k < p.count; k += step)
+  for (uint64_t k = static_cast<uint64_t>(team.x) * kTrainThreads + index; k < p.count; k += step)
     found = found || !isfinite(values[k]);
   if (found) atomic_fetch_or_explicit(flags + p.flag, 1u, memory_order_relaxed);
 }

@@ -15,9 +15,9 @@ kernel void index_targets(
     constant IndexParams& p [[buffer(0)]], device const uint32_t* offsets [[buffer(1)]],
     device const Index* targets [[buffer(2)]], device const uint32_t* by_target [[buffer(3)]],
     device const uint32_t* ranks [[buffer(4)]], device Index* target_groups [[buffer(5)]],
-    device uint32_t* target_blocks [[buffer(6)]], uint3 block [[threadgroup_position_in_grid]],
+    device uint32_t* target_blocks [[buffer(6)]], uint3 team [[threadgroup_position_in_grid]],
     uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  const uint32_t group = warp_of_launch(block, warp);
+  const uint32_t group = warp_of_launch(team, warp);
   if (group >= p.groups) return;
   for (uint32_t k = offsets[group] + lane; k < offsets[group + 1]; k += 32) {
     const uint32_t to = rank_of(by_target, ranks, targets[k], p.row_words, group);

@@ -54,11 +54,11 @@ kernel void input_gradient(
     device const uint32_t* offsets [[buffer(2)]], device const Index* targets [[buffer(3)]],
     device const float* weights [[buffer(4)]], device const float4* x [[buffer(5)]],
     device const float4* dz [[buffer(6)]], device float4* dx [[buffer(7)]],
-    threadgroup float4* partial [[threadgroup(0)]], uint3 block [[threadgroup_position_in_grid]],
+    threadgroup float4* partial [[threadgroup(0)]], uint3 team [[threadgroup_position_in_grid]],
     uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   if (stopped(state)) return;
-  const Columns c(p.stride, block.y, lane);
-  const uint32_t group = block.x * (kTrainWarps / p.warps) + warp / p.warps;
+  const Columns c(p.stride, team.y, lane);
+  const uint32_t group = team.x * (kTrainWarps / p.warps) + warp / p.warps;
   constexpr uint32_t kRows = kHeight != 0 ? kHeight : kChunk;
   const uint32_t height = kHeight != 0 ? kHeight : p.height;
   for (uint32_t r0 = 0; r0 < height; r0 += kRows)
@@ -74,11 +74,10 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
                          device float* velocity [[buffer(5)]], device const float4* x [[buffer(6)]],
                          device const float4* dz [[buffer(7)]], device const float4* dx [[buffer(8)]],
                          device float* bias [[buffer(9)]], device float* bias_velocity [[buffer(10)]],
-                         constant uint32_t& given [[buffer(30)]],
-                         uint3 block [[threadgroup_position_in_grid]],
+                         constant uint32_t& given [[buffer(30)]], uint3 team [[threadgroup_position_in_grid]],
                          uint32_t lane [[thread_index_in_simdgroup]],
                          uint32_t warp [[simdgroup_index_in_threadgroup]]) {
-  const uint32_t part = warp % p.warps, group = block.x * (kTrainWarps / p.warps) + warp / p.warps;
+  const uint32_t part = warp % p.warps, group = team.x * (kTrainWarps / p.warps) + warp / p.warps;
   if (stopped(state) || group >= p.groups) return;
   bias = SET_GIVEN(given, 9, bias);
   const UpdateRule rule(state);

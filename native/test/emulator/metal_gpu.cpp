@@ -78,7 +78,7 @@ struct Dispatch {
   const simt_metal::Kernel* kernel;
   std::array<Argument, simt_metal::kIndices> arguments;
   size_t shared;
-  uint32_t groups_x, groups_y, threads;
+  uint32_t teams_x, teams_y, threads;
 };
 
 void run_dispatch(const Dispatch& dispatch, const simt::Schedule& schedule) {
@@ -86,7 +86,7 @@ void run_dispatch(const Dispatch& dispatch, const simt::Schedule& schedule) {
   for (uint32_t k = 0; k < simt_metal::kIndices; ++k)
     if (dispatch.arguments[k].is_set()) arguments.memory[k] = dispatch.arguments[k].memory();
   try {
-    simt::run({{dispatch.groups_x, dispatch.groups_y, 1}, dispatch.threads, dispatch.shared}, schedule,
+    simt::run({{dispatch.teams_x, dispatch.teams_y, 1}, dispatch.threads, dispatch.shared}, schedule,
               [&] { dispatch.kernel->run(arguments); });
   } catch (const simt::Fault& fault) {
     refuse(std::string(dispatch.kernel->name) + ": " + fault.what());
@@ -127,10 +127,10 @@ class Commands final : public metal::GpuCommands {
       refuse(std::to_string(bytes) + " bytes of threadgroup memory");
     shared_ = bytes;
   }
-  void dispatch(uint32_t groups_x, uint32_t groups_y, uint32_t threads) override {
+  void dispatch(uint32_t teams_x, uint32_t teams_y, uint32_t threads) override {
     // Metal keeps what was set; the host sets all of it each time, and what it forgot shows.
     const Function* function = std::exchange(function_, nullptr);
-    Dispatch dispatch{nullptr, std::exchange(arguments_, {}), std::exchange(shared_, 0), groups_x, groups_y,
+    Dispatch dispatch{nullptr, std::exchange(arguments_, {}), std::exchange(shared_, 0), teams_x, teams_y,
                       threads};
     if (committed_) refuse("a dispatch after commit");
     if (function == nullptr) refuse("a dispatch without a function");
