@@ -44,6 +44,25 @@ namespace {
 const char* const kOverflowed = " overflowed: lower the learning rate or scale the data";
 }
 
+double mean_loss(const EpochResult& result, const TrainOptions& options, uint64_t samples, size_t layers,
+                 const std::function<std::string()>& place) {
+  if (result.cancelled) refuse(ErrorCode::aborted, "train", "cancelled");
+  if (result.divergence.batch != 0) refuse_loss(options.epoch, result.divergence.batch, place());
+  // The last update is behind the last loss: nothing else would show that it overflowed.
+  if (result.overflowed_layer != 0) refuse_trained(options.epoch, result.overflowed_layer, layers);
+  return result.loss / static_cast<double>(samples);
+}
+
+std::string place_of_overflow(size_t layers, const FiniteChecks& finite) {
+  if (!finite.samples()) return "the samples";
+  for (size_t l = 0; l < layers; ++l) {
+    const std::string name = " of layer " + std::to_string(l + 1) + " of " + std::to_string(layers);
+    if (!finite.weights(l)) return "the weights" + name;
+    if (!finite.outputs(l)) return "the outputs" + name;
+  }
+  return "the loss itself";
+}
+
 void refuse_loss(uint32_t epoch, uint64_t batch, const std::string& place) {
   refuse(ErrorCode::non_finite, "train",
          "the loss must stay a finite number, but in epoch " + std::to_string(epoch) + ", batch " +

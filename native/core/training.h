@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,36 @@ std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count,
 
 /** Throws out_of_range unless the batch has a sample and the rates are finite and not negative. */
 void check_options(const TrainOptions& options, const std::string& operation);
+
+/** Where an epoch stopped making sense: the loss of this batch is not finite. */
+struct Divergence {
+  uint64_t batch = 0;  // from 1 on; 0: none
+  size_t samples = 0;  // of the batch
+};
+
+/** How an epoch ended, on every back end. */
+struct EpochResult {
+  double loss = 0.0;  // sum over the samples
+  Divergence divergence;
+  bool cancelled = false;
+  size_t overflowed_layer = 0;  // from 1 on: its parameters are not finite in the end; 0: none
+};
+
+/**
+ * The mean loss of an epoch. Throws what BackendModel::train_epoch says where it did not end well; `place` is
+ * then asked where the batch that diverged did so.
+ */
+double mean_loss(const EpochResult& result, const TrainOptions& options, uint64_t samples, size_t layers,
+                 const std::function<std::string()>& place);
+
+/** Whether numbers of a batch are finite; layers count from 0. */
+struct FiniteChecks {
+  std::function<bool()> samples;
+  std::function<bool(size_t layer)> weights, outputs;
+};
+
+/** The first place, from the samples upwards, where numbers are not finite. */
+std::string place_of_overflow(size_t layers, const FiniteChecks& finite);
 
 /** Throw non_finite: the loss of a batch, counted from 1, because of what overflowed at `place`; ... */
 [[noreturn]] void refuse_loss(uint32_t epoch, uint64_t batch, const std::string& place);

@@ -150,22 +150,23 @@ void Inference::predict(const Samples& samples, float* out, const std::atomic<bo
 
 /** First place where the numbers of a batch are not finite, found by taking it through the network again. */
 std::string Inference::place_of_overflow(const Samples& samples, uint64_t first, size_t batch) const {
-  if (!all_finite(samples.x + first * samples.features, batch * samples.features)) return "the samples";
   const size_t stride = row_stride(table_, batch);
   AlignedVector<float> x(rows_between(network_, 0) * stride);
-  gather(samples, nullptr, first, batch, x.data(), stride, 0, samples.features);
-  for (size_t l = 0; l < network_.layers.size(); ++l) {
+  FiniteChecks finite;
+  finite.samples = [&] {
+    gather(samples, nullptr, first, batch, x.data(), stride, 0, samples.features);
+    return all_finite(samples.x + first * samples.features, batch * samples.features);
+  };
+  finite.weights = [&](size_t l) { return network_.layers[l].finite(); };
+  finite.outputs = [&](size_t l) {
     const PackedLayer& layer = network_.layers[l];
-    const std::string name =
-        " of layer " + std::to_string(l + 1) + " of " + std::to_string(network_.layers.size());
-    if (!layer.finite()) return "the weights" + name;
     AlignedVector<float> z(rows_between(network_, l + 1) * stride);
     forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), x.data(), z.data(), stride, 0,
                  layer.outputs);
-    if (!all_finite(z.data(), layer.outputs * stride)) return "the outputs" + name;
     x = std::move(z);
-  }
-  return "the loss itself";
+    return all_finite(x.data(), layer.outputs * stride);
+  };
+  return set_native::place_of_overflow(network_.layers.size(), finite);
 }
 
 }  // namespace set_native::cpu

@@ -77,15 +77,9 @@ double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options
   check_targets(samples, network_.features(), network_.outputs(), "train");
   check_options(options, "train");
   require_index();
-  const Trainer::Result result = trainer_.run_epoch(samples, options, cancel);
-  if (result.cancelled) throw Error(ErrorCode::aborted, "[train] cancelled");
-  if (result.divergence.batch != 0)
-    refuse_loss(options.epoch, result.divergence.batch,
-                trainer_.place_of_divergence(result.divergence.samples));
-  // The last update is behind the last loss: nothing else would tell that it overflowed.
-  for (size_t l = 0; l < network_.layers.size(); ++l)
-    if (!network_.layers[l].finite()) refuse_trained(options.epoch, l + 1, network_.layers.size());
-  return result.loss / static_cast<double>(samples.count);
+  const EpochResult result = trainer_.run_epoch(samples, options, cancel);
+  return mean_loss(result, options, samples.count, network_.layers.size(),
+                   [&] { return trainer_.place_of_divergence(result.divergence.samples); });
 }
 
 std::vector<LayerEvolution> CpuModel::evolve(const EvolutionPolicy& policy, uint32_t epoch) {

@@ -352,8 +352,8 @@ std::optional<double> Trainer::step(unsigned thread, const Step& step) {
   return loss;
 }
 
-Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& options,
-                                   const std::atomic<bool>& cancel) {
+EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& options,
+                               const std::atomic<bool>& cancel) {
   const auto full_batch = static_cast<size_t>(std::min<uint64_t>(options.batch_size, samples.count));
   fit(full_batch);
   const bool small = pool_.size() == 1 || network_.nnz() * stride_ < kWorthSharing;
@@ -363,7 +363,7 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
       epoch_order(network_.seed, options.epoch, samples.count, options.shuffle);
   const UpdateRule rule{options.learning_rate, options.momentum, options.l2, options.decay};
 
-  Result result;
+  EpochResult result;
   const uint64_t steps = (samples.count + full_batch - 1) / full_batch;
   team_ = 0;  // evolution may have changed what there is to deal
   stopping_ = false;
@@ -394,6 +394,8 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
     done = until;
   }
   result.cancelled = stopping_;
+  for (size_t l = work_.size(); l-- > 0 && !result.cancelled && result.divergence.batch == 0;)
+    if (!network_.layers[l].finite()) result.overflowed_layer = l + 1;
   return result;
 }
 
@@ -403,15 +405,11 @@ std::string Trainer::place_of_divergence(size_t samples) const {
       if (!all_finite(rows + r * stride_, samples)) return false;
     return true;
   };
-  if (!finite_columns(input_.own(0), network_.features())) return "the samples";
-  for (size_t l = 0; l < work_.size(); ++l) {
-    const PackedLayer& layer = network_.layers[l];
-    const bool finite = layer.finite();
-    if (finite && finite_columns(work_[l].z.own(0), layer.outputs)) continue;
-    return std::string(finite ? "the outputs" : "the weights") + " of layer " + std::to_string(l + 1) +
-           " of " + std::to_string(work_.size());
-  }
-  return "the loss itself";
+  FiniteChecks finite;
+  finite.samples = [&] { return finite_columns(input_.own(0), network_.features()); };
+  finite.weights = [&](size_t l) { return network_.layers[l].finite(); };
+  finite.outputs = [&](size_t l) { return finite_columns(work_[l].z.own(0), network_.layers[l].outputs); };
+  return place_of_overflow(work_.size(), finite);
 }
 
 }  // namespace set_native::cpu

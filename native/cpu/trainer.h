@@ -17,12 +17,6 @@ namespace set_native::cpu {
 /** first[t] .. first[t + 1] are the rows of thread t. */
 using Deal = std::vector<uint32_t>;
 
-/** Where an epoch stopped making sense: the loss of this batch is not finite. */
-struct Divergence {
-  uint64_t batch = 0;  // 1-based; 0: none
-  size_t samples = 0;  // of the batch
-};
-
 /**
  * Epochs of momentum SGD on a team of threads.
  *
@@ -37,14 +31,8 @@ class Trainer {
   Trainer(PackedNetwork& network, const KernelTable& table, ThreadPool& pool)
       : network_(network), table_(table), pool_(pool), pace_(pool.size()) {}
 
-  struct Result {
-    double loss = 0.0;  // sum over the samples
-    Divergence divergence;
-    bool cancelled = false;
-  };
-
   /** One pass over the samples, which have been checked. Stops after a batch when `cancel` is set. */
-  Result run_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel);
+  EpochResult run_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel);
 
   /** First place where the numbers of a batch that diverged are not finite: the samples, weights or outputs
    * of a layer.

@@ -37,7 +37,7 @@ __global__ void finite(gpu::FiniteParams p, const float* values, uint32_t* flags
   const uint64_t step = static_cast<uint64_t>(gridDim.x) * blockDim.x;
   bool all = true;
   for (uint64_t k = static_cast<uint64_t>(blockIdx.x) * blockDim.x + threadIdx.x; k < p.count; k += step)
-    all = all && isfinite(values[k]);
+    if (!isfinite(values[k]) && k % p.stride < p.columns) all = false;
   if (!all) atomicOr(flags + p.flag, 1u);
 }
 

@@ -6,7 +6,6 @@
 
 #include "core/error.h"
 #include "core/finite.h"
-#include "layout/network.h"
 
 namespace set_native::gpu {
 
@@ -154,22 +153,19 @@ void Inference::predict(const Samples& samples, float* out, const std::atomic<bo
 /** First place where the numbers of a batch are not finite, found by taking it through the network again. */
 std::string Inference::place_of_overflow(const Samples& samples, uint64_t first) {
   const auto size = static_cast<uint32_t>(std::min<uint64_t>(batch_, samples.count - first));
-  if (!all_finite(samples.x + first * samples.features, size_t{size} * samples.features))
-    return "the samples";
-  const Batch batch = stage(samples, cache_.find(samples), first, size);
-  queue_gather(device_, GatherParams{network_.features(), stride_, batch.first, size},
-               GatherBuffers{{}, batch.x, {}, rows_[0]});
-  for (size_t l = 0; l < network_.layers.size(); ++l) {
-    const Layer& layer = network_.layers[l];
-    const std::string name =
-        " of layer " + std::to_string(l + 1) + " of " + std::to_string(network_.layers.size());
-    if (!download_layer(device_, layer).finite()) return "the weights" + name;
+  FiniteChecks finite;
+  finite.samples = [&] {
+    const Batch batch = stage(samples, cache_.find(samples), first, size);
+    queue_gather(device_, GatherParams{network_.features(), stride_, batch.first, size},
+                 GatherBuffers{{}, batch.x, {}, rows_[0]});
+    return flags_.finite(*rows_[0], network_.features(), stride_, stride_);
+  };
+  finite.weights = [&](size_t l) { return flags_.finite(network_.layers[l]); };
+  finite.outputs = [&](size_t l) {
     const Buffer* z = queue_layer(l, l % 2 == 1);
-    std::vector<float> values(size_t{layer.outputs} * stride_);
-    device_.download(values.data(), *z, 0, values.size() * sizeof(float));
-    if (!all_finite(values.data(), values.size())) return "the outputs" + name;
-  }
-  return "the loss itself";
+    return flags_.finite(*z, network_.layers[l].outputs, stride_, stride_);
+  };
+  return set_native::place_of_overflow(network_.layers.size(), finite);
 }
 
 }  // namespace set_native::gpu

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/backend.h"
+#include "gpu/finite.h"
 #include "gpu/passes.h"
 #include "gpu/samples.h"
 
@@ -20,7 +21,7 @@ namespace set_native::gpu {
 class Inference {
  public:
   Inference(Device& device, const Network& network, SampleCache& cache)
-      : device_(device), network_(network), cache_(cache) {}
+      : device_(device), network_(network), cache_(cache), flags_(device, 1) {}
 
   Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel);
   void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel);
@@ -49,6 +50,7 @@ class Inference {
   Device& device_;
   const Network& network_;
   SampleCache& cache_;
+  FiniteFlags flags_;  // one
   uint32_t batch_ = 0, stride_ = 0;
   std::unique_ptr<Buffer> rows_[2];
   std::unique_ptr<Buffer> x_, labels_, targets_;  // one batch of samples that do not stay

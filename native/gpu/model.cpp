@@ -1,5 +1,6 @@
 #include "gpu/model.h"
 
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -26,6 +27,30 @@ Network upload_network(Device& device, Model model) {
   return network;
 }
 
+/** As core's layer_stats. Of the layer nothing comes back but births. */
+LayerStats layer_stats(Device& device, const Layer& layer) {
+  LayerStats stats{};
+  stats.inputs = layer.inputs;
+  stats.outputs = layer.outputs;
+  stats.dense = layer.dense;
+  if (layer.dense) {
+    stats.nnz = uint64_t{layer.inputs} * layer.outputs;
+    stats.links_by_birth = {stats.nnz};
+    return stats;
+  }
+  const uint32_t last = layer.groups - 1;
+  uint32_t truncated = 0;  // the last group's first block
+  device.download(&truncated, *layer.offsets, last * sizeof(uint32_t), sizeof truncated);
+  AlignedVector<uint16_t> birth;
+  if (layer.birth != nullptr) {
+    birth.resize(layer.birth->bytes() / sizeof birth[0]);
+    device.download(birth.data(), *layer.birth, 0, layer.birth->bytes());
+  }
+  stats.links_by_birth = links_by_birth(birth, layer.height, truncated, layer.inputs - last * layer.height);
+  stats.nnz = std::accumulate(stats.links_by_birth.begin(), stats.links_by_birth.end(), uint64_t{0});
+  return stats;
+}
+
 }  // namespace
 
 GpuModel::GpuModel(std::shared_ptr<Device> device, Model model)
@@ -48,13 +73,9 @@ double GpuModel::train_epoch(const Samples& samples, const TrainOptions& options
                              const std::atomic<bool>& cancel) {
   check_targets(samples, network_.features(), network_.outputs(), "train");
   check_options(options, "train");
-  const Trainer::Result result = trainer_.run_epoch(samples, options, cancel);
-  if (result.cancelled) throw Error(ErrorCode::aborted, "[train] cancelled");
-  if (result.diverged != 0) refuse_loss(options.epoch, result.diverged, trainer_.place_of_divergence());
-  // The last update is behind the last loss: nothing else would tell that it overflowed.
-  if (result.weights_overflow != 0)
-    refuse_trained(options.epoch, result.weights_overflow, network_.layers.size());
-  return result.loss / static_cast<double>(samples.count);
+  const EpochResult result = trainer_.run_epoch(samples, options, cancel);
+  return mean_loss(result, options, samples.count, network_.layers.size(),
+                   [&] { return trainer_.place_of_divergence(result.divergence.samples); });
 }
 
 Evaluation GpuModel::evaluate(const Samples& samples, const std::atomic<bool>& cancel) {
@@ -87,7 +108,7 @@ std::vector<LayerEvolution> GpuModel::evolve(const EvolutionPolicy& policy, uint
 
 std::vector<LayerStats> GpuModel::stats() const {
   std::vector<LayerStats> all;
-  for (const Layer& layer : network_.layers) all.push_back(layer_stats(download_layer(*device_, layer)));
+  for (const Layer& layer : network_.layers) all.push_back(layer_stats(*device_, layer));
   return all;
 }
 

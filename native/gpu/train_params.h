@@ -230,9 +230,13 @@ struct EndStepBuffers {
   Binding bias_velocity;  // f32[outputs]
 };
 
-/** finite: sets flag number `flag` where one of the values is not finite. Any number of teams. */
+/**
+ * finite: sets flag number `flag` where one of the values is not finite: of each `stride` of them the first
+ * `columns`. Any number of teams.
+ */
 struct FiniteParams {
   uint32_t count, flag;
+  uint32_t stride, columns;
 };
 struct FiniteBuffers {
   Binding values;  // f32[count]

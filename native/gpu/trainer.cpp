@@ -26,7 +26,7 @@ Trainer::Trainer(Device& device, Network& network, SampleCache& cache)
       network_(network),
       cache_(cache),
       state_(device.allocate(sizeof(StepState))),
-      flags_(device.allocate(network.layers.size() * sizeof(uint32_t))),
+      flags_(device, network.layers.size()),
       cancel_(device.allocate_shared(sizeof(uint32_t))) {}
 
 /** Memory for batches of the size that the options say, or for what differs in size from what is there. */
@@ -154,8 +154,8 @@ const Buffer* Trainer::gradient_below(size_t l) const {
   return stride_ > kPassStride ? dx_[l % 2].get() : rows_[l].get();
 }
 
-Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& options,
-                                   const std::atomic<bool>& cancel) {
+EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& options,
+                               const std::atomic<bool>& cancel) {
   fit(samples, options);
   if (options.shuffle) fit_order(samples.count);
   const DeviceSamples& data = cache_.get(samples);
@@ -185,51 +185,27 @@ Trainer::Result Trainer::run_epoch(const Samples& samples, const TrainOptions& o
   }
   device_.download(&state, *state_, 0, sizeof state);
 
-  Result result;
+  EpochResult result;
   result.loss = value_of(device_, state.loss);
   result.cancelled = state.stop == StopReason::cancelled;
-  if (state.stop == StopReason::diverged) result.diverged = uint64_t{state.step} + 1;
-  if (state.stop == StopReason::running) result.weights_overflow = find_overflow();
+  if (state.stop == StopReason::diverged) result.divergence = {uint64_t{state.step} + 1, state.batch};
+  if (state.stop != StopReason::running) return result;
+  flags_.clear();
+  for (size_t l = 0; l < network_.layers.size(); ++l) flags_.check(l, network_.layers[l]);
+  const size_t overflowed = flags_.first_raised();
+  if (overflowed < network_.layers.size()) result.overflowed_layer = overflowed + 1;
   return result;
 }
 
-/** The layer, from 1 on, whose parameters are not all finite; 0: none. */
-size_t Trainer::find_overflow() {
-  device_.clear(*flags_, 0, flags_->bytes());
-  for (size_t l = 0; l < network_.layers.size(); ++l) {
-    const Layer& layer = network_.layers[l];
-    for (const Buffer* values : {layer.weights.get(), layer.bias.get(), layer.pieces.get()}) {
-      if (values == nullptr || values->bytes() == 0) continue;
-      const auto count = static_cast<uint32_t>(values->bytes() / sizeof(float));
-      device_.dispatch({{Op::finite}, std::min((count + kTrainThreads - 1) / kTrainThreads, 512u)},
-                       FiniteParams{count, static_cast<uint32_t>(l)}, FiniteBuffers{values, flags_});
-    }
-  }
-  std::vector<uint32_t> flags(network_.layers.size());
-  device_.download(flags.data(), *flags_, 0, flags_->bytes());
-  const auto at = std::find_if(flags.begin(), flags.end(), [](uint32_t flag) { return flag != 0; });
-  return at == flags.end() ? 0 : static_cast<size_t>(at - flags.begin()) + 1;
-}
-
-std::string Trainer::place_of_divergence() {
-  StepState state{};
-  device_.download(&state, *state_, 0, sizeof state);
-  const auto finite_columns = [&](const Buffer& buffer, uint32_t rows) {
-    std::vector<float> values(size_t{rows} * stride_);
-    device_.download(values.data(), buffer, 0, values.size() * sizeof(float));
-    for (uint32_t r = 0; r < rows; ++r)
-      if (!all_finite(values.data() + size_t{r} * stride_, state.batch)) return false;
-    return true;
+std::string Trainer::place_of_divergence(size_t samples) {
+  const auto columns = static_cast<uint32_t>(samples);
+  FiniteChecks finite;
+  finite.samples = [&] { return flags_.finite(*rows_[0], network_.features(), stride_, columns); };
+  finite.weights = [&](size_t l) { return flags_.finite(network_.layers[l]); };
+  finite.outputs = [&](size_t l) {
+    return flags_.finite(*rows_[l + 1], network_.layers[l].outputs, stride_, columns);
   };
-  if (!finite_columns(*rows_[0], network_.features())) return "the samples";
-  const size_t layers = network_.layers.size();
-  for (size_t l = 0; l < layers; ++l) {
-    const bool finite = download_layer(device_, network_.layers[l]).finite();
-    if (finite && finite_columns(*rows_[l + 1], network_.layers[l].outputs)) continue;
-    return std::string(finite ? "the outputs" : "the weights") + " of layer " + std::to_string(l + 1) +
-           " of " + std::to_string(layers);
-  }
-  return "the loss itself";
+  return place_of_overflow(network_.layers.size(), finite);
 }
 
 }  // namespace set_native::gpu

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "gpu/finite.h"
 #include "gpu/passes.h"
 #include "gpu/samples.h"
 
@@ -27,17 +28,10 @@ class Trainer {
  public:
   Trainer(Device& device, Network& network, SampleCache& cache);
 
-  struct Result {
-    double loss = 0.0;      // sum over the samples
-    uint64_t diverged = 0;  // the batch, from 1 on, whose loss is not finite; 0: none
-    bool cancelled = false;
-    size_t weights_overflow = 0;  // the layer, from 1 on, whose parameters are not finite in the end; 0: none
-  };
+  EpochResult run_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel);
 
-  Result run_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel);
-
-  /** First place where the numbers of the batch that diverged are not finite. */
-  std::string place_of_divergence();
+  /** First place where the numbers of the batch that diverged, of so many samples, are not finite. */
+  std::string place_of_divergence(size_t samples);
 
   /** To be called when layers have got other buffers. */
   void forget_recording() { step_.reset(); }
@@ -49,7 +43,6 @@ class Trainer {
   template <class Watch>
   void replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t steps, Watch&& watch);
   const Buffer* gradient_below(size_t l) const;
-  size_t find_overflow();
 
   /** What a recording of a step holds for. */
   struct StepKey {
@@ -68,7 +61,8 @@ class Trainer {
   std::unique_ptr<Buffer> dz_;     // gradient by the logits
   std::unique_ptr<Buffer> dx_[2];  // beyond kPassStride: gradients of two neighbouring layers in turn
   std::unique_ptr<Buffer> draws_, order_;
-  std::unique_ptr<Buffer> state_, flags_;
+  std::unique_ptr<Buffer> state_;
+  FiniteFlags flags_;  // one per layer
   std::unique_ptr<SharedBuffer> cancel_;
   std::unique_ptr<Recording> step_;
   StepKey step_key_;

@@ -83,22 +83,33 @@ Model unpack_network(const PackedNetwork& network) {
   return model;
 }
 
-LayerStats layer_stats(const PackedLayer& layer) {
-  LayerStats stats{layer.inputs, layer.outputs, layer.dense, layer.nnz(), {0}};
-  std::vector<uint64_t>& counts = stats.links_by_birth;
-  if (layer.dense) {
-    counts[0] = stats.nnz;
-    return stats;
+std::vector<uint64_t> links_by_birth(const AlignedVector<uint16_t>& birth, uint32_t height, size_t truncated,
+                                     uint32_t sources) {
+  std::vector<uint64_t> counts(1, 0);
+  for (size_t k = 0; k < birth.size(); k += height) {
+    const uint32_t links = k / height < truncated ? height : sources;
+    for (uint32_t r = 0; r < links; ++r) {
+      const uint16_t born = birth[k + r];
+      if (born >= counts.size()) counts.resize(born + size_t{1});
+      ++counts[born];
+    }
   }
+  return counts;
+}
+
+LayerStats layer_stats(const PackedLayer& layer) {
+  LayerStats stats{};
+  stats.inputs = layer.inputs;
+  stats.outputs = layer.outputs;
+  stats.dense = layer.dense;
+  stats.nnz = layer.nnz();
+  stats.links_by_birth = {stats.nnz};
+  if (layer.dense) return stats;
   std::visit(
       [&](const auto& blocks) {
-        for (uint32_t b = 0; b < blocks.groups(); ++b)
-          for (size_t k = blocks.offsets[b]; k < blocks.offsets[b + 1]; ++k)
-            for (uint32_t r = 0; r < blocks.sources_of(b); ++r) {
-              const uint16_t birth = blocks.birth[k * blocks.height + r];
-              if (birth >= counts.size()) counts.resize(birth + size_t{1});
-              ++counts[birth];
-            }
+        const uint32_t last = blocks.groups() - 1;
+        stats.links_by_birth =
+            links_by_birth(blocks.birth, blocks.height, blocks.offsets[last], blocks.sources_of(last));
       },
       layer.blocks);
   return stats;

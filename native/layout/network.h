@@ -45,6 +45,13 @@ PackedNetwork pack_network(Model model);
 /** The model as every back end gives it: a copy. */
 Model unpack_network(const PackedNetwork& network);
 
+/**
+ * Counts links by birth as LayerStats has it. `birth` are those of a sparse layer's blocks; from block
+ * `truncated` on, only `sources` of the height exist.
+ */
+std::vector<uint64_t> links_by_birth(const AlignedVector<uint16_t>& birth, uint32_t height, size_t truncated,
+                                     uint32_t sources);
+
 /** As core's layer_stats. */
 LayerStats layer_stats(const PackedLayer& layer);
 

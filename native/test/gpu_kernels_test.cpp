@@ -1,10 +1,12 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "core/backend.h"
+#include "gpu/finite.h"
 #include "gpu/passes.h"
 #include "layout/blocks.h"
 #include "layout/network.h"
@@ -392,6 +394,29 @@ TEST("gpu kernels: losses and gradients of confident answers keep their digits")
     CHECK_MSG(std::fabs(got_dz / want_dz - 1.0) < 2e-6,
               outputs << " outputs, dz " << got_dz << ", not " << want_dz);
   }
+}
+
+TEST("gpu kernels: numbers that are not finite raise a flag, where they count") {
+  skip_with_threads();
+  Random random(96);
+  for (const auto& [rows, stride, columns] :
+       {std::tuple<uint32_t, uint32_t, uint32_t>{1, 1, 1}, {300, 1, 1}, {7, 12, 9}, {40, 132, 130}})
+    for (const float bad : {INFINITY, -INFINITY, NAN, 3e38f}) {
+      TestDevice device;
+      gpu::FiniteFlags flags(device, 3);
+      const uint32_t row = static_cast<uint32_t>(random.below(rows));
+      for (uint32_t column = 0; column < stride; column += std::max(1u, stride / 5)) {
+        Guarded values(size_t{rows} * stride, 0.5f);
+        values[size_t{row} * stride + column] = bad;
+        const auto matrix = upload(device, values);
+        flags.clear();
+        flags.check(1, *matrix, rows, stride, columns);
+        const bool counts = column < columns && !std::isfinite(bad);
+        CHECK_MSG(flags.first_raised() == (counts ? 1u : 3u),
+                  bad << " in column " << column << " of " << columns);
+        CHECK_EQ(flags.finite(*matrix, rows, stride, columns), !counts);
+      }
+    }
 }
 
 TEST("gpu kernels: the end of a step moves the state on, to its last batch, or stops it") {

@@ -230,6 +230,47 @@ TEST("gpu training: evolution between epochs is the CPU's") {
   check_close(apart.model->download(), cpu->download(), 5e-5, "after motifs were taken apart");
 }
 
+/** Counts the bytes that come back to the host. */
+class Counting final : public ForwardingDevice {
+ public:
+  Counting() : ForwardingDevice(make_test_device({})) {}
+  void download(void* to, const gpu::Buffer& from, size_t offset, size_t bytes) override {
+    downloaded += bytes;
+    ForwardingDevice::download(to, from, offset, bytes);
+  }
+  size_t downloaded = 0;
+};
+
+TEST("gpu training: stats are the CPU's, and of a layer nothing but births comes back") {
+  skip_with_threads();
+  const Model models[] = {
+      build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::relu, Loss::softmax_cross_entropy)),
+      build_model(make_spec({20, 16, 4}, 0.0, Activation::relu, Loss::softmax_cross_entropy)),
+      motif_model({21, 30, 26, 4}, 3.0, 4, Activation::tanh)};
+  for (const Model& start : models) {
+    const auto device = std::make_shared<Counting>();
+    gpu::GpuModel model(device, start);
+    const auto cpu = on_cpu(start);
+    EvolutionPolicy policy;
+    if (&start == &models[2]) policy.method = Method::set_motif, policy.motif_size = 4;
+    for (uint32_t epoch = 1; epoch <= 2; ++epoch) {
+      model.evolve(policy, epoch);
+      cpu->evolve(policy, epoch);
+    }
+    device->downloaded = 0;
+    const std::vector<LayerStats> got = model.stats(), want = cpu->stats();
+    size_t most = 0;
+    for (size_t l = 0; l < want.size(); ++l) {
+      CHECK(got[l].inputs == want[l].inputs && got[l].outputs == want[l].outputs);
+      CHECK(got[l].dense == want[l].dense && got[l].nnz == want[l].nnz);
+      CHECK(got[l].links_by_birth == want[l].links_by_birth);
+      if (!want[l].dense)  // with those of sources that a block sticks out by
+        most += 4 + sizeof(uint16_t) * (want[l].nnz + size_t{3} * want[l].outputs);
+    }
+    CHECK_MSG(device->downloaded <= most, device->downloaded << " bytes, not " << most);
+  }
+}
+
 TEST("gpu training: samples in order, a recording serves other samples and rates") {
   skip_with_threads();
   const Data data = make_data(20, 4, 30, 8), others = make_data(20, 4, 45, 9);

@@ -68,7 +68,7 @@ struct Training {
   Training(const Model& model, unsigned threads, const cpu::KernelTable& table = cpu::kernels())
       : network(pack_network(model)), pool(threads), trainer(network, table, pool) {}
   double epoch(const Samples& samples, const TrainOptions& options) {
-    const cpu::Trainer::Result result = trainer.run_epoch(samples, options, kGoOn);
+    const EpochResult result = trainer.run_epoch(samples, options, kGoOn);
     CHECK(!result.cancelled && result.divergence.batch == 0);
     return result.loss / static_cast<double>(samples.count);
   }
@@ -276,7 +276,7 @@ TEST("trainer: a batch that diverges changes nothing, and the place is named") {
       if (batch > 1) want.epoch(data.first((batch - 1) * 8), options);
       for (const unsigned threads : {1u, 2u, 3u, 5u}) {
         Training got(start, threads);
-        const cpu::Trainer::Result result = got.trainer.run_epoch(broken.samples(), options, kGoOn);
+        const EpochResult result = got.trainer.run_epoch(broken.samples(), options, kGoOn);
         CHECK_EQ(result.divergence.batch, batch);
         CHECK_EQ(result.divergence.samples, size_t{batch == 41 ? 5u : 8u});
         CHECK(got.trainer.place_of_divergence(result.divergence.samples) == "the samples");
@@ -296,7 +296,7 @@ TEST("trainer: weights that are not finite and outputs that overflow are told by
     Training training(shared_model(), threads);
     change(training.network);
     const Model before = training.model();
-    const cpu::Trainer::Result result = training.trainer.run_epoch(data.samples(), options_for(1, 8), kGoOn);
+    const EpochResult result = training.trainer.run_epoch(data.samples(), options_for(1, 8), kGoOn);
     CHECK_EQ(result.divergence.batch, uint64_t{1});
     CHECK(same_bits(training.model(), before));
     const std::string place = training.trainer.place_of_divergence(result.divergence.samples);

@@ -40,6 +40,6 @@ kernel void finite(constant FiniteParams& p [[buffer(0)]], device const float* v
   const uint64_t step = static_cast<uint64_t>(teams.x) * kTrainThreads;
   bool found = false;
   for (uint64_t k = static_cast<uint64_t>(team.x) * kTrainThreads + index; k < p.count; k += step)
-    found = found || !isfinite(values[k]);
+    if (!isfinite(values[k]) && k % p.stride < p.columns) found = true;
   if (found) atomic_fetch_or_explicit(flags + p.flag, 1u, memory_order_relaxed);
 }
