@@ -318,6 +318,34 @@ int32_t elapsed(DeviceHandle* device, double* ms, Failure* failure) {
   return kOk;
 }
 
+Library table() {
+  Library table{};
+  table.abi = kAbi;
+  table.bytes = sizeof(Library);
+  table.probe = probe;
+  table.open = open;
+  table.close = close;
+  table.memory = memory;
+  table.allocate = allocate;
+  table.release = release;
+  table.allocate_shared = allocate_shared;
+  table.release_shared = release_shared;
+  table.upload = upload;
+  table.download = download;
+  table.copy = copy;
+  table.clear = clear;
+  table.launch = launch;
+  table.begin_recording = begin_recording;
+  table.end_recording = end_recording;
+  table.replay = replay;
+  table.release_recording = release_recording;
+  table.idle = idle;
+  table.synchronize = synchronize;
+  table.mark = mark;
+  table.elapsed = elapsed;
+  return table;
+}
+
 }  // namespace
 
 }  // namespace set_native::cuda
@@ -329,28 +357,6 @@ extern "C" __attribute__((visibility("default"))) const set_native::cuda::Librar
   } catch (...) {
     return nullptr;
   }
-  static const Library library = {kAbi,
-                                  sizeof(Library),
-                                  probe,
-                                  open,
-                                  close,
-                                  memory,
-                                  allocate,
-                                  release,
-                                  allocate_shared,
-                                  release_shared,
-                                  upload,
-                                  download,
-                                  copy,
-                                  clear,
-                                  launch,
-                                  begin_recording,
-                                  end_recording,
-                                  replay,
-                                  release_recording,
-                                  idle,
-                                  synchronize,
-                                  mark,
-                                  elapsed};
+  static const Library library = table();
   return &library;
 }

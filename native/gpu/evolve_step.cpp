@@ -176,8 +176,13 @@ EvolutionStep::Amounts EvolutionStep::count_set() {
   PrunedBySign amount{share(policy_.zeta, found.negative), share(policy_.zeta, found.positive)};
   if (policy_.prune == PruneRule::thesis) {
     if (zeros == 0) count(Op::count_nearest);
-    amount = by_thesis(policy_.zeta, {found.negative, zeros, found.positive, found.nearest_negative,
-                                      found.nearest_positive});
+    SignCounts counts{};
+    counts.negative = found.negative;
+    counts.zero = zeros;
+    counts.positive = found.positive;
+    counts.nearest_negative = found.nearest_negative;
+    counts.nearest_positive = found.nearest_positive;
+    amount = by_thesis(policy_.zeta, counts);
   }
   return {found.positive_zero + static_cast<uint32_t>(amount.positive),
           found.negative_zero + static_cast<uint32_t>(amount.negative)};

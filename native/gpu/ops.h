@@ -31,9 +31,20 @@ struct OpInfo {
   size_t buffers;
 };
 
+template <class Params, class Buffers>
+constexpr OpInfo make_info(const char* name, Family family, uint32_t threads) {
+  OpInfo info{};
+  info.name = name;
+  info.family = family;
+  info.threads = threads;
+  info.params_bytes = sizeof(Params);
+  info.buffers = kBufferCount<Buffers>;
+  return info;
+}
+
 constexpr OpInfo kOps[] = {
 #define SET_OP(name, family, threads, Params, Buffers) \
-  {#name, Family::family, threads, sizeof(Params), kBufferCount<Buffers>},
+  make_info<Params, Buffers>(#name, Family::family, threads),
     SET_GPU_OPS(SET_OP)
 #undef SET_OP
 };

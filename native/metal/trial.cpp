@@ -27,7 +27,10 @@ struct Case {
 };
 
 Case make_case(const char* name, std::vector<uint32_t> sizes, uint32_t samples, uint32_t batch) {
-  Case c{name, {}, samples, batch, {}};
+  Case c{};
+  c.name = name;
+  c.samples = samples;
+  c.batch = batch;
   c.spec.sizes = std::move(sizes);
   c.spec.epsilon = 4.0;
   c.spec.seed = 1;
@@ -101,24 +104,28 @@ double distance(const Model& got, const Model& want) {
     const Layer &p = got.layers[l], &q = want.layers[l];
     if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices)
       return INFINITY;
-    worst = std::max({worst, distance(p.weights, q.weights), distance(p.velocity, q.velocity),
-                      distance(p.bias, q.bias), distance(p.bias_velocity, q.bias_velocity),
-                      distance(p.pieces, q.pieces), distance(p.pieces_velocity, q.pieces_velocity)});
+    const auto compare = [&](const char*, const auto& mine, const auto& other) {
+      worst = std::max(worst, distance(mine, other));
+    };
+    for_each_link_array(compare, p, q);
+    for_each_neuron_array(compare, p, q);
   }
   return worst;
 }
 
-bool same_bits(const AlignedVector<float>& a, const AlignedVector<float>& b) {
-  return a.size() == b.size() &&
-         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+template <class Numbers>
+bool same_bits(const Numbers& a, const Numbers& b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0);
 }
 
 bool same_links(const Model& got, const Model& want) {
   for (size_t l = 0; l < want.layers.size(); ++l) {
     const Layer &p = got.layers[l], &q = want.layers[l];
-    if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices ||
-        p.birth != q.birth || !same_bits(p.weights, q.weights) || !same_bits(p.velocity, q.velocity))
-      return false;
+    bool same = p.links.row_offsets == q.links.row_offsets && p.links.col_indices == q.links.col_indices;
+    for_each_link_array(
+        [&](const char*, const auto& mine, const auto& other) { same = same && same_bits(mine, other); }, p,
+        q);
+    if (!same) return false;
   }
   return true;
 }

@@ -260,29 +260,30 @@ int32_t elapsed(DeviceHandle*, double* ms, Failure* failure) {
 
 extern "C" __attribute__((visibility("default"))) const Library* set_native_cuda_library() {
   static Library library;
-  library = {kAbi,
-             sizeof(Library),
-             probe,
-             open,
-             close,
-             memory,
-             allocate,
-             release,
-             allocate_shared,
-             release,
-             upload,
-             download,
-             copy,
-             clear,
-             launch,
-             begin_recording,
-             end_recording,
-             replay,
-             release_recording,
-             idle,
-             synchronize,
-             mark,
-             elapsed};
+  library = {};
+  library.abi = kAbi;
+  library.bytes = sizeof(Library);
+  library.probe = probe;
+  library.open = open;
+  library.close = close;
+  library.memory = memory;
+  library.allocate = allocate;
+  library.release = release;
+  library.allocate_shared = allocate_shared;
+  library.release_shared = release;
+  library.upload = upload;
+  library.download = download;
+  library.copy = copy;
+  library.clear = clear;
+  library.launch = launch;
+  library.begin_recording = begin_recording;
+  library.end_recording = end_recording;
+  library.replay = replay;
+  library.release_recording = release_recording;
+  library.idle = idle;
+  library.synchronize = synchronize;
+  library.mark = mark;
+  library.elapsed = elapsed;
   const std::string mood = ::mood();
   if (mood == "abi") library.abi = kAbi + 1;
   if (mood == "bytes") library.bytes -= 8;
