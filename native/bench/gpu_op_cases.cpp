@@ -206,11 +206,7 @@ Result evolve(const Case& c, Context& context) {
   Bench bench(c, context);
   Problem p(c, bench.stride);
   gpu::Network network = place(bench, p, true);
-  EvolutionPolicy policy;
-  if (c.motif_size > 1) {
-    policy.method = Method::set_motif;
-    policy.motif_size = c.motif_size;
-  }
+  const EvolutionPolicy policy = policy_of(c.motif_size);
   EvolutionKey key{};
   key.seed = 1;
   gpu::Evolution evolution(*bench.device);

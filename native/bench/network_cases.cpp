@@ -157,11 +157,7 @@ bool same_links(const Model& a, const Model& b) {
 
 Result evolve(const Case& c, Context& context) {
   const Model model = build_model(spec_of(c.sizes, c.epsilon, c.motif_size));
-  EvolutionPolicy policy;
-  if (c.motif_size > 1) {
-    policy.method = Method::set_motif;
-    policy.motif_size = c.motif_size;
-  }
+  const EvolutionPolicy policy = policy_of(c.motif_size);
   const auto network = context.target->create(model, c.threads);
   uint32_t epoch = 1;
   {

@@ -78,8 +78,7 @@ Setup setup_of(uint64_t links, uint32_t motif_size, unsigned threads, const std:
   setup.training.batch_size = kSweepBatch;
   setup.training.learning_rate = 0.001f;
   if (motif_size > 1) {
-    setup.policy.method = Method::set_motif;
-    setup.policy.motif_size = motif_size;
+    setup.policy = policy_of(motif_size);
   }
   return setup;
 }

@@ -81,22 +81,22 @@ TrainOptions train_options(const Napi::Object& options) {
 
 EvolutionPolicy evolution_policy(const Napi::Object& policy) {
   EvolutionPolicy out;
-  out.method = choice<Method>(policy.Get("method"), "[evolve] method",
-                              {{"set", Method::set}, {"set-motif", Method::set_motif}});
   out.zeta = number(policy.Get("zeta"), "[evolve] zeta");
-  out.prune = choice<PruneRule>(policy.Get("prune"), "[evolve] prune",
-                                {{"exact", PruneRule::exact}, {"thesis", PruneRule::thesis}});
+  out.prune =
+      choice<Prune>(policy.Get("prune"), "[evolve] prune",
+                    {{"by-sign", Prune::by_sign}, {"thesis", Prune::thesis}, {"lowest", Prune::lowest}});
+  out.grow = choice<Grow>(policy.Get("grow"), "[evolve] grow", {{"random", Grow::random}});
   out.regrow_init = choice<RegrowInit>(
       policy.Get("regrowInit"), "[evolve] regrowInit",
       {{"he-dense", RegrowInit::he_dense}, {"zero", RegrowInit::zero}, {"he-fan-in", RegrowInit::he_fan_in}});
-  out.motif_size = integer(policy.Get("motifSize"), "[evolve] motifSize", 2, kMaxMotifSize);
-  out.motif_score = choice<MotifScore>(policy.Get("motifScore"), "[evolve] motifScore",
-                                       {{"mean", MotifScore::mean},
-                                        {"max", MotifScore::max},
-                                        {"min", MotifScore::min},
-                                        {"sum", MotifScore::sum}});
-  out.motif_parse = choice<MotifParse>(policy.Get("motifParse"), "[evolve] motifParse",
-                                       {{"aligned", MotifParse::aligned}, {"runs", MotifParse::runs}});
+  out.motif_size = integer(policy.Get("motifSize"), "[evolve] motifSize", 1, kMaxMotifSize);
+  out.score = choice<MotifScore>(policy.Get("score"), "[evolve] score",
+                                 {{"mean", MotifScore::mean},
+                                  {"max", MotifScore::max},
+                                  {"min", MotifScore::min},
+                                  {"sum", MotifScore::sum}});
+  out.parse = choice<MotifParse>(policy.Get("parse"), "[evolve] parse",
+                                 {{"aligned", MotifParse::aligned}, {"runs", MotifParse::runs}});
   out.evolve_output = boolean(policy.Get("evolveOutput"), "[evolve] evolveOutput");
   check_policy(out);
   return out;

@@ -13,10 +13,17 @@ void check_policy(const EvolutionPolicy& policy) {
     throw Error(ErrorCode::out_of_range,
                 "[evolve] zeta must lie between 0 and 1, both excluded, got " + std::to_string(policy.zeta));
   }
-  if (policy.motif_size < 2 || policy.motif_size > kMaxMotifSize) {
-    throw Error(ErrorCode::out_of_range, "[evolve] motif_size must lie in 2 .. " +
+  if (policy.motif_size < 1 || policy.motif_size > kMaxMotifSize) {
+    throw Error(ErrorCode::out_of_range, "[evolve] motif_size must lie in 1 .. " +
                                              std::to_string(kMaxMotifSize) + ", got " +
                                              std::to_string(policy.motif_size));
+  }
+  if (policy.prune != Prune::lowest && policy.motif_size > 1) {
+    throw Error(
+        ErrorCode::invalid_argument,
+        "[evolve] links are pruned by sign one by one, motifs by their score: expected prune lowest with a "
+        "motif_size of " +
+            std::to_string(policy.motif_size));
   }
 }
 
@@ -37,7 +44,7 @@ void refuse_weight(float weight, uint64_t source, uint64_t target, uint32_t laye
 
 bool begin_evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
   check_evolution(policy, key);
-  if (layer.dense || policy.method == Method::fixed || layer.nnz() == 0) return false;
+  if (layer.dense || layer.nnz() == 0) return false;
   uint32_t row = 0;
   for (uint32_t k = 0; k < layer.nnz(); ++k) {
     while (layer.links.row_offsets[row + 1] <= k) ++row;

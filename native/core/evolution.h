@@ -9,26 +9,50 @@
 
 namespace set_native {
 
-enum class Method { fixed, set, set_motif };  // fixed: no evolution (`static` and `dense` in TypeScript)
-enum class PruneRule { exact, thesis };
-enum class MotifParse { aligned, runs };
-
+/**
+ * How the links of a layer are exchanged: what counts as a motif, how motifs are scored, which of them go and
+ * where others grow. The choices are independent, but that a prune by sign looks at single links. When to
+ * evolve, and with which zeta, is for who trains to say.
+ *
+ * SET (Mocanu et al. 2018) is {motif_size 1, by_sign}, SET-motif {motif_size g, lowest}.
+ */
 struct EvolutionPolicy {
-  Method method = Method::set;
-  double zeta = 0.3;                   // fraction replaced, 0 < zeta < 1
-  PruneRule prune = PruneRule::exact;  // set
+  double zeta = 0.3;  // fraction replaced, 0 < zeta < 1
+  uint32_t motif_size =
+      1;  // g: neighbouring sources that go and come together, 1 .. kMaxMotifSize; 1: single links
+  MotifParse parse = MotifParse::aligned;  // where motifs begin
+  MotifScore score = MotifScore::mean;     // of |w| over the links of a motif
+  Prune prune = Prune::by_sign;
+  Grow grow = Grow::random;
   RegrowInit regrow_init = RegrowInit::he_dense;
-  uint32_t motif_size = 2;  // set_motif: g, 2 .. kMaxMotifSize
-  MotifScore motif_score = MotifScore::mean;
-  MotifParse motif_parse = MotifParse::aligned;
   bool evolve_output = false;  // the output layer is left alone unless asked for
 };
 
-/** Counter words of one evolution: the draws depend on nothing else. */
+/** SET-motif of motifs of so many sources; of one, SET. */
+inline EvolutionPolicy policy_of(uint32_t motif_size) {
+  EvolutionPolicy policy;
+  policy.motif_size = motif_size;
+  if (motif_size > 1) policy.prune = Prune::lowest;
+  return policy;
+}
+
+/** When an evolution takes place: its draws and the birth of what it grows. */
+struct EvolutionTime {
+  uint32_t epoch;  // 1-based number of the epoch that is being, or was just, trained
+  uint32_t step =
+      0;  // in the life of the model, where evolutions count steps; 0: one at the end of the epoch
+};
+
+/** Counter words of one evolution of a layer: the draws depend on nothing else. */
 struct EvolutionKey {
   uint64_t seed;
   uint32_t layer;
-  uint32_t epoch;  // 1-based number of the epoch just trained; birth_of it is the birth of grown links
+  uint32_t epoch;
+  uint32_t step = 0;
+
+  /** The counter word that tells evolutions apart: the epoch or, above all epochs that come about, the step.
+   */
+  uint32_t draws() const { return step == 0 ? epoch : uint32_t{1} << 31 | step; }
 };
 
 struct LayerEvolution {
@@ -44,36 +68,38 @@ struct LayerEvolution {
  * the CSR. -0 is a zero. Where zeros are not removed first, |w| orders; all ties go by c (or slot, or unit)
  * ascending.
  *
- * Prune, set: of the positive links the share(zeta, positives) smallest, of the negative ones likewise, all
- * zeros.
+ * Prune, by_sign (single links): of the positive links the share(zeta, positives) smallest, of the negative
+ * ones likewise, all zeros.
  *
- * Prune, set, by the thesis' arithmetic: numbers and ties as by_thesis says, all zeros.
+ * Prune, thesis (single links): the same by the arithmetic of its program: numbers and ties as by_thesis
+ * says, all zeros.
  *
- * Prune, set_motif, aligned: sources are tiled into groups of g = motif_size, the last may be smaller; slot
+ * Prune, lowest, aligned: sources are tiled into groups of g = motif_size, the last may be smaller; slot
  * number b m + j holds the links of group b into target j. The score of a slot is the mean (max, min, sum) of
  * |w| over its links, in float, summed by ascending source. Layer of whole motifs (every occupied slot is
- * full): of the S occupied slots the share(zeta, S) of lowest (score, slot); S is N / g where g divides n.
- *   Any other layer: K = share(zeta, N) links: first exact zeros, each alone, by c; then slots by (score of
- * what is left in them, slot) until K links are gone, of the last slot only the smallest by (|w|, c) that are
- * needed. Prune, set_motif, runs: as for any other layer, with units instead of slots: per target the sorted
- * sources are cut into maximal runs of neighbours, and these from the lowest on into pieces of g, the rest
- * smaller. A unit's number is the cell of its lowest link; units are cut before zeros go.
+ * full; with g = 1 any layer): of the S occupied slots the share(zeta, S) of lowest (score, slot); S is N / g
+ * where g divides n. Any other layer: K = share(zeta, N) links: first exact zeros, each alone, by c; then
+ * slots by (score of what is left in them, slot) until K links are gone, of the last slot only the smallest
+ * by (|w|, c) that are needed. Prune, lowest, runs: as for any other layer, with units instead of slots: per
+ * target the sorted sources are cut into maximal runs of neighbours, and these from the lowest on into pieces
+ * of g, the rest smaller. A unit's number is the cell of its lowest link; units are cut before zeros go. With
+ * g = 1 it is the same as aligned.
  *
- * Regrow: numbered slots propose places in rounds r = 0, 1, ...; in round r open slot s takes the first 64
- * bits u of draw(seed, stream, layer, epoch, s, r) and proposes place below(u, places). A proposal of a place
- * that is not free is void. Of the others s gets its place if for each cell of it s is the lowest slot
- * proposing that cell in this round. All others go to the next round with their number. Where the links left
- * by pruning fill more than half of all cells, and from round kOpenRounds on, the proposal is number below(u,
- * free) of the places free at the start of the round, in ascending order. It ends when no slot is open or no
- * place is free. set: as many slots as links were removed; places: all cells; stream regrow. set_motif,
- * aligned, whole motifs: like for like. As many full-size slots as were removed, among the slots of full
- * groups, stream regrow; as many of the smaller last group, by target, stream regrow_single. set_motif,
- * aligned, any other layer: floor(K / g) slots, free when empty, stream regrow; then the links still missing
- * one by one among all cells, stream regrow_single. set_motif, runs: the same with anchors: place a m + j
- * stands for the cells (a .. a + g - 1, j), all to be free.
+ * Grow, random: numbered slots propose places in rounds r = 0, 1, ...; in round r open slot s takes the first
+ * 64 bits u of draw(seed, stream, layer, key.draws(), s, r) and proposes place below(u, places). A proposal
+ * of a place that is not free is void. Of the others s gets its place if for each cell of it s is the lowest
+ * slot proposing that cell in this round. All others go to the next round with their number. Where the links
+ * left by pruning fill more than half of all cells, and from round kOpenRounds on, the proposal is number
+ * below(u, free) of the places free at the start of the round, in ascending order. It ends when no slot is
+ * open or no place is free. g = 1: as many slots as links were removed; places: all cells; stream regrow.
+ *   aligned, whole motifs: like for like. As many full-size slots as were removed, among the slots of full
+ * groups, stream regrow; as many of the smaller last group, by target, stream regrow_single. aligned, any
+ * other layer: floor(K / g) slots, free when empty, stream regrow; then the links still missing one by one
+ * among all cells, stream regrow_single. runs: the same with anchors: place a m + j stands for the cells (a
+ * .. a + g - 1, j), all to be free.
  *
- * Grown links weigh regrown_weight(...), with momentum 0 and birth_of(epoch). Nothing else changes, nnz
- * included.
+ * Grown links weigh regrown_weight(...), are born in birth_of(epoch), and all else that they have is 0.
+ * Nothing else changes, nnz included.
  */
 
 /** Rounds of proposals among all places; later rounds propose among the enumerated free ones. */
@@ -113,7 +139,10 @@ inline PrunedBySign by_thesis(double zeta, const SignCounts& counts) {
           static_cast<uint64_t>(std::max(0.0, high + 1.0 - up_to_zeros))};
 }
 
-/** Throws out_of_range for a zeta outside (0, 1) or a motif size outside 2 .. kMaxMotifSize. */
+/**
+ * Throws out_of_range for a zeta outside (0, 1) or a motif size outside 1 .. kMaxMotifSize, invalid_argument
+ * for motifs that would be pruned by sign.
+ */
 void check_policy(const EvolutionPolicy& policy);
 
 /** Throws out_of_range for a bad policy or a key beyond the counter words. */
@@ -124,8 +153,7 @@ void check_evolution(const EvolutionPolicy& policy, const EvolutionKey& key);
 
 /**
  * What every evolution does before it changes anything: checks policy and key (out_of_range) and that all
- * weights are finite (non_finite, naming the link). False: nothing to do (dense layer, Method::fixed, no
- * links).
+ * weights are finite (non_finite, naming the link). False: nothing to do (dense layer, no links).
  */
 bool begin_evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
 

@@ -63,11 +63,11 @@ Blocks<Index> repacked(const Blocks<Index>& blocks, uint32_t height) {
 /** Gives the blocks the height that the policy needs. True: they are pruned and grown as a whole. */
 template <class Index>
 bool fit_height(Blocks<Index>& blocks, const EvolutionPolicy& policy) {
-  const bool slots = policy.method == Method::set_motif && policy.motif_parse == MotifParse::aligned;
-  const bool whole = slots && is_whole(blocks, policy.motif_size);
-  const uint32_t height = whole ? policy.motif_size : 1;
+  const uint32_t size = policy.motif_size;
+  const bool whole = size == 1 || (policy.parse == MotifParse::aligned && is_whole(blocks, size));
+  const uint32_t height = whole ? size : 1;
   if (blocks.height != height) blocks = repacked(blocks, height);
-  return whole || policy.method == Method::set;
+  return whole;
 }
 
 template <class Index>
@@ -110,7 +110,7 @@ bool begin_evolution(const AnyBlocks& blocks, const EvolutionPolicy& policy, con
   check_evolution(policy, key);
   return std::visit(
       [&](const auto& layer) {
-        if (policy.method == Method::fixed || layer.size() == 0) return false;
+        if (layer.size() == 0) return false;
         check_weights(layer, key.layer);
         return true;
       },

@@ -9,7 +9,7 @@ namespace set_native {
 /**
  * set_native::begin_evolution for the blocks of a sparse layer: checks policy and key (out_of_range) and that
  * all weights are finite (non_finite, naming the link), changing nothing. False: nothing to do
- * (Method::fixed, no links).
+ * (no links).
  */
 bool begin_evolution(const AnyBlocks& blocks, const EvolutionPolicy& policy, const EvolutionKey& key);
 
@@ -21,7 +21,7 @@ bool begin_evolution(const AnyBlocks& blocks, const EvolutionPolicy& policy, con
  * threads. nnz is unchanged, kept weights and velocities are bit-identical, grown links have velocity 0 and
  * birth_of(key.epoch).
  *
- * The height of the blocks becomes what the policy needs: motif_size for Method::set_motif, aligned, in a
+ * The height of the blocks becomes what the policy needs: motif_size for aligned motifs in a
  * layer of whole motifs of that size, else 1. Where it is that already, the memory needed beside the layer is
  * about 3 bits per link, 16 bytes per group and thread, and what the rare slots take whose first proposal
  * failed: regrowth works in by_target.

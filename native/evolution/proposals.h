@@ -186,7 +186,7 @@ class Proposals {
     for (size_t begin = part.begin; begin < part.end; begin += kBatch) {
       const size_t count = std::min(kBatch, part.end - begin);
       for (size_t k = 0; k < count; ++k) slots[k] = round.open != nullptr ? round.open[begin + k] : begin + k;
-      draw_many(key_.seed, space_.stream, key_.layer, key_.epoch, slots, round.number, count, words);
+      draw_many(key_.seed, space_.stream, key_.layer, key_.draws(), slots, round.number, count, words);
       use(static_cast<uint32_t>(begin), words, count);
     }
   }

@@ -97,12 +97,12 @@ void count_nearest(const float* weights, uint32_t size, SignCounts& counts) {
 template <class Index>
 Pruning prune_blocks(const Blocks<Index>& blocks, const EvolutionPolicy& policy, ThreadPool& pool) {
   const uint32_t size = blocks.size();
-  if (policy.method == Method::set) {
+  if (policy.prune != Prune::lowest) {
     const Weight weight{blocks.weights.data()};
     const Selection<Weight> selection(size, weight, pool);
     PrunedBySign amount{share(policy.zeta, selection.non_zeros(1)),
                         share(policy.zeta, selection.non_zeros(0))};
-    if (policy.prune == PruneRule::thesis) {
+    if (policy.prune == Prune::thesis) {
       SignCounts counts{selection.non_zeros(1), selection.zeros(0) + selection.zeros(1),
                         selection.non_zeros(0), 0, 0};
       if (counts.zero == 0) count_nearest(blocks.weights.data(), size, counts);
@@ -115,7 +115,7 @@ Pruning prune_blocks(const Blocks<Index>& blocks, const EvolutionPolicy& policy,
   const uint32_t last = blocks.groups() - 1;
   const uint32_t first_truncated = blocks.sources_of(last) < blocks.height ? blocks.offsets[last] : size;
   const Score score{blocks.weights.data(), blocks.height, first_truncated, blocks.sources_of(last),
-                    policy.motif_score};
+                    policy.score};
   const Selection<Score> selection(size, score, pool);
   return mark(size, score, selection.lowest(share(policy.zeta, size), 0), first_truncated, pool);
 }

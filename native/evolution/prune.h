@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "core/evolution.h"
-#include "layout/blocks.h"
 #include "evolution/marks.h"
+#include "layout/blocks.h"
 #include "layout/thread_pool.h"
 
 namespace set_native {
@@ -17,8 +17,8 @@ struct Pruning {
 };
 
 /**
- * Prune phase, as core/evolution.h defines it, where blocks go as a whole: Method::set on single links, or
- * Method::set_motif, aligned, on blocks of motif_size. O(blocks / threads).
+ * Prune phase, as core/evolution.h defines it, where blocks go as a whole: single links, or
+ * whole motifs in blocks of motif_size. O(blocks / threads).
  */
 template <class Index>
 Pruning prune_blocks(const Blocks<Index>& blocks, const EvolutionPolicy& policy, ThreadPool& pool);

@@ -230,7 +230,8 @@ void Rebuild<Index>::set_grown_weights(const Places& grown) {
     Index targets[kBatch];
     size_t count = 0;
     const auto draw_weights = [&] {
-      if (!zero) draw_many(key_.seed, Stream::regrow_weights, key_.layer, key_.epoch, cells, 0, count, words);
+      if (!zero)
+        draw_many(key_.seed, Stream::regrow_weights, key_.layer, key_.draws(), cells, 0, count, words);
       // A grown link has no past: all is zero but its weight and its birth.
       for (size_t t = 0; t < count; ++t) {
         for_each_link_array([&](const char*, auto& values) { values[links[t]] = 0; }, blocks_);

@@ -99,7 +99,7 @@ Places regrow_units(const Blocks<Index>& links, const Pruning& pruning, const Ev
   const uint32_t n = links.inputs, m = links.outputs, g = policy.motif_size;
   const uint64_t removed = pruning.full;
   const bool crowded = is_crowded(links, removed);
-  const bool aligned = policy.motif_parse == MotifParse::aligned;
+  const bool aligned = policy.parse == MotifParse::aligned;
   const uint32_t step = aligned ? g : 1;
   const uint32_t rows = aligned ? n / g + (n % g > 0) : n - std::min(n, g - 1);
   const auto motif_taken = [&](uint32_t row, auto& columns) {

@@ -1,16 +1,16 @@
 #pragma once
 
 #include "core/evolution.h"
-#include "layout/blocks.h"
 #include "evolution/proposals.h"
 #include "evolution/prune.h"
+#include "layout/blocks.h"
 #include "layout/thread_pool.h"
 
 namespace set_native {
 
 /**
- * The blocks to grow, as many as were removed, by (group, target): Method::set on single links, or
- * Method::set_motif, aligned, on blocks of motif_size, like for like. O((blocks + groups) / threads + groups
+ * The blocks to grow, as many as were removed, by (group, target): single links, or
+ * whole motifs in blocks of motif_size, like for like. O((blocks + groups) / threads + groups
  * + m), see proposals.h.
  */
 template <class Index>

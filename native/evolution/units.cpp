@@ -193,9 +193,9 @@ Pruning prune_units(const Blocks<Index>& layer, const EvolutionPolicy& policy) {
   pruning.full = wanted;
   if (removed == wanted) return pruning;
   // The zeros are gone; now units, each weighing the links it has left.
-  const Units units = policy.motif_parse == MotifParse::aligned ? cut_into_slots(layer, policy.motif_size)
-                                                                : cut_into_runs(layer, policy.motif_size);
-  const std::vector<Score> scores = score_units(weights, units, pruning.removed, policy.motif_score);
+  const Units units = policy.parse == MotifParse::aligned ? cut_into_slots(layer, policy.motif_size)
+                                                          : cut_into_runs(layer, policy.motif_size);
+  const std::vector<Score> scores = score_units(weights, units, pruning.removed, policy.score);
   const Cut cut = cut_at(units, scores, wanted - removed);
   for (uint32_t u = 0; u < units.size(); ++u) {
     const uint64_t key = key_of(scores[u].bits, units.tie(u));

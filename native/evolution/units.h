@@ -1,13 +1,13 @@
 #pragma once
 
 #include "core/evolution.h"
-#include "layout/blocks.h"
 #include "evolution/prune.h"
+#include "layout/blocks.h"
 
 namespace set_native {
 
 /**
- * Prune phase of Method::set_motif in a layer of single links whose motifs are not whole, or are runs: links
+ * Prune phase in a layer of single links whose motifs are not whole, or are runs: links
  * go unit by unit, as core/evolution.h defines it. Reads by_target for runs. Serial, O(links + n + m) on
  * average.
  */

@@ -20,8 +20,7 @@ constexpr uint64_t kAlwaysWorthwhile = 16u << 20;  // bytes of bitmaps that need
 
 /** Whether blocks are pruned and grown as a whole, with the height they have. */
 bool height_fits(const Layer& layer, const EvolutionPolicy& policy) {
-  if (policy.method == Method::set) return layer.height == 1;
-  return policy.motif_parse == MotifParse::aligned && layer.height == policy.motif_size;
+  return layer.height == policy.motif_size && (policy.motif_size == 1 || policy.parse == MotifParse::aligned);
 }
 
 /** Whether the kernels can count what there is in 32 bits, groups in warps. */
@@ -64,7 +63,7 @@ Evolution::Evolution(Device& device) : device_(device) {
 
 bool Evolution::begin(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
   check_evolution(policy, key);
-  if (layer.dense || policy.method == Method::fixed || layer.blocks == 0) return false;
+  if (layer.dense || layer.blocks == 0) return false;
   device_.clear(*memory_.small, SmallParts::flag, sizeof(uint32_t));
   const uint64_t size = static_cast<uint64_t>(layer.blocks) * layer.height;
   device_.dispatch(evolve_launch(Op::check_finite, (size + kThreadItems - 1) / kThreadItems),

@@ -14,7 +14,7 @@ namespace set_native::gpu {
  * Evolution of the layers of one model where they are: on the device. Same definition, same links and
  * weights, bit for bit, as the CPU's and the reference's (core/evolution.h).
  *
- * On the device itself evolve: Method::set on blocks of height 1, and Method::set_motif, aligned, on blocks
+ * On the device itself evolve: single links in blocks of height 1 and whole motifs in blocks
  * of motif_size, in buffers that stay where they are (what was recorded with them can be replayed). All else
  * takes the way over the host, where evolve_layer does it: layers whose blocks have another height than
  * the policy needs, half-full slots, runs; and layers so large and sparse that their bitmaps, about 3 bits
@@ -31,7 +31,7 @@ class Evolution {
 
   /**
    * What precedes every evolution, changing nothing: checks policy and key (out_of_range) and that all
-   * weights are finite (non_finite, naming the link). False: nothing to do (dense layer, Method::fixed, no
+   * weights are finite (non_finite, naming the link). False: nothing to do (dense layer, no
    * links).
    */
   bool begin(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);

@@ -116,7 +116,7 @@ LayerEvolution EvolutionStep::run() {
   if (last_sources_ < height_) {
     device_.download(&first_truncated_, *layer_.offsets, (groups_ - 1) * sizeof(uint32_t), sizeof(uint32_t));
   }
-  const Amounts amounts = policy_.method == Method::set
+  const Amounts amounts = policy_.prune != Prune::lowest
                               ? count_set()
                               : Amounts{static_cast<uint32_t>(share(policy_.zeta, blocks_)), 0};
   full_ = amounts.positive + amounts.negative;
@@ -157,7 +157,7 @@ LayerEvolution EvolutionStep::run() {
 
 /** The weights themselves are the keys of single links; motifs have scores. */
 Binding EvolutionStep::keys() const {
-  if (policy_.method == Method::set) return layer_.weights;
+  if (policy_.prune != Prune::lowest) return layer_.weights;
   return at(plan_.keys);
 }
 
@@ -174,7 +174,7 @@ EvolutionStep::Amounts EvolutionStep::count_set() {
   count(Op::count_signs);
   const uint32_t zeros = found.positive_zero + found.negative_zero;
   PrunedBySign amount{share(policy_.zeta, found.negative), share(policy_.zeta, found.positive)};
-  if (policy_.prune == PruneRule::thesis) {
+  if (policy_.prune == Prune::thesis) {
     if (zeros == 0) count(Op::count_nearest);
     SignCounts counts{};
     counts.negative = found.negative;
@@ -204,7 +204,7 @@ void EvolutionStep::make_plan() {
   plan_.entries = always.words(slots);
 
   Layout prune(always.end());
-  if (policy_.method != Method::set) plan_.keys = prune.words(blocks_);
+  if (policy_.prune == Prune::lowest) plan_.keys = prune.words(blocks_);
   plan_.ties = prune.words(2 * warp_tiles);
 
   Layout regrow(always.end());
@@ -227,13 +227,13 @@ void EvolutionStep::make_plan() {
 }
 
 void EvolutionStep::select(Amounts amounts) {
-  if (policy_.method != Method::set) {
+  if (policy_.prune == Prune::lowest) {
     ScoreParams params{};
     params.blocks = blocks_;
     params.height = height_;
     params.first_truncated = first_truncated_;
     params.sources = last_sources_;
-    params.score = policy_.motif_score;
+    params.score = policy_.score;
     device_.dispatch(evolve_launch(Op::block_scores, blocks_), params,
                      ScoreBuffers{layer_.weights, at(plan_.keys)});
   }
@@ -280,7 +280,7 @@ void EvolutionStep::mark() {
 
 void EvolutionStep::grow(const Region& region) {
   RoundParams params{};
-  params.key = draw_key(key_.seed, region.stream, key_.layer, key_.epoch);
+  params.key = draw_key(key_.seed, region.stream, key_.layer, key_.draws());
   params.first_row = region.first_row;
   params.rows = region.rows;
   params.cols = layer_.outputs;
@@ -434,7 +434,7 @@ void EvolutionStep::index_targets() {
                    IndexParams{groups_, row_words}, index);
 
   GrowParams params{};
-  params.key = draw_key(key_.seed, Stream::regrow_weights, key_.layer, key_.epoch);
+  params.key = draw_key(key_.seed, Stream::regrow_weights, key_.layer, key_.draws());
   params.count = full_ + truncated_;
   params.height = height_;
   params.inputs = layer_.inputs;

@@ -45,19 +45,18 @@ std::vector<Case> cases() {
   all.back().spec.motif_size = 3;
   all.back().spec.activation = Activation::srelu;
   all.back().spec.loss = Loss::sigmoid_binary_cross_entropy;
-  all.back().policy.method = Method::set_motif;
-  all.back().policy.motif_size = 3;
+  all.back().policy = policy_of(3);
   all.push_back(make_case("pairs of links", {20, 40, 24, 5}, 90, 40));
   all.back().spec.topology = Topology::motif;
   all.back().spec.activation = Activation::tanh;
   all.back().spec.loss = Loss::mse;
-  all.back().policy.method = Method::set_motif;
+  all.back().policy = policy_of(2);
   all.push_back(make_case("long batches", {20, 40, 24, 5}, 2100, 200));
   all.push_back(make_case("dense layers", {12, 520, 3}, 90, 40));
   all.back().spec.topology = Topology::dense;
   all.back().spec.activation = Activation::sigmoid;
   all.push_back(make_case("single links", {20, 1100, 24, 5}, 90, 40));
-  all.back().policy.prune = PruneRule::thesis;
+  all.back().policy.prune = Prune::thesis;
   return all;
 }
 
@@ -164,8 +163,7 @@ std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device
 
   // Evolution is exact, if from the same numbers; these have equals among them, and zeros.
   Model same = cpu->download();
-  const float shift =
-      c.policy.prune == PruneRule::thesis ? 0.5f : 0.0f;  // a rule that only counts without zeros
+  const float shift = c.policy.prune == Prune::thesis ? 0.5f : 0.0f;  // a rule that only counts without zeros
   for (Layer& layer : same.layers)
     for (float& w : layer.weights) w = (std::floor(w * 32.0f) + shift) / 32.0f;
   gpu = std::make_unique<gpu::GpuModel>(device, same);

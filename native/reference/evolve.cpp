@@ -47,8 +47,8 @@ class Evolution {
 
   LayerEvolution run() {
     const size_t before = links_.size();
-    if (policy_.method == Method::set) {
-      const uint64_t removed = prune_set();
+    if (policy_.motif_size == 1) {
+      const uint64_t removed = policy_.prune == Prune::lowest ? prune_lowest() : prune_by_sign();
       crowded_ = 2 * links_.size() > n_ * m_;
       grow(Stream::regrow, removed, n_ * m_, [](uint64_t c) { return std::vector<CellId>{c}; });
     } else {
@@ -78,7 +78,18 @@ class Evolution {
   }
 
  private:
-  uint64_t prune_set() {
+  /** The links nearest zero, of either sign. */
+  uint64_t prune_lowest() {
+    std::vector<std::pair<float, CellId>> ranked;
+    for (const auto& [cell, link] : links_) ranked.emplace_back(std::fabs(link.weight), cell);
+    std::sort(ranked.begin(), ranked.end());
+    const auto count =
+        static_cast<size_t>(std::floor(policy_.zeta * static_cast<double>(ranked.size()) + 0.5));
+    for (size_t t = 0; t < count; ++t) links_.erase(ranked[t].second);
+    return count;
+  }
+
+  uint64_t prune_by_sign() {
     std::vector<std::pair<float, CellId>> positive, negative;
     std::vector<CellId> removed;
     for (const auto& [cell, link] : links_) {
@@ -90,7 +101,7 @@ class Evolution {
     for (auto* ranked : {&positive, &negative}) {
       std::sort(ranked->begin(), ranked->end());
       auto count = static_cast<size_t>(std::floor(policy_.zeta * static_cast<double>(ranked->size()) + 0.5));
-      if (policy_.prune == PruneRule::thesis) count = ranked == &positive ? thesis_positive : thesis_negative;
+      if (policy_.prune == Prune::thesis) count = ranked == &positive ? thesis_positive : thesis_negative;
       for (size_t t = 0; t < count; ++t) removed.push_back((*ranked)[t].second);
     }
     for (const CellId cell : removed) links_.erase(cell);
@@ -122,7 +133,7 @@ class Evolution {
   }
 
   void evolve_motifs() {
-    const bool aligned = policy_.motif_parse == MotifParse::aligned;
+    const bool aligned = policy_.parse == MotifParse::aligned;
     const std::vector<Unit> units = aligned ? slots() : runs();
     const uint64_t full_groups = n_ / g_;
     const auto slot = [this](uint64_t id) { return slot_cells(id); };
@@ -231,7 +242,7 @@ class Evolution {
     for (const CellId cell : unit.cells) sizes.push_back(std::fabs(links_[cell].weight));
     float sum = 0.0f;
     for (const float size : sizes) sum += size;
-    switch (policy_.motif_score) {
+    switch (policy_.score) {
       case MotifScore::mean:
         return sum / static_cast<float>(sizes.size());
       case MotifScore::max:
@@ -273,7 +284,7 @@ class Evolution {
       std::map<uint64_t, uint64_t> proposals;  // slot -> free place
       std::map<CellId, uint64_t> lowest;       // cell -> lowest slot proposing it
       for (const uint64_t s : open) {
-        const uint64_t u = word64(draw(key_.seed, stream, key_.layer, key_.epoch, s, round));
+        const uint64_t u = word64(draw(key_.seed, stream, key_.layer, key_.draws(), s, round));
         const uint64_t place = listed ? free_places[below(u, free_places.size())] : below(u, places);
         if (!is_free(place)) continue;
         proposals[s] = place;
@@ -296,7 +307,7 @@ class Evolution {
     std::vector<uint32_t> fan_in(m_, 0);
     for (const auto& item : links_) ++fan_in[item.first % m_];
     for (const CellId cell : grown_) {
-      links_[cell].weight = regrown_weight(policy_.regrow_init, key_.seed, key_.layer, key_.epoch, cell,
+      links_[cell].weight = regrown_weight(policy_.regrow_init, key_.seed, key_.layer, key_.draws(), cell,
                                            static_cast<uint32_t>(n_), fan_in[cell % m_]);
     }
   }

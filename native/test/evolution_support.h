@@ -94,26 +94,27 @@ inline Scenario random_scenario(Random& random) {
   const uint32_t m = random() % 2 == 0 ? pick(kSizes) : 1 + static_cast<uint32_t>(random() % 40);
   const double density = pick(std::vector<double>{0.001, 0.03, 0.1, 0.3, 0.5, 0.6, 0.9, 0.99, 1.0});
   Scenario s;
-  s.policy.method = random() % 4 == 0 ? Method::set : Method::set_motif;
   s.policy.zeta = pick(std::vector<double>{0.01, 0.1, 0.3, 0.5, 0.77, 0.95});
-  s.policy.prune = random() % 3 == 0 ? PruneRule::thesis : PruneRule::exact;
   s.policy.regrow_init = static_cast<RegrowInit>(random() % 3);
-  s.policy.motif_size = pick(kMotifSizes);
-  s.policy.motif_score = static_cast<MotifScore>(random() % 4);
-  s.policy.motif_parse = random() % 3 == 0 ? MotifParse::runs : MotifParse::aligned;
+  const uint32_t motif_size = pick(kMotifSizes);
+  const Prune kPrunes[] = {Prune::by_sign, Prune::thesis, Prune::lowest};
+  const bool single = random() % 3 == 0;
+  s.policy.motif_size = single ? 1 : motif_size;
+  s.policy.prune = single ? pick(kPrunes) : Prune::lowest;
+  s.policy.score = static_cast<MotifScore>(random() % 4);
+  s.policy.parse = random() % 3 == 0 ? MotifParse::runs : MotifParse::aligned;
   s.key = {random(), static_cast<uint32_t>(random() % 5), 10 + static_cast<uint32_t>(random() % 90)};
   const bool motifs = random() % 2 == 0;
   const TopologyKey topology{random(), 0};
   Csr links = density == 1.0 ? full_pattern(n, m)
-              : motifs       ? motif(n, m, density, s.policy.motif_size, topology)
+              : motifs       ? motif(n, m, density, motif_size, topology)
                              : erdos_renyi(n, m, density, topology);
   const auto kind = static_cast<Weights>(random() % 8);
   s.layer = dress(std::move(links), kind, random);
   std::ostringstream text;
   text << n << " x " << m << ", " << s.layer.nnz() << " links" << (motifs ? " in motifs" : "") << ", zeta "
-       << s.policy.zeta << ", method " << static_cast<int>(s.policy.method) << ", prune "
-       << static_cast<int>(s.policy.prune) << ", size " << s.policy.motif_size << ", score "
-       << static_cast<int>(s.policy.motif_score) << ", parse " << static_cast<int>(s.policy.motif_parse)
+       << s.policy.zeta << ", prune " << static_cast<int>(s.policy.prune) << ", size " << s.policy.motif_size
+       << ", score " << static_cast<int>(s.policy.score) << ", parse " << static_cast<int>(s.policy.parse)
        << ", init " << static_cast<int>(s.policy.regrow_init) << ", weights " << static_cast<int>(kind);
   s.text = text.str();
   return s;

@@ -82,10 +82,10 @@ std::vector<std::pair<float, uint64_t>> ranked(const std::map<uint64_t, Link>& l
 
 /** Per sign: as many as zeta says, and each of them before each kept one in (|w|, cell); no zero is kept. How
  * many the rule of the thesis removes is left to the reference. */
-void check_pruned_by_sign(const Fate& fate, double zeta, PruneRule rule) {
+void check_pruned_by_sign(const Fate& fate, double zeta, Prune rule) {
   for (const int sign : {1, -1}) {
     const auto pruned = ranked(fate.pruned, sign), kept = ranked(fate.kept, sign);
-    if (rule == PruneRule::exact)
+    if (rule == Prune::by_sign)
       CHECK_EQ(pruned.size(), rounded(zeta * static_cast<double>(pruned.size() + kept.size())));
     if (!pruned.empty() && !kept.empty()) CHECK(pruned.back() < kept.front());
   }
@@ -157,8 +157,8 @@ void check_whole_motifs(const Scenario& s, const Layer& after, const Fate& fate)
   const size_t occupied = slots_of(by_cell(s.layer), m, g).size();
   CHECK_EQ(pruned.size(), rounded(s.policy.zeta * static_cast<double>(occupied)));
   std::set<std::pair<float, uint64_t>> pruned_ranks, kept_ranks;
-  for (const auto& [id, slot] : pruned) pruned_ranks.emplace(slot.score(s.policy.motif_score), id);
-  for (const auto& [id, slot] : kept) kept_ranks.emplace(slot.score(s.policy.motif_score), id);
+  for (const auto& [id, slot] : pruned) pruned_ranks.emplace(slot.score(s.policy.score), id);
+  for (const auto& [id, slot] : kept) kept_ranks.emplace(slot.score(s.policy.score), id);
   if (!pruned.empty() && !kept.empty()) CHECK(*pruned_ranks.rbegin() < *kept_ranks.begin());
   CHECK_EQ(pruned.size(), grown.size());
   for (const uint64_t capacity : {g, n % g}) {
@@ -187,8 +187,8 @@ void check_links_by_slot(const Scenario& s, const Fate& fate) {
     }
     return;
   }
-  if (s.policy.motif_parse == MotifParse::runs) return;  // the reference is the judge of runs
-  std::map<uint64_t, Link> ranked_links = fate.kept;     // all but the zeros, which went before
+  if (s.policy.parse == MotifParse::runs) return;     // the reference is the judge of runs
+  std::map<uint64_t, Link> ranked_links = fate.kept;  // all but the zeros, which went before
   for (const auto& [cell, link] : fate.pruned) {
     if (link.weight != 0) ranked_links[cell] = link;
   }
@@ -202,14 +202,14 @@ void check_links_by_slot(const Scenario& s, const Fate& fate) {
     if (link.weight != 0) touched[cell / m / g * m + cell % m] = true;
   }
   for (const auto& item : touched) {
-    highest_touched = std::max(highest_touched, {all.at(item.first).score(s.policy.motif_score), item.first});
+    highest_touched = std::max(highest_touched, {all.at(item.first).score(s.policy.score), item.first});
     if (kept.count(item.first) == 0) continue;
     ++split;
     CHECK(pruned.at(item.first).largest <= kept.at(item.first).smallest);
   }
   CHECK(split <= 1);
   for (const auto& [id, slot] : kept) {
-    const std::pair<float, uint64_t> rank{all.at(id).score(s.policy.motif_score), id};
+    const std::pair<float, uint64_t> rank{all.at(id).score(s.policy.score), id};
     CHECK(touched.count(id) > 0 ? rank == highest_touched : highest_touched < rank);
   }
 }
@@ -308,10 +308,9 @@ void check_scenario(const Scenario& s) {
   CHECK_EQ(fate.kept.size() + result.pruned, s.layer.nnz());
   check_grown_weights(s, after, fate);
   const uint64_t n = s.layer.inputs, m = s.layer.outputs, g = s.policy.motif_size;
-  if (s.policy.method == Method::set) {
+  if (s.policy.prune != Prune::lowest) {
     check_pruned_by_sign(fate, s.policy.zeta, s.policy.prune);
-  } else if (s.policy.motif_parse == MotifParse::aligned &&
-             whole(slots_of(by_cell(s.layer), m, g), n, m, g)) {
+  } else if (s.policy.parse == MotifParse::aligned && whole(slots_of(by_cell(s.layer), m, g), n, m, g)) {
     check_whole_motifs(s, after, fate);
   } else {
     check_links_by_slot(s, fate);
@@ -377,17 +376,16 @@ TEST("evolution: invariants hold over many epochs, and whole motifs stay whole")
 
 TEST("evolution: larger layers, cpu equal to the reference") {
   Random random(test::seed() + 2);
-  for (const Method method : {Method::set, Method::set_motif}) {
+  for (const uint32_t size : {1u, 2u + static_cast<uint32_t>(random() % 3)}) {
     for (const MotifParse parse : {MotifParse::aligned, MotifParse::runs}) {
       for (const bool motifs : {false, true}) {
         Scenario s;
         const TopologyKey key{random(), 0};
-        s.policy.method = method;
-        s.policy.motif_parse = parse;
-        s.policy.motif_size = 2 + static_cast<uint32_t>(random() % 3);
+        s.policy = policy_of(size);
+        s.policy.parse = parse;
         s.key = {random(), 1, 9};
         s.layer =
-            dress(motifs ? motif(301, 283, 0.05, s.policy.motif_size, key) : erdos_renyi(301, 283, 0.05, key),
+            dress(motifs ? motif(301, 283, 0.05, std::max(size, 2u), key) : erdos_renyi(301, 283, 0.05, key),
                   Weights::uniform, random);
         s.text = "301 x 283";
         check_scenario(s);
@@ -399,12 +397,10 @@ TEST("evolution: larger layers, cpu equal to the reference") {
 TEST("evolution: layers so full that thousands of proposals fail, on several threads") {
   Random random(test::seed() + 3);
   for (const double density : {0.35, 0.48, 0.7}) {
-    for (const auto& [method, g] :
-         {std::pair{Method::set, 1u}, {Method::set_motif, 2u}, {Method::set_motif, 3u}}) {
+    for (const uint32_t g : {1u, 2u, 3u}) {
       Scenario s;
-      s.policy.method = method;
+      s.policy = policy_of(g);
       s.policy.zeta = 0.6;
-      s.policy.motif_size = std::max(g, 2u);
       s.key = {random(), 1, 9};
       const TopologyKey key{random(), 0};
       const uint32_t n = 200 * g + 1, m = 300;
@@ -457,10 +453,9 @@ TEST("evolution: motif pruning on a layer small enough to follow by hand") {
       layer.birth.assign(4, 0);
       const float weights[] = {0.1f, -0.3f, -0.9f, 0.4f};
       std::copy(std::begin(weights), std::end(weights), layer.weights.begin());
-      EvolutionPolicy policy;
-      policy.method = Method::set_motif;
+      EvolutionPolicy policy = policy_of(2);
       policy.zeta = zeta;
-      policy.motif_score = score;
+      policy.score = score;
       evolve(layer, policy, {5, 0, 3});
       std::set<float> kept;
       for (size_t k = 0; k < 4; ++k) {
@@ -482,9 +477,7 @@ TEST("evolution: the share of motifs is one of occupied slots, whatever the last
   for (const auto& [n, g] : {std::pair{4u, 8u}, {1u, 2u}, {5u, 4u}, {3u, 2u}, {8u, 4u}}) {
     Layer layer = dress(motif(n, 1000, 0.5, g, {3, 0}), Weights{}, random);
     const size_t occupied = slots_of(by_cell(layer), 1000, g).size();
-    EvolutionPolicy policy;
-    policy.method = Method::set_motif;
-    policy.motif_size = g;
+    const EvolutionPolicy policy = policy_of(g);
     constexpr uint16_t kEpoch = 60000;  // no link is born then yet
     cpu_evolve(layer, policy, {3, 0, kEpoch});
     std::map<uint64_t, Link> kept;
@@ -502,9 +495,8 @@ TEST("evolution: runs cut neighbours from the lowest source on") {
     layer.birth.assign(5, 0);
     const float weights[] = {0.9f, 0.1f, 0.6f, 0.2f, 0.9f};
     std::copy(std::begin(weights), std::end(weights), layer.weights.begin());
-    EvolutionPolicy policy;
-    policy.method = Method::set_motif;
-    policy.motif_parse = MotifParse::runs;
+    EvolutionPolicy policy = policy_of(2);
+    policy.parse = MotifParse::runs;
     policy.zeta = 0.7;  // 4 of 5 links
     evolve(layer, policy, {5, 0, 3});
     uint32_t kept = 0;
@@ -532,22 +524,17 @@ TEST("evolution: another epoch, layer or seed grows elsewhere") {
   CHECK(base != grown({8, 1, 20}));
 }
 
-TEST("evolution: nothing happens to dense, fixed or empty layers") {
+TEST("evolution: nothing happens to dense or empty layers") {
   Random random(test::seed());
-  const Layer sparse = dress(erdos_renyi(20, 20, 0.3, {1, 0}), Weights::uniform, random);
   Layer dense = dress(full_pattern(5, 4), Weights::uniform, random);
   dense.dense = true;
   dense.links = {};
   dense.birth.clear();
   Layer empty = dress({3, 3, {0, 0, 0, 0}, {}}, Weights::uniform, random);
-  EvolutionPolicy fixed;
-  fixed.method = Method::fixed;
   for (const Evolve evolve : kImplementations) {
-    for (const auto& [layer, policy] :
-         {std::make_pair(dense, EvolutionPolicy{}), std::make_pair(sparse, fixed),
-          std::make_pair(empty, EvolutionPolicy{})}) {
+    for (const Layer& layer : {dense, empty}) {
       Layer after = layer;
-      const LayerEvolution result = evolve(after, policy, {1, 0, 1});
+      const LayerEvolution result = evolve(after, {}, {1, 0, 1});
       CHECK_EQ(result.pruned, 0u);
       CHECK_EQ(result.grown, 0u);
       CHECK(same_layer(after, layer));
@@ -560,10 +547,9 @@ TEST("evolution: refuses weights that are not numbers, and bad policies, before 
   const Layer good = dress(erdos_renyi(20, 20, 0.3, {1, 0}), Weights::uniform, random);
   for (const Evolve evolve : kImplementations) {
     for (const float bad : {NAN, -NAN, INFINITY, -INFINITY}) {
-      for (const Method method : {Method::set, Method::set_motif}) {
+      for (const uint32_t motif_size : {1u, 2u}) {
         Layer layer = good;
-        EvolutionPolicy policy;
-        policy.method = method;
+        const EvolutionPolicy policy = policy_of(motif_size);
         layer.weights[layer.nnz() / 2] = bad;
         const Layer before = layer;
         CHECK_THROWS(non_finite, evolve(layer, policy, {1, 0, 1}));
@@ -635,8 +621,7 @@ TEST("regrow: every empty motif slot and every free anchor is as likely") {
     if (slot % 13 == 1 && slot % 5 != 0) zeros.insert({cell, cell + m});
   }
   const Layer start = kept_and_zeros(n, m, kept, zeros);
-  EvolutionPolicy policy;
-  policy.method = Method::set_motif;
+  EvolutionPolicy policy = policy_of(2);
   policy.zeta = (static_cast<double>(zeros.size()) + 0.1) / static_cast<double>(start.nnz());
   std::map<uint64_t, uint64_t> hits;
   for (uint32_t epoch = 1; epoch <= 3000; ++epoch) {
@@ -654,7 +639,7 @@ TEST("regrow: every empty motif slot and every free anchor is as likely") {
   // One run at a time, so that no overlap can favour an anchor.
   const Layer lone = kept_and_zeros(n, m, kept, {1, 1 + m});
   const std::map<uint64_t, Link> lone_links = by_cell(lone);
-  policy.motif_parse = MotifParse::runs;
+  policy.parse = MotifParse::runs;
   policy.zeta = 2.1 / static_cast<double>(lone.nnz());
   std::map<uint64_t, uint64_t> anchors;
   for (uint32_t epoch = 1; epoch <= 20000; ++epoch) {

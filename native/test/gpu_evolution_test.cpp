@@ -131,9 +131,10 @@ void check_evolutions(Scenario s, uint32_t height, bool wide, Order order, Way w
 /** A random scenario in which blocks of `height` evolve as a whole. */
 Scenario scenario_for_device(Random& random, uint32_t height) {
   Scenario s = random_scenario(random);
-  s.policy.method = height == 1 ? Method::set : Method::set_motif;
-  s.policy.motif_parse = height == 1 ? s.policy.motif_parse : MotifParse::aligned;
-  s.policy.motif_size = std::max(height, 2u);
+  const Prune kPrunes[] = {Prune::by_sign, Prune::thesis, Prune::lowest};
+  s.policy.prune = height == 1 ? kPrunes[random() % 3] : Prune::lowest;
+  s.policy.parse = height == 1 ? s.policy.parse : MotifParse::aligned;
+  s.policy.motif_size = height;
   const double densities[] = {0.01, 0.1, 0.3, 0.5, 0.6, 0.95};
   const double density = densities[random() % std::size(densities)];
   const auto n = 1 + static_cast<uint32_t>(random() % 50), m = 1 + static_cast<uint32_t>(random() % 50);
@@ -164,9 +165,8 @@ TEST("gpu evolution: equal over the host, where blocks do not fit the policy") {
     const Scenario s = random_scenario(random);
     for (const uint32_t height : {1u, 2u, 4u}) {
       if (!is_whole(s.layer.links, height)) continue;
-      const bool fits = s.policy.method == Method::set
-                            ? height == 1
-                            : s.policy.motif_parse == MotifParse::aligned && height == s.policy.motif_size;
+      const bool fits =
+          height == s.policy.motif_size && (height == 1 || s.policy.parse == MotifParse::aligned);
       if (!fits) check_evolutions(s, height, random() % 2 == 0, Order::forward, Way::host);
     }
   }
@@ -186,8 +186,7 @@ TEST("gpu evolution: larger layers, and such that thousands of proposals fail") 
   for (const double density : {0.05, 0.48, 0.7}) {
     for (const uint32_t height : {1u, 2u, 3u}) {
       Scenario s;
-      s.policy.method = height == 1 ? Method::set : Method::set_motif;
-      s.policy.motif_size = std::max(height, 2u);
+      s.policy = policy_of(height);
       s.policy.zeta = density < 0.1 ? 0.3 : 0.6;
       s.policy.regrow_init = RegrowInit::he_fan_in;
       s.key = {random(), 1, 9};
@@ -204,9 +203,8 @@ TEST("gpu evolution: larger layers, and such that thousands of proposals fail") 
 TEST("gpu evolution: one link, one source, one target, rows without links, a row with all") {
   Random random(seed() + 4);
   const auto check = [&](Csr links, double zeta) {
-    for (const PruneRule rule : {PruneRule::exact, PruneRule::thesis}) {
+    for (const Prune rule : {Prune::by_sign, Prune::thesis, Prune::lowest}) {
       Scenario s;
-      s.policy.method = Method::set;
       s.policy.prune = rule;
       s.policy.zeta = zeta;
       s.key = {random(), 2, 30};
@@ -236,8 +234,7 @@ TEST("gpu evolution: epochs beyond 65,535, on the device and over the host") {
   Random random(seed() + 8);
   for (const auto& [height, way] : {std::pair{1u, Way::device}, {2u, Way::device}, {1u, Way::host}}) {
     Scenario s;
-    s.policy.method = way == Way::host || height > 1 ? Method::set_motif : Method::set;
-    s.policy.motif_size = 2;
+    s.policy = policy_of(way == Way::host || height > 1 ? 2 : 1);
     s.key = {random(), 1, 65534};
     s.layer = dress(height == 1 ? erdos_renyi(20, 20, 0.3, {1, 0}) : motif(20, 20, 0.3, 2, {1, 0}),
                     Weights::uniform, random);
@@ -252,7 +249,6 @@ TEST("gpu evolution: a layer too large for bitmaps goes over the host") {
   need_emulator();  // its memory can be made small
   Random random(seed() + 5);
   Scenario s;
-  s.policy.method = Method::set;
   s.key = {3, 0, 5};
   s.layer = dress(erdos_renyi(8000, 8000, 1e-5, {9, 0}), Weights::uniform, random);
   const PackedLayer held = in_blocks(s.layer, 1, false);
@@ -264,13 +260,10 @@ TEST("gpu evolution: a layer too large for bitmaps goes over the host") {
   CHECK(same_layer(plain(on_device.held()), s.layer));
 }
 
-TEST("gpu evolution: nothing to do for fixed, dense and empty layers") {
+TEST("gpu evolution: nothing to do for dense and empty layers") {
   Random random(seed() + 6);
   const Layer sparse = dress(erdos_renyi(20, 20, 0.3, {1, 0}), Weights::uniform, random);
-  EvolutionPolicy fixed;
-  fixed.method = Method::fixed;
   OnDevice a(in_blocks(sparse, 1, false));
-  CHECK(!a.evolution.begin(a.layer, fixed, {1, 0, 1}));
   OnDevice b(in_blocks(dress({3, 3, {0, 0, 0, 0}, {}}, Weights::uniform, random), 1, false));
   CHECK(!b.evolution.begin(b.layer, {}, {1, 0, 1}));
   a.layer.dense = true;
@@ -310,7 +303,7 @@ TEST("gpu evolution: without memory the layer stays as it was, and evolves when 
   Random random(seed() + 8);
   for (const uint32_t height : {1u, 2u, 4u}) {  // 4: over the host, with buffers of another size
     Scenario s;
-    s.policy.method = height == 1 ? Method::set : Method::set_motif;
+    s.policy = policy_of(std::min(height, 2u));
     s.policy.regrow_init = RegrowInit::he_fan_in;
     s.key = {11, 1, 9};
     s.layer = dress(motif(41, 33, 0.2, height, {9, 0}), Weights::uniform, random);

@@ -106,11 +106,7 @@ void run_evolution(uint32_t motif_size, const BackendOptions& options) {
   const ModelSpec spec = spec_of(13, motif_size);
   std::unique_ptr<BackendModel> network = cpu_backend().create(build_model(spec), options);
   const double links = links_of(*network);
-  EvolutionPolicy policy;
-  if (motif_size > 1) {
-    policy.method = Method::set_motif;
-    policy.motif_size = motif_size;
-  }
+  const EvolutionPolicy policy = policy_of(motif_size);
   uint32_t epoch = 0;
   count("evolve" + suffix, links, [&] { network->evolve(policy, ++epoch); });
   count("initialise" + suffix, links, [&] { network = cpu_backend().create(build_model(spec), options); });

@@ -109,9 +109,8 @@ TEST("evolution: whenever memory runs out, a layer has its old links or its new 
     EvolutionPolicy policy;
     uint32_t stored;  // height of the blocks
   };
-  EvolutionPolicy set, motifs, runs;
-  motifs.method = runs.method = Method::set_motif;
-  runs.motif_parse = MotifParse::runs;
+  EvolutionPolicy set, motifs = policy_of(2), runs = policy_of(2);
+  runs.parse = MotifParse::runs;
   for (const auto& [policy, stored] :
        {Case{set, 1}, {set, 4}, {motifs, 1}, {motifs, 2}, {motifs, 4}, {runs, 1}}) {
     const Layer before = test_layer(stored, random);

@@ -276,11 +276,10 @@ TEST("backend: the order of an epoch is a permutation that follows from seed and
 
 TEST("evolution: from equal weights every back end and instruction set makes the same links") {
   const Data data = make_data(60, 10, 230, 6);
-  std::vector<EvolutionPolicy> policies(4);
+  std::vector<EvolutionPolicy> policies(3);
   policies[1].regrow_init = RegrowInit::he_fan_in;
   policies[1].evolve_output = true;
-  policies[2].method = Method::set_motif;
-  policies[3].method = Method::fixed;
+  policies[2] = policy_of(2);
   for (const Network& network : networks())
     for (const EvolutionPolicy& policy : policies) {
       const std::string what =
@@ -300,8 +299,7 @@ TEST("evolution: from equal weights every back end and instruction set makes the
         for (size_t l = 0; l < want.size(); ++l) {
           CHECK_EQ(got[l].pruned, want[l].pruned);
           CHECK_EQ(got[l].grown, want[l].grown);
-          const bool evolves = policy.method != Method::fixed && !start.layers[l].dense &&
-                               (l + 1 < want.size() || policy.evolve_output);
+          const bool evolves = !start.layers[l].dense && (l + 1 < want.size() || policy.evolve_output);
           CHECK_MSG((want[l].pruned > 0) == evolves, what << ": layer " << l + 1);
           const std::vector<LayerStats> stats = model->stats();
           CHECK_EQ(stats[l].nnz, start.layers[l].nnz());
@@ -315,9 +313,8 @@ TEST("evolution: from equal weights every back end and instruction set makes the
 TEST("evolution: beyond epoch 65,535 links share a birth, and draws go on with the epoch") {
   const Data data = make_data(60, 10, 40, 6);
   const Model start = networks()[0].model;
-  EvolutionPolicy policy;
-  for (const Method method : {Method::set, Method::set_motif}) {
-    policy.method = method;
+  for (const uint32_t motif_size : {1u, 2u}) {
+    const EvolutionPolicy policy = policy_of(motif_size);
     const auto cpu = on_cpu(start, 2), reference = on_reference(start);
     for (const uint32_t epoch : {65534u, 65535u, 65536u, 65537u, 131071u, 4294967295u}) {
       const Model before = cpu->download();

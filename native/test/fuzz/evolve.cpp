@@ -25,13 +25,13 @@ constexpr float kWeights[] = {0.0f,   -0.0f,   1.0f,  -1.0f,  0.5f, -0.5f,
 
 EvolutionPolicy any_policy(Input& in) {
   EvolutionPolicy policy;
-  policy.method = in.bit() ? Method::set : Method::set_motif;
+  const uint32_t motif_size = 2 + in.below(in.below(4) == 0 ? kMaxMotifSize - 1 : 7);
+  policy.motif_size = in.bit() ? 1 : motif_size;
   policy.zeta = (in.number<uint32_t>() + 0.5) * 0x1p-32;
-  policy.prune = in.bit() ? PruneRule::exact : PruneRule::thesis;
+  policy.prune = policy.motif_size > 1 ? Prune::lowest : static_cast<Prune>(in.below(3));
   policy.regrow_init = static_cast<RegrowInit>(in.below(3));
-  policy.motif_size = 2 + in.below(in.below(4) == 0 ? kMaxMotifSize - 1 : 7);
-  policy.motif_score = static_cast<MotifScore>(in.below(4));
-  policy.motif_parse = in.bit() ? MotifParse::aligned : MotifParse::runs;
+  policy.score = static_cast<MotifScore>(in.below(4));
+  policy.parse = in.bit() ? MotifParse::aligned : MotifParse::runs;
   return policy;
 }
 
@@ -101,7 +101,7 @@ void fuzz_evolve(const uint8_t* data, size_t size) {
   Input in(data, size);
   ThreadPool& pool = any_pool(in);
   EvolutionPolicy policy = any_policy(in);
-  Layer layer = any_layer(in, policy.motif_size);
+  Layer layer = any_layer(in, std::max(policy.motif_size, 2u));
   EvolutionKey key{in.number<uint64_t>(), in.below(5), in.pick(kEpochs)};
   // Several in a row: later ones find blocks of the height, and the links, that earlier ones left. Of births
   // that are capped only the first tells what grew.
