@@ -25,7 +25,7 @@ const preferred = [...gpuNames, 'cpu'] as const satisfies BackendName[];
 
 let automatic: BackendName | undefined;
 
-const trialProgram = fileURLToPath(new URL('./trial.js', import.meta.url));
+const trialProgram = fileURLToPath(new URL('./gpuTrial.js', import.meta.url));
 
 /** How long a trial may take. Metal compiles its kernels in it. */
 const trialSeconds: Record<GpuName, number> = { cuda: 30, metal: 60 };

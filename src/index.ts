@@ -1,29 +1,5 @@
 export type { BackendChoice } from './backend.js';
 export {
-  type BenchMethod,
-  type ExperimentConfig,
-  experimentDefaults,
-  type Reading,
-  type ScalingChoice,
-} from './bench/config.js';
-export {
-  type ExperimentHooks,
-  type ResumeOptions,
-  resumeExperiment,
-  runExperiment,
-} from './bench/experiment.js';
-export { renderTable } from './bench/report/table.js';
-export type {
-  BenchDataset,
-  BenchEnvironment,
-  BenchResults,
-  BenchRun,
-  Experiment,
-  LayerDegrees,
-} from './bench/results.js';
-export type { Difference, Estimate } from './bench/statistics.js';
-export type { BenchSummary } from './bench/summary.js';
-export {
   type Dataset,
   type DatasetListing,
   type DatasetShape,
@@ -39,6 +15,29 @@ export {
   subsetSamples,
 } from './datasets/index.js';
 export { type ErrorCode, SetNativeError } from './errors.js';
+export {
+  type BenchMethod,
+  type ExperimentConfig,
+  experimentDefaults,
+  type Reading,
+  type ScalingChoice,
+} from './experiment/config.js';
+export {
+  type ExperimentHooks,
+  type ResumeOptions,
+  resumeExperiment,
+  runExperiment,
+} from './experiment/experiment.js';
+export type {
+  BenchDataset,
+  BenchEnvironment,
+  BenchResults,
+  BenchRun,
+  Experiment,
+  LayerDegrees,
+} from './experiment/results.js';
+export type { Difference, Estimate } from './experiment/statistics.js';
+export type { BenchSummary } from './experiment/summary.js';
 export { type Info, info } from './info.js';
 export type {
   ActivationName,
@@ -52,6 +51,7 @@ export type {
   RegrowInitName,
   TopologyName,
 } from './native.js';
+export { renderTable } from './report/terminal/experiment.js';
 export type { SelectionConfig } from './selection/config.js';
 export type {
   Selection,

@@ -163,7 +163,7 @@ export interface NativeInfo {
 }
 
 /**
- * The kernel benchmarks of native/bench. Results are JSON texts, typed by src/bench/kernels/results.ts. One
+ * The kernel benchmarks of native/bench. Results are JSON texts, typed by src/kernels/results.ts. One
  * measurement at a time: a second call meanwhile is ERR_BUSY. They run on native threads; `abort` makes what
  * runs reject with ERR_ABORTED between two repetitions, and everything after it too.
  */
