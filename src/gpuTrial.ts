@@ -1,4 +1,5 @@
-import { type BackendName, native } from './native.js';
+import { native } from './native.js';
+import type { BackendName } from './vocabulary.js';
 
 /*
  * The program that tryApart starts: uses the back end that its argument names, and writes what is wrong in

@@ -1,4 +1,3 @@
-export type { BackendChoice } from './backend.js';
 export {
   type Dataset,
   type DatasetListing,
@@ -16,11 +15,8 @@ export {
 } from './datasets/index.js';
 export { type ErrorCode, SetNativeError } from './errors.js';
 export {
-  type BenchMethod,
   type ExperimentConfig,
   experimentDefaults,
-  type Reading,
-  type ScalingChoice,
 } from './experiment/config.js';
 export {
   type ExperimentHooks,
@@ -33,24 +29,12 @@ export type {
   BenchEnvironment,
   BenchResults,
   BenchRun,
+  BenchSummary,
   Experiment,
   LayerDegrees,
 } from './experiment/results.js';
 export type { Difference, Estimate } from './experiment/statistics.js';
-export type { BenchSummary } from './experiment/summary.js';
 export { type Info, info } from './info.js';
-export type {
-  ActivationName,
-  BackendName,
-  InitName,
-  IsaName,
-  LossName,
-  MotifParseName,
-  MotifScoreName,
-  PruneName,
-  RegrowInitName,
-  TopologyName,
-} from './native.js';
 export { renderTable } from './report/terminal/experiment.js';
 export type { SelectionConfig } from './selection/config.js';
 export type {
@@ -76,10 +60,26 @@ export {
 } from './training/model.js';
 export type {
   EvolutionOptions,
-  MethodName,
   ModelOptions,
   TrainingOptions,
-  WeightDecayMode,
 } from './training/options.js';
 export type { EpochReport } from './training/run.js';
 export type { TrainingWarning, TrainingWarningCode } from './training/warnings.js';
+export type {
+  ActivationName,
+  BackendChoice,
+  BackendName,
+  BenchMethod,
+  InitName,
+  IsaName,
+  LossName,
+  MethodName,
+  MotifParseName,
+  MotifScoreName,
+  PruneName,
+  Reading,
+  RegrowInitName,
+  ScalingChoice,
+  TopologyName,
+  WeightDecayMode,
+} from './vocabulary.js';

@@ -1,18 +1,13 @@
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { backendChoices } from '../backend.js';
 import { wholeNumber } from '../checks.js';
 import { datasetNames, listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
 import {
-  benchMethods,
   defaultSamples,
   type ExperimentConfig,
   experimentDefaults,
   motifSizes,
-  readings,
-  scalings,
-  sparseTopologies,
 } from '../experiment/config.js';
 import { type ExperimentHooks, resumeExperiment, runExperiment } from '../experiment/experiment.js';
 import { resumeCommand } from '../experiment/folder.js';
@@ -27,7 +22,17 @@ import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { renderTable } from '../report/terminal/experiment.js';
 import { createProgress, type Progress } from '../report/terminal/progress.js';
 import { shellCommand } from '../shell.js';
-import { activations, inits, ranges, regrowInits } from '../training/options.js';
+import { ranges } from '../training/options.js';
+import {
+  activations,
+  backendChoices,
+  benchMethods,
+  inits,
+  readings,
+  regrowInits,
+  scalings,
+  sparseTopologies,
+} from '../vocabulary.js';
 import { kernelsCommand } from './kernels.js';
 import { besideResume, filePath, listOf, numberIn, oneOf, typed } from './options.js';
 import { deliver, tableStream } from './outputs.js';

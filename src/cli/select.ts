@@ -11,7 +11,8 @@ import { type SelectionConfig, selectionDefaults, share as shareRange } from '..
 import { resumeCommand } from '../selection/folder.js';
 import type { SelectionResults, SelectionSummary } from '../selection/results.js';
 import { resumeSelection, type SelectionHooks, selectFeatures } from '../selection/select.js';
-import { methods, ranges } from '../training/options.js';
+import { ranges } from '../training/options.js';
+import { methods } from '../vocabulary.js';
 import { besideResume, filePath, listOf, numberIn, oneOf } from './options.js';
 import { interruptible } from './signals.js';
 import { plainDisplay } from './terminal.js';

@@ -7,7 +7,7 @@ import type { Dataset } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
 import { writeAtomically } from '../files/output.js';
 import type { NativeLayer } from '../native.js';
-import { activations } from '../training/options.js';
+import { activations } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
 import { type Group, keyOf, title } from './plan.js';
 import { runSchema } from './read.js';

@@ -1,29 +1,24 @@
-import { type BackendChoice, backendChoices } from '../backend.js';
 import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
-import type { ActivationName, InitName, RegrowInitName, TopologyName } from '../native.js';
+import { ranges } from '../training/options.js';
 import {
+  type ActivationName,
   activations,
+  type BackendChoice,
+  type BenchMethod,
+  backendChoices,
+  benchMethods,
+  type InitName,
   inits,
-  type MethodName,
-  ranges,
+  type Reading,
+  type RegrowInitName,
+  readings,
   regrowInits,
-  topologies,
-  methods as trainingMethods,
-} from '../training/options.js';
-
-/**
- * How the thesis is read (docs/reproduction.md). `published`: what its program did, drawn as NumPy drew it,
- * set-motif a static network; `described`: what its text says, on Erdős–Rényi topologies; `improved`: with
- * fan-in-aware weights and layers of whole motifs; `plain`: the options as given.
- */
-export type Reading = 'published' | 'described' | 'improved' | 'plain';
-
-/** How features are brought to scale; `own`: as the data set's entry says. */
-export type ScalingChoice = 'own' | 'none' | 'min-max' | 'standardise';
-
-/** A training method, or `dense`: the same network with every link present. */
-export type BenchMethod = MethodName | 'dense';
+  type ScalingChoice,
+  type SparseTopologyName,
+  scalings,
+  sparseTopologies,
+} from '../vocabulary.js';
 
 export interface ExperimentConfig {
   /** A name of `listDatasets`. */
@@ -63,7 +58,7 @@ export interface ExperimentConfig {
    * For all sparse methods; the motif topologies then take a single motif size above 1. By default `motif`
    * for what runs at a motif size above 1, and `erdos-renyi` for the others.
    */
-  topology?: Exclude<TopologyName, 'dense'>;
+  topology?: SparseTopologyName;
   /**
    * Sources per motif: `set-motif` runs once per size; size 1, single links, is SET itself. With several
    * sizes `static` runs beside each of them, on its topology.
@@ -80,8 +75,6 @@ export interface ExperimentConfig {
   backend: BackendChoice;
 }
 
-export const benchMethods = [...trainingMethods, 'dense'] as const satisfies BenchMethod[];
-export const sparseTopologies = topologies.filter((name) => name !== 'dense');
 export const motifSizes = wholeNumber(1, 64);
 
 /**
@@ -89,9 +82,6 @@ export const motifSizes = wholeNumber(1, 64);
  * used.
  */
 export const defaultSamples = { train: 5000, validation: 1000, test: 1000 };
-
-export const readings = ['published', 'described', 'improved', 'plain'] as const satisfies Reading[];
-export const scalings = ['own', 'none', 'min-max', 'standardise'] as const satisfies ScalingChoice[];
 
 /** The epochs whose accuracies the thesis reports. */
 export const publishedEpochs = 11;

@@ -1,7 +1,8 @@
 import { largest } from '../extremes.js';
-import type { NativeModelSpec, TopologyName } from '../native.js';
-import { type MethodName, modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
-import { type ExperimentConfig, publishedEpochs, type Reading } from './config.js';
+import type { NativeModelSpec } from '../native.js';
+import { modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
+import type { MethodName, Reading, TopologyName } from '../vocabulary.js';
+import { type ExperimentConfig, publishedEpochs } from './config.js';
 import type { BenchRun } from './results.js';
 
 /*

@@ -1,5 +1,6 @@
 import { shellCommand } from '../shell.js';
-import { benchMethods, type ExperimentConfig } from './config.js';
+import { benchMethods } from '../vocabulary.js';
+import type { ExperimentConfig } from './config.js';
 
 /*
  * Experiments by name. A preset is nothing but options, printed as such; whoever gives an option overrides

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { SetNativeError } from '../errors.js';
 import { boundedLines, boundedText, counts, listOf } from '../files/bounded.js';
-import { benchMethods, type ExperimentConfig, experimentConfig, experimentKeys, readings } from './config.js';
+import { benchMethods, readings, topologies } from '../vocabulary.js';
+import { type ExperimentConfig, experimentConfig, experimentKeys } from './config.js';
 import { keyOf, title } from './plan.js';
 import { type BenchRun, type Experiment, schemaVersion } from './results.js';
 import { runCheck } from './runCheck.js';
@@ -44,7 +45,7 @@ export const runSchema = z.object({
   epsilon: z.number().positive().nullable(),
   motifSize: z.number().int().positive().nullable(),
   seed: count,
-  topology: z.enum(['erdos-renyi', 'motif', 'motif-printed', 'dense']),
+  topology: z.enum(topologies),
   nnz: count,
   density: share,
   epochs: listOf(epoch),

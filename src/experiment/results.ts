@@ -1,8 +1,8 @@
 import type { ErrorCode } from '../errors.js';
-import type { TopologyName } from '../native.js';
 import type { EpochReport } from '../training/run.js';
-import type { BenchMethod, ExperimentConfig, Reading } from './config.js';
-import type { BenchSummary } from './summary.js';
+import type { BenchMethod, Reading, TopologyName } from '../vocabulary.js';
+import type { ExperimentConfig } from './config.js';
+import type { Difference, Estimate } from './statistics.js';
 
 /*
  * What `set-native bench --json` writes; docs/results.md describes it for readers of the file.
@@ -101,4 +101,51 @@ export interface BenchRun {
   inputDegree?: number[];
   /** Present when the training diverged; `epochs` ends before that epoch. The others went on without it. */
   failure?: { code: ErrorCode; message: string };
+}
+
+/**
+ * All runs of one reading, method, epsilon and motif size; where some were stopped or failed, those that got
+ * furthest.
+ */
+export interface BenchSummary {
+  reading: Reading;
+  method: BenchMethod;
+  epsilon: number | null;
+  motifSize: number | null;
+  runs: number;
+  epochs: number;
+  /** Mean over the runs. */
+  nnz: number;
+  density: number;
+  /** Test accuracy after the last epoch. */
+  finalAccuracy: Estimate;
+  /**
+   * Test accuracy after the epoch that the validation samples chose: the one of their best accuracy, the
+   * first of several. null without validation samples.
+   */
+  selectedAccuracy: Estimate | null;
+  /** Best epoch of each run, chosen on the test set: optimistic. What the thesis prints. */
+  bestAccuracy: Estimate;
+  /**
+   * Final accuracy less that of SET of the same reading, seed and epsilon, over the seeds; dense: of the
+   * largest epsilon. In the reading `published`, which reports maxima, of the best accuracy.
+   */
+  differenceToSet: Difference | null;
+  /** Milliseconds per epoch: the median of a run, over runs; evolve: of the epochs that evolved. */
+  trainMs: number;
+  evolveMs: number;
+  evaluateMs: number;
+  /**
+   * Time over that of SET of the same reading, seed and epsilon; dense: of the largest epsilon. Total: all
+   * three.
+   */
+  ratioToSet: { train: Estimate; total: Estimate } | null;
+  /** Share of the initial links alive at the end, in the layers that may evolve; null when there is none. */
+  initialLinks: number | null;
+  /**
+   * Among SET and SET-motif of this reading and epsilon: whether no other trains faster (by the ratio to SET,
+   * or the time where SET is missing) and is on average at least as accurate. null for the other methods,
+   * without another, and unless all cover as many runs and epochs.
+   */
+  onFrontier: boolean | null;
 }

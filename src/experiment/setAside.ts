@@ -1,5 +1,6 @@
 import type { Dataset } from '../datasets/types.js';
-import { type ExperimentConfig, publishedEpochs, type Reading } from './config.js';
+import type { Reading } from '../vocabulary.js';
+import { type ExperimentConfig, publishedEpochs } from './config.js';
 import { sparseKinds, topologyOf } from './plan.js';
 
 /*

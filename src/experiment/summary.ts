@@ -1,56 +1,7 @@
 import { largest } from '../extremes.js';
-import { type BenchMethod, type Reading, readings } from './config.js';
-import type { BenchRun } from './results.js';
-import { type Difference, difference, type Estimate, estimate, mean, median } from './statistics.js';
-
-/**
- * All runs of one reading, method, epsilon and motif size; where some were stopped or failed, those that got
- * furthest.
- */
-export interface BenchSummary {
-  reading: Reading;
-  method: BenchMethod;
-  epsilon: number | null;
-  motifSize: number | null;
-  runs: number;
-  epochs: number;
-  /** Mean over the runs. */
-  nnz: number;
-  density: number;
-  /** Test accuracy after the last epoch. */
-  finalAccuracy: Estimate;
-  /**
-   * Test accuracy after the epoch that the validation samples chose: the one of their best accuracy, the
-   * first of several. null without validation samples.
-   */
-  selectedAccuracy: Estimate | null;
-  /** Best epoch of each run, chosen on the test set: optimistic. What the thesis prints. */
-  bestAccuracy: Estimate;
-  /**
-   * Final accuracy less that of SET of the same reading, seed and epsilon, over the seeds; dense: of the
-   * largest epsilon. In the reading `published`, which reports maxima, of the best accuracy.
-   */
-  differenceToSet: Difference | null;
-  /** Milliseconds per epoch: the median of a run, over runs; evolve: of the epochs that evolved. */
-  trainMs: number;
-  evolveMs: number;
-  evaluateMs: number;
-  /**
-   * Time over that of SET of the same reading, seed and epsilon; dense: of the largest epsilon. Total: all
-   * three.
-   */
-  ratioToSet: { train: Estimate; total: Estimate } | null;
-  /** Share of the initial links alive at the end, in the layers that may evolve; null when there is none. */
-  initialLinks: number | null;
-  /**
-   * Among SET and SET-motif of this reading and epsilon: whether no other trains faster (by the ratio to SET,
-   * or the time where SET is missing) and is on average at least as accurate. null for the other methods,
-   * without another, and unless all cover as many runs and epochs.
-   */
-  onFrontier: boolean | null;
-}
-
-const order: BenchMethod[] = ['set', 'set-motif', 'static', 'dense'];
+import { benchMethods, readings } from '../vocabulary.js';
+import type { BenchRun, BenchSummary } from './results.js';
+import { difference, estimate, mean, median } from './statistics.js';
 
 /** Ordered by reading, epsilon, then SET, SET-motif, static, then motif size; dense last. */
 export function summarize(runs: BenchRun[]): BenchSummary[] {
@@ -68,7 +19,7 @@ export function summarize(runs: BenchRun[]): BenchSummary[] {
       (a, b) =>
         readings.indexOf(a.reading) - readings.indexOf(b.reading) ||
         (a.epsilon ?? Infinity) - (b.epsilon ?? Infinity) ||
-        order.indexOf(a.method) - order.indexOf(b.method) ||
+        benchMethods.indexOf(a.method) - benchMethods.indexOf(b.method) ||
         a.motifSize! - b.motifSize!,
     );
 }

@@ -1,7 +1,8 @@
 import { chooseBackend, isGpu } from '../backend.js';
 import { aborted, checkSignal, SetNativeError } from '../errors.js';
 import { info, version } from '../info.js';
-import { fromNative, type GpuName, type NativeKernelBench, native } from '../native.js';
+import { fromNative, type NativeKernelBench, native } from '../native.js';
+import type { TimedBackendName } from '../vocabulary.js';
 import { type KernelCase, type KernelCeilings, type KernelResults, kernelSchemaVersion } from './results.js';
 import { type SweepOptions, sweep } from './sweep.js';
 
@@ -15,7 +16,7 @@ export interface KernelBenchOptions {
   /** Default: SET_NATIVE_ISA, else the widest. */
   isa?: string;
   /** Default cpu. */
-  backend?: 'cpu' | GpuName;
+  backend?: TimedBackendName;
   /** Instead of the cases: the sweep, up to so many links. */
   maxLinks?: number;
 }

@@ -1,4 +1,4 @@
-import type { BenchMethod, Reading } from '../experiment/config.js';
+import type { BenchMethod, Reading } from '../vocabulary.js';
 
 /*
  * What the thesis printed: "A topological insight to improve SET", the notebook of its program's results.

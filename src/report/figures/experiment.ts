@@ -1,7 +1,7 @@
-import type { Reading } from '../../experiment/config.js';
 import type { BenchDataset, BenchRun, LayerDegrees } from '../../experiment/results.js';
 import { mean, median } from '../../experiment/statistics.js';
 import { largest, smallest } from '../../extremes.js';
+import type { Reading } from '../../vocabulary.js';
 import { type Figure, frame, panels, type Row, scaleOf } from './frame.js';
 import { pictureOf } from './pixels.js';
 import { palette, type Spec } from './vega.js';

@@ -1,6 +1,5 @@
-import type { BenchRun, Experiment } from '../../experiment/results.js';
+import type { BenchRun, BenchSummary, Experiment } from '../../experiment/results.js';
 import type { Difference, Estimate } from '../../experiment/statistics.js';
-import type { BenchSummary } from '../../experiment/summary.js';
 import { largest } from '../../extremes.js';
 import { printedAccuracy } from '../../thesis/printed.js';
 

@@ -1,6 +1,5 @@
 import pc from 'picocolors';
-import type { BenchResults } from '../../experiment/results.js';
-import type { BenchSummary } from '../../experiment/summary.js';
+import type { BenchResults, BenchSummary } from '../../experiment/results.js';
 import { largest, smallest } from '../../extremes.js';
 import { type Column, count, grid, integer, milliseconds, orDash, percent, share, signed } from './format.js';
 import { frontier } from './frontier.js';

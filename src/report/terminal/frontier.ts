@@ -1,5 +1,4 @@
-import type { BenchResults } from '../../experiment/results.js';
-import type { BenchSummary } from '../../experiment/summary.js';
+import type { BenchResults, BenchSummary } from '../../experiment/results.js';
 import { type Column, grid, integer, milliseconds, orDash, percent, points, signed } from './format.js';
 
 /*

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
-import { type ExperimentConfig, experimentConfig, type Reading } from '../../../src/experiment/config.js';
+import { type ExperimentConfig, experimentConfig } from '../../../src/experiment/config.js';
 import { runExperiment } from '../../../src/experiment/experiment.js';
 import { networkOf, trainingOf } from '../../../src/experiment/plan.js';
 import { presets } from '../../../src/experiment/presets.js';
 import { setAside } from '../../../src/experiment/setAside.js';
 import { loadDataset } from '../../../src/index.js';
+import type { Reading } from '../../../src/vocabulary.js';
 
 const dataset = loadDataset('procedural');
 

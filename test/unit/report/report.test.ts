@@ -12,7 +12,6 @@ import path from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { BenchMethod } from '../../../src/experiment/config.js';
 import { runExperiment } from '../../../src/experiment/experiment.js';
 import type { BenchRun } from '../../../src/experiment/results.js';
 import { summarize } from '../../../src/experiment/summary.js';
@@ -21,6 +20,7 @@ import { figuresOf } from '../../../src/report/figures/experiment.js';
 import { pictureOf } from '../../../src/report/figures/pixels.js';
 import { type ReportSource, reportSource, writeReport } from '../../../src/report/index.js';
 import { printedAccuracy } from '../../../src/thesis/printed.js';
+import type { BenchMethod } from '../../../src/vocabulary.js';
 
 let root: string;
 let one: string;

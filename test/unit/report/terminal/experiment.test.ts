@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { experimentDefaults } from '../../../../src/experiment/config.js';
-import type { BenchResults } from '../../../../src/experiment/results.js';
+import type { BenchResults, BenchSummary } from '../../../../src/experiment/results.js';
 import type { Estimate } from '../../../../src/experiment/statistics.js';
-import type { BenchSummary } from '../../../../src/experiment/summary.js';
 import { renderTable } from '../../../../src/report/terminal/experiment.js';
 
 /** An estimate whose interval reaches so far to either side. */
