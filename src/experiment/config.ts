@@ -83,9 +83,6 @@ export const motifSizes = wholeNumber(1, 64);
  */
 export const defaultSamples = { train: 5000, validation: 1000, test: 1000 };
 
-/** The epochs whose accuracies the thesis reports. */
-export const publishedEpochs = 11;
-
 /** The Fashion-MNIST configuration of the thesis, with fan-in-aware initialisation and a short schedule. */
 export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
   readings: ['plain'],

@@ -1,8 +1,9 @@
 import { largest } from '../extremes.js';
 import type { NativeModelSpec } from '../native.js';
+import { chosenTopology, epochsOf, methodsOf } from '../thesis/readings.js';
 import { modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
 import type { MethodName, Reading, TopologyName } from '../vocabulary.js';
-import { type ExperimentConfig, publishedEpochs } from './config.js';
+import type { ExperimentConfig } from './config.js';
 import type { BenchRun } from './results.js';
 
 /*
@@ -81,20 +82,6 @@ export function sparseKinds(
   );
 }
 
-/**
- * The motif routine of the thesis' program never changed a link: what it printed as SET-motif is the static
- * network.
- */
-function methodsOf({ methods }: ExperimentConfig, reading: Reading): ExperimentConfig['methods'] {
-  if (reading !== 'published') return methods;
-  return [...new Set(methods.map((method) => (method === 'set-motif' ? 'static' : method)))];
-}
-
-/** Epochs of every training of a reading. */
-export function epochsOf({ epochs }: ExperimentConfig, reading: Reading): number {
-  return reading === 'published' ? Math.min(epochs, publishedEpochs) : epochs;
-}
-
 /** 1 where neither the topology nor the evolution of `method` knows motifs. */
 function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Reading): number[] {
   const { methods, motifSize } = config;
@@ -103,11 +90,6 @@ function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Rea
   if (method === 'set-motif' || topology === 'motif' || topology === 'motif-printed') return motifSize;
   if (method === 'set' || topology === 'erdos-renyi' || motifSize.length === 1) return [1];
   return methods.includes('set') ? [...new Set([1, ...motifSize])] : motifSize; // static, beside all the others
-}
-
-function chosenTopology({ topology }: ExperimentConfig, reading: Reading): ExperimentConfig['topology'] {
-  if (reading === 'plain') return topology;
-  return reading === 'improved' ? undefined : 'erdos-renyi';
 }
 
 /** A trial's network and how it is trained, for the addon. */

@@ -1,5 +1,6 @@
+import { epochsOf } from '../thesis/readings.js';
 import type { ExperimentConfig } from './config.js';
-import { epochsOf, sparseKinds, title, topologyOf } from './plan.js';
+import { sparseKinds, title, topologyOf } from './plan.js';
 import type { BenchRun, LayerDegrees } from './results.js';
 
 /*

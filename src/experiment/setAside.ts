@@ -1,6 +1,7 @@
 import type { Dataset } from '../datasets/types.js';
+import { publishedEpochs } from '../thesis/readings.js';
 import type { Reading } from '../vocabulary.js';
-import { type ExperimentConfig, publishedEpochs } from './config.js';
+import type { ExperimentConfig } from './config.js';
 import { sparseKinds, topologyOf } from './plan.js';
 
 /*
