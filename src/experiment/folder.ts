@@ -24,7 +24,7 @@ import type { BenchRun, Experiment } from './results.js';
  *   experiment.json   what is run, where, with which notes; rewritten as they come
  *   results.jsonl     one finished training per line; only ever appended to
  *   checkpoints/      the state of trainings under way
- *   lock              which process writes here; gone when it has ended (lock.ts)
+ *   lock              which process writes here; gone when it has ended (files/lock.ts)
  *
  * Nothing that this program did not write is replaced, removed or written through.
  */
