@@ -1,20 +1,10 @@
-import {
-  closeSync,
-  existsSync,
-  ftruncateSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-} from 'node:fs';
+import { lstatSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { SetNativeError } from '../errors.js';
-import { FolderLock, isLock, type LockToken, lockDebris } from '../files/lock.js';
+import { checkFresh } from '../files/freshFolder.js';
+import { FolderLock, type LockToken } from '../files/lock.js';
 import { makeFolder, notWritable, writeAtomically } from '../files/output.js';
-import { appendLines } from '../files/records.js';
+import { appendLines, dropTornLine } from '../files/records.js';
 import { pathWord, shellCommand } from '../shell.js';
 import { readExperiment, requireExperiment } from './read.js';
 import type { BenchRun, Experiment } from './results.js';
@@ -33,15 +23,10 @@ const names = {
   experiment: 'experiment.json',
   results: 'results.jsonl',
   checkpoints: 'checkpoints',
-  lock: 'lock',
 };
 
-/** What file managers, network file systems and git leave in a folder that its owner calls empty. */
-const systemFiles =
-  /^(\.DS_Store|\.localized|Thumbs\.db|desktop\.ini|\.directory|\.gitkeep|\.keep|\.gitignore|\.nfs[0-9a-f]+)$/;
-
-/** Files half written, which a kill leaves: of `writeAtomically`, now and in earlier versions. */
-const leftover = /^(\.set-native-.*|(experiment\.json|.*\.checkpoint)\.\d+)\.tmp$/;
+/** Files half written, which a kill of an earlier version leaves. */
+const oldLeftover = /^(experiment\.json|.*\.checkpoint)\.\d+\.tmp$/;
 
 export class ExperimentFolder {
   readonly #dir: string;
@@ -74,7 +59,7 @@ export class ExperimentFolder {
     requireExperiment(dir);
     checkOwn(dir, '--resume');
     return ExperimentFolder.#locked(dir, '--resume', (folder) => {
-      folder.#dropTornLine();
+      dropTornLine(folder.#file('results')); // no training is behind half a line
       return { folder, ...readExperiment(dir) };
     });
   }
@@ -128,18 +113,6 @@ export class ExperimentFolder {
     return path.join(this.#dir, names[name]);
   }
 
-  /** A kill may leave half a line, which no training is behind. */
-  #dropTornLine(): void {
-    const file = this.#file('results');
-    if (!existsSync(file)) return;
-    const bytes = readFileSync(file);
-    const end = bytes.lastIndexOf('\n') + 1;
-    if (end === bytes.length) return;
-    const open = openSync(file, 'r+');
-    ftruncateSync(open, end);
-    closeSync(open);
-  }
-
   /**
    * What `begin` makes of the folder once it is locked, with a place for checkpoints; handed back where it
    * throws.
@@ -161,33 +134,17 @@ export function resumeCommand(dir: string): string {
   return shellCommand(['set-native', 'bench', '--resume', pathWord(dir)]);
 }
 
-/**
- * Throws ERR_USAGE where a folder holds more than what a process leaves that is killed before its experiment
- * begins.
- */
 function checkEmpty(dir: string): void {
-  const there = readdirSync(dir);
-  if (there.includes(names.experiment)) {
-    throw usage(
-      '--out',
-      dir,
-      `must name a new folder, but ${dir} holds ${names.experiment}; go on with --resume ${shellCommand([pathWord(dir)])}`,
-    );
-  }
-  const foreign = there.filter((name) => !isDebris(dir, name)).sort();
-  if (foreign.length === 0) return;
-  const shown = foreign.length > 5 ? [...foreign.slice(0, 5), `${foreign.length - 5} more`] : foreign;
-  throw usage('--out', dir, `must name a new or empty folder, but ${dir} holds ${shown.join(', ')}`, {
-    foreign,
+  checkFresh({
+    operation: 'bench',
+    dir,
+    begun: {
+      file: names.experiment,
+      what: names.experiment,
+      resume: `--resume ${shellCommand([pathWord(dir)])}`,
+    },
+    left: { files: oldLeftover, folder: names.checkpoints },
   });
-}
-
-function isDebris(dir: string, name: string): boolean {
-  if (systemFiles.test(name) || leftover.test(name) || lockDebris.test(name)) return true;
-  const file = path.join(dir, name);
-  if (name === names.lock) return isLock(file);
-  if (name !== names.checkpoints || !lstatSync(file).isDirectory()) return false;
-  return readdirSync(file).every((each) => systemFiles.test(each) || leftover.test(each));
 }
 
 /**

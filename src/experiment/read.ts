@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { SetNativeError } from '../errors.js';
-import { boundedLines, boundedText, counts, listOf } from '../files/bounded.js';
+import { counts, listOf } from '../files/bounded.js';
+import { damaged, parseRecord, readLines, readText, type Writer } from '../files/records.js';
 import { benchMethods, readings, topologies } from '../vocabulary.js';
 import { type ExperimentConfig, experimentConfig, experimentKeys } from './config.js';
 import { keyOf, title } from './plan.js';
@@ -14,6 +15,8 @@ import { runCheck } from './runCheck.js';
  * another version: whatever is not as src/experiment/results.ts has it, or not of that experiment, is refused,
  * naming file, line and key.
  */
+
+const writer: Writer = { operation: 'bench', name: '`set-native bench --out`', schemaVersion };
 
 const count = z.number().int().nonnegative();
 const share = z.number().min(0).max(1);
@@ -114,21 +117,22 @@ export function readExperiment(dir: string): { experiment: Experiment; runs: Ben
   requireExperiment(dir);
   const head = path.join(dir, 'experiment.json');
   const list = path.join(dir, 'results.jsonl');
-  const lines = existsSync(list) ? read(list, boundedLines) : [];
-  const found = parse(experiment, read(head, boundedText), head) as unknown as Experiment;
+  const lines = readLines(list, writer);
+  const found = parseRecord(experiment, readText(head, writer), head, writer) as unknown as Experiment;
   const check = runCheck(configOf(found, head), found.dataset);
   const lineOf = new Map<string, number>();
   const runs = lines.map((text, i) => {
     const line = i + 1;
     const where = `${list}, line ${line}`;
-    const run = parse(runSchema, text, where) as BenchRun;
+    const run = parseRecord(runSchema, text, where, writer) as BenchRun;
     const wrong = check(run);
-    if (wrong !== undefined) throw damaged(where, wrong);
+    if (wrong !== undefined) throw damaged(where, wrong, writer);
     const first = lineOf.get(keyOf(run));
     if (first !== undefined) {
       throw damaged(
         where,
         `is of the same training as line ${first} (${run.reading}, ${title(run)}); delete one of them`,
+        writer,
       );
     }
     lineOf.set(keyOf(run), line);
@@ -143,37 +147,6 @@ function configOf({ config }: Experiment, where: string): ExperimentConfig {
   try {
     return experimentConfig(Object.fromEntries(known) as unknown as ExperimentConfig);
   } catch (cause) {
-    throw damaged(where, `has a config that cannot be: ${(cause as Error).message}`, cause);
+    throw damaged(where, `has a config that cannot be: ${(cause as Error).message}`, writer, cause);
   }
-}
-
-function read<T>(file: string, reader: (file: string) => T): T {
-  try {
-    return reader(file);
-  } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
-}
-
-function parse<T>(schema: z.ZodType<T>, text: string, where: string): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw damaged(where, `is not JSON (${(cause as Error).message})`, cause);
-  }
-  const { data, error } = schema.safeParse(value);
-  if (error === undefined) return data as T;
-  const { path: keys, message } = error.issues[0]!;
-  throw damaged(where, `has ${keys.length > 0 ? `${keys.join('.')}: ` : ''}${message}`, error);
-}
-
-function damaged(where: string, what: string, cause?: unknown): SetNativeError {
-  return new SetNativeError(
-    'ERR_DATA_FORMAT',
-    `[bench] expected what \`set-native bench --out\` writes (schemaVersion ${schemaVersion}), but ${where} ${what}`,
-    { details: { where }, cause },
-  );
 }

@@ -7,8 +7,6 @@ import {
   lstatSync,
   openSync,
   readdirSync,
-  readFileSync,
-  readlinkSync,
   readSync,
   renameSync,
   rmSync,
@@ -20,6 +18,7 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { checkSignal, SetNativeError } from '../errors.js';
+import { bootId, isAlive, pidNamespace, startOf } from './machine.js';
 import { notWritable } from './output.js';
 
 /*
@@ -382,7 +381,7 @@ function stateOf({ record, old, mtimeMs }: Found, now: number): 'alive' | 'silen
     (record.boot !== undefined || record.host === here.host);
   if (isHere) {
     if (!isAlive(record.pid)) return 'gone';
-    const started = record.pid === process.pid ? here.started : startOf(String(record.pid));
+    const started = record.pid === process.pid ? here.started : startOf(record.pid);
     if (started !== undefined && record.started !== undefined)
       return started === record.started ? 'alive' : 'gone';
   }
@@ -414,19 +413,10 @@ function isHeld({ file, nonce }: LockToken): boolean {
   return look(file)?.record?.nonce === nonce;
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH'; // another user's process is alive, too
-  }
-}
-
 /** This process, as its locks name it. */
 function self(): Omit<LockRecord, 'nonce'> {
-  const boot = textOf(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
-  const namespace = textOf(() => readlinkSync('/proc/self/ns/pid'));
+  const boot = bootId();
+  const namespace = pidNamespace();
   const started = startOf('self');
   return {
     host: os.hostname(),
@@ -435,24 +425,4 @@ function self(): Omit<LockRecord, 'nonce'> {
     pid: process.pid,
     ...(started !== undefined && { started }),
   };
-}
-
-/**
- * In ticks since the machine was started; undefined where that is not known or /proc is that of other process
- * ids.
- */
-function startOf(pid: string): string | undefined {
-  return textOf(() => {
-    if (readlinkSync('/proc/self') !== String(process.pid)) return undefined;
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  });
-}
-
-function textOf(read: () => string | undefined): string | undefined {
-  try {
-    return read() || undefined;
-  } catch {
-    return undefined; // not Linux, or hidden
-  }
 }

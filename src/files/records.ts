@@ -1,38 +1,44 @@
 import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import type { z } from 'zod';
 import { SetNativeError } from '../errors.js';
+import { boundedLines, boundedText } from './bounded.js';
 
 /*
  * Files of a run that may be stopped at any moment: one JSON value, or one per line where lines are only ever
  * appended. Whatever is not as its schema has it is refused, naming file, line and key.
  */
 
-/**
- * Who writes such files, for messages: the command, as "bench", and what it is called, as "`set-native bench
- * --out`".
- */
+/** Who writes such files, for messages. */
 export interface Writer {
+  /** The command, as "bench". */
   operation: string;
+  /** What it is called, as "`set-native bench --out`". */
   name: string;
+  /** Of what it writes, where that says so. */
+  schemaVersion?: number;
 }
 
-/** @throws SetNativeError ERR_IO */
-export function readText(file: string, { operation }: Writer): string {
+/** @throws SetNativeError ERR_IO: no regular file, or more than this process has memory for */
+export function readText(file: string, writer: Writer): string {
+  return read(file, boundedText, writer);
+}
+
+/**
+ * The whole lines of a file, none where there is no file. A last line without an end is what a kill leaves,
+ * and is passed over. Throws as readText does.
+ */
+export function readLines(file: string, writer: Writer): string[] {
+  return existsSync(file) ? read(file, boundedLines, writer) : [];
+}
+
+function read<T>(file: string, reader: (file: string) => T, { operation }: Writer): T {
   try {
-    return readFileSync(file, 'utf8');
+    return reader(file);
   } catch (cause) {
     throw new SetNativeError('ERR_IO', `[${operation}] could not read ${file}: ${(cause as Error).message}`, {
       cause,
     });
   }
-}
-
-/**
- * The whole lines of a file, none where there is no file. A last line without an end is what a kill leaves,
- * and is passed over.
- */
-export function readLines(file: string, writer: Writer): string[] {
-  return existsSync(file) ? readText(file, writer).split('\n').slice(0, -1) : [];
 }
 
 /**
@@ -56,12 +62,13 @@ export function parseRecord<T>(schema: z.ZodType<T>, text: string, where: string
 export function damaged(
   where: string,
   what: string,
-  { operation, name }: Writer,
+  { operation, name, schemaVersion }: Writer,
   cause?: unknown,
 ): SetNativeError {
+  const version = schemaVersion === undefined ? '' : ` (schemaVersion ${schemaVersion})`;
   return new SetNativeError(
     'ERR_DATA_FORMAT',
-    `[${operation}] expected what ${name} writes, but ${where} ${what}`,
+    `[${operation}] expected what ${name} writes${version}, but ${where} ${what}`,
     {
       details: { where },
       cause,
