@@ -1,31 +1,20 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { SetNativeError } from './errors.js';
-import { type BackendName, type GpuName, native } from './native.js';
+import { native } from './native.js';
+import { type BackendChoice, type BackendName, type GpuName, gpuNames } from './vocabulary.js';
 
 /*
  * Which back end computes, and that asking for it is safe: the first time that this process is to use a GPU,
  * a child process does so before. Where there is nothing to open, no child is started.
  */
 
-export type BackendChoice = 'auto' | BackendName;
-
-export const backendChoices = [
-  'auto',
-  'cpu',
-  'cuda',
-  'metal',
-  'reference',
-] as const satisfies BackendChoice[];
-
-export const gpuNames = ['cuda', 'metal'] as const satisfies GpuName[];
-
 /** Of `auto`, the first that is available. */
 const preferred = [...gpuNames, 'cpu'] as const satisfies BackendName[];
 
 let automatic: BackendName | undefined;
 
-const trialProgram = fileURLToPath(new URL('./trial.js', import.meta.url));
+const trialProgram = fileURLToPath(new URL('./gpuTrial.js', import.meta.url));
 
 /** How long a trial may take. Metal compiles its kernels in it. */
 const trialSeconds: Record<GpuName, number> = { cuda: 30, metal: 60 };

@@ -1,28 +1,3 @@
-export type { BackendChoice } from './backend.js';
-export {
-  type BenchMethod,
-  type ExperimentConfig,
-  experimentDefaults,
-  type Reading,
-  type ScalingChoice,
-} from './bench/config.js';
-export {
-  type ExperimentHooks,
-  type ResumeOptions,
-  resumeExperiment,
-  runExperiment,
-} from './bench/experiment.js';
-export { renderTable } from './bench/report/table.js';
-export type {
-  BenchDataset,
-  BenchEnvironment,
-  BenchResults,
-  BenchRun,
-  Experiment,
-  LayerDegrees,
-} from './bench/results.js';
-export type { Difference, Estimate } from './bench/statistics.js';
-export type { BenchSummary } from './bench/summary.js';
 export {
   type Dataset,
   type DatasetListing,
@@ -39,19 +14,28 @@ export {
   subsetSamples,
 } from './datasets/index.js';
 export { type ErrorCode, SetNativeError } from './errors.js';
-export { type Info, info } from './info.js';
+export {
+  type ExperimentConfig,
+  experimentDefaults,
+} from './experiment/config.js';
+export {
+  type ExperimentHooks,
+  type ResumeOptions,
+  resumeExperiment,
+  runExperiment,
+} from './experiment/experiment.js';
 export type {
-  ActivationName,
-  BackendName,
-  InitName,
-  IsaName,
-  LossName,
-  MotifParseName,
-  MotifScoreName,
-  PruneName,
-  RegrowInitName,
-  TopologyName,
-} from './native.js';
+  BenchDataset,
+  BenchEnvironment,
+  BenchResults,
+  BenchRun,
+  BenchSummary,
+  Experiment,
+  LayerDegrees,
+} from './experiment/results.js';
+export type { Difference, Estimate } from './experiment/statistics.js';
+export { type Info, info } from './info.js';
+export { renderTable } from './report/terminal/experiment.js';
 export type { SelectionConfig } from './selection/config.js';
 export type {
   Selection,
@@ -76,10 +60,26 @@ export {
 } from './training/model.js';
 export type {
   EvolutionOptions,
-  MethodName,
   ModelOptions,
   TrainingOptions,
-  WeightDecayMode,
 } from './training/options.js';
 export type { EpochReport } from './training/run.js';
 export type { TrainingWarning, TrainingWarningCode } from './training/warnings.js';
+export type {
+  ActivationName,
+  BackendChoice,
+  BackendName,
+  BenchMethod,
+  InitName,
+  IsaName,
+  LossName,
+  MethodName,
+  MotifParseName,
+  MotifScoreName,
+  PruneName,
+  Reading,
+  RegrowInitName,
+  ScalingChoice,
+  TopologyName,
+  WeightDecayMode,
+} from './vocabulary.js';

@@ -2,23 +2,25 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorCodes, SetNativeError } from './errors.js';
+import type {
+  ActivationName,
+  BackendName,
+  EvolvingMethodName,
+  InitName,
+  IsaName,
+  LossName,
+  MotifParseName,
+  MotifScoreName,
+  PruneName,
+  RegrowInitName,
+  TimedBackendName,
+  TopologyName,
+} from './vocabulary.js';
 
 /*
  * The typed boundary to the addon: what native/binding exports, and nothing else of the library talks to it.
  * The addon throws errors that carry `code`; `rethrow` turns them into SetNativeError.
  */
-
-export type TopologyName = 'erdos-renyi' | 'motif' | 'motif-printed' | 'dense';
-export type InitName = 'he-dense' | 'he-fan-in' | 'normal';
-export type ActivationName = 'relu' | 'tanh' | 'sigmoid' | 'linear' | 'all-relu' | 'srelu';
-export type LossName = 'softmax-cross-entropy' | 'sigmoid-binary-cross-entropy' | 'mse';
-export type RegrowInitName = 'he-dense' | 'zero' | 'he-fan-in';
-export type PruneName = 'exact' | 'thesis';
-export type MotifScoreName = 'mean' | 'max' | 'min' | 'sum';
-export type MotifParseName = 'aligned' | 'runs';
-export type GpuName = 'cuda' | 'metal';
-export type BackendName = 'cpu' | GpuName | 'reference';
-export type IsaName = 'portable' | 'avx2' | 'avx512';
 
 export interface NativeModelSpec {
   sizes: number[];
@@ -49,7 +51,7 @@ export interface NativeTrainOptions {
 }
 
 export interface NativeEvolutionPolicy {
-  method: 'set' | 'set-motif';
+  method: EvolvingMethodName;
   zeta: number;
   prune: PruneName;
   regrowInit: RegrowInitName;
@@ -163,7 +165,7 @@ export interface NativeInfo {
 }
 
 /**
- * The kernel benchmarks of native/bench. Results are JSON texts, typed by src/bench/kernels/results.ts. One
+ * The kernel benchmarks of native/bench. Results are JSON texts, typed by src/kernels/results.ts. One
  * measurement at a time: a second call meanwhile is ERR_BUSY. They run on native threads; `abort` makes what
  * runs reject with ERR_ABORTED between two repetitions, and everything after it too.
  */
@@ -216,7 +218,7 @@ interface Addon {
    * have.
    */
   createKernelBench(options: {
-    backend: 'cpu' | GpuName;
+    backend: TimedBackendName;
     isa: string;
     threads: number;
     full: boolean;

@@ -1,33 +1,38 @@
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { backendChoices } from '../backend.js';
+import { wholeNumber } from '../checks.js';
+import { datasetNames, listDatasets } from '../datasets/registry.js';
+import { SetNativeError } from '../errors.js';
 import {
-  benchMethods,
   defaultSamples,
   type ExperimentConfig,
   experimentDefaults,
   motifSizes,
+} from '../experiment/config.js';
+import { type ExperimentHooks, resumeExperiment, runExperiment } from '../experiment/experiment.js';
+import { resumeCommand } from '../experiment/folder.js';
+import { resultsJson } from '../experiment/json.js';
+import { presetCommand, presets } from '../experiment/presets.js';
+import { readExperiment } from '../experiment/read.js';
+import type { BenchResults, BenchRun } from '../experiment/results.js';
+import { checkApart, checkWritable } from '../files/output.js';
+import { refuseForeign } from '../files/own.js';
+import { writeReport } from '../report/index.js';
+import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
+import { renderTable } from '../report/terminal/experiment.js';
+import { createProgress, type Progress } from '../report/terminal/progress.js';
+import { shellCommand } from '../shell.js';
+import { ranges } from '../training/options.js';
+import {
+  activations,
+  backendChoices,
+  benchMethods,
+  inits,
   readings,
+  regrowInits,
   scalings,
   sparseTopologies,
-} from '../bench/config.js';
-import { type ExperimentHooks, resumeExperiment, runExperiment } from '../bench/experiment.js';
-import { resumeCommand } from '../bench/folder.js';
-import { presetCommand, presets } from '../bench/presets.js';
-import { readExperiment } from '../bench/read.js';
-import { resultsJson } from '../bench/report/json.js';
-import { createProgress, type Progress } from '../bench/report/progress.js';
-import { renderTable } from '../bench/report/table.js';
-import type { BenchResults, BenchRun } from '../bench/results.js';
-import { wholeNumber } from '../checks.js';
-import { datasetNames, listDatasets } from '../datasets/registry.js';
-import { SetNativeError } from '../errors.js';
-import { checkApart, checkWritable } from '../files.js';
-import { refuseForeign } from '../own.js';
-import { writeReport } from '../report/index.js';
-import { shellCommand } from '../shell.js';
-import { takesEscapeCodes } from '../terminal.js';
-import { activations, inits, ranges, regrowInits } from '../training/options.js';
+} from '../vocabulary.js';
 import { kernelsCommand } from './kernels.js';
 import { besideResume, filePath, listOf, numberIn, oneOf, typed } from './options.js';
 import { deliver, tableStream } from './outputs.js';

@@ -1,16 +1,16 @@
 import { Command, Option } from 'commander';
-import { gpuNames } from '../backend.js';
-import { compareKernels } from '../bench/kernels/compare.js';
-import { sweepSpec } from '../bench/kernels/figure.js';
-import { type KernelResults, kernelsJson, readKernelResults } from '../bench/kernels/results.js';
-import { type KernelBenchOptions, runKernelBench } from '../bench/kernels/run.js';
-import { renderKernels } from '../bench/kernels/table.js';
 import { wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
-import { loadVega } from '../figures/vega.js';
-import { checkApart, checkWritable } from '../files.js';
-import { takesEscapeCodes } from '../terminal.js';
+import { checkApart, checkWritable } from '../files/output.js';
+import { compareKernels } from '../kernels/compare.js';
+import { type KernelResults, kernelsJson, readKernelResults } from '../kernels/results.js';
+import { type KernelBenchOptions, runKernelBench } from '../kernels/run.js';
+import { sweepSpec } from '../report/figures/kernelSweep.js';
+import { loadVega } from '../report/figures/vega.js';
+import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
+import { renderKernels } from '../report/terminal/kernels.js';
 import { ranges } from '../training/options.js';
+import { isaNames, timedBackends } from '../vocabulary.js';
 import { filePath, numberIn, oneOf } from './options.js';
 import { deliver, tableStream, writeOutput } from './outputs.js';
 import { interruptible } from './signals.js';
@@ -24,7 +24,6 @@ interface KernelsOptions extends Omit<KernelBenchOptions, 'maxLinks'> {
   figure?: string;
 }
 
-const isas = ['portable', 'avx2', 'avx512'] as const;
 const defaultMaxLinks = 1e8;
 
 export function kernelsCommand(): Command {
@@ -46,8 +45,8 @@ export function kernelsCommand(): Command {
       new Option('--sweep', 'instead, time training, evolution and initialisation by links').conflicts(apart),
     )
     .addOption(
-      new Option('--backend <name>', `cpu, ${gpuNames.join(', ')}; --sweep takes cpu`)
-        .argParser(oneOf(['cpu', ...gpuNames] as const))
+      new Option('--backend <name>', `${timedBackends.join(', ')}; --sweep takes cpu`)
+        .argParser(oneOf(timedBackends))
         .default('cpu'),
     )
     .addOption(
@@ -60,8 +59,8 @@ export function kernelsCommand(): Command {
       new Option('--threads <n>', '0: all CPUs it may use').argParser(numberIn(ranges.threads)).default(0),
     )
     .addOption(
-      new Option('--isa <name>', `kernels for ${isas.join(', ')} (default: the widest)`).argParser(
-        oneOf(isas),
+      new Option('--isa <name>', `kernels for ${isaNames.join(', ')} (default: the widest)`).argParser(
+        oneOf(isaNames),
       ),
     )
     .addHelpText(

@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import pc from 'picocolors';
 import { SetNativeError } from '../errors.js';
 import { version } from '../info.js';
-import { takesEscapeCodes } from '../terminal.js';
+import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { benchCommand } from './bench.js';
 import { dataCommand } from './data.js';
 import { infoCommand } from './info.js';

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { isStandardOutput, writeAtomically } from '../files.js';
+import { isStandardOutput, writeAtomically } from '../files/output.js';
 import { endedBySignals } from './signals.js';
 
 /*

@@ -1,17 +1,17 @@
 import { Command, Option } from 'commander';
-import pc from 'picocolors';
-import { type Column, grid, integer, orDash, share } from '../bench/report/format.js';
 import { datasetNames } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
-import { figureFiles, loadRenderer } from '../figures/render.js';
-import { refuseForeign } from '../own.js';
+import { refuseForeign } from '../files/own.js';
+import { figureFiles, loadRenderer } from '../report/figures/render.js';
+import { figuresOf } from '../report/figures/selection.js';
+import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
+import { renderSelection } from '../report/terminal/selection.js';
 import { type SelectionConfig, selectionDefaults, share as shareRange } from '../selection/config.js';
-import { figuresOf } from '../selection/figures.js';
 import { resumeCommand } from '../selection/folder.js';
-import type { SelectionResults, SelectionSummary } from '../selection/results.js';
+import type { SelectionResults } from '../selection/results.js';
 import { resumeSelection, type SelectionHooks, selectFeatures } from '../selection/select.js';
-import { takesEscapeCodes } from '../terminal.js';
-import { methods, ranges } from '../training/options.js';
+import { ranges } from '../training/options.js';
+import { methods } from '../vocabulary.js';
 import { besideResume, filePath, listOf, numberIn, oneOf } from './options.js';
 import { interruptible } from './signals.js';
 import { plainDisplay } from './terminal.js';
@@ -129,7 +129,7 @@ function begin(
 
 /** First the table, then what is drawn from it. */
 async function deliver(results: SelectionResults, out: string | undefined): Promise<void> {
-  process.stdout.write(`${table(results)}\n`);
+  process.stdout.write(`${renderSelection(results, { color: takesEscapeCodes(process.stdout) })}\n`);
   if (out === undefined) return;
   const renderer = await loadRenderer('--out');
   if (typeof renderer === 'string') plainDisplay.log(renderer);
@@ -139,31 +139,4 @@ async function deliver(results: SelectionResults, out: string | undefined): Prom
       await renderer.write(out, name, spec);
     }
   }
-}
-
-const columns: Column<SelectionSummary>[] = [
-  ['kept', ({ keep }) => `${keep} %`],
-  ['features', ({ features }) => integer(features)],
-  ['accuracy', ({ accuracy }) => share(accuracy)],
-  ['random\nfeatures', ({ randomAccuracy }) => share(randomAccuracy)],
-  ['stability', ({ stability }) => orDash(stability, (value) => value.toFixed(2))],
-];
-
-function table({ config, dataset, complete, notes, summary }: SelectionResults): string {
-  const { bold, dim, yellow } = pc.createColors(takesEscapeCodes(process.stdout));
-  const caveats = [...(dataset.note === undefined ? [] : [dataset.note]), ...notes];
-  return [
-    `${bold(dataset.name)}, ${dataset.train} training and ${dataset.test} test samples, ${config.method} at epsilon ${config.epsilon}`,
-    '',
-    ...(summary.length > 0 ? [grid(columns, summary, bold), ''] : []),
-    ...(complete ? [] : [yellow('Not complete: it ended early; this is what was done.')]),
-    ...caveats.map((note) => yellow(`Note: ${note}`)),
-    ...[
-      'Accuracy: of networks trained anew on the strongest features alone; random: on as many drawn by seed.',
-      config.runs === 1
-        ? 'One run: no interval.'
-        : `Means of ${complete ? '' : 'up to '}${config.runs} runs; ± reaches to the ends of the 95 % confidence interval.`,
-      'Stability: mean Jaccard index of the kept features over pairs of seeds; 1: always the same.',
-    ].map(dim),
-  ].join('\n');
 }

@@ -12,6 +12,7 @@ import {
 } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { native } from '../native.js';
+import { scalingKinds } from '../vocabulary.js';
 import { checkSampleKinds, firstNonFinite } from './samples.js';
 import type { Dataset, Samples, Scaling } from './types.js';
 
@@ -225,8 +226,6 @@ function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Arra
   const rows = Uint32Array.from(inTest.keys());
   return { train: rows.filter((row) => inTest[row] === 0), test: rows.filter((row) => inTest[row] === 1) };
 }
-
-const scalingKinds = ['none', 'divide', 'min-max', 'standardise'] as const satisfies Scaling['kind'][];
 
 function checkScaling(scaling: Scaling): void {
   if (typeof scaling === 'string')

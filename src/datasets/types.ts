@@ -1,3 +1,5 @@
+import type { ScalingKind } from '../vocabulary.js';
+
 /** Samples row by row, as the native core takes them. */
 export interface Samples {
   /** count × features, row-major. */
@@ -13,11 +15,7 @@ export interface Samples {
  * `divide`: x / by, for a known range. `min-max`: each feature to 0 .. 1 by its range in the train samples.
  * `standardise`: each feature to mean 0 and standard deviation 1 (divisor: the count) over the train samples.
  */
-export type Scaling =
-  | { kind: 'none' }
-  | { kind: 'divide'; by: number }
-  | { kind: 'min-max' }
-  | { kind: 'standardise' };
+export type Scaling = { kind: Exclude<ScalingKind, 'divide'> } | { kind: 'divide'; by: number };
 
 /** A data set in memory: features as stored (unscaled), labels mapped to 0 .. classes - 1. */
 export interface Dataset {

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { isAlive, machine } from '../machine.js';
+import { isAlive, machine } from '../files/machine.js';
 
 /*
  * A folder for files that are not whole yet, beside where they will lie, so that a rename brings them there.

@@ -1,4 +1,4 @@
-import type { BenchSummary } from '../bench/summary.js';
+import type { BenchSummary } from '../experiment/results.js';
 
 /**
  * A row of the summary, and what its numbers are of: the data set with its caveat and, where there are

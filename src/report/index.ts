@@ -1,13 +1,13 @@
 import path from 'node:path';
-import { readExperiment } from '../bench/read.js';
-import type { BenchRun, Experiment } from '../bench/results.js';
-import { summarize } from '../bench/summary.js';
-import { figureFiles, loadRenderer, type Renderer } from '../figures/render.js';
-import { makeFolder, notWritable, writeAtomically } from '../files.js';
-import { refuseForeign } from '../own.js';
+import { readExperiment } from '../experiment/read.js';
+import type { BenchRun, Experiment } from '../experiment/results.js';
+import { summarize } from '../experiment/summary.js';
+import { makeFolder, notWritable, writeAtomically } from '../files/output.js';
+import { refuseForeign } from '../files/own.js';
 import { summaryCsv } from './csv.js';
-import { figuresOf } from './figures.js';
-import { dataTitle, renderPage, type Section } from './page.js';
+import { figuresOf } from './figures/experiment.js';
+import { figureFiles, loadRenderer, type Renderer } from './figures/render.js';
+import { dataTitle, renderPage, type Section } from './html/page.js';
 
 export interface ReportSource {
   /** What the report calls it. */

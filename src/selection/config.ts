@@ -1,6 +1,7 @@
 import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
-import { type MethodName, methods, ranges } from '../training/options.js';
+import { ranges } from '../training/options.js';
+import { type MethodName, methods } from '../vocabulary.js';
 
 export interface SelectionConfig {
   dataset: string;

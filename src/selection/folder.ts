@@ -1,10 +1,10 @@
 import { lstatSync } from 'node:fs';
 import path from 'node:path';
-import { FolderLock } from '../bench/lock.js';
 import { SetNativeError } from '../errors.js';
-import { makeFolder, notWritable, writeAtomically } from '../files.js';
-import { checkFresh } from '../freshFolder.js';
-import { appendLines, dropTornLine } from '../records.js';
+import { checkFresh } from '../files/freshFolder.js';
+import { FolderLock } from '../files/lock.js';
+import { makeFolder, notWritable, writeAtomically } from '../files/output.js';
+import { appendLines, dropTornLine } from '../files/records.js';
 import { pathWord, shellCommand } from '../shell.js';
 import { names, readSelection, requireSelection } from './read.js';
 import type { Finished, Selection, SelectionResults, SelectionRun, WholeNetwork } from './results.js';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { SetNativeError } from '../errors.js';
-import { damaged, parseRecord, readLines, readText, type Writer } from '../records.js';
+import { damaged, parseRecord, readLines, readText, type Writer } from '../files/records.js';
 import { type SelectionConfig, selectionConfig, selectionKeys } from './config.js';
 import type { Finished, Selection, SelectionRun, WholeNetwork } from './results.js';
 import { featureCount } from './strength.js';

@@ -1,4 +1,4 @@
-import { type BackendChoice, backendChoices, chooseBackend } from '../backend.js';
+import { chooseBackend } from '../backend.js';
 import {
   checkBoolean,
   checkChoice,
@@ -11,27 +11,36 @@ import {
   wholeNumber,
 } from '../checks.js';
 import { SetNativeError } from '../errors.js';
-import type {
-  ActivationName,
-  InitName,
-  LossName,
-  MotifParseName,
-  MotifScoreName,
-  NativeEvolutionPolicy,
-  NativeModelSpec,
-  NativeTrainOptions,
-  PruneName,
-  RegrowInitName,
-  TopologyName,
-} from '../native.js';
+import type { NativeEvolutionPolicy, NativeModelSpec, NativeTrainOptions } from '../native.js';
+import {
+  type ActivationName,
+  activations,
+  type BackendChoice,
+  backendChoices,
+  type InitName,
+  inits,
+  type LossName,
+  losses,
+  type MethodName,
+  type MotifParseName,
+  type MotifScoreName,
+  methods,
+  motifParses,
+  motifScores,
+  type PruneName,
+  pruneRules,
+  type RegrowInitName,
+  regrowInits,
+  type TopologyName,
+  topologies,
+  type WeightDecayMode,
+  weightDecayModes,
+} from '../vocabulary.js';
 
 /*
  * The options of a model and of its training: types, defaults, ranges. The addon checks again for memory
  * safety; here the message matters.
  */
-
-export type MethodName = 'set' | 'set-motif' | 'static';
-export type WeightDecayMode = 'thesis' | 'l2' | 'decoupled';
 
 export interface ModelOptions {
   /** Neurons per layer, inputs first, outputs last: at least two numbers. */
@@ -122,29 +131,6 @@ export interface TrainingPlan {
   /** Absent for `static`. */
   policy?: NativeEvolutionPolicy;
 }
-
-export const methods = ['set', 'set-motif', 'static'] as const satisfies MethodName[];
-export const topologies = [
-  'erdos-renyi',
-  'motif',
-  'motif-printed',
-  'dense',
-] as const satisfies TopologyName[];
-export const inits = ['he-dense', 'he-fan-in', 'normal'] as const satisfies InitName[];
-export const regrowInits = ['he-dense', 'zero', 'he-fan-in'] as const satisfies RegrowInitName[];
-export const activations = [
-  'relu',
-  'tanh',
-  'sigmoid',
-  'linear',
-  'all-relu',
-  'srelu',
-] as const satisfies ActivationName[];
-const losses = ['softmax-cross-entropy', 'sigmoid-binary-cross-entropy', 'mse'] as const satisfies LossName[];
-const pruneRules = ['exact', 'thesis'] as const satisfies PruneName[];
-const motifScores = ['mean', 'max', 'min', 'sum'] as const satisfies MotifScoreName[];
-const motifParses = ['aligned', 'runs'] as const satisfies MotifParseName[];
-const weightDecayModes = ['thesis', 'l2', 'decoupled'] as const satisfies WeightDecayMode[];
 
 // The kernels get the nearest float32, which may be 0, 1 or infinity where the number is not.
 const belowOne: NumberRange = {

@@ -151,7 +151,7 @@ describe.skipIf(process.platform !== 'linux')('with the library that stands in',
     vi.doMock('node:child_process', async (original) => {
       const real = await original<typeof import('node:child_process')>();
       const hurried = (file: string, [, name]: string[], options: object) =>
-        real.spawnSync(file, [path.join(root, 'dist/trial.js'), name!], { ...options, timeout: 1500 });
+        real.spawnSync(file, [path.join(root, 'dist/gpuTrial.js'), name!], { ...options, timeout: 1500 });
       return { ...real, spawnSync: hurried };
     });
     vi.stubEnv('SET_NATIVE_CUDA_LIBRARY', fake);

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type KernelResults, readKernelResults } from '../../src/bench/kernels/results.js';
 import { info } from '../../src/index.js';
+import { type KernelResults, readKernelResults } from '../../src/kernels/results.js';
 
 /*
  * `set-native bench kernels` as a user runs it.

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
  * Several processes that want the folder of a killed one at the same moment.
  */
 
-const built = path.resolve(import.meta.dirname, '../../dist/bench/lock.js');
+const built = path.resolve(import.meta.dirname, '../../dist/files/lock.js');
 const program = `
   import { FolderLock } from ${JSON.stringify(built)};
   let lock;

@@ -13,7 +13,7 @@ const output = path.join(root, 'build/fuzz');
 export async function instrument() {
   let ts;
   const newest = (...files) => Math.max(...files.map((file) => fs.statSync(file).mtimeMs));
-  for (const folder of ['src', 'test/fuzz', 'test/support', 'test/unit/bench/kernels']) {
+  for (const folder of ['src', 'test/fuzz', 'test/support', 'test/unit/kernels']) {
     for (const name of fs.readdirSync(path.join(root, folder), { recursive: true })) {
       if (!name.endsWith('.ts') || name.endsWith('.test.ts')) continue;
       const from = path.join(root, folder, name);

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { BackendChoice } from '../../src/backend.js';
-import type { BackendName, GpuName } from '../../src/native.js';
+import type { BackendChoice, BackendName, GpuName } from '../../src/vocabulary.js';
 
 /*
  * Which back ends are tried in a child process before they are used, how long that may take, and what is made

@@ -4,7 +4,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
-import { runKernelBench } from '../../../src/bench/kernels/run.js';
 import {
   type FitOptions,
   resumeExperiment,
@@ -13,6 +12,7 @@ import {
   SparseMLP,
   selectFeatures,
 } from '../../../src/index.js';
+import { runKernelBench } from '../../../src/kernels/run.js';
 import { blobs } from './blobs.js';
 
 /*

@@ -1,5 +1,4 @@
 import { afterEach, expect, test } from 'vitest';
-import type { BackendChoice } from '../../../src/backend.js';
 import {
   type EpochReport,
   type FitOptions,
@@ -11,6 +10,7 @@ import {
 import type { NativeModel, NativeSamples } from '../../../src/native.js';
 import { trainingPlan } from '../../../src/training/options.js';
 import { TrainingRun } from '../../../src/training/run.js';
+import type { BackendChoice } from '../../../src/vocabulary.js';
 import { blobs } from './blobs.js';
 
 /*

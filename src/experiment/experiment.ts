@@ -1,0 +1,455 @@
+import { createHash } from 'node:crypto';
+import os from 'node:os';
+import path from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { chooseBackend, isGpu } from '../backend.js';
+import { checkHooks, checkKeys } from '../checks.js';
+import { loadDataset } from '../datasets/registry.js';
+import { datasetSum } from '../datasets/sum.js';
+import type { Dataset } from '../datasets/types.js';
+import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
+import { closingAsync } from '../files/closing.js';
+import { onceDecided } from '../files/lock.js';
+import { removeLeftovers } from '../files/output.js';
+import { info } from '../info.js';
+import { fromNative, native } from '../native.js';
+import type { EpochReport } from '../training/run.js';
+import { type ExperimentConfig, experimentConfig } from './config.js';
+import { ExperimentFolder } from './folder.js';
+import { gpuJobs } from './gpuJobs.js';
+import { named } from './group.js';
+import { type GroupRunner, type Job, shared, startJob } from './jobs.js';
+import { type Group, groupsOf, keyOf, networkOf, type Pairing, title } from './plan.js';
+import { type BenchResults, type BenchRun, type Experiment, schemaVersion } from './results.js';
+import { runResumable } from './resumable.js';
+import { setAside } from './setAside.js';
+import { summarize } from './summary.js';
+
+export interface ExperimentHooks {
+  /** After every epoch of every run; `run.epochs` already holds the report. */
+  onEpoch?: (run: BenchRun, report: EpochReport) => void | Promise<void>;
+  /**
+   * As soon as something is known that must be read beside the numbers; `notes` of the results has it too.
+   */
+  onNote?: (note: string) => void;
+  /** Before the first training: how many groups train at once. */
+  onJobs?: (jobs: number) => void;
+  /** Before half a minute, at most, of waiting for another process to show that it uses the folder. */
+  onWait?: (why: string) => void;
+  /** Stops within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason. */
+  signal?: AbortSignal;
+  /**
+   * A folder to keep the experiment in while it runs (docs/results.md), so that whatever stops it costs
+   * little: `resumeExperiment` goes on. It must be new or empty.
+   */
+  out?: string;
+  /** What the experiment was started by, for its records. */
+  command?: string;
+}
+
+/**
+ * Trains every method at every epsilon in every reading, SET-motif at every motif size too, `runs` times, so
+ * that they can be compared.
+ *
+ * Paired: within one seed all methods see the same samples in the same orders and start, where their
+ * topologies allow, from the same network. Interleaved: the methods of a seed and epsilon take turns epoch by
+ * epoch, each time starting with another, so that a machine that slows down slows all of them. `dense` does
+ * not depend on epsilon and runs once per seed, beside the largest. `config.jobs` such groups run at once.
+ *
+ * A training that diverges (ERR_NON_FINITE) leaves the experiment: its run gets `failure`, the notes say so,
+ * the others go on, and `complete` stays false. Rejects with ERR_OUT_OF_MEMORY, before anything is built,
+ * when the networks that train at once need more than the machine has; with ERR_USAGE when `out` holds
+ * anything or cannot be written, with ERR_IO when that turns out later; with ERR_ABORTED when the signal
+ * fires; and with any other error of a training. From the first network on `details.results` holds what was
+ * completed, summary included.
+ *
+ * @param chosen those of the options that a user chose, where others are of a preset: what a reading sets
+ * aside of them is noted
+ */
+export async function runExperiment(
+  given: Partial<ExperimentConfig> & Pick<ExperimentConfig, 'dataset'>,
+  hooks: ExperimentHooks = {},
+  chosen: Partial<ExperimentConfig> = given,
+): Promise<BenchResults> {
+  const asked = experimentConfig(given);
+  checkExperimentHooks(hooks);
+  checkSignal('bench', hooks.signal, 'before it began');
+  const dataset = loadDataset(asked.dataset, { dataDir: asked.dataDir });
+  const config = await withJobs(absolute(asked), dataset);
+  await checkMemory(config, dataset);
+  const experiment = newExperiment(config, dataset, hooks.command ?? '');
+  experiment.notes.push(...setAside(config, chosen, dataset));
+  const { out } = hooks;
+  const folder = out === undefined ? undefined : await onceDecided(() => ExperimentFolder.create(out), hooks);
+  return await within(folder, () => {
+    for (const note of experiment.notes) hooks.onNote?.(note);
+    return conduct(experiment, dataset, [], hooks, folder, asked.jobs === 0);
+  });
+}
+
+/** Hands the folder back in the end; where that fails, the error has the results. */
+async function within(
+  folder: ExperimentFolder | undefined,
+  body: () => Promise<BenchResults>,
+): Promise<BenchResults> {
+  let results: BenchResults | undefined;
+  const work = async () => {
+    results = await body();
+    return results;
+  };
+  return await closingAsync(work, () => {
+    try {
+      folder?.close();
+    } catch (cause) {
+      const message = `[bench] the folder could not be handed back: ${(cause as Error).message}`;
+      throw new SetNativeError('ERR_IO', message, { details: { results }, cause });
+    }
+  });
+}
+
+/** What may differ when an experiment goes on: none of it changes a result. */
+export type ResumeOptions = Partial<Pick<ExperimentConfig, 'jobs' | 'threads' | 'dataDir'>>;
+
+/**
+ * Goes on with the experiment kept in `dir`, wherever it was stopped: its results are those of an experiment
+ * that never was, times aside, on the same machine. Rejects as runExperiment does; with ERR_USAGE where `dir`
+ * holds no experiment or another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of
+ * it is damaged or of another experiment, or where the data are others.
+ */
+export async function resumeExperiment(
+  dir: string,
+  options: ResumeOptions = {},
+  hooks: Omit<ExperimentHooks, 'out' | 'command'> = {},
+): Promise<BenchResults> {
+  checkKeys('bench', options, ['jobs', 'threads', 'dataDir']);
+  checkExperimentHooks(hooks);
+  checkSignal('bench', hooks.signal, 'before it began');
+  const { folder, experiment, runs } = await onceDecided(() => ExperimentFolder.resume(dir), hooks);
+  for (const place of [dir, path.dirname(folder.checkpoint(''))]) removeLeftovers(place); // of a kill
+  const goOn = async () => {
+    const asked = experimentConfig({ ...experiment.config, ...options });
+    const dataset = dataAgain(asked, experiment, options.dataDir === undefined);
+    const config = await withJobs(absolute(asked), dataset);
+    checkSameData(experiment, dataset, dir);
+    experiment.dataset.source = placeOf(dataset);
+    await checkMemory(config, dataset);
+    const now = environment(config);
+    const notes = [...experiment.notes];
+    for (const key of ['version', 'cpu', 'isa'] as const) {
+      const then = experiment.environment[key];
+      if (then !== now[key])
+        notes.push(`Begun with ${key} ${then}, resumed with ${now[key]}: bits may differ.`);
+    }
+    return conduct({ ...experiment, config, notes }, dataset, runs, hooks, folder, asked.jobs === 0);
+  };
+  return await within(folder, goOn);
+}
+
+/**
+ * Runs what was not found to be finished.
+ * @param chosenJobs whether the number of jobs was chosen here
+ */
+async function conduct(
+  experiment: Experiment,
+  dataset: Dataset,
+  found: BenchRun[],
+  hooks: ExperimentHooks,
+  folder: ExperimentFolder | undefined,
+  chosenJobs: boolean,
+): Promise<BenchResults> {
+  const { config } = experiment;
+  const groups = groupsOf(config);
+  const finished = new Map(found.map((run) => [keyOf(run), run]));
+  /** Of the groups that have started here. */
+  const underWay = new Map<Group, BenchRun[]>();
+  const identity = folder && experimentSum(config, experiment.dataset.sha256 ?? datasetSum(dataset));
+  const missing = ({ trials, seed }: Group) =>
+    trials.filter((trial) => !finished.has(keyOf({ ...trial, seed })));
+  const note = (text: string) => {
+    if (experiment.notes.includes(text)) return;
+    experiment.notes.push(text);
+    hooks.onNote?.(text);
+    folder?.writeExperiment(experiment);
+  };
+  folder?.writeExperiment(experiment);
+  if (dataset.note !== undefined) note(dataset.note);
+  if (chosenJobs && config.jobs > 1)
+    note(
+      `${config.jobs} groups at once, chosen by the size of the networks and of the GPU; --jobs sets another number.`,
+    );
+  hooks.onJobs?.(config.jobs);
+
+  const conductGroup = async (group: Group, run: GroupRunner) => {
+    const runs: BenchRun[] = [];
+    underWay.set(group, runs);
+    const place = folder && { file: folder.checkpoint(group.id), experiment: identity!, lock: folder.lock };
+    await run(
+      group,
+      runs,
+      {
+        ...(hooks.onEpoch && { onEpoch: hooks.onEpoch }),
+        onNote: note,
+        onFacts: ({ samples, threads, backend }) => {
+          Object.assign(experiment.dataset, samples);
+          Object.assign(experiment.environment, { threads, backend });
+        },
+        signal: hooks.signal,
+      },
+      place,
+    );
+    const added = runs.filter((each) => !finished.has(keyOf(each)));
+    folder?.append(added);
+    folder?.dropCheckpoint(group.id);
+    for (const each of added) finished.set(keyOf(each), each);
+    underWay.delete(group);
+  };
+
+  const results = (): BenchResults => {
+    const runs = groups.flatMap((group) => {
+      const begun = new Map(underWay.get(group)?.map((run) => [keyOf(run), run]));
+      return group.trials.flatMap((trial) => {
+        const key = keyOf({ ...trial, seed: group.seed });
+        const run = finished.get(key) ?? begun.get(key);
+        return run !== undefined && (run.epochs.length > 0 || run.failure !== undefined) ? [run] : [];
+      });
+    });
+    return { ...experiment, runs, summary: summarize(runs) };
+  };
+  try {
+    const waiting = groups.filter((group) => missing(group).length > 0);
+    if (folder !== undefined && found.length > 0) {
+      const done = groups.filter((group) => missing(group).length === 0);
+      for (const { id } of done) folder.dropCheckpoint(id); // which a kill has left
+    }
+    await work(waiting, conductGroup, config, dataset);
+    experiment.complete = [...finished.values()].every((run) => run.failure === undefined);
+    folder?.writeExperiment(experiment);
+    return results();
+  } catch (cause) {
+    const error = fromNative(cause);
+    const stopped = isAbortBy(hooks.signal, error);
+    if (!(error instanceof SetNativeError)) {
+      throw stopped ? aborted('bench', hooks.signal, 'in a callback', { results: results() }) : error;
+    }
+    const details = { ...error.details, results: results() };
+    throw new SetNativeError(error.code, error.message, { details, cause: stopped ? error.cause : cause });
+  }
+}
+
+/** With the folder of the data as one that is the same from everywhere. */
+function absolute(config: ExperimentConfig): ExperimentConfig {
+  return config.dataDir === undefined ? config : { ...config, dataDir: path.resolve(config.dataDir) };
+}
+
+/**
+ * The data set of an experiment that goes on. Where the folder that it was begun with is not there, as a
+ * relative one seen from elsewhere, and no other is named, it is looked for where it was found then.
+ */
+function dataAgain(
+  { dataset, dataDir }: ExperimentConfig,
+  { dataset: then }: Experiment,
+  asThen: boolean,
+): Dataset {
+  try {
+    return loadDataset(dataset, { dataDir });
+  } catch (error) {
+    const isMissing = error instanceof SetNativeError && error.code === 'ERR_DATA_NOT_FOUND';
+    if (!isMissing || !asThen || !path.isAbsolute(then.source)) throw error;
+    return loadDataset(dataset, { dataDir: then.source });
+  }
+}
+
+/** Where a data set was found. */
+function placeOf({ source }: Dataset): string {
+  return source === 'embedded' ? source : path.resolve(source);
+}
+
+/** SHA-256 of all that decides what the trainings of an experiment come to, but for the machine. */
+function experimentSum(config: ExperimentConfig, data: string): string {
+  const { jobs: _jobs, threads: _threads, dataDir: _dataDir, ...options } = config;
+  const inOrder = Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256')
+    .update(JSON.stringify([inOrder, data]))
+    .digest('hex');
+}
+
+/**
+ * Does all groups: one after the other in this thread, or `jobs` at once in workers. The first failure ends
+ * it.
+ */
+async function work(
+  groups: Group[],
+  conductGroup: (group: Group, run: GroupRunner) => Promise<void>,
+  config: ExperimentConfig,
+  dataset: Dataset,
+): Promise<void> {
+  if (config.jobs === 1 || groups.length <= 1) {
+    const here: GroupRunner = (group, runs, hooks, place) =>
+      runResumable(config, group, dataset, runs, hooks, place);
+    for (const group of groups) await conductGroup(group, here);
+    return;
+  }
+  const count = Math.min(config.jobs, groups.length);
+  const onGpu = isGpu(chooseBackend(config.backend));
+  const threads = config.threads || (onGpu ? 1 : Math.max(1, Math.floor(native().availableCpus() / count)));
+  const waiting = groups.values(); // one walk through them, which the jobs share
+  const jobs: Job[] = [];
+  let failed = false;
+  const everyGroup = async (job: Job) => {
+    for (let next = waiting.next(); !next.done && !failed; next = waiting.next()) {
+      await conductGroup(next.value, job.run);
+    }
+  };
+  const everyJob = async () => {
+    const data = shared(dataset);
+    for (let i = 0; i < count; i++) jobs.push(startJob({ ...config, threads }, data));
+    const ends = await Promise.allSettled(
+      jobs.map((job) =>
+        everyGroup(job).catch((error) => {
+          failed = true;
+          throw error;
+        }),
+      ),
+    );
+    const failure = ends.find((end) => end.status === 'rejected');
+    if (failure !== undefined) throw failure.reason;
+  };
+  await closingAsync(everyJob, async () => {
+    await Promise.all(jobs.map((job) => job.dispose()));
+  });
+}
+
+/** With a number of jobs, where that was left to choose. */
+async function withJobs(config: ExperimentConfig, dataset: Dataset): Promise<ExperimentConfig> {
+  if (config.jobs > 0) return config;
+  const backend = chooseBackend(config.backend);
+  const gpu = info().backends.find(({ name }) => name === backend)?.capacity;
+  if (!gpu) return { ...config, jobs: 1 };
+  const samples = 4 * dataset.train.count * dataset.features; // at most; each network has its own on the device
+  const bytes = (await largestGroups(config, dataset, native().availableCpus())).map(
+    ({ trials, bytes: networks }) => networks + samples * trials.length,
+  );
+  const layers = [dataset.features, ...config.hidden, dataset.classes];
+  return { ...config, jobs: gpuJobs(layers, bytes, gpu, native().availableCpus()) };
+}
+
+function checkExperimentHooks(hooks: ExperimentHooks): void {
+  checkKeys('bench', hooks, ['onEpoch', 'onNote', 'onJobs', 'onWait', 'signal', 'out', 'command']);
+  const { onEpoch, onNote, onJobs, onWait, signal } = hooks;
+  checkHooks('bench', { onEpoch, onNote, onJobs, onWait, signal });
+}
+
+/** The networks of a group are alive at once, those of as many groups as there are jobs. */
+async function checkMemory(config: ExperimentConfig, dataset: Dataset): Promise<void> {
+  const constrained = process.constrainedMemory(); // of the container; 0 or absurdly large where there is no limit
+  const available = Math.min(os.totalmem(), constrained > 0 ? constrained : Infinity);
+  const sizes = await largestGroups(config, dataset, config.jobs);
+  const bytes = sizes.reduce((sum, size) => sum + size.bytes, 0);
+  if (bytes <= available) return;
+  const trials = sizes.flatMap((size) => size.trials);
+  const gigabytes = (amount: number) => `${(amount / 1e9).toFixed(1)} GB`;
+  throw new SetNativeError(
+    'ERR_OUT_OF_MEMORY',
+    `[bench] ${trials.length} networks (${trials.map((trial) => title(trial)).join(', ')}) train side by ` +
+      `side and need about ${gigabytes(bytes)}, this machine has ${gigabytes(available)}; ` +
+      'use fewer methods, motif sizes or jobs at once, or smaller layers',
+    { details: { bytes, available } },
+  );
+}
+
+/**
+ * The `count` groups that take most memory, with the bytes of their networks. Those of all seeds take the
+ * same. Lets others have their turn, for there may be very many.
+ */
+async function largestGroups(
+  config: ExperimentConfig,
+  dataset: Dataset,
+  count: number,
+): Promise<{ trials: Pairing[]; bytes: number }[]> {
+  const sizes: { trials: Pairing[]; bytes: number }[] = [];
+  let since = performance.now();
+  for (const { trials } of groupsOf({ ...config, runs: 1 })) {
+    sizes.push({
+      trials,
+      bytes: trials.reduce((sum, trial) => sum + expectedBytes(config, trial, dataset), 0),
+    });
+    if (performance.now() - since < 20) continue;
+    await turn();
+    since = performance.now();
+  }
+  return sizes
+    .sort((a, b) => b.bytes - a.bytes)
+    .slice(0, count)
+    .flatMap((group) => Array.from({ length: Math.min(config.runs, count) }, () => group))
+    .slice(0, count);
+}
+
+function expectedBytes(config: ExperimentConfig, trial: Pairing, dataset: Dataset): number {
+  try {
+    return native().modelBytes(networkOf(config, trial, config.seed, dataset));
+  } catch (error) {
+    throw named(fromNative(error), trial);
+  }
+}
+
+function checkSameData({ dataset: then }: Experiment, now: Dataset, dir: string): void {
+  const sameSizes =
+    then.features === now.features && then.classes === now.classes && then.available === now.train.count;
+  if (!sameSizes) {
+    throw new SetNativeError(
+      'ERR_SHAPE',
+      `[bench] the experiment in ${dir} began with ${then.available} samples of ${then.features} features of ${then.name}, ` +
+        `but ${now.source} has ${now.train.count} of ${now.features}; point --data-dir at the same files`,
+      { details: { then, source: now.source } },
+    );
+  }
+  if (then.sha256 === undefined) return; // of an earlier version
+  const sum = datasetSum(now);
+  if (sum === then.sha256) return;
+  const short = (text: string) => text.slice(0, 12);
+  throw new SetNativeError(
+    'ERR_DATA_FORMAT',
+    `[bench] the experiment in ${dir} began with the data in ${then.source} (SHA-256 ${short(then.sha256)}), but ` +
+      `${placeOf(now)} has others (${short(sum)}); point --data-dir at the same files`,
+    { details: { then, source: now.source, sha256: sum } },
+  );
+}
+
+function environment(config: ExperimentConfig): Experiment['environment'] {
+  const { version, node, platform, cpu, isa, threads } = info();
+  return {
+    version,
+    node,
+    platform,
+    cpu,
+    cores: native().availableCpus(),
+    isa: isa.used,
+    threads,
+    backend: config.backend,
+    date: new Date().toISOString(),
+  };
+}
+
+function newExperiment(config: ExperimentConfig, dataset: Dataset, command: string): Experiment {
+  const [height, width] = dataset.imageShape ?? [];
+  return {
+    schemaVersion,
+    command,
+    complete: false,
+    environment: environment(config),
+    config,
+    dataset: {
+      name: dataset.name,
+      source: placeOf(dataset),
+      features: dataset.features,
+      classes: dataset.classes,
+      available: dataset.train.count,
+      train: 0,
+      validation: 0,
+      test: 0,
+      ...(width !== undefined && { image: { width, height: height! } }),
+      sha256: datasetSum(dataset),
+    },
+    notes: [],
+  };
+}

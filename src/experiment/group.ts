@@ -1,0 +1,221 @@
+import type { Dataset, Samples } from '../datasets/types.js';
+import { checkSignal, SetNativeError } from '../errors.js';
+import { largest } from '../extremes.js';
+import { fromNative, type NativeLayer, type NativeModel, native } from '../native.js';
+import { publishedRun } from '../thesis/draws.js';
+import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
+import { upload } from '../training/samples.js';
+import { type TrainingWarning, TrainingWatch } from '../training/warnings.js';
+import type { GroupState } from './checkpoint.js';
+import { defaultSamples, type ExperimentConfig } from './config.js';
+import { degreesOf, fanOut } from './degrees.js';
+import { type Group, networkOf, type Pairing, title, trainingOf } from './plan.js';
+import type { BenchRun } from './results.js';
+import { samplesOf } from './samples.js';
+
+export interface GroupHooks {
+  /** After every epoch of every trial; `run.epochs` already holds the report. */
+  onEpoch?: (run: BenchRun, report: EpochReport) => void | Promise<void>;
+  /** What must be read beside the numbers. */
+  onNote: (note: string) => void;
+  /** The sizes of the samples and what trains on them, as soon as they are known. */
+  onFacts: (facts: GroupFacts) => void;
+  /** Called when all trials have an epoch behind them. */
+  onRound?: (snapshot: () => Promise<GroupState>) => Promise<void>;
+  signal?: AbortSignal | undefined;
+}
+
+export interface GroupFacts {
+  samples: { train: number; validation: number; test: number };
+  threads: number;
+  backend: string;
+}
+
+interface Contender {
+  model: NativeModel;
+  training: TrainingRun;
+  run: BenchRun;
+}
+
+/**
+ * Trains the trials of a group, in turns: each round trains an epoch of every one, each time starting with
+ * another, so that a machine that slows down slows all of them. Continues from `state` where there is one, to
+ * the same bits.
+ *
+ * A training that diverges (ERR_NON_FINITE) leaves the group: its run gets `failure` and the others go on.
+ * Any other error rejects; `runs`, which fills as the trials start, keeps what was done.
+ */
+export async function runGroup(
+  config: ExperimentConfig,
+  group: Group,
+  dataset: Dataset,
+  runs: BenchRun[],
+  hooks: GroupHooks,
+  state?: GroupState,
+): Promise<void> {
+  const { published, train, validation, test } = materialOf(config, group, dataset);
+  const uploadAs = (name: string, part: Samples) => upload('bench', part, name);
+  const uploaded = [
+    uploadAs('train', train),
+    uploadAs('test', test),
+    ...(validation ? [uploadAs('validation', validation)] : []),
+  ] as const;
+  const samples: TrainingSamples = {
+    train: published === undefined ? uploaded[0] : (epoch) => uploadAs('train', published.trainOf(epoch)),
+    test: uploaded[1],
+    validation: uploaded[2],
+  };
+  const contenders: Contender[] = [];
+  try {
+    for (const [i, pairing] of group.trials.entries()) {
+      const left = state?.trials[i];
+      const layers = left === undefined ? published?.layers : left.layers;
+      const contender = await enter(config, group, pairing, dataset, samples, hooks, { layers, left, state });
+      contenders.push(contender);
+      runs.push(contender.run);
+      hooks.onFacts({
+        samples: { train: train.count, validation: validation?.count ?? 0, test: test.count },
+        threads: contender.model.threads,
+        backend: contender.model.backend,
+      });
+    }
+    for (let epoch = state?.epoch ?? 0; epoch < group.epochs; epoch++) {
+      for (let turn = 0; turn < contenders.length; turn++) {
+        const contender = contenders[(epoch + turn) % contenders.length]!;
+        const { training, run } = contender;
+        if (run.failure !== undefined) continue;
+        const report = await training
+          .next()
+          .catch((error) => fail(contender, named(error, run), hooks.onNote));
+        if (report === undefined) continue;
+        run.epochs.push(report);
+        await hooks.onEpoch?.(run, report);
+      }
+      if (epoch + 1 < group.epochs) await hooks.onRound?.(() => snapshot(contenders, epoch + 1));
+    }
+    for (const contender of contenders) await conclude(contender);
+  } finally {
+    for (const { model } of contenders) model.dispose();
+    for (const each of uploaded) each.dispose();
+  }
+}
+
+/** The samples of a group and, in the reading `published`, the network that NumPy drew. */
+function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, dataset: Dataset) {
+  if (reading !== 'published') return { published: undefined, ...samplesOf(config, seed, dataset) };
+  const countOf = (part: 'train' | 'test') => {
+    const available = dataset[part]?.count ?? 0;
+    const given = config[part];
+    return given === 'all' ? available : (given ?? Math.min(defaultSamples[part], available));
+  };
+  const counts = { train: countOf('train'), test: countOf('test') };
+  const epsilon = trials.find((trial) => trial.epsilon !== null)?.epsilon ?? largest(config.epsilon);
+  const published = publishedRun(dataset, { run: seed, epsilon, hidden: config.hidden, counts });
+  return { published, train: published.train, validation: undefined, test: published.test };
+}
+
+async function snapshot(contenders: Contender[], epoch: number): Promise<GroupState> {
+  const trials: GroupState['trials'] = [];
+  for (const { model, run } of contenders) {
+    trials.push({
+      run: structuredClone(run),
+      ...(run.failure === undefined && { layers: await model.download() }),
+    });
+  }
+  return { epoch, trials };
+}
+
+async function conclude({ model, run }: Contender): Promise<void> {
+  if (run.failure !== undefined || run.degrees === undefined) return;
+  const layers = await model.download();
+  run.degrees.end = degreesOf(layers);
+  if (!layers[0]!.dense) run.inputDegree = Array.from(fanOut(layers[0]!));
+}
+
+/** Records that a training diverged; any other error ends the experiment. */
+function fail({ model, run }: Contender, error: unknown, onNote: GroupHooks['onNote']): undefined {
+  if (!(error instanceof SetNativeError) || error.code !== 'ERR_NON_FINITE') throw error;
+  run.failure = { code: error.code, message: error.message };
+  model.dispose();
+  onNote(`${error.message}; this training ended, the others went on`);
+}
+
+/** Draws a network and looks at it, or takes up one that was left. */
+async function enter(
+  config: ExperimentConfig,
+  { seed, epochs }: Group,
+  pairing: Pairing,
+  dataset: Dataset,
+  samples: TrainingSamples,
+  { signal, onNote }: GroupHooks,
+  {
+    layers,
+    left,
+    state,
+  }: {
+    layers: NativeLayer[] | undefined;
+    left: GroupState['trials'][number] | undefined;
+    state: GroupState | undefined;
+  },
+): Promise<Contender> {
+  const epochsBefore = state?.epoch ?? 0;
+  const spec = networkOf(config, pairing, seed, dataset);
+  const plan = trainingOf(config, pairing, epochs - epochsBefore, spec.motifSize);
+  checkSignal('bench', signal, 'while a network was drawn');
+  const model = await native()
+    .createModel(spec, pairing.method === 'dense' && left === undefined ? undefined : layers)
+    .catch((error) => {
+      throw named(fromNative(error), { ...pairing, seed });
+    });
+  try {
+    checkSignal('bench', signal, 'while a network was drawn');
+    const { topology } = spec;
+    const watch = new TrainingWatch(model, spec, (warning) => {
+      const motifSize = topology === 'erdos-renyi' ? 1 : pairing.motifSize; // its network knows none
+      const network = title({ ...pairing, motifSize, seed }, topology);
+      onNote(noteOf(warning, network, title({ ...pairing, seed })));
+    });
+    const training = new TrainingRun(model, plan, samples, { epochsBefore, signal, watch });
+    if (left !== undefined) {
+      if (left.run.failure !== undefined) model.dispose();
+      return { model, training, run: left.run };
+    }
+    await watch.network(plan.policy?.evolveOutput ?? false);
+    const drawn = await model.download();
+    const nnz = drawn.reduce((sum, layer) => sum + layer.weights.length, 0);
+    const cells = drawn.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
+    const start = degreesOf(drawn);
+    const run = {
+      ...pairing,
+      seed,
+      topology,
+      nnz,
+      density: nnz / cells,
+      epochs: [],
+      degrees: { start, end: [] },
+    };
+    return { model, training, run };
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+/** A warning with what it is of: the samples, the network as it was drawn, or the training. */
+function noteOf({ code, message, epoch }: TrainingWarning, network: string, training: string): string {
+  if (code === 'SET_NATIVE_LARGE_INPUTS') return `${message[0]!.toUpperCase()}${message.slice(1)}.`;
+  return `${epoch === 0 ? network : training}: ${message}.`;
+}
+
+/** The error with the training it belongs to. */
+export function named(
+  error: unknown,
+  { reading, method, epsilon, motifSize, seed }: Pairing & { seed?: number },
+): unknown {
+  if (!(error instanceof SetNativeError)) return error;
+  const run = { reading, method, epsilon, motifSize, ...(seed !== undefined && { seed }) };
+  const details = { ...error.details, ...run };
+  // The cause of a stop is the signal's reason, wherever it is seen.
+  const cause = error.code === 'ERR_ABORTED' ? error.cause : error;
+  return new SetNativeError(error.code, `[bench] ${title(run)}: ${error.message}`, { details, cause });
+}

@@ -1,0 +1,145 @@
+import { largest } from '../extremes.js';
+import type { NativeModelSpec } from '../native.js';
+import { chosenTopology, epochsOf, methodsOf } from '../thesis/readings.js';
+import { modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
+import type { MethodName, Reading, TopologyName } from '../vocabulary.js';
+import type { ExperimentConfig } from './config.js';
+import type { BenchRun } from './results.js';
+
+/*
+ * What an experiment consists of. A trial is one training. Trials that are compared with each other, all of
+ * one seed, epsilon and reading, make up a group: they see the same samples and take turns epoch by epoch.
+ * Groups are independent.
+ */
+
+/** What runs once per seed, as its results name it. */
+export type Pairing = Pick<BenchRun, 'reading' | 'method' | 'epsilon' | 'motifSize'>;
+
+export interface Group {
+  /** Fit for a file name; the same in every process. */
+  id: string;
+  reading: Reading;
+  seed: number;
+  /** In the order of the results. */
+  trials: Pairing[];
+  epochs: number;
+}
+
+/** A training of an experiment, which has each once. */
+export type Trial = Pairing & Pick<BenchRun, 'seed'>;
+
+/** The same for the same training only. */
+export function keyOf({ reading, method, epsilon, motifSize, seed }: Trial): string {
+  return [reading, method, epsilon, motifSize, seed].join(' ');
+}
+
+/** Seed by seed, so that what a stopped experiment leaves behind is as paired as possible. */
+export function groupsOf(config: ExperimentConfig): Group[] {
+  const densest = largest(config.epsilon);
+  const dense = config.methods.includes('dense');
+  const plans = config.readings.map((reading) => {
+    const kinds = sparseKinds(config, reading);
+    const densities = config.epsilon.map((epsilon) => {
+      const trials = kinds.map(({ method, motifSize }): Pairing => ({ reading, method, epsilon, motifSize }));
+      // The dense network of a seed stands beside the largest density.
+      if (dense && epsilon === densest)
+        trials.push({ reading, method: 'dense', epsilon: null, motifSize: null });
+      return { epsilon, trials };
+    });
+    return { reading, epochs: epochsOf(config, reading), densities };
+  });
+  const groups: Group[] = [];
+  for (let run = 0; run < config.runs; run++) {
+    const seed = config.seed + run;
+    for (const { reading, epochs, densities } of plans) {
+      for (const { epsilon, trials } of densities) {
+        if (trials.length === 0) continue;
+        groups.push({ id: `seed-${seed}-${reading}-epsilon-${epsilon}`, reading, seed, trials, epochs });
+      }
+    }
+  }
+  return groups;
+}
+
+/**
+ * What trains at every density. Nothing twice: SET-motif at motif size 1 is SET, also where SET is asked for.
+ */
+export function sparseKinds(
+  config: ExperimentConfig,
+  reading: Reading,
+): { method: MethodName; motifSize: number }[] {
+  const kinds = methodsOf(config, reading)
+    .filter((name) => name !== 'dense')
+    .flatMap((method) =>
+      motifSizesOf(method, config, reading).map((motifSize) => ({
+        method: method === 'set-motif' && motifSize === 1 ? ('set' as const) : method,
+        motifSize,
+      })),
+    );
+  return kinds.filter(
+    ({ method, motifSize }, at) =>
+      at === kinds.findIndex((kind) => kind.method === method && kind.motifSize === motifSize),
+  );
+}
+
+/** 1 where neither the topology nor the evolution of `method` knows motifs. */
+function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Reading): number[] {
+  const { methods, motifSize } = config;
+  if (reading === 'published') return [1];
+  const topology = chosenTopology(config, reading);
+  if (method === 'set-motif' || topology === 'motif' || topology === 'motif-printed') return motifSize;
+  if (method === 'set' || topology === 'erdos-renyi' || motifSize.length === 1) return [1];
+  return methods.includes('set') ? [...new Set([1, ...motifSize])] : motifSize; // static, beside all the others
+}
+
+/** A trial's network and how it is trained, for the addon. */
+export function networkOf(
+  config: ExperimentConfig,
+  { reading, method, epsilon, motifSize }: Pairing,
+  seed: number,
+  { features, classes }: { features: number; classes: number },
+): NativeModelSpec {
+  const { init, activation, threads, backend, hidden } = config;
+  return modelSpec('bench', {
+    layers: [features, ...hidden, classes],
+    topology: topologyOf(config, { reading, method, motifSize }),
+    init: reading === 'improved' ? 'he-fan-in' : init,
+    activation,
+    seed,
+    threads,
+    backend,
+    ...(epsilon !== null && { epsilon }),
+    ...(motifSize !== null && motifSize > 1 && { motifSize }),
+  });
+}
+
+export function topologyOf(
+  config: ExperimentConfig,
+  { reading, method, motifSize }: Omit<Pairing, 'epsilon'>,
+): TopologyName {
+  if (method === 'dense') return 'dense';
+  return chosenTopology(config, reading) ?? (motifSize === 1 ? 'erdos-renyi' : 'motif');
+}
+
+export function trainingOf(
+  config: ExperimentConfig,
+  { reading, method }: Pairing,
+  epochs: number,
+  motifSize: number,
+): TrainingPlan {
+  const { batchSize, learningRate, momentum, weightDecay, zeta, regrowInit } = config;
+  const prune = reading === 'published' ? ('thesis' as const) : ('exact' as const);
+  const evolution = { method: method === 'dense' ? ('static' as const) : method, zeta, prune, regrowInit };
+  const shuffle = reading !== 'published'; // its samples come in the order that NumPy gave them
+  const options = { epochs, batchSize, learningRate, momentum, weightDecay, shuffle, evolution };
+  return trainingPlan('bench', options, motifSize);
+}
+
+export function title(
+  { method, epsilon, motifSize, seed }: Pairing & { seed?: number },
+  name: string = method,
+): string {
+  const size = motifSize !== null && motifSize > 1 ? ` and motif size ${motifSize}` : '';
+  const pairing = epsilon === null ? name : `${name} at epsilon ${epsilon}${size}`;
+  return seed === undefined ? pairing : `${pairing}, seed ${seed}`;
+}

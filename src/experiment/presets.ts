@@ -1,0 +1,117 @@
+import { shellCommand } from '../shell.js';
+import { benchMethods } from '../vocabulary.js';
+import type { ExperimentConfig } from './config.js';
+
+/*
+ * Experiments by name. A preset is nothing but options, printed as such; whoever gives an option overrides
+ * it.
+ */
+
+export interface Preset {
+  name: string;
+  text: string;
+  options: Partial<ExperimentConfig>;
+}
+
+const thesis: Partial<ExperimentConfig> = {
+  readings: ['published', 'described', 'improved'],
+  methods: ['set', 'set-motif', 'static'],
+  epochs: 100,
+  runs: 4,
+};
+
+const thesisFashion: Partial<ExperimentConfig> = {
+  ...thesis,
+  dataset: 'fashion-mnist',
+  epsilon: Array.from({ length: 16 }, (_, k) => 2 * k + 1),
+  init: 'he-dense',
+};
+
+/** Figure 1 of Mocanu et al. 2018: three hidden layers, epsilon 20, SReLU, batches of 100; all samples. */
+const setPaper: Partial<ExperimentConfig> = {
+  methods: ['dense', 'static', 'set'],
+  epsilon: [20],
+  activation: 'srelu',
+  batchSize: 100,
+  learningRate: 0.01,
+  epochs: 500,
+  runs: 1,
+  train: 'all',
+  test: 'all',
+};
+
+export const presets: readonly Preset[] = [
+  { name: 'quick', text: 'the default, about a minute', options: { methods: [...benchMethods] } },
+  {
+    name: 'thesis-fmnist',
+    text: 'Fashion-MNIST: Tables 3, 4, 7, 8 and Figure 11 of the thesis',
+    options: thesisFashion,
+  },
+  {
+    name: 'thesis-fmnist-stress',
+    text: 'the same with 16 runs: Table 9 and Figure 12',
+    options: { ...thesisFashion, runs: 16 },
+  },
+  {
+    name: 'thesis-lung',
+    text: 'lung: Tables 5 to 8 and Figure 13',
+    options: {
+      ...thesis,
+      readings: ['described', 'improved'],
+      dataset: 'lung',
+      epsilon: [1, 2, 3, 4, 5, 6, 13, 32],
+      batchSize: 2,
+      learningRate: 0.01,
+      init: 'normal',
+      scaling: 'standardise',
+    },
+  },
+  {
+    name: 'madelon',
+    text: 'Madelon, on which the thesis reports failure, with its settings',
+    options: {
+      ...thesis,
+      readings: ['described', 'improved'],
+      dataset: 'madelon',
+      epsilon: [1, 2, 3, 4, 5, 6, 13, 32, 64, 128, 256],
+      hidden: [1000, 1000, 1000],
+      epochs: 400,
+      batchSize: 100,
+      learningRate: 0.01,
+      weightDecay: 0.00002,
+      init: 'normal',
+    },
+  },
+  {
+    name: 'set-paper-mnist',
+    text: 'MNIST as in Figure 1 of the SET paper: dense, fixed sparse and SET',
+    options: { ...setPaper, dataset: 'mnist', hidden: [1000, 1000, 1000] },
+  },
+  {
+    name: 'set-paper-cifar10',
+    text: 'the same on CIFAR-10, without its augmented images',
+    options: {
+      ...setPaper,
+      dataset: 'cifar10',
+      hidden: [4000, 1000, 4000],
+      epochs: 1000,
+      scaling: 'standardise',
+    },
+  },
+  {
+    name: 'set-paper-higgs',
+    text: 'the same on HIGGS, of which the data set here is a sample',
+    options: { ...setPaper, dataset: 'higgs', hidden: [1000, 1000, 1000] },
+  },
+];
+
+/** The options of a preset as one would type them. */
+export function presetCommand({ options }: Preset): string {
+  const flags = Object.entries(options).flatMap(([option, value]) => [`--${flagOf(option)}`, String(value)]);
+  return shellCommand(['set-native', 'bench', ...flags]);
+}
+
+function flagOf(option: string): string {
+  if (option === 'readings') return 'reading';
+  return option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

@@ -1,0 +1,428 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { z } from 'zod';
+import { checkSignal, SetNativeError } from '../errors.js';
+import { bootId, isAlive, pidNamespace, startOf } from './machine.js';
+import { notWritable } from './output.js';
+
+/*
+ * Which process writes to a folder: the one whose record is in its file `lock`. At most one at a time, also
+ * where several start at once and where other containers and other hosts see the folder too.
+ *
+ * A lock is stale when its process is gone. That can be asked where process ids mean the same, on one machine
+ * since it was started and within one container; a process that has the number and started at another time is
+ * another. Anywhere else the heartbeat decides: the holder writes its record anew every `beatMs`, and is
+ * given up after `silenceMs` without.
+ *
+ * Nobody removes a stale lock, since another may have put its own in its place since it was looked at. It is
+ * succeeded: the successor of the lock N is whoever creates the file `lock.N`, which can be done once. So the
+ * holder is the end of a chain that begins in `lock`. It then puts its record into `lock`, in one step, and
+ * clears the chain away; a late `lock.N` beside a `lock` that is no longer N is of no account, and whoever
+ * made it sees that when it looks again.
+ */
+
+const beatMs = 2000;
+/**
+ * How long a holder that cannot be asked may be silent. Far longer than anything that keeps the timer from
+ * its turn.
+ */
+export const silenceMs = 30_000;
+
+/** A lock, for those who write under it, in whichever thread. */
+export interface LockToken {
+  file: string;
+  nonce: string;
+}
+
+const processId = z
+  .number()
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1);
+
+const recordSchema = z.object({
+  nonce: z.string().regex(/^[0-9a-f]{32}$/),
+  host: z.string(),
+  /** Of this start of the machine; absent where the system names none. */
+  boot: z.string().optional(),
+  /** Within which `pid` is a number; absent where the system has no such thing. */
+  namespace: z.string().optional(),
+  pid: processId,
+  /** When the process started, in a unit of the system. */
+  started: z.string().optional(),
+});
+
+type LockRecord = z.infer<typeof recordSchema>;
+
+/** What earlier versions wrote, which have no heartbeat. */
+const oldSchema = z.object({ pid: processId, host: z.string() });
+
+/** A lock file that is there. */
+interface Found {
+  file: string;
+  /** Names its successor. */
+  id: string;
+  text: string;
+  /** Of the last heartbeat, by the clock of the file system. */
+  mtimeMs: number;
+  record: LockRecord | undefined;
+  old: z.infer<typeof oldSchema> | undefined;
+}
+
+/** Files that a process leaves beside the lock when it is killed while it takes it. */
+export const lockDebris = /^lock\.[0-9a-f]{32}(\.new)?$/;
+
+export class FolderLock {
+  readonly token: LockToken;
+  readonly #dir: string;
+  readonly #timer: NodeJS.Timeout;
+
+  private constructor(dir: string, token: LockToken, text: string) {
+    this.#dir = dir;
+    this.token = token;
+    this.#timer = setInterval(() => beat(token, text), beatMs).unref();
+  }
+
+  /**
+   * Takes the lock of a folder. Throws ERR_USAGE, naming `option`: where another holds it, or may hold it, or
+   * the file `lock` is not of this program; or where nothing can be written. `details.heard` is there where
+   * the holder cannot be asked: see `onceDecided`.
+   */
+  static take(dir: string, option: string): FolderLock {
+    const nonce = randomBytes(16).toString('hex');
+    const taker: Taker = {
+      dir,
+      option,
+      nonce,
+      text: JSON.stringify({ nonce, ...self() } satisfies LockRecord),
+    };
+    const file = path.join(dir, 'lock');
+    try {
+      for (let tries = 0; tries < 1000; tries++) {
+        const { placed, now } = place(taker, file);
+        if (!placed && !succeed(taker, file, now)) continue;
+        const debris = readdirSync(dir).filter((name) => lockDebris.test(name) && name !== `lock.${nonce}`);
+        for (const name of debris) rmSync(path.join(dir, name), { force: true });
+        return new FolderLock(dir, { file, nonce }, taker.text);
+      }
+    } catch (cause) {
+      if (cause instanceof SetNativeError) throw cause;
+      if (cause instanceof Foreign)
+        throw refusal(taker, `${cause.message}; move it away, or name another folder`);
+      throw notWritable(option, dir, cause);
+    }
+    throw refusal(taker, `others keep taking and leaving ${dir}`);
+  }
+
+  /** Throws ERR_IO where the lock is another's by now: whoever holds it no longer must not write. */
+  check(): void {
+    checkHeld(this.token);
+  }
+
+  /**
+   * Gives the lock back; one that is another's by now stays. Does not throw: a lock that stays behind is
+   * stale.
+   */
+  release(): void {
+    clearInterval(this.#timer);
+    try {
+      if (isHeld(this.token)) rmSync(this.token.file, { force: true });
+      const { nonce } = this.token;
+      for (const name of [`lock.${nonce}`, `lock.${nonce}.new`])
+        rmSync(path.join(this.#dir, name), { force: true });
+    } catch {
+      // see above
+    }
+  }
+}
+
+/** Throws ERR_IO unless the lock of `token` is still held. */
+export function checkHeld({ file, nonce }: LockToken): void {
+  let found: Found | undefined;
+  try {
+    found = look(file);
+  } catch (cause) {
+    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  if (found?.record?.nonce === nonce) return;
+  const folder = path.dirname(file);
+  const who = found === undefined ? 'it is gone' : `${describe(found)} has taken ${folder} over`;
+  throw new SetNativeError(
+    'ERR_IO',
+    `[bench] this process no longer holds ${file}: ${who} (that happens where this one stood still for more than ` +
+      `${silenceMs / 1000} seconds, or the file was deleted); it stops here, and what it had written before is kept`,
+    { details: { file } },
+  );
+}
+
+/** Whether `file` is a lock as this program writes it, whole or in part. Throws where that cannot be read. */
+export function isLock(file: string): boolean {
+  try {
+    look(file);
+    return true;
+  } catch (error) {
+    if (error instanceof Foreign) return false;
+    throw error;
+  }
+}
+
+/**
+ * What `take` resolves to, tried again for as long as only silence can tell whether the holder lives: until
+ * it is heard, and that error stands, or until it is given up. Rejects as `take` throws, and with ERR_ABORTED
+ * when the signal fires.
+ */
+export async function onceDecided<T>(
+  take: () => T,
+  { onWait, signal }: { onWait?: ((why: string) => void) | undefined; signal?: AbortSignal | undefined },
+): Promise<T> {
+  let before: unknown;
+  for (;;) {
+    try {
+      return take();
+    } catch (error) {
+      const heard = error instanceof SetNativeError ? error.details.heard : undefined;
+      if (heard === undefined || (before !== undefined && heard !== before)) throw error;
+      if (before === undefined) {
+        onWait?.(
+          `Another process may be using the folder: waiting for a sign of it, ${silenceMs / 1000} seconds at most.`,
+        );
+      }
+      before = heard;
+    }
+    await pause(beatMs / 2);
+    checkSignal('bench', signal, 'while it waited for another process');
+  }
+}
+
+/** A file or folder in the place of a lock that this program did not write. */
+class Foreign extends Error {}
+
+/** Who wants the lock of `dir`. */
+interface Taker {
+  dir: string;
+  option: string;
+  nonce: string;
+  /** Its record. */
+  text: string;
+}
+
+function refusal({ dir, option }: Taker, why: string, details = {}): SetNativeError {
+  return new SetNativeError(
+    'ERR_USAGE',
+    `[bench] ${option} must name a folder that no other process uses, but ${why}`,
+    {
+      details: { option, dir, ...details },
+    },
+  );
+}
+
+/**
+ * Puts a whole record where there is no file; `now` is the time by the file system's clock. Where there are
+ * no hard links the record is not whole for a moment.
+ */
+function place({ dir, nonce, text }: Taker, target: string): { placed: boolean; now: number } {
+  const own = path.join(dir, `lock.${nonce}.new`);
+  const open = openSync(own, 'wx');
+  writeSync(open, text);
+  const now = fstatSync(open).mtimeMs;
+  closeSync(open);
+  try {
+    linkSync(own, target);
+    return { placed: true, now };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' || code === 'ENOENT') return { placed: false, now }; // ENOENT: cleared away as debris
+  } finally {
+    rmSync(own, { force: true });
+  }
+  try {
+    writeFileSync(target, text, { flag: 'wx' });
+    return { placed: true, now };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return { placed: false, now };
+    throw error;
+  }
+}
+
+/**
+ * Takes over from a holder that is gone; false where something changed meanwhile. Throws where the holder is
+ * not gone.
+ */
+function succeed(taker: Taker, lock: string, now: number): boolean {
+  const { dir, nonce, text } = taker;
+  const end = endOfChain(lock);
+  if (end === undefined) return false;
+  if (end.record?.nonce === nonce) return true; // a network that lost the answer to `place`
+  if (isTorn(end) && isBeingWritten(end)) return false;
+  const holder = stateOf(end, now);
+  if (holder === 'alive') {
+    throw refusal(taker, `${describe(end)} uses ${dir}; if there is no such process, delete ${end.file}`);
+  }
+  if (holder === 'silent') {
+    const why = `${describe(end)}, which cannot be asked from here, may be using ${dir}`;
+    const advice = `if it is gone, try again ${silenceMs / 1000} seconds after its end`;
+    throw refusal(taker, `${why}; ${advice}`, { heard: `${end.id} ${end.mtimeMs}` });
+  }
+  const claim = path.join(dir, `lock.${end.id}`);
+  if (!place(taker, claim).placed) return false;
+  if (endOfChain(lock)?.record?.nonce !== nonce) {
+    rmSync(claim, { force: true }); // another was quicker, and has cleared the chain away
+    return false;
+  }
+  const own = path.join(dir, `lock.${nonce}.new`);
+  writeFileSync(own, text, { flag: 'wx' });
+  renameSync(own, lock);
+  return true;
+}
+
+/** The last of the chain that begins in `lock`; undefined where there is no lock. */
+function endOfChain(lock: string): Found | undefined {
+  let end = look(lock);
+  const seen = new Set<string>();
+  while (end !== undefined && !seen.has(end.id)) {
+    seen.add(end.id);
+    const next = look(path.join(path.dirname(lock), `lock.${end.id}`));
+    if (next === undefined) break;
+    end = next;
+  }
+  return end;
+}
+
+/** More than any record has. */
+const mostBytes = 4096;
+
+/** Throws Foreign for what is no lock, and what the system says where it cannot be read: that is not free. */
+function look(file: string): Found | undefined {
+  const there = lstatSync(file, { throwIfNoEntry: false });
+  if (there === undefined) return undefined;
+  const foreign = new Foreign(`${file} is not a file of this program`);
+  if (!there.isFile()) throw foreign;
+  let open: number;
+  try {
+    open = openSync(file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const { size, ino, mtimeMs } = fstatSync(open);
+    if (size > mostBytes) throw foreign;
+    const bytes = Buffer.alloc(mostBytes);
+    const text = bytes.toString('utf8', 0, readSync(open, bytes, 0, mostBytes, 0));
+    const value = parsed(text);
+    const record = recordSchema.safeParse(value).data;
+    const old = record === undefined ? oldSchema.safeParse(value).data : undefined;
+    if (record === undefined && old === undefined && !isBeginning(text)) throw foreign;
+    const id =
+      record?.nonce ?? createHash('sha256').update(`${text} ${ino} ${mtimeMs}`).digest('hex').slice(0, 32);
+    return { file, id, text, mtimeMs, record, old };
+  } finally {
+    closeSync(open);
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether it is what a kill, or a power cut, leaves of a record. */
+function isBeginning(text: string): boolean {
+  const begins = ['{"nonce":"', '{"pid":'].some((start) => start.startsWith(text) || text.startsWith(start));
+  return /^\0*$/.test(text) || (begins && parsed(text) === undefined);
+}
+
+function isTorn({ record, old }: Found): boolean {
+  return record === undefined && old === undefined;
+}
+
+/** A second look at what may be in the making. */
+function isBeingWritten({ file, id }: Found): boolean {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250);
+  return look(file)?.id !== id;
+}
+
+/** Of the holder. `silent`: it cannot be asked, and was heard not long ago. */
+function stateOf({ record, old, mtimeMs }: Found, now: number): 'alive' | 'silent' | 'gone' {
+  if (old !== undefined) {
+    // One with the number of this process that is older than this process is of a container that is gone.
+    const isOlder = old.pid === process.pid && mtimeMs < Date.now() - 1000 * process.uptime();
+    return old.host !== os.hostname() || (isAlive(old.pid) && !isOlder) ? 'alive' : 'gone';
+  }
+  if (record === undefined) return 'gone';
+  // By the file system's clock alone. One that was set back since leaves a heartbeat in the future, which
+  // nobody makes again.
+  const silent = Math.abs(now - mtimeMs) > silenceMs;
+  const here = self();
+  const isHere =
+    record.boot === here.boot &&
+    record.namespace === here.namespace &&
+    (record.boot !== undefined || record.host === here.host);
+  if (isHere) {
+    if (!isAlive(record.pid)) return 'gone';
+    const started = record.pid === process.pid ? here.started : startOf(record.pid);
+    if (started !== undefined && record.started !== undefined)
+      return started === record.started ? 'alive' : 'gone';
+  }
+  return silent ? 'gone' : isHere ? 'alive' : 'silent';
+}
+
+function describe({ record, old, file }: Found): string {
+  const { pid, host } = record ?? old ?? {};
+  return pid === undefined ? `what left ${file}` : `process ${pid} on ${host}`;
+}
+
+/** Writes the record into the file of `token`, wherever that is by now, for its time. */
+function beat(token: LockToken, text: string): void {
+  try {
+    const open = openSync(token.file, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
+    try {
+      const bytes = Buffer.alloc(mostBytes);
+      const there = bytes.toString('utf8', 0, readSync(open, bytes, 0, mostBytes, 0));
+      if (there === text) writeSync(open, text, 0);
+    } finally {
+      closeSync(open);
+    }
+  } catch {
+    // `checkHeld` says so when something is to be written
+  }
+}
+
+function isHeld({ file, nonce }: LockToken): boolean {
+  return look(file)?.record?.nonce === nonce;
+}
+
+/** This process, as its locks name it. */
+function self(): Omit<LockRecord, 'nonce'> {
+  const boot = bootId();
+  const namespace = pidNamespace();
+  const started = startOf('self');
+  return {
+    host: os.hostname(),
+    ...(boot !== undefined && { boot }),
+    ...(namespace !== undefined && { namespace }),
+    pid: process.pid,
+    ...(started !== undefined && { started }),
+  };
+}

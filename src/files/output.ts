@@ -1,0 +1,382 @@
+import { randomBytes } from 'node:crypto';
+import {
+  accessSync,
+  type BigIntStats,
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import path from 'node:path';
+import { SetNativeError } from '../errors.js';
+import { closing } from './closing.js';
+import { isAlive, machine } from './machine.js';
+
+/*
+ * Output files: checked before the work starts, written in one piece.
+ *
+ * A regular file is replaced as a whole: what is new is written beside it, under a name that nobody can
+ * guess, brought to the disk and then renamed, so that neither a reader nor a power cut finds half of it. A
+ * symbolic link stays and what it points at is written; mode and owner stay. Devices and pipes, `-` (standard
+ * output) and what the streams of this process are connected to are written as any program writes to them.
+ */
+
+type Target =
+  /** A stream of this process. */
+  | { kind: 'stream'; fd: number }
+  /** Opened and written as it is: a device, a pipe, or a file that has no name any more. */
+  | { kind: 'plain'; path: string; old: BigIntStats }
+  /** A regular file, or none yet; `path` is no symbolic link. */
+  | { kind: 'file'; path: string; old: BigIntStats | undefined };
+
+type Pieces = Iterable<string | Uint8Array>;
+
+/** Throws ERR_USAGE unless `option` names a place for a file. Nothing is changed or left behind. */
+export function checkWritable(option: string, file: string): void {
+  try {
+    const target = targetOf(file);
+    if (target.kind === 'stream') return;
+    if (target.old?.isSocket()) throw new Error('it is a socket');
+    if (target.old === undefined) probeFolder(path.dirname(target.path));
+    else if (target.old.isFile()) probeFile(target.path);
+    else accessSync(target.path, constants.W_OK); // a pipe would wait for its reader
+  } catch (cause) {
+    throw notWritable(option, file, cause);
+  }
+}
+
+/** Rights alone do not tell: a file system such as /proc grants them and takes no file. */
+function probeFolder(folder: string): void {
+  const file = path.join(folder, temporaryName());
+  closeSync(openSync(file, 'wx'));
+  rmSync(file);
+}
+
+/** A file that is protected from writing is not replaced either. */
+function probeFile(file: string): void {
+  closeSync(openSync(file, constants.O_WRONLY));
+}
+
+/** Throws ERR_USAGE where two options name the same file; devices such as /dev/null may be named twice. */
+export function checkApart(files: Record<string, string | undefined>): void {
+  const seen = new Map<string, string>();
+  for (const [option, file] of Object.entries(files)) {
+    const identity = file === undefined ? undefined : identityOf(file);
+    if (file === undefined || identity === undefined) continue;
+    const other = seen.get(identity);
+    if (other !== undefined) {
+      throw new SetNativeError(
+        'ERR_USAGE',
+        `[bench] ${other} and ${option} must name two files, but ${file} is the same`,
+        { details: { option, file } },
+      );
+    }
+    seen.set(identity, option);
+  }
+}
+
+/** Whether `file` is `-`, or what standard output goes to: then nothing else may be written there. */
+export function isStandardOutput(file: string): boolean {
+  const target = targetOf(file);
+  return target.kind === 'stream' && target.fd === 1;
+}
+
+export function notWritable(option: string, file: string, cause: unknown): SetNativeError {
+  return new SetNativeError(
+    'ERR_USAGE',
+    `[bench] ${option} must name a place that can be written, got ${file}: ${(cause as Error).message}`,
+    { details: { option, file }, cause },
+  );
+}
+
+/**
+ * Node's own recursion never ends where a folder exists and mkdir in it says that it does not, as in /proc.
+ */
+export function makeFolder(folder: string): void {
+  if (existsSync(folder)) {
+    if (statSync(folder).isDirectory()) return;
+    throw new Error(`${folder} is a file, not a folder`);
+  }
+  makeFolder(path.dirname(folder));
+  try {
+    mkdirSync(resolveLinks(folder));
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST' || !statSync(folder).isDirectory()) throw error; // another process was quicker
+  }
+}
+
+/**
+ * Writes a file; see above for how. A reader of a pipe that leaves early is no failure. Throws ERR_IO, and
+ * leaves a regular file as it was, unless it had to be written in place.
+ */
+export function writeAtomically(file: string, pieces: Pieces): void {
+  try {
+    const target = targetOf(file);
+    if (target.kind === 'stream') writeStream(target.fd, pieces);
+    else if (target.kind === 'file') writeFile(target.path, target.old, pieces);
+    else if (target.old.isFile()) overwrite(target.path, pieces);
+    else {
+      const open = openSync(target.path, constants.O_WRONLY | constants.O_NOCTTY);
+      closing(
+        () => writeStream(open, pieces),
+        () => closeSync(open),
+      );
+    }
+  } catch (cause) {
+    throw new SetNativeError('ERR_IO', `[bench] could not write ${file}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+/**
+ * Removes what a kill has left in `folder` of files half written. Every write does so in its folder; a file
+ * that another process is about to finish stays.
+ */
+export function removeLeftovers(folder: string): void {
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return; // a folder that can be written but not listed, or none
+  }
+  for (const name of names) {
+    const match = temporaryPattern.exec(name);
+    if (match === null) continue;
+    const file = path.join(folder, name);
+    try {
+      const { mtimeMs } = lstatSync(file);
+      const gone = match[1] === machine() && !isAlive(Number(match[2]));
+      if (gone || Date.now() - mtimeMs > dayMs) rmSync(file);
+    } catch {
+      // another's, or gone meanwhile
+    }
+  }
+}
+
+/** Where `file` leads to. Throws what the system says where it leads nowhere. */
+function targetOf(file: string): Target {
+  if (file === '-') return { kind: 'stream', fd: 1 };
+  // The system is asked first: it alone follows the links of /proc, and refuses those that it takes for a
+  // trap.
+  const old = statSync(file, { bigint: true, throwIfNoEntry: false });
+  if (old === undefined) {
+    if (/[\\/]$/.test(file)) throw new Error('it names a folder');
+    return { kind: 'file', path: resolveLinks(file), old };
+  }
+  if (old.isDirectory()) throw new Error('it is a folder, not a regular file');
+  // Opened by its name it would be written from its start, over what the stream has written. Devices have no
+  // such place.
+  const fd = old.isCharacterDevice() ? undefined : [1, 2].find((each) => isSame(streamStats(each), old));
+  if (fd !== undefined) return { kind: 'stream', fd };
+  if (!old.isFile()) return { kind: 'plain', path: file, old };
+  const resolved = resolveLinks(file);
+  const named = isSame(statSync(resolved, { bigint: true, throwIfNoEntry: false }), old);
+  return named ? { kind: 'file', path: resolved, old } : { kind: 'plain', path: file, old };
+}
+
+function streamStats(fd: number): BigIntStats | undefined {
+  try {
+    return fstatSync(fd, { bigint: true });
+  } catch {
+    return undefined; // closed
+  }
+}
+
+function isSame(a: BigIntStats | undefined, b: BigIntStats): boolean {
+  return a !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+/** undefined: may be written by several, or leads nowhere, which whoever writes it says. */
+function identityOf(file: string): string | undefined {
+  let target: Target;
+  try {
+    target = targetOf(file);
+  } catch {
+    return undefined;
+  }
+  if (target.kind === 'stream') return `stream ${target.fd}`;
+  const { old } = target;
+  if (old === undefined) return target.path;
+  return old.isCharacterDevice() ? undefined : `${old.dev} ${old.ino}`;
+}
+
+/** As many as Linux follows. */
+const mostLinks = 40;
+
+/** The path without symbolic links; of the last name, that need not exist, too. */
+function resolveLinks(file: string): string {
+  let at = file;
+  for (let links = 0; links <= mostLinks; links++) {
+    const folder = realFolder(path.dirname(at));
+    const name = path.join(folder, path.basename(at));
+    if (!lstatSync(name, { throwIfNoEntry: false })?.isSymbolicLink()) return name;
+    const link = readlinkSync(name);
+    at = path.isAbsolute(link) ? link : `${folder}${path.sep}${link}`; // not joined: `..` leaves what a link points at
+  }
+  throw new Error('ELOOP: too many symbolic links');
+}
+
+function realFolder(folder: string): string {
+  try {
+    return realpathSync.native(folder);
+  } catch (cause) {
+    if (codeOf(cause) !== 'ENOENT') throw cause;
+    throw new Error(`ENOENT: there is no folder ${folder}`, { cause });
+  }
+}
+
+/**
+ * Writes a regular file in one piece; in place, as other programs do, where a new one in its stead would do
+ * harm or is not allowed: it has other names (hard links), is another's, its folder cannot be written, or it
+ * is mounted by itself. A kill may then leave half.
+ */
+function writeFile(file: string, old: BigIntStats | undefined, pieces: Pieces): void {
+  removeLeftovers(path.dirname(file));
+  if (old !== undefined) probeFile(file);
+  const shared = old !== undefined && old.nlink > 1n;
+  if (shared || !replace(file, old, pieces)) overwrite(file, pieces);
+}
+
+/** False where that is not allowed; `pieces` are then untouched. */
+function replace(file: string, old: BigIntStats | undefined, pieces: Pieces): boolean {
+  const folder = path.dirname(file);
+  const temporary = path.join(folder, temporaryName());
+  let open: number;
+  try {
+    open = openSync(temporary, 'wx', old === undefined ? 0o666 : 0o600);
+  } catch (error) {
+    if (old !== undefined && isDenied(error)) return false;
+    throw error;
+  }
+  const write = () => {
+    if (old !== undefined && !makeAlike(open, old)) return false;
+    writeAll(open, pieces);
+    sync(open);
+    return true;
+  };
+  const writeAndRename = () => {
+    if (!closing(write, () => closeSync(open))) return false;
+    try {
+      renameSync(temporary, file);
+    } catch (error) {
+      if (old === undefined || !isDenied(error)) throw error;
+      overwrite(file, contentOf(temporary));
+    }
+    syncFolder(folder);
+    return true;
+  };
+  return closing(writeAndRename, () => rmSync(temporary, { force: true }));
+}
+
+/** Gives an open file the owner and the mode of another; false where that is not allowed. */
+function makeAlike(open: number, { uid, gid, mode }: BigIntStats): boolean {
+  try {
+    const now = fstatSync(open, { bigint: true });
+    if (now.uid !== uid || now.gid !== gid) fchownSync(open, Number(uid), Number(gid));
+    fchmodSync(open, Number(mode) & 0o7777);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function overwrite(file: string, pieces: Pieces): void {
+  const open = openSync(file, constants.O_WRONLY);
+  closing(
+    () => {
+      ftruncateSync(open, writeAll(open, pieces));
+      sync(open);
+    },
+    () => closeSync(open),
+  );
+}
+
+function writeStream(fd: number, pieces: Pieces): void {
+  try {
+    writeAll(fd, pieces);
+  } catch (error) {
+    if (codeOf(error) !== 'EPIPE') throw error;
+  }
+}
+
+/** Returns the number of bytes. */
+function writeAll(fd: number, pieces: Pieces): number {
+  let total = 0;
+  for (const piece of pieces) {
+    const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+    for (let done = 0; done < bytes.length; ) {
+      try {
+        done += writeSync(fd, bytes, done, Math.min(bytes.length - done, 2 ** 30));
+      } catch (error) {
+        if (codeOf(error) !== 'EAGAIN') throw error;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5); // a pipe that is full, set not to block
+      }
+    }
+    total += bytes.length;
+  }
+  return total;
+}
+
+function* contentOf(file: string): Generator<Uint8Array> {
+  const open = openSync(file, 'r');
+  try {
+    const buffer = Buffer.alloc(2 ** 20);
+    for (let size = readSync(open, buffer); size > 0; size = readSync(open, buffer))
+      yield buffer.subarray(0, size);
+  } finally {
+    closeSync(open); // of a file only read: nothing that could fail
+  }
+}
+
+function sync(open: number): void {
+  try {
+    fsyncSync(open);
+  } catch (error) {
+    if (!['EINVAL', 'ENOSYS', 'ENOTSUP'].includes(codeOf(error) ?? '')) throw error; // a file system that has no such thing
+  }
+}
+
+/** So that the new name survives a power cut; the content is safe already, and not every system can. */
+function syncFolder(folder: string): void {
+  try {
+    const open = openSync(folder, 'r');
+    closing(
+      () => fsyncSync(open),
+      () => closeSync(open),
+    );
+  } catch {
+    // see above
+  }
+}
+
+const dayMs = 24 * 60 * 60 * 1000;
+const temporaryPattern = /^\.set-native-([0-9a-f]{8})-(\d+)-[0-9a-f]{24}\.tmp$/;
+
+/** Says who writes, for `removeLeftovers`; the rest cannot be guessed. Short, whatever the file is called. */
+function temporaryName(): string {
+  return `.set-native-${machine()}-${process.pid}-${randomBytes(12).toString('hex')}.tmp`;
+}
+
+function isDenied(error: unknown): boolean {
+  return ['EACCES', 'EPERM', 'EROFS', 'EBUSY', 'EXDEV'].includes(codeOf(error) ?? '');
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}

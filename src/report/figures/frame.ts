@@ -1,0 +1,81 @@
+import { largest, smallest } from '../../extremes.js';
+import type { Spec } from './vega.js';
+
+/*
+ * What all figures look like. Ink is `currentColor`, so that a page can show them light or dark.
+ */
+
+export interface Figure {
+  /** Fit for a file name. */
+  name: string;
+  title: string;
+  /** What it shows, for who cannot see it and for who wants to read it. */
+  text: string;
+  spec: Spec;
+}
+
+export type Row = Record<string, string | number | null>;
+
+const config = {
+  background: 'transparent',
+  font: 'system-ui, sans-serif',
+  axis: {
+    labelFontSize: 12,
+    titleFontSize: 13,
+    titleFontWeight: 'normal',
+    labelColor: 'currentColor',
+    titleColor: 'currentColor',
+    tickColor: 'currentColor',
+    domainColor: 'currentColor',
+    gridColor: 'currentColor',
+    gridOpacity: 0.15,
+  },
+  legend: {
+    labelFontSize: 12,
+    labelColor: 'currentColor',
+    titleColor: 'currentColor',
+    titleFontWeight: 'normal',
+    orient: 'top',
+  },
+  header: { labelColor: 'currentColor', labelFontSize: 13, title: null },
+  title: { color: 'currentColor', fontSize: 13, fontWeight: 'normal' },
+  view: { stroke: null },
+};
+
+const $schema = 'https://vega.github.io/schema/vega-lite/v6.json';
+
+export function frame(values: Row[], spec: Spec): Spec {
+  return { $schema, width: 520, height: 300, data: { values }, ...spec, config };
+}
+
+/** Small multiples: one panel per value of `panel`, two in a row, so that a phone can show them. */
+export function panels(
+  values: Row[],
+  spec: Spec,
+  {
+    width = 260,
+    height = 170,
+    independent,
+  }: { width?: number; height?: number | Spec; independent?: 'x' | 'both' } = {},
+): Spec {
+  const sort = [...new Set(values.map(({ panel }) => String(panel)))];
+  const scale =
+    independent === undefined
+      ? {}
+      : { x: 'independent', ...(independent === 'both' && { y: 'independent' }) };
+  return {
+    $schema,
+    data: { values },
+    facet: { field: 'panel', type: 'nominal', sort, header: { title: null } },
+    columns: 2,
+    spec: { width, height, ...spec },
+    ...(independent !== undefined && { resolve: { scale } }),
+    config,
+  };
+}
+
+/** From the least to the largest value of a field. */
+export function scaleOf(values: Row[], field: string): Spec {
+  const numbers = values.map((value) => Number(value[field]));
+  return { domain: [smallest(numbers), largest(numbers)], nice: false, padding: 8 };
+}

@@ -1,0 +1,55 @@
+import { SetNativeError } from '../../errors.js';
+
+/*
+ * Vega-Lite specifications to SVG. Vega and Vega-Lite, optional dependencies, are loaded only here.
+ */
+
+/** What we use of them. */
+interface Vega {
+  parse(spec: unknown): unknown;
+  View: new (runtime: unknown, options: { renderer: 'none' }) => { toSVG(): Promise<string> };
+}
+interface VegaLite {
+  compile(spec: unknown): { spec: unknown };
+}
+
+/** A Vega-Lite specification. */
+export type Spec = Record<string, unknown>;
+
+/** Resolves to the figure as SVG, the same bytes for the same specification. */
+export type Draw = (spec: Spec) => Promise<string>;
+
+/**
+ * Resolves to what draws. Throws ERR_USAGE, naming `option` and how to install them, where they are not
+ * there.
+ */
+export async function loadVega(option: string): Promise<Draw> {
+  const load = async (name: string): Promise<unknown> => {
+    try {
+      return await import(name);
+    } catch (cause) {
+      throw new SetNativeError(
+        'ERR_USAGE',
+        `[bench] ${option} takes the packages vega and vega-lite; ${name} could not be loaded ` +
+          `(${(cause as Error).message.split('\n')[0]}). Install them: \`npm install vega vega-lite\``,
+        { details: { option }, cause },
+      );
+    }
+  };
+  const vega = (await load('vega')) as Vega;
+  const vegaLite = (await load('vega-lite')) as VegaLite;
+  return async (spec) => {
+    const runtime = vega.parse(vegaLite.compile(spec).spec);
+    return await new vega.View(runtime, { renderer: 'none' }).toSVG();
+  };
+}
+
+/** Okabe and Ito's colours, which the colour-blind can tell apart too. */
+export const palette = {
+  blue: '#0072b2',
+  vermilion: '#d55e00',
+  green: '#009e73',
+  purple: '#cc79a7',
+  orange: '#e69f00',
+  sky: '#56b4e9',
+};

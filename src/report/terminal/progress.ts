@@ -1,0 +1,203 @@
+import cliProgress from 'cli-progress';
+import type { ExperimentConfig } from '../../experiment/config.js';
+import { groupsOf, keyOf, type Pairing } from '../../experiment/plan.js';
+import type { BenchRun } from '../../experiment/results.js';
+import { largest } from '../../extremes.js';
+import type { EpochReport } from '../../training/run.js';
+import { takesEscapeCodes } from './escapeCodes.js';
+
+/** Shows an experiment while it runs: a bar on a terminal that can show one, plain lines anywhere else. */
+export interface Progress {
+  epoch(run: BenchRun, report: EpochReport): void;
+  /** How many groups train at once. */
+  jobs(count: number): void;
+  /** A line that stays. */
+  log(line: string): void;
+  /** Takes the bar away and puts the terminal back as it was; may be called more than once. */
+  stop(): void;
+}
+
+/** @param finished trainings of an experiment that goes on */
+export function createProgress(
+  config: ExperimentConfig,
+  stream: NodeJS.WriteStream,
+  finished: BenchRun[] = [],
+): Progress {
+  const work = workOf(config, finished);
+  return takesEscapeCodes(stream) ? bar(work, stream) : plainLines(work, stream);
+}
+
+/** Epochs to do and done, by training. */
+interface Work {
+  trials: Map<string, { label: string; epochs: number; done: number }>;
+  jobs: number;
+}
+
+function workOf(config: ExperimentConfig, finished: BenchRun[]): Work {
+  const trials: Work['trials'] = new Map();
+  for (const { trials: pairings, seed, epochs } of groupsOf(config)) {
+    for (const pairing of pairings)
+      trials.set(keyOf({ ...pairing, seed }), { label: label(pairing), epochs, done: 0 });
+  }
+  for (const run of finished) {
+    const trial = trials.get(keyOf(run));
+    if (trial !== undefined) trial.done = trial.epochs;
+  }
+  return { trials, jobs: Math.max(1, config.jobs) };
+}
+
+function bar(work: Work, stream: NodeJS.WriteStream): Progress {
+  const timeLeft = estimator(work);
+  const trials = [...work.trials.values()];
+  const total = trials.reduce((sum, { epochs }) => sum + epochs, 0);
+  const bars = new cliProgress.MultiBar(
+    {
+      stream,
+      format: (_options, { progress }, status: Status) => statusLine(status, progress, stream.columns || 80),
+      hideCursor: true,
+      clearOnComplete: true,
+      gracefulExit: false, // the program handles signals itself
+      linewrap: false,
+    },
+    cliProgress.Presets.shades_classic,
+  );
+  const width = largest(trials.map((trial) => trial.label.length));
+  const before = trials.reduce((sum, { done }) => sum + done, 0);
+  let done = before;
+  const single = bars.create(total, before, { done: `${before}/${total}`, run: 'starting' } satisfies Status);
+  return {
+    epoch(run, report) {
+      const trial = work.trials.get(keyOf(run))!;
+      const step = report.epoch - trial.done;
+      trial.done = report.epoch;
+      done += step;
+      const left = timeLeft(run, report, step);
+      single.update(done, {
+        done: `${done}/${total}`,
+        run: label(run).padEnd(width),
+        seed: `seed ${run.seed}`,
+        epoch: `epoch ${report.epoch}/${trial.epochs}`,
+        accuracy: `accuracy ${report.testAccuracy!.toFixed(3)}`,
+        left: left === undefined ? '' : `${clock(left)} left`,
+      } satisfies Status);
+    },
+    jobs(count) {
+      work.jobs = count;
+    },
+    log(line) {
+      if (!bars.isActive) return void stream.write(`${line}\n`);
+      bars.log(`${line}\n`);
+      bars.update(); // now, since stop() forgets lines that were not shown yet
+    },
+    stop() {
+      if (bars.isActive) bars.stop();
+    },
+  };
+}
+
+/** What stands beside the bar, in this order; what is empty is not shown. */
+export interface Status {
+  done: string;
+  run: string;
+  seed?: string;
+  epoch?: string;
+  accuracy?: string;
+  left?: string;
+}
+
+/** One line that fits `columns`: what matters least goes first, and the bar takes what room is left. */
+export function statusLine(status: Status, progress: number, columns: number): string {
+  const shown = { ...status };
+  const text = () =>
+    [shown.done, shown.run, shown.seed, shown.epoch, shown.accuracy, shown.left].filter(Boolean).join('  ');
+  const fullBar = 24;
+  const shortBar = 6;
+  for (const part of ['seed', 'epoch', 'done', 'run', 'left'] as const) {
+    if (shortBar + 2 + text().length < columns) break;
+    shown[part] = '';
+  }
+  const size = Math.min(fullBar, columns - 3 - text().length);
+  if (size < 1) return text().slice(0, columns - 1);
+  const filled = Math.round(size * progress);
+  return `${'█'.repeat(filled)}${'░'.repeat(size - filled)}  ${text()}`;
+}
+
+/** A line per finished run, and one for its first epoch and about four more. */
+function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
+  const log = (line: string) => stream.write(`${line}\n`);
+  return {
+    epoch(run, report) {
+      const { epochs } = work.trials.get(keyOf(run))!;
+      const every = Math.max(1, Math.round(epochs / 5));
+      const last = report.epoch === epochs;
+      if (!last && report.epoch !== 1 && report.epoch % every !== 0) return;
+      const seconds =
+        run.epochs.reduce((sum, each) => sum + each.trainMs + each.evolveMs + each.evaluateMs, 0) / 1000;
+      const accuracy = report.testAccuracy!.toFixed(3);
+      log(
+        `seed ${run.seed}  ${label(run)}  epoch ${report.epoch}/${epochs}  accuracy ${accuracy}` +
+          (last ? `  done in ${seconds.toFixed(1)} s` : ''),
+      );
+    },
+    jobs() {},
+    log,
+    stop() {},
+  };
+}
+
+/**
+ * Milliseconds left: each reading, method, epsilon and motif size is charged its own mean epoch, for they
+ * differ by a factor of 50; one that was not seen yet is charged the mean of the others. Undefined until each
+ * was seen, or fifty epochs. What an epoch changes is kept up to date, since there may be very many of all.
+ */
+function estimator(work: Work) {
+  interface Kind {
+    /** Epochs to do, of all trainings of this kind. */
+    left: number;
+    seen: number;
+    ms: number;
+  }
+  const kinds = new Map<string, Kind>();
+  for (const { label: name, epochs, done } of work.trials.values()) {
+    const kind = kinds.get(name) ?? { left: 0, seen: 0, ms: 0 };
+    kinds.set(name, { ...kind, left: kind.left + epochs - done });
+  }
+  let unseen = kinds.size;
+  let known = 0;
+  /** Over the kinds that were seen: of their mean epochs, and of what is left of each. */
+  let means = 0;
+  let leftMs = 0;
+  let leftUnseen = [...kinds.values()].reduce((sum, { left }) => sum + left, 0);
+  /** @param step epochs that were done: none or less where a training is done again */
+  return (run: BenchRun, report: EpochReport, step: number): number | undefined => {
+    const kind = kinds.get(label(run))!;
+    if (kind.seen === 0) {
+      unseen -= 1;
+      leftUnseen -= kind.left;
+    } else {
+      means -= kind.ms / kind.seen;
+      leftMs -= (kind.ms / kind.seen) * kind.left;
+    }
+    kind.left -= step;
+    kind.seen += 1;
+    kind.ms += report.trainMs + report.evolveMs + report.evaluateMs;
+    known += 1;
+    means += kind.ms / kind.seen;
+    leftMs += (kind.ms / kind.seen) * kind.left;
+    if (unseen > 0 && known < 50) return undefined;
+    const mean = means / (kinds.size - unseen);
+    return Math.max(0, leftMs + mean * leftUnseen) / work.jobs;
+  };
+}
+
+function label({ reading, method, epsilon, motifSize }: Pairing): string {
+  const name = motifSize !== null && motifSize > 1 ? `${method} ${motifSize}` : method;
+  const plain = epsilon === null ? name : `${name} ε ${epsilon}`;
+  return reading === 'plain' ? plain : `${reading} ${plain}`;
+}
+
+function clock(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  const parts = [Math.floor(seconds / 60) % 60, seconds % 60].map((part) => String(part).padStart(2, '0'));
+  return seconds >= 3600 ? `${Math.floor(seconds / 3600)}:${parts.join(':')}` : parts.join(':');
+}

@@ -1,0 +1,83 @@
+/*
+ * The names that options, results and files hold: each list once, its type derived from it, in the order in
+ * which messages, help and tables give it. The addon knows the same names. It imports nothing.
+ */
+
+export const sparseTopologies = ['erdos-renyi', 'motif', 'motif-printed'] as const;
+export type SparseTopologyName = (typeof sparseTopologies)[number];
+
+export const topologies = [...sparseTopologies, 'dense'] as const;
+export type TopologyName = (typeof topologies)[number];
+
+/** Initial weights. */
+export const inits = ['he-dense', 'he-fan-in', 'normal'] as const;
+export type InitName = (typeof inits)[number];
+
+export const activations = ['relu', 'tanh', 'sigmoid', 'linear', 'all-relu', 'srelu'] as const;
+export type ActivationName = (typeof activations)[number];
+
+export const losses = ['softmax-cross-entropy', 'sigmoid-binary-cross-entropy', 'mse'] as const;
+export type LossName = (typeof losses)[number];
+
+export const weightDecayModes = ['thesis', 'l2', 'decoupled'] as const;
+export type WeightDecayMode = (typeof weightDecayModes)[number];
+
+/** Methods that change links between epochs. */
+export const evolvingMethods = ['set', 'set-motif'] as const;
+export type EvolvingMethodName = (typeof evolvingMethods)[number];
+
+export const methods = [...evolvingMethods, 'static'] as const;
+export type MethodName = (typeof methods)[number];
+
+/** Which links of either sign go. */
+export const pruneRules = ['exact', 'thesis'] as const;
+export type PruneName = (typeof pruneRules)[number];
+
+/** Weights of new links. */
+export const regrowInits = ['he-dense', 'zero', 'he-fan-in'] as const;
+export type RegrowInitName = (typeof regrowInits)[number];
+
+/** What ranks a motif, over the |w| of its links. */
+export const motifScores = ['mean', 'max', 'min', 'sum'] as const;
+export type MotifScoreName = (typeof motifScores)[number];
+
+/** Which links make up a motif. */
+export const motifParses = ['aligned', 'runs'] as const;
+export type MotifParseName = (typeof motifParses)[number];
+
+export const gpuNames = ['cuda', 'metal'] as const;
+export type GpuName = (typeof gpuNames)[number];
+
+export const backendNames = ['cpu', ...gpuNames, 'reference'] as const;
+export type BackendName = (typeof backendNames)[number];
+
+export const backendChoices = ['auto', ...backendNames] as const;
+export type BackendChoice = (typeof backendChoices)[number];
+
+/** Back ends whose kernels are timed. */
+export const timedBackends = ['cpu', ...gpuNames] as const;
+export type TimedBackendName = (typeof timedBackends)[number];
+
+/** Instruction sets of the CPU's kernels. */
+export const isaNames = ['portable', 'avx2', 'avx512'] as const;
+export type IsaName = (typeof isaNames)[number];
+
+/** How features are brought to scale. */
+export const scalingKinds = ['none', 'divide', 'min-max', 'standardise'] as const;
+export type ScalingKind = (typeof scalingKinds)[number];
+
+/** How an experiment brings features to scale; `own`: as the data set's entry says. */
+export const scalings = ['own', 'none', 'min-max', 'standardise'] as const;
+export type ScalingChoice = (typeof scalings)[number];
+
+export const benchMethods = [...methods, 'dense'] as const;
+/** A training method, or `dense`: the same network with every link present. */
+export type BenchMethod = (typeof benchMethods)[number];
+
+export const readings = ['published', 'described', 'improved', 'plain'] as const;
+/**
+ * How the thesis is read (docs/reproduction.md). `published`: what its program did, drawn as NumPy drew it,
+ * set-motif a static network; `described`: what its text says, on Erdős–Rényi topologies; `improved`: with
+ * fan-in-aware weights and layers of whole motifs; `plain`: the options as given.
+ */
+export type Reading = (typeof readings)[number];

@@ -1,0 +1,167 @@
+import { expect, test } from 'vitest';
+import { type ExperimentConfig, experimentConfig } from '../../../src/experiment/config.js';
+import { groupsOf, networkOf, type Pairing } from '../../../src/experiment/plan.js';
+
+const dataset = 'procedural';
+
+test('the defaults are the Fashion-MNIST configuration of the thesis', () => {
+  expect(experimentConfig({ dataset })).toMatchObject({
+    hidden: [3000, 3000, 3000],
+    batchSize: 40,
+    learningRate: 0.05,
+    momentum: 0.9,
+    weightDecay: 0.0002,
+    zeta: 0.3,
+    init: 'he-fan-in',
+  });
+});
+
+test.each([
+  ['methods', []],
+  ['methods', ['set', 'set']],
+  ['methods', ['rigl']],
+  ['epsilon', [1, 0]],
+  ['epsilon', 5],
+  ['hidden', []],
+  ['hidden', [10, 2.5]],
+  ['learningRate', 1e39],
+  ['learningRate', 1e-60],
+  ['momentum', 1 - 1e-12],
+  ['threads', 1025],
+  ['motifSize', [2, 65]],
+  ['motifSize', [0]],
+  ['motifSize', [2, 2]],
+  ['motifSize', []],
+  ['motifSize', 2],
+  ['zeta', 1],
+  ['epochs', 0],
+  ['runs', '3'],
+  ['init', 'xavier'],
+  ['topology', 'dense'],
+  ['seed', Number.MAX_SAFE_INTEGER + 1],
+])('a bad %s is named: %j', (option, value) => {
+  expect(() => experimentConfig({ dataset, [option]: value })).toThrow(
+    expect.objectContaining({
+      code: expect.stringMatching(/ERR_(INVALID_ARGUMENT|OUT_OF_RANGE)/),
+      message: expect.stringContaining(`[bench] ${option}`),
+      details: expect.objectContaining({ option }),
+    }),
+  );
+});
+
+test('seeds of later runs must exist too', () => {
+  expect(() => experimentConfig({ dataset, seed: Number.MAX_SAFE_INTEGER, runs: 2 })).toThrow('seed');
+});
+
+test('a misspelt option does not pass unseen', () => {
+  expect(() => experimentConfig({ dataset, epsilons: [1] } as never)).toThrow('unknown option "epsilons"');
+});
+
+test('dense runs once per seed, the others at every epsilon', () => {
+  const config = experimentConfig({ dataset, methods: ['dense', 'set', 'static'], epsilon: [1, 5] });
+  expect(trialsOf(config)).toEqual([
+    { reading: 'plain', method: 'set', epsilon: 1, motifSize: 1 },
+    { reading: 'plain', method: 'static', epsilon: 1, motifSize: 1 },
+    { reading: 'plain', method: 'set', epsilon: 5, motifSize: 1 },
+    { reading: 'plain', method: 'static', epsilon: 5, motifSize: 1 },
+    { reading: 'plain', method: 'dense', epsilon: null, motifSize: null },
+  ]);
+});
+
+function trialsOf(config: ExperimentConfig): Pairing[] {
+  return groupsOf(config).flatMap(({ trials }) => trials);
+}
+
+test('groups: all that is compared together, seed by seed, each with a name of its own', () => {
+  const groups = groupsOf(
+    experimentConfig({ dataset, methods: ['set', 'static', 'dense'], epsilon: [5, 1], runs: 2, seed: 3 }),
+  );
+  expect(groups.map(({ id, trials }) => [id, trials.map(({ method }) => method).join()])).toEqual([
+    ['seed-3-plain-epsilon-5', 'set,static,dense'],
+    ['seed-3-plain-epsilon-1', 'set,static'],
+    ['seed-4-plain-epsilon-5', 'set,static,dense'],
+    ['seed-4-plain-epsilon-1', 'set,static'],
+  ]);
+});
+
+test('readings: published has no motifs and eleven epochs, described no motif topology, improved its own weights', () => {
+  const config = experimentConfig({
+    dataset,
+    readings: ['published', 'described', 'improved'],
+    methods: ['set', 'set-motif'],
+    epsilon: [5],
+    epochs: 40,
+    init: 'he-dense',
+  });
+  const size = { features: 784, classes: 10 };
+  const table = groupsOf(config).map(({ reading, epochs, trials }) => [
+    reading,
+    epochs,
+    ...trials.map((trial) => {
+      const { topology, init } = networkOf(config, trial, 0, size);
+      return `${trial.method} ${trial.motifSize} ${topology} ${init}`;
+    }),
+  ]);
+  expect(table).toEqual([
+    ['published', 11, 'set 1 erdos-renyi he-dense', 'static 1 erdos-renyi he-dense'],
+    ['described', 40, 'set 1 erdos-renyi he-dense', 'set-motif 2 erdos-renyi he-dense'],
+    ['improved', 40, 'set 1 erdos-renyi he-fan-in', 'set-motif 2 motif he-fan-in'],
+  ]);
+});
+
+/** What runs at one epsilon, as `method size`. */
+function runsOf(options: Partial<ExperimentConfig>): string[] {
+  const config = experimentConfig({
+    dataset,
+    epsilon: [5],
+    methods: ['set', 'set-motif', 'static'],
+    ...options,
+  });
+  return trialsOf(config).map(({ method, motifSize }) => `${method} ${motifSize}`);
+}
+
+test('a single motif size is that of SET-motif alone; size 1 is SET, once', () => {
+  expect(runsOf({})).toEqual(['set 1', 'set-motif 2', 'static 1']);
+  expect(runsOf({ motifSize: [4] })).toEqual(['set 1', 'set-motif 4', 'static 1']);
+  expect(runsOf({ motifSize: [1] })).toEqual(['set 1', 'static 1']);
+  expect(runsOf({ motifSize: [1], methods: ['set-motif'] })).toEqual(['set 1']);
+});
+
+test('several motif sizes: SET-motif at each, SET where it is size 1 or asked for, static beside all of them', () => {
+  const four = ['set 1', 'set-motif 2', 'set-motif 4', 'static 1', 'static 2', 'static 4'];
+  expect(runsOf({ motifSize: [1, 2, 4] })).toEqual(four);
+  expect(runsOf({ motifSize: [2, 4] })).toEqual(four);
+  expect(runsOf({ motifSize: [1, 2, 4], methods: ['set-motif', 'static'] })).toEqual(four);
+  expect(runsOf({ motifSize: [2, 4], methods: ['set-motif', 'static'] })).toEqual([
+    ...['set-motif 2', 'set-motif 4', 'static 2', 'static 4'],
+  ]);
+  expect(runsOf({ motifSize: [4, 1], methods: ['static', 'set-motif', 'set'] })).toEqual([
+    ...['static 1', 'static 4', 'set-motif 4', 'set 1'],
+  ]);
+});
+
+test('with one topology for all, what does not depend on the motif size runs once', () => {
+  const topology = 'erdos-renyi';
+  expect(runsOf({ motifSize: [1, 2, 4], topology })).toEqual([
+    'set 1',
+    'set-motif 2',
+    'set-motif 4',
+    'static 1',
+  ]);
+  expect(runsOf({ motifSize: [4], topology: 'motif' })).toEqual(['set 4', 'set-motif 4', 'static 4']);
+});
+
+test.each<[Partial<ExperimentConfig>, string]>([
+  [{ topology: 'motif', motifSize: [2, 4] }, 'a single size above 1 with topology motif, .*; got 2,4'],
+  [{ topology: 'motif', motifSize: [1] }, 'a single size above 1 with topology motif'],
+  [{ topology: 'motif-printed', motifSize: [1, 2] }, 'a single size above 1 with topology motif-printed'],
+  [{ methods: ['set', 'static'], motifSize: [1, 2] }, 'a single size unless set-motif is among the methods'],
+])('motif sizes that say nothing are refused: %j', (options, message) => {
+  expect(() => runsOf(options)).toThrow(
+    expect.objectContaining({
+      code: 'ERR_OUT_OF_RANGE',
+      message: expect.stringMatching(`^\\[bench\\] motifSize must be ${message}`),
+      details: expect.objectContaining({ option: 'motifSize' }),
+    }),
+  );
+});

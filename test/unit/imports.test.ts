@@ -1,0 +1,117 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+
+/*
+ * Layers face one way: what a folder of src/ may import is written down here, and no file imports itself over
+ * others. Imports of types count too, since whoever reads a file follows them as well, and so does the path of
+ * a program or worker that a file starts.
+ */
+
+const src = path.resolve(import.meta.dirname, '../../src');
+
+const ground = ['vocabulary.ts', 'errors.ts', 'extremes.ts', 'shell.ts', 'suggest.ts', 'checks.ts'];
+const addon = ['native.ts', 'backend.ts', 'info.ts'];
+
+/** What a folder, or a file at the root, may import besides its own files: only what stands above it. */
+const mayImport: Record<string, string[]> = {
+  'vocabulary.ts': [],
+  'errors.ts': [],
+  'extremes.ts': [],
+  'shell.ts': [],
+  'suggest.ts': [],
+  'checks.ts': ['errors.ts', 'suggest.ts'],
+  files: ['errors.ts'],
+  'native.ts': ['vocabulary.ts', 'errors.ts'],
+  'gpuTrial.ts': ['vocabulary.ts', 'native.ts'],
+  'backend.ts': ['vocabulary.ts', 'errors.ts', 'native.ts', 'gpuTrial.ts'],
+  'info.ts': ['native.ts', 'backend.ts'],
+  datasets: [...ground, 'files', 'native.ts'],
+  training: [...ground, ...addon, 'datasets'],
+  thesis: [...ground, 'native.ts', 'datasets'],
+  experiment: [...ground, ...addon, 'files', 'datasets', 'training', 'thesis'],
+  selection: [...ground, ...addon, 'files', 'datasets', 'training', 'experiment'],
+  kernels: [...ground, ...addon],
+  'report/figures': [...ground, 'files', 'experiment', 'selection', 'kernels'],
+  'report/terminal': [...ground, 'training', 'experiment', 'selection', 'kernels'],
+  'report/html': [...ground, 'thesis', 'experiment'],
+  report: [...ground, 'files', 'experiment', 'report/figures', 'report/html'],
+  cli: [
+    ...ground,
+    ...['info.ts', 'files', 'datasets', 'training', 'experiment', 'selection', 'kernels'],
+    ...['report', 'report/figures', 'report/terminal'],
+  ],
+  'index.ts': [
+    ...['vocabulary.ts', 'errors.ts', 'info.ts', 'datasets', 'training', 'experiment', 'selection'],
+    'report/terminal',
+  ],
+};
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => name.replaceAll(path.sep, '/'))
+  .sort();
+
+/** The place of a file in the table. */
+const placeOf = (file: string) => (file.includes('/') ? path.posix.dirname(file) : file);
+
+const startedProgram = /new URL\('(\.[^']+\.js)', import\.meta\.url\)/g;
+
+/** Files of src/ that `file` imports, or starts as a program. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(path.join(src, file), 'utf8');
+  const imported = ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName);
+  const started = [...text.matchAll(startedProgram)].map(([, fileName]) => fileName!);
+  return [...imported.filter((name) => name.startsWith('.')), ...started].map((name) =>
+    path.posix.join(path.posix.dirname(file), name).replace(/\.js$/, '.ts'),
+  );
+}
+
+const imports = new Map(files.map((file) => [file, importsOf(file)]));
+
+test('the imports are found', () => {
+  expect(imports.get('datasets/workFolder.ts')).toEqual(['files/machine.ts']);
+  expect(imports.get('experiment/jobs.ts')).toContain('experiment/worker.ts');
+  for (const [file, others] of imports) {
+    for (const other of others) expect(files, `${file} imports ${other}`).toContain(other);
+  }
+});
+
+test('the table names every folder and every file at the root, and nothing else', () => {
+  expect(Object.keys(mayImport).sort()).toEqual([...new Set(files.map(placeOf))].sort());
+});
+
+test('a line of the table names only what stands above it', () => {
+  const places = Object.keys(mayImport);
+  for (const [i, place] of places.entries()) {
+    for (const other of mayImport[place]!) expect(places.slice(0, i), `${place}: ${other}`).toContain(other);
+  }
+});
+
+test('nothing is imported but what the table allows', () => {
+  const wrong = files.flatMap((file) => {
+    const allowed = [placeOf(file), ...mayImport[placeOf(file)]!];
+    return imports
+      .get(file)!
+      .filter((other) => !allowed.includes(placeOf(other)))
+      .map((other) => `${file} imports ${other}`);
+  });
+  expect(wrong).toEqual([]);
+});
+
+test('no file imports itself over others', () => {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, way: string[]) => {
+    if (way.includes(file)) {
+      circles.push([...way.slice(way.indexOf(file)), file].join(' -> '));
+      return;
+    }
+    if (done.has(file)) return;
+    for (const other of imports.get(file)!) visit(other, [...way, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  expect(circles).toEqual([]);
+});
