@@ -5,13 +5,11 @@ import { errorCodes, SetNativeError } from './errors.js';
 import type {
   ActivationName,
   BackendName,
-  EvolvingMethodName,
   InitName,
   IsaName,
   LossName,
   MotifParseName,
   MotifScoreName,
-  PruneName,
   RegrowInitName,
   TimedBackendName,
   TopologyName,
@@ -50,14 +48,17 @@ export interface NativeTrainOptions {
   shuffle: boolean;
 }
 
+/** How links are exchanged: native/core/evolution.h has the rules. */
 export interface NativeEvolutionPolicy {
-  method: EvolvingMethodName;
   zeta: number;
-  prune: PruneName;
-  regrowInit: RegrowInitName;
+  /** Sources that go and come together; 1: single links. */
   motifSize: number;
-  motifScore: MotifScoreName;
-  motifParse: MotifParseName;
+  parse: MotifParseName;
+  score: MotifScoreName;
+  /** `by-sign` and `thesis` take single links. */
+  prune: 'by-sign' | 'thesis' | 'lowest';
+  grow: 'random';
+  regrowInit: RegrowInitName;
   evolveOutput: boolean;
 }
 

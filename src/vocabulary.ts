@@ -22,11 +22,8 @@ export type LossName = (typeof losses)[number];
 export const weightDecayModes = ['thesis', 'l2', 'decoupled'] as const;
 export type WeightDecayMode = (typeof weightDecayModes)[number];
 
-/** Methods that change links between epochs. */
-export const evolvingMethods = ['set', 'set-motif'] as const;
-export type EvolvingMethodName = (typeof evolvingMethods)[number];
-
-export const methods = [...evolvingMethods, 'static'] as const;
+/** How links change between epochs. */
+export const methods = ['set', 'set-motif', 'static'] as const;
 export type MethodName = (typeof methods)[number];
 
 /** Which links of either sign go. */

@@ -301,5 +301,14 @@ function evolutionPolicy(
   );
   const evolveOutput = checkBoolean(operation, 'evolution.evolveOutput', options.evolveOutput ?? false);
   if (method === 'static') return undefined;
-  return { method, zeta, prune, regrowInit, motifSize, motifScore, motifParse, evolveOutput };
+  const shared = {
+    zeta,
+    score: motifScore,
+    parse: motifParse,
+    grow: 'random',
+    regrowInit,
+    evolveOutput,
+  } as const;
+  if (method === 'set-motif') return { ...shared, motifSize, prune: 'lowest' };
+  return { ...shared, motifSize: 1, prune: prune === 'exact' ? 'by-sign' : prune };
 }

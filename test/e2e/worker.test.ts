@@ -74,7 +74,7 @@ test.each([
       alpha: 0.6, loss: 'softmax-cross-entropy', seed: 0, backend: 'cpu', threads: 2,
     };
     const policy = {
-      method: 'set', zeta: 0.3, prune: 'exact', regrowInit: 'he-dense', motifSize: 2, motifScore: 'mean', motifParse: 'aligned',
+      zeta: 0.3, motifSize: 1, parse: 'aligned', score: 'mean', prune: 'by-sign', grow: 'random', regrowInit: 'he-dense',
       evolveOutput: false,
     };
     const ready = () => parentPort.postMessage('ready');

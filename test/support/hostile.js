@@ -28,13 +28,13 @@ const spec = {
 };
 const options = { epoch: 1, batchSize: 10, learningRate: 0.1, momentum: 0.9, l2: 0, decay: 0, shuffle: true };
 const policy = {
-  method: 'set',
   zeta: 0.3,
-  prune: 'exact',
+  motifSize: 1,
+  parse: 'aligned',
+  score: 'mean',
+  prune: 'by-sign',
+  grow: 'random',
   regrowInit: 'he-dense',
-  motifSize: 2,
-  motifScore: 'mean',
-  motifParse: 'aligned',
   evolveOutput: false,
 };
 const x = new Float32Array(200).fill(0.5);

@@ -93,14 +93,24 @@ test('the learning rate may follow the epoch, and is checked when it is asked fo
 test('static has no evolution; the motif size is that of the model unless given', () => {
   expect(trainingPlan('fit', { evolution: { method: 'static' } }, 2).policy).toBeUndefined();
   expect(trainingPlan('fit', { evolution: { method: 'set-motif' } }, 4).policy).toMatchObject({
-    method: 'set-motif',
     zeta: 0.3,
-    prune: 'exact',
-    regrowInit: 'he-dense',
     motifSize: 4,
-    motifScore: 'mean',
-    motifParse: 'aligned',
+    parse: 'aligned',
+    score: 'mean',
+    prune: 'lowest',
+    grow: 'random',
+    regrowInit: 'he-dense',
     evolveOutput: false,
   });
-  expect(trainingPlan('fit', { evolution: { motifSize: 3 } }, 4).policy?.motifSize).toBe(3);
+  const three = { method: 'set-motif', motifSize: 3 } as const;
+  expect(trainingPlan('fit', { evolution: three }, 4).policy?.motifSize).toBe(3);
+});
+
+test('SET exchanges single links of either sign, whatever the motifs of the model', () => {
+  expect(trainingPlan('fit', { evolution: {} }, 4).policy).toMatchObject({ motifSize: 1, prune: 'by-sign' });
+  const thesis = { prune: 'thesis', motifSize: 3 } as const;
+  expect(trainingPlan('fit', { evolution: thesis }, 4).policy).toMatchObject({
+    motifSize: 1,
+    prune: 'thesis',
+  });
 });
