@@ -10,7 +10,7 @@ namespace set_native::reference {
  *
  * Layer changed in place: nnz is unchanged, kept weights and
  * velocities are bit-identical, grown links have velocity 0 and birth_of(key.epoch). Does nothing to dense
- * layers and for Method::fixed. Throws non_finite, naming the link, before anything is changed.
+ * layers. Throws non_finite, naming the link, before anything is changed.
  */
 LayerEvolution evolve_layer(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
 

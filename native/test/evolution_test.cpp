@@ -565,8 +565,10 @@ TEST("evolution: refuses weights that are not numbers, and bad policies, before 
     }
     Layer layer = good;
     EvolutionPolicy policy;
-    policy.motif_size = 1;
+    policy.motif_size = 0;
     CHECK_THROWS(out_of_range, evolve(layer, policy, {1, 0, 1}));
+    policy.motif_size = 2;  // by sign, which looks at single links
+    CHECK_THROWS(invalid_argument, evolve(layer, policy, {1, 0, 1}));
     CHECK_THROWS(out_of_range, evolve(layer, {}, {1, 1u << 12, 1}));
     CHECK(same_layer(layer, good));
   }

@@ -251,8 +251,7 @@ TEST("gpu training: stats are the CPU's, and of a layer nothing but births comes
     const auto device = std::make_shared<Counting>();
     gpu::GpuModel model(device, start);
     const auto cpu = on_cpu(start);
-    EvolutionPolicy policy;
-    if (&start == &models[2]) policy.method = Method::set_motif, policy.motif_size = 4;
+    const EvolutionPolicy policy = policy_of(&start == &models[2] ? 4 : 1);
     for (uint32_t epoch = 1; epoch <= 2; ++epoch) {
       model.evolve(policy, epoch);
       cpu->evolve(policy, epoch);
