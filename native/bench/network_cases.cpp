@@ -162,12 +162,12 @@ Result evolve(const Case& c, Context& context) {
   uint32_t epoch = 1;
   {
     const auto oracle = reference_backend().create(model, {});
-    oracle->evolve(policy, epoch);
-    network->evolve(policy, epoch);
+    oracle->evolve(policy, {epoch});
+    network->evolve(policy, {epoch});
     if (!same_links(network->download(), oracle->download()))
       return failed("the links differ from the reference");
   }
-  const Times times = by_target(context, [&] { network->evolve(policy, ++epoch); });
+  const Times times = by_target(context, [&] { network->evolve(policy, {++epoch}); });
   std::vector<LayerShape> shapes = shapes_of(model);
   shapes.pop_back();  // the output layer is left alone
   std::vector<Work> work;

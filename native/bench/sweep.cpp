@@ -89,8 +89,8 @@ std::unique_ptr<BackendModel> initialised(const Setup& setup) {
 
 const char* difference_to_reference(const Setup& setup, const std::atomic<bool>& cancel) {
   const auto network = initialised(setup), oracle = reference_backend().create(build_model(setup.spec), {});
-  oracle->evolve(setup.policy, 1);
-  network->evolve(setup.policy, 1);
+  oracle->evolve(setup.policy, {1});
+  network->evolve(setup.policy, {1});
   if (network->download().layers[1].links.col_indices != oracle->download().layers[1].links.col_indices)
     return "the evolved links differ from the reference";
   const double got = network->train_epoch(setup.samples(), setup.training, cancel);
@@ -140,7 +140,7 @@ SweepPoint measure_sweep_point(uint64_t links, uint32_t motif_size, unsigned thr
   point.model_bytes = per_link(resident_bytes() - before);
   uint32_t epoch = 0;
   const auto train = [&] { network->train_epoch(setup.samples(), setup.training, cancel); };
-  const auto evolve = [&] { network->evolve(setup.policy, ++epoch); };
+  const auto evolve = [&] { network->evolve(setup.policy, {++epoch}); };
   train();
   evolve();
   point.peak_bytes = per_link(peak_bytes() - before);

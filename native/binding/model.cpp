@@ -76,6 +76,8 @@ TrainOptions train_options(const Napi::Object& options) {
   out.l2 = finite_float(options.Get("l2"), "[train] l2");
   out.decay = finite_float(options.Get("decay"), "[train] decay");
   out.shuffle = boolean(options.Get("shuffle"), "[train] shuffle");
+  out.first_step = integer(options.Get("firstStep"), "[train] firstStep", 0, 0xffffffffu);
+  out.steps = integer(options.Get("steps"), "[train] steps", 1, 0xffffffffu);
   return out;
 }
 
@@ -342,10 +344,12 @@ Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::evolve(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const EvolutionPolicy policy = evolution_policy(object(info[0], "[evolve] policy"));
-    const uint32_t epoch = integer(info[1], "[evolve] epoch", 1, 0xffffffffu);
-    return start(info.Env(), "evolve", Purpose::compute, [policy, epoch](ModelState& state) -> Convert {
+    EvolutionTime time;
+    time.epoch = integer(info[1], "[evolve] epoch", 1, 0xffffffffu);
+    if (!info[2].IsUndefined()) time.step = integer(info[2], "[evolve] step", 1, (uint32_t{1} << 31) - 1);
+    return start(info.Env(), "evolve", Purpose::compute, [policy, time](ModelState& state) -> Convert {
       const auto begin = Clock::now();
-      const std::vector<LayerEvolution> layers = state.model->evolve(policy, epoch);
+      const std::vector<LayerEvolution> layers = state.model->evolve(policy, time);
       const double ms = ms_since(begin);
       return [layers, ms](Napi::Env env) -> Napi::Value {
         auto out = Napi::Object::New(env);

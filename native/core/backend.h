@@ -41,9 +41,14 @@ class BackendModel {
 
   /**
    * Prune and regrow every sparse hidden layer; one entry per layer, zeros where nothing was done. An
-   * evolution that is refused (out_of_range, non_finite) leaves every layer as it was.
+   * evolution that is refused (out_of_range, non_finite) leaves every layer as it was. `probe`, which may be
+   * null, names samples for policies whose growth looks at data; none does yet.
    */
-  virtual std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) = 0;
+  virtual std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
+                                             const Samples* probe) = 0;
+  std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, const EvolutionTime& time) {
+    return evolve(policy, time, nullptr);
+  }
 
   virtual std::vector<LayerStats> stats() const = 0;
 

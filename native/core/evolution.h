@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "core/model.h"
 #include "core/weights.h"
@@ -38,9 +40,8 @@ inline EvolutionPolicy policy_of(uint32_t motif_size) {
 
 /** When an evolution takes place: its draws and the birth of what it grows. */
 struct EvolutionTime {
-  uint32_t epoch;  // 1-based number of the epoch that is being, or was just, trained
-  uint32_t step =
-      0;  // in the life of the model, where evolutions count steps; 0: one at the end of the epoch
+  uint32_t epoch = 0;  // 1-based number of the epoch that is being, or was just, trained
+  uint32_t step = 0;   // steps trained in the life of the model, where evolutions count them; 0: the epoch counts
 };
 
 /** Counter words of one evolution of a layer: the draws depend on nothing else. */
@@ -156,5 +157,25 @@ void check_evolution(const EvolutionPolicy& policy, const EvolutionKey& key);
  * weights are finite (non_finite, naming the link). False: nothing to do (dense layer, no links).
  */
 bool begin_evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
+
+/**
+ * One evolution of a model of `layers` layers, for every back end: begin(l, key) checks layer l and says
+ * whether there is something to do, run(l, key) does it. All layers are checked before the first is changed,
+ * so a refused evolution leaves the model as it was.
+ */
+template <class Begin, class Run>
+std::vector<LayerEvolution> evolve_layers(size_t layers, uint64_t seed, const EvolutionPolicy& policy,
+                                          const EvolutionTime& time, Begin&& begin, Run&& run) {
+  const size_t evolving = layers - (policy.evolve_output ? 0 : 1);
+  const auto key = [&](size_t l) {
+    return EvolutionKey{seed, static_cast<uint32_t>(l), time.epoch, time.step};
+  };
+  std::vector<size_t> ready;
+  for (size_t l = 0; l < evolving; ++l)
+    if (begin(l, key(l))) ready.push_back(l);
+  std::vector<LayerEvolution> done(layers);
+  for (const size_t l : ready) done[l] = run(l, key(l));
+  return done;
+}
 
 }  // namespace set_native

@@ -1,5 +1,6 @@
 #include "core/training.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -44,13 +45,27 @@ namespace {
 const char* const kOverflowed = " overflowed: lower the learning rate or scale the data";
 }
 
+StepRange step_range(const TrainOptions& options, uint64_t samples, const std::string& operation) {
+  const uint64_t batch = std::min<uint64_t>(options.batch_size, samples);
+  const uint64_t all = (samples + batch - 1) / batch;
+  if (options.first_step >= all)
+    refuse(ErrorCode::out_of_range, operation,
+           "expected a first step below " + std::to_string(all) + ", the steps of an epoch, got " +
+               std::to_string(options.first_step));
+  StepRange range;
+  range.begin = options.first_step;
+  range.end = range.begin + std::min(options.steps, all - range.begin);
+  range.samples = std::min(range.end * batch, samples) - range.begin * batch;
+  return range;
+}
+
 double mean_loss(const EpochResult& result, const TrainOptions& options, uint64_t samples, size_t layers,
                  const std::function<std::string()>& place) {
   if (result.cancelled) refuse(ErrorCode::aborted, "train", "cancelled");
   if (result.divergence.batch != 0) refuse_loss(options.epoch, result.divergence.batch, place());
   // The last update is behind the last loss: nothing else would show that it overflowed.
   if (result.overflowed_layer != 0) refuse_trained(options.epoch, result.overflowed_layer, layers);
-  return result.loss / static_cast<double>(samples);
+  return result.loss / static_cast<double>(step_range(options, samples, "train").samples);
 }
 
 std::string place_of_overflow(size_t layers, const FiniteChecks& finite) {

@@ -21,7 +21,20 @@ struct TrainOptions {
   float l2 = 0.0f;
   float decay = 0.0002f;
   bool shuffle = true;
+  // An epoch may be trained in parts, so that something can be done between steps: the same bits as at once.
+  uint64_t first_step = 0;      // of the epoch, from 0 on
+  uint64_t steps = UINT64_MAX;  // at most
 };
+
+/** The steps [begin, end) of an epoch that options name, and the number of samples in them. */
+struct StepRange {
+  uint64_t begin = 0;
+  uint64_t end = 0;
+  uint64_t samples = 0;
+};
+
+/** Throws out_of_range where the first step is beyond the epoch. */
+StepRange step_range(const TrainOptions& options, uint64_t samples, const std::string& operation);
 
 struct Evaluation {
   double loss = 0.0;      // mean over the samples
@@ -49,8 +62,8 @@ struct EpochResult {
 };
 
 /**
- * The mean loss of an epoch. Throws what BackendModel::train_epoch says where it did not end well; `place` is
- * then asked where the batch that diverged did so.
+ * The mean loss over the samples of the steps that options name. Throws what BackendModel::train_epoch says
+ * where it did not end well; `place` is then asked where the batch that diverged did so.
  */
 double mean_loss(const EpochResult& result, const TrainOptions& options, uint64_t samples, size_t layers,
                  const std::function<std::string()>& place);

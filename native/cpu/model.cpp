@@ -43,7 +43,8 @@ class CpuModel final : public BackendModel {
     inference_.predict(samples, out, cancel);
   }
 
-  std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) override;
+  std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
+                                     const Samples* probe) override;
 
   unsigned threads() const override { return pool_.size(); }
 
@@ -82,17 +83,17 @@ double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options
                    [&] { return trainer_.place_of_divergence(result.divergence.samples); });
 }
 
-std::vector<LayerEvolution> CpuModel::evolve(const EvolutionPolicy& policy, uint32_t epoch) {
-  std::vector<LayerEvolution> done(network_.layers.size());
-  const size_t evolving = network_.layers.size() - (policy.evolve_output ? 0 : 1);
-  const auto key = [&](size_t l) { return EvolutionKey{network_.seed, static_cast<uint32_t>(l), epoch}; };
-  // All layers are checked before the first is changed: a refused evolution leaves the model as it was.
-  std::vector<size_t> ready;
-  for (size_t l = 0; l < evolving; ++l)
-    if (!network_.layers[l].dense && begin_evolution(network_.layers[l].blocks, policy, key(l)))
-      ready.push_back(l);
-  for (const size_t l : ready) done[l] = evolve_layer(network_.layers[l].blocks, policy, key(l), pool_);
-  return done;
+std::vector<LayerEvolution> CpuModel::evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
+                                             const Samples*) {
+  return evolve_layers(
+      network_.layers.size(), network_.seed, policy, time,
+      [&](size_t l, const EvolutionKey& key) {
+        const PackedLayer& layer = network_.layers[l];
+        return !layer.dense && begin_evolution(layer.blocks, policy, key);
+      },
+      [&](size_t l, const EvolutionKey& key) {
+        return evolve_layer(network_.layers[l].blocks, policy, key, pool_);
+      });
 }
 
 unsigned threads_of(const BackendOptions& options) {

@@ -364,16 +364,16 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   const UpdateRule rule{options.learning_rate, options.momentum, options.l2, options.decay};
 
   EpochResult result;
-  const uint64_t steps = (samples.count + full_batch - 1) / full_batch;
+  const StepRange range = step_range(options, samples.count, "train");
   team_ = 0;  // evolution may have changed what there is to deal
   stopping_ = false;
   TeamMode assembled{};
-  for (uint64_t done = 0; done < steps && !stopping_ && result.divergence.batch == 0;) {
+  for (uint64_t done = range.begin; done < range.end && !stopping_ && result.divergence.batch == 0;) {
     const TeamMode mode = small ? TeamMode{1, false} : pace_.mode();
     if (team_ == 0 || mode.threads != assembled.threads || mode.replicated != assembled.replicated)
       assemble(mode);
     assembled = mode;
-    const uint64_t until = std::min(steps, done + pace_.steps());
+    const uint64_t until = std::min(range.end, done + pace_.steps());
     const auto start = std::chrono::steady_clock::now();
     const auto work = [&](unsigned thread) {
       for (uint64_t s = done; s < until; ++s) {

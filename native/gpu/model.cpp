@@ -88,22 +88,19 @@ void GpuModel::predict(const Samples& samples, float* out, const std::atomic<boo
   inference_.predict(samples, out, cancel);
 }
 
-std::vector<LayerEvolution> GpuModel::evolve(const EvolutionPolicy& policy, uint32_t epoch) {
-  std::vector<LayerEvolution> done(network_.layers.size());
-  const size_t evolving = network_.layers.size() - (policy.evolve_output ? 0 : 1);
-  const auto key = [&](size_t l) { return EvolutionKey{network_.seed, static_cast<uint32_t>(l), epoch}; };
-  // All layers are checked before the first is changed: a refused evolution leaves the model as it was.
-  std::vector<size_t> ready;
-  for (size_t l = 0; l < evolving; ++l)
-    if (evolution_.begin(network_.layers[l], policy, key(l))) ready.push_back(l);
-  for (const size_t l : ready) {
-    Layer& layer = network_.layers[l];
-    const Buffer* const weights = layer.weights.get();
-    done[l] = evolution_.run(layer, policy, key(l));
-    if (layer.weights.get() != weights)
-      trainer_.forget_recording();  // in blocks of another height: all buffers are new
-  }
-  return done;
+std::vector<LayerEvolution> GpuModel::evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
+                                             const Samples*) {
+  return evolve_layers(
+      network_.layers.size(), network_.seed, policy, time,
+      [&](size_t l, const EvolutionKey& key) { return evolution_.begin(network_.layers[l], policy, key); },
+      [&](size_t l, const EvolutionKey& key) {
+        Layer& layer = network_.layers[l];
+        const Buffer* const weights = layer.weights.get();
+        const LayerEvolution counts = evolution_.run(layer, policy, key);
+        if (layer.weights.get() != weights)
+          trainer_.forget_recording();  // in blocks of another height: all buffers are new
+        return counts;
+      });
 }
 
 std::vector<LayerStats> GpuModel::stats() const {

@@ -24,12 +24,14 @@ class GpuModel final : public BackendModel {
  public:
   GpuModel(std::shared_ptr<Device> device, Model model);
 
+  using BackendModel::evolve;
   Model download() const override;
   double train_epoch(const Samples& samples, const TrainOptions& options,
                      const std::atomic<bool>& cancel) override;
   Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) override;
   void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) override;
-  std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) override;
+  std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
+                                     const Samples* probe) override;
   std::vector<LayerStats> stats() const override;
   unsigned threads() const override { return 1; }
 

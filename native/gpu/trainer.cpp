@@ -163,7 +163,10 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   StepState state{};
   state.count = static_cast<uint32_t>(samples.count);
   state.full_batch = static_cast<uint32_t>(std::min<uint64_t>(options.batch_size, samples.count));
-  state.batch = state.full_batch;
+  const StepRange range = step_range(options, samples.count, "train");
+  state.step = static_cast<uint32_t>(range.begin);
+  state.first = state.step * state.full_batch;
+  state.batch = std::min(state.full_batch, state.count - state.first);
   state.stop = cancel.load(std::memory_order_relaxed) ? StopReason::cancelled : StopReason::running;
   state.rate = options.learning_rate;
   state.momentum = options.momentum;
@@ -177,8 +180,7 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   };
 
   if (options.shuffle) queue_order(device_, network_.seed, options.epoch, state.count, *draws_, *order_);
-  const uint64_t steps = (samples.count + state.full_batch - 1) / state.full_batch;
-  replay_steps(data, options.shuffle, steps, watch);
+  replay_steps(data, options.shuffle, range.end - range.begin, watch);
   while (!device_.idle()) {
     watch();
     std::this_thread::sleep_for(std::chrono::microseconds(50));

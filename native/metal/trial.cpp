@@ -168,8 +168,8 @@ std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device
     for (float& w : layer.weights) w = (std::floor(w * 32.0f) + shift) / 32.0f;
   gpu = std::make_unique<gpu::GpuModel>(device, same);
   cpu = cpu_backend().create(same, {1});
-  gpu->evolve(c.policy, kEpochs);
-  cpu->evolve(c.policy, kEpochs);
+  gpu->evolve(c.policy, {kEpochs});
+  cpu->evolve(c.policy, {kEpochs});
   if (found.empty() && !same_links(gpu->download(), cpu->download()))
     found = "the links after an evolution are others";
   train(kEpochs + 1);

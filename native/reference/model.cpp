@@ -119,16 +119,18 @@ class ReferenceModel final : public BackendModel {
     without_decay.l2 = without_decay.decay = 0.0f;
     const std::vector<uint32_t> order =
         epoch_order(model_.seed, options.epoch, samples.count, options.shuffle);
+    const StepRange range = step_range(options, samples.count, "train");
     double total = 0.0;
-    for (size_t begin = 0; begin < order.size(); begin += options.batch_size) {
+    for (uint64_t step = range.begin; step < range.end; ++step) {
       if (cancel) throw Error(ErrorCode::aborted, "[train] cancelled");
+      const size_t begin = step * options.batch_size;
       const size_t size = std::min<size_t>(options.batch_size, order.size() - begin);
       const Batch batch = gather(samples, &order[begin], size);
       const auto values = forward(network_, batch.x, size);
       std::vector<double> dz;
       const double loss = loss_and_gradient(network_.loss, values.back(), outputs(), size,
                                             batch.labels_or_null(), batch.targets_or_null(), &dz);
-      if (!std::isfinite(loss)) throw_non_finite(values, options.epoch, begin / options.batch_size + 1);
+      if (!std::isfinite(loss)) throw_non_finite(values, options.epoch, step + 1);
       total += loss;
       const Gradients gradients = backward(network_, values, dz, size);
       for (size_t l = 0; l < network_.layers.size(); ++l) {
@@ -146,7 +148,7 @@ class ReferenceModel final : public BackendModel {
                                                std::to_string(options.epoch) + ", the weights of layer " +
                                                std::to_string(l + 1) +
                                                " overflowed: lower the learning rate");
-    return total / static_cast<double>(samples.count);
+    return total / static_cast<double>(range.samples);
   }
 
   Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) override {
@@ -179,15 +181,18 @@ class ReferenceModel final : public BackendModel {
     if (row != samples.count) refuse_outputs(row, "a layer");
   }
 
-  std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, uint32_t epoch) override {
+  std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
+                                     const Samples*) override {
     const Model before = download();
     Model after = before;
-    std::vector<LayerEvolution> done(after.layers.size());
-    const size_t evolving = after.layers.size() - (policy.evolve_output ? 0 : 1);
-    for (size_t l = 0; l < evolving; ++l)
-      done[l] = evolve_layer(after.layers[l], policy, {model_.seed, static_cast<uint32_t>(l), epoch});
-    for (size_t l = 0; l < evolving; ++l)
-      if (!after.layers[l].dense) adopt(network_.layers[l], before.layers[l], after.layers[l]);
+    const std::vector<LayerEvolution> done = evolve_layers(
+        after.layers.size(), model_.seed, policy, time,
+        [&](size_t l, const EvolutionKey& key) { return begin_evolution(after.layers[l], policy, key); },
+        [&](size_t l, const EvolutionKey& key) {
+          const LayerEvolution counts = evolve_layer(after.layers[l], policy, key);
+          adopt(network_.layers[l], before.layers[l], after.layers[l]);
+          return counts;
+        });
     model_ = std::move(after);
     return done;
   }

@@ -114,7 +114,7 @@ void check_evolutions(Scenario s, uint32_t height, bool wide, Order order, Way w
   const gpu::Buffer* const weights = on_device.layer.weights.get();
   for (int t = 0; t < times; ++t, ++s.key.epoch) {
     on_device.device.take_launches();
-    const LayerEvolution got = on_device.evolve(s.policy, s.key);
+    const LayerEvolution got = on_device.evolve(s.policy, {s.key});
     const size_t launches = on_device.device.take_launches();
     const LayerEvolution expected = reference::evolve_layer(s.layer, s.policy, s.key);
     CHECK_EQ(got.pruned, expected.pruned);
@@ -254,7 +254,7 @@ TEST("gpu evolution: a layer too large for bitmaps goes over the host") {
   const PackedLayer held = in_blocks(s.layer, 1, false);
   OnDevice on_device(held, Order::forward, size_t{32} << 20);
   on_device.device.take_launches();
-  on_device.evolve(s.policy, s.key);
+  on_device.evolve(s.policy, {s.key});
   CHECK_EQ(on_device.device.take_launches(), 1u);
   reference::evolve_layer(s.layer, s.policy, s.key);
   CHECK(same_layer(plain(on_device.held()), s.layer));
@@ -328,7 +328,7 @@ TEST("gpu evolution: without memory the layer stays as it was, and evolves when 
       ++refused;
       CHECK(same_blocks(on_device.held().blocks, held.blocks));
       on_device.device.emulated().fail_no_allocation();
-      on_device.evolve(s.policy, s.key);
+      on_device.evolve(s.policy, {s.key});
       Layer oracle = s.layer;
       reference::evolve_layer(oracle, s.policy, s.key);
       CHECK(same_layer(plain(on_device.held()), oracle));

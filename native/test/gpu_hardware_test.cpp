@@ -153,7 +153,7 @@ TEST("hardware: evolution gives the CPU's links, and keeps weights bit by bit") 
       const EvolutionPolicy policy = policy_of(motif_size);
       const auto gpu = gpu_model(kind.model), cpu = on_cpu(kind.model, 0);
       for (uint32_t epoch = 1; epoch <= 3; ++epoch) {
-        const auto got = gpu->evolve(policy, epoch), want = cpu->evolve(policy, epoch);
+        const auto got = gpu->evolve(policy, {epoch}), want = cpu->evolve(policy, {epoch});
         for (size_t l = 0; l < want.size(); ++l)
           CHECK_MSG(got[l].pruned == want[l].pruned && got[l].grown == want[l].grown,
                     kind.name << ", layer " << l + 1);
@@ -168,7 +168,7 @@ Model trained(const Kind& kind, const Data& data, uint32_t epochs) {
   const auto gpu = gpu_model(kind.model);
   for (uint32_t epoch = 1; epoch <= epochs; ++epoch) {
     gpu->train_epoch(data.samples(), gentle(epoch, kind.batch), kGoOn);
-    gpu->evolve({}, epoch);
+    gpu->evolve({}, {epoch});
   }
   return gpu->download();
 }
@@ -216,7 +216,7 @@ TEST("hardware: models that come and go leave no memory behind") {
   const auto once = [&] {
     const auto gpu = gpu_model(kind.model);
     gpu->train_epoch(data.first(emulated() ? 40 : 400), gentle(1, 40), kGoOn);
-    gpu->evolve({}, 1);
+    gpu->evolve({}, {1});
     gpu->evaluate(data.first(50), kGoOn);
   };
   for (int warm = 0; warm < 3; ++warm) once();

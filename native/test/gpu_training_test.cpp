@@ -83,6 +83,27 @@ void follow(const Model& start, const Data& data, uint32_t batch, uint32_t epoch
   CHECK_MSG(std::fabs(got.accuracy - want.accuracy) <= 1e-9, what << ": accuracy " << got.accuracy);
 }
 
+TEST("gpu training: an epoch in parts gives the bits of one at once, evolutions by step those of the CPU") {
+  skip_with_threads();
+  const Data data = make_data(20, 4, 53, 3);
+  const Model start =
+      build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::relu, Loss::softmax_cross_entropy));
+  const OnGpu whole = on_gpu(start), parts = on_gpu(start);
+  TrainOptions options = options_for(1, 20);  // 3 steps, the last of 13 samples
+  const double at_once = whole.model->train_epoch(data.samples(), options, kGoOn);
+  options.steps = 1;
+  double sum = parts.model->train_epoch(data.samples(), options, kGoOn) * 20.0;
+  options.first_step = 1;
+  options.steps = UINT64_MAX;
+  sum += parts.model->train_epoch(data.samples(), options, kGoOn) * 33.0;
+  CHECK(same_bits(parts.model->download(), whole.model->download()));
+  CHECK(std::fabs(sum / 53.0 - at_once) < 1e-9 * (1.0 + at_once));
+  const auto cpu = on_cpu(whole.model->download());
+  cpu->evolve({}, {1, 3});
+  whole.model->evolve({}, {1, 3});
+  CHECK(same_bits(whole.model->download(), cpu->download()));
+}
+
 TEST("gpu training: follows the CPU over 50 steps") {
   skip_with_threads();
   const Data data = make_data(20, 4, 78, 2);
@@ -209,8 +230,8 @@ TEST("gpu training: evolution between epochs is the CPU's") {
     gpu.model->train_epoch(data.samples(), options_for(epoch, 20), kGoOn);
     const Model before = gpu.model->download();
     const auto cpu = on_cpu(before);
-    const std::vector<LayerEvolution> got = gpu.model->evolve(policy, epoch),
-                                      want = cpu->evolve(policy, epoch);
+    const std::vector<LayerEvolution> got = gpu.model->evolve(policy, {epoch}),
+                                      want = cpu->evolve(policy, {epoch});
     for (size_t l = 0; l < want.size(); ++l) CHECK_EQ(got[l].pruned, want[l].pruned);
     CHECK_MSG(same_bits(gpu.model->download(), cpu->download()), "epoch " << epoch);
     const std::vector<LayerStats> stats = gpu.model->stats(), expected = cpu->stats();
@@ -222,7 +243,7 @@ TEST("gpu training: evolution between epochs is the CPU's") {
   Samples kept = data.samples();
   kept.id = next_samples_id();
   apart.model->train_epoch(kept, options_for(1, 20), kGoOn);
-  apart.model->evolve(policy, 1);
+  apart.model->evolve(policy, {1});
   const auto cpu = on_cpu(apart.model->download());
   const double loss = apart.model->train_epoch(kept, options_for(2, 20), kGoOn);
   const double want = cpu->train_epoch(kept, options_for(2, 20), kGoOn);
@@ -253,8 +274,8 @@ TEST("gpu training: stats are the CPU's, and of a layer nothing but births comes
     const auto cpu = on_cpu(start);
     const EvolutionPolicy policy = policy_of(&start == &models[2] ? 4 : 1);
     for (uint32_t epoch = 1; epoch <= 2; ++epoch) {
-      model.evolve(policy, epoch);
-      cpu->evolve(policy, epoch);
+      model.evolve(policy, {epoch});
+      cpu->evolve(policy, {epoch});
     }
     device->downloaded = 0;
     const std::vector<LayerStats> got = model.stats(), want = cpu->stats();
@@ -460,9 +481,9 @@ TEST("gpu failure: a kernel that is given what it does not know stops the traini
   const OnGpu grown = on_gpu(start);
   EvolutionPolicy policy;
   policy.regrow_init = static_cast<RegrowInit>(99);
-  grown.model->evolve(policy, 1);
+  grown.model->evolve(policy, {1});
   CHECK_THROWS(non_finite, grown.model->train_epoch(data.samples(), options_for(2, 10), kGoOn));
-  CHECK_THROWS(non_finite, grown.model->evolve(policy, 2));
+  CHECK_THROWS(non_finite, grown.model->evolve(policy, {2}));
 }
 
 TEST("gpu failure: predictions that overflow are told as the CPU tells them") {

@@ -108,7 +108,7 @@ void run_evolution(uint32_t motif_size, const BackendOptions& options) {
   const double links = links_of(*network);
   const EvolutionPolicy policy = policy_of(motif_size);
   uint32_t epoch = 0;
-  count("evolve" + suffix, links, [&] { network->evolve(policy, ++epoch); });
+  count("evolve" + suffix, links, [&] { network->evolve(policy, {++epoch}); });
   count("initialise" + suffix, links, [&] { network = cpu_backend().create(build_model(spec), options); });
 }
 

@@ -291,7 +291,7 @@ TEST(
     gpu::GpuModel model(
         on.device, build_model(make_spec({20, 32, 4}, 4.0, Activation::relu, Loss::softmax_cross_entropy)));
     model.train_epoch(data.samples(), options_for(1, 10), kGoOn);
-    model.evolve({}, 1);
+    model.evolve({}, {1});
     model.evaluate(data.samples(), kGoOn);
   }
   CHECK_EQ(on.gpu->live_buffers(), before);

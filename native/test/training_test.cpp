@@ -247,7 +247,7 @@ TEST("training: the same bits with 1, 2, 3 and 5 threads, and on repeat") {
         std::vector<double> losses;
         for (uint32_t epoch = 1; epoch <= 3; ++epoch) {
           losses.push_back(model->train_epoch(data.samples(), options_for(epoch, batch_size), kGoOn));
-          if (epoch < 3) model->evolve(policy, epoch);
+          if (epoch < 3) model->evolve(policy, {epoch});
         }
         losses.push_back(model->evaluate(data.samples(), kGoOn).loss);
         return std::make_pair(losses, model->download());
@@ -272,6 +272,32 @@ TEST("backend: the order of an epoch is a permutation that follows from seed and
   for (uint32_t s = 0; s < 1000; ++s) CHECK_EQ(sorted[s], s);
 }
 
+TEST("training: an epoch in parts gives the bits of one at once, and the mean loss of each part") {
+  const Data data = make_data(60, 10, 103, 6);
+  for (const Network& network : networks()) {
+    for (const bool reference : {false, true}) {
+      const auto make = [&] { return reference ? on_reference(network.model) : on_cpu(network.model, 2); };
+      const auto whole = make(), parts = make();
+      TrainOptions options = options_for(1, 20);  // 6 steps, the last of 3 samples
+      const double at_once = whole->train_epoch(data.samples(), options, kGoOn);
+      double sum = 0.0;
+      const struct {
+        uint64_t first, steps, samples;
+      } cuts[] = {{0, 1, 20}, {1, 3, 60}, {4, UINT64_MAX, 23}};
+      for (const auto& cut : cuts) {
+        options.first_step = cut.first;
+        options.steps = cut.steps;
+        sum += parts->train_epoch(data.samples(), options, kGoOn) * static_cast<double>(cut.samples);
+      }
+      CHECK_MSG(same_bits(parts->download(), whole->download()), network.name);
+      CHECK_MSG(std::fabs(sum / 103.0 - at_once) < 1e-9 * (1.0 + at_once),
+                network.name << ": " << sum / 103.0);
+      options.first_step = 6;
+      CHECK_THROWS(out_of_range, parts->train_epoch(data.samples(), options, kGoOn));
+    }
+  }
+}
+
 // ---- Evolution --------------------------------------------------------------------------------------------
 
 TEST("evolution: from equal weights every back end and instruction set makes the same links") {
@@ -289,12 +315,12 @@ TEST("evolution: from equal weights every back end and instruction set makes the
       const auto reference = on_reference(network.model);
       reference->train_epoch(data.samples(), options_for(1, 40), kGoOn);
       const Model start = reference->download();
-      const std::vector<LayerEvolution> want = reference->evolve(policy, 1);
+      const std::vector<LayerEvolution> want = reference->evolve(policy, {1});
       const Model after = reference->download();
       for (const char* isa : isas()) {
         const ForcedIsa forced(isa);
         const auto model = on_cpu(start, 2);
-        const std::vector<LayerEvolution> got = model->evolve(policy, 1);
+        const std::vector<LayerEvolution> got = model->evolve(policy, {1});
         CHECK_MSG(same_bits(model->download(), after), what << ": " << isa << " makes another model");
         for (size_t l = 0; l < want.size(); ++l) {
           CHECK_EQ(got[l].pruned, want[l].pruned);
@@ -310,6 +336,20 @@ TEST("evolution: from equal weights every back end and instruction set makes the
     }
 }
 
+TEST("evolution: one that counts steps has draws of its own, on every back end alike") {
+  const Model start = networks()[0].model;
+  const auto evolved = [&](BackendModel& model, const EvolutionTime& time) {
+    model.evolve({}, time);
+    return model.download();
+  };
+  const Model by_epoch = evolved(*on_cpu(start, 2), {3, 0});
+  const Model at_7 = evolved(*on_cpu(start, 2), {3, 7}), at_8 = evolved(*on_cpu(start, 2), {3, 8});
+  CHECK(!same_bits(by_epoch, at_7));
+  CHECK(!same_bits(at_7, at_8));
+  CHECK(same_bits(at_7, evolved(*on_reference(start), {3, 7})));
+  CHECK_EQ(*std::max_element(at_7.layers[0].birth.begin(), at_7.layers[0].birth.end()), 3);
+}
+
 TEST("evolution: beyond epoch 65,535 links share a birth, and draws go on with the epoch") {
   const Data data = make_data(60, 10, 40, 6);
   const Model start = networks()[0].model;
@@ -318,8 +358,8 @@ TEST("evolution: beyond epoch 65,535 links share a birth, and draws go on with t
     const auto cpu = on_cpu(start, 2), reference = on_reference(start);
     for (const uint32_t epoch : {65534u, 65535u, 65536u, 65537u, 131071u, 4294967295u}) {
       const Model before = cpu->download();
-      const uint64_t grown = cpu->evolve(policy, epoch)[0].grown;
-      reference->evolve(policy, epoch);
+      const uint64_t grown = cpu->evolve(policy, {epoch})[0].grown;
+      reference->evolve(policy, {epoch});
       const Model after = cpu->download();
       CHECK_MSG(same_bits(after, reference->download()), "cpu and reference differ in epoch " << epoch);
       const uint64_t last = epoch < 65535u ? epoch : 65535u;
@@ -331,7 +371,7 @@ TEST("evolution: beyond epoch 65,535 links share a birth, and draws go on with t
       for (const uint32_t other : {epoch & 0xffffu, 65535u}) {
         if (other == epoch) continue;
         const auto elsewhere = on_cpu(before);
-        elsewhere->evolve(policy, other);
+        elsewhere->evolve(policy, {other});
         CHECK(elsewhere->download().layers[0].links.col_indices != after.layers[0].links.col_indices);
       }
       const TrainOptions options = options_for(epoch, 10);
@@ -348,8 +388,8 @@ TEST("evolution: training goes on from the new links as the reference does") {
       build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy));
   const auto got = on_cpu(start, 2), want = on_reference(start);
   EvolutionPolicy policy;
-  got->evolve(policy, 1);
-  want->evolve(policy, 1);
+  got->evolve(policy, {1});
+  want->evolve(policy, {1});
   for (uint32_t epoch = 2; epoch <= 4; ++epoch) {
     got->train_epoch(data.samples(), options_for(epoch, 40), kGoOn);
     want->train_epoch(data.samples(), options_for(epoch, 40), kGoOn);
@@ -362,7 +402,7 @@ TEST("evolution: a policy out of range is refused and changes nothing") {
   for (const auto& model : {on_cpu(start), on_reference(start)}) {
     EvolutionPolicy policy;
     policy.zeta = 1.0;
-    CHECK_THROWS(out_of_range, model->evolve(policy, 1));
+    CHECK_THROWS(out_of_range, model->evolve(policy, {1}));
     CHECK(same_bits(model->download(), start));
   }
 }
@@ -386,7 +426,7 @@ TEST("evolution: one weight that is not finite, in any layer, and nothing change
           (void)model->train_epoch(data.samples(), options, kGoOn);  // finite in double, not as float
         const Model before = model->download();
         CHECK(!std::isfinite(before.layers[bad].weights[0]));
-        CHECK_THROWS(non_finite, model->evolve({}, 1));
+        CHECK_THROWS(non_finite, model->evolve({}, {1}));
         CHECK(same_bits(model->download(), before));
       }
     }
