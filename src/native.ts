@@ -46,6 +46,10 @@ export interface NativeTrainOptions {
   l2: number;
   decay: number;
   shuffle: boolean;
+  /** Of the epoch, from 0 on: an epoch in parts gives the same bits as at once. */
+  firstStep: number;
+  /** At most; 1 .. 2^32 - 1 */
+  steps: number;
 }
 
 /** How links are exchanged: native/core/evolution.h has the rules. */
@@ -128,6 +132,8 @@ export interface NativeModel {
   evolve(
     policy: NativeEvolutionPolicy,
     epoch: number,
+    /** Steps trained in the life of the model, 1 .. 2^31 - 1, where evolutions count steps: it numbers their draws. */
+    step?: number,
   ): Promise<{ layers: { pruned: number; grown: number }[]; durationMs: number }>;
   stats(): Promise<NativeLayerStats[]>;
   /** Inputs that reach some output, and outputs that some input reaches. */

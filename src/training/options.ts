@@ -36,6 +36,7 @@ import {
   type WeightDecayMode,
   weightDecayModes,
 } from '../vocabulary.js';
+import type { EvolutionSchedule } from './schedule.js';
 
 /*
  * The options of a model and of its training: types, defaults, ranges. The addon checks again for memory
@@ -79,8 +80,19 @@ export interface ModelOptions {
 export interface EvolutionOptions {
   /** `static` never changes the links. Default `set`. */
   method?: MethodName;
-  /** Fraction of the links replaced between two epochs, above 0 and below 1. Default 0.3. */
-  zeta?: number;
+  /**
+   * Share of the links that an evolution replaces, above 0 and below 1; or a function of the progress, which goes from
+   * 0 at the start of the run to 1 at `until`, that gives it, or 0 for none: `(p) => 0.15 * (1 + Math.cos(Math.PI * p))`
+   * is a cosine schedule. Default 0.3.
+   */
+  zeta?: number | ((progress: number) => number);
+  /** Epochs from one evolution to the next, or steps (batches): `{ steps: 500 }`. Default 1. */
+  every?: number | { steps: number };
+  /**
+   * Share of the run after which links stay as they are, above 0, at most 1. The run is all that the model has been
+   * trained for when this call of `fit` ends. Default 1.
+   */
+  until?: number;
   /**
    * Of `set`. Default `exact`: of the links of either sign zeta of their number, rounded. `thesis`: the
    * thresholds of its program, which come to up to two links of a sign more.
@@ -129,7 +141,8 @@ export interface TrainingPlan {
   /** Throws ERR_OUT_OF_RANGE when a learning rate function returns something impossible. */
   epoch(epoch: number): NativeTrainOptions;
   /** Absent for `static`. */
-  policy?: NativeEvolutionPolicy;
+  policy?: Omit<NativeEvolutionPolicy, 'zeta'>;
+  schedule: EvolutionSchedule;
 }
 
 // The kernels get the nearest float32, which may be 0, 1 or infinity where the number is not.
@@ -155,6 +168,8 @@ export const ranges = {
   zeta: { text: 'a number above 0 and below 1', accepts: (value) => value > 0 && value < 1 },
   runs: wholeNumber(1, 10_000),
   samples: wholeNumber(1, 2 ** 31 - 1),
+  until: { text: 'a number above 0, at most 1', accepts: (value) => value > 0 && value <= 1 },
+  every: wholeNumber(1, 2 ** 31 - 1),
   alpha: { text: 'a number from 0 to 1', accepts: (value) => value >= 0 && value <= 1 },
 } satisfies Record<string, NumberRange>;
 
@@ -222,6 +237,8 @@ export const trainingKeys = [
 const evolutionKeys = [
   'method',
   'zeta',
+  'every',
+  'until',
   'prune',
   'regrowInit',
   'motifSize',
@@ -260,9 +277,20 @@ export function trainingPlan(operation: string, options: TrainingOptions, motifS
           : rate;
       const decay = { thesis: weightDecay, decoupled: learningRate * weightDecay, l2: 0 }[mode];
       const l2 = mode === 'l2' ? weightDecay : 0;
-      return { epoch, batchSize, learningRate, momentum, l2, decay, shuffle };
+      return {
+        epoch,
+        batchSize,
+        learningRate,
+        momentum,
+        l2,
+        decay,
+        shuffle,
+        firstStep: 0,
+        steps: 2 ** 32 - 1,
+      };
     },
     ...(policy && { policy }),
+    schedule: evolutionSchedule(operation, options.evolution ?? {}),
   };
 }
 
@@ -270,10 +298,9 @@ function evolutionPolicy(
   operation: string,
   options: EvolutionOptions,
   modelMotifSize: number,
-): NativeEvolutionPolicy | undefined {
+): Omit<NativeEvolutionPolicy, 'zeta'> | undefined {
   checkKeys(operation, options, evolutionKeys, { of: 'evolution' });
   const method = checkChoice(operation, 'evolution.method', options.method ?? 'set', methods);
-  const zeta = checkNumber(operation, 'evolution.zeta', options.zeta ?? 0.3, ranges.zeta);
   const prune = checkChoice(operation, 'evolution.prune', options.prune ?? 'exact', pruneRules);
   const regrowInit = checkChoice(
     operation,
@@ -302,7 +329,6 @@ function evolutionPolicy(
   const evolveOutput = checkBoolean(operation, 'evolution.evolveOutput', options.evolveOutput ?? false);
   if (method === 'static') return undefined;
   const shared = {
-    zeta,
     score: motifScore,
     parse: motifParse,
     grow: 'random',
@@ -311,4 +337,17 @@ function evolutionPolicy(
   } as const;
   if (method === 'set-motif') return { ...shared, motifSize, prune: 'lowest' };
   return { ...shared, motifSize: 1, prune: prune === 'exact' ? 'by-sign' : prune };
+}
+
+function evolutionSchedule(operation: string, options: EvolutionOptions): EvolutionSchedule {
+  const { zeta = 0.3, every = 1 } = options;
+  if (typeof zeta !== 'function') checkNumber(operation, 'evolution.zeta', zeta, ranges.zeta);
+  const until = checkNumber(operation, 'evolution.until', options.until ?? 1, ranges.until);
+  if (typeof every !== 'object' || every === null) {
+    const epochs = checkNumber(operation, 'evolution.every', every, ranges.every);
+    return { every: { epochs }, until, zeta };
+  }
+  checkKeys(operation, every, ['steps'], { of: 'evolution.every' });
+  const steps = checkNumber(operation, 'evolution.every.steps', every.steps, ranges.every);
+  return { every: { steps }, until, zeta };
 }

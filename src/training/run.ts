@@ -1,13 +1,9 @@
+import { checkNumber } from '../checks.js';
 import { aborted, checkSignal, SetNativeError } from '../errors.js';
 import { largest } from '../extremes.js';
-import {
-  fromNative,
-  type NativeEvolutionPolicy,
-  type NativeModel,
-  type NativeSamples,
-  type NativeTrainOptions,
-} from '../native.js';
-import type { TrainingPlan } from './options.js';
+import { fromNative, type NativeModel, type NativeSamples, type NativeTrainOptions } from '../native.js';
+import { ranges, type TrainingPlan } from './options.js';
+import { evolvesAfter, partsOfEpoch, zetaAt } from './schedule.js';
 import type { TrainingWatch } from './warnings.js';
 
 /**
@@ -64,6 +60,23 @@ export interface TrainingPast {
   epochsBefore?: number;
   /** The epoch after which the links have yet to evolve. */
   evolutionDue?: number | undefined;
+}
+
+type Policy = NonNullable<TrainingPlan['policy']>;
+
+/** Links exchanged in an epoch, and the time that took. */
+interface Exchange {
+  pruned: number;
+  grown: number;
+  durationMs: number;
+}
+
+/** When an evolution takes place: at the end of an epoch or, where evolutions count steps, after a step of it. */
+interface EvolutionMoment {
+  epoch: number;
+  step?: number;
+  /** Epochs, or steps, of the run. */
+  total: number;
 }
 
 /** An evolution that is refused with one of these leaves every layer as it was. */
@@ -146,22 +159,43 @@ export class TrainingRun {
   async #epoch(epoch: number, options: NativeTrainOptions): Promise<EpochReport> {
     this.#checkSignal(epoch);
     const { train, validation, test } = this.#samples;
-    const policy = this.#plan.policy;
-    const before = policy && (await this.#evolve(policy));
-    this.#checkSignal(epoch);
+    const { policy, schedule } = this.#plan;
     const samples = typeof train === 'function' ? train(epoch) : train;
-    this.#watch?.inputs(samples, epoch);
-    const training = await this.#model.trainEpoch(samples, options).finally(() => {
+    const steps = Math.ceil(samples.count / options.batchSize);
+    const exchanged: Exchange = { pruned: 0, grown: 0, durationMs: 0 };
+    const training = { loss: 0, durationMs: 0 };
+    try {
+      // What the epoch before, or the call before, has left over.
+      if (policy !== undefined) await this.#evolveIfDue(policy, steps, exchanged);
+      this.#checkSignal(epoch);
+      this.#watch?.inputs(samples, epoch);
+      // In parts where the schedule counts steps: links evolve between two of them.
+      const before = (epoch - 1) * steps;
+      const parts = policy === undefined ? [{ first: 0, end: steps }] : partsOfEpoch(schedule, before, steps);
+      for (const { first, end } of parts) {
+        const part = await this.#model.trainEpoch(samples, {
+          ...options,
+          firstStep: first,
+          steps: end - first,
+        });
+        const trained = Math.min(end * options.batchSize, samples.count) - first * options.batchSize;
+        training.loss += (part.loss * trained) / samples.count;
+        training.durationMs += part.durationMs;
+        if (end === steps) break;
+        this.#checkSignal(epoch);
+        await this.#evolve(policy!, { epoch, step: before + end, total: this.#lastEpoch * steps }, exchanged);
+      }
+    } finally {
       if (samples !== train) samples.dispose();
-    });
+    }
     this.#trained = epoch;
-    this.#evolutionDue = policy && epoch;
+    this.#evolutionDue = policy && evolvesAfter(schedule, epoch, steps) ? epoch : undefined;
     this.#checkSignal(epoch);
     const evaluation = test && (await this.#model.evaluate(test));
     this.#checkSignal(epoch);
     const held = validation && (await this.#model.evaluate(validation));
     this.#checkSignal(epoch);
-    const after = policy && !this.done ? await this.#evolve(policy) : undefined;
+    if (policy !== undefined && !this.done) await this.#evolveIfDue(policy, steps, exchanged);
     const layers = await this.#model.stats();
     this.#watch?.loss(training.loss, epoch);
     if (this.done && this.#hasEvolved) await this.#watch?.links(epoch);
@@ -172,35 +206,45 @@ export class TrainingRun {
       ...(evaluation && { testLoss: evaluation.loss, testAccuracy: evaluation.accuracy }),
       ...(held && { validationLoss: held.loss, validationAccuracy: held.accuracy }),
       trainMs: training.durationMs,
-      evolveMs: (before?.durationMs ?? 0) + (after?.durationMs ?? 0),
+      evolveMs: exchanged.durationMs,
       evaluateMs: (evaluation ?? held)?.durationMs ?? 0,
       nnz: layers.reduce((total, layer) => total + layer.nnz, 0),
-      pruned: (before?.pruned ?? 0) + (after?.pruned ?? 0),
-      grown: (before?.grown ?? 0) + (after?.grown ?? 0),
+      pruned: exchanged.pruned,
+      grown: exchanged.grown,
       linksByBirth: addUp(evolving.filter((layer) => !layer.dense).map((layer) => layer.linksByBirth)),
     };
   }
 
-  /**
-   * The evolution that is due, if one is. One that fails half way is not repeated: some layers may have
-   * evolved.
-   */
-  async #evolve(
-    policy: NativeEvolutionPolicy,
-  ): Promise<{ pruned: number; grown: number; durationMs: number } | undefined> {
+  /** The evolution that an epoch has left over, if there is one. */
+  async #evolveIfDue(policy: Policy, steps: number, exchanged: Exchange): Promise<void> {
     const epoch = this.#evolutionDue;
-    if (epoch === undefined) return undefined;
-    this.#evolutionDue = undefined;
+    if (epoch === undefined) return;
+    this.#evolutionDue = undefined; // one that fails half way is not repeated: some layers may have evolved
+    const countsSteps = 'steps' in this.#plan.schedule.every;
+    const unit = countsSteps ? steps : 1;
     try {
-      const { layers, durationMs } = await this.#model.evolve(policy, epoch);
-      const sum = (key: 'pruned' | 'grown') => layers.reduce((total, layer) => total + layer[key], 0);
-      const pruned = sum('pruned');
-      this.#hasEvolved ||= pruned > 0;
-      return { pruned, grown: sum('grown'), durationMs: pruned > 0 ? durationMs : 0 };
+      const when = { epoch, ...(countsSteps && { step: epoch * steps }), total: this.#lastEpoch * unit };
+      await this.#evolve(policy, when, exchanged);
     } catch (error) {
       if (refusals.includes((error as SetNativeError).code)) this.#evolutionDue = epoch;
       throw error;
     }
+  }
+
+  /** Evolves with the zeta that the schedule has for the moment, if it has one, and adds up what was exchanged. */
+  async #evolve(policy: Policy, { epoch, step, total }: EvolutionMoment, exchanged: Exchange): Promise<void> {
+    const zeta = zetaAt(this.#plan.schedule, { done: step ?? epoch, total }, (value, progress) =>
+      checkNumber('fit', `evolution.zeta(${progress})`, value, ranges.zeta),
+    );
+    if (zeta === undefined) return;
+    const { layers, durationMs } = await this.#model.evolve({ ...policy, zeta }, epoch, step);
+    for (const { pruned, grown } of layers) {
+      exchanged.pruned += pruned;
+      exchanged.grown += grown;
+    }
+    if (layers.every(({ pruned }) => pruned === 0)) return;
+    exchanged.durationMs += durationMs;
+    this.#hasEvolved = true;
   }
 
   #checkSignal(epoch: number): void {

@@ -26,7 +26,17 @@ const spec = {
   backend: 'cpu',
   threads: 1,
 };
-const options = { epoch: 1, batchSize: 10, learningRate: 0.1, momentum: 0.9, l2: 0, decay: 0, shuffle: true };
+const options = {
+  epoch: 1,
+  batchSize: 10,
+  learningRate: 0.1,
+  momentum: 0.9,
+  l2: 0,
+  decay: 0,
+  shuffle: true,
+  firstStep: 0,
+  steps: 9,
+};
 const policy = {
   zeta: 0.3,
   motifSize: 1,

@@ -36,7 +36,7 @@ test('the last epoch that there is, 4,294,967,295, works, and the next is refuse
   const { epoch: options, policy } = trainingPlan('fit', {}, 2);
   const last = 2 ** 32 - 1;
   await model.trainEpoch(train, options(last));
-  expect((await model.evolve(policy!, last)).layers[0]!.grown).toBeGreaterThan(0);
+  expect((await model.evolve({ ...policy!, zeta: 0.3 }, last)).layers[0]!.grown).toBeGreaterThan(0);
   expect((await model.stats())[0]!.linksByBirth).toHaveLength(65_536);
   expect((await model.download())[0]!.birth).toContain(65_535);
   const refusal = expect.objectContaining({
@@ -44,6 +44,6 @@ test('the last epoch that there is, 4,294,967,295, works, and the next is refuse
     message: expect.stringContaining('4294967295'),
   });
   expect(() => model.trainEpoch(train, options(last + 1))).toThrow(refusal);
-  expect(() => model.evolve(policy!, last + 1)).toThrow(refusal);
+  expect(() => model.evolve({ ...policy!, zeta: 0.3 }, last + 1)).toThrow(refusal);
   model.dispose();
 });

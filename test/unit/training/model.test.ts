@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { type History, type ModelOptions, SparseMLP } from '../../../src/index.js';
 import { native } from '../../../src/native.js';
-import { modelSpec } from '../../../src/training/options.js';
+import { modelSpec, trainingPlan } from '../../../src/training/options.js';
 import { blobs } from './blobs.js';
 
 const train = blobs(400);
@@ -208,15 +208,15 @@ test.each(['all-relu', 'srelu'] as const)(
   async (activation) => {
     const spec = modelSpec('test', { layers: [20, 60, 60, 4], epsilon: 4, activation, alpha: 0.5 });
     const samples = new (native().Samples)(train.x, 20, train.labels);
-    const options = { batchSize: 40, learningRate: 0.05, momentum: 0.9, l2: 0, decay: 0.0002, shuffle: true };
+    const { epoch: options } = trainingPlan('test', {}, 2);
     const straight = await native().createModel(spec);
-    await straight.trainEpoch(samples, { ...options, epoch: 1 });
+    await straight.trainEpoch(samples, options(1));
     const middle = await straight.download();
     const momenta = activation === 'srelu' ? 240 : 0;
     expect(middle.map(({ pieces }) => pieces.length)).toEqual([240, 240, 0]);
     expect(middle.map(({ piecesMomentum }) => piecesMomentum.length)).toEqual([momenta, momenta, 0]);
     const restored = await native().createModel(spec, middle);
-    for (const model of [straight, restored]) await model.trainEpoch(samples, { ...options, epoch: 2 });
+    for (const model of [straight, restored]) await model.trainEpoch(samples, options(2));
     const end = await straight.download();
     expect(await restored.download()).toEqual(end);
     const learned = end[0]!.pieces.some((piece, k) => piece !== middle[0]!.pieces[k]);

@@ -70,7 +70,7 @@ test.each([
   [{ evolution: { motifSize: 1 } }, 'evolution.motifSize'],
   [{ evolution: { theta: 0.3 } }, 'unknown key "theta" of evolution; did you mean zeta?'],
   [{ evolution: { epochs: 3 } }, 'unknown key "epochs" of evolution; the keys are method'],
-  [{ evolution: 'set-motif' }, 'evolution must be an object of method, zeta, prune,'],
+  [{ evolution: 'set-motif' }, 'evolution must be an object of method, zeta, every,'],
   [{ evolution: false }, 'regrowInit, motifSize, motifScore, motifParse, evolveOutput, got false'],
 ])('training refuses %j', (options, message) => {
   expect(() => trainingPlan('fit', options as never, 2)).toThrow(message);
@@ -93,7 +93,6 @@ test('the learning rate may follow the epoch, and is checked when it is asked fo
 test('static has no evolution; the motif size is that of the model unless given', () => {
   expect(trainingPlan('fit', { evolution: { method: 'static' } }, 2).policy).toBeUndefined();
   expect(trainingPlan('fit', { evolution: { method: 'set-motif' } }, 4).policy).toMatchObject({
-    zeta: 0.3,
     motifSize: 4,
     parse: 'aligned',
     score: 'mean',
