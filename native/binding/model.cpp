@@ -67,6 +67,11 @@ ModelSpec model_spec(const Napi::Object& spec) {
   return out;
 }
 
+const Backend& backend_of(const Napi::Object& spec) {
+  const Napi::Value name = spec.Get("backend");
+  return find_backend(name.IsString() ? name.As<Napi::String>().Utf8Value() : "");
+}
+
 TrainOptions train_options(const Napi::Object& options) {
   TrainOptions out;
   out.epoch = integer(options.Get("epoch"), "[train] epoch", 1, 0xffffffffu);
@@ -230,9 +235,7 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const Napi::Object options = object(info[0], "[create] spec");
     const ModelSpec spec = model_spec(options);
-    const Napi::Value backend_name = options.Get("backend");
-    const Backend& backend =
-        find_backend(backend_name.IsString() ? backend_name.As<Napi::String>().Utf8Value() : "");
+    const Backend& backend = backend_of(options);
     const uint32_t threads = integer(options.Get("threads"), "[create] threads", 0, kMaxThreads);
     const Availability availability = backend.probe();
     if (!availability.available)
@@ -248,7 +251,7 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
     return run_job(
         info.Env(),
         [state, spec, given, &backend, backend_options]() -> Convert {
-          state->bytes = static_cast<int64_t>(model_bytes(spec));
+          state->bytes = static_cast<int64_t>(backend.model_bytes(spec));
           Model model = given->has_value() ? std::move(given->value()) : build_model(spec);
           state->outputs = model.layers.back().outputs;
           for (const Layer& layer : model.layers) state->links += layer.nnz();
@@ -266,8 +269,8 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
 
 Napi::Value model_bytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    return Napi::Number::New(info.Env(),
-                             set_native::model_bytes(model_spec(object(info[0], "[create] spec"))));
+    const Napi::Object given = object(info[0], "[create] spec");
+    return Napi::Number::New(info.Env(), backend_of(given).model_bytes(model_spec(given)));
   });
 }
 

@@ -74,6 +74,11 @@ class Backend {
   virtual ~Backend() = default;
   virtual const char* name() const = 0;
   virtual Availability probe() const = 0;
+  /**
+   * Bytes that a model of `spec` takes where this back end keeps it, from expected numbers, but for
+   * activations. Throws as build_model does: out_of_memory where it cannot be held.
+   */
+  virtual double model_bytes(const ModelSpec& spec) const = 0;
   /** Takes the model over. Throws backend_unavailable with the reason of `probe`. */
   virtual std::unique_ptr<BackendModel> create(Model model, const BackendOptions& options) const = 0;
 

@@ -41,7 +41,7 @@ inline EvolutionPolicy policy_of(uint32_t motif_size) {
 /** When an evolution takes place: its draws and the birth of what it grows. */
 struct EvolutionTime {
   uint32_t epoch = 0;  // 1-based number of the epoch that is being, or was just, trained
-  uint32_t step = 0;   // steps trained in the life of the model, where evolutions count them; 0: the epoch counts
+  uint32_t step = 0;   // steps trained so far, where evolutions count them; 0: the epoch counts
 };
 
 /** Counter words of one evolution of a layer: the draws depend on nothing else. */

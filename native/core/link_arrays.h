@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 /*
@@ -49,6 +50,27 @@ void for_each_neuron_array(Body&& body, Holders&&... holders) {
   body("biasMomentum", holders.bias_velocity...);
   body("pieces", holders.pieces...);
   body("piecesMomentum", holders.pieces_velocity...);
+}
+
+/** What holds no numbers of type T, but knows how long one is. */
+template <class T>
+struct SizeOf {
+  size_t bytes = sizeof(T);
+};
+
+/** Bytes of all that is kept per link: of its past a dense layer's has no birth. */
+inline size_t bytes_per_link(bool dense) {
+  const LinkArrays<SizeOf> sizes;
+  size_t bytes = 0;
+  for_each_link_array([&](const char*, const auto& size) { bytes += size.bytes; }, sizes);
+  return dense ? bytes - sizes.birth.bytes : bytes;
+}
+
+/** Bytes of all that is kept per target neuron. */
+inline size_t bytes_per_neuron(bool piecewise) {
+  const NeuronArrays<SizeOf> sizes;
+  const size_t bias = sizes.bias.bytes + sizes.bias_velocity.bytes;
+  return piecewise ? bias + 4 * (sizes.pieces.bytes + sizes.pieces_velocity.bytes) : bias;
 }
 
 }  // namespace set_native

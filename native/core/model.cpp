@@ -13,15 +13,8 @@ namespace set_native {
 
 namespace {
 
-constexpr double kBytesPerLink = 10.0;  // weight, momentum, birth
-constexpr double kBytesPerBlock = 4.0;  // place in the view by target
-constexpr uint32_t kNarrow = 1u << 16;  // neurons up to which an index takes 2 bytes, else 4; a block has two
-constexpr double kBytesPerDenseCell = 8.5;  // weight, momentum, and an index for eight
-constexpr double kBytesPerSource = 4.0;     // row offset
-constexpr double kBytesPerTarget = 12.0;    // bias, bias momentum, target view offset
-constexpr double kBytesPerPieces = 32.0;    // those of a target and their momenta
-constexpr float kLeakyRelu[] = {0.0f, 0.2f, 1.0f,
-                                1.0f};  // t_l, a_l, t_r, a_r from which srelu starts to learn
+// t_l, a_l, t_r, a_r from which srelu starts to learn.
+constexpr float kLeakyRelu[] = {0.0f, 0.2f, 1.0f, 1.0f};
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& operation, const std::string& what) {
   throw Error(code, "[" + operation + "] " + what);
@@ -78,33 +71,51 @@ void check_spec(const ModelSpec& spec) {
 
 }  // namespace
 
-double model_bytes(const ModelSpec& spec) {
+std::vector<ExpectedLayer> expected_layers(const ModelSpec& spec) {
   check_spec(spec);
-  double bytes = 0.0;
-  std::string shape = std::to_string(spec.sizes[0]);
+  std::vector<ExpectedLayer> layers;
   for (size_t l = 0; l + 1 < spec.sizes.size(); ++l) {
-    const double n = spec.sizes[l], m = spec.sizes[l + 1];
-    const double p = cell_probability(spec.epsilon, spec.sizes[l], spec.sizes[l + 1]);
-    shape += "-" + std::to_string(spec.sizes[l + 1]);
-    bytes += n * kBytesPerSource + m * kBytesPerTarget +
-             (is_piecewise(spec.activation) ? m * kBytesPerPieces : 0.0);
-    if (is_dense(spec, p)) {
-      bytes += n * m * kBytesPerDenseCell;
-      continue;
-    }
-    const double links = expected_links(spec, p, n, m);
-    if (links > static_cast<double>(std::numeric_limits<uint32_t>::max())) {
+    ExpectedLayer layer;
+    layer.inputs = spec.sizes[l];
+    layer.outputs = spec.sizes[l + 1];
+    layer.piecewise = is_piecewise(spec.activation);
+    const double n = layer.inputs, m = layer.outputs;
+    const double p = cell_probability(spec.epsilon, layer.inputs, layer.outputs);
+    layer.dense = is_dense(spec, p);
+    layer.links = layer.dense ? n * m : expected_links(spec, p, n, m);
+    layer.motif_size = !layer.dense && spec.topology == Topology::motif ? spec.motif_size : 1;
+    if (!layer.dense && layer.links > static_cast<double>(std::numeric_limits<uint32_t>::max())) {
       refuse(ErrorCode::out_of_range, "model",
              "a sparse layer must have fewer than 2^32 links, layer " + std::to_string(l) +
-                 " would have about " + std::to_string(static_cast<uint64_t>(links)) + "; lower epsilon");
+                 " would have about " + std::to_string(static_cast<uint64_t>(layer.links)) +
+                 "; lower epsilon");
     }
-    const double index = std::max(spec.sizes[l], spec.sizes[l + 1]) <= kNarrow ? 2.0 : 4.0;
-    const double blocks = spec.topology == Topology::motif ? links / spec.motif_size : links;
-    bytes += links * kBytesPerLink + blocks * (kBytesPerBlock + 2.0 * index);
+    layers.push_back(layer);
   }
+  return layers;
+}
+
+void require_memory_for(const ModelSpec& spec, double bytes) {
+  std::string shape = std::to_string(spec.sizes[0]);
+  for (size_t l = 1; l < spec.sizes.size(); ++l) shape += "-" + std::to_string(spec.sizes[l]);
   require_memory(bytes, "[model] a network " + shape.substr(0, 60) + (shape.size() > 60 ? "..." : ""));
+}
+
+namespace {
+
+/** Bytes of the model that build_model gives. */
+double host_bytes(const ModelSpec& spec) {
+  double bytes = 0.0;
+  for (const ExpectedLayer& layer : expected_layers(spec)) {
+    const size_t index = layer.dense ? 0 : sizeof(uint32_t);
+    bytes += layer.links * static_cast<double>(bytes_per_link(layer.dense) + index) +
+             layer.inputs * static_cast<double>(index) +
+             layer.outputs * static_cast<double>(bytes_per_neuron(layer.piecewise));
+  }
   return bytes;
 }
+
+}  // namespace
 
 namespace {
 
@@ -184,7 +195,7 @@ void init_pieces(Layer& layer, double alpha, uint32_t l) {
 }  // namespace
 
 Model build_model(const ModelSpec& spec) {
-  model_bytes(spec);  // checks the spec, and that it can be held
+  require_memory_for(spec, host_bytes(spec));  // which checks the spec, too
   Model model;
   model.loss = spec.loss;
   model.seed = spec.seed;

@@ -91,8 +91,21 @@ Model build_model(const ModelSpec& spec);
 /** Throws unless every layer is consistent in itself and with its neighbours, and all numbers are finite. */
 void check_model(const Model& model, const std::string& operation);
 
-/** Bytes that training a model of `spec` takes, from expected numbers. Throws as build_model does. */
-double model_bytes(const ModelSpec& spec);
+/** A layer that build_model will draw. */
+struct ExpectedLayer {
+  uint32_t inputs = 0;
+  uint32_t outputs = 0;
+  bool dense = false;
+  bool piecewise = false;
+  double links = 0.0;       // on average
+  uint32_t motif_size = 1;  // sources of the whole motifs that they come in
+};
+
+/** Checks a spec, throwing as build_model does but for memory. */
+std::vector<ExpectedLayer> expected_layers(const ModelSpec& spec);
+
+/** Throws out_of_memory, naming the network, unless the process may still take so many bytes. */
+void require_memory_for(const ModelSpec& spec, double bytes);
 
 /** p = min(1, epsilon (n + m) / (n m)), the probability of a cell. */
 double cell_probability(double epsilon, uint32_t inputs, uint32_t outputs);

@@ -115,6 +115,12 @@ class CpuBackend final : public Backend {
     }
   }
 
+  double model_bytes(const ModelSpec& spec) const override {
+    const double bytes = packed_bytes(spec, false);
+    require_memory_for(spec, bytes);
+    return bytes;
+  }
+
   std::unique_ptr<BackendModel> create(Model model, const BackendOptions& options) const override {
     check_model(model, "create");
     const KernelTable* table = options.isa.empty() ? &kernels() : find_kernels(options.isa.c_str());

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "core/evolution.h"
-#include "layout/blocks.h"
 #include "evolution/marks.h"
 #include "evolution/proposals.h"
+#include "layout/blocks.h"
 #include "layout/target_index.h"
 #include "layout/thread_pool.h"
 

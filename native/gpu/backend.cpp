@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "gpu/model.h"
+#include "layout/network.h"
 
 namespace set_native::gpu {
 
@@ -20,6 +21,10 @@ void try_device(Device& device, const std::string& name) {
   device.synchronize();
   if (back != expected)
     throw Error(ErrorCode::internal, "[" + name + "] the device gave other bytes back than it was given");
+}
+
+double GpuBackend::model_bytes(const ModelSpec& spec) const {
+  return packed_bytes(spec, true);
 }
 
 std::unique_ptr<BackendModel> GpuBackend::create(Model model, const BackendOptions&) const {

@@ -22,6 +22,8 @@ struct Capacity {
 /** What back ends on a GPU have in common: a model is a GpuModel on a device that `open` makes for it. */
 class GpuBackend : public Backend {
  public:
+  /** On the device. Whether it is free there, `create` looks. */
+  double model_bytes(const ModelSpec& spec) const final;
   std::unique_ptr<BackendModel> create(Model model, const BackendOptions& options) const final;
   /** Opens a device and passes some bytes through it. */
   std::string try_out() const override;

@@ -78,11 +78,6 @@ void links_from_blocks(Blocks<Index>& blocks, Layer& layer) {
       blocks, layer);
 }
 
-bool is_narrow(const Layer& layer) {
-  constexpr uint32_t kNarrow = std::numeric_limits<uint16_t>::max() + 1;
-  return layer.inputs <= kNarrow && layer.outputs <= kNarrow;
-}
-
 /** Every group linked to every target. */
 template <class Index>
 Blocks<Index> pack_dense_as(Layer& layer) {
@@ -165,7 +160,7 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height) {
 }
 
 AnyBlocks pack(Layer& layer, uint32_t height) {
-  if (is_narrow(layer)) return pack_as<uint16_t>(layer, height);
+  if (is_narrow(layer.inputs, layer.outputs)) return pack_as<uint16_t>(layer, height);
   return pack_as<uint32_t>(layer, height);
 }
 
@@ -194,7 +189,7 @@ void unpack(Blocks<Index>& blocks, Layer& layer) {
 }
 
 AnyBlocks pack_dense(Layer& layer) {
-  if (is_narrow(layer)) return pack_dense_as<uint16_t>(layer);
+  if (is_narrow(layer.inputs, layer.outputs)) return pack_dense_as<uint16_t>(layer);
   return pack_dense_as<uint32_t>(layer);
 }
 

@@ -65,6 +65,12 @@ struct Blocks : LinkArrays<AlignedVector> {
 
 using AnyBlocks = std::variant<Blocks<uint16_t>, Blocks<uint32_t>>;
 
+/** Whether indices of 16 bits tell the neurons of a layer apart. */
+inline bool is_narrow(uint32_t inputs, uint32_t outputs) {
+  constexpr uint32_t kNarrow = uint32_t{1} << 16;
+  return inputs <= kNarrow && outputs <= kNarrow;
+}
+
 /** Whether all links of a layer come in whole motifs: every (group of `height` sources, target) is full or
  * empty. */
 bool is_whole(const Csr& links, uint32_t height);

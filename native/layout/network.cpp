@@ -115,4 +115,19 @@ LayerStats layer_stats(const PackedLayer& layer) {
   return stats;
 }
 
+double packed_bytes(const ModelSpec& spec, bool dense_by_target) {
+  double bytes = 0.0;
+  for (const ExpectedLayer& layer : expected_layers(spec)) {
+    // Offsets by group and by target, which both are counted as if blocks were single links.
+    bytes += (static_cast<double>(layer.inputs) + layer.outputs) * sizeof(uint32_t);
+    bytes += static_cast<double>(bytes_per_neuron(layer.piecewise)) * layer.outputs;
+    bytes += static_cast<double>(bytes_per_link(layer.dense)) * layer.links;
+    const double blocks = layer.links / (layer.dense ? dense_height(layer.inputs) : layer.motif_size);
+    const double index = is_narrow(layer.inputs, layer.outputs) ? sizeof(uint16_t) : sizeof(uint32_t);
+    const bool by_target = !layer.dense || dense_by_target;
+    bytes += blocks * (index + (by_target ? index + sizeof(uint32_t) : 0.0));
+  }
+  return bytes;
+}
+
 }  // namespace set_native

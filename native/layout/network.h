@@ -58,4 +58,10 @@ LayerStats layer_stats(const PackedLayer& layer);
 /** Rows of the matrix between layers l - 1 and l: outputs of the one, input_rows of the other. */
 size_t rows_between(const PackedNetwork& network, size_t l);
 
+/**
+ * Bytes of a packed network of `spec`, from expected numbers. Throws as expected_layers does.
+ * @param dense_by_target  whether dense layers have a view by target
+ */
+double packed_bytes(const ModelSpec& spec, bool dense_by_target);
+
 }  // namespace set_native

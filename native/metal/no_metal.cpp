@@ -16,7 +16,11 @@ class NoMetal final : public Backend {
  public:
   const char* name() const override { return "metal"; }
   Availability probe() const override { return {false, "", kReason}; }
-  std::unique_ptr<BackendModel> create(Model, const BackendOptions&) const override {
+  double model_bytes(const ModelSpec&) const override { unavailable(); }
+  std::unique_ptr<BackendModel> create(Model, const BackendOptions&) const override { unavailable(); }
+
+ private:
+  [[noreturn]] static void unavailable() {
     throw Error(ErrorCode::backend_unavailable,
                 std::string("[create] expected a back end that works here, but metal is ") + kReason);
   }

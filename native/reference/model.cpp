@@ -95,7 +95,7 @@ Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
 
 constexpr size_t kPredictBatch = 128;
 constexpr double kBytesPerCell =
-    28.0;  // of a dense layer: column, weight and velocity in double, and the float image
+    28.0;  // of a layer: column, weight and velocity in double, and the float image
 
 bool all_finite(const std::vector<double>& values) {
   return std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
@@ -275,6 +275,12 @@ class ReferenceBackend final : public Backend {
  public:
   const char* name() const override { return "reference"; }
   Availability probe() const override { return {true, "one CPU thread, double precision", ""}; }
+  double model_bytes(const ModelSpec& spec) const override {
+    double bytes = 0.0;
+    for (const ExpectedLayer& layer : expected_layers(spec)) bytes += kBytesPerCell * layer.links;
+    require_memory_for(spec, bytes);
+    return bytes;
+  }
   std::unique_ptr<BackendModel> create(Model model, const BackendOptions&) const override {
     check_model(model, "create");
     for (const Layer& layer : model.layers) {

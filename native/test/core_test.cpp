@@ -10,6 +10,7 @@
 #include "cpu/backend.h"
 #include "gpu/backend.h"
 #include "gpu/device.h"
+#include "layout/network.h"
 #include "reference/backend.h"
 #include "test/check.h"
 
@@ -244,7 +245,8 @@ TEST("model: piecewise activations bring four numbers per neuron") {
     CHECK(pieces_of(learned.layers[l], 7) == (std::vector<float>{0.0f, 0.2f, 1.0f, 1.0f}));
     CHECK_EQ(learned.layers[l].pieces_velocity.size(), learned.layers[l].pieces.size());
   }
-  CHECK(model_bytes(spec) > 32.0 * 65);
+  for (const Backend* backend : {&cpu_backend(), &reference_backend()})
+    CHECK(backend->model_bytes(spec) > 32.0 * 65);
   for (const double alpha : {-0.1, 1.1, static_cast<double>(NAN)}) {
     spec.alpha = alpha;
     CHECK_THROWS(out_of_range, build_model(spec));
@@ -260,6 +262,37 @@ TEST("model: piecewise activations bring four numbers per neuron") {
   CHECK_THROWS(shape, broken([](Model& m) { m.layers[1].activation = Activation::all_relu; }));
   CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].pieces[0] = NAN; }));
   CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].pieces_velocity[0] = INFINITY; }));
+}
+
+TEST("model bytes: what a packed network takes, within the spread of its links") {
+  for (const auto& [topology, motif_size] :
+       {std::pair{Topology::erdos_renyi, 2u}, {Topology::motif, 4u}, {Topology::dense, 2u}}) {
+    ModelSpec spec;
+    spec.sizes = {300, 400, 350, 10};
+    spec.topology = topology;
+    spec.motif_size = motif_size;
+    spec.activation = Activation::srelu;
+    const PackedNetwork network = pack_network(build_model(spec));
+    for (const bool dense_by_target : {false, true}) {
+      size_t bytes = 0;
+      for (const PackedLayer& layer : network.layers) {
+        const auto add = [&](const char*, const auto& values) { bytes += values.size() * sizeof(values[0]); };
+        for_each_neuron_array(add, layer);
+        std::visit(
+            [&](const auto& blocks) {
+              for_each_link_array(add, blocks);
+              const size_t index = sizeof(blocks.targets[0]);
+              const bool by_target = !layer.dense || dense_by_target;
+              bytes += blocks.size() * (index + (by_target ? index + 4 : 0));
+            },
+            layer.blocks);
+      }
+      const double expected = packed_bytes(spec, dense_by_target);
+      CHECK_MSG(std::fabs(expected / static_cast<double>(bytes) - 1.0) < 0.06,
+                "topology " << static_cast<int>(topology) << ": " << expected << " expected, " << bytes
+                            << " taken");
+    }
+  }
 }
 
 TEST("back ends: those of the processor have no device and need no trial") {
