@@ -33,12 +33,9 @@ double activate(Activation activation, double z) {
       return std::tanh(z);
     case Activation::sigmoid:
       return sigmoid(z);
-    case Activation::linear:
-    case Activation::all_relu:
-    case Activation::srelu:
-      break;
+    default:  // linear, and the piecewise ones, which are an operation of their own
+      return z;
   }
-  return z;
 }
 
 double activation_slope(Activation activation, double y) {
@@ -49,12 +46,9 @@ double activation_slope(Activation activation, double y) {
       return 1.0 - y * y;
     case Activation::sigmoid:
       return y * (1.0 - y);
-    case Activation::linear:
-    case Activation::all_relu:
-    case Activation::srelu:
-      break;
+    default:
+      return 1.0;
   }
-  return 1.0;
 }
 
 std::vector<double> forward(const Csr& links, const std::vector<double>& weights,

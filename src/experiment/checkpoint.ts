@@ -7,7 +7,7 @@ import type { Dataset } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
 import { writeAtomically } from '../files/output.js';
 import type { NativeLayer } from '../native.js';
-import { activations } from '../vocabulary.js';
+import { activations, piecewiseActivations } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
 import { type Group, keyOf, title } from './plan.js';
 import { runSchema } from './read.js';
@@ -194,7 +194,7 @@ function wrongLayer(layer: NativeLayer, inputs: number, outputs: number, epoch: 
     return `of ${layer.inputs} × ${layer.outputs} neurons, where ${inputs} × ${outputs} were expected`;
   }
   const links = layer.dense ? inputs * outputs : layer.colIndices.length;
-  const pieces = layer.activation === 'srelu' || layer.activation === 'all-relu' ? 4 * outputs : 0;
+  const pieces = piecewiseActivations.some((name) => name === layer.activation) ? 4 * outputs : 0;
   const lengths = {
     rowOffsets: layer.dense ? 0 : inputs + 1,
     colIndices: layer.dense ? 0 : links,
