@@ -14,7 +14,7 @@ export const inits = ['he-dense', 'he-fan-in', 'normal'] as const;
 export type InitName = (typeof inits)[number];
 
 /** Activations of three straight pieces per neuron, four numbers each; `srelu` learns them. */
-export const piecewiseActivations = ['all-relu', 'srelu'] as const;
+export const piecewiseActivations = ['all-relu', 'srelu', 'leaky-relu'] as const;
 
 export const activations = ['relu', 'tanh', 'sigmoid', 'linear', ...piecewiseActivations] as const;
 export type ActivationName = (typeof activations)[number];

@@ -13,8 +13,8 @@ namespace set_native {
 
 namespace {
 
-// t_l, a_l, t_r, a_r from which srelu starts to learn.
-constexpr float kLeakyRelu[] = {0.0f, 0.2f, 1.0f, 1.0f};
+// Slope below 0 of the leaky ReLU from which srelu starts to learn.
+constexpr float kLearnedFrom = 0.2f;
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& operation, const std::string& what) {
   throw Error(code, "[" + operation + "] " + what);
@@ -182,12 +182,13 @@ double cell_probability(double epsilon, uint32_t inputs, uint32_t outputs) {
 
 namespace {
 
-/** Pieces of hidden layer l, counted from 0. */
-void init_pieces(Layer& layer, double alpha, uint32_t l) {
+/** Sets the pieces of hidden layer l, counted from 0: t_l, a_l, t_r, a_r, alike for all neurons. */
+void init_pieces(Layer& layer, float alpha, uint32_t l) {
   if (!is_piecewise(layer.activation)) return;
   const bool learned = learns_pieces(layer.activation);
-  const float all_relu[] = {0.0f, static_cast<float>(l % 2 == 0 ? -alpha : alpha), 0.0f, 1.0f};
-  for (const float piece : learned ? kLeakyRelu : all_relu)
+  const bool turned = layer.activation == Activation::all_relu && l % 2 == 0;
+  const float below = learned ? kLearnedFrom : turned ? -alpha : alpha;
+  for (const float piece : {0.0f, below, learned ? 1.0f : 0.0f, 1.0f})
     layer.pieces.insert(layer.pieces.end(), layer.outputs, piece);
   layer.pieces_velocity.assign(learned ? layer.pieces.size() : 0, 0.0f);
 }
@@ -215,7 +216,7 @@ Model build_model(const ModelSpec& spec) {
     layer.velocity.assign(layer.weights.size(), 0.0f);
     layer.bias.assign(layer.outputs, 0.0f);
     layer.bias_velocity.assign(layer.outputs, 0.0f);
-    init_pieces(layer, spec.alpha, l);
+    init_pieces(layer, static_cast<float>(spec.alpha), l);
   }
   return model;
 }

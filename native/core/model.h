@@ -14,11 +14,13 @@ namespace set_native {
 /**
  * Made of three straight pieces:
  *   f(z) = t_r + a_r (z - t_r) for z >= t_r,  else t_l + a_l (z - t_l) for z <= t_l,  else z
- * srelu learns the four numbers of every neuron (Jin et al. 2016, eq. 3); all-relu is z above 0 and below it
- * -alpha z and alpha z in turn, in the first hidden layer -alpha z (Curci et al. 2021, eq. 3).
+ * srelu learns the four numbers of every neuron (Jin et al. 2016, eq. 3); leaky-relu is z above 0 and alpha z
+ * below it (Maas et al. 2013); all-relu is z above 0 and below it -alpha z and alpha z in turn, in the first
+ * hidden layer -alpha z (Curci et al. 2021, eq. 3).
  */
 inline bool is_piecewise(Activation activation) {
-  return activation == Activation::all_relu || activation == Activation::srelu;
+  return activation == Activation::all_relu || activation == Activation::srelu ||
+         activation == Activation::leaky_relu;
 }
 
 /** Whether training updates the pieces of the activation. */
@@ -76,7 +78,7 @@ struct ModelSpec {
   uint32_t motif_size = 2;  // sources per motif for Topology::motif, 2 .. kMaxMotifSize
   Init init = Init::he_fan_in;
   Activation activation = Activation::relu;  // of the hidden layers
-  double alpha = 0.6;                        // slope of all-relu below 0, from 0 to 1
+  double alpha = 0.6;                        // slope of all-relu and leaky-relu below 0, from 0 to 1
   Loss loss = Loss::softmax_cross_entropy;
   uint64_t seed = 0;
 };

@@ -239,6 +239,10 @@ TEST("model: piecewise activations bring four numbers per neuron") {
     CHECK(fixed.layers[l].pieces_velocity.empty());
   }
   CHECK(fixed.layers[3].pieces.empty());
+  spec.activation = Activation::leaky_relu;
+  const Model leaky = build_model(spec);
+  for (uint32_t l = 0; l < 3; ++l)
+    CHECK(pieces_of(leaky.layers[l], 7) == (std::vector<float>{0.0f, 0.25f, 0.0f, 1.0f}));
   spec.activation = Activation::srelu;
   const Model learned = build_model(spec);
   for (uint32_t l = 0; l < 3; ++l) {

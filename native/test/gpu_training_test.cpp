@@ -146,9 +146,10 @@ TEST("gpu training: batches of every width") {
     follow(start, many, batch, 2, 5e-5, "batch " + std::to_string(batch));
 }
 
-TEST("gpu training: relu, all-relu and srelu with rows of one pass and of two") {
+TEST("gpu training: relu, all-relu, leaky-relu and srelu with rows of one pass and of two") {
   skip_with_threads();
-  for (const Activation activation : {Activation::relu, Activation::all_relu, Activation::srelu})
+  for (const Activation activation :
+       {Activation::relu, Activation::all_relu, Activation::leaky_relu, Activation::srelu})
     for (const uint32_t batch : {16u, 132u})
       follow(
           build_model(make_spec({12, 20, 16, 4}, 3.0, activation, Loss::softmax_cross_entropy)),
