@@ -47,6 +47,7 @@ class Rebuild {
   void place_parts(const Places& grown);
   template <class Arrays>
   void expand(const Part& part, const Part& next, Places& grown);
+  void clear_link(size_t place);
   void clear_beyond_layer();
   void set_grown_weights(const Places& grown);
   void set_bounds();

@@ -217,8 +217,10 @@ void EvolutionStep::make_plan() {
   plan_.old_offsets = rebuild.words(uint64_t{groups_} + 1);
   plan_.old_targets = rebuild.add(layer_.targets->bytes());
   for_each_link_array(
-      [&](const char*, size_t& place, const auto& array) { place = rebuild.add(array->bytes()); }, plan_.old,
-      layer_);
+      [&](const char*, size_t& place, const auto& array) {
+        if (array != nullptr) place = rebuild.add(array->bytes());
+      },
+      plan_.old, layer_);
 
   plan_.bytes = std::max({prune.end(), regrow.end(), rebuild.end()});
   if (memory_.scratch != nullptr && memory_.scratch->bytes() >= plan_.bytes) return;
@@ -378,8 +380,11 @@ void EvolutionStep::rebuild() {
   device_.copy(*memory_.scratch, plan_.old_offsets, *layer_.offsets, 0,
                (size_t{groups_} + 1) * sizeof(uint32_t));
   keep(plan_.old_targets, *layer_.targets);
-  for_each_link_array([&](const char*, size_t place, const auto& array) { keep(place, *array); }, plan_.old,
-                      layer_);
+  for_each_link_array(
+      [&](const char*, size_t place, const auto& array) {
+        if (array != nullptr) keep(place, *array);
+      },
+      plan_.old, layer_);
 
   // Every block has its place by its rank in the bitmap.
   const Binding cells = at(plan_.cells), ranks = at(plan_.ranks);

@@ -23,12 +23,9 @@ Network make_network(const Model& model) {
     NetworkLayer wide;
     wide.links = layer.dense ? full_pattern(layer.inputs, layer.outputs) : layer.links;
     wide.activation = layer.activation;
-    wide.weights.assign(layer.weights.begin(), layer.weights.end());
-    wide.velocity.assign(layer.velocity.begin(), layer.velocity.end());
-    wide.bias.assign(layer.bias.begin(), layer.bias.end());
-    wide.bias_velocity.assign(layer.bias_velocity.begin(), layer.bias_velocity.end());
-    wide.pieces.assign(layer.pieces.begin(), layer.pieces.end());
-    wide.pieces_velocity.assign(layer.pieces_velocity.begin(), layer.pieces_velocity.end());
+    const auto widen = [](const char*, const auto& from, auto& to) { to.assign(from.begin(), from.end()); };
+    for_each_link_array(widen, layer, wide);
+    for_each_neuron_array(widen, layer, wide);
     network.layers.push_back(std::move(wide));
   }
   return network;
@@ -209,22 +206,20 @@ class ReferenceModel final : public BackendModel {
   size_t outputs() const { return model_.layers.back().outputs; }
 
   static void round_into(Layer& image, const NetworkLayer& layer) {
-    const auto round = [](const std::vector<double>& from, AlignedVector<float>& to) {
+    const auto round = [](const char*, const auto& from, auto& to) {
+      using Number = typename std::decay_t<decltype(to)>::value_type;
       std::transform(from.begin(), from.end(), to.begin(),
-                     [](double value) { return static_cast<float>(value); });
+                     [](auto value) { return static_cast<Number>(value); });
     };
-    round(layer.weights, image.weights);
-    round(layer.velocity, image.velocity);
-    round(layer.bias, image.bias);
-    round(layer.bias_velocity, image.bias_velocity);
-    round(layer.pieces, image.pieces);
-    round(layer.pieces_velocity, image.pieces_velocity);
+    for_each_link_array(round, layer, image);
+    for_each_neuron_array(round, layer, image);
   }
 
   /** Links that evolution kept keep their doubles; grown ones start from the float that was drawn. */
   static void adopt(NetworkLayer& wide, const Layer& before, const Layer& after) {
-    std::vector<double> weights(after.weights.begin(), after.weights.end());
-    std::vector<double> velocity(after.velocity.begin(), after.velocity.end());
+    LinkArrays<WideArray> adopted;
+    for_each_link_array([](const char*, const auto& from, auto& to) { to.assign(from.begin(), from.end()); },
+                        after, adopted);
     for (uint32_t i = 0; i < after.inputs; ++i) {
       uint32_t old = before.links.row_offsets[i];
       const uint32_t old_end = before.links.row_offsets[i + 1];
@@ -232,16 +227,20 @@ class ReferenceModel final : public BackendModel {
         while (old < old_end && before.links.col_indices[old] < after.links.col_indices[k]) ++old;
         if (old == old_end || before.links.col_indices[old] != after.links.col_indices[k]) continue;
         // A pruned cell may be drawn again: it counts as kept only if nothing about the link has changed.
-        if (before.weights[old] != after.weights[k] || before.velocity[old] != after.velocity[k] ||
-            before.birth[old] != after.birth[k])
-          continue;
-        weights[k] = wide.weights[old];
-        velocity[k] = wide.velocity[old];
+        bool kept = true;
+        for_each_link_array([&](const char*, const auto& was,
+                                const auto& is) { kept = kept && (is.empty() || was[old] == is[k]); },
+                            before, after);
+        if (!kept) continue;
+        for_each_link_array(
+            [&](const char*, const auto& from, auto& to) {
+              if (!to.empty()) to[k] = from[old];
+            },
+            static_cast<const LinkArrays<WideArray>&>(wide), adopted);
       }
     }
     wide.links = after.links;
-    wide.weights = std::move(weights);
-    wide.velocity = std::move(velocity);
+    static_cast<LinkArrays<WideArray>&>(wide) = std::move(adopted);
   }
 
   /** Calls use(batch, logits, first sample) for all samples in their own order. */
