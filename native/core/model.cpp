@@ -198,6 +198,7 @@ void init_pieces(Layer& layer, float alpha, uint32_t l) {
 Model build_model(const ModelSpec& spec) {
   require_memory_for(spec, host_bytes(spec));  // which checks the spec, too
   Model model;
+  model.optimizer = spec.optimizer;
   model.loss = spec.loss;
   model.seed = spec.seed;
   model.layers.resize(spec.sizes.size() - 1);

@@ -63,6 +63,7 @@ struct Layer : LinkArrays<AlignedVector>, NeuronArrays<AlignedVector> {
 /** What the output layer's activation is follows from the loss: softmax, sigmoid, or none (mse). */
 struct Model {
   std::vector<Layer> layers;
+  Optimizer optimizer = Optimizer::sgd;  // which decides what is kept beside each parameter
   Loss loss = Loss::softmax_cross_entropy;
   uint64_t seed = 0;
 };
@@ -79,12 +80,13 @@ struct ModelSpec {
   Init init = Init::he_fan_in;
   Activation activation = Activation::relu;  // of the hidden layers
   double alpha = 0.6;                        // slope of all-relu and leaky-relu below 0, from 0 to 1
+  Optimizer optimizer = Optimizer::sgd;
   Loss loss = Loss::softmax_cross_entropy;
   uint64_t seed = 0;
 };
 
 /**
- * Draws topology and weights (streams `topology` and `weights`); biases, momenta and births are zero.
+ * Draws topology and weights (streams `topology` and `weights`); biases, moments and births are zero.
  * A layer with p >= 1 is dense and stays so. O(nnz).
  * Throws out_of_range, shape, or out_of_memory before anything is allocated.
  */

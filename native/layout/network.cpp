@@ -45,6 +45,7 @@ size_t rows_between(const PackedNetwork& network, size_t l) {
 
 PackedNetwork pack_network(Model model) {
   PackedNetwork network;
+  network.optimizer = model.optimizer;
   network.loss = model.loss;
   network.seed = model.seed;
   network.layers.resize(model.layers.size());
@@ -63,6 +64,7 @@ PackedNetwork pack_network(Model model) {
 
 Model unpack_network(const PackedNetwork& network) {
   Model model;
+  model.optimizer = network.optimizer;
   model.loss = network.loss;
   model.seed = network.seed;
   for (const PackedLayer& from : network.layers) {
