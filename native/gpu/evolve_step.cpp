@@ -397,12 +397,14 @@ void EvolutionStep::rebuild() {
   move.removed = at(plan_.removed);
   move.old_weights = at(plan_.old.weights);
   move.old_velocity = at(plan_.old.velocity);
+  if (layer_.second_moment != nullptr) move.old_second_moment = at(plan_.old.second_moment);
   move.old_birth = at(plan_.old.birth);
   move.cells = cells;
   move.ranks = ranks;
   move.targets = layer_.targets;
   move.weights = layer_.weights;
   move.velocity = layer_.velocity;
+  move.second_moment = layer_.second_moment;
   move.birth = layer_.birth;
   device_.dispatch(evolve_launch(Op::move_kept, uint64_t{groups_} * 32, layer_.wide),
                    MoveParams{groups_, bitmaps_.words, height_}, move);
@@ -457,6 +459,7 @@ void EvolutionStep::index_targets() {
   grow.bounds = memory_.bounds;
   grow.weights = layer_.weights;
   grow.velocity = layer_.velocity;
+  grow.second_moment = layer_.second_moment;
   grow.birth = layer_.birth;
   device_.dispatch(evolve_launch(Op::grow_weights, uint64_t{params.count} * height_), params, grow);
 }

@@ -122,8 +122,8 @@ double packed_bytes(const ModelSpec& spec, bool dense_by_target) {
   for (const ExpectedLayer& layer : expected_layers(spec)) {
     // Offsets by group and by target, which both are counted as if blocks were single links.
     bytes += (static_cast<double>(layer.inputs) + layer.outputs) * sizeof(uint32_t);
-    bytes += static_cast<double>(bytes_per_neuron(layer.piecewise)) * layer.outputs;
-    bytes += static_cast<double>(bytes_per_link(layer.dense)) * layer.links;
+    bytes += static_cast<double>(bytes_per_neuron(layer.piecewise, spec.optimizer)) * layer.outputs;
+    bytes += static_cast<double>(bytes_per_link(layer.dense, spec.optimizer)) * layer.links;
     const double blocks = layer.links / (layer.dense ? dense_height(layer.inputs) : layer.motif_size);
     const double index = is_narrow(layer.inputs, layer.outputs) ? sizeof(uint16_t) : sizeof(uint32_t);
     const bool by_target = !layer.dense || dense_by_target;

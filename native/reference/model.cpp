@@ -91,8 +91,10 @@ Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
 }
 
 constexpr size_t kPredictBatch = 128;
-constexpr double kBytesPerCell =
-    28.0;  // of a layer: column, weight and velocity in double, and the float image
+/** Bytes per link: a column, what is kept of it in double, and the image in float. */
+double bytes_per_cell(Optimizer optimizer) {
+  return sizeof(uint32_t) + 3.0 * static_cast<double>(bytes_per_link(true, optimizer));
+}
 
 bool all_finite(const std::vector<double>& values) {
   return std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
@@ -276,7 +278,8 @@ class ReferenceBackend final : public Backend {
   Availability probe() const override { return {true, "one CPU thread, double precision", ""}; }
   double model_bytes(const ModelSpec& spec) const override {
     double bytes = 0.0;
-    for (const ExpectedLayer& layer : expected_layers(spec)) bytes += kBytesPerCell * layer.links;
+    for (const ExpectedLayer& layer : expected_layers(spec))
+      bytes += bytes_per_cell(spec.optimizer) * layer.links;
     require_memory_for(spec, bytes);
     return bytes;
   }
@@ -288,7 +291,8 @@ class ReferenceBackend final : public Backend {
         throw Error(ErrorCode::out_of_range,
                     "[reference] a dense layer must have fewer than 2^32 cells, got " +
                         std::to_string(layer.nnz()) + "; use the cpu back end");
-      require_memory(kBytesPerCell * static_cast<double>(layer.nnz()), "[reference] a dense layer");
+      require_memory(bytes_per_cell(model.optimizer) * static_cast<double>(layer.nnz()),
+                     "[reference] a dense layer");
     }
     return std::make_unique<ReferenceModel>(std::move(model));
   }

@@ -135,11 +135,14 @@ const layerSchema = z.object({
   colIndices: uint32s,
   weights: float32s,
   momentum: float32s,
+  secondMoment: float32s.optional(),
   birth: uint16s,
   bias: float32s,
   biasMomentum: float32s,
+  biasSecondMoment: float32s.optional(),
   pieces: float32s,
   piecesMomentum: float32s,
+  piecesSecondMoment: float32s.optional(),
 });
 
 const stateSchema = z.object({
@@ -200,15 +203,18 @@ function wrongLayer(layer: NativeLayer, inputs: number, outputs: number, epoch: 
     colIndices: layer.dense ? 0 : links,
     weights: links,
     momentum: links,
+    secondMoment: 0,
     birth: layer.dense ? 0 : links,
     bias: outputs,
     biasMomentum: outputs,
+    biasSecondMoment: 0,
     pieces,
     piecesMomentum: layer.activation === 'srelu' ? pieces : 0,
+    piecesSecondMoment: 0,
   };
   for (const [key, length] of Object.entries(lengths) as [keyof typeof lengths, number][]) {
-    if (layer[key].length !== length)
-      return `with ${layer[key].length} ${key}, where ${length} were expected`;
+    const got = layer[key]?.length ?? 0;
+    if (got !== length) return `with ${got} ${key}, where ${length} were expected`;
   }
   for (const key of ['weights', 'momentum', 'bias', 'biasMomentum', 'pieces', 'piecesMomentum'] as const) {
     if (!layer[key].every(Number.isFinite)) return `with ${key} that are not finite`;
