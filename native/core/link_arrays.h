@@ -37,16 +37,24 @@ struct NeuronArrays {
   Array<float> pieces_second_moment;  // 4 x m; empty unless they are learned by AdamW
 };
 
+/** What users call an array, and whether layers with links may lack it. */
+struct ArrayName {
+  const char* text;
+  bool optional = false;
+  constexpr operator const char*() const { return text; }
+};
+
 /**
- * Calls body(name, array of the first holder, the same array of the second ...) for each array per link.
- * Weights come first; `name` is what users call the array.
+ * Calls body(name, array of the first holder, the same array of the second ...) for each array per link, the
+ * weights first. A body that is compiled into a hot loop takes the ArrayName, which is constant there; others
+ * take a const char*.
  */
 template <class Body, class... Holders>
-void for_each_link_array(Body&& body, Holders&&... holders) {
-  body("weights", holders.weights...);
-  body("momentum", holders.velocity...);
-  body("secondMoment", holders.second_moment...);
-  body("birth", holders.birth...);
+[[gnu::always_inline]] inline void for_each_link_array(Body&& body, Holders&&... holders) {
+  body(ArrayName{"weights"}, holders.weights...);
+  body(ArrayName{"momentum"}, holders.velocity...);
+  body(ArrayName{"secondMoment", true}, holders.second_moment...);
+  body(ArrayName{"birth"}, holders.birth...);
 }
 
 /** The same for the arrays per neuron. */

@@ -40,6 +40,8 @@ class Rebuild {
     uint32_t kept;
   };
 
+  template <bool kOptional>
+  void merge_blocks(const Marks& removed, Places& grown);
   template <class Arrays>
   void merge(const Marks& removed, Places& grown);
   template <class Arrays>

@@ -18,6 +18,7 @@ namespace set_native::reference {
 
 Network make_network(const Model& model) {
   Network network;
+  network.optimizer = model.optimizer;
   network.loss = model.loss;
   for (const Layer& layer : model.layers) {
     NetworkLayer wide;
@@ -134,10 +135,12 @@ class ReferenceModel final : public BackendModel {
       const Gradients gradients = backward(network_, values, dz, size);
       for (size_t l = 0; l < network_.layers.size(); ++l) {
         NetworkLayer& layer = network_.layers[l];
-        momentum_update(layer.weights, layer.velocity, gradients.weights[l], options);
-        momentum_update(layer.bias, layer.bias_velocity, gradients.bias[l], options);
-        if (layer.activation == Activation::srelu)
-          momentum_update(layer.pieces, layer.pieces_velocity, gradients.pieces[l], without_decay);
+        const uint64_t t = range.before + step + 1;
+        update(layer.weights, layer.velocity, layer.second_moment, gradients.weights[l], options, t);
+        update(layer.bias, layer.bias_velocity, layer.bias_second_moment, gradients.bias[l], options, t);
+        if (learns_pieces(layer.activation))
+          update(layer.pieces, layer.pieces_velocity, layer.pieces_second_moment, gradients.pieces[l],
+                 without_decay, t);
       }
     }
     for (size_t l = 0; l < network_.layers.size(); ++l)
@@ -205,7 +208,19 @@ class ReferenceModel final : public BackendModel {
   }
 
  private:
+  using Doubles = std::vector<double>;
+
   size_t outputs() const { return model_.layers.back().outputs; }
+
+  void update(Doubles& values, Doubles& velocity, Doubles& second_moment, const Doubles& gradient,
+              const TrainOptions& options, uint64_t t) const {
+    switch (network_.optimizer) {
+      case Optimizer::sgd:
+        return momentum_update(values, velocity, gradient, options);
+      case Optimizer::adamw:
+        return adamw_update(values, velocity, second_moment, gradient, options, t);
+    }
+  }
 
   static void round_into(Layer& image, const NetworkLayer& layer) {
     const auto round = [](const char*, const auto& from, auto& to) {

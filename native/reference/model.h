@@ -26,6 +26,7 @@ struct NetworkLayer : LinkArrays<WideArray>, NeuronArrays<WideArray> {
 /** The output layer is linear (check_model sees to it): what follows it belongs to the loss. */
 struct Network {
   std::vector<NetworkLayer> layers;
+  Optimizer optimizer = Optimizer::sgd;
   Loss loss = Loss::softmax_cross_entropy;
 };
 

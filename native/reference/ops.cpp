@@ -140,6 +140,21 @@ void momentum_update(std::vector<double>& weights, std::vector<double>& velocity
   }
 }
 
+void adamw_update(std::vector<double>& weights, std::vector<double>& first_moment,
+                  std::vector<double>& second_moment, const std::vector<double>& gradient,
+                  const TrainOptions& options, uint64_t t) {
+  const double beta1 = options.momentum, beta2 = options.beta2, steps = static_cast<double>(t);
+  for (size_t k = 0; k < weights.size(); ++k) {
+    const double h = gradient[k] + options.l2 * weights[k];
+    first_moment[k] = beta1 * first_moment[k] + (1.0 - beta1) * h;
+    second_moment[k] = beta2 * second_moment[k] + (1.0 - beta2) * h * h;
+    const double mean = first_moment[k] / (1.0 - std::pow(beta1, steps));
+    const double square = second_moment[k] / (1.0 - std::pow(beta2, steps));
+    weights[k] -=
+        options.learning_rate * mean / (std::sqrt(square) + options.tiny) + options.decay * weights[k];
+  }
+}
+
 double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch,
                          const uint32_t* labels, const float* targets, std::vector<double>* dz) {
   const auto target = [&](size_t s, size_t j) -> double {

@@ -86,6 +86,19 @@ inline TrainOptions options_for(uint32_t epoch, uint32_t batch_size) {
   return options;
 }
 
+/**
+ * Options of AdamW for comparisons: `tiny` well above rounding, because a gradient that is only rounding
+ * would otherwise step as far as any other.
+ */
+inline TrainOptions adamw_options(uint32_t epoch, uint32_t batch_size) {
+  TrainOptions options = options_for(epoch, batch_size);
+  options.learning_rate = 0.01f;
+  options.beta2 = 0.99f;
+  options.tiny = 1e-3f;
+  options.decay = 0.001f;
+  return options;
+}
+
 inline std::unique_ptr<BackendModel> on_cpu(const Model& model, uint32_t threads = 1) {
   return cpu_backend().create(model, {threads});
 }
