@@ -3,7 +3,7 @@
  *
  *   node test/record.js [options] [PACKAGE_DIR] OUT.json   records the built package in PACKAGE_DIR (default: this one)
  *     --cuda-library FILE    runs the CUDA back end, too: the emulator that the native tests build, or a real one
- *     --data-dir DIR         runs on the real data sets found there, too
+ *     --data-dir DIR         runs on the real data sets found there, too; without either, these runs are skipped
  *   node test/record.js --compare BEFORE.json AFTER.json   exit status 1 where a run differs or is missing
  *
  * Times, dates, versions, paths and facts of the machine are left out; arrays stand as the SHA-256 of their bytes.
@@ -45,8 +45,9 @@ function lasting(value, folder) {
 
 /** Runs the body for every variant, one after the other, and collects the results by the variant's name. */
 async function each(variants, body) {
+  const nameOf = (variant) => (typeof variant === 'string' ? variant : JSON.stringify(variant));
   const results = {};
-  for (const variant of variants) results[JSON.stringify(variant)] = await body(variant);
+  for (const variant of variants) results[nameOf(variant)] = await body(variant);
   return results;
 }
 
@@ -63,13 +64,13 @@ function noise({ count, features, classes }) {
   return { x, labels, count, features };
 }
 
-/** What every run gets: the library and the command line of a package. */
+/** The library of a package, and what runs do with it and with its command line. */
 async function toolsOf(packageDir) {
   const library = await import(pathToFileURL(path.resolve(packageDir, 'dist/index.js')).href);
   const main = path.resolve(packageDir, 'dist/cli/main.js');
   const images = library.prepare(library.loadDataset('procedural'), { train: 310, validation: 50, test: 70 });
 
-  /** Trains a network, once or in parts, and tells all that can be seen of it. */
+  /** Trains a network, once or in parts, and returns all that can be seen of it. */
   async function trained(model, training, { data = images, parts = [training] } = {}) {
     const network = await library.SparseMLP.create({
       epsilon: 5,
@@ -107,45 +108,49 @@ async function toolsOf(packageDir) {
   }
 
   /**
-   * Runs a command to its end, or until its standard error matches `stopAt`: then it gets SIGINT. Rejects
-   * unless the exit code is the one to expect. Without `cuda` it finds no CUDA library, which `select` would take.
+   * Runs a command line, and further arguments that may have spaces in them, to its end, or until its standard
+   * error matches `stopAt`: then it gets SIGINT. Rejects unless the exit code is the one to expect. Without `cuda`
+   * it finds no CUDA library, which `select` would take.
    */
-  function command(args, { stopAt, env = {}, cuda = false } = {}) {
+  function command(line, args, { stopAt, env = {}, cuda = false } = {}) {
     const expected = stopAt === undefined ? 0 : 130;
     const noCuda = { SET_NATIVE_CUDA_LIBRARY: path.resolve(packageDir, 'none') };
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [main, ...args], {
+      const child = spawn(process.execPath, [main, ...line.split(' '), ...args], {
         stdio: ['ignore', 'ignore', 'pipe'],
         env: { ...process.env, ...(cuda ? {} : noCuda), ...env },
       });
       let errors = '';
+      let isStopped = false;
       child.stderr.setEncoding('utf8').on('data', (text) => {
         errors += text;
-        if (stopAt?.test(text)) child.kill('SIGINT');
+        if (isStopped || !stopAt?.test(errors)) return;
+        isStopped = true; // once: a second signal would end it at once
+        child.kill('SIGINT');
       });
       child.on('error', reject);
       child.on('close', (code) => {
         if (code === expected) resolve();
-        else
-          reject(new Error(`${args.join(' ')}: exit code ${code}, not ${expected}: ${errors.slice(-500)}`));
+        else reject(new Error(`${line}: exit code ${code}, not ${expected}: ${errors.slice(-500)}`));
       });
     });
   }
 
   /** The results of `bench`. */
-  const bench = (args, settings) =>
+  const bench = (line, args = [], settings = {}) =>
     inFolder(async (folder) => {
       const file = path.join(folder, 'results.json');
-      await command(['bench', ...args, '--json', file], settings);
+      await command(`bench ${line}`, [...args, '--json', file], settings);
       return lasting(JSON.parse(readFileSync(file, 'utf8')), folder);
     });
 
-  /** What an experiment leaves in its folder that goes on after having been stopped twice. */
-  const stoppedTwice = (args, settings) =>
+  /** What a command leaves in the folder of --out when it is stopped, and stopped again after --resume. */
+  const stoppedTwice = (line, stopAt, settings = {}) =>
     inFolder(async (folder) => {
-      await command(['bench', ...args, '--out', folder], { ...settings, stopAt: /epoch/ });
-      await command(['bench', '--resume', folder], { ...settings, stopAt: /epoch/ });
-      await command(['bench', '--resume', folder], settings);
+      const resume = `${line.split(' ')[0]} --resume`;
+      await command(`${line} --out`, [folder], { ...settings, stopAt });
+      await command(resume, [folder], { ...settings, stopAt });
+      await command(resume, [folder], settings);
       return contentsOf(folder);
     });
 
@@ -178,24 +183,18 @@ function contentsOf(folder) {
 
 const hidden = [784, 60, 50, 10];
 const setMotif = (evolution = {}) => ({ evolution: { method: 'set-motif', ...evolution } });
-const small = [
-  ...['--dataset', 'procedural', '--train', '310', '--validation', '50', '--test', '70', '--hidden', '60,50'],
-  ...['--epochs', '3', '--threads', '1', '--backend', 'cpu'],
-];
-const experiment = [...small, '--epsilon', '2,5', '--runs', '2', '--motif-size', '2,4'];
-const long = [...experiment, '--epochs', '20', '--methods', 'set,set-motif,static'];
-const tiny = [
-  ...['--dataset', 'procedural', '--train', '40', '--validation', '10', '--test', '10', '--hidden', '20,15'],
-  ...['--epsilon', '2', '--epochs', '6', '--activation', 'srelu', '--threads', '1'],
-];
-const selection = [
-  ...['--dataset', 'procedural', '--train', '310', '--test', '70', '--hidden', '60', '--keep', '5,20'],
-  ...['--epochs', '20', '--runs', '2', '--threads', '1'],
-];
+const small =
+  '--dataset procedural --train 310 --validation 50 --test 70 --hidden 60,50 --epochs 3 --threads 1 --backend cpu';
+const experiment = `${small} --epsilon 2,5 --runs 2 --motif-size 2,4`;
+const tiny =
+  'bench --dataset procedural --train 40 --validation 10 --test 10 --hidden 20,15 --epsilon 2 --epochs 6 ' +
+  '--activation srelu --threads 1';
+const selection =
+  'select --dataset procedural --train 310 --test 70 --hidden 60 --keep 5,20 --epochs 20 --runs 3 --threads 1';
 const activations = ['relu', 'tanh', 'sigmoid', 'linear', 'all-relu', 'srelu'];
 const losses = ['softmax-cross-entropy', 'sigmoid-binary-cross-entropy', 'mse'];
 
-/** Runs of one back end that are small enough for one without haste. */
+/** Trainings small enough for a slow back end. */
 const onBackend =
   (backend) =>
   async ({ trained }) => {
@@ -324,32 +323,23 @@ const runs = {
     return each(Object.keys(parts), (name) => trained({ layers: hidden }, {}, { parts: parts[name] }));
   },
 
-  'schedules of evolution': ({ trained }) =>
-    each(['every 2 epochs', 'every 5 steps', 'cosine', 'until half of the run'], (name) => {
-      const schedules = {
-        'every 2 epochs': { every: 2 },
-        'every 5 steps': { every: { steps: 5 } },
-        cosine: { zeta: (progress) => 0.15 * (1 + Math.cos(Math.PI * progress)) },
-        'until half of the run': { until: 0.5 },
-      };
-      return trained({ layers: hidden }, { epochs: 4, evolution: schedules[name] });
-    }),
+  'schedules of evolution': ({ trained }) => {
+    const schedules = {
+      'every 2 epochs': { every: 2 },
+      'every 5 steps': { every: { steps: 5 } },
+      'along a cosine': { zeta: (progress) => 0.15 * (1 + Math.cos(Math.PI * progress)) },
+      'until half of the run': { until: 0.5 },
+    };
+    return each(Object.keys(schedules), (name) =>
+      trained({ layers: hidden }, { epochs: 4, evolution: schedules[name] }),
+    );
+  },
 
   'samples that are drawn, split and scaled': ({ library }) => {
-    const dataset = library.loadDataset('procedural');
-    const scalings = [
-      { kind: 'none' },
-      { kind: 'divide', by: 7 },
-      { kind: 'min-max' },
-      { kind: 'standardise' },
-    ];
-    return each(scalings, (scaling) => {
-      const prepared = library.prepare(
-        { ...dataset, test: undefined },
-        { seed: 3, train: 500, test: 200, scaling },
-      );
-      return lasting(prepared);
-    });
+    const dataset = { ...library.loadDataset('procedural'), test: undefined };
+    return each(['none', 'min-max', 'standardise'], (kind) =>
+      lasting(library.prepare(dataset, { seed: 3, train: 500, test: 200, scaling: { kind } })),
+    );
   },
 
   'the reference back end': onBackend('reference'),
@@ -359,46 +349,18 @@ const runs = {
   'an experiment': ({ bench }) => bench(experiment),
 
   'readings of the thesis': ({ bench }) =>
-    bench([
-      ...small,
-      '--reading',
-      'published,described,improved,plain',
-      '--init',
-      'he-dense',
-      '--epochs',
-      '13',
-    ]),
+    bench(`${small} --reading published,described,improved,plain --init he-dense --epochs 13`),
 
   'an experiment with options of every kind': ({ bench }) =>
-    bench([
-      ...[
-        ...small,
-        '--topology',
-        'motif',
-        '--motif-size',
-        '3',
-        '--activation',
-        'all-relu',
-        '--batch-size',
-        '25',
-      ],
-      ...[
-        '--scaling',
-        'standardise',
-        '--learning-rate',
-        '0.02',
-        '--momentum',
-        '0.8',
-        '--weight-decay',
-        '0.001',
-      ],
-      ...['--zeta', '0.2', '--regrow-init', 'zero', '--seed', '11', '--validation', '0'],
-    ]),
+    bench(
+      `${small} --topology motif --motif-size 3 --activation all-relu --batch-size 25 --scaling standardise ` +
+        '--learning-rate 0.02 --momentum 0.8 --weight-decay 0.001 --zeta 0.2 --regrow-init zero --seed 11',
+    ),
 
   'an experiment under each instruction set': ({ library, bench }) =>
-    each(library.info().isa.available, (isa) => bench(small, { env: { SET_NATIVE_ISA: isa } })),
+    each(library.info().isa.available, (isa) => bench(small, [], { env: { SET_NATIVE_ISA: isa } })),
 
-  'an experiment of several jobs': ({ bench }) => bench([...experiment, '--jobs', '2']),
+  'an experiment of several jobs': ({ bench }) => bench(`${experiment} --jobs 2`),
 
   'a training that diverges': ({ trained }) =>
     trained({ layers: hidden, loss: 'mse' }, { learningRate: 1e6 }).catch(({ code, message, details }) =>
@@ -407,30 +369,29 @@ const runs = {
 
   'the folder of an experiment': ({ command }) =>
     inFolder(async (folder) => {
-      await command(['bench', ...experiment, '--out', folder]);
+      await command(`bench ${experiment} --out`, [folder]);
       return contentsOf(folder);
     }),
 
   'an experiment that is stopped twice and resumed': ({ stoppedTwice }) =>
-    each(['cpu', 'reference'], (backend) => stoppedTwice([...long, '--backend', backend])),
+    stoppedTwice(`bench ${experiment} --epochs 20 --methods set,set-motif,static`, /epoch/),
+
+  'an experiment that is stopped twice and resumed, on the reference back end': ({ stoppedTwice }) =>
+    stoppedTwice(`${tiny} --backend reference`, /epoch/),
 
   'an experiment that is stopped twice and resumed, on CUDA': {
     needs: 'cuda-library',
-    run: ({ stoppedTwice }) => stoppedTwice([...tiny, '--backend', 'cuda', '--jobs', '1'], { cuda: true }),
+    run: ({ stoppedTwice }) => stoppedTwice(`${tiny} --backend cuda --jobs 1`, /epoch/, { cuda: true }),
   },
 
   'a selection of features': ({ command }) =>
     inFolder(async (folder) => {
-      await command(['select', ...selection, '--out', folder]);
+      await command(`${selection} --out`, [folder]);
       return contentsOf(folder);
     }),
 
-  'a selection of features that is stopped and resumed': ({ command }) =>
-    inFolder(async (folder) => {
-      await command(['select', ...selection, '--out', folder], { stopAt: /seed/ });
-      await command(['select', '--resume', folder]);
-      return contentsOf(folder);
-    }),
+  'a selection of features that is stopped twice and resumed': ({ stoppedTwice }) =>
+    stoppedTwice(selection, /seed/),
 
   'real data sets, as they are read': {
     needs: 'data-dir',
@@ -447,10 +408,10 @@ const runs = {
     needs: 'data-dir',
     run: ({ bench }, dataDir) =>
       each(['thesis-lung', 'madelon'], (preset) =>
-        bench([
-          ...['--preset', preset, '--data-dir', dataDir, '--hidden', '80,80,80', '--epsilon', '1,5'],
-          ...['--epochs', '2', '--runs', '1', '--threads', '1', '--backend', 'cpu'],
-        ]),
+        bench(
+          `--preset ${preset} --hidden 80,80,80 --epsilon 1,5 --epochs 2 --runs 1 --threads 1 --backend cpu`,
+          ['--data-dir', dataDir],
+        ),
       ),
   },
 };
@@ -499,21 +460,27 @@ function compare(before, after) {
   for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
     const difference = firstDifference(before[name], after[name]);
     if (!(name in before)) console.log(`new       ${name}`);
-    else if (!(name in after)) console.log(`MISSING   ${name}`);
-    else
-      console.log(
-        difference === undefined ? `equal     ${name}` : `DIFFERENT ${name}\n          ${difference}`,
-      );
-    if (name in before && difference !== undefined) failed += 1;
+    else if (difference === undefined) console.log(`equal     ${name}`);
+    else {
+      console.log(name in after ? `DIFFERENT ${name}\n          ${difference}` : `MISSING   ${name}`);
+      failed += 1;
+    }
   }
   const compared = Object.keys(before).length;
   console.log(`${compared - failed} passed, ${failed} failed`);
   process.exitCode = failed > 0 || compared === 0 ? 1 : 0;
 }
 
-if (options.compare) compare(...positionals.map((file) => JSON.parse(readFileSync(file, 'utf8'))));
-else
+if (positionals.length !== 2 && (options.compare || positionals.length !== 1)) {
+  console.error(
+    'usage: node test/record.js [options] [PACKAGE_DIR] OUT.json, or --compare BEFORE.json AFTER.json',
+  );
+  process.exitCode = 2;
+} else if (options.compare) {
+  compare(...positionals.map((file) => JSON.parse(readFileSync(file, 'utf8'))));
+} else {
   await record(
     positionals.at(-1),
-    positionals.length > 1 ? positionals[0] : path.dirname(import.meta.dirname),
+    positionals.length === 2 ? positionals[0] : path.dirname(import.meta.dirname),
   );
+}
