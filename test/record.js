@@ -374,10 +374,10 @@ const runs = {
     }),
 
   'an experiment that is stopped twice and resumed': ({ stoppedTwice }) =>
-    stoppedTwice(`bench ${experiment} --epochs 20 --methods set,set-motif,static`, /epoch/),
+    stoppedTwice(`bench ${experiment} --epochs 40 --methods set,set-motif,static`, /epoch/),
 
   'an experiment that is stopped twice and resumed, on the reference back end': ({ stoppedTwice }) =>
-    stoppedTwice(`${tiny} --backend reference`, /epoch/),
+    stoppedTwice(`${tiny} --epochs 100 --backend reference`, /epoch/),
 
   'an experiment that is stopped twice and resumed, on CUDA': {
     needs: 'cuda-library',
