@@ -9,10 +9,11 @@ import { writeAtomically } from '../files/output.js';
 import type { NativeLayer } from '../native.js';
 import { activations } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
-import { type Group, keyOf, title } from './plan.js';
+import type { Group } from './plan.js';
 import { runSchema } from './read.js';
 import type { BenchRun } from './results.js';
 import { runCheck } from './runCheck.js';
+import { trialKey, trialNameInFull } from './trial.js';
 
 /*
  * The state of a group of trials between two epochs, as a file: enough to go on to the same bits.
@@ -153,20 +154,19 @@ function wrongState(
   group: Group,
   dataset: Pick<Dataset, 'features' | 'classes'>,
 ): string | undefined {
-  const expected = group.trials.map((trial) => ({ ...trial, seed: group.seed }));
-  const name = (trial: (typeof expected)[number]) => `${trial.reading}, ${title(trial)}`;
+  const expected = group.trials;
   if (trials.length !== expected.length)
     return `has ${trials.length} trainings, where ${expected.length} were expected`;
-  const other = expected.findIndex((trial, i) => keyOf(trial) !== keyOf(trials[i]!.run));
+  const other = expected.findIndex((trial, i) => trialKey(trial) !== trialKey(trials[i]!.run));
   if (other >= 0)
-    return `has a training ${name(trials[other]!.run)}, where ${name(expected[other]!)} was expected`;
+    return `has a training ${trialNameInFull(trials[other]!.run)}, where ${trialNameInFull(expected[other]!)} was expected`;
   if (epoch >= group.epochs) return `is of epoch ${epoch}, where less than ${group.epochs} were expected`;
   const check = runCheck(config, dataset);
   const sizes = [dataset.features, ...config.hidden, dataset.classes];
   for (const { run, layers } of trials) {
     const wrong =
       check(run, run.failure === undefined ? epoch : epoch + 1) ?? wrongLayers(run, layers, sizes, epoch);
-    if (wrong !== undefined) return `has a training, ${name(run)}, that ${wrong}`;
+    if (wrong !== undefined) return `has a training, ${trialNameInFull(run)}, that ${wrong}`;
   }
   return undefined;
 }

@@ -17,13 +17,14 @@ import type { EpochReport } from '../training/run.js';
 import { type ExperimentConfig, experimentConfig } from './config.js';
 import { ExperimentFolder } from './folder.js';
 import { gpuJobs } from './gpuJobs.js';
-import { named } from './group.js';
+import { namedArm } from './group.js';
 import { type GroupRunner, type Job, shared, startJob } from './jobs.js';
-import { type Group, groupsOf, keyOf, networkOf, type Pairing, title } from './plan.js';
+import { type Group, groupsOf, networkOf } from './plan.js';
 import { type BenchResults, type BenchRun, type Experiment, schemaVersion } from './results.js';
 import { runResumable } from './resumable.js';
 import { setAside } from './setAside.js';
 import { summarize } from './summary.js';
+import { armName, type Trial, trialKey } from './trial.js';
 
 export interface ExperimentHooks {
   /** After every epoch of every run; `run.epochs` already holds the report. */
@@ -159,12 +160,11 @@ async function conduct(
 ): Promise<BenchResults> {
   const { config } = experiment;
   const groups = groupsOf(config);
-  const finished = new Map(found.map((run) => [keyOf(run), run]));
+  const finished = new Map(found.map((run) => [trialKey(run), run]));
   /** Of the groups that have started here. */
   const underWay = new Map<Group, BenchRun[]>();
   const identity = folder && experimentSum(config, experiment.dataset.sha256 ?? datasetSum(dataset));
-  const missing = ({ trials, seed }: Group) =>
-    trials.filter((trial) => !finished.has(keyOf({ ...trial, seed })));
+  const missing = ({ trials }: Group) => trials.filter((trial) => !finished.has(trialKey(trial)));
   const note = (text: string) => {
     if (experiment.notes.includes(text)) return;
     experiment.notes.push(text);
@@ -197,18 +197,18 @@ async function conduct(
       },
       place,
     );
-    const added = runs.filter((each) => !finished.has(keyOf(each)));
+    const added = runs.filter((each) => !finished.has(trialKey(each)));
     folder?.append(added);
     folder?.dropCheckpoint(group.id);
-    for (const each of added) finished.set(keyOf(each), each);
+    for (const each of added) finished.set(trialKey(each), each);
     underWay.delete(group);
   };
 
   const results = (): BenchResults => {
     const runs = groups.flatMap((group) => {
-      const begun = new Map(underWay.get(group)?.map((run) => [keyOf(run), run]));
+      const begun = new Map(underWay.get(group)?.map((run) => [trialKey(run), run]));
       return group.trials.flatMap((trial) => {
-        const key = keyOf({ ...trial, seed: group.seed });
+        const key = trialKey(trial);
         const run = finished.get(key) ?? begun.get(key);
         return run !== undefined && (run.epochs.length > 0 || run.failure !== undefined) ? [run] : [];
       });
@@ -350,7 +350,7 @@ async function checkMemory(config: ExperimentConfig, dataset: Dataset): Promise<
   const gigabytes = (amount: number) => `${(amount / 1e9).toFixed(1)} GB`;
   throw new SetNativeError(
     'ERR_OUT_OF_MEMORY',
-    `[bench] ${trials.length} networks (${trials.map((trial) => title(trial)).join(', ')}) train side by ` +
+    `[bench] ${trials.length} networks (${trials.map((trial) => armName(trial)).join(', ')}) train side by ` +
       `side and need about ${gigabytes(bytes)}, this machine has ${gigabytes(available)}; ` +
       'use fewer methods, motif sizes or jobs at once, or smaller layers',
     { details: { bytes, available } },
@@ -365,8 +365,8 @@ async function largestGroups(
   config: ExperimentConfig,
   dataset: Dataset,
   count: number,
-): Promise<{ trials: Pairing[]; bytes: number }[]> {
-  const sizes: { trials: Pairing[]; bytes: number }[] = [];
+): Promise<{ trials: Trial[]; bytes: number }[]> {
+  const sizes: { trials: Trial[]; bytes: number }[] = [];
   let since = performance.now();
   for (const { trials } of groupsOf({ ...config, runs: 1 })) {
     sizes.push({
@@ -384,11 +384,11 @@ async function largestGroups(
     .slice(0, count);
 }
 
-function expectedBytes(config: ExperimentConfig, trial: Pairing, dataset: Dataset): number {
+function expectedBytes(config: ExperimentConfig, trial: Trial, dataset: Dataset): number {
   try {
-    return native().modelBytes(networkOf(config, trial, config.seed, dataset));
+    return native().modelBytes(networkOf(config, trial, dataset));
   } catch (error) {
-    throw named(fromNative(error), trial);
+    throw namedArm(fromNative(error), trial);
   }
 }
 

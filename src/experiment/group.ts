@@ -9,9 +9,10 @@ import { type TrainingWarning, TrainingWatch } from '../training/warnings.js';
 import type { GroupState } from './checkpoint.js';
 import { defaultSamples, type ExperimentConfig } from './config.js';
 import { degreesOf, fanOut } from './degrees.js';
-import { type Group, networkOf, type Pairing, title, trainingOf } from './plan.js';
+import { type Group, networkOf, trainingOf } from './plan.js';
 import type { BenchRun } from './results.js';
 import { samplesOf } from './samples.js';
+import { type Arm, armName, type Trial, trialName } from './trial.js';
 
 export interface GroupHooks {
   /** After every epoch of every trial; `run.epochs` already holds the report. */
@@ -67,10 +68,10 @@ export async function runGroup(
   };
   const contenders: Contender[] = [];
   try {
-    for (const [i, pairing] of group.trials.entries()) {
+    for (const [i, trial] of group.trials.entries()) {
       const left = state?.trials[i];
       const layers = left === undefined ? published?.layers : left.layers;
-      const contender = await enter(config, group, pairing, dataset, samples, hooks, { layers, left, state });
+      const contender = await enter(config, group, trial, dataset, samples, hooks, { layers, left, state });
       contenders.push(contender);
       runs.push(contender.run);
       hooks.onFacts({
@@ -86,7 +87,7 @@ export async function runGroup(
         if (run.failure !== undefined) continue;
         const report = await training
           .next()
-          .catch((error) => fail(contender, named(error, run), hooks.onNote));
+          .catch((error) => fail(contender, namedTrial(error, run), hooks.onNote));
         if (report === undefined) continue;
         run.epochs.push(report);
         await hooks.onEpoch?.(run, report);
@@ -143,8 +144,8 @@ function fail({ model, run }: Contender, error: unknown, onNote: GroupHooks['onN
 /** Draws a network and looks at it, or takes up one that was left. */
 async function enter(
   config: ExperimentConfig,
-  { seed, epochs }: Group,
-  pairing: Pairing,
+  { epochs }: Group,
+  trial: Trial,
   dataset: Dataset,
   samples: TrainingSamples,
   { signal, onNote }: GroupHooks,
@@ -159,21 +160,21 @@ async function enter(
   },
 ): Promise<Contender> {
   const epochsBefore = state?.epoch ?? 0;
-  const spec = networkOf(config, pairing, seed, dataset);
-  const plan = trainingOf(config, pairing, epochs - epochsBefore, spec.motifSize);
+  const spec = networkOf(config, trial, dataset);
+  const plan = trainingOf(config, trial, epochs - epochsBefore, spec.motifSize);
   checkSignal('bench', signal, 'while a network was drawn');
   const model = await native()
-    .createModel(spec, pairing.method === 'dense' && left === undefined ? undefined : layers)
+    .createModel(spec, trial.method === 'dense' && left === undefined ? undefined : layers)
     .catch((error) => {
-      throw named(fromNative(error), { ...pairing, seed });
+      throw namedTrial(fromNative(error), trial);
     });
   try {
     checkSignal('bench', signal, 'while a network was drawn');
     const { topology } = spec;
     const watch = new TrainingWatch(model, spec, (warning) => {
-      const motifSize = topology === 'erdos-renyi' ? 1 : pairing.motifSize; // its network knows none
-      const network = title({ ...pairing, motifSize, seed }, topology);
-      onNote(noteOf(warning, network, title({ ...pairing, seed })));
+      const motifSize = topology === 'erdos-renyi' ? 1 : trial.motifSize; // its network knows none
+      const network = trialName({ ...trial, motifSize }, topology);
+      onNote(noteOf(warning, network, trialName(trial)));
     });
     const training = new TrainingRun(model, plan, samples, { epochsBefore, signal, watch });
     if (left !== undefined) {
@@ -186,8 +187,7 @@ async function enter(
     const cells = drawn.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
     const start = degreesOf(drawn);
     const run = {
-      ...pairing,
-      seed,
+      ...trial,
       topology,
       nnz,
       density: nnz / cells,
@@ -207,15 +207,22 @@ function noteOf({ code, message, epoch }: TrainingWarning, network: string, trai
   return `${epoch === 0 ? network : training}: ${message}.`;
 }
 
+/** The error with the arm it belongs to, whatever the seed. */
+export function namedArm(error: unknown, arm: Arm): unknown {
+  const { reading, method, epsilon, motifSize } = arm;
+  return named(error, armName(arm), { reading, method, epsilon, motifSize });
+}
+
 /** The error with the training it belongs to. */
-export function named(
-  error: unknown,
-  { reading, method, epsilon, motifSize, seed }: Pairing & { seed?: number },
-): unknown {
+function namedTrial(error: unknown, trial: Trial): unknown {
+  const { reading, method, epsilon, motifSize, seed } = trial;
+  return named(error, trialName(trial), { reading, method, epsilon, motifSize, seed });
+}
+
+function named(error: unknown, name: string, identity: Arm | Trial): unknown {
   if (!(error instanceof SetNativeError)) return error;
-  const run = { reading, method, epsilon, motifSize, ...(seed !== undefined && { seed }) };
-  const details = { ...error.details, ...run };
+  const details = { ...error.details, ...identity };
   // The cause of a stop is the signal's reason, wherever it is seen.
   const cause = error.code === 'ERR_ABORTED' ? error.cause : error;
-  return new SetNativeError(error.code, `[bench] ${title(run)}: ${error.message}`, { details, cause });
+  return new SetNativeError(error.code, `[bench] ${name}: ${error.message}`, { details, cause });
 }

@@ -6,6 +6,7 @@ import type { GroupHooks } from './group.js';
 import type { Group } from './plan.js';
 import type { BenchRun } from './results.js';
 import type { CheckpointPlace } from './resumable.js';
+import { trialKey } from './trial.js';
 import type { FromWorker, ToWorker, WorkerSetup } from './worker.js';
 
 /** Trains one group; `runs` fills on the way. Jobs of several workers run at once. */
@@ -94,9 +95,7 @@ export function shared(dataset: Dataset): Dataset {
 }
 
 function replace(runs: BenchRun[], run: BenchRun): void {
-  const same = ({ method, motifSize, epsilon }: BenchRun) =>
-    method === run.method && motifSize === run.motifSize && epsilon === run.epsilon;
-  const at = runs.findIndex(same);
+  const at = runs.findIndex((other) => trialKey(other) === trialKey(run));
   if (at < 0) runs.push(run);
   else runs[at] = run;
 }

@@ -4,7 +4,7 @@ import { chosenTopology, epochsOf, methodsOf } from '../thesis/readings.js';
 import { modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
 import type { MethodName, Reading, TopologyName } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
-import type { BenchRun } from './results.js';
+import type { Arm, Trial } from './trial.js';
 
 /*
  * What an experiment consists of. A trial is one training. Trials that are compared with each other, all of
@@ -12,25 +12,14 @@ import type { BenchRun } from './results.js';
  * Groups are independent.
  */
 
-/** What runs once per seed, as its results name it. */
-export type Pairing = Pick<BenchRun, 'reading' | 'method' | 'epsilon' | 'motifSize'>;
-
 export interface Group {
   /** Fit for a file name; the same in every process. */
   id: string;
   reading: Reading;
   seed: number;
   /** In the order of the results. */
-  trials: Pairing[];
+  trials: Trial[];
   epochs: number;
-}
-
-/** A training of an experiment, which has each once. */
-export type Trial = Pairing & Pick<BenchRun, 'seed'>;
-
-/** The same for the same training only. */
-export function keyOf({ reading, method, epsilon, motifSize, seed }: Trial): string {
-  return [reading, method, epsilon, motifSize, seed].join(' ');
 }
 
 /** Seed by seed, so that what a stopped experiment leaves behind is as paired as possible. */
@@ -40,11 +29,11 @@ export function groupsOf(config: ExperimentConfig): Group[] {
   const plans = config.readings.map((reading) => {
     const kinds = sparseKinds(config, reading);
     const densities = config.epsilon.map((epsilon) => {
-      const trials = kinds.map(({ method, motifSize }): Pairing => ({ reading, method, epsilon, motifSize }));
+      const arms = kinds.map(({ method, motifSize }): Arm => ({ reading, method, epsilon, motifSize }));
       // The dense network of a seed stands beside the largest density.
       if (dense && epsilon === densest)
-        trials.push({ reading, method: 'dense', epsilon: null, motifSize: null });
-      return { epsilon, trials };
+        arms.push({ reading, method: 'dense', epsilon: null, motifSize: null });
+      return { epsilon, arms };
     });
     return { reading, epochs: epochsOf(config, reading), densities };
   });
@@ -52,8 +41,9 @@ export function groupsOf(config: ExperimentConfig): Group[] {
   for (let run = 0; run < config.runs; run++) {
     const seed = config.seed + run;
     for (const { reading, epochs, densities } of plans) {
-      for (const { epsilon, trials } of densities) {
-        if (trials.length === 0) continue;
+      for (const { epsilon, arms } of densities) {
+        if (arms.length === 0) continue;
+        const trials = arms.map((arm) => ({ ...arm, seed }));
         groups.push({ id: `seed-${seed}-${reading}-epsilon-${epsilon}`, reading, seed, trials, epochs });
       }
     }
@@ -95,8 +85,7 @@ function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Rea
 /** A trial's network and how it is trained, for the addon. */
 export function networkOf(
   config: ExperimentConfig,
-  { reading, method, epsilon, motifSize }: Pairing,
-  seed: number,
+  { reading, method, epsilon, motifSize, seed }: Trial,
   { features, classes }: { features: number; classes: number },
 ): NativeModelSpec {
   const { init, activation, threads, backend, hidden } = config;
@@ -115,7 +104,7 @@ export function networkOf(
 
 export function topologyOf(
   config: ExperimentConfig,
-  { reading, method, motifSize }: Omit<Pairing, 'epsilon'>,
+  { reading, method, motifSize }: Omit<Arm, 'epsilon'>,
 ): TopologyName {
   if (method === 'dense') return 'dense';
   return chosenTopology(config, reading) ?? (motifSize === 1 ? 'erdos-renyi' : 'motif');
@@ -123,7 +112,7 @@ export function topologyOf(
 
 export function trainingOf(
   config: ExperimentConfig,
-  { reading, method }: Pairing,
+  { reading, method }: Arm,
   epochs: number,
   motifSize: number,
 ): TrainingPlan {
@@ -133,13 +122,4 @@ export function trainingOf(
   const shuffle = reading !== 'published'; // its samples come in the order that NumPy gave them
   const options = { epochs, batchSize, learningRate, momentum, weightDecay, shuffle, evolution };
   return trainingPlan('bench', options, motifSize);
-}
-
-export function title(
-  { method, epsilon, motifSize, seed }: Pairing & { seed?: number },
-  name: string = method,
-): string {
-  const size = motifSize !== null && motifSize > 1 ? ` and motif size ${motifSize}` : '';
-  const pairing = epsilon === null ? name : `${name} at epsilon ${epsilon}${size}`;
-  return seed === undefined ? pairing : `${pairing}, seed ${seed}`;
 }

@@ -6,9 +6,9 @@ import { counts, listOf } from '../files/bounded.js';
 import { damaged, parseRecord, readLines, readText, type Writer } from '../files/records.js';
 import { benchMethods, readings, topologies } from '../vocabulary.js';
 import { type ExperimentConfig, experimentConfig, experimentKeys } from './config.js';
-import { keyOf, title } from './plan.js';
 import { type BenchRun, type Experiment, schemaVersion } from './results.js';
 import { runCheck } from './runCheck.js';
+import { trialKey, trialNameInFull } from './trial.js';
 
 /*
  * Reads back the folder of an experiment. Its files may have been cut, edited, put together or written by
@@ -127,15 +127,16 @@ export function readExperiment(dir: string): { experiment: Experiment; runs: Ben
     const run = parseRecord(runSchema, text, where, writer) as BenchRun;
     const wrong = check(run);
     if (wrong !== undefined) throw damaged(where, wrong, writer);
-    const first = lineOf.get(keyOf(run));
+    const key = trialKey(run);
+    const first = lineOf.get(key);
     if (first !== undefined) {
       throw damaged(
         where,
-        `is of the same training as line ${first} (${run.reading}, ${title(run)}); delete one of them`,
+        `is of the same training as line ${first} (${trialNameInFull(run)}); delete one of them`,
         writer,
       );
     }
-    lineOf.set(keyOf(run), line);
+    lineOf.set(key, line);
     return run;
   });
   return { experiment: found, runs };

@@ -1,8 +1,9 @@
 import type { ErrorCode } from '../errors.js';
 import type { EpochReport } from '../training/run.js';
-import type { BenchMethod, Reading, TopologyName } from '../vocabulary.js';
+import type { TopologyName } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
 import type { Difference, Estimate } from './statistics.js';
+import type { Arm, Trial } from './trial.js';
 
 /*
  * What `set-native bench --json` writes; docs/results.md describes it for readers of the file.
@@ -79,14 +80,7 @@ export interface LayerDegrees {
 }
 
 /** One training. All but the times is byte-identical on repeat, for any number of threads. */
-export interface BenchRun {
-  reading: Reading;
-  method: BenchMethod;
-  /** null for `dense`. */
-  epsilon: number | null;
-  /** Sources per motif; 1 where neither topology nor evolution knows motifs; null for `dense`. */
-  motifSize: number | null;
-  seed: number;
+export interface BenchRun extends Trial {
   topology: TopologyName;
   nnz: number;
   /** nnz / cells of all layers */
@@ -107,11 +101,7 @@ export interface BenchRun {
  * All runs of one reading, method, epsilon and motif size; where some were stopped or failed, those that got
  * furthest.
  */
-export interface BenchSummary {
-  reading: Reading;
-  method: BenchMethod;
-  epsilon: number | null;
-  motifSize: number | null;
+export interface BenchSummary extends Arm {
   runs: number;
   epochs: number;
   /** Mean over the runs. */

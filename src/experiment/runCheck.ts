@@ -1,7 +1,8 @@
 import { epochsOf } from '../thesis/readings.js';
 import type { ExperimentConfig } from './config.js';
-import { sparseKinds, title, topologyOf } from './plan.js';
+import { groupsOf, topologyOf } from './plan.js';
 import type { BenchRun, LayerDegrees } from './results.js';
+import { armKey, trialNameInFull } from './trial.js';
 
 /*
  * Whether a training that was read from a file is one of an experiment, and says what one of it can say.
@@ -21,19 +22,12 @@ export type RunCheck = (run: BenchRun, epochs?: number) => string | undefined;
  * sound.
  */
 export function runCheck(config: ExperimentConfig, { features, classes }: Sizes): RunCheck {
-  const kinds = new Map(config.readings.map((reading) => [reading, sparseKinds(config, reading)]));
-  const densities = new Set(config.epsilon);
+  const planned = new Set(groupsOf({ ...config, runs: 1 }).flatMap(({ trials }) => trials.map(armKey)));
   const sizes = [features, ...config.hidden, classes];
-  const isPlanned = ({ reading, method, epsilon, motifSize, seed }: BenchRun): boolean => {
-    const known = kinds.get(reading);
-    if (known === undefined || seed < config.seed || seed >= config.seed + config.runs) return false;
-    if (method === 'dense') return config.methods.includes(method) && epsilon === null && motifSize === null;
-    const isKnown = known.some((kind) => kind.method === method && kind.motifSize === motifSize);
-    return isKnown && epsilon !== null && densities.has(epsilon);
-  };
+  const isPlanned = (run: BenchRun) =>
+    run.seed >= config.seed && run.seed < config.seed + config.runs && planned.has(armKey(run));
   return (run, epochs = epochsOf(config, run.reading)) => {
-    if (!isPlanned(run))
-      return `is of a training that the experiment does not have: ${run.reading}, ${title(run)}`;
+    if (!isPlanned(run)) return `is of a training that the experiment does not have: ${trialNameInFull(run)}`;
     return wrongTopology(config, run) ?? wrongEpochs(run, epochs) ?? wrongNetwork(run, sizes);
   };
 }

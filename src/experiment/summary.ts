@@ -2,14 +2,16 @@ import { largest } from '../extremes.js';
 import { benchMethods, readings } from '../vocabulary.js';
 import type { BenchRun, BenchSummary } from './results.js';
 import { difference, estimate, mean, median } from './statistics.js';
+import { armKey } from './trial.js';
 
 /** Ordered by reading, epsilon, then SET, SET-motif, static, then motif size; dense last. */
 export function summarize(runs: BenchRun[]): BenchSummary[] {
   const started = runs.filter((run) => run.epochs.length > 0);
   const groups = new Map<string, BenchRun[]>();
   for (const run of started) {
-    const others = groups.get(keyOf(run));
-    if (others === undefined) groups.set(keyOf(run), [run]);
+    const key = armKey(run);
+    const others = groups.get(key);
+    if (others === undefined) groups.set(key, [run]);
     else others.push(run);
   }
   const entries = [...groups.values()].map((group) => summary(group, started));
@@ -22,10 +24,6 @@ export function summarize(runs: BenchRun[]): BenchSummary[] {
         benchMethods.indexOf(a.method) - benchMethods.indexOf(b.method) ||
         a.motifSize! - b.motifSize!,
     );
-}
-
-function keyOf({ reading, method, epsilon, motifSize }: BenchRun): string {
-  return [reading, method, epsilon, motifSize].join(' ');
 }
 
 type Entry = Omit<BenchSummary, 'onFrontier'>;

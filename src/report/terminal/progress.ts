@@ -1,7 +1,8 @@
 import cliProgress from 'cli-progress';
 import type { ExperimentConfig } from '../../experiment/config.js';
-import { groupsOf, keyOf, type Pairing } from '../../experiment/plan.js';
+import { groupsOf } from '../../experiment/plan.js';
 import type { BenchRun } from '../../experiment/results.js';
+import { armLabel, trialKey } from '../../experiment/trial.js';
 import { largest } from '../../extremes.js';
 import type { EpochReport } from '../../training/run.js';
 import { takesEscapeCodes } from './escapeCodes.js';
@@ -35,12 +36,12 @@ interface Work {
 
 function workOf(config: ExperimentConfig, finished: BenchRun[]): Work {
   const trials: Work['trials'] = new Map();
-  for (const { trials: pairings, seed, epochs } of groupsOf(config)) {
-    for (const pairing of pairings)
-      trials.set(keyOf({ ...pairing, seed }), { label: label(pairing), epochs, done: 0 });
+  for (const group of groupsOf(config)) {
+    for (const trial of group.trials)
+      trials.set(trialKey(trial), { label: armLabel(trial), epochs: group.epochs, done: 0 });
   }
   for (const run of finished) {
-    const trial = trials.get(keyOf(run));
+    const trial = trials.get(trialKey(run));
     if (trial !== undefined) trial.done = trial.epochs;
   }
   return { trials, jobs: Math.max(1, config.jobs) };
@@ -67,14 +68,14 @@ function bar(work: Work, stream: NodeJS.WriteStream): Progress {
   const single = bars.create(total, before, { done: `${before}/${total}`, run: 'starting' } satisfies Status);
   return {
     epoch(run, report) {
-      const trial = work.trials.get(keyOf(run))!;
+      const trial = work.trials.get(trialKey(run))!;
       const step = report.epoch - trial.done;
       trial.done = report.epoch;
       done += step;
       const left = timeLeft(run, report, step);
       single.update(done, {
         done: `${done}/${total}`,
-        run: label(run).padEnd(width),
+        run: armLabel(run).padEnd(width),
         seed: `seed ${run.seed}`,
         epoch: `epoch ${report.epoch}/${trial.epochs}`,
         accuracy: `accuracy ${report.testAccuracy!.toFixed(3)}`,
@@ -127,7 +128,7 @@ function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
   const log = (line: string) => stream.write(`${line}\n`);
   return {
     epoch(run, report) {
-      const { epochs } = work.trials.get(keyOf(run))!;
+      const { epochs } = work.trials.get(trialKey(run))!;
       const every = Math.max(1, Math.round(epochs / 5));
       const last = report.epoch === epochs;
       if (!last && report.epoch !== 1 && report.epoch % every !== 0) return;
@@ -135,7 +136,7 @@ function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
         run.epochs.reduce((sum, each) => sum + each.trainMs + each.evolveMs + each.evaluateMs, 0) / 1000;
       const accuracy = report.testAccuracy!.toFixed(3);
       log(
-        `seed ${run.seed}  ${label(run)}  epoch ${report.epoch}/${epochs}  accuracy ${accuracy}` +
+        `seed ${run.seed}  ${armLabel(run)}  epoch ${report.epoch}/${epochs}  accuracy ${accuracy}` +
           (last ? `  done in ${seconds.toFixed(1)} s` : ''),
       );
     },
@@ -170,7 +171,7 @@ function estimator(work: Work) {
   let leftUnseen = [...kinds.values()].reduce((sum, { left }) => sum + left, 0);
   /** @param step epochs that were done: none or less where a training is done again */
   return (run: BenchRun, report: EpochReport, step: number): number | undefined => {
-    const kind = kinds.get(label(run))!;
+    const kind = kinds.get(armLabel(run))!;
     if (kind.seen === 0) {
       unseen -= 1;
       leftUnseen -= kind.left;
@@ -188,12 +189,6 @@ function estimator(work: Work) {
     const mean = means / (kinds.size - unseen);
     return Math.max(0, leftMs + mean * leftUnseen) / work.jobs;
   };
-}
-
-function label({ reading, method, epsilon, motifSize }: Pairing): string {
-  const name = motifSize !== null && motifSize > 1 ? `${method} ${motifSize}` : method;
-  const plain = epsilon === null ? name : `${name} ε ${epsilon}`;
-  return reading === 'plain' ? plain : `${reading} ${plain}`;
 }
 
 function clock(ms: number): string {

@@ -288,7 +288,8 @@ test('a checkpoint of another group or experiment is not taken for its own, also
   expect(() => read(of, { group: { ...group, trials: denser } })).toThrow(
     'set at epsilon 2, seed 0, where plain, set at epsilon 4, seed 0 was expected',
   );
-  expect(() => read(of, { group: { ...group, seed: 1 } })).toThrow(
+  const later = group!.trials.map((trial) => ({ ...trial, seed: 1 }));
+  expect(() => read(of, { group: { ...group, seed: 1, trials: later } })).toThrow(
     'where plain, set at epsilon 2, seed 1 was expected',
   );
   expect((await resumeExperiment(out)).complete).toBe(true);
