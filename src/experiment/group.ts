@@ -1,41 +1,39 @@
 import type { Dataset, Samples } from '../datasets/types.js';
 import { checkSignal, SetNativeError } from '../errors.js';
+import { type Events, eventsOf } from '../events.js';
 import { largest } from '../extremes.js';
 import { fromNative, type NativeLayer, type NativeModel, native } from '../native.js';
 import { publishedRun } from '../thesis/draws.js';
+import type { TrainingPlan } from '../training/options.js';
 import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
 import { upload } from '../training/samples.js';
 import { type TrainingWarning, TrainingWatch } from '../training/warnings.js';
+import type { TopologyName } from '../vocabulary.js';
 import type { GroupState } from './checkpoint.js';
 import { defaultSamples, type ExperimentConfig } from './config.js';
 import { degreesOf, fanOut } from './degrees.js';
+import type { ExperimentEvent, GroupEvents } from './events.js';
 import { type Group, networkOf, trainingOf } from './plan.js';
 import type { BenchRun } from './results.js';
 import { samplesOf } from './samples.js';
 import { type Arm, armName, type Trial, trialName } from './trial.js';
 
-export interface GroupHooks {
-  /** After every epoch of every trial; `run.epochs` already holds the report. */
-  onEpoch?: (run: BenchRun, report: EpochReport) => void | Promise<void>;
-  /** What must be read beside the numbers. */
-  onNote: (note: string) => void;
-  /** The sizes of the samples and what trains on them, as soon as they are known. */
-  onFacts: (facts: GroupFacts) => void;
-  /** Called when all trials have an epoch behind them. */
-  onRound?: (snapshot: () => Promise<GroupState>) => Promise<void>;
+export interface GroupOptions {
   signal?: AbortSignal | undefined;
-}
-
-export interface GroupFacts {
-  samples: { train: number; validation: number; test: number };
-  threads: number;
-  backend: string;
+  /** The state to go on from. */
+  state?: GroupState | undefined;
+  /** Called when all trials have an epoch behind them and more to come; may take a snapshot of the group. */
+  afterRound?: (snapshot: () => Promise<GroupState>) => Promise<void>;
 }
 
 interface Contender {
   model: NativeModel;
   training: TrainingRun;
+  watch: TrainingWatch;
+  plan: TrainingPlan;
   run: BenchRun;
+  /** Takes what the watch notices. */
+  tell: (event: ExperimentEvent) => void;
 }
 
 /**
@@ -44,16 +42,14 @@ interface Contender {
  * the same bits.
  *
  * A training that diverges (ERR_NON_FINITE) leaves the group: its run gets `failure` and the others go on.
- * Any other error rejects; `runs`, which fills as the trials start, keeps what was done.
+ * Any other error ends it; the runs of the events have what was done.
  */
-export async function runGroup(
+export async function* runGroup(
   config: ExperimentConfig,
   group: Group,
   dataset: Dataset,
-  runs: BenchRun[],
-  hooks: GroupHooks,
-  state?: GroupState,
-): Promise<void> {
+  { signal, state, afterRound }: GroupOptions,
+): GroupEvents {
   const { published, train, validation, test } = materialOf(config, group, dataset);
   const uploadAs = (name: string, part: Samples) => upload('bench', part, name);
   const uploaded = [
@@ -66,39 +62,63 @@ export async function runGroup(
     test: uploaded[1],
     validation: uploaded[2],
   };
+  const sizes = { train: train.count, validation: validation?.count ?? 0, test: test.count };
   const contenders: Contender[] = [];
   try {
     for (const [i, trial] of group.trials.entries()) {
       const left = state?.trials[i];
       const layers = left === undefined ? published?.layers : left.layers;
-      const contender = await enter(config, group, trial, dataset, samples, hooks, { layers, left, state });
+      const contender = await enter(config, group, trial, dataset, samples, { signal, layers, left, state });
       contenders.push(contender);
-      runs.push(contender.run);
-      hooks.onFacts({
-        samples: { train: train.count, validation: validation?.count ?? 0, test: test.count },
-        threads: contender.model.threads,
-        backend: contender.model.backend,
-      });
+      const { model, watch, plan, run } = contender;
+      if (left === undefined) {
+        yield* watched(contender, () => watch.network(plan.policy?.evolveOutput ?? false));
+      }
+      const { threads, backend } = model;
+      yield { kind: 'start', run, facts: { samples: sizes, threads, backend } };
     }
     for (let epoch = state?.epoch ?? 0; epoch < group.epochs; epoch++) {
       for (let turn = 0; turn < contenders.length; turn++) {
         const contender = contenders[(epoch + turn) % contenders.length]!;
-        const { training, run } = contender;
-        if (run.failure !== undefined) continue;
-        const report = await training
-          .next()
-          .catch((error) => fail(contender, namedTrial(error, run), hooks.onNote));
-        if (report === undefined) continue;
-        run.epochs.push(report);
-        await hooks.onEpoch?.(run, report);
+        if (contender.run.failure === undefined) yield* trainEpoch(contender);
       }
-      if (epoch + 1 < group.epochs) await hooks.onRound?.(() => snapshot(contenders, epoch + 1));
+      if (epoch + 1 < group.epochs) await afterRound?.(() => snapshot(contenders, epoch + 1));
     }
     for (const contender of contenders) await conclude(contender);
+    return contenders.map(({ run }) => run);
   } finally {
     for (const { model } of contenders) model.dispose();
     for (const each of uploaded) each.dispose();
   }
+}
+
+/** Trains the next epoch. A training that diverges in it is marked as failed; any other error is thrown. */
+async function* trainEpoch(contender: Contender): Events<ExperimentEvent, void> {
+  const { training, run } = contender;
+  let report: EpochReport;
+  try {
+    report = yield* watched(contender, () => training.next());
+  } catch (error) {
+    return yield* fail(contender, namedTrial(error, run));
+  }
+  run.epochs.push(report);
+  yield { kind: 'epoch', run, report };
+}
+
+async function* fail({ model, run }: Contender, error: unknown): Events<ExperimentEvent, void> {
+  if (!(error instanceof SetNativeError) || error.code !== 'ERR_NON_FINITE') throw error;
+  run.failure = { code: error.code, message: error.message };
+  model.dispose();
+  yield { kind: 'failure', run };
+  yield { kind: 'note', note: `${error.message}; this training ended, the others went on` };
+}
+
+/** Result of `work`, after the notes of what the contender's watch notices in it. */
+function watched<R>(contender: Contender, work: () => Promise<R>): Events<ExperimentEvent, R> {
+  return eventsOf((tell) => {
+    contender.tell = tell;
+    return work();
+  });
 }
 
 /** The samples of a group and, in the reading `published`, the network that NumPy drew. */
@@ -119,7 +139,8 @@ async function snapshot(contenders: Contender[], epoch: number): Promise<GroupSt
   const trials: GroupState['trials'] = [];
   for (const { model, run } of contenders) {
     trials.push({
-      run: structuredClone(run),
+      // Its list of epochs and its degrees are added to later, what they hold is not changed.
+      run: { ...run, epochs: [...run.epochs], ...(run.degrees && { degrees: { ...run.degrees } }) },
       ...(run.failure === undefined && { layers: await model.download() }),
     });
   }
@@ -133,27 +154,20 @@ async function conclude({ model, run }: Contender): Promise<void> {
   if (!layers[0]!.dense) run.inputDegree = Array.from(fanOut(layers[0]!));
 }
 
-/** Records that a training diverged; any other error ends the experiment. */
-function fail({ model, run }: Contender, error: unknown, onNote: GroupHooks['onNote']): undefined {
-  if (!(error instanceof SetNativeError) || error.code !== 'ERR_NON_FINITE') throw error;
-  run.failure = { code: error.code, message: error.message };
-  model.dispose();
-  onNote(`${error.message}; this training ended, the others went on`);
-}
-
-/** Draws a network and looks at it, or takes up one that was left. */
+/** Draws a network, or takes up one that a checkpoint has left. */
 async function enter(
   config: ExperimentConfig,
   { epochs }: Group,
   trial: Trial,
   dataset: Dataset,
   samples: TrainingSamples,
-  { signal, onNote }: GroupHooks,
   {
+    signal,
     layers,
     left,
     state,
   }: {
+    signal: AbortSignal | undefined;
     layers: NativeLayer[] | undefined;
     left: GroupState['trials'][number] | undefined;
     state: GroupState | undefined;
@@ -170,35 +184,35 @@ async function enter(
     });
   try {
     checkSignal('bench', signal, 'while a network was drawn');
-    const { topology } = spec;
     const watch = new TrainingWatch(model, spec, (warning) => {
-      const motifSize = topology === 'erdos-renyi' ? 1 : trial.motifSize; // its network knows none
-      const network = trialName({ ...trial, motifSize }, topology);
-      onNote(noteOf(warning, network, trialName(trial)));
+      const motifSize = spec.topology === 'erdos-renyi' ? 1 : trial.motifSize; // its network knows none
+      const network = trialName({ ...trial, motifSize }, spec.topology);
+      contender.tell({ kind: 'note', note: noteOf(warning, network, trialName(trial)) });
     });
     const training = new TrainingRun(model, plan, samples, { epochsBefore, signal, watch });
-    if (left !== undefined) {
-      if (left.run.failure !== undefined) model.dispose();
-      return { model, training, run: left.run };
-    }
-    await watch.network(plan.policy?.evolveOutput ?? false);
-    const drawn = await model.download();
-    const nnz = drawn.reduce((sum, layer) => sum + layer.weights.length, 0);
-    const cells = drawn.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
-    const start = degreesOf(drawn);
-    const run = {
-      ...trial,
-      topology,
-      nnz,
-      density: nnz / cells,
-      epochs: [],
-      degrees: { start, end: [] },
-    };
-    return { model, training, run };
+    const run = left?.run ?? (await newRun(trial, spec.topology, model));
+    if (run.failure !== undefined) model.dispose();
+    const contender: Contender = { model, training, watch, plan, run, tell: () => {} };
+    return contender;
   } catch (error) {
     model.dispose();
     throw error;
   }
+}
+
+/** The run of a training that begins. */
+async function newRun(trial: Trial, topology: TopologyName, model: NativeModel): Promise<BenchRun> {
+  const drawn = await model.download();
+  const nnz = drawn.reduce((sum, layer) => sum + layer.weights.length, 0);
+  const cells = drawn.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
+  return {
+    ...trial,
+    topology,
+    nnz,
+    density: nnz / cells,
+    epochs: [],
+    degrees: { start: degreesOf(drawn), end: [] },
+  };
 }
 
 /** A warning with what it is of: the samples, the network as it was drawn, or the training. */

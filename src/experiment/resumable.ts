@@ -4,9 +4,9 @@ import { SetNativeError } from '../errors.js';
 import { checkHeld, type LockToken } from '../files/lock.js';
 import { type GroupState, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { ExperimentConfig } from './config.js';
-import { type GroupHooks, runGroup } from './group.js';
+import type { GroupEvents } from './events.js';
+import { runGroup } from './group.js';
 import type { Group } from './plan.js';
-import type { BenchRun } from './results.js';
 
 /** Where the state of a group is kept. */
 export interface CheckpointPlace {
@@ -26,42 +26,71 @@ const intervalMs = 5000;
  * `runGroup` with its state kept in a file: taken up from there where the file exists, written to it now and
  * then, and when something stops the group. Without a place nothing is kept.
  */
-export async function runResumable(
+export async function* runResumable(
   config: ExperimentConfig,
   group: Group,
   dataset: Dataset,
-  runs: BenchRun[],
-  hooks: Omit<GroupHooks, 'onRound'>,
-  place?: CheckpointPlace,
-): Promise<void> {
-  if (place === undefined) return runGroup(config, group, dataset, runs, hooks);
+  { place, signal }: { place: CheckpointPlace | undefined; signal: AbortSignal | undefined },
+): GroupEvents {
+  if (place === undefined) return yield* runGroup(config, group, dataset, { signal });
   const of = { experiment: place.experiment, group: group.id };
   const state = existsSync(place.file)
     ? readCheckpoint(place.file, of, { config, group, dataset })
     : undefined;
-  let unsaved: GroupState | undefined;
-  let savedAt = performance.now(); // not the time of day, which may be set back
-  const save = () => {
-    if (unsaved !== undefined) {
-      checkHeld(place.lock);
-      writeCheckpoint(place.file, of, unsaved);
-    }
-    unsaved = undefined;
-    savedAt = performance.now();
-  };
-  const onRound = async (snapshot: () => Promise<GroupState>) => {
-    unsaved = await snapshot();
-    if (performance.now() - savedAt >= intervalMs) save();
-  };
+  const snapshots = new Snapshots((taken) => {
+    checkHeld(place.lock);
+    writeCheckpoint(place.file, of, taken);
+  });
+  const afterRound = (snapshot: () => Promise<GroupState>) => snapshots.afterRound(snapshot);
   try {
-    await runGroup(config, group, dataset, runs, { ...hooks, onRound }, state);
+    const runs = yield* runGroup(config, group, dataset, { signal, state, afterRound });
+    snapshots.drop();
+    return runs;
   } catch (error) {
     try {
-      save();
+      snapshots.write();
     } catch (failure) {
       throw withFailure(error, failure);
     }
     throw error;
+  } finally {
+    snapshots.write(); // where nobody wants to see how it goes on
+  }
+}
+
+/** The state of a group after its last round, and when it is written. */
+export class Snapshots {
+  readonly #write: (state: GroupState) => void;
+  readonly #now: () => number;
+  /** The last one, until it is written. */
+  #unsaved: GroupState | undefined;
+  #writtenAt: number;
+
+  /** @param now milliseconds; by default of a clock that nobody sets back, as the time of day may be */
+  constructor(write: (state: GroupState) => void, now = () => performance.now()) {
+    this.#write = write;
+    this.#now = now;
+    this.#writtenAt = now();
+  }
+
+  async afterRound(snapshot: () => Promise<GroupState>): Promise<void> {
+    const begun = this.#now();
+    const writes = begun - this.#writtenAt >= intervalMs;
+    this.#unsaved = await snapshot();
+    if (writes) this.write();
+  }
+
+  /** Writes the last snapshot, unless that is done. */
+  write(): void {
+    const state = this.#unsaved;
+    this.#unsaved = undefined;
+    this.#writtenAt = this.#now();
+    if (state !== undefined) this.#write(state);
+  }
+
+  /** Forgets the last snapshot. */
+  drop(): void {
+    this.#unsaved = undefined;
   }
 }
 

@@ -1,6 +1,5 @@
 import cliProgress from 'cli-progress';
-import type { ExperimentConfig } from '../../experiment/config.js';
-import { groupsOf } from '../../experiment/plan.js';
+import type { Group } from '../../experiment/plan.js';
 import type { BenchRun } from '../../experiment/results.js';
 import { armLabel, trialKey } from '../../experiment/trial.js';
 import { largest } from '../../extremes.js';
@@ -9,24 +8,38 @@ import { takesEscapeCodes } from './escapeCodes.js';
 
 /** Shows an experiment while it runs: a bar on a terminal that can show one, plain lines anywhere else. */
 export interface Progress {
+  /** What is to be done; comes before the first epoch. */
+  plan(plan: ProgressPlan): void;
   epoch(run: BenchRun, report: EpochReport): void;
-  /** How many groups train at once. */
-  jobs(count: number): void;
   /** A line that stays. */
   log(line: string): void;
   /** Takes the bar away and puts the terminal back as it was; may be called more than once. */
   stop(): void;
 }
 
-/** @param finished trainings of an experiment that goes on */
-export function createProgress(
-  config: ExperimentConfig,
-  stream: NodeJS.WriteStream,
-  finished: BenchRun[] = [],
-): Progress {
-  const work = workOf(config, finished);
-  return takesEscapeCodes(stream) ? bar(work, stream) : plainLines(work, stream);
+export interface ProgressPlan {
+  groups: Group[];
+  /** Groups that train at once. */
+  jobs: number;
+  /** Trainings of an experiment that goes on. */
+  finished: BenchRun[];
 }
+
+export function createProgress(stream: NodeJS.WriteStream): Progress {
+  const log = (line: string) => void stream.write(`${line}\n`);
+  const show = takesEscapeCodes(stream) ? bar : plainLines;
+  let shown: Shown = { epoch() {}, log, stop() {} };
+  return {
+    plan(plan) {
+      shown = show(workOf(plan), stream);
+    },
+    epoch: (run, report) => shown.epoch(run, report),
+    log: (line) => shown.log(line),
+    stop: () => shown.stop(),
+  };
+}
+
+type Shown = Omit<Progress, 'plan'>;
 
 /** Epochs to do and done, by training. */
 interface Work {
@@ -34,9 +47,9 @@ interface Work {
   jobs: number;
 }
 
-function workOf(config: ExperimentConfig, finished: BenchRun[]): Work {
+function workOf({ groups, jobs, finished }: ProgressPlan): Work {
   const trials: Work['trials'] = new Map();
-  for (const group of groupsOf(config)) {
+  for (const group of groups) {
     for (const trial of group.trials)
       trials.set(trialKey(trial), { label: armLabel(trial), epochs: group.epochs, done: 0 });
   }
@@ -44,10 +57,10 @@ function workOf(config: ExperimentConfig, finished: BenchRun[]): Work {
     const trial = trials.get(trialKey(run));
     if (trial !== undefined) trial.done = trial.epochs;
   }
-  return { trials, jobs: Math.max(1, config.jobs) };
+  return { trials, jobs };
 }
 
-function bar(work: Work, stream: NodeJS.WriteStream): Progress {
+function bar(work: Work, stream: NodeJS.WriteStream): Shown {
   const timeLeft = estimator(work);
   const trials = [...work.trials.values()];
   const total = trials.reduce((sum, { epochs }) => sum + epochs, 0);
@@ -81,9 +94,6 @@ function bar(work: Work, stream: NodeJS.WriteStream): Progress {
         accuracy: `accuracy ${report.testAccuracy!.toFixed(3)}`,
         left: left === undefined ? '' : `${clock(left)} left`,
       } satisfies Status);
-    },
-    jobs(count) {
-      work.jobs = count;
     },
     log(line) {
       if (!bars.isActive) return void stream.write(`${line}\n`);
@@ -124,7 +134,7 @@ export function statusLine(status: Status, progress: number, columns: number): s
 }
 
 /** A line per finished run, and one for its first epoch and about four more. */
-function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
+function plainLines(work: Work, stream: NodeJS.WriteStream): Shown {
   const log = (line: string) => stream.write(`${line}\n`);
   return {
     epoch(run, report) {
@@ -140,7 +150,6 @@ function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
           (last ? `  done in ${seconds.toFixed(1)} s` : ''),
       );
     },
-    jobs() {},
     log,
     stop() {},
   };

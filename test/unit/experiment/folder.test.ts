@@ -18,13 +18,15 @@ import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { datasetSum } from '../../../src/datasets/sum.js';
+import { follow } from '../../../src/events.js';
 import { type CheckpointOf, readCheckpoint } from '../../../src/experiment/checkpoint.js';
 import type { ExperimentConfig } from '../../../src/experiment/config.js';
-import { resumeExperiment, runExperiment } from '../../../src/experiment/experiment.js';
+import { experimentEvents, resumeExperiment, runExperiment } from '../../../src/experiment/experiment.js';
 import { ExperimentFolder } from '../../../src/experiment/folder.js';
 import { groupsOf } from '../../../src/experiment/plan.js';
 import { readExperiment } from '../../../src/experiment/read.js';
 import type { BenchRun } from '../../../src/experiment/results.js';
+import { trialName } from '../../../src/experiment/trial.js';
 import { writeAtomically } from '../../../src/files/output.js';
 import { loadDataset } from '../../../src/index.js';
 import { idxFile } from '../../support/idxFile.js';
@@ -86,6 +88,38 @@ test.each([1, 10, 14, 33, 60])(
     expect(readExperiment(out).experiment.complete).toBe(true);
   },
 );
+
+test('one that takes no more events stops the experiment: its checkpoint is written, the lock is gone', async () => {
+  const whole = await runExperiment(tiny);
+  let epochs = 0;
+  for await (const { kind } of experimentEvents(tiny, { out })) {
+    if (kind === 'epoch') epochs += 1;
+    if (epochs === 10) break;
+  }
+  expect(readdirSync(out).sort()).toEqual(['checkpoints', 'experiment.json']);
+  expect(checkpoints()).toHaveLength(1);
+  expect(untimed((await resumeExperiment(out)).runs)).toBe(untimed(whole.runs));
+});
+
+test('the events of an experiment: its plan, every epoch, and results when they are in the folder', async () => {
+  const config = { ...tiny, methods: ['set' as const], motifSize: [2], epochs: 2 };
+  const seen: string[] = [];
+  const results = await follow(experimentEvents(config, { out }), (event) => {
+    if (event.kind === 'plan') seen.push(`plan of ${event.groups.length}`);
+    if (event.kind === 'start') seen.push(`start ${trialName(event.run)}`);
+    if (event.kind === 'epoch') seen.push(`epoch ${event.run.epochs.indexOf(event.report) + 1}`);
+    if (event.kind !== 'finished') return;
+    const { runs } = readExperiment(out);
+    seen.push(`${event.runs.map((run) => trialName(run))} is line ${runs.length}`);
+    expect(runs.at(-1)).toEqual(event.runs[0]);
+  });
+  expect(seen).toEqual([
+    'plan of 2',
+    ...['start set at epsilon 2, seed 0', 'epoch 1', 'epoch 2', 'set at epsilon 2, seed 0 is line 1'],
+    ...['start set at epsilon 4, seed 0', 'epoch 1', 'epoch 2', 'set at epsilon 4, seed 0 is line 2'],
+  ]);
+  expect(results.runs).toHaveLength(2);
+});
 
 test('what a kill has left of files half written is gone when the experiment has been resumed', async () => {
   await stoppedAfter(33);
