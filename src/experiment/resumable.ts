@@ -58,25 +58,43 @@ export async function* runResumable(
   }
 }
 
-/** The state of a group after its last round, and when it is written. */
+/** Times its own duration that a snapshot has to wait for, unless it is to be written. */
+const payback = 10;
+
+/**
+ * Decides when the state of a group is worth a snapshot, and when a snapshot is written.
+ *
+ * A snapshot downloads all links, and training may go on only when it is there. One is due when it is to be
+ * written, and before that, for what a stop would cost, as soon as the rounds since the last one have taken
+ * many times as long as it did: so snapshots take a small share of the time, and a stop costs at most the
+ * rounds that a few of them would have taken.
+ */
 export class Snapshots {
   readonly #write: (state: GroupState) => void;
   readonly #now: () => number;
   /** The last one, until it is written. */
   #unsaved: GroupState | undefined;
   #writtenAt: number;
+  #takenAt: number;
+  /** Shortest time that one has taken. */
+  #durationMs: number | undefined;
 
   /** @param now milliseconds; by default of a clock that nobody sets back, as the time of day may be */
   constructor(write: (state: GroupState) => void, now = () => performance.now()) {
     this.#write = write;
     this.#now = now;
     this.#writtenAt = now();
+    this.#takenAt = this.#writtenAt;
   }
 
   async afterRound(snapshot: () => Promise<GroupState>): Promise<void> {
     const begun = this.#now();
     const writes = begun - this.#writtenAt >= intervalMs;
+    const pays = begun - this.#takenAt >= payback * (this.#durationMs ?? 0);
+    if (!writes && !pays) return;
     this.#unsaved = await snapshot();
+    this.#takenAt = this.#now();
+    this.#durationMs = Math.min(this.#durationMs ?? Infinity, this.#takenAt - begun);
     if (writes) this.write();
   }
 
