@@ -4,6 +4,7 @@ import { type Events, eventsOf } from '../events.js';
 import { largest } from '../extremes.js';
 import { fromNative, type NativeLayer, type NativeModel, native } from '../native.js';
 import { publishedRun } from '../thesis/draws.js';
+import { isDrawnByProgram } from '../thesis/readings.js';
 import type { TrainingPlan } from '../training/options.js';
 import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
 import { upload } from '../training/samples.js';
@@ -121,9 +122,9 @@ function watched<R>(contender: Contender, work: () => Promise<R>): Events<Experi
   });
 }
 
-/** The samples of a group and, in the reading `published`, the network that NumPy drew. */
+/** The samples of a group and, where the thesis' program drew them, its sparse network. */
 function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, dataset: Dataset) {
-  if (reading !== 'published') return { published: undefined, ...samplesOf(config, seed, dataset) };
+  if (!isDrawnByProgram(reading)) return { published: undefined, ...samplesOf(config, seed, dataset) };
   const countOf = (part: 'train' | 'test') => {
     const available = dataset[part]?.count ?? 0;
     const given = config[part];

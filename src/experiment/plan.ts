@@ -1,6 +1,15 @@
 import { largest } from '../extremes.js';
 import type { NativeModelSpec } from '../native.js';
-import { chosenTopology, epochsOf, methodsOf } from '../thesis/readings.js';
+import {
+  activationOf,
+  chosenTopology,
+  epochsOf,
+  initOf,
+  isDrawnByProgram,
+  knowsMotifs,
+  methodsOf,
+  pruneOf,
+} from '../thesis/readings.js';
 import { modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
 import type { MethodName, Reading, TopologyName } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
@@ -75,7 +84,7 @@ export function sparseKinds(
 /** 1 where neither the topology nor the evolution of `method` knows motifs. */
 function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Reading): number[] {
   const { methods, motifSize } = config;
-  if (reading === 'published') return [1];
+  if (!knowsMotifs(reading)) return [1];
   const topology = chosenTopology(config, reading);
   if (method === 'set-motif' || topology === 'motif' || topology === 'motif-printed') return motifSize;
   if (method === 'set' || topology === 'erdos-renyi' || motifSize.length === 1) return [1];
@@ -88,12 +97,12 @@ export function networkOf(
   { reading, method, epsilon, motifSize, seed }: Trial,
   { features, classes }: { features: number; classes: number },
 ): NativeModelSpec {
-  const { init, activation, threads, backend, hidden } = config;
+  const { threads, backend, hidden } = config;
   return modelSpec('bench', {
     layers: [features, ...hidden, classes],
     topology: topologyOf(config, { reading, method, motifSize }),
-    init: reading === 'improved' ? 'he-fan-in' : init,
-    activation,
+    init: initOf(config, reading, method),
+    activation: activationOf(config, reading, method),
     seed,
     threads,
     backend,
@@ -117,9 +126,9 @@ export function trainingOf(
   motifSize: number,
 ): TrainingPlan {
   const { batchSize, learningRate, momentum, weightDecay, zeta, regrowInit } = config;
-  const prune = reading === 'published' ? ('thesis' as const) : ('exact' as const);
+  const prune = pruneOf(reading);
   const evolution = { method: method === 'dense' ? ('static' as const) : method, zeta, prune, regrowInit };
-  const shuffle = reading !== 'published'; // its samples come in the order that NumPy gave them
+  const shuffle = !isDrawnByProgram(reading); // its samples come in the order of the draws
   const options = { epochs, batchSize, learningRate, momentum, weightDecay, shuffle, evolution };
   return trainingPlan('bench', options, motifSize);
 }

@@ -1,8 +1,8 @@
 import type { ErrorCode } from '../errors.js';
+import type { Difference, Estimate } from '../statistics.js';
 import type { EpochReport } from '../training/run.js';
 import type { TopologyName } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
-import type { Difference, Estimate } from './statistics.js';
 import type { Arm, Trial } from './trial.js';
 
 /*

@@ -1,7 +1,8 @@
 import { largest } from '../extremes.js';
+import { difference, estimate, mean, median } from '../statistics.js';
+import { reportsBest } from '../thesis/readings.js';
 import { benchMethods, readings } from '../vocabulary.js';
 import type { BenchRun, BenchSummary } from './results.js';
-import { difference, estimate, mean, median } from './statistics.js';
 import { armKey } from './trial.js';
 
 /** Ordered by reading, epsilon, then SET, SET-motif, static, then motif size; dense last. */
@@ -35,7 +36,7 @@ function summary(group: BenchRun[], all: BenchRun[]): Entry {
   const pairs = pairsWithSet(runs, all);
   const survivals = runs.map(survival).filter((share) => share !== null);
   const selected = runs.map(selectedAccuracy).filter((accuracy) => accuracy !== null);
-  const accuracy = reading === 'published' ? bestAccuracy : finalAccuracy;
+  const accuracy = reportsBest(reading) ? bestAccuracy : finalAccuracy;
   const equal = pairs.filter(({ run, set }) => run.epochs.length === set.epochs.length);
   return {
     reading,

@@ -1,6 +1,6 @@
-import { mean } from '../../experiment/statistics.js';
 import { armKey } from '../../experiment/trial.js';
 import { largest, smallest } from '../../extremes.js';
+import { mean } from '../../statistics.js';
 import { type Figure, panels, type Row, scaleOf } from './frame.js';
 import { lineLegend, methodColor, methodDash } from './methods.js';
 import { type FigureData, fewDensities, grouped, labels, mostPoints, panelOf, spans } from './runs.js';

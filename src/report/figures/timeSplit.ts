@@ -1,5 +1,5 @@
-import { mean, median } from '../../experiment/statistics.js';
 import { armKey } from '../../experiment/trial.js';
+import { mean, median } from '../../statistics.js';
 import { type Figure, panels, type Row } from './frame.js';
 import { sortOf } from './methods.js';
 import { type FigureData, fewDensities, grouped, labels, panelOf } from './runs.js';

@@ -1,7 +1,7 @@
 import type { BenchRun, BenchSummary, Experiment } from '../../experiment/results.js';
-import type { Difference, Estimate } from '../../experiment/statistics.js';
 import { methodLabel } from '../../experiment/trial.js';
 import { largest } from '../../extremes.js';
+import type { Difference, Estimate } from '../../statistics.js';
 import { printedAccuracy } from '../../thesis/printed.js';
 
 /*
