@@ -7,11 +7,12 @@ import type { Dataset } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
 import { writeAtomically } from '../files/output.js';
 import type { NativeLayer } from '../native.js';
-import { activations } from '../vocabulary.js';
+import { activationOf } from '../thesis/readings.js';
+import { type ActivationName, activations } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
 import type { Group } from './plan.js';
 import { runSchema } from './read.js';
-import type { BenchRun } from './results.js';
+import type { BenchRun, LayerDegrees } from './results.js';
 import { runCheck } from './runCheck.js';
 import { trialKey, trialNameInFull } from './trial.js';
 
@@ -164,36 +165,63 @@ function wrongState(
   const check = runCheck(config, dataset);
   const sizes = [dataset.features, ...config.hidden, dataset.classes];
   for (const { run, layers } of trials) {
+    const activation = activationOf(config, run.reading, run.method);
     const wrong =
-      check(run, run.failure === undefined ? epoch : epoch + 1) ?? wrongLayers(run, layers, sizes, epoch);
+      check(run, run.failure === undefined ? epoch : epoch + 1) ??
+      wrongLayers(run, layers, { sizes, activation, epoch });
     if (wrong !== undefined) return `has a training, ${trialNameInFull(run)}, that ${wrong}`;
   }
   return undefined;
 }
 
 function wrongLayers(
-  { nnz, failure }: BenchRun,
+  { nnz, failure, degrees }: BenchRun,
   layers: NativeLayer[] | undefined,
-  sizes: number[],
-  epoch: number,
+  { sizes, activation, epoch }: { sizes: number[]; activation: ActivationName; epoch: number },
 ): string | undefined {
   if ((layers === undefined) !== (failure !== undefined)) return 'should have layers, unless it failed';
   if (layers === undefined) return undefined;
   if (layers.length !== sizes.length - 1)
     return `has ${layers.length} layers, where ${sizes.length - 1} were expected`;
   for (const [l, layer] of layers.entries()) {
-    const wrong = wrongLayer(layer, sizes[l]!, sizes[l + 1]!, epoch);
+    const expected = {
+      inputs: sizes[l]!,
+      outputs: sizes[l + 1]!,
+      activation: l + 1 < layers.length ? activation : 'linear',
+      drawn: degrees?.start[l],
+    };
+    const wrong = wrongLayer(layer, expected, epoch);
     if (wrong !== undefined) return `has a layer ${l} ${wrong}`;
   }
   const links = layers.reduce((total, { weights }) => total + weights.length, 0);
   return links === nnz ? undefined : `has ${links} links, where ${nnz} were expected`;
 }
 
-function wrongLayer(layer: NativeLayer, inputs: number, outputs: number, epoch: number): string | undefined {
+/** What a layer must be, by the experiment and by what was drawn at the start. */
+interface ExpectedLayer {
+  inputs: number;
+  outputs: number;
+  activation: ActivationName;
+  /** Absent in what earlier versions wrote. */
+  drawn: LayerDegrees | undefined;
+}
+
+function wrongLayer(
+  layer: NativeLayer,
+  { inputs, outputs, activation, drawn }: ExpectedLayer,
+  epoch: number,
+): string | undefined {
   if (layer.inputs !== inputs || layer.outputs !== outputs) {
     return `of ${layer.inputs} × ${layer.outputs} neurons, where ${inputs} × ${outputs} were expected`;
   }
+  if (layer.activation !== activation)
+    return `of activation ${layer.activation}, where ${activation} was expected`;
+  if (drawn !== undefined && layer.dense !== drawn.dense)
+    return `that is ${layer.dense ? 'dense' : 'sparse'}, where another was drawn`;
   const links = layer.dense ? inputs * outputs : layer.colIndices.length;
+  const drawnLinks = drawn?.in.reduce((sum, targets, degree) => sum + targets * degree, 0);
+  if (!layer.dense && drawnLinks !== undefined && links !== drawnLinks)
+    return `of ${links} links, where ${drawnLinks} were drawn`;
   const pieces = layer.activation === 'srelu' || layer.activation === 'all-relu' ? 4 * outputs : 0;
   const lengths = {
     rowOffsets: layer.dense ? 0 : inputs + 1,

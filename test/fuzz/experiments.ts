@@ -132,7 +132,7 @@ const layer = (inputs: number, outputs: number, rowOffsets: number[], colIndices
   inputs,
   outputs,
   dense: colIndices.length === 0,
-  activation: 'relu',
+  activation: outputs === sizes.classes ? 'linear' : 'relu',
   rowOffsets: Uint32Array.from(rowOffsets),
   colIndices: Uint32Array.from(colIndices),
   weights: new Float32Array(colIndices.length || inputs * outputs).fill(0.5),

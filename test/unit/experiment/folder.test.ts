@@ -284,6 +284,25 @@ test('what a checkpoint holds is checked before anything is made of it', async (
     ['not in the order of CSR', (content) => void (layer(content).colIndices as Uint32Array).set([1e9], 0)],
     ['not in the order of CSR', (content) => void (layer(content).rowOffsets as Uint32Array).fill(7)],
     ['bias, where 40', (content) => void Object.assign(layer(content), { bias: new Float32Array(39) })],
+    [
+      'of activation tanh, where relu was expected',
+      (content) => void Object.assign(layer(content), { activation: 'tanh' }),
+    ],
+    [
+      'of activation relu, where linear was expected',
+      ({ state }) => void Object.assign(state.trials[0]!.layers!.at(-1)!, { activation: 'relu' }),
+    ],
+    [
+      'that is dense, where another was drawn',
+      (content) => void Object.assign(layer(content), { dense: true }),
+    ],
+    [
+      'links, where',
+      (content) => {
+        const { colIndices } = layer(content) as { colIndices: Uint32Array };
+        Object.assign(layer(content), { colIndices: colIndices.subarray(1) });
+      },
+    ],
     ['of 65 × 40 neurons', (content) => void Object.assign(layer(content), { inputs: 65 })],
     ['born after the checkpoint', (content) => void (layer(content).birth as Uint16Array).fill(9)],
     ['2 layers, where 3', ({ state }) => void state.trials[0]!.layers!.pop()],
@@ -319,6 +338,9 @@ test('a checkpoint of another group or experiment is not taken for its own, also
   expect(() => read({ ...of, experiment: '0' }, {})).toThrow('is a checkpoint of another experiment');
   put(file!, state, 1); // as earlier versions wrote them
   expect(read(of, {})).toEqual(state);
+  expect(() => read(of, { config: { ...config, activation: 'tanh' } })).toThrow(
+    'a layer 0 of activation relu, where tanh was expected',
+  );
   const denser = group!.trials.map((trial) => ({ ...trial, epsilon: 4 }));
   expect(() => read(of, { group: { ...group, trials: denser } })).toThrow(
     'set at epsilon 2, seed 0, where plain, set at epsilon 4, seed 0 was expected',
