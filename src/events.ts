@@ -1,12 +1,12 @@
 /*
- * Work that takes its time and says how it gets on: an async generator, which yields events and returns the
- * result. Who runs it takes the events one by one, and the work waits meanwhile. An error of theirs is thrown
- * into the generator where the event came from, so that the work can keep what it has done.
+ * Long work that reports its progress: an async generator, which yields events and returns the result. It
+ * waits while its caller handles an event. An error of the caller is thrown into the generator where the
+ * event came from, so that the work can keep what it has done.
  */
 
 export type Events<E, R> = AsyncGenerator<E, R, void>;
 
-/** Runs work to its end, with each of its events handed to `handle`; resolves to its result. */
+/** Runs work to its end, calls `handle` with each of its events, and resolves to its result. */
 export async function follow<E, R>(
   events: Events<E, R>,
   handle: (event: E) => void | Promise<void>,
@@ -18,7 +18,7 @@ export async function follow<E, R>(
   }
 }
 
-/** Yields the events of `source` that `handle`, which sees each first, does not return false for. */
+/** Calls `handle` with each event of `source`, and yields it unless that returns false. */
 export async function* through<E, R>(source: Events<E, R>, handle: (event: E) => unknown): Events<E, R> {
   let ended = false;
   try {
@@ -40,7 +40,10 @@ export async function* through<E, R>(source: Events<E, R>, handle: (event: E) =>
   }
 }
 
-/** Yields what `events` yields and then calls `close`, however they end; an error of theirs goes before one of it. */
+/**
+ * Yields what `events` yields, and calls `close` however they end. An error of `close` is thrown only where
+ * `events` had none.
+ */
 export async function* closingAfter<E, R>(
   events: Events<E, R>,
   close: (result?: R) => void | Promise<void>,
@@ -55,7 +58,7 @@ export async function* closingAfter<E, R>(
       try {
         await close();
       } catch {
-        // what ended it came first, and is what a reader can act on
+        // the first error is the one that a reader can act on
       }
     }
   }
@@ -64,15 +67,15 @@ export async function* closingAfter<E, R>(
 }
 
 /**
- * Events that `work` tells as it goes on, at its own pace. Where no more of them are taken the caller has to
- * stop `work`.
+ * Runs `work`, which emits events without waiting for them to be handled, and yields these. A caller that
+ * takes no more events must stop `work` itself.
  */
-export async function* eventsOf<E, R>(work: (tell: (event: E) => void) => Promise<R>): Events<E, R> {
-  const told: E[] = [];
+export async function* eventsOf<E, R>(work: (emit: (event: E) => void) => Promise<R>): Events<E, R> {
+  const queue: E[] = [];
   let wake = () => {};
   let ended = false;
   const result = work((event) => {
-    told.push(event);
+    queue.push(event);
     wake();
   });
   const end = () => {
@@ -81,7 +84,7 @@ export async function* eventsOf<E, R>(work: (tell: (event: E) => void) => Promis
   };
   result.then(end, end);
   for (;;) {
-    while (told.length > 0) yield told.shift()!;
+    while (queue.length > 0) yield queue.shift()!;
     if (ended) return await result;
     await new Promise<void>((resolve) => {
       wake = resolve;

@@ -17,26 +17,27 @@ import { runCheck } from './runCheck.js';
 import { trialKey, trialNameInFull } from './trial.js';
 
 /*
- * The state of a group of trials between two epochs, as a file: enough to go on to the same bits.
+ * A checkpoint is a file with the state of a group between two epochs: enough to go on to the same bits.
  *
- * Layout: a line of text that names the format, a line with the SHA-256 of the rest in hexadecimal, then, as
- * node:v8 serialises it, what the state is of and the state itself. A file that was cut or changed fails its
- * sum and is never looked into; one that was renamed, copied from elsewhere or made up is checked as
- * everything that comes from outside. In version 1 only the trainings themselves said what the state is of.
+ * It begins with a line of text that names the format and a line with the SHA-256 of the rest in hexadecimal.
+ * The rest, serialised by node:v8, says which group of which experiment it belongs to, and holds the state.
+ * The content of a file that was cut or changed is not read, because its sum is wrong; that of a file that
+ * was renamed, copied from elsewhere or made up is checked like all input. In version 1 only the trainings
+ * themselves said what they belong to.
  */
 
 export interface GroupState {
   /** Epochs that every trial has behind it. */
   epoch: number;
-  /** In the order of the group. */
+  /** The trainings, in the order of the group. */
   trials: {
     run: BenchRun;
-    /** Absent when the training has failed: there is nothing to go on with. */
+    /** Absent when the training has failed. */
     layers?: NativeLayer[];
   }[];
 }
 
-/** What a checkpoint is of. */
+/** What a checkpoint belongs to. */
 export interface CheckpointOf {
   /** SHA-256 of what decides the bits of the experiment. */
   experiment: string;
@@ -46,7 +47,7 @@ export interface CheckpointOf {
 
 const heading = 'set-native checkpoint ';
 const version = 2;
-/** Of what comes before the state. */
+/** Bytes before the serialised part. */
 const headLength = `${heading}${version}\n`.length + 65;
 
 export function writeCheckpoint(file: string, of: CheckpointOf, state: GroupState): void {
@@ -55,7 +56,8 @@ export function writeCheckpoint(file: string, of: CheckpointOf, state: GroupStat
 }
 
 /**
- * The state in `file`, which must be one of `of`, and of that group of that experiment.
+ * Reads the state in `file`, which must belong to `of`, and be one that this group of this experiment can
+ * have.
  *
  * @throws SetNativeError ERR_IO (cannot be read), ERR_DATA_FORMAT (damaged, no checkpoint, or one of
  * something else)
@@ -81,7 +83,7 @@ export function readCheckpoint(
   const refuse = (what: string, cause?: unknown) =>
     new SetNativeError(
       'ERR_DATA_FORMAT',
-      `[bench] ${file} ${what}; delete it, and the trainings of ${group.id} start anew`,
+      `[bench] ${file} ${what}; delete it, and the trainings of ${group.id} start again`,
       { details: { file }, cause },
     );
   const body = bytes.subarray(headLength);
@@ -111,7 +113,7 @@ export function readCheckpoint(
   return sound;
 }
 
-/** The state, after a look at what it is of. */
+/** Takes the state out of what a file holds, if that belongs to `of`. */
 function stateOf(content: unknown, of: CheckpointOf, refuse: (what: string) => Error): unknown {
   const named = z
     .object({ of: z.object({ experiment: z.string(), group: z.string() }) })
@@ -197,12 +199,12 @@ function wrongLayers(
   return links === nnz ? undefined : `has ${links} links, where ${nnz} were expected`;
 }
 
-/** What a layer must be, by the experiment and by what was drawn at the start. */
+/** What the experiment's options and the start of the training make of a layer. */
 interface ExpectedLayer {
   inputs: number;
   outputs: number;
   activation: ActivationName;
-  /** Absent in what earlier versions wrote. */
+  /** The layer at the start; absent in runs that earlier versions wrote. */
   drawn: LayerDegrees | undefined;
 }
 
@@ -245,7 +247,9 @@ function wrongLayer(
   return layer.dense || isCsr(layer) ? undefined : 'whose links are not in the order of CSR';
 }
 
-/** Offsets ascend from 0 to the number of links; the columns of a row ascend, and are columns. */
+/**
+ * Whether offsets ascend from 0 to the number of links, and the columns of each row ascend below `outputs`.
+ */
 function isCsr({ inputs, outputs, rowOffsets, colIndices }: NativeLayer): boolean {
   if (rowOffsets[0] !== 0 || rowOffsets[inputs] !== colIndices.length) return false;
   for (let row = 0; row < inputs; row++) {

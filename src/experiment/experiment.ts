@@ -28,24 +28,27 @@ import { summarize } from './summary.js';
 import { armName, type Trial, trialKey } from './trial.js';
 
 export interface ExperimentHooks {
-  /** After every epoch of every run; `run.epochs` already holds the report. */
+  /** Called, and awaited, after every epoch of every run; `run.epochs` already holds the report. */
   onEpoch?: (run: BenchRun, report: EpochReport) => void | Promise<void>;
   /**
-   * As soon as something is known that must be read beside the numbers; `notes` of the results has it too.
+   * Called with what must be read beside the numbers, as soon as it is known; `notes` of the results has it
+   * too.
    */
   onNote?: (note: string) => void;
-  /** Before the first training: how many groups train at once. */
+  /** Called before the first training with the number of groups that train at once. */
   onJobs?: (jobs: number) => void;
-  /** Before half a minute, at most, of waiting for another process to show that it uses the folder. */
+  /** Called before a wait, of at most half a minute, for another process to show that it uses the folder. */
   onWait?: (why: string) => void;
-  /** Stops within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason. */
+  /**
+   * Stops the experiment within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason.
+   */
   signal?: AbortSignal;
   /**
    * A folder to keep the experiment in while it runs (docs/results.md), so that whatever stops it costs
    * little: `resumeExperiment` goes on. It must be new or empty.
    */
   out?: string;
-  /** What the experiment was started by, for its records. */
+  /** Command line that started the experiment, for its records. */
   command?: string;
 }
 
@@ -65,8 +68,8 @@ export interface ExperimentHooks {
  * fires; and with any other error of a training. From the first network on `details.results` holds what was
  * completed, summary included.
  *
- * @param chosen those of the options that a user chose, where others are of a preset: what a reading sets
- * aside of them is noted
+ * @param chosen the options that a user chose, where others come from a preset: notes name those of them
+ * that a reading sets aside
  */
 export async function runExperiment(
   given: Partial<ExperimentConfig> & Pick<ExperimentConfig, 'dataset'>,
@@ -101,10 +104,10 @@ export async function* experimentEvents(
 export type ResumeOptions = Partial<Pick<ExperimentConfig, 'jobs' | 'threads' | 'dataDir'>>;
 
 /**
- * Goes on with the experiment kept in `dir`, wherever it was stopped: its results are those of an experiment
- * that never was, times aside, on the same machine. Rejects as runExperiment does; with ERR_USAGE where `dir`
- * holds no experiment or another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of
- * it is damaged or of another experiment, or where the data are others.
+ * Goes on with the experiment kept in `dir`, wherever it was stopped. On the same machine its results are,
+ * times aside, those of an experiment that was never stopped. Rejects as runExperiment does; with ERR_USAGE
+ * where `dir` holds no experiment or another process writes to it; ERR_DATA_FORMAT, naming file and line,
+ * where a file of it is damaged or of another experiment, or where the data are others.
  */
 export async function resumeExperiment(
   dir: string,
@@ -124,7 +127,7 @@ export async function* resumeEvents(
   checkKeys('bench', options, ['jobs', 'threads', 'dataDir']);
   checkSignal('bench', signal, 'before it began');
   const { folder, experiment, runs } = yield* onceDecided(() => ExperimentFolder.resume(dir), signal);
-  for (const place of [dir, path.dirname(folder.checkpoint(''))]) removeLeftovers(place); // of a kill
+  for (const place of [dir, path.dirname(folder.checkpoint(''))]) removeLeftovers(place); // half-written files
   return yield* within(folder, async function* () {
     const asked = experimentConfig({ ...experiment.config, ...options });
     const dataset = dataAgain(asked, experiment, options.dataDir === undefined);
@@ -161,7 +164,7 @@ async function callHook(hooks: ExperimentHooks, event: ExperimentEvent): Promise
   }
 }
 
-/** Hands the folder back in the end; where that fails, the error has the results. */
+/** Runs the body, and releases the folder in the end; where that fails, the error has the results. */
 function within(folder: ExperimentFolder | undefined, body: () => ExperimentEvents): ExperimentEvents {
   return closingAfter(body(), (results) => {
     try {
@@ -177,11 +180,11 @@ function within(folder: ExperimentFolder | undefined, body: () => ExperimentEven
 interface Plan {
   config: ExperimentConfig;
   groups: Group[];
-  /** Whether the number of jobs was left to choose. */
+  /** Whether the options left the number of jobs open. */
   choseJobs: boolean;
 }
 
-/** Throws ERR_OUT_OF_MEMORY where the machine has too little of it. */
+/** Plans an experiment. Throws ERR_OUT_OF_MEMORY where its networks do not fit the machine. */
 async function planOf(asked: ExperimentConfig, dataset: Dataset): Promise<Plan> {
   const groups = groupsOf(asked);
   const sizes = await groupSizes(asked, groups, dataset);
@@ -190,7 +193,7 @@ async function planOf(asked: ExperimentConfig, dataset: Dataset): Promise<Plan> 
   return { config, groups, choseJobs: asked.jobs === 0 };
 }
 
-/** Trains what was not found to be finished. */
+/** Trains the groups that `found` does not have all runs of. */
 async function* train(
   experiment: Experiment,
   { config, groups, choseJobs }: Plan,
@@ -200,12 +203,12 @@ async function* train(
   folder: ExperimentFolder | undefined,
 ): ExperimentEvents {
   const finished = new Map(found.map((run) => [trialKey(run), run]));
-  /** Of the groups that have started here. */
+  /** Runs of groups under way. */
   const underWay = new Map<string, BenchRun>();
   const identity = folder && experimentSum(config, experiment.dataset.sha256 ?? datasetSum(dataset));
   const isFinished = (trial: Trial) => finished.has(trialKey(trial));
 
-  /** Puts down what an event says; false for a note that is known already. */
+  /** Keeps what an event says; returns false for a note that is known already. */
   const record = (event: ExperimentEvent): boolean => {
     if (event.kind === 'note') {
       if (experiment.notes.includes(event.note)) return false;
@@ -258,7 +261,7 @@ async function* train(
     const waiting = groups.filter(({ trials }) => !trials.every(isFinished));
     if (folder !== undefined && found.length > 0) {
       const done = groups.filter(({ trials }) => trials.every(isFinished));
-      for (const { id } of done) folder.dropCheckpoint(id); // which a kill has left
+      for (const { id } of done) folder.dropCheckpoint(id); // a kill may have left it
     }
     yield* trainGroups(waiting, config, dataset, signal, trainGroup);
     experiment.complete = [...finished.values()].every((run) => run.failure === undefined);
@@ -275,14 +278,14 @@ async function* train(
   }
 }
 
-/** With the folder of the data as one that is the same from everywhere. */
+/** The options, with the absolute path of the folder of the data. */
 function absolute(config: ExperimentConfig): ExperimentConfig {
   return config.dataDir === undefined ? config : { ...config, dataDir: path.resolve(config.dataDir) };
 }
 
 /**
- * The data set of an experiment that goes on. Where the folder that it was begun with is not there, as a
- * relative one seen from elsewhere, and no other is named, it is looked for where it was found then.
+ * Loads the data set of an experiment that goes on: from the folder of its options or, where that is not
+ * there and the user named no other, from the place where the experiment found it.
  */
 function dataAgain(
   { dataset, dataDir }: ExperimentConfig,
@@ -298,12 +301,12 @@ function dataAgain(
   }
 }
 
-/** Where a data set was found. */
+/** Place where a data set was found. */
 function placeOf({ source }: Dataset): string {
   return source === 'embedded' ? source : path.resolve(source);
 }
 
-/** SHA-256 of all that decides what the trainings of an experiment come to, but for the machine. */
+/** SHA-256 of all that decides the bits of an experiment's results, but for the machine. */
 function experimentSum(config: ExperimentConfig, data: string): string {
   const { jobs: _jobs, threads: _threads, dataDir: _dataDir, ...options } = config;
   const inOrder = Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -312,7 +315,7 @@ function experimentSum(config: ExperimentConfig, data: string): string {
     .digest('hex');
 }
 
-/** Trains all groups: one after the other in this thread, or `jobs` at once in workers. A failure ends it. */
+/** Trains all groups: one after the other in this thread, or `jobs` at once in workers. */
 async function* trainGroups(
   groups: Group[],
   config: ExperimentConfig,
@@ -343,7 +346,9 @@ interface GroupSize {
   bytes: number;
 }
 
-/** Sizes of the groups of one seed, the largest first. Lets others have their turn, for there may be very many. */
+/**
+ * Sizes of the groups of one seed, the largest first. Yields to other work, because there may be very many.
+ */
 async function groupSizes(config: ExperimentConfig, groups: Group[], dataset: Dataset): Promise<GroupSize[]> {
   const sizes: GroupSize[] = [];
   let since = performance.now();
@@ -375,7 +380,7 @@ function largestOf(sizes: GroupSize[], { runs }: ExperimentConfig, count: number
     .slice(0, count);
 }
 
-/** How many groups train at once, where that was left to choose. */
+/** Number of groups that train at once, where the options leave it open. */
 function jobsFor(config: ExperimentConfig, sizes: GroupSize[], dataset: Dataset): number {
   const backend = chooseBackend(config.backend);
   const gpu = info().backends.find(({ name }) => name === backend)?.capacity;
@@ -388,7 +393,10 @@ function jobsFor(config: ExperimentConfig, sizes: GroupSize[], dataset: Dataset)
   return gpuJobs([dataset.features, ...config.hidden, dataset.classes], bytes, gpu, cores);
 }
 
-/** The networks of a group are alive at once, those of as many groups as there are jobs. */
+/**
+ * Throws unless the networks that are alive at once, those of as many groups as there are jobs, fit the
+ * memory.
+ */
 function checkMemory(config: ExperimentConfig, sizes: GroupSize[]): void {
   const constrained = process.constrainedMemory(); // of the container; 0 or absurdly large where there is no limit
   const available = Math.min(os.totalmem(), constrained > 0 ? constrained : Infinity);

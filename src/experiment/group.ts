@@ -23,18 +23,21 @@ export interface GroupOptions {
   signal?: AbortSignal | undefined;
   /** The state to go on from. */
   state?: GroupState | undefined;
-  /** Called when all trials have an epoch behind them and more to come; may take a snapshot of the group. */
+  /**
+   * Called when every trial has trained an epoch and is to train more; it may take a snapshot of the group.
+   */
   afterRound?: (snapshot: () => Promise<GroupState>) => Promise<void>;
 }
 
+/** A trial while it trains. */
 interface Contender {
   model: NativeModel;
   training: TrainingRun;
   watch: TrainingWatch;
   plan: TrainingPlan;
   run: BenchRun;
-  /** Takes what the watch notices. */
-  tell: (event: ExperimentEvent) => void;
+  /** Emits what the watch notices. */
+  emit: (event: ExperimentEvent) => void;
 }
 
 /**
@@ -93,7 +96,7 @@ export async function* runGroup(
   }
 }
 
-/** Trains the next epoch. A training that diverges in it is marked as failed; any other error is thrown. */
+/** Trains the next epoch, or takes the training out of the group if it diverges. */
 async function* trainEpoch(contender: Contender): Events<ExperimentEvent, void> {
   const { training, run } = contender;
   let report: EpochReport;
@@ -106,6 +109,7 @@ async function* trainEpoch(contender: Contender): Events<ExperimentEvent, void> 
   yield { kind: 'epoch', run, report };
 }
 
+/** Takes a training that diverged out of the group; throws any other error. */
 async function* fail({ model, run }: Contender, error: unknown): Events<ExperimentEvent, void> {
   if (!(error instanceof SetNativeError) || error.code !== 'ERR_NON_FINITE') throw error;
   run.failure = { code: error.code, message: error.message };
@@ -114,10 +118,10 @@ async function* fail({ model, run }: Contender, error: unknown): Events<Experime
   yield { kind: 'note', note: `${error.message}; this training ended, the others went on` };
 }
 
-/** Result of `work`, after the notes of what the contender's watch notices in it. */
+/** Yields notes of what the contender's watch notices during `work`, and returns its result. */
 function watched<R>(contender: Contender, work: () => Promise<R>): Events<ExperimentEvent, R> {
-  return eventsOf((tell) => {
-    contender.tell = tell;
+  return eventsOf((emit) => {
+    contender.emit = emit;
     return work();
   });
 }
@@ -136,11 +140,12 @@ function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, 
   return { published, train: published.train, validation: undefined, test: published.test };
 }
 
+/** Copies the state of a group. */
 async function snapshot(contenders: Contender[], epoch: number): Promise<GroupState> {
   const trials: GroupState['trials'] = [];
   for (const { model, run } of contenders) {
     trials.push({
-      // Its list of epochs and its degrees are added to later, what they hold is not changed.
+      // The list of epochs and the degrees grow later; what they hold stays as it is and needs no copy.
       run: { ...run, epochs: [...run.epochs], ...(run.degrees && { degrees: { ...run.degrees } }) },
       ...(run.failure === undefined && { layers: await model.download() }),
     });
@@ -148,6 +153,7 @@ async function snapshot(contenders: Contender[], epoch: number): Promise<GroupSt
   return { epoch, trials };
 }
 
+/** Adds to the run what is known only at the end. */
 async function conclude({ model, run }: Contender): Promise<void> {
   if (run.failure !== undefined || run.degrees === undefined) return;
   const layers = await model.download();
@@ -188,12 +194,12 @@ async function enter(
     const watch = new TrainingWatch(model, spec, (warning) => {
       const motifSize = spec.topology === 'erdos-renyi' ? 1 : trial.motifSize; // its network knows none
       const network = trialName({ ...trial, motifSize }, spec.topology);
-      contender.tell({ kind: 'note', note: noteOf(warning, network, trialName(trial)) });
+      contender.emit({ kind: 'note', note: noteOf(warning, network, trialName(trial)) });
     });
     const training = new TrainingRun(model, plan, samples, { epochsBefore, signal, watch });
     const run = left?.run ?? (await newRun(trial, spec.topology, model));
     if (run.failure !== undefined) model.dispose();
-    const contender: Contender = { model, training, watch, plan, run, tell: () => {} };
+    const contender: Contender = { model, training, watch, plan, run, emit: () => {} };
     return contender;
   } catch (error) {
     model.dispose();
@@ -216,7 +222,7 @@ async function newRun(trial: Trial, topology: TopologyName, model: NativeModel):
   };
 }
 
-/** A warning with what it is of: the samples, the network as it was drawn, or the training. */
+/** Text of a warning, with the name of what it concerns: the samples, the drawn network, or the training. */
 function noteOf({ code, message, epoch }: TrainingWarning, network: string, training: string): string {
   if (code === 'SET_NATIVE_LARGE_INPUTS') return `${message[0]!.toUpperCase()}${message.slice(1)}.`;
   return `${epoch === 0 ? network : training}: ${message}.`;

@@ -12,20 +12,20 @@ import type { FromWorker, ToWorker, WorkerSetup } from './worker.js';
 /** Trains one group. */
 export type GroupRunner = (group: Group, place: CheckpointPlace | undefined) => GroupEvents;
 
-/** A group's job on a worker thread of its own, which lives until `dispose`. */
+/** A worker thread that trains one group after the other, until `dispose`. */
 interface Job {
   run: GroupRunner;
-  /** Stops the group that it trains, which keeps its state. */
+  /** Stops the group under way, which then writes its checkpoint. */
   stop(): void;
   dispose(): Promise<void>;
 }
 
 /**
- * Trains groups on `count` worker threads, each the next that waits. The first failure ends it when the groups
- * that train meanwhile have ended.
+ * Trains groups on `count` worker threads. After a failure no other group begins, those under way are
+ * finished, and the failure is thrown.
  *
  * @param config with the threads of one job
- * @param train what is to be done with a group, by what trains it
+ * @param train trains a group with the given runner, and keeps its results
  */
 export async function* runJobs(
   count: number,
@@ -39,10 +39,10 @@ export async function* runJobs(
   const jobs: Job[] = [];
   let failed = false;
   let ends: Promise<PromiseSettledResult<void>[]> | undefined;
-  const everyGroup = async (job: Job, tell: (event: ExperimentEvent) => void) => {
+  const everyGroup = async (job: Job, emit: (event: ExperimentEvent) => void) => {
     try {
       for (let next = waiting.next(); !next.done && !failed; next = waiting.next()) {
-        for await (const event of train(next.value, job.run)) tell(event);
+        for await (const event of train(next.value, job.run)) emit(event);
       }
     } catch (error) {
       failed = true;
@@ -52,8 +52,8 @@ export async function* runJobs(
   try {
     const data = shared(dataset);
     for (let i = 0; i < count; i++) jobs.push(startJob(config, data, signal));
-    yield* eventsOf(async (tell) => {
-      ends = Promise.allSettled(jobs.map((job) => everyGroup(job, tell)));
+    yield* eventsOf(async (emit) => {
+      ends = Promise.allSettled(jobs.map((job) => everyGroup(job, emit)));
       const failure = (await ends).find((end) => end.status === 'rejected');
       if (failure !== undefined) throw failure.reason;
     });
@@ -95,7 +95,7 @@ function startJob(config: ExperimentConfig, dataset: Dataset, signal: AbortSigna
         }
       } finally {
         signal?.removeEventListener('abort', stop);
-        if (!ended) stop(); // nobody wants to see how it goes on
+        if (!ended) stop(); // the caller takes no more events
         while (!ended) await next();
         await messages.return(undefined as never);
       }
@@ -107,7 +107,7 @@ function startJob(config: ExperimentConfig, dataset: Dataset, signal: AbortSigna
   };
 }
 
-/** Messages of a worker, of which there is always one more; throws when it fails or exits. */
+/** Messages of a worker, without end; throws when the worker fails or exits. */
 async function* messagesOf(worker: Worker): AsyncGenerator<FromWorker, never, void> {
   let code: number | undefined;
   const exit = (given: number) => {
@@ -123,9 +123,9 @@ async function* messagesOf(worker: Worker): AsyncGenerator<FromWorker, never, vo
 }
 
 /**
- * A worker takes over the options of node, but node runs no file under `--input-type`, which tells what the
- * text of `node -e` is. Where it is among the arguments, none is taken over: a list of arguments may hold few
- * of node's options.
+ * Options that keep a worker from inheriting `--input-type`, the option for the text of `node -e`: node runs
+ * no file with it. Where it is among node's arguments the worker inherits none of them, because a worker
+ * accepts only a few in a list of its own.
  */
 function nodeOptions(): WorkerOptions {
   const { execArgv, env } = process;

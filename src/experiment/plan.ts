@@ -16,22 +16,22 @@ import type { ExperimentConfig } from './config.js';
 import type { Arm, Trial } from './trial.js';
 
 /*
- * What an experiment consists of. A trial is one training. Trials that are compared with each other, all of
- * one seed, epsilon and reading, make up a group: they see the same samples and take turns epoch by epoch.
- * Groups are independent.
+ * The plan of an experiment: its trials, in groups. The trials of one seed, epsilon and reading are compared
+ * with each other and make up a group: they see the same samples and take turns epoch by epoch. Groups are
+ * independent.
  */
 
 export interface Group {
-  /** Fit for a file name; the same in every process. */
+  /** Name of the group, fit for a file name, the same in every process. */
   id: string;
   reading: Reading;
   seed: number;
-  /** In the order of the results. */
+  /** Its trainings, in the order of the results. */
   trials: Trial[];
   epochs: number;
 }
 
-/** Seed by seed, so that what a stopped experiment leaves behind is as paired as possible. */
+/** All groups, seed by seed, so that the results of a stopped experiment are as paired as possible. */
 export function groupsOf(config: ExperimentConfig): Group[] {
   const densest = largest(config.epsilon);
   const dense = config.methods.includes('dense');
@@ -61,7 +61,8 @@ export function groupsOf(config: ExperimentConfig): Group[] {
 }
 
 /**
- * What trains at every density. Nothing twice: SET-motif at motif size 1 is SET, also where SET is asked for.
+ * Methods and motif sizes that train at every density, each once: SET-motif at motif size 1 is SET, also
+ * where SET is asked for.
  */
 export function sparseKinds(
   config: ExperimentConfig,
@@ -81,7 +82,7 @@ export function sparseKinds(
   );
 }
 
-/** 1 where neither the topology nor the evolution of `method` knows motifs. */
+/** Motif sizes that a method runs at: 1 where neither its topology nor its evolution knows motifs. */
 function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Reading): number[] {
   const { methods, motifSize } = config;
   if (!knowsMotifs(reading)) return [1];
@@ -91,7 +92,7 @@ function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Rea
   return methods.includes('set') ? [...new Set([1, ...motifSize])] : motifSize; // static, beside all the others
 }
 
-/** A trial's network and how it is trained, for the addon. */
+/** The network of a trial, for the addon. */
 export function networkOf(
   config: ExperimentConfig,
   { reading, method, epsilon, motifSize, seed }: Trial,
@@ -111,6 +112,7 @@ export function networkOf(
   });
 }
 
+/** Topology of the network of an arm, whatever its epsilon. */
 export function topologyOf(
   config: ExperimentConfig,
   { reading, method, motifSize }: Omit<Arm, 'epsilon'>,
@@ -119,6 +121,11 @@ export function topologyOf(
   return chosenTopology(config, reading) ?? (motifSize === 1 ? 'erdos-renyi' : 'motif');
 }
 
+/**
+ * How a trial is trained, for the addon.
+ *
+ * @param motifSize of its network
+ */
 export function trainingOf(
   config: ExperimentConfig,
   { reading, method }: Arm,

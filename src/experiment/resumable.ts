@@ -8,23 +8,23 @@ import type { GroupEvents } from './events.js';
 import { runGroup } from './group.js';
 import type { Group } from './plan.js';
 
-/** Where the state of a group is kept. */
+/** The file of a group's state. */
 export interface CheckpointPlace {
   file: string;
   /** SHA-256 of what decides the bits of its experiment: see `experimentSum`. */
   experiment: string;
-  /** Under which it may be written. */
+  /** Lock that a writer must hold. */
   lock: LockToken;
 }
 
 /**
- * Longest time between two checkpoints, and so the longest work that a kill can cost, but for a longer round.
+ * Time after which a round is followed by a checkpoint: a kill costs no more work than that and one round.
  */
 const intervalMs = 5000;
 
 /**
- * `runGroup` with its state kept in a file: taken up from there where the file exists, written to it now and
- * then, and when something stops the group. Without a place nothing is kept.
+ * Trains a group as `runGroup` does, and keeps its state in a file: goes on from the file where it exists,
+ * writes it every five seconds and when something stops the group. Without a place it keeps nothing.
  */
 export async function* runResumable(
   config: ExperimentConfig,
@@ -54,32 +54,32 @@ export async function* runResumable(
     }
     throw error;
   } finally {
-    snapshots.write(); // where nobody wants to see how it goes on
+    snapshots.write(); // where the caller takes no more events
   }
 }
 
-/** Times its own duration that a snapshot has to wait for, unless it is to be written. */
+/** How many times its own duration must have passed since the last snapshot before one pays. */
 const payback = 10;
 
 /**
  * Decides when the state of a group is worth a snapshot, and when a snapshot is written.
  *
- * A snapshot downloads all links, and training may go on only when it is there. One is due when it is to be
- * written, and before that, for what a stop would cost, as soon as the rounds since the last one have taken
- * many times as long as it did: so snapshots take a small share of the time, and a stop costs at most the
- * rounds that a few of them would have taken.
+ * A snapshot downloads all links while training waits. It is due when it is to be written. Between two writes
+ * it serves a stop only, which writes the last snapshot because a round that is cut off cannot be kept; there
+ * it is due when the rounds since the last one have taken ten times as long as a snapshot takes. So snapshots
+ * take less than a tenth of the time, and a stop costs the round under way and little more.
  */
 export class Snapshots {
   readonly #write: (state: GroupState) => void;
   readonly #now: () => number;
-  /** The last one, until it is written. */
+  /** The last snapshot, until it is written. */
   #unsaved: GroupState | undefined;
   #writtenAt: number;
   #takenAt: number;
-  /** Shortest time that one has taken. */
+  /** Shortest duration of a snapshot so far. */
   #durationMs: number | undefined;
 
-  /** @param now milliseconds; by default of a clock that nobody sets back, as the time of day may be */
+  /** @param now clock in milliseconds; by default one that, unlike the time of day, is never set back */
   constructor(write: (state: GroupState) => void, now = () => performance.now()) {
     this.#write = write;
     this.#now = now;
@@ -87,6 +87,7 @@ export class Snapshots {
     this.#takenAt = this.#writtenAt;
   }
 
+  /** Takes a snapshot if one is due, and writes it if that is due. */
   async afterRound(snapshot: () => Promise<GroupState>): Promise<void> {
     const begun = this.#now();
     const writes = begun - this.#writtenAt >= intervalMs;
@@ -98,7 +99,7 @@ export class Snapshots {
     if (writes) this.write();
   }
 
-  /** Writes the last snapshot, unless that is done. */
+  /** Writes the last snapshot, if it is not written yet. */
   write(): void {
     const state = this.#unsaved;
     this.#unsaved = undefined;
@@ -112,7 +113,7 @@ export class Snapshots {
   }
 }
 
-/** What stopped a group, and that its last epochs were not saved. */
+/** The error that stopped a group, with the failure to save its last epochs. */
 function withFailure(error: unknown, failure: unknown): unknown {
   if (!(error instanceof SetNativeError) || (error as Error).message === (failure as Error).message)
     return error;

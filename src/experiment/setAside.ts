@@ -4,8 +4,8 @@ import type { ExperimentConfig } from './config.js';
 import { sparseKinds, topologyOf } from './plan.js';
 
 /**
- * What stands beside the results where a reading does not obey an option that was given, because it says itself
- * what is to run.
+ * Notes for the results: which of the given options a reading does not obey, because it says itself what is
+ * to run.
  *
  * @param given the options that the user gave, not those of a preset or by default
  */

@@ -5,7 +5,10 @@ import { benchMethods, readings } from '../vocabulary.js';
 import type { BenchRun, BenchSummary } from './results.js';
 import { armKey } from './trial.js';
 
-/** Ordered by reading, epsilon, then SET, SET-motif, static, then motif size; dense last. */
+/**
+ * Summaries of the arms, ordered by reading, epsilon, method (SET, SET-motif, static) and motif size; dense
+ * last.
+ */
 export function summarize(runs: BenchRun[]): BenchSummary[] {
   const started = runs.filter((run) => run.epochs.length > 0);
   const groups = new Map<string, BenchRun[]>();
@@ -116,7 +119,7 @@ function ratioToSet(pairs: Pair[]): BenchSummary['ratioToSet'] {
   };
 }
 
-/** The median, because one disturbed epoch of a shared machine must not decide a ratio. */
+/** Median over the epochs, because one disturbed epoch of a shared machine must not decide a ratio. */
 function medianMs(run: BenchRun, key: 'trainMs' | 'evolveMs' | 'evaluateMs'): number {
   return median(run.epochs.map((epoch) => epoch[key]).filter((ms) => ms > 0));
 }

@@ -10,7 +10,7 @@ import type { BenchRun } from './results.js';
 import { type CheckpointPlace, runResumable } from './resumable.js';
 
 /*
- * A worker thread of `bench --jobs`: trains the groups it is sent, one at a time, and sends their events.
+ * Program of a worker thread: trains the groups that it is sent, one at a time, and sends their events.
  */
 
 export interface WorkerSetup {

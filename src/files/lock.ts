@@ -192,8 +192,8 @@ export interface WaitEvent {
 
 /**
  * Result of `take`, tried again for as long as only silence can tell whether the holder lives: until it shows
- * that it does, and that error stands, or until it is given up. Throws what `take` throws, and ERR_ABORTED when
- * the signal fires.
+ * that it does, and that error stands, or until it is given up. Throws what `take` throws, and ERR_ABORTED
+ * when the signal fires.
  */
 export async function* onceDecided<T>(
   take: () => T,

@@ -16,17 +16,22 @@ import { type SelectionConfig, selectionConfig } from './config.js';
 import { SelectionFolder } from './folder.js';
 import { names, writer } from './read.js';
 import type { Finished, Selection, SelectionResults, SelectionRun, SelectionSummary } from './results.js';
+import { runName } from './run.js';
 import { featureCount, jaccard, strengths, strongest } from './strength.js';
 
 export interface SelectionHooks {
+  /** Called after every seed and share of features. */
   onRun?: (run: SelectionRun) => void;
   /**
-   * As soon as something is known that must be read beside the numbers; `notes` of the results has it too.
+   * Called with what must be read beside the numbers, as soon as it is known; `notes` of the results has it
+   * too.
    */
   onNote?: (note: string) => void;
-  /** Before half a minute, at most, of waiting for another process to show that it uses the folder. */
+  /** Called before a wait, of at most half a minute, for another process to show that it uses the folder. */
   onWait?: (why: string) => void;
-  /** Stops within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason. */
+  /**
+   * Stops the selection within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason.
+   */
   signal?: AbortSignal;
   /**
    * A folder to keep the selection in while it runs (docs/results.md), so that whatever stops it costs
@@ -36,10 +41,10 @@ export interface SelectionHooks {
 }
 
 /**
- * Which features a task needs, and how well the strongest of them do alone: trains a network on all features,
- * ranks them by the strength of its first layer, and for each share of `keep` trains a new network on the
- * strongest features and another on as many random ones. Features are ranked on the training samples only;
- * accuracies are of the test samples. All draws depend on the seed alone.
+ * Finds out which features a task needs, and how well the strongest of them do alone. Trains a network on all
+ * features, ranks them by the strength of its first layer, and for each share of `keep` trains a new network
+ * on the strongest features and another on as many random ones. Features are ranked on the training samples
+ * only; accuracies are of the test samples. All draws depend on the seed alone.
  *
  * Rejects with ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option, with the errors of `loadDataset`,
  * `prepare` and `fit`, with ERR_USAGE when `out` is not empty or cannot be written, with ERR_IO when that
@@ -74,10 +79,10 @@ export async function* selectionEvents(
 export type SelectionResumeOptions = Partial<Pick<SelectionConfig, 'threads' | 'dataDir'>>;
 
 /**
- * Goes on with the selection kept in `dir`, wherever it was stopped: its results are those of a selection
- * that never was, on the same machine. Rejects as selectFeatures does; with ERR_USAGE where `dir` holds no
- * selection or another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of it is
- * damaged, and where the data are others than it began with.
+ * Goes on with the selection kept in `dir`, wherever it was stopped. On the same machine its results are
+ * those of a selection that was never stopped. Rejects as selectFeatures does; with ERR_USAGE where `dir`
+ * holds no selection or another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of
+ * it is damaged, and where the data are others than it began with.
  */
 export async function resumeSelection(
   dir: string,
@@ -120,10 +125,13 @@ export async function* resumeSelectionEvents(
   return yield* closingAfter(goOn(), () => folder.close());
 }
 
-/** What is told of a selection while it runs. */
+/** What a selection reports while it runs. */
 export type SelectionEvent =
   | WaitEvent
-  /** As soon as something is known that must be read beside the numbers; `notes` of the results has it too. */
+  /**
+   * Something that must be read beside the numbers, as soon as it is known; `notes` of the results has it
+   * too.
+   */
   | { kind: 'note'; note: string }
   /** A seed and share of features is done, and written where there is a folder. */
   | { kind: 'run'; run: SelectionRun };
@@ -144,7 +152,7 @@ function callHook(hooks: SelectionHooks, event: SelectionEvent): void {
   }
 }
 
-/** Runs what `finished` does not have yet. */
+/** Trains the networks that `finished` does not have yet. */
 async function* select(
   selection: Selection,
   dataset: Dataset,
@@ -155,7 +163,7 @@ async function* select(
   const { config } = selection;
   const seeds = Array.from({ length: config.runs }, (_, run) => config.seed + run);
   const results = () => resultsOf(selection, finished);
-  /** Puts down what an event says; false for a note that is known already. */
+  /** Keeps what an event says; returns false for a note that is known already. */
   const record = (event: SelectionEvent): boolean => {
     if (event.kind !== 'note') return true;
     if (selection.notes.includes(event.note)) return false;
@@ -179,7 +187,7 @@ async function* select(
     try {
       folder?.write(partial);
     } catch {
-      // `error` came first, and is what a reader can act on
+      // the first error is the one that a reader can act on
     }
     if (!(error instanceof SetNativeError))
       throw aborted('select', signal, 'in a callback', { results: partial });
@@ -188,6 +196,7 @@ async function* select(
   }
 }
 
+/** Trains the missing networks of one seed. */
 async function* selectSeed(
   seed: number,
   selection: Selection,
@@ -197,9 +206,8 @@ async function* selectSeed(
   folder: SelectionFolder | undefined,
 ): Events<SelectionEvent, void> {
   const { config } = selection;
-  const missing = config.keep.filter(
-    (keep) => !finished.runs.some((run) => run.seed === seed && run.keep === keep),
-  );
+  const done = new Set(finished.runs.map(runName));
+  const missing = config.keep.filter((keep) => !done.has(runName({ seed, keep })));
   let whole = finished.networks.find((network) => network.seed === seed);
   if (missing.length === 0 && whole !== undefined) return;
   const { train, test } = prepare(dataset, { train: config.train, test: config.test, seed });
@@ -291,7 +299,7 @@ function checkSameData({ dataset: then }: Selection, { dataset: now }: Selection
   );
 }
 
-/** What the file says of the data must be so: memory and figures are as large as it has them. */
+/** Throws unless the file has the true sizes of the data, which decide the size of memory and figures. */
 function checkSizes({ dataset: then }: Selection, { dataset: now }: Selection, dir: string): void {
   const sizesOf = ({ features, classes, image }: Selection['dataset']) => {
     const picture = image === undefined ? 'no picture' : `a picture of ${image.width} × ${image.height}`;
@@ -303,7 +311,7 @@ function checkSizes({ dataset: then }: Selection, { dataset: now }: Selection, d
   throw damaged(where, `has ${found}, where the data have ${expected}`, writer);
 }
 
-/** A network's accuracy on the test samples, and what its inputs are worth to it. */
+/** Trains a network; returns its accuracy on the test samples and the strength of its inputs. */
 async function* trained(
   config: SelectionConfig,
   train: Samples,
@@ -315,12 +323,12 @@ async function* trained(
   const { hidden, epsilon, threads, epochs, batchSize, learningRate, weightDecay, zeta, method } = config;
   const { features } = train;
   const model = await SparseMLP.create({ layers: [features, ...hidden, classes], epsilon, threads, seed });
-  const events = eventsOf<SelectionEvent, { accuracy: number; strength: number[] }>(async (tell) => {
+  const events = eventsOf<SelectionEvent, { accuracy: number; strength: number[] }>(async (emit) => {
     await model.fit(train, {
       ...{ epochs, batchSize, learningRate, weightDecay, evolution: { method, zeta } },
       ...(signal && { signal }),
       onWarning: ({ message }) =>
-        tell({ kind: 'note', note: `Networks of ${features} features: ${message}.` }),
+        emit({ kind: 'note', note: `Networks of ${features} features: ${message}.` }),
     });
     const { accuracy } = await model.evaluate(test);
     const [first] = await model.download();
@@ -329,7 +337,7 @@ async function* trained(
   return yield* closingAfter(events, () => model.dispose());
 }
 
-/** The samples with some of their features only. */
+/** The samples with the kept features only. */
 function columns({ x, labels, count, features }: Samples, kept: Uint32Array): Samples {
   const narrow = new Float32Array(count * kept.length);
   for (let row = 0; row < count; row++) {

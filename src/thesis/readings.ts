@@ -11,10 +11,10 @@ import type {
 } from '../vocabulary.js';
 
 /*
- * What a reading of the thesis makes of the options that an experiment is asked for.
+ * Rules of the readings of the thesis: what each makes of the options that an experiment is asked for.
  */
 
-/** The epochs whose accuracies the thesis reports. */
+/** Number of epochs whose accuracies the thesis reports. */
 const publishedEpochs = 11;
 
 /**
@@ -26,8 +26,8 @@ export function isDrawnByProgram(reading: Reading): boolean {
 }
 
 /**
- * The motif routine of the thesis' program never changed a link: what it printed as SET-motif is the static
- * network.
+ * Methods that run. The motif routine of the thesis' program never changed a link, so that its SET-motif is
+ * the static network.
  */
 export function methodsOf({ methods }: { methods: BenchMethod[] }, reading: Reading): BenchMethod[] {
   if (reading !== 'published') return methods;
@@ -90,7 +90,7 @@ export interface Asked {
   activation: ActivationName;
 }
 
-/** In the order in which notes name them. */
+/** Names of these options, in the order in which notes have them. */
 export const overrulable = [
   'methods',
   'epochs',
@@ -102,7 +102,7 @@ export const overrulable = [
   'activation',
 ] as const satisfies (keyof Asked)[];
 
-/** What an experiment has whatever is asked for. */
+/** Facts of an experiment that the rules depend on. */
 interface Given {
   /** Topologies of the sparse trainings of the reading. */
   topologies: TopologyName[];
@@ -110,7 +110,7 @@ interface Given {
   scaling: ScalingKind;
 }
 
-/** What runs instead of what the option says; undefined where that is the same. */
+/** What a reading uses instead of an option, in words; undefined where it obeys. */
 type Instead = (asked: Asked, given: Given) => string | undefined;
 
 const topology: Instead = (asked, { topologies }) =>

@@ -58,12 +58,12 @@ export interface ModelOptions {
   /** Initial weights. Default `he-fan-in`. */
   init?: InitName;
   /**
-   * Of the hidden layers. Default `relu`. `srelu` learns four numbers per neuron, two thresholds and two
-   * slopes (Jin et al. 2016), from a leaky ReLU of slope 0.2 on; `all-relu` is -alpha z and alpha z below 0
+   * Activation of the hidden layers. Default `relu`. `srelu` learns four numbers per neuron, two thresholds
+   * and two slopes (Jin et al. 2016), from a leaky ReLU of slope 0.2 on; `all-relu` is -alpha z and alpha z below 0
    * in turn from layer to layer (Curci et al. 2021).
    */
   activation?: ActivationName;
-  /** Of `all-relu`, from 0 to 1. Default 0.6. */
+  /** Slope of `all-relu`, from 0 to 1. Default 0.6. */
   alpha?: number;
   /** Default `softmax-cross-entropy`; it also decides the output activation. */
   loss?: LossName;
@@ -94,8 +94,8 @@ export interface EvolutionOptions {
    */
   until?: number;
   /**
-   * Of `set`. Default `exact`: of the links of either sign zeta of their number, rounded. `thesis`: the
-   * thresholds of its program, which come to up to two links of a sign more.
+   * Links that `set` prunes. Default `exact`: of either sign a share of zeta, rounded. `thesis`: by the
+   * thresholds of its program, which prune up to two links of a sign more.
    */
   prune?: PruneName;
   /** Weights of new links. Default `he-dense`. */
