@@ -33,7 +33,6 @@ export type {
   Experiment,
   LayerDegrees,
 } from './experiment/results.js';
-export type { Difference, Estimate } from './experiment/statistics.js';
 export { type Info, info } from './info.js';
 export { renderTable } from './report/terminal/experiment.js';
 export type { SelectionConfig } from './selection/config.js';
@@ -50,6 +49,7 @@ export {
   type SelectionResumeOptions,
   selectFeatures,
 } from './selection/select.js';
+export type { Difference, Estimate } from './statistics.js';
 export {
   type Evaluation,
   type FitOptions,

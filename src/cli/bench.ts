@@ -3,18 +3,20 @@ import { Command, Option } from 'commander';
 import { wholeNumber } from '../checks.js';
 import { datasetNames, listDatasets } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
+import { type Events, follow } from '../events.js';
 import {
   defaultSamples,
   type ExperimentConfig,
   experimentDefaults,
   motifSizes,
 } from '../experiment/config.js';
-import { type ExperimentHooks, resumeExperiment, runExperiment } from '../experiment/experiment.js';
+import type { ExperimentEvent } from '../experiment/events.js';
+import { experimentEvents, resumeEvents } from '../experiment/experiment.js';
 import { resumeCommand } from '../experiment/folder.js';
 import { resultsJson } from '../experiment/json.js';
 import { presetCommand, presets } from '../experiment/presets.js';
-import { readExperiment } from '../experiment/read.js';
-import type { BenchResults, BenchRun } from '../experiment/results.js';
+import { requireExperiment } from '../experiment/read.js';
+import type { BenchResults } from '../experiment/results.js';
 import { checkApart, checkWritable } from '../files/output.js';
 import { refuseForeign } from '../files/own.js';
 import { writeReport } from '../report/index.js';
@@ -228,12 +230,14 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
   if (json !== undefined) checkWritable('--json', json);
   checkApart({ ...filesOf(options.out ?? resume), '--json': json });
   const stream = tableStream(json);
-  const { config, out, finished, conduct } =
-    resume === undefined ? anew(options, command) : onwards(resume, options, command);
-  const progress = createProgress(config, process.stderr, finished);
+  const out = options.resume ?? options.out;
+  const begin = resume === undefined ? fresh(options, command) : resumed(resume, options, command);
+  const progress = createProgress(process.stderr);
   let results: BenchResults;
   try {
-    results = await interruptible(progress, (signal) => conduct(hooksOf(progress, signal)));
+    results = await interruptible(progress, (signal) =>
+      follow(begin(signal), (event) => show(progress, event)),
+    );
   } catch (error) {
     const partial = error instanceof SetNativeError && (error.details.results as BenchResults | undefined);
     if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) {
@@ -269,18 +273,13 @@ function filesOf(dir: string | undefined): Record<string, string> {
   return Object.fromEntries(names.map((name) => [`${name} of ${dir}`, path.join(dir, name)]));
 }
 
-interface Plan {
-  config: ExperimentConfig;
-  out: string | undefined;
-  /** By an earlier process. */
-  finished: BenchRun[];
-  conduct: (hooks: ExperimentHooks) => Promise<BenchResults>;
-}
+/** Begins an experiment, which the signal stops. */
+type Begin = (signal: AbortSignal) => Events<ExperimentEvent, BenchResults>;
 
-function anew(
+function fresh(
   { json, out, resume, preset: chosen, reading, ...options }: BenchOptions,
   command: Command,
-): Plan {
+): Begin {
   const preset = presets.find(({ name }) => name === chosen);
   const given = { ...options, readings: reading };
   const nameOf = (key: string) => (key === 'readings' ? 'reading' : key);
@@ -289,39 +288,32 @@ function anew(
   const dataset = config.dataset ?? defaultDataset(options.dataDir);
   if (preset !== undefined) process.stderr.write(`${preset.name}: ${presetCommand(preset)}\n`);
   const line = shellCommand(['set-native', ...process.argv.slice(2)]);
-  return {
-    config: { ...config, dataset },
-    out,
-    finished: [],
-    conduct: (hooks) =>
-      runExperiment(
-        { ...config, dataset },
-        { ...hooks, command: line, ...(out !== undefined && { out }) },
-        asked,
-      ),
-  };
+  const place = out === undefined ? {} : { out };
+  return (signal) => experimentEvents({ ...config, dataset }, { signal, command: line, ...place }, asked);
 }
 
-function onwards(dir: string, options: BenchOptions, command: Command): Plan {
+function resumed(dir: string, options: BenchOptions, command: Command): Begin {
   const changes = besideResume('bench', dir, options, command, ['jobs', 'threads', 'dataDir'], ['json']);
-  const { experiment, runs } = readExperiment(dir);
+  requireExperiment(dir);
   refuseForeign('--resume', dir, ['report.html', 'summary.json', 'summary.csv']);
-  return {
-    config: { ...experiment.config, ...changes },
-    out: dir,
-    finished: runs,
-    conduct: (hooks) => resumeExperiment(dir, changes, hooks),
-  };
+  return (signal) => resumeEvents(dir, changes, { signal });
 }
 
-function hooksOf(progress: Progress, signal: AbortSignal): ExperimentHooks {
-  return {
-    onEpoch: (run, report) => progress.epoch(run, report),
-    onNote: (note) => progress.log(`Note: ${note}`),
-    onJobs: (jobs) => progress.jobs(jobs),
-    onWait: (why) => progress.log(why),
-    signal,
-  };
+function show(progress: Progress, event: ExperimentEvent): void {
+  switch (event.kind) {
+    case 'plan':
+      progress.plan(event);
+      break;
+    case 'epoch':
+      progress.epoch(event.run, event.report);
+      break;
+    case 'note':
+      progress.log(`Note: ${event.note}`);
+      break;
+    case 'wait':
+      progress.log(event.why);
+      break;
+  }
 }
 
 const wholeSample = numberIn(ranges.samples);

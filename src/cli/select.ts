@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { datasetNames } from '../datasets/registry.js';
 import { SetNativeError } from '../errors.js';
+import { type Events, follow } from '../events.js';
 import { refuseForeign } from '../files/own.js';
 import { figureFiles, loadRenderer } from '../report/figures/render.js';
 import { figuresOf } from '../report/figures/selection.js';
@@ -9,7 +10,7 @@ import { renderSelection } from '../report/terminal/selection.js';
 import { type SelectionConfig, selectionDefaults, share as shareRange } from '../selection/config.js';
 import { resumeCommand } from '../selection/folder.js';
 import type { SelectionResults } from '../selection/results.js';
-import { resumeSelection, type SelectionHooks, selectFeatures } from '../selection/select.js';
+import { resumeSelectionEvents, type SelectionEvent, selectionEvents } from '../selection/select.js';
 import { ranges } from '../training/options.js';
 import { methods } from '../vocabulary.js';
 import { besideResume, filePath, listOf, numberIn, oneOf } from './options.js';
@@ -84,7 +85,8 @@ async function select(options: SelectOptions, command: Command): Promise<void> {
   const out = options.resume ?? options.out;
   let results: SelectionResults;
   try {
-    results = await interruptible(plainDisplay, begin(options, command));
+    const begin = beginning(options, command);
+    results = await interruptible(plainDisplay, (signal) => follow(begin(signal), show));
   } catch (error) {
     const partial =
       error instanceof SetNativeError && (error.details.results as SelectionResults | undefined);
@@ -97,21 +99,13 @@ async function select(options: SelectOptions, command: Command): Promise<void> {
   await deliver(results, out);
 }
 
-function begin(
+function beginning(
   { resume, ...options }: SelectOptions,
   command: Command,
-): (signal: AbortSignal) => Promise<SelectionResults> {
-  const hooks: SelectionHooks = {
-    onRun: ({ seed, keep, accuracy, randomAccuracy }) =>
-      plainDisplay.log(
-        `seed ${seed}  ${keep} % of the features  accuracy ${accuracy.toFixed(3)}  random ${randomAccuracy.toFixed(3)}`,
-      ),
-    onNote: (note) => plainDisplay.log(`Note: ${note}`),
-    onWait: plainDisplay.log,
-  };
+): (signal: AbortSignal) => Events<SelectionEvent, SelectionResults> {
   if (resume !== undefined) {
     const changes = besideResume('select', resume, options, command, ['threads', 'dataDir']);
-    return (signal) => resumeSelection(resume, changes, { ...hooks, signal });
+    return (signal) => resumeSelectionEvents(resume, changes, { signal });
   }
   const { out, dataset, ...config } = options;
   if (dataset === undefined) {
@@ -123,8 +117,26 @@ function begin(
       },
     );
   }
-  return (signal) =>
-    selectFeatures({ ...config, dataset }, { ...hooks, signal, ...(out !== undefined && { out }) });
+  return (signal) => selectionEvents({ ...config, dataset }, { signal, ...(out !== undefined && { out }) });
+}
+
+function show(event: SelectionEvent): void {
+  const { log } = plainDisplay;
+  switch (event.kind) {
+    case 'run': {
+      const { seed, keep, accuracy, randomAccuracy } = event.run;
+      log(
+        `seed ${seed}  ${keep} % of the features  accuracy ${accuracy.toFixed(3)}  random ${randomAccuracy.toFixed(3)}`,
+      );
+      break;
+    }
+    case 'note':
+      log(`Note: ${event.note}`);
+      break;
+    case 'wait':
+      log(event.why);
+      break;
+  }
 }
 
 /** First the table, then what is drawn from it. */

@@ -7,34 +7,37 @@ import type { Dataset } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
 import { writeAtomically } from '../files/output.js';
 import type { NativeLayer } from '../native.js';
-import { activations, piecewiseActivations } from '../vocabulary.js';
+import { activationOf } from '../thesis/readings.js';
+import { type ActivationName, activations, piecewiseActivations } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
-import { type Group, keyOf, title } from './plan.js';
+import type { Group } from './plan.js';
 import { runSchema } from './read.js';
-import type { BenchRun } from './results.js';
+import type { BenchRun, LayerDegrees } from './results.js';
 import { runCheck } from './runCheck.js';
+import { trialKey, trialNameInFull } from './trial.js';
 
 /*
- * The state of a group of trials between two epochs, as a file: enough to go on to the same bits.
+ * A checkpoint is a file with the state of a group between two epochs: enough to go on to the same bits.
  *
- * Layout: a line of text that names the format, a line with the SHA-256 of the rest in hexadecimal, then, as
- * node:v8 serialises it, what the state is of and the state itself. A file that was cut or changed fails its
- * sum and is never looked into; one that was renamed, copied from elsewhere or made up is checked as
- * everything that comes from outside. In version 1 only the trainings themselves said what the state is of.
+ * It begins with a line of text that names the format and a line with the SHA-256 of the rest in hexadecimal.
+ * The rest, serialised by node:v8, says which group of which experiment it belongs to, and holds the state.
+ * The content of a file that was cut or changed is not read, because its sum is wrong; that of a file that
+ * was renamed, copied from elsewhere or made up is checked like all input. In version 1 only the trainings
+ * themselves said what they belong to.
  */
 
 export interface GroupState {
   /** Epochs that every trial has behind it. */
   epoch: number;
-  /** In the order of the group. */
+  /** The trainings, in the order of the group. */
   trials: {
     run: BenchRun;
-    /** Absent when the training has failed: there is nothing to go on with. */
+    /** Absent when the training has failed. */
     layers?: NativeLayer[];
   }[];
 }
 
-/** What a checkpoint is of. */
+/** What a checkpoint belongs to. */
 export interface CheckpointOf {
   /** SHA-256 of what decides the bits of the experiment. */
   experiment: string;
@@ -44,7 +47,7 @@ export interface CheckpointOf {
 
 const heading = 'set-native checkpoint ';
 const version = 2;
-/** Of what comes before the state. */
+/** Bytes before the serialised part. */
 const headLength = `${heading}${version}\n`.length + 65;
 
 export function writeCheckpoint(file: string, of: CheckpointOf, state: GroupState): void {
@@ -53,7 +56,8 @@ export function writeCheckpoint(file: string, of: CheckpointOf, state: GroupStat
 }
 
 /**
- * The state in `file`, which must be one of `of`, and of that group of that experiment.
+ * Reads the state in `file`, which must belong to `of`, and be one that this group of this experiment can
+ * have.
  *
  * @throws SetNativeError ERR_IO (cannot be read), ERR_DATA_FORMAT (damaged, no checkpoint, or one of
  * something else)
@@ -79,7 +83,7 @@ export function readCheckpoint(
   const refuse = (what: string, cause?: unknown) =>
     new SetNativeError(
       'ERR_DATA_FORMAT',
-      `[bench] ${file} ${what}; delete it, and the trainings of ${group.id} start anew`,
+      `[bench] ${file} ${what}; delete it, and the trainings of ${group.id} start again`,
       { details: { file }, cause },
     );
   const body = bytes.subarray(headLength);
@@ -109,7 +113,7 @@ export function readCheckpoint(
   return sound;
 }
 
-/** The state, after a look at what it is of. */
+/** Takes the state out of what a file holds, if that belongs to `of`. */
 function stateOf(content: unknown, of: CheckpointOf, refuse: (what: string) => Error): unknown {
   const named = z
     .object({ of: z.object({ experiment: z.string(), group: z.string() }) })
@@ -156,47 +160,73 @@ function wrongState(
   group: Group,
   dataset: Pick<Dataset, 'features' | 'classes'>,
 ): string | undefined {
-  const expected = group.trials.map((trial) => ({ ...trial, seed: group.seed }));
-  const name = (trial: (typeof expected)[number]) => `${trial.reading}, ${title(trial)}`;
+  const expected = group.trials;
   if (trials.length !== expected.length)
     return `has ${trials.length} trainings, where ${expected.length} were expected`;
-  const other = expected.findIndex((trial, i) => keyOf(trial) !== keyOf(trials[i]!.run));
+  const other = expected.findIndex((trial, i) => trialKey(trial) !== trialKey(trials[i]!.run));
   if (other >= 0)
-    return `has a training ${name(trials[other]!.run)}, where ${name(expected[other]!)} was expected`;
+    return `has a training ${trialNameInFull(trials[other]!.run)}, where ${trialNameInFull(expected[other]!)} was expected`;
   if (epoch >= group.epochs) return `is of epoch ${epoch}, where less than ${group.epochs} were expected`;
   const check = runCheck(config, dataset);
   const sizes = [dataset.features, ...config.hidden, dataset.classes];
   for (const { run, layers } of trials) {
+    const activation = activationOf(config, run.reading, run.method);
     const wrong =
-      check(run, run.failure === undefined ? epoch : epoch + 1) ?? wrongLayers(run, layers, sizes, epoch);
-    if (wrong !== undefined) return `has a training, ${name(run)}, that ${wrong}`;
+      check(run, run.failure === undefined ? epoch : epoch + 1) ??
+      wrongLayers(run, layers, { sizes, activation, epoch });
+    if (wrong !== undefined) return `has a training, ${trialNameInFull(run)}, that ${wrong}`;
   }
   return undefined;
 }
 
 function wrongLayers(
-  { nnz, failure }: BenchRun,
+  { nnz, failure, degrees }: BenchRun,
   layers: NativeLayer[] | undefined,
-  sizes: number[],
-  epoch: number,
+  { sizes, activation, epoch }: { sizes: number[]; activation: ActivationName; epoch: number },
 ): string | undefined {
   if ((layers === undefined) !== (failure !== undefined)) return 'should have layers, unless it failed';
   if (layers === undefined) return undefined;
   if (layers.length !== sizes.length - 1)
     return `has ${layers.length} layers, where ${sizes.length - 1} were expected`;
   for (const [l, layer] of layers.entries()) {
-    const wrong = wrongLayer(layer, sizes[l]!, sizes[l + 1]!, epoch);
+    const expected = {
+      inputs: sizes[l]!,
+      outputs: sizes[l + 1]!,
+      activation: l + 1 < layers.length ? activation : 'linear',
+      drawn: degrees?.start[l],
+    };
+    const wrong = wrongLayer(layer, expected, epoch);
     if (wrong !== undefined) return `has a layer ${l} ${wrong}`;
   }
   const links = layers.reduce((total, { weights }) => total + weights.length, 0);
   return links === nnz ? undefined : `has ${links} links, where ${nnz} were expected`;
 }
 
-function wrongLayer(layer: NativeLayer, inputs: number, outputs: number, epoch: number): string | undefined {
+/** What the experiment's options and the start of the training make of a layer. */
+interface ExpectedLayer {
+  inputs: number;
+  outputs: number;
+  activation: ActivationName;
+  /** The layer at the start; absent in runs that earlier versions wrote. */
+  drawn: LayerDegrees | undefined;
+}
+
+function wrongLayer(
+  layer: NativeLayer,
+  { inputs, outputs, activation, drawn }: ExpectedLayer,
+  epoch: number,
+): string | undefined {
   if (layer.inputs !== inputs || layer.outputs !== outputs) {
     return `of ${layer.inputs} × ${layer.outputs} neurons, where ${inputs} × ${outputs} were expected`;
   }
+  if (layer.activation !== activation)
+    return `of activation ${layer.activation}, where ${activation} was expected`;
+  if (drawn !== undefined && layer.dense !== drawn.dense)
+    return `that is ${layer.dense ? 'dense' : 'sparse'}, where another was drawn`;
   const links = layer.dense ? inputs * outputs : layer.colIndices.length;
+  const drawnLinks = drawn?.in.reduce((sum, targets, degree) => sum + targets * degree, 0);
+  if (!layer.dense && drawnLinks !== undefined && links !== drawnLinks)
+    return `of ${links} links, where ${drawnLinks} were drawn`;
   const pieces = piecewiseActivations.some((name) => name === layer.activation) ? 4 * outputs : 0;
   const lengths = {
     rowOffsets: layer.dense ? 0 : inputs + 1,
@@ -223,7 +253,9 @@ function wrongLayer(layer: NativeLayer, inputs: number, outputs: number, epoch: 
   return layer.dense || isCsr(layer) ? undefined : 'whose links are not in the order of CSR';
 }
 
-/** Offsets ascend from 0 to the number of links; the columns of a row ascend, and are columns. */
+/**
+ * Whether offsets ascend from 0 to the number of links, and the columns of each row ascend below `outputs`.
+ */
 function isCsr({ inputs, outputs, rowOffsets, colIndices }: NativeLayer): boolean {
   if (rowOffsets[0] !== 0 || rowOffsets[inputs] !== colIndices.length) return false;
   for (let row = 0; row < inputs; row++) {

@@ -23,7 +23,7 @@ import {
 export interface ExperimentConfig {
   /** A name of `listDatasets`. */
   dataset: string;
-  /** Where data sets are looked for first. */
+  /** Folder that data sets are looked for in first. */
   dataDir?: string;
   readings: Reading[];
   methods: BenchMethod[];
@@ -47,16 +47,16 @@ export interface ExperimentConfig {
   batchSize: number;
   learningRate: number;
   momentum: number;
-  /** Not scaled by the learning rate (the thesis' form). */
+  /** Share of every weight lost per step, not scaled by the learning rate (the thesis' form). */
   weightDecay: number;
   zeta: number;
-  /** Of the hidden layers. */
+  /** Activation of the hidden layers. */
   activation: ActivationName;
   init: InitName;
   regrowInit: RegrowInitName;
   /**
-   * For all sparse methods; the motif topologies then take a single motif size above 1. By default `motif`
-   * for what runs at a motif size above 1, and `erdos-renyi` for the others.
+   * Topology of all sparse methods; the motif topologies then take a single motif size above 1. By default
+   * `motif` for trainings at a motif size above 1, and `erdos-renyi` for the others.
    */
   topology?: SparseTopologyName;
   /**
@@ -65,10 +65,10 @@ export interface ExperimentConfig {
    */
   motifSize: number[];
   seed: number;
-  /** Of each training; 0: all CPUs that the process may use, shared out among the jobs. */
+  /** Threads of each training; 0: all CPUs that the process may use, shared out among the jobs. */
   threads: number;
   /**
-   * Groups of trainings at once: with several, times are those of a machine that does other work too. 0: with
+   * Groups that train at once. With several, times are those of a machine that does other work too. 0: with
    * cuda as many as are expected to fill the GPU (`gpuJobs`), else one.
    */
   jobs: number;
@@ -122,7 +122,7 @@ export const experimentKeys: readonly string[] = [
   ...optionalKeys,
 ];
 
-/** Defaults filled in, everything checked: errors name the option in `details.option`. */
+/** The options with their defaults, checked: errors name the option in `details.option`. */
 export function experimentConfig(
   given: Partial<ExperimentConfig> & Pick<ExperimentConfig, 'dataset'>,
 ): ExperimentConfig {

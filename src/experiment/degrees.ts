@@ -1,7 +1,7 @@
 import type { NativeLayer } from '../native.js';
 import type { LayerDegrees } from './results.js';
 
-/** How many neurons of each layer have how many links; see LayerDegrees. */
+/** Histograms of the links per neuron of every layer. */
 export function degreesOf(layers: NativeLayer[]): LayerDegrees[] {
   return layers.map((layer) => ({
     inputs: layer.inputs,

@@ -8,42 +8,47 @@ import { loadDataset } from '../datasets/registry.js';
 import { datasetSum } from '../datasets/sum.js';
 import type { Dataset } from '../datasets/types.js';
 import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
-import { closingAsync } from '../files/closing.js';
+import { closingAfter, type Events, follow, through } from '../events.js';
 import { onceDecided } from '../files/lock.js';
 import { removeLeftovers } from '../files/output.js';
 import { info } from '../info.js';
 import { fromNative, native } from '../native.js';
 import type { EpochReport } from '../training/run.js';
 import { type ExperimentConfig, experimentConfig } from './config.js';
+import type { ExperimentEvent } from './events.js';
 import { ExperimentFolder } from './folder.js';
 import { gpuJobs } from './gpuJobs.js';
-import { named } from './group.js';
-import { type GroupRunner, type Job, shared, startJob } from './jobs.js';
-import { type Group, groupsOf, keyOf, networkOf, type Pairing, title } from './plan.js';
+import { namedArm } from './group.js';
+import { type GroupRunner, runJobs } from './jobs.js';
+import { type Group, groupsOf, networkOf } from './plan.js';
 import { type BenchResults, type BenchRun, type Experiment, schemaVersion } from './results.js';
 import { runResumable } from './resumable.js';
 import { setAside } from './setAside.js';
 import { summarize } from './summary.js';
+import { armName, type Trial, trialKey } from './trial.js';
 
 export interface ExperimentHooks {
-  /** After every epoch of every run; `run.epochs` already holds the report. */
+  /** Called, and awaited, after every epoch of every run; `run.epochs` already holds the report. */
   onEpoch?: (run: BenchRun, report: EpochReport) => void | Promise<void>;
   /**
-   * As soon as something is known that must be read beside the numbers; `notes` of the results has it too.
+   * Called with what must be read beside the numbers, as soon as it is known; `notes` of the results has it
+   * too.
    */
   onNote?: (note: string) => void;
-  /** Before the first training: how many groups train at once. */
+  /** Called before the first training with the number of groups that train at once. */
   onJobs?: (jobs: number) => void;
-  /** Before half a minute, at most, of waiting for another process to show that it uses the folder. */
+  /** Called before a wait, of at most half a minute, for another process to show that it uses the folder. */
   onWait?: (why: string) => void;
-  /** Stops within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason. */
+  /**
+   * Stops the experiment within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason.
+   */
   signal?: AbortSignal;
   /**
    * A folder to keep the experiment in while it runs (docs/results.md), so that whatever stops it costs
    * little: `resumeExperiment` goes on. It must be new or empty.
    */
   out?: string;
-  /** What the experiment was started by, for its records. */
+  /** Command line that started the experiment, for its records. */
   command?: string;
 }
 
@@ -63,41 +68,105 @@ export interface ExperimentHooks {
  * fires; and with any other error of a training. From the first network on `details.results` holds what was
  * completed, summary included.
  *
- * @param chosen those of the options that a user chose, where others are of a preset: what a reading sets
- * aside of them is noted
+ * @param chosen the options that a user chose, where others come from a preset: notes name those of them
+ * that a reading sets aside
  */
 export async function runExperiment(
   given: Partial<ExperimentConfig> & Pick<ExperimentConfig, 'dataset'>,
   hooks: ExperimentHooks = {},
   chosen: Partial<ExperimentConfig> = given,
 ): Promise<BenchResults> {
-  const asked = experimentConfig(given);
   checkExperimentHooks(hooks);
-  checkSignal('bench', hooks.signal, 'before it began');
+  return await follow(experimentEvents(given, hooks, chosen), (event) => callHook(hooks, event));
+}
+
+/** The events of `runExperiment`, then its results. */
+export async function* experimentEvents(
+  given: Partial<ExperimentConfig> & Pick<ExperimentConfig, 'dataset'>,
+  { signal, out, command = '' }: Pick<ExperimentHooks, 'signal' | 'out' | 'command'> = {},
+  chosen: Partial<ExperimentConfig> = given,
+): ExperimentEvents {
+  const asked = experimentConfig(given);
+  checkSignal('bench', signal, 'before it began');
   const dataset = loadDataset(asked.dataset, { dataDir: asked.dataDir });
-  const config = await withJobs(absolute(asked), dataset);
-  await checkMemory(config, dataset);
-  const experiment = newExperiment(config, dataset, hooks.command ?? '');
-  experiment.notes.push(...setAside(config, chosen, dataset));
-  const { out } = hooks;
-  const folder = out === undefined ? undefined : await onceDecided(() => ExperimentFolder.create(out), hooks);
-  return await within(folder, () => {
-    for (const note of experiment.notes) hooks.onNote?.(note);
-    return conduct(experiment, dataset, [], hooks, folder, asked.jobs === 0);
+  const plan = await planOf(absolute(asked), dataset);
+  const experiment = newExperiment(plan.config, dataset, command);
+  experiment.notes.push(...setAside(plan.config, chosen, dataset));
+  const folder =
+    out === undefined ? undefined : yield* onceDecided(() => ExperimentFolder.create(out), signal);
+  return yield* within(folder, async function* () {
+    for (const note of experiment.notes) yield { kind: 'note', note };
+    return yield* train(experiment, plan, dataset, [], signal, folder);
   });
 }
 
-/** Hands the folder back in the end; where that fails, the error has the results. */
-async function within(
-  folder: ExperimentFolder | undefined,
-  body: () => Promise<BenchResults>,
+/** What may differ when an experiment goes on: none of it changes a result. */
+export type ResumeOptions = Partial<Pick<ExperimentConfig, 'jobs' | 'threads' | 'dataDir'>>;
+
+/**
+ * Goes on with the experiment kept in `dir`, wherever it was stopped. On the same machine its results are,
+ * times aside, those of an experiment that was never stopped. Rejects as runExperiment does; with ERR_USAGE
+ * where `dir` holds no experiment or another process writes to it; ERR_DATA_FORMAT, naming file and line,
+ * where a file of it is damaged or of another experiment, or where the data are others.
+ */
+export async function resumeExperiment(
+  dir: string,
+  options: ResumeOptions = {},
+  hooks: Omit<ExperimentHooks, 'out' | 'command'> = {},
 ): Promise<BenchResults> {
-  let results: BenchResults | undefined;
-  const work = async () => {
-    results = await body();
-    return results;
-  };
-  return await closingAsync(work, () => {
+  checkExperimentHooks(hooks);
+  return await follow(resumeEvents(dir, options, hooks), (event) => callHook(hooks, event));
+}
+
+/** The events of `resumeExperiment`, then its results. */
+export async function* resumeEvents(
+  dir: string,
+  options: ResumeOptions = {},
+  { signal }: Pick<ExperimentHooks, 'signal'> = {},
+): ExperimentEvents {
+  checkKeys('bench', options, ['jobs', 'threads', 'dataDir']);
+  checkSignal('bench', signal, 'before it began');
+  const { folder, experiment, runs } = yield* onceDecided(() => ExperimentFolder.resume(dir), signal);
+  for (const place of [dir, path.dirname(folder.checkpoint(''))]) removeLeftovers(place); // half-written files
+  return yield* within(folder, async function* () {
+    const asked = experimentConfig({ ...experiment.config, ...options });
+    const dataset = dataAgain(asked, experiment, options.dataDir === undefined);
+    checkSameData(experiment, dataset, dir);
+    experiment.dataset.source = placeOf(dataset);
+    const plan = await planOf(absolute(asked), dataset);
+    const now = environment(plan.config);
+    const notes = [...experiment.notes];
+    for (const key of ['version', 'cpu', 'isa'] as const) {
+      const then = experiment.environment[key];
+      if (then !== now[key])
+        notes.push(`Begun with ${key} ${then}, resumed with ${now[key]}: bits may differ.`);
+    }
+    return yield* train({ ...experiment, config: plan.config, notes }, plan, dataset, runs, signal, folder);
+  });
+}
+
+type ExperimentEvents = Events<ExperimentEvent, BenchResults>;
+
+async function callHook(hooks: ExperimentHooks, event: ExperimentEvent): Promise<void> {
+  switch (event.kind) {
+    case 'epoch':
+      await hooks.onEpoch?.(event.run, event.report);
+      break;
+    case 'note':
+      hooks.onNote?.(event.note);
+      break;
+    case 'plan':
+      hooks.onJobs?.(event.jobs);
+      break;
+    case 'wait':
+      hooks.onWait?.(event.why);
+      break;
+  }
+}
+
+/** Runs the body, and releases the folder in the end; where that fails, the error has the results. */
+function within(folder: ExperimentFolder | undefined, body: () => ExperimentEvents): ExperimentEvents {
+  return closingAfter(body(), (results) => {
     try {
       folder?.close();
     } catch (cause) {
@@ -107,143 +176,116 @@ async function within(
   });
 }
 
-/** What may differ when an experiment goes on: none of it changes a result. */
-export type ResumeOptions = Partial<Pick<ExperimentConfig, 'jobs' | 'threads' | 'dataDir'>>;
-
-/**
- * Goes on with the experiment kept in `dir`, wherever it was stopped: its results are those of an experiment
- * that never was, times aside, on the same machine. Rejects as runExperiment does; with ERR_USAGE where `dir`
- * holds no experiment or another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of
- * it is damaged or of another experiment, or where the data are others.
- */
-export async function resumeExperiment(
-  dir: string,
-  options: ResumeOptions = {},
-  hooks: Omit<ExperimentHooks, 'out' | 'command'> = {},
-): Promise<BenchResults> {
-  checkKeys('bench', options, ['jobs', 'threads', 'dataDir']);
-  checkExperimentHooks(hooks);
-  checkSignal('bench', hooks.signal, 'before it began');
-  const { folder, experiment, runs } = await onceDecided(() => ExperimentFolder.resume(dir), hooks);
-  for (const place of [dir, path.dirname(folder.checkpoint(''))]) removeLeftovers(place); // of a kill
-  const goOn = async () => {
-    const asked = experimentConfig({ ...experiment.config, ...options });
-    const dataset = dataAgain(asked, experiment, options.dataDir === undefined);
-    const config = await withJobs(absolute(asked), dataset);
-    checkSameData(experiment, dataset, dir);
-    experiment.dataset.source = placeOf(dataset);
-    await checkMemory(config, dataset);
-    const now = environment(config);
-    const notes = [...experiment.notes];
-    for (const key of ['version', 'cpu', 'isa'] as const) {
-      const then = experiment.environment[key];
-      if (then !== now[key])
-        notes.push(`Begun with ${key} ${then}, resumed with ${now[key]}: bits may differ.`);
-    }
-    return conduct({ ...experiment, config, notes }, dataset, runs, hooks, folder, asked.jobs === 0);
-  };
-  return await within(folder, goOn);
+/** What an experiment consists of, and how many groups train at once. */
+interface Plan {
+  config: ExperimentConfig;
+  groups: Group[];
+  /** Whether the options left the number of jobs open. */
+  choseJobs: boolean;
 }
 
-/**
- * Runs what was not found to be finished.
- * @param chosenJobs whether the number of jobs was chosen here
- */
-async function conduct(
+/** Plans an experiment. Throws ERR_OUT_OF_MEMORY where its networks do not fit the machine. */
+async function planOf(asked: ExperimentConfig, dataset: Dataset): Promise<Plan> {
+  const groups = groupsOf(asked);
+  const sizes = await groupSizes(asked, groups, dataset);
+  const config = { ...asked, jobs: asked.jobs || jobsFor(asked, sizes, dataset) };
+  checkMemory(config, sizes);
+  return { config, groups, choseJobs: asked.jobs === 0 };
+}
+
+/** Trains the groups that `found` does not have all runs of. */
+async function* train(
   experiment: Experiment,
+  { config, groups, choseJobs }: Plan,
   dataset: Dataset,
   found: BenchRun[],
-  hooks: ExperimentHooks,
+  signal: AbortSignal | undefined,
   folder: ExperimentFolder | undefined,
-  chosenJobs: boolean,
-): Promise<BenchResults> {
-  const { config } = experiment;
-  const groups = groupsOf(config);
-  const finished = new Map(found.map((run) => [keyOf(run), run]));
-  /** Of the groups that have started here. */
-  const underWay = new Map<Group, BenchRun[]>();
+): ExperimentEvents {
+  const finished = new Map(found.map((run) => [trialKey(run), run]));
+  /** Runs of groups under way. */
+  const underWay = new Map<string, BenchRun>();
   const identity = folder && experimentSum(config, experiment.dataset.sha256 ?? datasetSum(dataset));
-  const missing = ({ trials, seed }: Group) =>
-    trials.filter((trial) => !finished.has(keyOf({ ...trial, seed })));
-  const note = (text: string) => {
-    if (experiment.notes.includes(text)) return;
-    experiment.notes.push(text);
-    hooks.onNote?.(text);
-    folder?.writeExperiment(experiment);
-  };
-  folder?.writeExperiment(experiment);
-  if (dataset.note !== undefined) note(dataset.note);
-  if (chosenJobs && config.jobs > 1)
-    note(
-      `${config.jobs} groups at once, chosen by the size of the networks and of the GPU; --jobs sets another number.`,
-    );
-  hooks.onJobs?.(config.jobs);
+  const isFinished = (trial: Trial) => finished.has(trialKey(trial));
 
-  const conductGroup = async (group: Group, run: GroupRunner) => {
-    const runs: BenchRun[] = [];
-    underWay.set(group, runs);
+  /** Keeps what an event says; returns false for a note that is known already. */
+  const record = (event: ExperimentEvent): boolean => {
+    if (event.kind === 'note') {
+      if (experiment.notes.includes(event.note)) return false;
+      experiment.notes.push(event.note);
+      folder?.writeExperiment(experiment);
+    } else if (event.kind === 'start' || event.kind === 'epoch' || event.kind === 'failure') {
+      underWay.set(trialKey(event.run), event.run);
+    }
+    if (event.kind === 'start') {
+      const { samples, threads, backend } = event.facts;
+      Object.assign(experiment.dataset, samples);
+      Object.assign(experiment.environment, { threads, backend });
+    }
+    return true;
+  };
+
+  const trainGroup = async function* (group: Group, run: GroupRunner): Events<ExperimentEvent, void> {
     const place = folder && { file: folder.checkpoint(group.id), experiment: identity!, lock: folder.lock };
-    await run(
-      group,
-      runs,
-      {
-        ...(hooks.onEpoch && { onEpoch: hooks.onEpoch }),
-        onNote: note,
-        onFacts: ({ samples, threads, backend }) => {
-          Object.assign(experiment.dataset, samples);
-          Object.assign(experiment.environment, { threads, backend });
-        },
-        signal: hooks.signal,
-      },
-      place,
-    );
-    const added = runs.filter((each) => !finished.has(keyOf(each)));
+    const runs = yield* through(run(group, place), record);
+    const added = runs.filter((each) => !isFinished(each));
     folder?.append(added);
     folder?.dropCheckpoint(group.id);
-    for (const each of added) finished.set(keyOf(each), each);
-    underWay.delete(group);
+    for (const each of added) finished.set(trialKey(each), each);
+    for (const each of runs) underWay.delete(trialKey(each));
+    yield { kind: 'finished', runs: added };
   };
 
   const results = (): BenchResults => {
-    const runs = groups.flatMap((group) => {
-      const begun = new Map(underWay.get(group)?.map((run) => [keyOf(run), run]));
-      return group.trials.flatMap((trial) => {
-        const key = keyOf({ ...trial, seed: group.seed });
-        const run = finished.get(key) ?? begun.get(key);
+    const runs = groups.flatMap(({ trials }) =>
+      trials.flatMap((trial) => {
+        const run = finished.get(trialKey(trial)) ?? underWay.get(trialKey(trial));
         return run !== undefined && (run.epochs.length > 0 || run.failure !== undefined) ? [run] : [];
-      });
-    });
+      }),
+    );
     return { ...experiment, runs, summary: summarize(runs) };
   };
-  try {
-    const waiting = groups.filter((group) => missing(group).length > 0);
-    if (folder !== undefined && found.length > 0) {
-      const done = groups.filter((group) => missing(group).length === 0);
-      for (const { id } of done) folder.dropCheckpoint(id); // which a kill has left
+
+  const begin = async function* (): Events<ExperimentEvent, void> {
+    if (dataset.note !== undefined) yield { kind: 'note', note: dataset.note };
+    if (choseJobs && config.jobs > 1) {
+      const note = `${config.jobs} groups at once, chosen by the size of the networks and of the GPU; --jobs sets another number.`;
+      yield { kind: 'note', note };
     }
-    await work(waiting, conductGroup, config, dataset);
+    yield { kind: 'plan', groups, jobs: config.jobs, finished: found };
+  };
+
+  folder?.writeExperiment(experiment);
+  yield* through(begin(), record);
+  try {
+    const waiting = groups.filter(({ trials }) => !trials.every(isFinished));
+    if (folder !== undefined && found.length > 0) {
+      const done = groups.filter(({ trials }) => trials.every(isFinished));
+      for (const { id } of done) folder.dropCheckpoint(id); // a kill may have left it
+    }
+    yield* trainGroups(waiting, config, dataset, signal, trainGroup);
     experiment.complete = [...finished.values()].every((run) => run.failure === undefined);
     folder?.writeExperiment(experiment);
     return results();
   } catch (cause) {
     const error = fromNative(cause);
-    const stopped = isAbortBy(hooks.signal, error);
+    const stopped = isAbortBy(signal, error);
     if (!(error instanceof SetNativeError)) {
-      throw stopped ? aborted('bench', hooks.signal, 'in a callback', { results: results() }) : error;
+      throw stopped ? aborted('bench', signal, 'in a callback', { results: results() }) : error;
     }
     const details = { ...error.details, results: results() };
     throw new SetNativeError(error.code, error.message, { details, cause: stopped ? error.cause : cause });
   }
 }
 
-/** With the folder of the data as one that is the same from everywhere. */
+/** The options, with the absolute path of the folder of the data. */
 function absolute(config: ExperimentConfig): ExperimentConfig {
   return config.dataDir === undefined ? config : { ...config, dataDir: path.resolve(config.dataDir) };
 }
 
 /**
- * The data set of an experiment that goes on. Where the folder that it was begun with is not there, as a
- * relative one seen from elsewhere, and no other is named, it is looked for where it was found then.
+ * Loads the data set of an experiment that goes on: from the folder of its options or, where that is not
+ * there and the user named no other, from the place where the experiment found it.
  */
 function dataAgain(
   { dataset, dataDir }: ExperimentConfig,
@@ -259,12 +301,12 @@ function dataAgain(
   }
 }
 
-/** Where a data set was found. */
+/** Place where a data set was found. */
 function placeOf({ source }: Dataset): string {
   return source === 'embedded' ? source : path.resolve(source);
 }
 
-/** SHA-256 of all that decides what the trainings of an experiment come to, but for the machine. */
+/** SHA-256 of all that decides the bits of an experiment's results, but for the machine. */
 function experimentSum(config: ExperimentConfig, data: string): string {
   const { jobs: _jobs, threads: _threads, dataDir: _dataDir, ...options } = config;
   const inOrder = Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -273,64 +315,23 @@ function experimentSum(config: ExperimentConfig, data: string): string {
     .digest('hex');
 }
 
-/**
- * Does all groups: one after the other in this thread, or `jobs` at once in workers. The first failure ends
- * it.
- */
-async function work(
+/** Trains all groups: one after the other in this thread, or `jobs` at once in workers. */
+async function* trainGroups(
   groups: Group[],
-  conductGroup: (group: Group, run: GroupRunner) => Promise<void>,
   config: ExperimentConfig,
   dataset: Dataset,
-): Promise<void> {
-  if (config.jobs === 1 || groups.length <= 1) {
-    const here: GroupRunner = (group, runs, hooks, place) =>
-      runResumable(config, group, dataset, runs, hooks, place);
-    for (const group of groups) await conductGroup(group, here);
+  signal: AbortSignal | undefined,
+  train: (group: Group, run: GroupRunner) => Events<ExperimentEvent, void>,
+): Events<ExperimentEvent, void> {
+  const count = Math.min(config.jobs, groups.length);
+  if (count <= 1) {
+    const here: GroupRunner = (group, place) => runResumable(config, group, dataset, { place, signal });
+    for (const group of groups) yield* train(group, here);
     return;
   }
-  const count = Math.min(config.jobs, groups.length);
   const onGpu = isGpu(chooseBackend(config.backend));
   const threads = config.threads || (onGpu ? 1 : Math.max(1, Math.floor(native().availableCpus() / count)));
-  const waiting = groups.values(); // one walk through them, which the jobs share
-  const jobs: Job[] = [];
-  let failed = false;
-  const everyGroup = async (job: Job) => {
-    for (let next = waiting.next(); !next.done && !failed; next = waiting.next()) {
-      await conductGroup(next.value, job.run);
-    }
-  };
-  const everyJob = async () => {
-    const data = shared(dataset);
-    for (let i = 0; i < count; i++) jobs.push(startJob({ ...config, threads }, data));
-    const ends = await Promise.allSettled(
-      jobs.map((job) =>
-        everyGroup(job).catch((error) => {
-          failed = true;
-          throw error;
-        }),
-      ),
-    );
-    const failure = ends.find((end) => end.status === 'rejected');
-    if (failure !== undefined) throw failure.reason;
-  };
-  await closingAsync(everyJob, async () => {
-    await Promise.all(jobs.map((job) => job.dispose()));
-  });
-}
-
-/** With a number of jobs, where that was left to choose. */
-async function withJobs(config: ExperimentConfig, dataset: Dataset): Promise<ExperimentConfig> {
-  if (config.jobs > 0) return config;
-  const backend = chooseBackend(config.backend);
-  const gpu = info().backends.find(({ name }) => name === backend)?.capacity;
-  if (!gpu) return { ...config, jobs: 1 };
-  const samples = 4 * dataset.train.count * dataset.features; // at most; each network has its own on the device
-  const bytes = (await largestGroups(config, dataset, native().availableCpus())).map(
-    ({ trials, bytes: networks }) => networks + samples * trials.length,
-  );
-  const layers = [dataset.features, ...config.hidden, dataset.classes];
-  return { ...config, jobs: gpuJobs(layers, bytes, gpu, native().availableCpus()) };
+  yield* runJobs(count, { ...config, threads }, groups, dataset, signal, train);
 }
 
 function checkExperimentHooks(hooks: ExperimentHooks): void {
@@ -339,36 +340,19 @@ function checkExperimentHooks(hooks: ExperimentHooks): void {
   checkHooks('bench', { onEpoch, onNote, onJobs, onWait, signal });
 }
 
-/** The networks of a group are alive at once, those of as many groups as there are jobs. */
-async function checkMemory(config: ExperimentConfig, dataset: Dataset): Promise<void> {
-  const constrained = process.constrainedMemory(); // of the container; 0 or absurdly large where there is no limit
-  const available = Math.min(os.totalmem(), constrained > 0 ? constrained : Infinity);
-  const sizes = await largestGroups(config, dataset, config.jobs);
-  const bytes = sizes.reduce((sum, size) => sum + size.bytes, 0);
-  if (bytes <= available) return;
-  const trials = sizes.flatMap((size) => size.trials);
-  const gigabytes = (amount: number) => `${(amount / 1e9).toFixed(1)} GB`;
-  throw new SetNativeError(
-    'ERR_OUT_OF_MEMORY',
-    `[bench] ${trials.length} networks (${trials.map((trial) => title(trial)).join(', ')}) train side by ` +
-      `side and need about ${gigabytes(bytes)}, this machine has ${gigabytes(available)}; ` +
-      'use fewer methods, motif sizes or jobs at once, or smaller layers',
-    { details: { bytes, available } },
-  );
+/** A group of any seed, with the bytes of its networks. */
+interface GroupSize {
+  trials: Trial[];
+  bytes: number;
 }
 
 /**
- * The `count` groups that take most memory, with the bytes of their networks. Those of all seeds take the
- * same. Lets others have their turn, for there may be very many.
+ * Sizes of the groups of one seed, the largest first. Yields to other work, because there may be very many.
  */
-async function largestGroups(
-  config: ExperimentConfig,
-  dataset: Dataset,
-  count: number,
-): Promise<{ trials: Pairing[]; bytes: number }[]> {
-  const sizes: { trials: Pairing[]; bytes: number }[] = [];
+async function groupSizes(config: ExperimentConfig, groups: Group[], dataset: Dataset): Promise<GroupSize[]> {
+  const sizes: GroupSize[] = [];
   let since = performance.now();
-  for (const { trials } of groupsOf({ ...config, runs: 1 })) {
+  for (const { trials } of groups.filter(({ seed }) => seed === config.seed)) {
     sizes.push({
       trials,
       bytes: trials.reduce((sum, trial) => sum + expectedBytes(config, trial, dataset), 0),
@@ -377,19 +361,57 @@ async function largestGroups(
     await turn();
     since = performance.now();
   }
+  return sizes.sort((a, b) => b.bytes - a.bytes);
+}
+
+function expectedBytes(config: ExperimentConfig, trial: Trial, dataset: Dataset): number {
+  try {
+    return native().modelBytes(networkOf(config, trial, dataset));
+  } catch (error) {
+    throw namedArm(fromNative(error), trial);
+  }
+}
+
+/** The `count` largest groups of all seeds, which may train at once. */
+function largestOf(sizes: GroupSize[], { runs }: ExperimentConfig, count: number): GroupSize[] {
   return sizes
-    .sort((a, b) => b.bytes - a.bytes)
     .slice(0, count)
-    .flatMap((group) => Array.from({ length: Math.min(config.runs, count) }, () => group))
+    .flatMap((size) => Array.from({ length: Math.min(runs, count) }, () => size))
     .slice(0, count);
 }
 
-function expectedBytes(config: ExperimentConfig, trial: Pairing, dataset: Dataset): number {
-  try {
-    return native().modelBytes(networkOf(config, trial, config.seed, dataset));
-  } catch (error) {
-    throw named(fromNative(error), trial);
-  }
+/** Number of groups that train at once, where the options leave it open. */
+function jobsFor(config: ExperimentConfig, sizes: GroupSize[], dataset: Dataset): number {
+  const backend = chooseBackend(config.backend);
+  const gpu = info().backends.find(({ name }) => name === backend)?.capacity;
+  if (!gpu) return 1;
+  const cores = native().availableCpus();
+  const samples = 4 * dataset.train.count * dataset.features; // at most; each network has its own on the device
+  const bytes = largestOf(sizes, config, cores).map(
+    ({ trials, bytes: networks }) => networks + samples * trials.length,
+  );
+  return gpuJobs([dataset.features, ...config.hidden, dataset.classes], bytes, gpu, cores);
+}
+
+/**
+ * Throws unless the networks that are alive at once, those of as many groups as there are jobs, fit the
+ * memory.
+ */
+function checkMemory(config: ExperimentConfig, sizes: GroupSize[]): void {
+  const constrained = process.constrainedMemory(); // of the container; 0 or absurdly large where there is no limit
+  const available = Math.min(os.totalmem(), constrained > 0 ? constrained : Infinity);
+  const alive = largestOf(sizes, config, config.jobs);
+  const bytes = alive.reduce((sum, size) => sum + size.bytes, 0);
+  if (bytes <= available) return;
+  const trials = alive.flatMap((size) => size.trials);
+  const gigabytes = (amount: number) => `${(amount / 1e9).toFixed(1)} GB`;
+  throw new SetNativeError(
+    'ERR_OUT_OF_MEMORY',
+    `[bench] ${trials.length} networks (${trials.map((trial) => armName(trial)).join(', ')}) train side by ` +
+      `side and need about ${gigabytes(bytes)}, this machine has ${gigabytes(available)}; ` +
+      'use fewer methods, motif sizes or jobs at once, or smaller layers',
+    { details: { bytes, available } },
+  );
 }
 
 function checkSameData({ dataset: then }: Experiment, now: Dataset, dir: string): void {

@@ -10,13 +10,13 @@ import { readExperiment, requireExperiment } from './read.js';
 import type { BenchRun, Experiment } from './results.js';
 
 /*
- * The folder of an experiment, `bench --out`:
- *   experiment.json   what is run, where, with which notes; rewritten as they come
+ * The folder of an experiment holds:
+ *   experiment.json   what is run, where, with which notes; rewritten as notes come
  *   results.jsonl     one finished training per line; only ever appended to
  *   checkpoints/      the state of trainings under way
  *   lock              which process writes here; gone when it has ended (files/lock.ts)
  *
- * Nothing that this program did not write is replaced, removed or written through.
+ * The program replaces and removes only what it wrote itself, and writes through no link.
  */
 
 const names = {
@@ -25,7 +25,7 @@ const names = {
   checkpoints: 'checkpoints',
 };
 
-/** Files half written, which a kill of an earlier version leaves. */
+/** Names of half-written files that earlier versions left when they were killed. */
 const oldLeftover = /^(experiment\.json|.*\.checkpoint)\.\d+\.tmp$/;
 
 export class ExperimentFolder {
@@ -64,7 +64,7 @@ export class ExperimentFolder {
     });
   }
 
-  /** For those who write here from another thread. */
+  /** Proof of the lock, for writers in other threads. */
   get lock(): LockToken {
     return this.#lock.token;
   }
@@ -98,7 +98,7 @@ export class ExperimentFolder {
     rmSync(this.checkpoint(groupId), { force: true });
   }
 
-  /** Hands the folder back. Does not throw: what stays behind does no harm. */
+  /** Releases the lock, and removes the folder of checkpoints if it is empty. */
   close(): void {
     try {
       this.#lock.check();
@@ -114,8 +114,8 @@ export class ExperimentFolder {
   }
 
   /**
-   * What `begin` makes of the folder once it is locked, with a place for checkpoints; handed back where it
-   * throws.
+   * Locks the folder, makes a place for checkpoints and returns what `begin` makes of it; releases the lock
+   * where that throws.
    */
   static #locked<T>(dir: string, option: string, begin: (folder: ExperimentFolder) => T): T {
     const folder = new ExperimentFolder(dir, option);
@@ -148,8 +148,8 @@ function checkEmpty(dir: string): void {
 }
 
 /**
- * Throws ERR_USAGE where one of the names that are written to is not of what this program makes: above all, a
- * link elsewhere.
+ * Throws where a name that will be written to is a link elsewhere, or anything else that this program does
+ * not make.
  */
 function checkOwn(dir: string, option: string): void {
   for (const name of [names.experiment, names.results, names.checkpoints]) {

@@ -1,15 +1,15 @@
 import type { GpuCapacity } from '../native.js';
 
-/** Bounds what a wrong estimate can cost. */
+/** Most jobs, which bounds the cost of a wrong estimate. */
 const mostJobs = 16;
 
-/** Of the device's memory, the share that networks and samples may take. */
+/** Share of the device's memory that networks and samples may take. */
 const usable = 0.9;
 
 /**
- * Groups to train at once on a GPU, so that their kernels fill it: an estimate. A group trains one network at
- * a time, whose forward kernels run about one warp per target and whose backward kernels one per source of a
- * layer; streams overlap, so that groups are added until their warps, on average over the kernels, are as
+ * Estimates how many groups must train at once so that their kernels fill a GPU. A group trains one network
+ * at a time, whose forward kernels run about one warp per target and whose backward kernels one per source of
+ * a layer; streams overlap, so that groups are added until their warps, on average over the kernels, are as
  * many as the device holds.
  *
  * @param layers sizes of the networks' layers

@@ -1,40 +1,43 @@
 import type { Dataset, Samples } from '../datasets/types.js';
 import { checkSignal, SetNativeError } from '../errors.js';
+import { type Events, eventsOf } from '../events.js';
 import { largest } from '../extremes.js';
 import { fromNative, type NativeLayer, type NativeModel, native } from '../native.js';
 import { publishedRun } from '../thesis/draws.js';
+import { isDrawnByProgram } from '../thesis/readings.js';
+import type { TrainingPlan } from '../training/options.js';
 import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
 import { upload } from '../training/samples.js';
 import { type TrainingWarning, TrainingWatch } from '../training/warnings.js';
+import type { TopologyName } from '../vocabulary.js';
 import type { GroupState } from './checkpoint.js';
 import { defaultSamples, type ExperimentConfig } from './config.js';
 import { degreesOf, fanOut } from './degrees.js';
-import { type Group, networkOf, type Pairing, title, trainingOf } from './plan.js';
+import type { ExperimentEvent, GroupEvents } from './events.js';
+import { type Group, networkOf, trainingOf } from './plan.js';
 import type { BenchRun } from './results.js';
 import { samplesOf } from './samples.js';
+import { type Arm, armName, type Trial, trialName } from './trial.js';
 
-export interface GroupHooks {
-  /** After every epoch of every trial; `run.epochs` already holds the report. */
-  onEpoch?: (run: BenchRun, report: EpochReport) => void | Promise<void>;
-  /** What must be read beside the numbers. */
-  onNote: (note: string) => void;
-  /** The sizes of the samples and what trains on them, as soon as they are known. */
-  onFacts: (facts: GroupFacts) => void;
-  /** Called when all trials have an epoch behind them. */
-  onRound?: (snapshot: () => Promise<GroupState>) => Promise<void>;
+export interface GroupOptions {
   signal?: AbortSignal | undefined;
+  /** The state to go on from. */
+  state?: GroupState | undefined;
+  /**
+   * Called when every trial has trained an epoch and is to train more; it may take a snapshot of the group.
+   */
+  afterRound?: (snapshot: () => Promise<GroupState>) => Promise<void>;
 }
 
-export interface GroupFacts {
-  samples: { train: number; validation: number; test: number };
-  threads: number;
-  backend: string;
-}
-
+/** A trial while it trains. */
 interface Contender {
   model: NativeModel;
   training: TrainingRun;
+  watch: TrainingWatch;
+  plan: TrainingPlan;
   run: BenchRun;
+  /** Emits what the watch notices. */
+  emit: (event: ExperimentEvent) => void;
 }
 
 /**
@@ -43,16 +46,14 @@ interface Contender {
  * the same bits.
  *
  * A training that diverges (ERR_NON_FINITE) leaves the group: its run gets `failure` and the others go on.
- * Any other error rejects; `runs`, which fills as the trials start, keeps what was done.
+ * Any other error ends it; the runs of the events have what was done.
  */
-export async function runGroup(
+export async function* runGroup(
   config: ExperimentConfig,
   group: Group,
   dataset: Dataset,
-  runs: BenchRun[],
-  hooks: GroupHooks,
-  state?: GroupState,
-): Promise<void> {
+  { signal, state, afterRound }: GroupOptions,
+): GroupEvents {
   const { published, train, validation, test } = materialOf(config, group, dataset);
   const uploadAs = (name: string, part: Samples) => upload('bench', part, name);
   const uploaded = [
@@ -65,44 +66,69 @@ export async function runGroup(
     test: uploaded[1],
     validation: uploaded[2],
   };
+  const sizes = { train: train.count, validation: validation?.count ?? 0, test: test.count };
   const contenders: Contender[] = [];
   try {
-    for (const [i, pairing] of group.trials.entries()) {
+    for (const [i, trial] of group.trials.entries()) {
       const left = state?.trials[i];
       const layers = left === undefined ? published?.layers : left.layers;
-      const contender = await enter(config, group, pairing, dataset, samples, hooks, { layers, left, state });
+      const contender = await enter(config, group, trial, dataset, samples, { signal, layers, left, state });
       contenders.push(contender);
-      runs.push(contender.run);
-      hooks.onFacts({
-        samples: { train: train.count, validation: validation?.count ?? 0, test: test.count },
-        threads: contender.model.threads,
-        backend: contender.model.backend,
-      });
+      const { model, watch, plan, run } = contender;
+      if (left === undefined) {
+        yield* watched(contender, () => watch.network(plan.policy?.evolveOutput ?? false));
+      }
+      const { threads, backend } = model;
+      yield { kind: 'start', run, facts: { samples: sizes, threads, backend } };
     }
     for (let epoch = state?.epoch ?? 0; epoch < group.epochs; epoch++) {
       for (let turn = 0; turn < contenders.length; turn++) {
         const contender = contenders[(epoch + turn) % contenders.length]!;
-        const { training, run } = contender;
-        if (run.failure !== undefined) continue;
-        const report = await training
-          .next()
-          .catch((error) => fail(contender, named(error, run), hooks.onNote));
-        if (report === undefined) continue;
-        run.epochs.push(report);
-        await hooks.onEpoch?.(run, report);
+        if (contender.run.failure === undefined) yield* trainEpoch(contender);
       }
-      if (epoch + 1 < group.epochs) await hooks.onRound?.(() => snapshot(contenders, epoch + 1));
+      if (epoch + 1 < group.epochs) await afterRound?.(() => snapshot(contenders, epoch + 1));
     }
     for (const contender of contenders) await conclude(contender);
+    return contenders.map(({ run }) => run);
   } finally {
     for (const { model } of contenders) model.dispose();
     for (const each of uploaded) each.dispose();
   }
 }
 
-/** The samples of a group and, in the reading `published`, the network that NumPy drew. */
+/** Trains the next epoch, or takes the training out of the group if it diverges. */
+async function* trainEpoch(contender: Contender): Events<ExperimentEvent, void> {
+  const { training, run } = contender;
+  let report: EpochReport;
+  try {
+    report = yield* watched(contender, () => training.next());
+  } catch (error) {
+    return yield* fail(contender, namedTrial(error, run));
+  }
+  run.epochs.push(report);
+  yield { kind: 'epoch', run, report };
+}
+
+/** Takes a training that diverged out of the group; throws any other error. */
+async function* fail({ model, run }: Contender, error: unknown): Events<ExperimentEvent, void> {
+  if (!(error instanceof SetNativeError) || error.code !== 'ERR_NON_FINITE') throw error;
+  run.failure = { code: error.code, message: error.message };
+  model.dispose();
+  yield { kind: 'failure', run };
+  yield { kind: 'note', note: `${error.message}; this training ended, the others went on` };
+}
+
+/** Yields notes of what the contender's watch notices during `work`, and returns its result. */
+function watched<R>(contender: Contender, work: () => Promise<R>): Events<ExperimentEvent, R> {
+  return eventsOf((emit) => {
+    contender.emit = emit;
+    return work();
+  });
+}
+
+/** The samples of a group and, where the thesis' program drew them, its sparse network. */
 function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, dataset: Dataset) {
-  if (reading !== 'published') return { published: undefined, ...samplesOf(config, seed, dataset) };
+  if (!isDrawnByProgram(reading)) return { published: undefined, ...samplesOf(config, seed, dataset) };
   const countOf = (part: 'train' | 'test') => {
     const available = dataset[part]?.count ?? 0;
     const given = config[part];
@@ -114,17 +140,20 @@ function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, 
   return { published, train: published.train, validation: undefined, test: published.test };
 }
 
+/** Copies the state of a group. */
 async function snapshot(contenders: Contender[], epoch: number): Promise<GroupState> {
   const trials: GroupState['trials'] = [];
   for (const { model, run } of contenders) {
     trials.push({
-      run: structuredClone(run),
+      // The list of epochs and the degrees grow later; what they hold stays as it is and needs no copy.
+      run: { ...run, epochs: [...run.epochs], ...(run.degrees && { degrees: { ...run.degrees } }) },
       ...(run.failure === undefined && { layers: await model.download() }),
     });
   }
   return { epoch, trials };
 }
 
+/** Adds to the run what is known only at the end. */
 async function conclude({ model, run }: Contender): Promise<void> {
   if (run.failure !== undefined || run.degrees === undefined) return;
   const layers = await model.download();
@@ -132,90 +161,89 @@ async function conclude({ model, run }: Contender): Promise<void> {
   if (!layers[0]!.dense) run.inputDegree = Array.from(fanOut(layers[0]!));
 }
 
-/** Records that a training diverged; any other error ends the experiment. */
-function fail({ model, run }: Contender, error: unknown, onNote: GroupHooks['onNote']): undefined {
-  if (!(error instanceof SetNativeError) || error.code !== 'ERR_NON_FINITE') throw error;
-  run.failure = { code: error.code, message: error.message };
-  model.dispose();
-  onNote(`${error.message}; this training ended, the others went on`);
-}
-
-/** Draws a network and looks at it, or takes up one that was left. */
+/** Draws a network, or takes up one that a checkpoint has left. */
 async function enter(
   config: ExperimentConfig,
-  { seed, epochs }: Group,
-  pairing: Pairing,
+  { epochs }: Group,
+  trial: Trial,
   dataset: Dataset,
   samples: TrainingSamples,
-  { signal, onNote }: GroupHooks,
   {
+    signal,
     layers,
     left,
     state,
   }: {
+    signal: AbortSignal | undefined;
     layers: NativeLayer[] | undefined;
     left: GroupState['trials'][number] | undefined;
     state: GroupState | undefined;
   },
 ): Promise<Contender> {
   const epochsBefore = state?.epoch ?? 0;
-  const spec = networkOf(config, pairing, seed, dataset);
-  const plan = trainingOf(config, pairing, epochs - epochsBefore, spec.motifSize);
+  const spec = networkOf(config, trial, dataset);
+  const plan = trainingOf(config, trial, epochs - epochsBefore, spec.motifSize);
   checkSignal('bench', signal, 'while a network was drawn');
   const model = await native()
-    .createModel(spec, pairing.method === 'dense' && left === undefined ? undefined : layers)
+    .createModel(spec, trial.method === 'dense' && left === undefined ? undefined : layers)
     .catch((error) => {
-      throw named(fromNative(error), { ...pairing, seed });
+      throw namedTrial(fromNative(error), trial);
     });
   try {
     checkSignal('bench', signal, 'while a network was drawn');
-    const { topology } = spec;
     const watch = new TrainingWatch(model, spec, (warning) => {
-      const motifSize = topology === 'erdos-renyi' ? 1 : pairing.motifSize; // its network knows none
-      const network = title({ ...pairing, motifSize, seed }, topology);
-      onNote(noteOf(warning, network, title({ ...pairing, seed })));
+      const motifSize = spec.topology === 'erdos-renyi' ? 1 : trial.motifSize; // its network knows none
+      const network = trialName({ ...trial, motifSize }, spec.topology);
+      contender.emit({ kind: 'note', note: noteOf(warning, network, trialName(trial)) });
     });
     const training = new TrainingRun(model, plan, samples, { epochsBefore, signal, watch });
-    if (left !== undefined) {
-      if (left.run.failure !== undefined) model.dispose();
-      return { model, training, run: left.run };
-    }
-    await watch.network(plan.policy?.evolveOutput ?? false);
-    const drawn = await model.download();
-    const nnz = drawn.reduce((sum, layer) => sum + layer.weights.length, 0);
-    const cells = drawn.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
-    const start = degreesOf(drawn);
-    const run = {
-      ...pairing,
-      seed,
-      topology,
-      nnz,
-      density: nnz / cells,
-      epochs: [],
-      degrees: { start, end: [] },
-    };
-    return { model, training, run };
+    const run = left?.run ?? (await newRun(trial, spec.topology, model));
+    if (run.failure !== undefined) model.dispose();
+    const contender: Contender = { model, training, watch, plan, run, emit: () => {} };
+    return contender;
   } catch (error) {
     model.dispose();
     throw error;
   }
 }
 
-/** A warning with what it is of: the samples, the network as it was drawn, or the training. */
+/** The run of a training that begins. */
+async function newRun(trial: Trial, topology: TopologyName, model: NativeModel): Promise<BenchRun> {
+  const drawn = await model.download();
+  const nnz = drawn.reduce((sum, layer) => sum + layer.weights.length, 0);
+  const cells = drawn.reduce((sum, layer) => sum + layer.inputs * layer.outputs, 0);
+  return {
+    ...trial,
+    topology,
+    nnz,
+    density: nnz / cells,
+    epochs: [],
+    degrees: { start: degreesOf(drawn), end: [] },
+  };
+}
+
+/** Text of a warning, with the name of what it concerns: the samples, the drawn network, or the training. */
 function noteOf({ code, message, epoch }: TrainingWarning, network: string, training: string): string {
   if (code === 'SET_NATIVE_LARGE_INPUTS') return `${message[0]!.toUpperCase()}${message.slice(1)}.`;
   return `${epoch === 0 ? network : training}: ${message}.`;
 }
 
+/** The error with the arm it belongs to, whatever the seed. */
+export function namedArm(error: unknown, arm: Arm): unknown {
+  const { reading, method, epsilon, motifSize } = arm;
+  return named(error, armName(arm), { reading, method, epsilon, motifSize });
+}
+
 /** The error with the training it belongs to. */
-export function named(
-  error: unknown,
-  { reading, method, epsilon, motifSize, seed }: Pairing & { seed?: number },
-): unknown {
+function namedTrial(error: unknown, trial: Trial): unknown {
+  const { reading, method, epsilon, motifSize, seed } = trial;
+  return named(error, trialName(trial), { reading, method, epsilon, motifSize, seed });
+}
+
+function named(error: unknown, name: string, identity: Arm | Trial): unknown {
   if (!(error instanceof SetNativeError)) return error;
-  const run = { reading, method, epsilon, motifSize, ...(seed !== undefined && { seed }) };
-  const details = { ...error.details, ...run };
+  const details = { ...error.details, ...identity };
   // The cause of a stop is the signal's reason, wherever it is seen.
   const cause = error.code === 'ERR_ABORTED' ? error.cause : error;
-  return new SetNativeError(error.code, `[bench] ${title(run)}: ${error.message}`, { details, cause });
+  return new SetNativeError(error.code, `[bench] ${name}: ${error.message}`, { details, cause });
 }

@@ -1,77 +1,131 @@
+import { on } from 'node:events';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import type { Dataset, Samples } from '../datasets/types.js';
 import { type ErrorCode, SetNativeError } from '../errors.js';
+import { type Events, eventsOf } from '../events.js';
 import type { ExperimentConfig } from './config.js';
-import type { GroupHooks } from './group.js';
+import type { ExperimentEvent, GroupEvents } from './events.js';
 import type { Group } from './plan.js';
-import type { BenchRun } from './results.js';
 import type { CheckpointPlace } from './resumable.js';
 import type { FromWorker, ToWorker, WorkerSetup } from './worker.js';
 
-/** Trains one group; `runs` fills on the way. Jobs of several workers run at once. */
-export type GroupRunner = (
-  group: Group,
-  runs: BenchRun[],
-  hooks: Omit<GroupHooks, 'onRound'>,
-  place?: CheckpointPlace,
-) => Promise<void>;
+/** Trains one group. */
+export type GroupRunner = (group: Group, place: CheckpointPlace | undefined) => GroupEvents;
 
-/** A group's job on a worker thread of its own, which lives until `dispose`. */
-export interface Job {
+/** A worker thread that trains one group after the other, until `dispose`. */
+interface Job {
   run: GroupRunner;
+  /** Stops the group under way, which then writes its checkpoint. */
+  stop(): void;
   dispose(): Promise<void>;
 }
 
+/**
+ * Trains groups on `count` worker threads. After a failure no other group begins, those under way are
+ * finished, and the failure is thrown.
+ *
+ * @param config with the threads of one job
+ * @param train trains a group with the given runner, and keeps its results
+ */
+export async function* runJobs(
+  count: number,
+  config: ExperimentConfig,
+  groups: Group[],
+  dataset: Dataset,
+  signal: AbortSignal | undefined,
+  train: (group: Group, run: GroupRunner) => Events<ExperimentEvent, void>,
+): Events<ExperimentEvent, void> {
+  const waiting = groups.values(); // one walk through them, which the jobs share
+  const jobs: Job[] = [];
+  let failed = false;
+  let ends: Promise<PromiseSettledResult<void>[]> | undefined;
+  const everyGroup = async (job: Job, emit: (event: ExperimentEvent) => void) => {
+    try {
+      for (let next = waiting.next(); !next.done && !failed; next = waiting.next()) {
+        for await (const event of train(next.value, job.run)) emit(event);
+      }
+    } catch (error) {
+      failed = true;
+      throw error;
+    }
+  };
+  try {
+    const data = shared(dataset);
+    for (let i = 0; i < count; i++) jobs.push(startJob(config, data, signal));
+    yield* eventsOf(async (emit) => {
+      ends = Promise.allSettled(jobs.map((job) => everyGroup(job, emit)));
+      const failure = (await ends).find((end) => end.status === 'rejected');
+      if (failure !== undefined) throw failure.reason;
+    });
+  } finally {
+    failed = true; // no other group begins
+    for (const job of jobs) job.stop();
+    await ends;
+    await Promise.allSettled(jobs.map((job) => job.dispose()));
+  }
+}
+
 /** @param dataset of `shared`, so that no worker has a copy */
-export function startJob(config: ExperimentConfig, dataset: Dataset): Job {
+function startJob(config: ExperimentConfig, dataset: Dataset, signal: AbortSignal | undefined): Job {
   const worker = new Worker(new URL('./worker.js', import.meta.url), {
     workerData: { config, dataset } satisfies WorkerSetup,
     ...nodeOptions(),
   });
   const send = (message: ToWorker) => worker.postMessage(message);
+  const stop = () => send('stop');
   return {
-    run: (group, runs, { onEpoch, onNote, onFacts, signal }, place) =>
-      new Promise((resolve, reject) => {
-        const stop = () => send('stop');
-        const end = (error?: unknown) => {
-          signal?.removeEventListener('abort', stop);
-          worker.off('message', hear).off('error', end).off('exit', exit);
-          if (error === undefined) resolve();
-          else reject(error);
-        };
-        const exit = (code: number) => end(new Error(`a worker of bench ended with code ${code}`));
-        const hear = async (message: FromWorker) => {
-          try {
-            if (message.kind === 'note') onNote(message.note);
-            else if (message.kind === 'facts') onFacts(message.facts);
-            else if (message.kind === 'epoch') {
-              replace(runs, message.run);
-              await onEpoch?.(message.run, message.run.epochs.at(-1)!);
-            } else {
-              runs.length = 0;
-              for (const run of message.runs) runs.push(run);
-              end(message.kind === 'done' ? undefined : asError(message.error, signal));
-            }
-          } catch (error) {
-            stop(); // a hook has thrown
-            end(error);
-          }
-        };
-        worker.on('message', hear).on('error', end).on('exit', exit);
-        signal?.addEventListener('abort', stop);
+    async *run(group, place) {
+      const messages = messagesOf(worker);
+      let ended = false;
+      const next = async (): Promise<FromWorker> => {
+        ended = true; // unless a message says otherwise
+        const message = (await messages.next()).value;
+        ended = message.kind === 'done' || message.kind === 'failed';
+        return message;
+      };
+      signal?.addEventListener('abort', stop);
+      try {
         send({ group, place });
         if (signal?.aborted) stop();
-      }),
+        for (;;) {
+          const message = await next();
+          if (message.kind === 'done') return message.runs;
+          if (message.kind === 'failed') throw asError(message.error, signal);
+          yield message;
+        }
+      } finally {
+        signal?.removeEventListener('abort', stop);
+        if (!ended) stop(); // the caller takes no more events
+        while (!ended) await next();
+        await messages.return(undefined as never);
+      }
+    },
+    stop,
     async dispose() {
       await worker.terminate();
     },
   };
 }
 
+/** Messages of a worker, without end; throws when the worker fails or exits. */
+async function* messagesOf(worker: Worker): AsyncGenerator<FromWorker, never, void> {
+  let code: number | undefined;
+  const exit = (given: number) => {
+    code = given;
+  };
+  worker.once('exit', exit);
+  try {
+    for await (const [message] of on(worker, 'message', { close: ['exit'] })) yield message;
+  } finally {
+    worker.off('exit', exit);
+  }
+  throw new Error(`a worker of bench ended with code ${code}`);
+}
+
 /**
- * A worker takes over the options of node, but node runs no file under `--input-type`, which tells what the
- * text of `node -e` is. Where it is among the arguments, none is taken over: a list of arguments may hold few
- * of node's options.
+ * Options that keep a worker from inheriting `--input-type`, the option for the text of `node -e`: node runs
+ * no file with it. Where it is among node's arguments the worker inherits none of them, because a worker
+ * accepts only a few in a list of its own.
  */
 function nodeOptions(): WorkerOptions {
   const { execArgv, env } = process;
@@ -84,21 +138,13 @@ function nodeOptions(): WorkerOptions {
 }
 
 /** The data set with its features in memory that all workers see. */
-export function shared(dataset: Dataset): Dataset {
+function shared(dataset: Dataset): Dataset {
   const share = (samples: Samples): Samples => {
     const x = new Float32Array(new SharedArrayBuffer(samples.x.byteLength));
     x.set(samples.x);
     return { ...samples, x };
   };
   return { ...dataset, train: share(dataset.train), ...(dataset.test && { test: share(dataset.test) }) };
-}
-
-function replace(runs: BenchRun[], run: BenchRun): void {
-  const same = ({ method, motifSize, epsilon }: BenchRun) =>
-    method === run.method && motifSize === run.motifSize && epsilon === run.epsilon;
-  const at = runs.findIndex(same);
-  if (at < 0) runs.push(run);
-  else runs[at] = run;
 }
 
 /** The error of a worker; the reason of the signal, which stayed on this side, is its cause. */

@@ -1,8 +1,8 @@
 import type { BenchResults, BenchRun } from './results.js';
 
 /**
- * The results file piece by piece, one line per epoch. In pieces, because what an epoch reports grows with
- * the epochs before it, so that a long experiment is more than one string can hold.
+ * Pieces of the results file, with one line per epoch. A whole file may be longer than one string can be,
+ * because the report of an epoch grows with the epochs before it.
  */
 export function* resultsJson(results: BenchResults): Generator<string> {
   yield '{\n';

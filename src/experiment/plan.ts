@@ -1,50 +1,48 @@
 import { largest } from '../extremes.js';
 import type { NativeModelSpec } from '../native.js';
-import { chosenTopology, epochsOf, methodsOf } from '../thesis/readings.js';
+import {
+  activationOf,
+  chosenTopology,
+  epochsOf,
+  initOf,
+  isDrawnByProgram,
+  knowsMotifs,
+  methodsOf,
+  pruneOf,
+} from '../thesis/readings.js';
 import { modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
 import type { MethodName, Reading, TopologyName } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
-import type { BenchRun } from './results.js';
+import type { Arm, Trial } from './trial.js';
 
 /*
- * What an experiment consists of. A trial is one training. Trials that are compared with each other, all of
- * one seed, epsilon and reading, make up a group: they see the same samples and take turns epoch by epoch.
- * Groups are independent.
+ * The plan of an experiment: its trials, in groups. The trials of one seed, epsilon and reading are compared
+ * with each other and make up a group: they see the same samples and take turns epoch by epoch. Groups are
+ * independent.
  */
 
-/** What runs once per seed, as its results name it. */
-export type Pairing = Pick<BenchRun, 'reading' | 'method' | 'epsilon' | 'motifSize'>;
-
 export interface Group {
-  /** Fit for a file name; the same in every process. */
+  /** Name of the group, fit for a file name, the same in every process. */
   id: string;
   reading: Reading;
   seed: number;
-  /** In the order of the results. */
-  trials: Pairing[];
+  /** Its trainings, in the order of the results. */
+  trials: Trial[];
   epochs: number;
 }
 
-/** A training of an experiment, which has each once. */
-export type Trial = Pairing & Pick<BenchRun, 'seed'>;
-
-/** The same for the same training only. */
-export function keyOf({ reading, method, epsilon, motifSize, seed }: Trial): string {
-  return [reading, method, epsilon, motifSize, seed].join(' ');
-}
-
-/** Seed by seed, so that what a stopped experiment leaves behind is as paired as possible. */
+/** All groups, seed by seed, so that the results of a stopped experiment are as paired as possible. */
 export function groupsOf(config: ExperimentConfig): Group[] {
   const densest = largest(config.epsilon);
   const dense = config.methods.includes('dense');
   const plans = config.readings.map((reading) => {
     const kinds = sparseKinds(config, reading);
     const densities = config.epsilon.map((epsilon) => {
-      const trials = kinds.map(({ method, motifSize }): Pairing => ({ reading, method, epsilon, motifSize }));
+      const arms = kinds.map(({ method, motifSize }): Arm => ({ reading, method, epsilon, motifSize }));
       // The dense network of a seed stands beside the largest density.
       if (dense && epsilon === densest)
-        trials.push({ reading, method: 'dense', epsilon: null, motifSize: null });
-      return { epsilon, trials };
+        arms.push({ reading, method: 'dense', epsilon: null, motifSize: null });
+      return { epsilon, arms };
     });
     return { reading, epochs: epochsOf(config, reading), densities };
   });
@@ -52,8 +50,9 @@ export function groupsOf(config: ExperimentConfig): Group[] {
   for (let run = 0; run < config.runs; run++) {
     const seed = config.seed + run;
     for (const { reading, epochs, densities } of plans) {
-      for (const { epsilon, trials } of densities) {
-        if (trials.length === 0) continue;
+      for (const { epsilon, arms } of densities) {
+        if (arms.length === 0) continue;
+        const trials = arms.map((arm) => ({ ...arm, seed }));
         groups.push({ id: `seed-${seed}-${reading}-epsilon-${epsilon}`, reading, seed, trials, epochs });
       }
     }
@@ -62,7 +61,8 @@ export function groupsOf(config: ExperimentConfig): Group[] {
 }
 
 /**
- * What trains at every density. Nothing twice: SET-motif at motif size 1 is SET, also where SET is asked for.
+ * Methods and motif sizes that train at every density, each once: SET-motif at motif size 1 is SET, also
+ * where SET is asked for.
  */
 export function sparseKinds(
   config: ExperimentConfig,
@@ -82,29 +82,28 @@ export function sparseKinds(
   );
 }
 
-/** 1 where neither the topology nor the evolution of `method` knows motifs. */
+/** Motif sizes that a method runs at: 1 where neither its topology nor its evolution knows motifs. */
 function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Reading): number[] {
   const { methods, motifSize } = config;
-  if (reading === 'published') return [1];
+  if (!knowsMotifs(reading)) return [1];
   const topology = chosenTopology(config, reading);
   if (method === 'set-motif' || topology === 'motif' || topology === 'motif-printed') return motifSize;
   if (method === 'set' || topology === 'erdos-renyi' || motifSize.length === 1) return [1];
   return methods.includes('set') ? [...new Set([1, ...motifSize])] : motifSize; // static, beside all the others
 }
 
-/** A trial's network and how it is trained, for the addon. */
+/** The network of a trial, for the addon. */
 export function networkOf(
   config: ExperimentConfig,
-  { reading, method, epsilon, motifSize }: Pairing,
-  seed: number,
+  { reading, method, epsilon, motifSize, seed }: Trial,
   { features, classes }: { features: number; classes: number },
 ): NativeModelSpec {
-  const { init, activation, threads, backend, hidden } = config;
+  const { threads, backend, hidden } = config;
   return modelSpec('bench', {
     layers: [features, ...hidden, classes],
     topology: topologyOf(config, { reading, method, motifSize }),
-    init: reading === 'improved' ? 'he-fan-in' : init,
-    activation,
+    init: initOf(config, reading, method),
+    activation: activationOf(config, reading, method),
     seed,
     threads,
     backend,
@@ -113,33 +112,30 @@ export function networkOf(
   });
 }
 
+/** Topology of the network of an arm, whatever its epsilon. */
 export function topologyOf(
   config: ExperimentConfig,
-  { reading, method, motifSize }: Omit<Pairing, 'epsilon'>,
+  { reading, method, motifSize }: Omit<Arm, 'epsilon'>,
 ): TopologyName {
   if (method === 'dense') return 'dense';
   return chosenTopology(config, reading) ?? (motifSize === 1 ? 'erdos-renyi' : 'motif');
 }
 
+/**
+ * How a trial is trained, for the addon.
+ *
+ * @param motifSize of its network
+ */
 export function trainingOf(
   config: ExperimentConfig,
-  { reading, method }: Pairing,
+  { reading, method }: Arm,
   epochs: number,
   motifSize: number,
 ): TrainingPlan {
   const { batchSize, learningRate, momentum, weightDecay, zeta, regrowInit } = config;
-  const prune = reading === 'published' ? ('thesis' as const) : ('exact' as const);
+  const prune = pruneOf(reading);
   const evolution = { method: method === 'dense' ? ('static' as const) : method, zeta, prune, regrowInit };
-  const shuffle = reading !== 'published'; // its samples come in the order that NumPy gave them
+  const shuffle = !isDrawnByProgram(reading); // its samples come in the order of the draws
   const options = { epochs, batchSize, learningRate, momentum, weightDecay, shuffle, evolution };
   return trainingPlan('bench', options, motifSize);
-}
-
-export function title(
-  { method, epsilon, motifSize, seed }: Pairing & { seed?: number },
-  name: string = method,
-): string {
-  const size = motifSize !== null && motifSize > 1 ? ` and motif size ${motifSize}` : '';
-  const pairing = epsilon === null ? name : `${name} at epsilon ${epsilon}${size}`;
-  return seed === undefined ? pairing : `${pairing}, seed ${seed}`;
 }

@@ -3,8 +3,8 @@ import { benchMethods } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
 
 /*
- * Experiments by name. A preset is nothing but options, printed as such; whoever gives an option overrides
- * it.
+ * Presets: experiments with a name. A preset is a set of options, which the command prints; options given
+ * beside it replace its own.
  */
 
 export interface Preset {
@@ -105,7 +105,7 @@ export const presets: readonly Preset[] = [
   },
 ];
 
-/** The options of a preset as one would type them. */
+/** The command line that a preset stands for. */
 export function presetCommand({ options }: Preset): string {
   const flags = Object.entries(options).flatMap(([option, value]) => [`--${flagOf(option)}`, String(value)]);
   return shellCommand(['set-native', 'bench', ...flags]);

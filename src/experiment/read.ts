@@ -6,14 +6,14 @@ import { counts, listOf } from '../files/bounded.js';
 import { damaged, parseRecord, readLines, readText, type Writer } from '../files/records.js';
 import { benchMethods, readings, topologies } from '../vocabulary.js';
 import { type ExperimentConfig, experimentConfig, experimentKeys } from './config.js';
-import { keyOf, title } from './plan.js';
 import { type BenchRun, type Experiment, schemaVersion } from './results.js';
 import { runCheck } from './runCheck.js';
+import { trialKey, trialNameInFull } from './trial.js';
 
 /*
- * Reads back the folder of an experiment. Its files may have been cut, edited, put together or written by
- * another version: whatever is not as src/experiment/results.ts has it, or not of that experiment, is refused,
- * naming file, line and key.
+ * Reading back the folder of an experiment. Its files may have been cut, edited, put together or written by
+ * another version: an error that names file, line and key refuses whatever results.ts does not describe, or
+ * does not belong to the experiment.
  */
 
 const writer: Writer = { operation: 'bench', name: '`set-native bench --out`', schemaVersion };
@@ -41,7 +41,7 @@ const degrees = listOf(
   z.object({ inputs: count, outputs: count, dense: z.boolean(), in: counts, out: counts }),
 );
 
-/** Of one training. */
+/** Schema of one training. */
 export const runSchema = z.object({
   reading: z.enum(readings),
   method: z.enum(benchMethods),
@@ -107,11 +107,11 @@ export function requireExperiment(dir: string): void {
 }
 
 /**
- * What `dir` holds. A last line without an end is what a kill may leave of a training, and is passed over.
+ * Reads the experiment in `dir`, and its finished runs. A last line without an end, which a kill may leave,
+ * is passed over.
  *
  * @throws SetNativeError ERR_USAGE (no experiment there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything
- * else than this program
- *   writes; a training that is there twice, or that the experiment does not have)
+ * that this program does not write; a training that is there twice, or that the experiment does not have)
  */
 export function readExperiment(dir: string): { experiment: Experiment; runs: BenchRun[] } {
   requireExperiment(dir);
@@ -127,15 +127,16 @@ export function readExperiment(dir: string): { experiment: Experiment; runs: Ben
     const run = parseRecord(runSchema, text, where, writer) as BenchRun;
     const wrong = check(run);
     if (wrong !== undefined) throw damaged(where, wrong, writer);
-    const first = lineOf.get(keyOf(run));
+    const key = trialKey(run);
+    const first = lineOf.get(key);
     if (first !== undefined) {
       throw damaged(
         where,
-        `is of the same training as line ${first} (${run.reading}, ${title(run)}); delete one of them`,
+        `is of the same training as line ${first} (${trialNameInFull(run)}); delete one of them`,
         writer,
       );
     }
-    lineOf.set(keyOf(run), line);
+    lineOf.set(key, line);
     return run;
   });
   return { experiment: found, runs };

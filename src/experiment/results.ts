@@ -1,20 +1,21 @@
 import type { ErrorCode } from '../errors.js';
+import type { Difference, Estimate } from '../statistics.js';
 import type { EpochReport } from '../training/run.js';
-import type { BenchMethod, Reading, TopologyName } from '../vocabulary.js';
+import type { TopologyName } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
-import type { Difference, Estimate } from './statistics.js';
+import type { Arm, Trial } from './trial.js';
 
 /*
- * What `set-native bench --json` writes; docs/results.md describes it for readers of the file.
+ * Types of the results that `set-native bench --json` writes; docs/results.md describes the file for readers.
  */
 
-/** Raised when a key changes its meaning or goes away; new keys do not raise it. */
+/** Version of the format, raised when a key changes its meaning or goes away, not for new keys. */
 export const schemaVersion = 3;
 
-/** What an experiment is, without what came of it: `experiment.json` of its folder. */
+/** An experiment without its runs: `experiment.json` of its folder. */
 export interface Experiment {
   schemaVersion: typeof schemaVersion;
-  /** The command line, where one started it; else empty. */
+  /** The command line that started it; empty where none did. */
   command: string;
   /** False while it runs, when it was stopped, or when any training failed. */
   complete: boolean;
@@ -23,14 +24,14 @@ export interface Experiment {
   config: ExperimentConfig;
   dataset: BenchDataset;
   /**
-   * What must be read beside the numbers: caveats of the data set, networks that cannot learn, failed
+   * Notes that must be read beside the numbers: caveats of the data set, networks that cannot learn, failed
    * trainings.
    */
   notes: string[];
 }
 
 export interface BenchResults extends Experiment {
-  /** Where it was stopped, some have fewer epochs than asked for. */
+  /** One entry per training that began; after a stop some have fewer epochs than asked for. */
   runs: BenchRun[];
   summary: BenchSummary[];
 }
@@ -57,18 +58,18 @@ export interface BenchDataset {
   /** Training samples of the data set, before any were drawn. */
   available: number;
   train: number;
-  /** Held out to choose an epoch; 0: none. */
+  /** Training samples held out to choose an epoch by; 0: none. */
   validation: number;
   test: number;
-  /** Present where samples are pictures, grey, row by row. */
+  /** Size of the pictures, grey, row by row; absent where samples are no pictures. */
   image?: { width: number; height: number };
-  /** Of what the data set holds: `datasetSum`. Absent in what earlier versions wrote. */
+  /** SHA-256 of the data (`datasetSum`). Absent in results of earlier versions. */
   sha256?: string;
 }
 
 /**
- * Links per neuron of one layer, counted: `in[k]` targets have k links, `out[k]` sources. Empty for dense
- * layers.
+ * Histograms of the links per neuron of one layer: `in[k]` targets have k links, `out[k]` sources. Empty for
+ * dense layers.
  */
 export interface LayerDegrees {
   inputs: number;
@@ -79,20 +80,13 @@ export interface LayerDegrees {
 }
 
 /** One training. All but the times is byte-identical on repeat, for any number of threads. */
-export interface BenchRun {
-  reading: Reading;
-  method: BenchMethod;
-  /** null for `dense`. */
-  epsilon: number | null;
-  /** Sources per motif; 1 where neither topology nor evolution knows motifs; null for `dense`. */
-  motifSize: number | null;
-  seed: number;
+export interface BenchRun extends Trial {
   topology: TopologyName;
   nnz: number;
   /** nnz / cells of all layers */
   density: number;
   epochs: EpochReport[];
-  /** Layer by layer, before the first epoch and after the last; `end` is empty until then. */
+  /** Degrees of every layer, before the first epoch and after the last; `end` is empty until then. */
   degrees?: { start: LayerDegrees[]; end: LayerDegrees[] };
   /**
    * Links of every input after the last epoch. Absent where the first layer is dense or the training has not
@@ -103,15 +97,8 @@ export interface BenchRun {
   failure?: { code: ErrorCode; message: string };
 }
 
-/**
- * All runs of one reading, method, epsilon and motif size; where some were stopped or failed, those that got
- * furthest.
- */
-export interface BenchSummary {
-  reading: Reading;
-  method: BenchMethod;
-  epsilon: number | null;
-  motifSize: number | null;
+/** Summary of all runs of one arm; where some were stopped or failed, of those that got furthest. */
+export interface BenchSummary extends Arm {
   runs: number;
   epochs: number;
   /** Mean over the runs. */
@@ -124,28 +111,32 @@ export interface BenchSummary {
    * first of several. null without validation samples.
    */
   selectedAccuracy: Estimate | null;
-  /** Best epoch of each run, chosen on the test set: optimistic. What the thesis prints. */
+  /**
+   * Test accuracy after the best epoch of each run, chosen on the test set: optimistic. The thesis prints it.
+   */
   bestAccuracy: Estimate;
   /**
    * Final accuracy less that of SET of the same reading, seed and epsilon, over the seeds; dense: of the
-   * largest epsilon. In the reading `published`, which reports maxima, of the best accuracy.
+   * largest epsilon. The reading `published`, which reports maxima, compares best accuracies.
    */
   differenceToSet: Difference | null;
-  /** Milliseconds per epoch: the median of a run, over runs; evolve: of the epochs that evolved. */
+  /**
+   * Milliseconds per epoch: mean over the runs of their medians, of `evolveMs` over the epochs that evolved.
+   */
   trainMs: number;
   evolveMs: number;
   evaluateMs: number;
   /**
-   * Time over that of SET of the same reading, seed and epsilon; dense: of the largest epsilon. Total: all
-   * three.
+   * Time over that of SET of the same reading, seed and epsilon; dense: of the largest epsilon. `total` is
+   * training, evolution and evaluation together.
    */
   ratioToSet: { train: Estimate; total: Estimate } | null;
   /** Share of the initial links alive at the end, in the layers that may evolve; null when there is none. */
   initialLinks: number | null;
   /**
-   * Among SET and SET-motif of this reading and epsilon: whether no other trains faster (by the ratio to SET,
-   * or the time where SET is missing) and is on average at least as accurate. null for the other methods,
-   * without another, and unless all cover as many runs and epochs.
+   * Whether no other arm of SET and SET-motif at this reading and epsilon trains faster (by the ratio to SET,
+   * or by the time where SET is missing) and is on average at least as accurate. null for other methods,
+   * where there is no other arm, and unless all have as many runs and epochs.
    */
   onFrontier: boolean | null;
 }

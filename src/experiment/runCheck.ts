@@ -1,10 +1,11 @@
 import { epochsOf } from '../thesis/readings.js';
 import type { ExperimentConfig } from './config.js';
-import { sparseKinds, title, topologyOf } from './plan.js';
+import { groupsOf, topologyOf } from './plan.js';
 import type { BenchRun, LayerDegrees } from './results.js';
+import { armKey, trialNameInFull } from './trial.js';
 
 /*
- * Whether a training that was read from a file is one of an experiment, and says what one of it can say.
+ * Checks whether a run that was read from a file is one that the experiment can have.
  */
 
 /** Sizes of the data set. */
@@ -13,27 +14,21 @@ export interface Sizes {
   classes: number;
 }
 
-/** @param epochs that it must have, unless it failed before */
+/**
+ * What is wrong with a run, as the rest of a sentence; undefined where it is sound.
+ *
+ * @param epochs that it must have, unless it failed before
+ */
 export type RunCheck = (run: BenchRun, epochs?: number) => string | undefined;
 
-/**
- * For the runs of an experiment: what is wrong with one, as the rest of a sentence; undefined where it is
- * sound.
- */
+/** Makes the check for the runs of an experiment. */
 export function runCheck(config: ExperimentConfig, { features, classes }: Sizes): RunCheck {
-  const kinds = new Map(config.readings.map((reading) => [reading, sparseKinds(config, reading)]));
-  const densities = new Set(config.epsilon);
+  const planned = new Set(groupsOf({ ...config, runs: 1 }).flatMap(({ trials }) => trials.map(armKey)));
   const sizes = [features, ...config.hidden, classes];
-  const isPlanned = ({ reading, method, epsilon, motifSize, seed }: BenchRun): boolean => {
-    const known = kinds.get(reading);
-    if (known === undefined || seed < config.seed || seed >= config.seed + config.runs) return false;
-    if (method === 'dense') return config.methods.includes(method) && epsilon === null && motifSize === null;
-    const isKnown = known.some((kind) => kind.method === method && kind.motifSize === motifSize);
-    return isKnown && epsilon !== null && densities.has(epsilon);
-  };
+  const isPlanned = (run: BenchRun) =>
+    run.seed >= config.seed && run.seed < config.seed + config.runs && planned.has(armKey(run));
   return (run, epochs = epochsOf(config, run.reading)) => {
-    if (!isPlanned(run))
-      return `is of a training that the experiment does not have: ${run.reading}, ${title(run)}`;
+    if (!isPlanned(run)) return `is of a training that the experiment does not have: ${trialNameInFull(run)}`;
     return wrongTopology(config, run) ?? wrongEpochs(run, epochs) ?? wrongNetwork(run, sizes);
   };
 }
@@ -85,7 +80,7 @@ function wrongNetwork(
   return `has inputDegree that does not fit a layer of ${sizes[0]} inputs and ${sizes[1]} outputs`;
 }
 
-/** NaN where the histograms are not of a layer of these sizes. */
+/** Links of a layer; NaN where its histograms do not fit these sizes. */
 function linksOf(layer: LayerDegrees, sizes: number[], l: number): number {
   const [inputs, outputs] = [sizes[l]!, sizes[l + 1]!];
   if (layer.inputs !== inputs || layer.outputs !== outputs) return Number.NaN;

@@ -19,7 +19,7 @@ export function samplesOf(config: ExperimentConfig, seed: number, dataset: Datas
   }
 }
 
-/** Samples of each part; undefined: all there are. */
+/** How many samples each part takes; undefined: all that there are. */
 function countsOf(
   config: ExperimentConfig,
   dataset: Dataset,

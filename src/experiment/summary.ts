@@ -1,15 +1,21 @@
 import { largest } from '../extremes.js';
+import { difference, estimate, mean, median } from '../statistics.js';
+import { reportsBest } from '../thesis/readings.js';
 import { benchMethods, readings } from '../vocabulary.js';
 import type { BenchRun, BenchSummary } from './results.js';
-import { difference, estimate, mean, median } from './statistics.js';
+import { armKey } from './trial.js';
 
-/** Ordered by reading, epsilon, then SET, SET-motif, static, then motif size; dense last. */
+/**
+ * Summaries of the arms, ordered by reading, epsilon, method (SET, SET-motif, static) and motif size; dense
+ * last.
+ */
 export function summarize(runs: BenchRun[]): BenchSummary[] {
   const started = runs.filter((run) => run.epochs.length > 0);
   const groups = new Map<string, BenchRun[]>();
   for (const run of started) {
-    const others = groups.get(keyOf(run));
-    if (others === undefined) groups.set(keyOf(run), [run]);
+    const key = armKey(run);
+    const others = groups.get(key);
+    if (others === undefined) groups.set(key, [run]);
     else others.push(run);
   }
   const entries = [...groups.values()].map((group) => summary(group, started));
@@ -24,10 +30,6 @@ export function summarize(runs: BenchRun[]): BenchSummary[] {
     );
 }
 
-function keyOf({ reading, method, epsilon, motifSize }: BenchRun): string {
-  return [reading, method, epsilon, motifSize].join(' ');
-}
-
 type Entry = Omit<BenchSummary, 'onFrontier'>;
 
 function summary(group: BenchRun[], all: BenchRun[]): Entry {
@@ -37,7 +39,7 @@ function summary(group: BenchRun[], all: BenchRun[]): Entry {
   const pairs = pairsWithSet(runs, all);
   const survivals = runs.map(survival).filter((share) => share !== null);
   const selected = runs.map(selectedAccuracy).filter((accuracy) => accuracy !== null);
-  const accuracy = reading === 'published' ? bestAccuracy : finalAccuracy;
+  const accuracy = reportsBest(reading) ? bestAccuracy : finalAccuracy;
   const equal = pairs.filter(({ run, set }) => run.epochs.length === set.epochs.length);
   return {
     reading,
@@ -117,7 +119,7 @@ function ratioToSet(pairs: Pair[]): BenchSummary['ratioToSet'] {
   };
 }
 
-/** The median, because one disturbed epoch of a shared machine must not decide a ratio. */
+/** Median over the epochs, because one disturbed epoch of a shared machine must not decide a ratio. */
 function medianMs(run: BenchRun, key: 'trainMs' | 'evolveMs' | 'evaluateMs'): number {
   return median(run.epochs.map((epoch) => epoch[key]).filter((ms) => ms > 0));
 }

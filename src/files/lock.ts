@@ -184,15 +184,21 @@ export function isLock(file: string): boolean {
   }
 }
 
+/** Before half a minute, at most, of waiting for another process to show that it uses the folder. */
+export interface WaitEvent {
+  kind: 'wait';
+  why: string;
+}
+
 /**
- * What `take` resolves to, tried again for as long as only silence can tell whether the holder lives: until
- * it is heard, and that error stands, or until it is given up. Rejects as `take` throws, and with ERR_ABORTED
+ * Result of `take`, tried again for as long as only silence can tell whether the holder lives: until it shows
+ * that it does, and that error stands, or until it is given up. Throws what `take` throws, and ERR_ABORTED
  * when the signal fires.
  */
-export async function onceDecided<T>(
+export async function* onceDecided<T>(
   take: () => T,
-  { onWait, signal }: { onWait?: ((why: string) => void) | undefined; signal?: AbortSignal | undefined },
-): Promise<T> {
+  signal: AbortSignal | undefined,
+): AsyncGenerator<WaitEvent, T, void> {
   let before: unknown;
   for (;;) {
     try {
@@ -201,9 +207,8 @@ export async function onceDecided<T>(
       const heard = error instanceof SetNativeError ? error.details.heard : undefined;
       if (heard === undefined || (before !== undefined && heard !== before)) throw error;
       if (before === undefined) {
-        onWait?.(
-          `Another process may be using the folder: waiting for a sign of it, ${silenceMs / 1000} seconds at most.`,
-        );
+        const why = `Another process may be using the folder: waiting for a sign of it, ${silenceMs / 1000} seconds at most.`;
+        yield { kind: 'wait', why };
       }
       before = heard;
     }

@@ -16,7 +16,7 @@ export interface SelectionConfig {
   learningRate: number;
   weightDecay: number;
   zeta: number;
-  /** Default: all there are, of Fashion-MNIST and the like 5000 and 1000 suffice. */
+  /** Training samples. Default all; of Fashion-MNIST and the like 5000, and 1000 to test on, suffice. */
   train?: number;
   test?: number;
   runs: number;
@@ -39,7 +39,7 @@ export const selectionDefaults: Omit<SelectionConfig, 'dataset'> = {
   threads: 0,
 };
 
-/** In the order in which they are written. */
+/** Names of all options, in the order in which they are written. */
 export const selectionKeys: readonly (keyof SelectionConfig)[] = [
   ...(Object.keys(selectionDefaults) as (keyof typeof selectionDefaults)[]),
   ...(['dataset', 'dataDir', 'train', 'test'] as const),
@@ -50,7 +50,7 @@ export const share: NumberRange = {
   accepts: (value) => value > 0 && value <= 100,
 };
 
-/** With its defaults. Throws ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option. */
+/** The options with their defaults. Throws ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option. */
 export function selectionConfig(
   given: Partial<SelectionConfig> & Pick<SelectionConfig, 'dataset'>,
 ): SelectionConfig {

@@ -10,7 +10,7 @@ import { names, readSelection, requireSelection } from './read.js';
 import type { Finished, Selection, SelectionResults, SelectionRun, WholeNetwork } from './results.js';
 
 /*
- * The folder of a selection, `select --out`:
+ * The folder of a selection holds:
  *   selection.json   what is selected from and how; with what came of it when it has ended or was stopped
  *   runs.jsonl       one finished run, or network of all features, per line; only ever appended to
  *   lock             which process writes here; gone when it has ended
@@ -88,7 +88,7 @@ export class SelectionFolder {
     }
   }
 
-  /** Hands the folder back. Does not throw. */
+  /** Releases the lock. */
   close(): void {
     this.#lock.release();
   }

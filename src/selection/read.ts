@@ -5,11 +5,12 @@ import { SetNativeError } from '../errors.js';
 import { damaged, parseRecord, readLines, readText, type Writer } from '../files/records.js';
 import { type SelectionConfig, selectionConfig, selectionKeys } from './config.js';
 import type { Finished, Selection, SelectionRun, WholeNetwork } from './results.js';
+import { runName } from './run.js';
 import { featureCount } from './strength.js';
 
 /*
- * Reads back the folder of a selection. Its files may have been cut, edited, put together or written by
- * another version: whatever is not as results.ts has it, or not of that selection, is refused.
+ * Reading back the folder of a selection. Its files may have been cut, edited, put together or written by
+ * another version: whatever results.ts does not describe, or does not belong to the selection, is refused.
  */
 
 export const names = { results: 'selection.json', runs: 'runs.jsonl' };
@@ -58,11 +59,11 @@ export function requireSelection(dir: string): void {
 }
 
 /**
- * What `dir` holds. A last line without an end is what a kill may leave, and is passed over.
+ * Reads the selection in `dir`, and what is finished of it. A last line without an end, which a kill may
+ * leave, is passed over.
  *
  * @throws SetNativeError ERR_USAGE (no selection there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything
- * else than this program
- *   writes; a run that is there twice, or that the selection does not have)
+ * that this program does not write; a run that is there twice, or that the selection does not have)
  */
 export function readSelection(dir: string): { selection: Selection; finished: Finished } {
   requireSelection(dir);
@@ -78,7 +79,7 @@ export function readSelection(dir: string): { selection: Selection; finished: Fi
     const record = parseRecord<SelectionRun | WholeNetwork>(isRun ? run : network, text, where, writer);
     const wrong = 'keep' in record ? wrongRun(record, found) : wrongNetwork(record, found);
     if (wrong !== undefined) throw damaged(where, wrong, writer);
-    const key = titleOf(record);
+    const key = runName(record);
     const first = lineOf.get(key);
     if (first !== undefined)
       throw damaged(where, `is of ${key}, as line ${first}; delete one of them`, writer);
@@ -99,10 +100,6 @@ function configOf({ config }: Selection, where: string): SelectionConfig {
   }
 }
 
-function titleOf(record: SelectionRun | WholeNetwork): string {
-  return `seed ${record.seed}, ${'keep' in record ? `${record.keep} % of the features` : 'all features'}`;
-}
-
 function isSeedOf(seed: number, config: SelectionConfig): boolean {
   return seed >= config.seed && seed < config.seed + config.runs;
 }
@@ -111,7 +108,7 @@ function isSeedOf(seed: number, config: SelectionConfig): boolean {
 function wrongRun(record: SelectionRun, { config, dataset }: Selection): string | undefined {
   const { seed, keep, features } = record;
   const known = isSeedOf(seed, config) && config.keep.includes(keep);
-  if (!known) return `is of a run that the selection does not have: ${titleOf(record)}`;
+  if (!known) return `is of a run that the selection does not have: ${runName(record)}`;
   const expected = featureCount(keep, dataset.features);
   const ascending = features.every(
     (feature, i) => feature < dataset.features && (i === 0 || feature > features[i - 1]!),
@@ -122,7 +119,7 @@ function wrongRun(record: SelectionRun, { config, dataset }: Selection): string 
 
 function wrongNetwork(record: WholeNetwork, { config, dataset }: Selection): string | undefined {
   if (!isSeedOf(record.seed, config))
-    return `is of a network that the selection does not have: ${titleOf(record)}`;
+    return `is of a network that the selection does not have: ${runName(record)}`;
   const { length } = record.strength;
   const { features } = dataset;
   return length === features

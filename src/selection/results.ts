@@ -1,12 +1,12 @@
-import type { Estimate } from '../experiment/statistics.js';
+import type { Estimate } from '../statistics.js';
 import type { SelectionConfig } from './config.js';
 
 /*
- * What `set-native select --out` writes into selection.json; docs/results.md describes it for readers of the
- * file.
+ * Types of the results that `set-native select --out` writes; docs/results.md describes the files for
+ * readers.
  */
 
-/** What is selected from and how, without what came of it. */
+/** A selection without its runs: the data, the options and what must be known to read the results. */
 export interface Selection {
   config: SelectionConfig;
   dataset: SelectionDataset;
@@ -16,14 +16,14 @@ export interface Selection {
     /** null where SET_NATIVE_ISA names what this machine has not. */
     isa: string | null;
   };
-  /** What must be read beside the numbers. */
+  /** Notes that must be read beside the numbers. */
   notes: string[];
   /** False while it runs, and where it was stopped. */
   complete: boolean;
 }
 
 export interface SelectionResults extends Selection {
-  /** Mean over the seeds, of every input; of those whose network is trained, zeros where none is. */
+  /** Strength of every input: mean over the seeds whose network is trained, zeros where none is. */
   strength: number[];
   runs: SelectionRun[];
   /** One entry per share that has a run. */
@@ -40,18 +40,18 @@ export interface SelectionDataset {
   image?: { width: number; height: number };
   /** Folder, or `embedded`. */
   source: string;
-  /** Of what the data set holds: `datasetSum`. */
+  /** SHA-256 of the data (`datasetSum`). */
   sha256: string;
 }
 
-/** One seed and share of features. Accuracies are those of networks trained anew on these features alone. */
+/** One seed and share of features. Accuracies are those of new networks, trained on these features alone. */
 export interface SelectionRun {
   seed: number;
   keep: number;
   /** The features kept, ascending. */
   features: number[];
   accuracy: number;
-  /** The same with as many features drawn at random. */
+  /** Accuracy with as many features drawn at random. */
   randomAccuracy: number;
 }
 
@@ -71,11 +71,11 @@ export interface SelectionSummary {
 export interface WholeNetwork {
   seed: number;
   accuracy: number;
-  /** Of every input. */
+  /** Strength of every input. */
   strength: number[];
 }
 
-/** What is finished, in the order in which it was. */
+/** Finished networks and runs, in the order in which they were finished. */
 export interface Finished {
   networks: WholeNetwork[];
   runs: SelectionRun[];

@@ -5,29 +5,33 @@ import { datasetSum } from '../datasets/sum.js';
 import { prepare } from '../datasets/transform.js';
 import type { Dataset, Samples } from '../datasets/types.js';
 import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
-import { estimate } from '../experiment/statistics.js';
-import { closingAsync } from '../files/closing.js';
-import { onceDecided } from '../files/lock.js';
+import { closingAfter, type Events, eventsOf, follow, through } from '../events.js';
+import { onceDecided, type WaitEvent } from '../files/lock.js';
 import { damaged } from '../files/records.js';
 import { info } from '../info.js';
 import { fromNative, native } from '../native.js';
+import { estimate } from '../statistics.js';
 import { SparseMLP } from '../training/model.js';
-import type { TrainingWarning } from '../training/warnings.js';
 import { type SelectionConfig, selectionConfig } from './config.js';
 import { SelectionFolder } from './folder.js';
 import { names, writer } from './read.js';
 import type { Finished, Selection, SelectionResults, SelectionRun, SelectionSummary } from './results.js';
+import { runName } from './run.js';
 import { featureCount, jaccard, strengths, strongest } from './strength.js';
 
 export interface SelectionHooks {
+  /** Called after every seed and share of features. */
   onRun?: (run: SelectionRun) => void;
   /**
-   * As soon as something is known that must be read beside the numbers; `notes` of the results has it too.
+   * Called with what must be read beside the numbers, as soon as it is known; `notes` of the results has it
+   * too.
    */
   onNote?: (note: string) => void;
-  /** Before half a minute, at most, of waiting for another process to show that it uses the folder. */
+  /** Called before a wait, of at most half a minute, for another process to show that it uses the folder. */
   onWait?: (why: string) => void;
-  /** Stops within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason. */
+  /**
+   * Stops the selection within one batch; it rejects with ERR_ABORTED, whose cause is the signal's reason.
+   */
   signal?: AbortSignal;
   /**
    * A folder to keep the selection in while it runs (docs/results.md), so that whatever stops it costs
@@ -37,10 +41,10 @@ export interface SelectionHooks {
 }
 
 /**
- * Which features a task needs, and how well the strongest of them do alone: trains a network on all features,
- * ranks them by the strength of its first layer, and for each share of `keep` trains a new network on the
- * strongest features and another on as many random ones. Features are ranked on the training samples only;
- * accuracies are of the test samples. All draws depend on the seed alone.
+ * Finds out which features a task needs, and how well the strongest of them do alone. Trains a network on all
+ * features, ranks them by the strength of its first layer, and for each share of `keep` trains a new network
+ * on the strongest features and another on as many random ones. Features are ranked on the training samples
+ * only; accuracies are of the test samples. All draws depend on the seed alone.
  *
  * Rejects with ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option, with the errors of `loadDataset`,
  * `prepare` and `fit`, with ERR_USAGE when `out` is not empty or cannot be written, with ERR_IO when that
@@ -51,16 +55,23 @@ export async function selectFeatures(
   given: Partial<SelectionConfig> & Pick<SelectionConfig, 'dataset'>,
   hooks: SelectionHooks = {},
 ): Promise<SelectionResults> {
-  const config = selectionConfig(given);
   checkSelectionHooks(hooks);
+  return await follow(selectionEvents(given, hooks), (event) => callHook(hooks, event));
+}
+
+/** The events of `selectFeatures`, then its results. */
+export async function* selectionEvents(
+  given: Partial<SelectionConfig> & Pick<SelectionConfig, 'dataset'>,
+  { signal, out }: Pick<SelectionHooks, 'signal' | 'out'> = {},
+): SelectionEvents {
+  const config = selectionConfig(given);
+  checkSignal('select', signal, 'before it began');
   const dataset = load(config);
   const selection = newSelection(config, dataset);
-  const { out } = hooks;
   const folder =
-    out === undefined ? undefined : await onceDecided(() => SelectionFolder.create(out), waiting(hooks));
-  return closingAsync(
-    () => conduct(selection, dataset, { networks: [], runs: [] }, hooks, folder),
-    () => folder?.close(),
+    out === undefined ? undefined : yield* onceDecided(() => SelectionFolder.create(out), signal);
+  return yield* closingAfter(select(selection, dataset, { networks: [], runs: [] }, signal, folder), () =>
+    folder?.close(),
   );
 }
 
@@ -68,93 +79,135 @@ export async function selectFeatures(
 export type SelectionResumeOptions = Partial<Pick<SelectionConfig, 'threads' | 'dataDir'>>;
 
 /**
- * Goes on with the selection kept in `dir`, wherever it was stopped: its results are those of a selection
- * that never was, on the same machine. Rejects as selectFeatures does; with ERR_USAGE where `dir` holds no
- * selection or another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of it is
- * damaged, and where the data are others than it began with.
+ * Goes on with the selection kept in `dir`, wherever it was stopped. On the same machine its results are
+ * those of a selection that was never stopped. Rejects as selectFeatures does; with ERR_USAGE where `dir`
+ * holds no selection or another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of
+ * it is damaged, and where the data are others than it began with.
  */
 export async function resumeSelection(
   dir: string,
   options: SelectionResumeOptions = {},
   hooks: Omit<SelectionHooks, 'out'> = {},
 ): Promise<SelectionResults> {
-  checkKeys('select', options, ['threads', 'dataDir']);
   checkSelectionHooks(hooks);
-  const { folder, selection, finished } = await onceDecided(
-    () => SelectionFolder.resume(dir),
-    waiting(hooks),
-  );
-  return closingAsync(
-    async () => {
-      const config = selectionConfig({ ...selection.config, ...options });
-      const data = load(config);
-      const now = newSelection(config, data);
-      checkSameData(selection, now, dir);
-      checkSizes(selection, now, dir);
-      const notes = [...selection.notes];
-      for (const key of ['version', 'cpu', 'isa'] as const) {
-        const then = selection.environment[key];
-        const note = `Begun with ${key} ${then}, resumed with ${now.environment[key]}: bits may differ.`;
-        if (then !== now.environment[key] && !notes.includes(note)) {
-          notes.push(note);
-          hooks.onNote?.(note);
-        }
-      }
-      const { source } = now.dataset;
-      const dataset = { ...selection.dataset, source };
-      const goingOn = { ...selection, config: now.config, dataset, notes, complete: false };
-      return conduct(goingOn, data, finished, hooks, folder);
-    },
-    () => folder.close(),
-  );
+  return await follow(resumeSelectionEvents(dir, options, hooks), (event) => callHook(hooks, event));
 }
 
-/** Runs what `finished` does not have yet. */
-async function conduct(
+/** The events of `resumeSelection`, then its results. */
+export async function* resumeSelectionEvents(
+  dir: string,
+  options: SelectionResumeOptions = {},
+  { signal }: Pick<SelectionHooks, 'signal'> = {},
+): SelectionEvents {
+  checkKeys('select', options, ['threads', 'dataDir']);
+  checkSignal('select', signal, 'before it began');
+  const { folder, selection, finished } = yield* onceDecided(() => SelectionFolder.resume(dir), signal);
+  const goOn = async function* (): SelectionEvents {
+    const config = selectionConfig({ ...selection.config, ...options });
+    const data = load(config);
+    const now = newSelection(config, data);
+    checkSameData(selection, now, dir);
+    checkSizes(selection, now, dir);
+    const notes = [...selection.notes];
+    for (const key of ['version', 'cpu', 'isa'] as const) {
+      const then = selection.environment[key];
+      const note = `Begun with ${key} ${then}, resumed with ${now.environment[key]}: bits may differ.`;
+      if (then !== now.environment[key] && !notes.includes(note)) {
+        notes.push(note);
+        yield { kind: 'note', note };
+      }
+    }
+    const { source } = now.dataset;
+    const dataset = { ...selection.dataset, source };
+    const goingOn = { ...selection, config: now.config, dataset, notes, complete: false };
+    return yield* select(goingOn, data, finished, signal, folder);
+  };
+  return yield* closingAfter(goOn(), () => folder.close());
+}
+
+/** What a selection reports while it runs. */
+export type SelectionEvent =
+  | WaitEvent
+  /**
+   * Something that must be read beside the numbers, as soon as it is known; `notes` of the results has it
+   * too.
+   */
+  | { kind: 'note'; note: string }
+  /** A seed and share of features is done, and written where there is a folder. */
+  | { kind: 'run'; run: SelectionRun };
+
+type SelectionEvents = Events<SelectionEvent, SelectionResults>;
+
+function callHook(hooks: SelectionHooks, event: SelectionEvent): void {
+  switch (event.kind) {
+    case 'run':
+      hooks.onRun?.(event.run);
+      break;
+    case 'note':
+      hooks.onNote?.(event.note);
+      break;
+    case 'wait':
+      hooks.onWait?.(event.why);
+      break;
+  }
+}
+
+/** Trains the networks that `finished` does not have yet. */
+async function* select(
   selection: Selection,
   dataset: Dataset,
   finished: Finished,
-  hooks: SelectionHooks,
+  signal: AbortSignal | undefined,
   folder: SelectionFolder | undefined,
-): Promise<SelectionResults> {
+): SelectionEvents {
   const { config } = selection;
   const seeds = Array.from({ length: config.runs }, (_, run) => config.seed + run);
   const results = () => resultsOf(selection, finished);
+  /** Keeps what an event says; returns false for a note that is known already. */
+  const record = (event: SelectionEvent): boolean => {
+    if (event.kind !== 'note') return true;
+    if (selection.notes.includes(event.note)) return false;
+    selection.notes.push(event.note);
+    folder?.write(results());
+    return true;
+  };
   try {
     folder?.write(results());
-    for (const seed of seeds) await conductSeed(seed, selection, dataset, finished, hooks, folder);
+    for (const seed of seeds) {
+      yield* through(selectSeed(seed, selection, dataset, finished, signal, folder), record);
+    }
     selection.complete = true;
     folder?.write(results());
     return results();
   } catch (cause) {
     const error = fromNative(cause);
-    const stopped = isAbortBy(hooks.signal, error);
+    const stopped = isAbortBy(signal, error);
     if (!(error instanceof SetNativeError) && !stopped) throw error;
     const partial = results();
     try {
       folder?.write(partial);
     } catch {
-      // `error` came first, and is what a reader can act on
+      // the first error is the one that a reader can act on
     }
     if (!(error instanceof SetNativeError))
-      throw aborted('select', hooks.signal, 'in a callback', { results: partial });
+      throw aborted('select', signal, 'in a callback', { results: partial });
     const details = { ...error.details, results: partial };
     throw new SetNativeError(error.code, error.message, { details, cause: stopped ? error.cause : cause });
   }
 }
 
-async function conductSeed(
+/** Trains the missing networks of one seed. */
+async function* selectSeed(
   seed: number,
   selection: Selection,
   dataset: Dataset,
   finished: Finished,
-  { signal, onRun, onNote }: SelectionHooks,
+  signal: AbortSignal | undefined,
   folder: SelectionFolder | undefined,
-): Promise<void> {
+): Events<SelectionEvent, void> {
   const { config } = selection;
-  const missing = config.keep.filter(
-    (keep) => !finished.runs.some((run) => run.seed === seed && run.keep === keep),
-  );
+  const done = new Set(finished.runs.map(runName));
+  const missing = config.keep.filter((keep) => !done.has(runName({ seed, keep })));
   let whole = finished.networks.find((network) => network.seed === seed);
   if (missing.length === 0 && whole !== undefined) return;
   const { train, test } = prepare(dataset, { train: config.train, test: config.test, seed });
@@ -162,36 +215,28 @@ async function conductSeed(
     Object.assign(selection.dataset, { train: train.count, test: test.count });
     folder?.write(resultsOf(selection, finished));
   }
-  const onWarning = ({ message }: TrainingWarning, features: number) => {
-    const note = `Networks of ${features} features: ${message}.`;
-    if (selection.notes.includes(note)) return;
-    selection.notes.push(note);
-    onNote?.(note);
-    folder?.write(resultsOf(selection, finished));
-  };
-  const hooks = { signal, onWarning };
   if (whole === undefined) {
-    whole = { seed, ...(await trained(config, train, test, dataset.classes, seed, hooks)) };
+    whole = { seed, ...(yield* trained(config, train, test, dataset.classes, seed, signal)) };
     folder?.append(whole);
     finished.networks.push(whole);
   }
   const { accuracy: wholeAccuracy, strength } = whole;
-  const accuracyOf = async (features: Uint32Array) => {
+  const accuracyOf = async function* (features: Uint32Array): Events<SelectionEvent, number> {
     if (features.length === dataset.features) return wholeAccuracy;
     const [some, others] = [columns(train, features), columns(test, features)];
-    return (await trained(config, some, others, dataset.classes, seed, hooks)).accuracy;
+    return (yield* trained(config, some, others, dataset.classes, seed, signal)).accuracy;
   };
   const randomOrder = native().permutation(seed, dataset.features);
   for (const keep of missing) {
     checkSignal('select', signal, 'between two runs');
     const count = featureCount(keep, dataset.features);
     const features = strongest(Float64Array.from(strength), count);
-    const accuracy = await accuracyOf(features);
-    const randomAccuracy = await accuracyOf(randomOrder.slice(0, count).sort());
+    const accuracy = yield* accuracyOf(features);
+    const randomAccuracy = yield* accuracyOf(randomOrder.slice(0, count).sort());
     const run = { seed, keep, features: Array.from(features), accuracy, randomAccuracy };
     folder?.append(run);
     finished.runs.push(run);
-    onRun?.(run);
+    yield { kind: 'run', run };
   }
 }
 
@@ -219,11 +264,6 @@ function checkSelectionHooks(hooks: SelectionHooks): void {
   checkKeys('select', hooks, ['onRun', 'onNote', 'onWait', 'signal', 'out']);
   const { onRun, onNote, onWait, signal } = hooks;
   checkHooks('select', { onRun, onNote, onWait, signal });
-  checkSignal('select', signal, 'before it began');
-}
-
-function waiting({ onWait, signal }: SelectionHooks) {
-  return { onWait, signal };
 }
 
 function load({ dataset, dataDir }: SelectionConfig): Dataset {
@@ -259,7 +299,7 @@ function checkSameData({ dataset: then }: Selection, { dataset: now }: Selection
   );
 }
 
-/** What the file says of the data must be so: memory and figures are as large as it has them. */
+/** Throws unless the file has the true sizes of the data, which decide the size of memory and figures. */
 function checkSizes({ dataset: then }: Selection, { dataset: now }: Selection, dir: string): void {
   const sizesOf = ({ features, classes, image }: Selection['dataset']) => {
     const picture = image === undefined ? 'no picture' : `a picture of ${image.width} × ${image.height}`;
@@ -271,45 +311,33 @@ function checkSizes({ dataset: then }: Selection, { dataset: now }: Selection, d
   throw damaged(where, `has ${found}, where the data have ${expected}`, writer);
 }
 
-interface TrainedHooks {
-  signal: AbortSignal | undefined;
-  /** @param features that the network has as inputs */
-  onWarning: (warning: TrainingWarning, features: number) => void;
-}
-
-/** A network's accuracy on the test samples, and what its inputs are worth to it. */
-async function trained(
+/** Trains a network; returns its accuracy on the test samples and the strength of its inputs. */
+async function* trained(
   config: SelectionConfig,
   train: Samples,
   test: Samples,
   classes: number,
   seed: number,
-  { signal, onWarning }: TrainedHooks,
-): Promise<{ accuracy: number; strength: number[] }> {
+  signal: AbortSignal | undefined,
+): Events<SelectionEvent, { accuracy: number; strength: number[] }> {
   const { hidden, epsilon, threads, epochs, batchSize, learningRate, weightDecay, zeta, method } = config;
-  const model = await SparseMLP.create({
-    layers: [train.features, ...hidden, classes],
-    epsilon,
-    threads,
-    seed,
+  const { features } = train;
+  const model = await SparseMLP.create({ layers: [features, ...hidden, classes], epsilon, threads, seed });
+  const events = eventsOf<SelectionEvent, { accuracy: number; strength: number[] }>(async (emit) => {
+    await model.fit(train, {
+      ...{ epochs, batchSize, learningRate, weightDecay, evolution: { method, zeta } },
+      ...(signal && { signal }),
+      onWarning: ({ message }) =>
+        emit({ kind: 'note', note: `Networks of ${features} features: ${message}.` }),
+    });
+    const { accuracy } = await model.evaluate(test);
+    const [first] = await model.download();
+    return { accuracy, strength: Array.from(strengths(first!)) };
   });
-  return closingAsync(
-    async () => {
-      const evolution = { method, zeta };
-      await model.fit(train, {
-        ...{ epochs, batchSize, learningRate, weightDecay, evolution },
-        ...(signal && { signal }),
-        onWarning: (warning) => onWarning(warning, train.features),
-      });
-      const { accuracy } = await model.evaluate(test);
-      const [first] = await model.download();
-      return { accuracy, strength: Array.from(strengths(first!)) };
-    },
-    () => model.dispose(),
-  );
+  return yield* closingAfter(events, () => model.dispose());
 }
 
-/** The samples with some of their features only. */
+/** The samples with the kept features only. */
 function columns({ x, labels, count, features }: Samples, kept: Uint32Array): Samples {
   const narrow = new Float32Array(count * kept.length);
   for (let row = 0; row < count; row++) {

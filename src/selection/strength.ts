@@ -1,9 +1,9 @@
 import type { LayerData } from '../training/model.js';
 
 /*
- * Features ranked by the first layer of a trained network (Kichler 2021; Atashgahi et al. 2022): evolution
- * takes links from inputs that do not matter and gives them to others, so what an input has at the end tells
- * what it is worth.
+ * Ranks features by the first layer of a trained network (Kichler 2021; Atashgahi et al. 2022): evolution
+ * takes links from inputs that do not matter and gives them to others, so that the links of an input at the
+ * end measure its worth.
  */
 
 /**
@@ -19,7 +19,7 @@ export function strengths({ inputs, outputs, dense, rowOffsets, weights }: Layer
   });
 }
 
-/** How many features are `keep` percent of them: at least one. */
+/** Number of features that `keep` percent of them are: at least one. */
 export function featureCount(keep: number, features: number): number {
   return Math.max(1, Math.round((keep / 100) * features));
 }

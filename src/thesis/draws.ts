@@ -5,12 +5,12 @@ import type { NativeLayer } from '../native.js';
 import { type GeneratorState, Mt19937 } from './mt19937.js';
 
 /*
- * What the program of the thesis drew for a run, in its order, from one generator: after `seed(run)` a
- * shuffle of all training samples and one of all test samples, of which it takes the first; then, for one
- * density after the other, the network, and a shuffle of the training samples at the start of every epoch.
- * Evolution draws from the same generator between the epochs, in a way that depends on the weights; so a
- * static network can be followed through all densities, and one that evolves only to its first evolution at
- * the lowest density. From there on SET is reproduced in distribution.
+ * The draws of the thesis' program for a run, in its order, from one generator. After `seed(run)` it shuffled
+ * all training samples, then all test samples, and took the first of each; then, for one density after the
+ * other, it drew the network and shuffled the training samples at the start of every epoch. Evolution drew
+ * from the same generator between the epochs, in a way that depends on the weights. So a static network can
+ * be reproduced through all densities, one that evolves only up to its first evolution at the lowest density,
+ * and SET from there on in distribution.
  */
 
 /** The densities that the program went through within a run, and the epochs of each. */
@@ -21,11 +21,11 @@ export interface PublishedRun {
   train: Samples;
   test: Samples;
   layers: NativeLayer[];
-  /** The training samples in the order of an epoch, 1-based. */
+  /** Training samples in the order of an epoch, 1-based. */
   trainOf(epoch: number): Samples;
 }
 
-/** Throws ERR_INVALID_ARGUMENT unless the data set has a test set, as the program's had. */
+/** Draws a run. Throws ERR_INVALID_ARGUMENT unless the data set has a test set, as the program's had. */
 export function publishedRun(
   dataset: Dataset,
   {
@@ -63,8 +63,8 @@ export function publishedRun(
 const reached = new Map<string, GeneratorState>();
 
 /**
- * Draws what the lower densities of the program took before this one. What it finds is kept: the next density
- * is near.
+ * Draws what the program drew for lower densities before this one, and keeps the states of the generator for
+ * the next call.
  */
 function skipDensities(
   generator: Mt19937,
@@ -86,9 +86,9 @@ function skipDensities(
 }
 
 /**
- * Per layer n x m: n m uniform numbers, row by row; cells where they reach 1 - p are links; then the weights
- * of the links, in row order, uniform within ± sqrt(6 / n). Biases are 0. In float64, rounded to float32 at
- * the end.
+ * Draws a network: for a layer n x m first n m uniform numbers, row by row, of which those from 1 - p on make
+ * a link; then the weights of the links, in row order, uniform within ± sqrt(6 / n). Biases are 0. Computed
+ * in float64, rounded to float32 at the end.
  */
 function drawNetwork(generator: Mt19937, sizes: number[], epsilon: number): NativeLayer[] {
   return sizes.slice(1).map((outputs, l): NativeLayer => {

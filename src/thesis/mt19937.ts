@@ -1,13 +1,13 @@
 /*
  * The generator that NumPy calls legacy: MT19937 (Matsumoto and Nishimura 1998) with the draws of
- * `numpy.random.seed`, `rand`, `uniform` and `shuffle`, the same values from the same seed. For reproducing
- * what NumPy drew, and nothing else: all other draws of the library are Philox.
+ * `numpy.random.seed`, `rand`, `uniform` and `shuffle`, the same values from the same seed. It serves
+ * to reproduce what NumPy drew; all other draws of the library are Philox.
  */
 
 const size = 624;
 const shift = 397;
 
-/** Where a generator stands, for going back there. */
+/** State of a generator, to go back to. */
 export interface GeneratorState {
   words: Uint32Array;
   position: number;
@@ -69,7 +69,7 @@ export class Mt19937 {
     return values;
   }
 
-  /** 0 .. limit, by rejection of what a mask of just enough bits leaves above it. */
+  /** A number 0 .. limit: masked to just enough bits, and drawn again while it is above. */
   #below(limit: number): number {
     const mask = 0xffffffff >>> Math.clz32(limit);
     for (;;) {

@@ -1,8 +1,8 @@
 import type { BenchMethod, Reading } from '../vocabulary.js';
 
 /*
- * What the thesis printed: "A topological insight to improve SET", the notebook of its program's results.
- * Fashion-MNIST, the mean over 4 runs of the best of 11 epochs on the test set. What it calls SET-motif is
+ * Accuracies that the thesis printed: "A topological insight to improve SET", the notebook of its program's
+ * results. On Fashion-MNIST, the mean over 4 runs of the best of 11 epochs on the test set. Its SET-motif is
  * the static network: the routine never ran.
  */
 const fashion: Record<string, Record<number, number>> = {

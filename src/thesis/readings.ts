@@ -1,19 +1,42 @@
-import type { BenchMethod, Reading, SparseTopologyName } from '../vocabulary.js';
+import type {
+  ActivationName,
+  BenchMethod,
+  InitName,
+  PruneName,
+  Reading,
+  ScalingChoice,
+  ScalingKind,
+  SparseTopologyName,
+  TopologyName,
+} from '../vocabulary.js';
 
 /*
- * What a reading of the thesis makes of the methods, epochs and topology that an experiment is asked for.
+ * Rules of the readings of the thesis: what each makes of the options that an experiment is asked for.
  */
 
-/** The epochs whose accuracies the thesis reports. */
-export const publishedEpochs = 11;
+/** Number of epochs whose accuracies the thesis reports. */
+const publishedEpochs = 11;
 
 /**
- * The motif routine of the thesis' program never changed a link: what it printed as SET-motif is the static
- * network.
+ * Whether samples, their order and sparse networks are those that the thesis' program drew with NumPy
+ * (draws.ts).
+ */
+export function isDrawnByProgram(reading: Reading): boolean {
+  return reading === 'published';
+}
+
+/**
+ * Methods that run. The motif routine of the thesis' program never changed a link, so that its SET-motif is
+ * the static network.
  */
 export function methodsOf({ methods }: { methods: BenchMethod[] }, reading: Reading): BenchMethod[] {
   if (reading !== 'published') return methods;
   return [...new Set(methods.map((method) => (method === 'set-motif' ? 'static' : method)))];
+}
+
+/** Whether any training of a reading has motifs. */
+export function knowsMotifs(reading: Reading): boolean {
+  return reading !== 'published';
 }
 
 /** Epochs of every training of a reading. */
@@ -28,4 +51,111 @@ export function chosenTopology(
 ): SparseTopologyName | undefined {
   if (reading === 'plain') return topology;
   return reading === 'improved' ? undefined : 'erdos-renyi';
+}
+
+/** Initial weights of a network. */
+export function initOf({ init }: { init: InitName }, reading: Reading, method: BenchMethod): InitName {
+  if (reading === 'improved') return 'he-fan-in';
+  return reading === 'published' && method !== 'dense' ? 'he-dense' : init;
+}
+
+/** Activation of the hidden layers of a network. */
+export function activationOf(
+  { activation }: { activation: ActivationName },
+  reading: Reading,
+  method: BenchMethod,
+): ActivationName {
+  return reading === 'published' && method !== 'dense' ? 'relu' : activation;
+}
+
+/** Which links of either sign an evolution takes away. */
+export function pruneOf(reading: Reading): PruneName {
+  return reading === 'published' ? 'thesis' : 'exact';
+}
+
+/** Whether the accuracy that a reading reports is the best of all epochs, as in the thesis, not the last. */
+export function reportsBest(reading: Reading): boolean {
+  return reading === 'published';
+}
+
+/** Options that a reading may not obey. */
+export interface Asked {
+  methods: BenchMethod[];
+  epochs: number;
+  validation?: number;
+  scaling: ScalingChoice;
+  topology?: SparseTopologyName;
+  motifSize: number[];
+  init: InitName;
+  activation: ActivationName;
+}
+
+/** Names of these options, in the order in which notes have them. */
+export const overrulable = [
+  'methods',
+  'epochs',
+  'validation',
+  'scaling',
+  'topology',
+  'motifSize',
+  'init',
+  'activation',
+] as const satisfies (keyof Asked)[];
+
+/** Facts of an experiment that the rules depend on. */
+interface Given {
+  /** Topologies of the sparse trainings of the reading. */
+  topologies: TopologyName[];
+  /** The scaling of the data set. */
+  scaling: ScalingKind;
+}
+
+/** What a reading uses instead of an option, in words; undefined where it obeys. */
+type Instead = (asked: Asked, given: Given) => string | undefined;
+
+const topology: Instead = (asked, { topologies }) =>
+  topologies.some((used) => used !== asked.topology) ? topologies.join(' and ') : undefined;
+
+const inSparseNetworks = (reading: Reading, key: 'init' | 'activation'): Instead => {
+  return (asked) => {
+    const usedBy = (method: BenchMethod) =>
+      key === 'init' ? initOf(asked, reading, method) : activationOf(asked, reading, method);
+    const other = asked.methods
+      .filter((method) => method !== 'dense')
+      .map(usedBy)
+      .find((used) => used !== asked[key]);
+    return other && `${other} in sparse networks`;
+  };
+};
+
+const overruled: Record<Reading, Partial<Record<(typeof overrulable)[number], Instead>>> = {
+  published: {
+    methods: ({ methods }) =>
+      methods.includes('set-motif') ? 'static in the place of set-motif' : undefined,
+    epochs: ({ epochs }) =>
+      epochs > publishedEpochs ? `the ${publishedEpochs} whose accuracies it reports` : undefined,
+    validation: ({ validation = 0 }) => (validation > 0 ? 'no such samples' : undefined),
+    scaling: ({ scaling }, given) =>
+      scaling === 'own' || scaling === given.scaling ? undefined : `own (${given.scaling})`,
+    topology,
+    motifSize: ({ motifSize }) => (String(motifSize) === '1' ? undefined : 'single links'),
+    init: inSparseNetworks('published', 'init'),
+    activation: inSparseNetworks('published', 'activation'),
+  },
+  described: { topology },
+  improved: {
+    topology,
+    init: ({ init }) => (init === 'he-fan-in' ? undefined : 'he-fan-in'),
+  },
+  plain: {},
+};
+
+/** What a reading uses instead of an option, in words; undefined where it obeys. */
+export function insteadOf(
+  option: (typeof overrulable)[number],
+  asked: Asked,
+  reading: Reading,
+  given: Given,
+): string | undefined {
+  return overruled[reading][option]?.(asked, given);
 }

@@ -18,7 +18,7 @@ import { checkRowsFor, checkSamplesFor, type Ends, upload } from './samples.js';
 import { type TrainingWarning, type TrainingWarningCode, TrainingWatch } from './warnings.js';
 
 export interface FitOptions extends TrainingOptions {
-  /** Evaluated after every epoch: `validationLoss` and `validationAccuracy` of the reports. */
+  /** Samples evaluated after every epoch: `validationLoss` and `validationAccuracy` of the reports. */
   validation?: Samples;
   /**
    * Called, and awaited, after every epoch; `fit` goes on when it is done, so it cannot call methods of the
@@ -37,14 +37,14 @@ export interface FitOptions extends TrainingOptions {
 export interface History {
   epochs: EpochReport[];
   /**
-   * What was noticed in this call that keeps the network from learning; of each kind once in the life of the
+   * Warnings of this call of what keeps the network from learning; each kind comes once in the life of the
    * model.
    */
   warnings: TrainingWarning[];
 }
 
 export interface Evaluation {
-  /** Mean over the samples. */
+  /** Mean loss over the samples. */
   loss: number;
   /** Share of the samples whose largest output is their label. */
   accuracy: number;
@@ -53,7 +53,7 @@ export interface Evaluation {
 export interface LayerSummary {
   inputs: number;
   outputs: number;
-  /** All cells are links: a layer whose link probability reached 1. Such a layer never evolves. */
+  /** Whether all cells are links, because the link probability reached 1. Such a layer never evolves. */
   dense: boolean;
   nnz: number;
   /** nnz / (inputs · outputs) */
@@ -70,7 +70,7 @@ export interface LayerSummary {
  */
 export type LayerData = NativeLayer;
 
-/** What only `create` knows, so that `new SparseMLP()` finds its way there. */
+/** Key of the constructor that only `create` has, so that `new SparseMLP()` can point to it. */
 const madeByCreate = Symbol('made by create');
 
 /**
@@ -87,7 +87,7 @@ export class SparseMLP {
   #epochs = 0;
   #evolutionDue: number | undefined;
   #running: string | undefined;
-  /** The callback of `fit` that runs now. */
+  /** Name of the callback of `fit` that runs now. */
   #callback: string | undefined;
   #disposed = false;
 
@@ -250,7 +250,7 @@ export class SparseMLP {
     );
   }
 
-  /** Stops what runs and frees the native memory. Idempotent. */
+  /** Stops a running call and frees the native memory. May be called again. */
   dispose(): void {
     this.#disposed = true;
     this.#model.dispose();
@@ -278,7 +278,7 @@ export class SparseMLP {
     }
   }
 
-  /** What to do when the model is busy. A callback that awaited `fit` would wait for itself. */
+  /** Advice for a caller while the model is busy: a callback that awaited `fit` would wait for itself. */
   #advice(operation: string): string {
     if (this.#callback === undefined) return '; await it first';
     const instead = `call ${operation} when fit is done`;
@@ -288,7 +288,7 @@ export class SparseMLP {
     );
   }
 
-  /** Whether `error` is what `dispose` makes of the native call that it stops, or of the next. */
+  /** Whether `error` comes from `dispose`: of the native call that it stopped, or of the next. */
   #isDisposal(error: unknown): boolean {
     return (
       this.#disposed &&
@@ -325,8 +325,8 @@ function emitWarning({ code, message }: TrainingWarning): void {
 }
 
 /**
- * Calls the addon, whose errors come out as SetNativeError. Those of callbacks must not pass here: they stay
- * as they are.
+ * Calls the addon, and turns its errors into SetNativeError. Callbacks must not be called in here, because
+ * their errors stay as they are.
  */
 async function converted<T>(call: () => Promise<T>): Promise<T> {
   try {

@@ -94,8 +94,8 @@ export interface EvolutionOptions {
    */
   until?: number;
   /**
-   * Of `set`. Default `exact`: of the links of either sign zeta of their number, rounded. `thesis`: the
-   * thresholds of its program, which come to up to two links of a sign more.
+   * Links that `set` prunes. Default `exact`: of either sign a share of zeta, rounded. `thesis`: by the
+   * thresholds of its program, which prune up to two links of a sign more.
    */
   prune?: PruneName;
   /** Weights of new links. Default `he-dense`. */

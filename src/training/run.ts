@@ -23,21 +23,21 @@ export interface EpochReport {
    * without them.
    */
   validationLoss?: number;
-  /** Share of them classified correctly. */
+  /** Share of the samples held out classified correctly. */
   validationAccuracy?: number;
   trainMs: number;
   /** 0 where nothing evolved: `static`, dense layers only, the last epoch of a model. */
   evolveMs: number;
-  /** Of the test samples, or, without them, of those held out; 0 without either. */
+  /** Time to evaluate the test samples or, without them, those held out; 0 without either. */
   evaluateMs: number;
   /** Links of all layers at the end of the epoch. */
   nnz: number;
   /**
-   * Links that were taken away in this epoch: in the evolution that ends it and, in the first epoch of a call
-   * of `fit`, in that which the call before had left over.
+   * Links that were pruned in this epoch: by the evolution that ends it and, in the first epoch of a call of
+   * `fit`, by the one that the call before had left over.
    */
   pruned: number;
-  /** Links that were put elsewhere instead. */
+  /** Links that were grown instead. */
   grown: number;
   /**
    * Links of the layers that may evolve, by the epoch whose evolution grew them; [0] = initial links, [65535]
@@ -46,16 +46,16 @@ export interface EpochReport {
   linksByBirth: number[];
 }
 
-/** On the device already. */
+/** Samples that are on the device already. */
 export interface TrainingSamples {
-  /** Or what makes those of an epoch, which are freed after it. */
+  /** Training samples, or a function that makes those of an epoch, which are freed after it. */
   train: NativeSamples | ((epoch: number) => NativeSamples);
-  /** Held out, to choose an epoch by. */
+  /** Samples held out to choose an epoch by. */
   validation?: NativeSamples | undefined;
   test?: NativeSamples | undefined;
 }
 
-/** What came before, in the life of a model. */
+/** What a model has behind it. */
 export interface TrainingPast {
   epochsBefore?: number;
   /** The epoch after which the links have yet to evolve. */
@@ -71,7 +71,9 @@ interface Exchange {
   durationMs: number;
 }
 
-/** When an evolution takes place: at the end of an epoch or, where evolutions count steps, after a step of it. */
+/**
+ * When an evolution takes place: at the end of an epoch or, where evolutions count steps, after a step of it.
+ */
 interface EvolutionMoment {
   epoch: number;
   step?: number;
@@ -79,7 +81,7 @@ interface EvolutionMoment {
   total: number;
 }
 
-/** An evolution that is refused with one of these leaves every layer as it was. */
+/** Errors of an evolution that leaves every layer as it was. */
 const refusals = ['ERR_NON_FINITE', 'ERR_OUT_OF_RANGE'];
 
 /**
@@ -165,11 +167,11 @@ export class TrainingRun {
     const exchanged: Exchange = { pruned: 0, grown: 0, durationMs: 0 };
     const training = { loss: 0, durationMs: 0 };
     try {
-      // What the epoch before, or the call before, has left over.
+      // The evolution that the epoch before, or the call before, has left over.
       if (policy !== undefined) await this.#evolveIfDue(policy, steps, exchanged);
       this.#checkSignal(epoch);
       this.#watch?.inputs(samples, epoch);
-      // In parts where the schedule counts steps: links evolve between two of them.
+      // Train the epoch, in parts where the schedule counts steps: links evolve between two of them.
       const before = (epoch - 1) * steps;
       const parts = policy === undefined ? [{ first: 0, end: steps }] : partsOfEpoch(schedule, before, steps);
       for (const { first, end } of parts) {
@@ -231,7 +233,10 @@ export class TrainingRun {
     }
   }
 
-  /** Evolves with the zeta that the schedule has for the moment, if it has one, and adds up what was exchanged. */
+  /**
+   * Evolves with the zeta that the schedule has for the moment, if it has one, and adds up what was
+   * exchanged.
+   */
   async #evolve(policy: Policy, { epoch, step, total }: EvolutionMoment, exchanged: Exchange): Promise<void> {
     const zeta = zetaAt(this.#plan.schedule, { done: step ?? epoch, total }, (value, progress) =>
       checkNumber('fit', `evolution.zeta(${progress})`, value, ranges.zeta),

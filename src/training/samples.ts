@@ -5,11 +5,11 @@ import { SetNativeError } from '../errors.js';
 import { fromNative, type NativeSamples, native } from '../native.js';
 
 /*
- * Samples on their way to a model: everything that is wrong with them is said before any of them is used,
- * naming the call and the user's row.
+ * Checks of samples on their way to a model. An error comes before any of them is used, and names the call
+ * and the user's row.
  */
 
-/** What samples must fit. */
+/** Sizes that samples must fit. */
 export interface Ends {
   inputs: number;
   outputs: number;
@@ -18,7 +18,7 @@ export interface Ends {
 /**
  * Throws unless the model can train on, or be evaluated by, the samples: ERR_INVALID_ARGUMENT for things of
  * the wrong kind, ERR_SHAPE for lengths that do not fit, ERR_OUT_OF_RANGE for a label beyond the outputs.
- * Values of x are looked at by `upload`.
+ * `upload` checks the values of x.
  *
  * @param name of the samples in messages: "validation"; none for those that the call itself takes
  */
@@ -101,9 +101,8 @@ function checkRows(operation: string, option: string, x: Float32Array, features:
  * Copies samples into native memory.
  *
  * @param name as in checkSamplesFor
- * @throws SetNativeError ERR_NON_FINITE, naming row and feature (from 0); ERR_OUT_OF_MEMORY; and, of samples
- * that nobody has
- *   checked, whatever is wrong with them
+ * @throws SetNativeError ERR_NON_FINITE, naming row and feature (from 0); ERR_OUT_OF_MEMORY; and the errors
+ * of `checkSamplesFor`, where the samples were not checked before
  */
 export function upload(
   operation: string,

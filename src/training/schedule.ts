@@ -1,5 +1,6 @@
 /*
- * When links evolve, and which share of them is exchanged. What happens then is the policy's.
+ * The schedule of evolution: when links evolve, and which share of them is exchanged. How they evolve, the
+ * policy says.
  */
 
 export interface EvolutionSchedule {
@@ -26,8 +27,8 @@ function isOpen({ until }: EvolutionSchedule, { done, total }: Moment): boolean 
 }
 
 /**
- * zeta of the evolution at a moment; undefined where there is none, because the schedule has ended or its function
- * gives 0.
+ * Zeta of the evolution at a moment; undefined where there is none, because the schedule has ended or its
+ * function gives 0.
  * @param check throws unless its argument may be a zeta
  */
 export function zetaAt(
@@ -46,7 +47,8 @@ export function zetaAt(
 }
 
 /**
- * Steps [first, end) of an epoch, counted from 0, that are trained in one go; an evolution stands between two parts.
+ * Steps [first, end) of an epoch, counted from 0, that are trained in one go; an evolution stands between two
+ * parts.
  * @param before steps trained in the epochs before
  * @param steps  steps of the epoch
  */

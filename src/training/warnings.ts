@@ -8,8 +8,8 @@ import {
 } from '../native.js';
 
 /*
- * What keeps a network from learning and can be seen from outside. It is noticed, told once, and stops
- * nothing.
+ * Warnings of what keeps a network from learning, as far as it can be seen from outside. Each comes once, and
+ * stops nothing.
  */
 
 export type TrainingWarningCode =
@@ -18,12 +18,12 @@ export type TrainingWarningCode =
   | 'SET_NATIVE_DENSE_LAYER' // a layer that could evolve, if epsilon had not made all of its cells links
   | 'SET_NATIVE_UNREACHABLE_OUTPUT'; // an output that no path of links leads to: the same for every sample
 
-/** What keeps a network from learning. */
+/** A warning of what keeps a network from learning. */
 export interface TrainingWarning {
   /** Stable; only ever added to. */
   code: TrainingWarningCode;
   message: string;
-  /** Epochs that the model had behind it; 0: before its first. */
+  /** Epochs that the model had been trained for; 0: before its first. */
   epoch: number;
 }
 
@@ -31,27 +31,27 @@ type Finding = Omit<TrainingWarning, 'epoch'>;
 
 type Network = Pick<NativeModelSpec, 'topology' | 'epsilon' | 'sizes'>;
 
-/** Looks at a model while it trains. What it notices is told once per code. */
+/** Looks at a model while it trains, and warns once per code. */
 export class TrainingWatch {
   readonly #model: NativeModel;
   readonly #network: Network;
-  readonly #tell: (warning: TrainingWarning) => void;
-  readonly #told: Set<TrainingWarningCode>;
+  readonly #warn: (warning: TrainingWarning) => void;
+  readonly #warned: Set<TrainingWarningCode>;
 
-  /** @param told codes that are told already, in the life of the model; what is told now joins them */
+  /** @param warned codes that the model has been warned of before; new ones are added to it */
   constructor(
     model: NativeModel,
     network: Network,
-    tell: (warning: TrainingWarning) => void,
-    told: Set<TrainingWarningCode> = new Set(),
+    warn: (warning: TrainingWarning) => void,
+    warned: Set<TrainingWarningCode> = new Set(),
   ) {
     this.#model = model;
     this.#network = network;
-    this.#tell = tell;
-    this.#told = told;
+    this.#warn = warn;
+    this.#warned = warned;
   }
 
-  /** Of a model that was never trained. O(links). */
+  /** Looks at a model that was never trained. O(links). */
   async network(evolveOutput: boolean): Promise<void> {
     try {
       this.#notice(densityWarning(this.#network, await this.#model.stats(), evolveOutput), 0);
@@ -61,19 +61,29 @@ export class TrainingWatch {
     await this.links(0);
   }
 
-  /** @param epoch that they are to train next */
+  /**
+   * Looks at the training samples.
+   *
+   * @param epoch that they are to train next
+   */
   inputs(train: NativeSamples, epoch: number): void {
     this.#notice(inputWarning(train.largest), epoch - 1);
   }
 
-  /** @param loss mean over the samples of the epoch */
+  /**
+   * Looks at the loss of an epoch.
+   *
+   * @param loss mean over its samples
+   */
   loss(loss: number, epoch: number): void {
     this.#notice(lossWarning(loss, epoch, this.#network.sizes.at(-1)!), epoch);
   }
 
-  /** Whether every output has a path. O(links), and a copy of them, which a lack of memory may prevent. */
+  /**
+   * Looks whether every output has a path. O(links), with a copy of them, for which there may be no memory.
+   */
   async links(epoch: number): Promise<void> {
-    if (this.#network.topology === 'dense' || this.#told.has('SET_NATIVE_UNREACHABLE_OUTPUT')) return;
+    if (this.#network.topology === 'dense' || this.#warned.has('SET_NATIVE_UNREACHABLE_OUTPUT')) return;
     try {
       const { outputs } = await this.#model.reachability();
       this.#notice(reachWarning(outputs, this.#network.sizes.at(-1)!, epoch), epoch);
@@ -84,18 +94,18 @@ export class TrainingWatch {
   }
 
   #notice(finding: Finding | undefined, epoch: number): void {
-    if (finding === undefined || this.#told.has(finding.code)) return;
-    this.#told.add(finding.code);
-    this.#tell({ ...finding, epoch });
+    if (finding === undefined || this.#warned.has(finding.code)) return;
+    this.#warned.add(finding.code);
+    this.#warn({ ...finding, epoch });
   }
 }
 
 /**
- * |x| up to which nothing is said: standardised features rarely leave ±10, pixels of a bright image are 255.
+ * Largest |x| without a warning: standardised features rarely leave ±10, pixels of a bright image are 255.
  */
 const largestInput = 100;
 
-/** Times the loss of a network that gives all classes the same probability. */
+/** Largest loss without a warning, in losses of a network that gives all classes the same probability. */
 const largestLoss = 100;
 
 /** @param largest |x| of the training samples */
@@ -109,7 +119,7 @@ function inputWarning(largest: number): Finding | undefined {
   };
 }
 
-/** A power of ten, so that samples drawn by several seeds are spoken of once. */
+/** The nearest power of ten, so that samples drawn by several seeds have the same text. */
 function nearestPower(value: number): string {
   const power = 10 ** Math.round(Math.log10(value));
   return power < 1e6 ? String(power) : power.toExponential().replace('+', '');
@@ -129,8 +139,8 @@ function lossWarning(loss: number, epoch: number, outputs: number): Finding | un
 }
 
 /**
- * Layers that became dense although a sparse topology was asked for; the output layer counts where it may
- * evolve.
+ * Warns of layers that became dense although a sparse topology was asked for; the output layer counts where
+ * it may evolve.
  */
 function densityWarning(
   { topology, epsilon }: Pick<NativeModelSpec, 'topology' | 'epsilon'>,
@@ -153,7 +163,11 @@ function densityWarning(
   };
 }
 
-/** @param reached outputs that some input reaches */
+/**
+ * Warns of outputs without a path.
+ *
+ * @param reached outputs that some input reaches
+ */
 function reachWarning(reached: number, outputs: number, epoch: number): Finding | undefined {
   if (reached === outputs) return undefined;
   const lost = outputs - reached;

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 
@@ -112,6 +113,31 @@ test('an experiment of several workers that its signal stops has the reason of t
     status: 0,
     signal: null,
     stdout: 'AbortError ERR_ABORTED true false\n0\n',
+    stderr: '',
+  });
+});
+
+test('an error thrown by a callback ends an experiment of several workers, which keep what they have', () => {
+  const program = `
+    import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+    const { runExperiment } = await import(${JSON.stringify(`file://${index}`)});
+    const out = mkdtempSync(${JSON.stringify(path.join(tmpdir(), 'set-native-worker-'))});
+    let epochs = 0;
+    const onEpoch = () => {
+      if (++epochs === 30) throw new Error('mine');
+    };
+    const error = await runExperiment(
+      { dataset: 'procedural', train: 200, test: 100, hidden: [40], epochs: 1000, epsilon: [2, 4], jobs: 2 },
+      { out, onEpoch },
+    ).catch((error) => error);
+    console.log(error.message, epochs, readdirSync(out).sort().join());
+    console.log(readdirSync(out + '/checkpoints').length);
+    rmSync(out, { recursive: true });
+  `;
+  expect(node(program)).toEqual({
+    status: 0,
+    signal: null,
+    stdout: 'mine 30 checkpoints,experiment.json\n2\n',
     stderr: '',
   });
 });

@@ -3,9 +3,10 @@ import os from 'node:os';
 import { deserialize, serialize } from 'node:v8';
 import { type GroupState, readCheckpoint } from '../../src/experiment/checkpoint.js';
 import { experimentConfig } from '../../src/experiment/config.js';
-import { groupsOf, type Pairing } from '../../src/experiment/plan.js';
+import { groupsOf } from '../../src/experiment/plan.js';
 import { type BenchRun, type Experiment, schemaVersion } from '../../src/experiment/results.js';
 import { summarize } from '../../src/experiment/summary.js';
+import type { Trial } from '../../src/experiment/trial.js';
 import { checkHeld, isLock } from '../../src/files/lock.js';
 import { compareKernels } from '../../src/kernels/compare.js';
 import { readKernelResults } from '../../src/kernels/results.js';
@@ -54,7 +55,7 @@ const epoch = (number: number, nnz: number): BenchRun['epochs'][0] => ({
   grown: 1,
   linksByBirth: [nnz - 1, 1],
 });
-const run = (trial: Pairing, seed: number, epochs = 2): BenchRun => {
+const run = (trial: Trial, epochs = 2): BenchRun => {
   const dense = trial.method === 'dense';
   const nnz = dense ? 18 : 9;
   const degrees = [
@@ -63,7 +64,6 @@ const run = (trial: Pairing, seed: number, epochs = 2): BenchRun => {
   ];
   return {
     ...trial,
-    seed,
     topology: dense ? 'dense' : 'erdos-renyi',
     nnz,
     density: nnz / 18,
@@ -132,7 +132,7 @@ const layer = (inputs: number, outputs: number, rowOffsets: number[], colIndices
   inputs,
   outputs,
   dense: colIndices.length === 0,
-  activation: 'relu',
+  activation: outputs === sizes.classes ? 'linear' : 'relu',
   rowOffsets: Uint32Array.from(rowOffsets),
   colIndices: Uint32Array.from(colIndices),
   weights: new Float32Array(colIndices.length || inputs * outputs).fill(0.5),
@@ -143,21 +143,21 @@ const layer = (inputs: number, outputs: number, rowOffsets: number[], colIndices
   pieces: new Float32Array(),
   piecesMomentum: new Float32Array(),
 });
-const layersOf = ({ method }: Pairing) =>
+const layersOf = ({ method }: Trial) =>
   method === 'dense'
     ? [layer(4, 3, [], []), layer(3, 2, [], [])]
     : [layer(4, 3, [0, 1, 2, 4, 6], [0, 1, 0, 2, 1, 2]), layer(3, 2, [0, 1, 2, 3], [0, 0, 1])];
 const of = { experiment: '0'.repeat(64), group: group.id };
 const state: GroupState = {
   epoch: 1,
-  trials: trials.map((trial) => ({ run: run(trial, group.seed, 1), layers: layersOf(trial) })),
+  trials: trials.map((trial) => ({ run: run(trial, 1), layers: layersOf(trial) })),
 };
 const failed: GroupState = {
   epoch: 1,
   trials: trials.map((trial, i) =>
     i > 0
-      ? { run: run(trial, group.seed, 1), layers: layersOf(trial) }
-      : { run: { ...run(trial, group.seed, 1), failure: { code: 'ERR_NON_FINITE', message: 'loss' } } },
+      ? { run: run(trial, 1), layers: layersOf(trial) }
+      : { run: { ...run(trial, 1), failure: { code: 'ERR_NON_FINITE', message: 'loss' } } },
   ),
 };
 
@@ -177,10 +177,10 @@ export const experimentTargets: Target[] = [
     name: 'experiment',
     ...files,
     seeds: [
-      joined(JSON.stringify(experiment), lines(trials.map((trial) => run(trial, 1)))),
+      joined(JSON.stringify(experiment), lines(trials.map((trial) => run(trial)))),
       joined(
         JSON.stringify({ ...experiment, complete: false }),
-        lines([1, 2].map((seed) => run(trials[0]!, seed))),
+        lines([1, 2].map((seed) => run({ ...trials[0]!, seed }))),
       ),
     ],
     tokens: ['{', '}', '[', ']', ',', '"', ':', 'null', '1e999', '-1', '0.5', '\n', '\x1c'],

@@ -1,5 +1,6 @@
-import { mean } from '../../experiment/statistics.js';
+import { armKey } from '../../experiment/trial.js';
 import { largest, smallest } from '../../extremes.js';
+import { mean } from '../../statistics.js';
 import { type Figure, panels, type Row, scaleOf } from './frame.js';
 import { lineLegend, methodColor, methodDash } from './methods.js';
 import { type FigureData, fewDensities, grouped, labels, mostPoints, panelOf, spans } from './runs.js';
@@ -8,10 +9,7 @@ import { type FigureData, fewDensities, grouped, labels, mostPoints, panelOf, sp
 export function accuracyByEpoch({ runs: all, prefix, caveat }: FigureData): Figure | undefined {
   const runs = fewDensities(all);
   const values: Row[] = [];
-  for (const [, group] of grouped(
-    runs,
-    ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`,
-  )) {
+  for (const [, group] of grouped(runs, armKey)) {
     const shortest = smallest(group.map((run) => run.epochs.length));
     if (shortest < 2) continue;
     const curve = { ...labels(group[0]!), panel: panelOf(group[0]!, runs) };

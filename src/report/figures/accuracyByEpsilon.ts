@@ -1,5 +1,6 @@
 import type { BenchRun } from '../../experiment/results.js';
 import { largest } from '../../extremes.js';
+import { reportsBest } from '../../thesis/readings.js';
 import { type Figure, frame, type Row, scaleOf } from './frame.js';
 import { methodColor, methodShape } from './methods.js';
 import { type FigureData, labels } from './runs.js';
@@ -8,9 +9,9 @@ import { type FigureData, labels } from './runs.js';
 export function accuracyByEpsilon({ runs, prefix, caveat }: FigureData): Figure | undefined {
   const sparse = runs.filter((run) => run.epsilon !== null);
   if (new Set(sparse.map((run) => run.epsilon)).size < 2) return undefined;
-  const published = runs[0]!.reading === 'published';
+  const best = reportsBest(runs[0]!.reading);
   const accuracy = (run: BenchRun) =>
-    published ? largest(run.epochs.map((epoch) => epoch.testAccuracy!)) : run.epochs.at(-1)!.testAccuracy!;
+    best ? largest(run.epochs.map((epoch) => epoch.testAccuracy!)) : run.epochs.at(-1)!.testAccuracy!;
   const values: Row[] = sparse.map((run) => ({
     ...labels(run),
     epsilon: run.epsilon,
@@ -25,7 +26,7 @@ export function accuracyByEpsilon({ runs, prefix, caveat }: FigureData): Figure 
   const y = (field: object) => ({
     ...field,
     type: 'quantitative',
-    axis: { title: `test accuracy (%), ${published ? 'best of 11 epochs' : 'last epoch'}` },
+    axis: { title: `test accuracy (%), ${best ? 'best of 11 epochs' : 'last epoch'}` },
     scale: { zero: false },
   });
   return {

@@ -1,4 +1,4 @@
-import { mean } from '../../experiment/statistics.js';
+import { mean } from '../../statistics.js';
 import { type Figure, panels, type Row } from './frame.js';
 import { pictureOf } from './pixels.js';
 import { type FigureData, grouped, labels, middle } from './runs.js';

@@ -1,5 +1,6 @@
-import { mean } from '../../experiment/statistics.js';
+import { armKey } from '../../experiment/trial.js';
 import { largest } from '../../extremes.js';
+import { mean } from '../../statistics.js';
 import { type Figure, panels, type Row, scaleOf } from './frame.js';
 import { lineLegend, methodColor, methodDash } from './methods.js';
 import { type FigureData, fewDensities, grouped, labels, mostPoints, panelOf, spans } from './runs.js';
@@ -9,10 +10,7 @@ export function linksByBirth({ runs: all, prefix, caveat }: FigureData): Figure 
   const runs = fewDensities(all);
   const evolving = runs.filter((run) => run.epochs.at(-1)!.linksByBirth.length > 1);
   const values: Row[] = [];
-  for (const [, group] of grouped(
-    evolving,
-    ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`,
-  )) {
+  for (const [, group] of grouped(evolving, armKey)) {
     const last = group.map((run) => run.epochs.at(-1)!.linksByBirth);
     const totals = last.map((links) => links.reduce((sum, count) => sum + count, 0));
     const births = largest(last.map((links) => links.length));

@@ -1,4 +1,5 @@
 import type { BenchDataset, BenchRun } from '../../experiment/results.js';
+import { methodLabel } from '../../experiment/trial.js';
 import { largest } from '../../extremes.js';
 
 /*
@@ -47,8 +48,8 @@ export function fewDensities(runs: BenchRun[]): BenchRun[] {
   return runs.filter(({ epsilon }) => epsilon === null || shown.has(epsilon));
 }
 
-export function labels({ method, motifSize }: BenchRun): { method: string } {
-  return { method: motifSize !== null && motifSize > 1 ? `${method} ${motifSize}` : method };
+export function labels(run: BenchRun): { method: string } {
+  return { method: methodLabel(run) };
 }
 
 export function panelOf(run: BenchRun, runs: BenchRun[]): string {

@@ -1,4 +1,5 @@
-import { mean, median } from '../../experiment/statistics.js';
+import { armKey } from '../../experiment/trial.js';
+import { mean, median } from '../../statistics.js';
 import { type Figure, panels, type Row } from './frame.js';
 import { sortOf } from './methods.js';
 import { type FigureData, fewDensities, grouped, labels, panelOf } from './runs.js';
@@ -9,10 +10,7 @@ export function timeSplit({ runs: all, prefix, caveat }: FigureData): Figure | u
   const runs = fewDensities(all);
   const parts = { train: 'trainMs', evolve: 'evolveMs', evaluate: 'evaluateMs' } as const;
   const values: Row[] = [];
-  for (const [, group] of grouped(
-    runs,
-    ({ method, motifSize, epsilon }) => `${method} ${motifSize} ${epsilon}`,
-  )) {
+  for (const [, group] of grouped(runs, armKey)) {
     for (const [order, [part, key]] of Object.entries(parts).entries()) {
       const times = group.map((run) => median(run.epochs.map((epoch) => epoch[key]).filter((ms) => ms > 0)));
       const { method } = labels(group[0]!);

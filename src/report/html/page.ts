@@ -1,6 +1,7 @@
 import type { BenchRun, BenchSummary, Experiment } from '../../experiment/results.js';
-import type { Difference, Estimate } from '../../experiment/statistics.js';
+import { methodLabel } from '../../experiment/trial.js';
 import { largest } from '../../extremes.js';
+import type { Difference, Estimate } from '../../statistics.js';
 import { printedAccuracy } from '../../thesis/printed.js';
 
 /*
@@ -139,7 +140,7 @@ const bestColumn: Column<BenchSummary> = {
 };
 
 const baseColumns: Column<BenchSummary>[] = [
-  { head: 'method', title: 'method and motif size', cell: (row) => words(nameOf(row)) },
+  { head: 'method', title: 'method and motif size', cell: (row) => words(methodLabel(row)) },
   { head: 'ε', title: 'density parameter', cell: (row) => number(row.epsilon, 0, false, true) },
   {
     head: 'links',
@@ -217,10 +218,6 @@ function figure(title: string, text: string, svg: string): string {
 
 function readingsOf(summary: BenchSummary[]): string[] {
   return [...new Set(summary.map(({ reading }) => reading))];
-}
-
-function nameOf({ method, motifSize }: BenchSummary): string {
-  return motifSize !== null && motifSize > 1 ? `${method} ${motifSize}` : method;
 }
 
 const words = (text: string): Cell => ({ text, value: text });

@@ -1,4 +1,4 @@
-import type { Estimate } from '../../experiment/statistics.js';
+import type { Estimate } from '../../statistics.js';
 import { plainTable } from './plainTable.js';
 
 /*

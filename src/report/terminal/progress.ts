@@ -1,31 +1,45 @@
 import cliProgress from 'cli-progress';
-import type { ExperimentConfig } from '../../experiment/config.js';
-import { groupsOf, keyOf, type Pairing } from '../../experiment/plan.js';
+import type { Group } from '../../experiment/plan.js';
 import type { BenchRun } from '../../experiment/results.js';
+import { armLabel, trialKey } from '../../experiment/trial.js';
 import { largest } from '../../extremes.js';
 import type { EpochReport } from '../../training/run.js';
 import { takesEscapeCodes } from './escapeCodes.js';
 
 /** Shows an experiment while it runs: a bar on a terminal that can show one, plain lines anywhere else. */
 export interface Progress {
+  /** What is to be done; comes before the first epoch. */
+  plan(plan: ProgressPlan): void;
   epoch(run: BenchRun, report: EpochReport): void;
-  /** How many groups train at once. */
-  jobs(count: number): void;
   /** A line that stays. */
   log(line: string): void;
   /** Takes the bar away and puts the terminal back as it was; may be called more than once. */
   stop(): void;
 }
 
-/** @param finished trainings of an experiment that goes on */
-export function createProgress(
-  config: ExperimentConfig,
-  stream: NodeJS.WriteStream,
-  finished: BenchRun[] = [],
-): Progress {
-  const work = workOf(config, finished);
-  return takesEscapeCodes(stream) ? bar(work, stream) : plainLines(work, stream);
+export interface ProgressPlan {
+  groups: Group[];
+  /** Groups that train at once. */
+  jobs: number;
+  /** Trainings of an experiment that goes on. */
+  finished: BenchRun[];
 }
+
+export function createProgress(stream: NodeJS.WriteStream): Progress {
+  const log = (line: string) => void stream.write(`${line}\n`);
+  const show = takesEscapeCodes(stream) ? bar : plainLines;
+  let shown: Shown = { epoch() {}, log, stop() {} };
+  return {
+    plan(plan) {
+      shown = show(workOf(plan), stream);
+    },
+    epoch: (run, report) => shown.epoch(run, report),
+    log: (line) => shown.log(line),
+    stop: () => shown.stop(),
+  };
+}
+
+type Shown = Omit<Progress, 'plan'>;
 
 /** Epochs to do and done, by training. */
 interface Work {
@@ -33,20 +47,20 @@ interface Work {
   jobs: number;
 }
 
-function workOf(config: ExperimentConfig, finished: BenchRun[]): Work {
+function workOf({ groups, jobs, finished }: ProgressPlan): Work {
   const trials: Work['trials'] = new Map();
-  for (const { trials: pairings, seed, epochs } of groupsOf(config)) {
-    for (const pairing of pairings)
-      trials.set(keyOf({ ...pairing, seed }), { label: label(pairing), epochs, done: 0 });
+  for (const group of groups) {
+    for (const trial of group.trials)
+      trials.set(trialKey(trial), { label: armLabel(trial), epochs: group.epochs, done: 0 });
   }
   for (const run of finished) {
-    const trial = trials.get(keyOf(run));
+    const trial = trials.get(trialKey(run));
     if (trial !== undefined) trial.done = trial.epochs;
   }
-  return { trials, jobs: Math.max(1, config.jobs) };
+  return { trials, jobs };
 }
 
-function bar(work: Work, stream: NodeJS.WriteStream): Progress {
+function bar(work: Work, stream: NodeJS.WriteStream): Shown {
   const timeLeft = estimator(work);
   const trials = [...work.trials.values()];
   const total = trials.reduce((sum, { epochs }) => sum + epochs, 0);
@@ -67,22 +81,19 @@ function bar(work: Work, stream: NodeJS.WriteStream): Progress {
   const single = bars.create(total, before, { done: `${before}/${total}`, run: 'starting' } satisfies Status);
   return {
     epoch(run, report) {
-      const trial = work.trials.get(keyOf(run))!;
+      const trial = work.trials.get(trialKey(run))!;
       const step = report.epoch - trial.done;
       trial.done = report.epoch;
       done += step;
       const left = timeLeft(run, report, step);
       single.update(done, {
         done: `${done}/${total}`,
-        run: label(run).padEnd(width),
+        run: armLabel(run).padEnd(width),
         seed: `seed ${run.seed}`,
         epoch: `epoch ${report.epoch}/${trial.epochs}`,
         accuracy: `accuracy ${report.testAccuracy!.toFixed(3)}`,
         left: left === undefined ? '' : `${clock(left)} left`,
       } satisfies Status);
-    },
-    jobs(count) {
-      work.jobs = count;
     },
     log(line) {
       if (!bars.isActive) return void stream.write(`${line}\n`);
@@ -123,11 +134,11 @@ export function statusLine(status: Status, progress: number, columns: number): s
 }
 
 /** A line per finished run, and one for its first epoch and about four more. */
-function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
+function plainLines(work: Work, stream: NodeJS.WriteStream): Shown {
   const log = (line: string) => stream.write(`${line}\n`);
   return {
     epoch(run, report) {
-      const { epochs } = work.trials.get(keyOf(run))!;
+      const { epochs } = work.trials.get(trialKey(run))!;
       const every = Math.max(1, Math.round(epochs / 5));
       const last = report.epoch === epochs;
       if (!last && report.epoch !== 1 && report.epoch % every !== 0) return;
@@ -135,11 +146,10 @@ function plainLines(work: Work, stream: NodeJS.WriteStream): Progress {
         run.epochs.reduce((sum, each) => sum + each.trainMs + each.evolveMs + each.evaluateMs, 0) / 1000;
       const accuracy = report.testAccuracy!.toFixed(3);
       log(
-        `seed ${run.seed}  ${label(run)}  epoch ${report.epoch}/${epochs}  accuracy ${accuracy}` +
+        `seed ${run.seed}  ${armLabel(run)}  epoch ${report.epoch}/${epochs}  accuracy ${accuracy}` +
           (last ? `  done in ${seconds.toFixed(1)} s` : ''),
       );
     },
-    jobs() {},
     log,
     stop() {},
   };
@@ -170,7 +180,7 @@ function estimator(work: Work) {
   let leftUnseen = [...kinds.values()].reduce((sum, { left }) => sum + left, 0);
   /** @param step epochs that were done: none or less where a training is done again */
   return (run: BenchRun, report: EpochReport, step: number): number | undefined => {
-    const kind = kinds.get(label(run))!;
+    const kind = kinds.get(armLabel(run))!;
     if (kind.seen === 0) {
       unseen -= 1;
       leftUnseen -= kind.left;
@@ -188,12 +198,6 @@ function estimator(work: Work) {
     const mean = means / (kinds.size - unseen);
     return Math.max(0, leftMs + mean * leftUnseen) / work.jobs;
   };
-}
-
-function label({ reading, method, epsilon, motifSize }: Pairing): string {
-  const name = motifSize !== null && motifSize > 1 ? `${method} ${motifSize}` : method;
-  const plain = epsilon === null ? name : `${name} ε ${epsilon}`;
-  return reading === 'plain' ? plain : `${reading} ${plain}`;
 }
 
 function clock(ms: number): string {

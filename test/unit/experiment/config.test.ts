@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type ExperimentConfig, experimentConfig } from '../../../src/experiment/config.js';
-import { groupsOf, networkOf, type Pairing } from '../../../src/experiment/plan.js';
+import { groupsOf, networkOf } from '../../../src/experiment/plan.js';
+import type { Trial } from '../../../src/experiment/trial.js';
 
 const dataset = 'procedural';
 
@@ -60,15 +61,15 @@ test('a misspelt option does not pass unseen', () => {
 test('dense runs once per seed, the others at every epsilon', () => {
   const config = experimentConfig({ dataset, methods: ['dense', 'set', 'static'], epsilon: [1, 5] });
   expect(trialsOf(config)).toEqual([
-    { reading: 'plain', method: 'set', epsilon: 1, motifSize: 1 },
-    { reading: 'plain', method: 'static', epsilon: 1, motifSize: 1 },
-    { reading: 'plain', method: 'set', epsilon: 5, motifSize: 1 },
-    { reading: 'plain', method: 'static', epsilon: 5, motifSize: 1 },
-    { reading: 'plain', method: 'dense', epsilon: null, motifSize: null },
+    { reading: 'plain', method: 'set', epsilon: 1, motifSize: 1, seed: 0 },
+    { reading: 'plain', method: 'static', epsilon: 1, motifSize: 1, seed: 0 },
+    { reading: 'plain', method: 'set', epsilon: 5, motifSize: 1, seed: 0 },
+    { reading: 'plain', method: 'static', epsilon: 5, motifSize: 1, seed: 0 },
+    { reading: 'plain', method: 'dense', epsilon: null, motifSize: null, seed: 0 },
   ]);
 });
 
-function trialsOf(config: ExperimentConfig): Pairing[] {
+function trialsOf(config: ExperimentConfig): Trial[] {
   return groupsOf(config).flatMap(({ trials }) => trials);
 }
 
@@ -98,7 +99,7 @@ test('readings: published has no motifs and eleven epochs, described no motif to
     reading,
     epochs,
     ...trials.map((trial) => {
-      const { topology, init } = networkOf(config, trial, 0, size);
+      const { topology, init } = networkOf(config, trial, size);
       return `${trial.method} ${trial.motifSize} ${topology} ${init}`;
     }),
   ]);

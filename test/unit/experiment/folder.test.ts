@@ -18,13 +18,15 @@ import path from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { datasetSum } from '../../../src/datasets/sum.js';
+import { follow } from '../../../src/events.js';
 import { type CheckpointOf, readCheckpoint } from '../../../src/experiment/checkpoint.js';
 import type { ExperimentConfig } from '../../../src/experiment/config.js';
-import { resumeExperiment, runExperiment } from '../../../src/experiment/experiment.js';
+import { experimentEvents, resumeExperiment, runExperiment } from '../../../src/experiment/experiment.js';
 import { ExperimentFolder } from '../../../src/experiment/folder.js';
 import { groupsOf } from '../../../src/experiment/plan.js';
 import { readExperiment } from '../../../src/experiment/read.js';
 import type { BenchRun } from '../../../src/experiment/results.js';
+import { trialName } from '../../../src/experiment/trial.js';
 import { writeAtomically } from '../../../src/files/output.js';
 import { loadDataset } from '../../../src/index.js';
 import { idxFile } from '../../support/idxFile.js';
@@ -76,7 +78,8 @@ test.each([1, 10, 14, 33, 60])(
   'stopped after %i epochs and resumed, results are those of one that never was',
   async (epochs) => {
     const whole = await runExperiment(tiny);
-    await stoppedAfter(epochs);
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(0); // no snapshot takes long: one for every round
+    await stoppedAfter(epochs).finally(() => clock.mockRestore());
     let trained = 0;
     const resumed = await resumeExperiment(out, { threads: 1 }, { onEpoch: () => void trained++ });
     expect(untimed(resumed.runs)).toBe(untimed(whole.runs));
@@ -86,6 +89,38 @@ test.each([1, 10, 14, 33, 60])(
     expect(readExperiment(out).experiment.complete).toBe(true);
   },
 );
+
+test('one that takes no more events stops the experiment: its checkpoint is written, the lock is gone', async () => {
+  const whole = await runExperiment(tiny);
+  let epochs = 0;
+  for await (const { kind } of experimentEvents(tiny, { out })) {
+    if (kind === 'epoch') epochs += 1;
+    if (epochs === 10) break;
+  }
+  expect(readdirSync(out).sort()).toEqual(['checkpoints', 'experiment.json']);
+  expect(checkpoints()).toHaveLength(1);
+  expect(untimed((await resumeExperiment(out)).runs)).toBe(untimed(whole.runs));
+});
+
+test('the events of an experiment: its plan, every epoch, and results when they are in the folder', async () => {
+  const config = { ...tiny, methods: ['set' as const], motifSize: [2], epochs: 2 };
+  const seen: string[] = [];
+  const results = await follow(experimentEvents(config, { out }), (event) => {
+    if (event.kind === 'plan') seen.push(`plan of ${event.groups.length}`);
+    if (event.kind === 'start') seen.push(`start ${trialName(event.run)}`);
+    if (event.kind === 'epoch') seen.push(`epoch ${event.run.epochs.indexOf(event.report) + 1}`);
+    if (event.kind !== 'finished') return;
+    const { runs } = readExperiment(out);
+    seen.push(`${event.runs.map((run) => trialName(run))} is line ${runs.length}`);
+    expect(runs.at(-1)).toEqual(event.runs[0]);
+  });
+  expect(seen).toEqual([
+    'plan of 2',
+    ...['start set at epsilon 2, seed 0', 'epoch 1', 'epoch 2', 'set at epsilon 2, seed 0 is line 1'],
+    ...['start set at epsilon 4, seed 0', 'epoch 1', 'epoch 2', 'set at epsilon 4, seed 0 is line 2'],
+  ]);
+  expect(results.runs).toHaveLength(2);
+});
 
 test('what a kill has left of files half written is gone when the experiment has been resumed', async () => {
   await stoppedAfter(33);
@@ -249,6 +284,25 @@ test('what a checkpoint holds is checked before anything is made of it', async (
     ['not in the order of CSR', (content) => void (layer(content).colIndices as Uint32Array).set([1e9], 0)],
     ['not in the order of CSR', (content) => void (layer(content).rowOffsets as Uint32Array).fill(7)],
     ['bias, where 40', (content) => void Object.assign(layer(content), { bias: new Float32Array(39) })],
+    [
+      'of activation tanh, where relu was expected',
+      (content) => void Object.assign(layer(content), { activation: 'tanh' }),
+    ],
+    [
+      'of activation relu, where linear was expected',
+      ({ state }) => void Object.assign(state.trials[0]!.layers!.at(-1)!, { activation: 'relu' }),
+    ],
+    [
+      'that is dense, where another was drawn',
+      (content) => void Object.assign(layer(content), { dense: true }),
+    ],
+    [
+      'links, where',
+      (content) => {
+        const { colIndices } = layer(content) as { colIndices: Uint32Array };
+        Object.assign(layer(content), { colIndices: colIndices.subarray(1) });
+      },
+    ],
     ['of 65 × 40 neurons', (content) => void Object.assign(layer(content), { inputs: 65 })],
     ['born after the checkpoint', (content) => void (layer(content).birth as Uint16Array).fill(9)],
     ['2 layers, where 3', ({ state }) => void state.trials[0]!.layers!.pop()],
@@ -284,11 +338,15 @@ test('a checkpoint of another group or experiment is not taken for its own, also
   expect(() => read({ ...of, experiment: '0' }, {})).toThrow('is a checkpoint of another experiment');
   put(file!, state, 1); // as earlier versions wrote them
   expect(read(of, {})).toEqual(state);
+  expect(() => read(of, { config: { ...config, activation: 'tanh' } })).toThrow(
+    'a layer 0 of activation relu, where tanh was expected',
+  );
   const denser = group!.trials.map((trial) => ({ ...trial, epsilon: 4 }));
   expect(() => read(of, { group: { ...group, trials: denser } })).toThrow(
     'set at epsilon 2, seed 0, where plain, set at epsilon 4, seed 0 was expected',
   );
-  expect(() => read(of, { group: { ...group, seed: 1 } })).toThrow(
+  const later = group!.trials.map((trial) => ({ ...trial, seed: 1 }));
+  expect(() => read(of, { group: { ...group, seed: 1, trials: later } })).toThrow(
     'where plain, set at epsilon 2, seed 1 was expected',
   );
   expect((await resumeExperiment(out)).complete).toBe(true);

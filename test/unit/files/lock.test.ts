@@ -14,6 +14,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { follow } from '../../../src/events.js';
 import { FolderLock, onceDecided, silenceMs } from '../../../src/files/lock.js';
 
 const links = vi.hoisted(() => ({ supported: true }));
@@ -132,16 +133,16 @@ test('where only silence can tell, it is waited for; a sign of life ends the wai
   timeout: 20_000,
 }, async () => {
   const waits: string[] = [];
-  const hooks = { onWait: (why: string) => void waits.push(why) };
+  const decided = (signal?: AbortSignal) =>
+    follow(onceDecided(take, signal), ({ why }) => void waits.push(why));
   plant({ namespace: 'pid:[1]' }, silenceMs - 500);
-  (await onceDecided(take, hooks)).release();
+  (await decided()).release();
   expect(waits).toHaveLength(1);
   plant({ namespace: 'pid:[1]' }, silenceMs / 2);
-  const refused = expect(onceDecided(take, hooks)).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  const refused = expect(decided()).rejects.toMatchObject({ code: 'ERR_USAGE' });
   utimesSync(lock, Date.now() / 1000, Date.now() / 1000);
   await refused;
-  const signal = AbortSignal.abort();
-  await expect(onceDecided(take, { ...hooks, signal })).rejects.toMatchObject({ code: 'ERR_ABORTED' });
+  await expect(decided(AbortSignal.abort())).rejects.toMatchObject({ code: 'ERR_ABORTED' });
 });
 
 test('a held lock is written anew every two seconds', { timeout: 20_000 }, async () => {

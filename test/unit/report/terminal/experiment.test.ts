@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { experimentDefaults } from '../../../../src/experiment/config.js';
 import type { BenchResults, BenchSummary } from '../../../../src/experiment/results.js';
-import type { Estimate } from '../../../../src/experiment/statistics.js';
 import { renderTable } from '../../../../src/report/terminal/experiment.js';
+import type { Estimate } from '../../../../src/statistics.js';
 
 /** An estimate whose interval reaches so far to either side. */
 const about = (mean: number, margin: number): Estimate => ({

@@ -1,9 +1,15 @@
 import { Writable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { experimentConfig } from '../../../../src/experiment/config.js';
+import { type ExperimentConfig, experimentConfig } from '../../../../src/experiment/config.js';
+import { groupsOf } from '../../../../src/experiment/plan.js';
 import type { BenchRun } from '../../../../src/experiment/results.js';
-import { createProgress, type Status, statusLine } from '../../../../src/report/terminal/progress.js';
+import {
+  createProgress,
+  type Progress,
+  type Status,
+  statusLine,
+} from '../../../../src/report/terminal/progress.js';
 
 const config = experimentConfig({
   dataset: 'procedural',
@@ -31,6 +37,16 @@ function fakeStream(terminal: { isTTY?: boolean; columns?: number }) {
   return { stream: Object.assign(stream, terminal) as unknown as NodeJS.WriteStream, written: () => text };
 }
 
+function progressOf(
+  config: ExperimentConfig,
+  stream: NodeJS.WriteStream,
+  finished: BenchRun[] = [],
+): Progress {
+  const progress = createProgress(stream);
+  progress.plan({ groups: groupsOf(config), jobs: 1, finished });
+  return progress;
+}
+
 const network = { topology: 'dense', nnz: 1, density: 1 } as const;
 function reporter(method: BenchRun['method'], trainMs: number, motifSize = 1) {
   const cell = method === 'dense' ? { epsilon: null, motifSize: null } : { epsilon: 13, motifSize };
@@ -49,7 +65,7 @@ const drawn = () => new Promise((resolve) => setTimeout(resolve, 250));
 
 test('a terminal gets a bar with accuracy and, once every method was seen, the time left', async () => {
   const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
-  const progress = createProgress(config, stream);
+  const progress = progressOf(config, stream);
   const [set, dense] = [reporter('set', 1000), reporter('dense', 60_000)];
   progress.epoch(...set());
   await drawn();
@@ -76,7 +92,7 @@ test.each([
 ])('a terminal gets plain lines without escape codes where %s is "%s"', async (name, value) => {
   vi.stubEnv(name, value);
   const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
-  const progress = createProgress(config, stream);
+  const progress = progressOf(config, stream);
   progress.epoch(...reporter('set', 1000)());
   progress.log('a note');
   progress.stop();
@@ -85,7 +101,7 @@ test.each([
 
 test('stop puts the terminal back once; what is said after it is a plain line', async () => {
   const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
-  const progress = createProgress(config, stream);
+  const progress = progressOf(config, stream);
   expect(written()).toContain('\x1b[?25l');
   progress.stop();
   expect(written().lastIndexOf('\x1b[?25h')).toBeGreaterThan(written().lastIndexOf('\x1b[?25l'));
@@ -99,7 +115,7 @@ test('stop puts the terminal back once; what is said after it is a plain line', 
 
 test('anything else gets plain lines: the first epoch, about five of many, and the end', () => {
   const { stream, written } = fakeStream({});
-  const progress = createProgress({ ...config, epochs: 20 }, stream);
+  const progress = progressOf({ ...config, epochs: 20 }, stream);
   const set = reporter('set', 500);
   for (let epoch = 1; epoch <= 20; epoch++) progress.epoch(...set());
   progress.log('a note');
@@ -115,7 +131,7 @@ test('anything else gets plain lines: the first epoch, about five of many, and t
 
 test('with dozens of trainings the time left is told before each was seen', async () => {
   const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
-  const progress = createProgress({ ...config, epochs: 100 }, stream);
+  const progress = progressOf({ ...config, epochs: 100 }, stream);
   const set = reporter('set', 1000);
   for (let epoch = 1; epoch <= 50; epoch++) progress.epoch(...set());
   await drawn();
@@ -126,7 +142,7 @@ test('with dozens of trainings the time left is told before each was seen', asyn
 test('an experiment that goes on begins where it was stopped', async () => {
   const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
   const [run] = reporter('set', 1000)();
-  const progress = createProgress(config, stream, [run]);
+  const progress = progressOf(config, stream, [run]);
   progress.epoch(...reporter('dense', 1000)());
   await drawn();
   progress.stop();
@@ -136,7 +152,7 @@ test('an experiment that goes on begins where it was stopped', async () => {
 test('motif sizes are told apart, and the time left waits for each of them', async () => {
   const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
   const sizes = experimentConfig({ ...config, methods: ['set-motif'], motifSize: [1, 2, 4], epochs: 1 });
-  const progress = createProgress(sizes, stream);
+  const progress = progressOf(sizes, stream);
   progress.epoch(...reporter('set', 1000)());
   progress.epoch(...reporter('set-motif', 1000, 2)());
   await drawn();
@@ -167,4 +183,12 @@ test('the line fits the terminal: accuracy and time left stay at 60 columns, the
   expect(line(60)).not.toContain('seed');
   expect(line(40)).toMatch(/^█+░+ .*accuracy 0.812 {2}1:02:03 left$/);
   expect(line(24)).toMatch(/^█+░+ {2}accuracy 0.812$/);
+});
+
+test('before the plan is known there are lines, and nothing to put back', () => {
+  const { stream, written } = fakeStream({ isTTY: true, columns: 100 });
+  const progress = createProgress(stream);
+  progress.log('a note');
+  progress.stop();
+  expect(written()).toBe('a note\n');
 });

@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 
 /*
- * Means over seeds and what they are worth: Student's t, from jStat. Runs of different seeds are independent;
- * what is compared is paired within a seed, so that what two methods share (samples, their order, the drawn
- * network) cancels.
+ * Means over seeds, their confidence intervals and paired t-tests, with Student's t from jStat. Runs of
+ * different seeds are independent. Methods are compared within a seed, so that what two of them share
+ * (samples, their order, the drawn network) cancels.
  */
 
 interface StudentT {
@@ -12,7 +12,7 @@ interface StudentT {
 
 const { jStat } = createRequire(import.meta.url)('jstat') as { jStat: StudentT };
 
-/** Mean over runs. With a single run nothing is known of the rest, which is then null. */
+/** Mean over runs. Everything else is null for a single run. */
 export interface Estimate {
   mean: number;
   /** Sample standard deviation. */
@@ -28,8 +28,8 @@ export interface Estimate {
 /** Mean difference within pairs. */
 export interface Difference extends Estimate {
   /**
-   * Of the two-sided paired t-test that the true difference is 0. Null for a single pair; 1 where all pairs
-   * are equal.
+   * p-value of the two-sided paired t-test that the true difference is 0. Null for a single pair; 1 where all
+   * pairs are equal.
    */
   pValue: number | null;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { difference, estimate, median } from '../../../src/experiment/statistics.js';
+import { difference, estimate, median } from '../../src/statistics.js';
 
 test('interval and p value of a worked example: 4 values, 3 degrees of freedom', () => {
   const values = [1, 2, 3, 6]; // mean 3, standard deviation √(14/3), t(0.975, 3) = 3.18245, t = 3/(√(14/3)/2) = 2.77746
