@@ -10,6 +10,7 @@ import type {
   LossName,
   MotifParseName,
   MotifScoreName,
+  OptimizerName,
   RegrowInitName,
   TimedBackendName,
   TopologyName,
@@ -29,6 +30,7 @@ export interface NativeModelSpec {
   activation: ActivationName;
   /** Of all-relu. */
   alpha: number;
+  optimizer: OptimizerName;
   loss: LossName;
   /** 0 .. 2^53 - 1 */
   seed: number;
@@ -42,7 +44,11 @@ export interface NativeTrainOptions {
   epoch: number;
   batchSize: number;
   learningRate: number;
+  /** beta1 of AdamW. */
   momentum: number;
+  /** beta2 and tiny: of AdamW. */
+  beta2: number;
+  tiny: number;
   l2: number;
   decay: number;
   shuffle: boolean;
@@ -78,7 +84,10 @@ export interface NativeLayerStats {
   linksByBirth: number[];
 }
 
-/** One layer on the host: CSR by source for sparse layers, all cells row by row for dense ones. */
+/**
+ * One layer on the host: CSR by source for sparse layers, all cells row by row for dense ones. A layer that is
+ * given may leave out what is empty, and its momenta and moments, which then start from zero.
+ */
 export interface NativeLayer {
   inputs: number;
   outputs: number;

@@ -19,6 +19,9 @@ export const piecewiseActivations = ['all-relu', 'srelu', 'leaky-relu'] as const
 export const activations = ['relu', 'tanh', 'sigmoid', 'linear', ...piecewiseActivations] as const;
 export type ActivationName = (typeof activations)[number];
 
+export const optimizers = ['sgd', 'adamw'] as const;
+export type OptimizerName = (typeof optimizers)[number];
+
 export const losses = ['softmax-cross-entropy', 'sigmoid-binary-cross-entropy', 'mse'] as const;
 export type LossName = (typeof losses)[number];
 

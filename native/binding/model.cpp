@@ -64,6 +64,8 @@ ModelSpec model_spec(const Napi::Object& spec) {
                    {{"he-dense", Init::he_dense}, {"he-fan-in", Init::he_fan_in}, {"normal", Init::normal}});
   out.activation = choice<Activation>(spec.Get("activation"), "[create] activation", kActivations);
   out.alpha = number(spec.Get("alpha"), "[create] alpha");
+  out.optimizer = choice<Optimizer>(spec.Get("optimizer"), "[create] optimizer",
+                                    {{"sgd", Optimizer::sgd}, {"adamw", Optimizer::adamw}});
   out.loss = choice<Loss>(spec.Get("loss"), "[create] loss",
                           {{"softmax-cross-entropy", Loss::softmax_cross_entropy},
                            {"sigmoid-binary-cross-entropy", Loss::sigmoid_binary_cross_entropy},
@@ -83,6 +85,8 @@ TrainOptions train_options(const Napi::Object& options) {
   out.batch_size = integer(options.Get("batchSize"), "[train] batchSize", 1, 1u << 16);
   out.learning_rate = finite_float(options.Get("learningRate"), "[train] learningRate");
   out.momentum = finite_float(options.Get("momentum"), "[train] momentum");
+  out.beta2 = finite_float(options.Get("beta2"), "[train] beta2");
+  out.tiny = finite_float(options.Get("tiny"), "[train] tiny");
   out.l2 = finite_float(options.Get("l2"), "[train] l2");
   out.decay = finite_float(options.Get("decay"), "[train] decay");
   out.shuffle = boolean(options.Get("shuffle"), "[train] shuffle");
@@ -163,6 +167,7 @@ Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
     throw Error(ErrorCode::shape, "[create] expected " + std::to_string(spec.sizes.size() - 1) +
                                       " layers, got " + std::to_string(list.Length()));
   Model model;
+  model.optimizer = spec.optimizer;
   model.loss = spec.loss;
   model.seed = spec.seed;
   for (uint32_t l = 0; l < list.Length(); ++l) {
@@ -172,6 +177,7 @@ Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
       throw Error(ErrorCode::shape, what + " must be " + std::to_string(spec.sizes[l]) + " x " +
                                         std::to_string(spec.sizes[l + 1]) + ", got " +
                                         std::to_string(layer.inputs) + " x " + std::to_string(layer.outputs));
+    start_moments(layer, spec.optimizer);
     model.layers.push_back(std::move(layer));
   }
   check_model(model, "create");

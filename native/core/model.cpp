@@ -198,10 +198,23 @@ void init_pieces(Layer& layer, float alpha, uint32_t l) {
   const float below = learned ? kLearnedFrom : turned ? -alpha : alpha;
   for (const float piece : {0.0f, below, learned ? 1.0f : 0.0f, 1.0f})
     layer.pieces.insert(layer.pieces.end(), layer.outputs, piece);
-  layer.pieces_velocity.assign(learned ? layer.pieces.size() : 0, 0.0f);
 }
 
 }  // namespace
+
+void start_moments(Layer& layer, Optimizer optimizer) {
+  const auto start = [](AlignedVector<float>& moments, size_t count) {
+    if (moments.empty()) moments.assign(count, 0.0f);
+  };
+  const size_t learned = learns_pieces(layer.activation) ? layer.pieces.size() : 0;
+  start(layer.velocity, layer.weights.size());
+  start(layer.bias_velocity, layer.bias.size());
+  start(layer.pieces_velocity, learned);
+  if (optimizer != Optimizer::adamw) return;
+  start(layer.second_moment, layer.weights.size());
+  start(layer.bias_second_moment, layer.bias.size());
+  start(layer.pieces_second_moment, learned);
+}
 
 Model build_model(const ModelSpec& spec) {
   require_memory_for(spec, host_bytes(spec));  // which checks the spec, too
@@ -222,14 +235,9 @@ Model build_model(const ModelSpec& spec) {
       layer.birth.assign(layer.links.nnz(), 0);
     }
     init_weights(layer, spec.init, spec.seed, l);
-    layer.velocity.assign(layer.weights.size(), 0.0f);
     layer.bias.assign(layer.outputs, 0.0f);
-    layer.bias_velocity.assign(layer.outputs, 0.0f);
     init_pieces(layer, static_cast<float>(spec.alpha), l);
-    if (spec.optimizer != Optimizer::adamw) continue;
-    layer.second_moment.assign(layer.weights.size(), 0.0f);
-    layer.bias_second_moment.assign(layer.bias.size(), 0.0f);
-    layer.pieces_second_moment.assign(layer.pieces_velocity.size(), 0.0f);
+    start_moments(layer, spec.optimizer);
   }
   return model;
 }

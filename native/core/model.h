@@ -92,6 +92,9 @@ struct ModelSpec {
  */
 Model build_model(const ModelSpec& spec);
 
+/** Gives a layer the moments that its optimizer keeps, zeros, where it has none of a kind. */
+void start_moments(Layer& layer, Optimizer optimizer);
+
 /** Throws unless every layer is consistent in itself and with its neighbours, and all numbers are finite. */
 void check_model(const Model& model, const std::string& operation);
 

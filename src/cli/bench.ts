@@ -6,6 +6,7 @@ import { SetNativeError } from '../errors.js';
 import { type Events, follow } from '../events.js';
 import {
   defaultSamples,
+  defaultsOf,
   type ExperimentConfig,
   experimentDefaults,
   motifSizes,
@@ -24,12 +25,13 @@ import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { renderTable } from '../report/terminal/experiment.js';
 import { createProgress, type Progress } from '../report/terminal/progress.js';
 import { shellCommand } from '../shell.js';
-import { ranges } from '../training/options.js';
+import { optimizerDefaults, ranges } from '../training/options.js';
 import {
   activations,
   backendChoices,
   benchMethods,
   inits,
+  optimizers,
   readings,
   regrowInits,
   scalings,
@@ -120,12 +122,21 @@ export function benchCommand(): Command {
       ),
     )
     .addOption(option('--batch-size <n>', 'samples per step', numberIn(ranges.batchSize), 'batchSize'))
+    .addOption(
+      option(
+        '--optimizer <name>',
+        `${optimizers.join(', ')} (default: sgd; adamw: learning rate ${optimizerDefaults.adamw.learningRate}, weight decay ${optimizerDefaults.adamw.weightDecay})`,
+        oneOf(optimizers),
+      ),
+    )
     .addOption(option('--learning-rate <x>', 'step size', numberIn(ranges.learningRate), 'learningRate'))
-    .addOption(option('--momentum <x>', 'of the gradient', numberIn(ranges.momentum), 'momentum'))
+    .addOption(
+      option('--momentum <x>', 'of the gradient; with adamw beta1', numberIn(ranges.momentum), 'momentum'),
+    )
     .addOption(
       option(
         '--weight-decay <x>',
-        'per step, not scaled by the learning rate',
+        'per step, not scaled by the learning rate; with adamw scaled',
         numberIn(ranges.weightDecay),
         'weightDecay',
       ),
@@ -284,7 +295,7 @@ function fresh(
   const given = { ...options, readings: reading };
   const nameOf = (key: string) => (key === 'readings' ? 'reading' : key);
   const asked = typed(given, command, nameOf);
-  const config = { ...given, ...preset?.options, ...asked };
+  const config = { ...given, ...defaultsOf(options.optimizer), ...preset?.options, ...asked };
   const dataset = config.dataset ?? defaultDataset(options.dataDir);
   if (preset !== undefined) process.stderr.write(`${preset.name}: ${presetCommand(preset)}\n`);
   const line = shellCommand(['set-native', ...process.argv.slice(2)]);

@@ -8,7 +8,7 @@ import { SetNativeError } from '../errors.js';
 import { writeAtomically } from '../files/output.js';
 import type { NativeLayer } from '../native.js';
 import { activationOf } from '../thesis/readings.js';
-import { type ActivationName, activations, piecewiseActivations } from '../vocabulary.js';
+import { type ActivationName, activations, type OptimizerName, piecewiseActivations } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
 import type { Group } from './plan.js';
 import { runSchema } from './read.js';
@@ -170,10 +170,11 @@ function wrongState(
   const check = runCheck(config, dataset);
   const sizes = [dataset.features, ...config.hidden, dataset.classes];
   for (const { run, layers } of trials) {
+    const { optimizer } = config;
     const activation = activationOf(config, run.reading, run.method);
     const wrong =
       check(run, run.failure === undefined ? epoch : epoch + 1) ??
-      wrongLayers(run, layers, { sizes, activation, epoch });
+      wrongLayers(run, layers, { sizes, activation, optimizer, epoch });
     if (wrong !== undefined) return `has a training, ${trialNameInFull(run)}, that ${wrong}`;
   }
   return undefined;
@@ -182,7 +183,12 @@ function wrongState(
 function wrongLayers(
   { nnz, failure, degrees }: BenchRun,
   layers: NativeLayer[] | undefined,
-  { sizes, activation, epoch }: { sizes: number[]; activation: ActivationName; epoch: number },
+  {
+    sizes,
+    activation,
+    optimizer,
+    epoch,
+  }: { sizes: number[]; activation: ActivationName; optimizer: OptimizerName | undefined; epoch: number },
 ): string | undefined {
   if ((layers === undefined) !== (failure !== undefined)) return 'should have layers, unless it failed';
   if (layers === undefined) return undefined;
@@ -193,6 +199,7 @@ function wrongLayers(
       inputs: sizes[l]!,
       outputs: sizes[l + 1]!,
       activation: l + 1 < layers.length ? activation : 'linear',
+      optimizer,
       drawn: degrees?.start[l],
     };
     const wrong = wrongLayer(layer, expected, epoch);
@@ -207,13 +214,14 @@ interface ExpectedLayer {
   inputs: number;
   outputs: number;
   activation: ActivationName;
+  optimizer: OptimizerName | undefined;
   /** The layer at the start; absent in runs that earlier versions wrote. */
   drawn: LayerDegrees | undefined;
 }
 
 function wrongLayer(
   layer: NativeLayer,
-  { inputs, outputs, activation, drawn }: ExpectedLayer,
+  { inputs, outputs, activation, optimizer, drawn }: ExpectedLayer,
   epoch: number,
 ): string | undefined {
   if (layer.inputs !== inputs || layer.outputs !== outputs) {
@@ -228,26 +236,29 @@ function wrongLayer(
   if (!layer.dense && drawnLinks !== undefined && links !== drawnLinks)
     return `of ${links} links, where ${drawnLinks} were drawn`;
   const pieces = piecewiseActivations.some((name) => name === layer.activation) ? 4 * outputs : 0;
+  const learned = layer.activation === 'srelu' ? pieces : 0;
+  const moments = optimizer === 'adamw' ? 1 : 0;
   const lengths = {
     rowOffsets: layer.dense ? 0 : inputs + 1,
     colIndices: layer.dense ? 0 : links,
     weights: links,
     momentum: links,
-    secondMoment: 0,
+    secondMoment: moments * links,
     birth: layer.dense ? 0 : links,
     bias: outputs,
     biasMomentum: outputs,
-    biasSecondMoment: 0,
+    biasSecondMoment: moments * outputs,
     pieces,
-    piecesMomentum: layer.activation === 'srelu' ? pieces : 0,
-    piecesSecondMoment: 0,
+    piecesMomentum: learned,
+    piecesSecondMoment: moments * learned,
   };
   for (const [key, length] of Object.entries(lengths) as [keyof typeof lengths, number][]) {
     const got = layer[key]?.length ?? 0;
     if (got !== length) return `with ${got} ${key}, where ${length} were expected`;
   }
-  for (const key of ['weights', 'momentum', 'bias', 'biasMomentum', 'pieces', 'piecesMomentum'] as const) {
-    if (!layer[key].every(Number.isFinite)) return `with ${key} that are not finite`;
+  for (const [key, values] of Object.entries(layer)) {
+    if (types.isFloat32Array(values) && !values.every(Number.isFinite))
+      return `with ${key} that are not finite`;
   }
   if (layer.birth.some((born) => born > epoch)) return 'with links born after the checkpoint';
   return layer.dense || isCsr(layer) ? undefined : 'whose links are not in the order of CSR';

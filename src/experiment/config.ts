@@ -1,6 +1,6 @@
 import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
-import { ranges } from '../training/options.js';
+import { optimizerDefaults, ranges } from '../training/options.js';
 import {
   type ActivationName,
   activations,
@@ -10,6 +10,8 @@ import {
   benchMethods,
   type InitName,
   inits,
+  type OptimizerName,
+  optimizers,
   type Reading,
   type RegrowInitName,
   readings,
@@ -45,9 +47,16 @@ export interface ExperimentConfig {
   scaling: ScalingChoice;
   hidden: number[];
   batchSize: number;
+  /** Default `sgd`. */
+  optimizer?: OptimizerName;
+  /** Default 0.05, with `adamw` 0.001. */
   learningRate: number;
+  /** Momentum of `sgd`, beta1 of `adamw`. */
   momentum: number;
-  /** Share of every weight lost per step, not scaled by the learning rate (the thesis' form). */
+  /**
+   * Share of every weight lost per step: of `sgd` as it is (the thesis' form), default 0.0002; of `adamw` scaled
+   * by the learning rate, default 0.01.
+   */
   weightDecay: number;
   zeta: number;
   /** Activation of the hidden layers. */
@@ -92,9 +101,9 @@ export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
   epochs: 6,
   hidden: [3000, 3000, 3000],
   batchSize: 40,
-  learningRate: 0.05,
+  learningRate: optimizerDefaults.sgd.learningRate,
   momentum: 0.9,
-  weightDecay: 0.0002,
+  weightDecay: optimizerDefaults.sgd.weightDecay,
   zeta: 0.3,
   scaling: 'own',
   activation: 'relu',
@@ -107,9 +116,16 @@ export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
   backend: 'auto',
 };
 
+/** Defaults of the options whose meaning depends on the optimizer. */
+export function defaultsOf(optimizer: OptimizerName = 'sgd'): Partial<ExperimentConfig> {
+  const { learningRate, weightDecay } = optimizerDefaults[optimizer] ?? optimizerDefaults.sgd;
+  return { learningRate, weightDecay };
+}
+
 const optionalKeys = [
   'dataDir',
   'topology',
+  'optimizer',
   'train',
   'validation',
   'test',
@@ -128,7 +144,7 @@ export function experimentConfig(
 ): ExperimentConfig {
   checkKeys('bench', given, experimentKeys);
   const { dataset, ...rest } = given;
-  const config = { dataset, ...experimentDefaults, ...rest };
+  const config = { dataset, ...experimentDefaults, ...defaultsOf(rest.optimizer), ...rest };
   const number = (option: keyof ExperimentConfig, range: NumberRange) =>
     checkNumber('bench', option, config[option], range);
   list('readings', config.readings, (value) => checkChoice('bench', 'readings', value, readings));
@@ -144,6 +160,7 @@ export function experimentConfig(
   if (config.validation !== undefined) number('validation', wholeNumber(0, 2 ** 31 - 1));
   checkChoice('bench', 'scaling', config.scaling, scalings);
   checkChoice('bench', 'activation', config.activation, activations);
+  if (config.optimizer !== undefined) checkChoice('bench', 'optimizer', config.optimizer, optimizers);
   number('batchSize', ranges.batchSize);
   number('learningRate', ranges.learningRate);
   number('momentum', ranges.momentum);

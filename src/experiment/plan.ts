@@ -98,12 +98,13 @@ export function networkOf(
   { reading, method, epsilon, motifSize, seed }: Trial,
   { features, classes }: { features: number; classes: number },
 ): NativeModelSpec {
-  const { threads, backend, hidden } = config;
+  const { threads, backend, hidden, optimizer = 'sgd' } = config;
   return modelSpec('bench', {
     layers: [features, ...hidden, classes],
     topology: topologyOf(config, { reading, method, motifSize }),
     init: initOf(config, reading, method),
     activation: activationOf(config, reading, method),
+    optimizer,
     seed,
     threads,
     backend,
@@ -132,10 +133,11 @@ export function trainingOf(
   epochs: number,
   motifSize: number,
 ): TrainingPlan {
-  const { batchSize, learningRate, momentum, weightDecay, zeta, regrowInit } = config;
+  const { optimizer = 'sgd', batchSize, learningRate, momentum, weightDecay, zeta, regrowInit } = config;
   const prune = pruneOf(reading);
   const evolution = { method: method === 'dense' ? ('static' as const) : method, zeta, prune, regrowInit };
   const shuffle = !isDrawnByProgram(reading); // its samples come in the order of the draws
-  const options = { epochs, batchSize, learningRate, momentum, weightDecay, shuffle, evolution };
-  return trainingPlan('bench', options, motifSize);
+  const first = optimizer === 'adamw' ? { beta1: momentum } : { momentum };
+  const options = { epochs, batchSize, learningRate, ...first, weightDecay, shuffle, evolution };
+  return trainingPlan('bench', options, { optimizer, motifSize });
 }

@@ -153,7 +153,7 @@ export class SparseMLP {
       typeof learningRate === 'function'
         ? { ...options, learningRate: (epoch) => this.#called('learningRate', () => learningRate(epoch)) }
         : options,
-      this.#spec.motifSize,
+      this.#spec,
     );
     return this.#exclusive('fit', async () => {
       const history: History = { epochs: [], warnings: [] };

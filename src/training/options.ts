@@ -27,6 +27,8 @@ import {
   methods,
   motifParses,
   motifScores,
+  type OptimizerName,
+  optimizers,
   type PruneName,
   pruneRules,
   type RegrowInitName,
@@ -65,6 +67,12 @@ export interface ModelOptions {
   activation?: ActivationName;
   /** Slope below 0 of `leaky-relu` (default 0.01) and of `all-relu` (default 0.6), from 0 to 1. */
   alpha?: number;
+  /**
+   * How weights follow their gradients. Default `sgd`, with momentum. `adamw` (Loshchilov and Hutter 2019) keeps
+   * a second moment per link, 4 bytes, and suits features of very different scale; a link that evolution grows
+   * starts with moments of zero.
+   */
+  optimizer?: OptimizerName;
   /** Default `softmax-cross-entropy`; it also decides the output activation. */
   loss?: LossName;
   /**
@@ -115,15 +123,22 @@ export interface TrainingOptions {
   epochs?: number;
   /** Default 40. */
   batchSize?: number;
-  /** A number, or a function of the epoch (1-based). Default 0.05. */
+  /** A number, or a function of the epoch (1-based). Default 0.05, with `adamw` 0.001. */
   learningRate?: number | ((epoch: number) => number);
-  /** Default 0.9. */
+  /** Share of the last step that is taken again, of `sgd`. Default 0.9. */
   momentum?: number;
-  /** Default 0.0002. */
+  /** Decay of the first moment of `adamw`, from 0 to below 1. Default 0.9. */
+  beta1?: number;
+  /** Decay of the second moment of `adamw`, from 0 to below 1. Default 0.999. */
+  beta2?: number;
+  /** What `adamw` adds to the root of the second moment, above 0. Default 1e-8. */
+  tiny?: number;
+  /** Default 0.0002, with `adamw` 0.01. */
   weightDecay?: number;
   /**
-   * `thesis`, the default: w loses weightDecay · w per step, whatever the learning rate, biases too;
-   * `decoupled`: the same, times the learning rate; `l2`: weightDecay · w is added to the gradient.
+   * `thesis`, the default of `sgd`: w loses weightDecay · w per step, whatever the learning rate, biases too;
+   * `decoupled`, the default of `adamw`: the same, times the learning rate; `l2`: weightDecay · w is added to
+   * the gradient.
    */
   weightDecayMode?: WeightDecayMode;
   /** New order of the samples in every epoch. Default true. */
@@ -181,6 +196,7 @@ const modelKeys = [
   'init',
   'activation',
   'alpha',
+  'optimizer',
   'loss',
   'seed',
   'threads',
@@ -222,6 +238,7 @@ export function modelSpec(operation: string, options: ModelOptions): NativeModel
       options.alpha ?? (activation === 'leaky-relu' ? 0.01 : 0.6),
       ranges.alpha,
     ),
+    optimizer: checkChoice(operation, 'optimizer', options.optimizer ?? 'sgd', optimizers),
     loss: checkChoice(operation, 'loss', options.loss ?? 'softmax-cross-entropy', losses),
     seed: checkNumber(operation, 'seed', options.seed ?? 0, ranges.seed),
     threads: checkNumber(operation, 'threads', options.threads ?? 0, ranges.threads),
@@ -234,6 +251,9 @@ export const trainingKeys = [
   'batchSize',
   'learningRate',
   'momentum',
+  'beta1',
+  'beta2',
+  'tiny',
   'weightDecay',
   'weightDecayMode',
   'shuffle',
@@ -253,24 +273,56 @@ const evolutionKeys = [
   'evolveOutput',
 ] as const satisfies (keyof EvolutionOptions)[];
 
-/** Checked, with defaults; `motifSize` is the model's, for when the options name none. */
-export function trainingPlan(operation: string, options: TrainingOptions, motifSize: number): TrainingPlan {
+/** Defaults that depend on the optimizer. */
+export const optimizerDefaults = {
+  sgd: { learningRate: 0.05, weightDecay: 0.0002, weightDecayMode: 'thesis' },
+  adamw: { learningRate: 0.001, weightDecay: 0.01, weightDecayMode: 'decoupled' },
+} as const satisfies Record<OptimizerName, TrainingOptions>;
+
+/** Options that one optimizer alone has, and what the other has instead. */
+const optimizerKeys = {
+  sgd: { beta1: 'use momentum', beta2: 'it has no second moment', tiny: 'it has no second moment' },
+  adamw: { momentum: 'use beta1' },
+} as const satisfies Record<OptimizerName, Partial<Record<keyof TrainingOptions, string>>>;
+
+function checkOptimizerKeys(operation: string, optimizer: OptimizerName, options: TrainingOptions): void {
+  for (const [option, advice] of Object.entries(optimizerKeys[optimizer])) {
+    if (options[option as keyof TrainingOptions] === undefined) continue;
+    throw new SetNativeError(
+      'ERR_INVALID_ARGUMENT',
+      `[${operation}] ${option} is no option of ${optimizer}, the model's optimizer; ${advice}`,
+      { details: { option } },
+    );
+  }
+}
+
+/** Checked, with defaults. The model says what trains it, and its motif size, for when the options name none. */
+export function trainingPlan(
+  operation: string,
+  options: TrainingOptions,
+  { optimizer, motifSize }: Pick<NativeModelSpec, 'optimizer' | 'motifSize'>,
+): TrainingPlan {
+  checkOptimizerKeys(operation, optimizer, options);
+  const defaults = optimizerDefaults[optimizer];
   const epochs = checkNumber(operation, 'epochs', options.epochs ?? 1, ranges.epochs);
   const batchSize = checkNumber(operation, 'batchSize', options.batchSize ?? 40, ranges.batchSize);
-  const momentum = checkNumber(operation, 'momentum', options.momentum ?? 0.9, ranges.momentum);
+  const first = optimizer === 'adamw' ? 'beta1' : 'momentum';
+  const momentum = checkNumber(operation, first, options[first] ?? 0.9, ranges.momentum);
+  const beta2 = checkNumber(operation, 'beta2', options.beta2 ?? 0.999, ranges.momentum);
+  const tiny = checkNumber(operation, 'tiny', options.tiny ?? 1e-8, ranges.learningRate);
   const weightDecay = checkNumber(
     operation,
     'weightDecay',
-    options.weightDecay ?? 0.0002,
+    options.weightDecay ?? defaults.weightDecay,
     ranges.weightDecay,
   );
   const mode = checkChoice(
     operation,
     'weightDecayMode',
-    options.weightDecayMode ?? 'thesis',
+    options.weightDecayMode ?? defaults.weightDecayMode,
     weightDecayModes,
   );
-  const rate = options.learningRate ?? 0.05;
+  const rate = options.learningRate ?? defaults.learningRate;
   if (typeof rate !== 'function') checkNumber(operation, 'learningRate', rate, ranges.learningRate);
   const shuffle = checkBoolean(operation, 'shuffle', options.shuffle ?? true);
   const policy = evolutionPolicy(operation, options.evolution ?? {}, motifSize);
@@ -288,6 +340,8 @@ export function trainingPlan(operation: string, options: TrainingOptions, motifS
         batchSize,
         learningRate,
         momentum,
+        beta2,
+        tiny,
         l2,
         decay,
         shuffle,

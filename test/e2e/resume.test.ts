@@ -79,6 +79,23 @@ test.each([1, 2])(
   },
 );
 
+test('the moments of AdamW outlive a kill', { timeout: 60_000 }, async () => {
+  const small = experiment
+    .join(' ')
+    .replace('--methods set,set-motif,static --motif-size 2,4', '--methods set');
+  const adamw = [...small.split(' '), '--optimizer', 'adamw', '--activation', 'srelu'];
+  expect(await run([...adamw, '--out', 'adamw'])).toBe(0);
+  let kills = 0;
+  let code = await run([...adamw, '--out', 'adamw-killed'], 200);
+  while (code === null && kills < 5) {
+    kills += 1;
+    code = await run(['bench', '--resume', 'adamw-killed'], kills < 5 ? 100 + 90 * kills : undefined);
+  }
+  expect(code).toBe(0);
+  expect(kills).toBeGreaterThan(1);
+  expect(recorded('adamw-killed')).toEqual(recorded('adamw'));
+});
+
 test('--resume takes no other experiment, and says so', async () => {
   expect(await run(['bench', '--resume', 'whole', '--epochs', '3'])).toBe(2);
   expect(await run(['bench', '--resume', 'nowhere'])).toBe(2);

@@ -21,6 +21,7 @@ const spec = {
   init: 'he-fan-in',
   activation: 'relu',
   alpha: 0.6,
+  optimizer: 'sgd',
   loss: 'softmax-cross-entropy',
   seed: 0,
   backend: 'cpu',
@@ -31,6 +32,8 @@ const options = {
   batchSize: 10,
   learningRate: 0.1,
   momentum: 0.9,
+  beta2: 0.999,
+  tiny: 1e-8,
   l2: 0,
   decay: 0,
   shuffle: true,
@@ -155,6 +158,7 @@ for (const value of strange) {
       for (const key of Object.keys(layer)) {
         if (layer.dense && ['rowOffsets', 'colIndices', 'birth'].includes(key)) continue; // not looked at
         if (value === undefined && layer[key].length === 0) continue; // absent is empty
+        if (value === undefined && /[mM]oment/.test(key)) continue; // and moments start from zero
         await refused(() => addon.createModel(spec, damaged(l, key, value)));
       }
     }

@@ -11,6 +11,7 @@ import type { NativeModel, NativeSamples } from '../../../src/native.js';
 import { trainingPlan } from '../../../src/training/options.js';
 import { TrainingRun } from '../../../src/training/run.js';
 import type { BackendChoice } from '../../../src/vocabulary.js';
+import { sgd } from '../../support/models.js';
 import { blobs } from './blobs.js';
 
 /*
@@ -179,7 +180,7 @@ test.each([
   } as unknown as NativeModel;
   const samples = { train: {} as NativeSamples };
   const past = { epochsBefore: 1, evolutionDue: 1 };
-  const run = new TrainingRun(fake, trainingPlan('fit', {}, 2), samples, past);
+  const run = new TrainingRun(fake, trainingPlan('fit', {}, sgd(2)), samples, past);
   await expect(run.next()).rejects.toMatchObject({ name: 'SetNativeError', code });
   expect(calls).toEqual(['evolve 1']);
   expect(run).toMatchObject({ trained: 1, evolutionDue: due });

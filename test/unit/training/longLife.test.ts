@@ -3,6 +3,7 @@ import type { Samples } from '../../../src/index.js';
 import { native } from '../../../src/native.js';
 import { modelSpec, trainingPlan } from '../../../src/training/options.js';
 import { TrainingRun } from '../../../src/training/run.js';
+import { sgd } from '../../support/models.js';
 import { blobs } from './blobs.js';
 
 /* Models that are trained for more epochs than a link's birth can tell. */
@@ -12,7 +13,7 @@ const upload = ({ x, features, labels }: Samples) => new (native().Samples)(x, f
 test('training goes on beyond epoch 65,535, whose births stand for all later ones', async () => {
   const model = await native().createModel(modelSpec('create', { layers: [20, 60, 60, 4], epsilon: 4 }));
   const train = upload(blobs(40));
-  const plan = trainingPlan('fit', { epochs: 5 }, 2);
+  const plan = trainingPlan('fit', { epochs: 5 }, sgd(2));
   const run = new TrainingRun(model, plan, { train }, { epochsBefore: 65_533 });
   let grown = 0;
   for (let epoch = 65_534; epoch <= 65_538; epoch++) {
@@ -33,7 +34,7 @@ test('training goes on beyond epoch 65,535, whose births stand for all later one
 test('the last epoch that there is, 4,294,967,295, works, and the next is refused', async () => {
   const model = await native().createModel(modelSpec('create', { layers: [20, 60, 60, 4], epsilon: 4 }));
   const train = upload(blobs(40));
-  const { epoch: options, policy } = trainingPlan('fit', {}, 2);
+  const { epoch: options, policy } = trainingPlan('fit', {}, sgd(2));
   const last = 2 ** 32 - 1;
   await model.trainEpoch(train, options(last));
   expect((await model.evolve({ ...policy!, zeta: 0.3 }, last)).layers[0]!.grown).toBeGreaterThan(0);

@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { type History, type ModelOptions, SparseMLP } from '../../../src/index.js';
 import { native } from '../../../src/native.js';
 import { modelSpec, trainingPlan } from '../../../src/training/options.js';
+import { sgd } from '../../support/models.js';
 import { blobs } from './blobs.js';
 
 const train = blobs(400);
@@ -208,7 +209,7 @@ test.each(['all-relu', 'srelu', 'leaky-relu'] as const)(
   async (activation) => {
     const spec = modelSpec('test', { layers: [20, 60, 60, 4], epsilon: 4, activation, alpha: 0.5 });
     const samples = new (native().Samples)(train.x, 20, train.labels);
-    const { epoch: options } = trainingPlan('test', {}, 2);
+    const { epoch: options } = trainingPlan('test', {}, sgd(2));
     const straight = await native().createModel(spec);
     await straight.trainEpoch(samples, options(1));
     const middle = await straight.download();

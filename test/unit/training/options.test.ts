@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { modelSpec, trainingPlan } from '../../../src/training/options.js';
+import { sgd } from '../../support/models.js';
 
 const layers = [4, 8, 2];
 
@@ -12,6 +13,7 @@ test('a model needs layers only; the rest has defaults', () => {
     init: 'he-fan-in',
     activation: 'relu',
     alpha: 0.6,
+    optimizer: 'sgd',
     loss: 'softmax-cross-entropy',
     seed: 0,
     threads: 0,
@@ -73,26 +75,26 @@ test.each([
   [{ evolution: 'set-motif' }, 'evolution must be an object of method, zeta, every,'],
   [{ evolution: false }, 'regrowInit, motifSize, motifScore, motifParse, evolveOutput, got false'],
 ])('training refuses %j', (options, message) => {
-  expect(() => trainingPlan('fit', options as never, 2)).toThrow(message);
+  expect(() => trainingPlan('fit', options as never, sgd(2))).toThrow(message);
 });
 
 test('weight decay: thesis ignores the learning rate, decoupled scales by it, l2 goes into the gradient', () => {
   const epoch = (weightDecayMode: 'thesis' | 'decoupled' | 'l2') =>
-    trainingPlan('fit', { weightDecay: 0.01, learningRate: 0.5, weightDecayMode }, 2).epoch(1);
+    trainingPlan('fit', { weightDecay: 0.01, learningRate: 0.5, weightDecayMode }, sgd(2)).epoch(1);
   expect(epoch('thesis')).toMatchObject({ decay: 0.01, l2: 0 });
   expect(epoch('decoupled')).toMatchObject({ decay: 0.005, l2: 0 });
   expect(epoch('l2')).toMatchObject({ decay: 0, l2: 0.01 });
 });
 
 test('the learning rate may follow the epoch, and is checked when it is asked for', () => {
-  const plan = trainingPlan('fit', { learningRate: (epoch) => 2 - epoch }, 2);
+  const plan = trainingPlan('fit', { learningRate: (epoch) => 2 - epoch }, sgd(2));
   expect(plan.epoch(1).learningRate).toBe(1);
   expect(() => plan.epoch(2)).toThrow('learningRate(2) must be a number above 0 (in float32), got 0');
 });
 
 test('static has no evolution; the motif size is that of the model unless given', () => {
-  expect(trainingPlan('fit', { evolution: { method: 'static' } }, 2).policy).toBeUndefined();
-  expect(trainingPlan('fit', { evolution: { method: 'set-motif' } }, 4).policy).toMatchObject({
+  expect(trainingPlan('fit', { evolution: { method: 'static' } }, sgd(2)).policy).toBeUndefined();
+  expect(trainingPlan('fit', { evolution: { method: 'set-motif' } }, sgd(4)).policy).toMatchObject({
     motifSize: 4,
     parse: 'aligned',
     score: 'mean',
@@ -102,13 +104,16 @@ test('static has no evolution; the motif size is that of the model unless given'
     evolveOutput: false,
   });
   const three = { method: 'set-motif', motifSize: 3 } as const;
-  expect(trainingPlan('fit', { evolution: three }, 4).policy?.motifSize).toBe(3);
+  expect(trainingPlan('fit', { evolution: three }, sgd(4)).policy?.motifSize).toBe(3);
 });
 
 test('SET exchanges single links of either sign, whatever the motifs of the model', () => {
-  expect(trainingPlan('fit', { evolution: {} }, 4).policy).toMatchObject({ motifSize: 1, prune: 'by-sign' });
+  expect(trainingPlan('fit', { evolution: {} }, sgd(4)).policy).toMatchObject({
+    motifSize: 1,
+    prune: 'by-sign',
+  });
   const thesis = { prune: 'thesis', motifSize: 3 } as const;
-  expect(trainingPlan('fit', { evolution: thesis }, 4).policy).toMatchObject({
+  expect(trainingPlan('fit', { evolution: thesis }, sgd(4)).policy).toMatchObject({
     motifSize: 1,
     prune: 'thesis',
   });
