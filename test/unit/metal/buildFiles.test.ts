@@ -209,7 +209,7 @@ test('the npm package has what a build on a Mac reads', () => {
     (name) => `native/metal/kernels/${name}`,
   );
   const gyp = ['binding.gyp', 'native/target.gypi', 'native/list.js', 'native/sources.json'];
-  const read = [...gyp, 'native/metal/embed.js'];
+  const read = [...gyp, 'native/install.js', 'native/metal/embed.js'];
   for (const file of [...read, ...metal, ...kernels, 'native/gpu/language.h', 'native/core/vocabulary.h'])
     expect(files).toContain(file);
 });
