@@ -181,7 +181,7 @@ export class TrainingRun {
           steps: end - first,
         });
         const trained = Math.min(end * options.batchSize, samples.count) - first * options.batchSize;
-        training.loss += (part.loss * trained) / samples.count;
+        training.loss += part.loss * (trained / samples.count); // one part: as it is
         training.durationMs += part.durationMs;
         if (end === steps) break;
         this.#checkSignal(epoch);
