@@ -88,14 +88,18 @@ export interface NativeLayer {
   colIndices: Uint32Array;
   weights: Float32Array;
   momentum: Float32Array;
+  /** Second moments of AdamW, like the other two; else empty or absent. */
+  secondMoment?: Float32Array;
   /** Epoch whose evolution grew the link, 0 = initial, 65535 = that epoch or a later one. */
   birth: Uint16Array;
   bias: Float32Array;
   biasMomentum: Float32Array;
+  biasSecondMoment?: Float32Array;
   /** Of all-relu and srelu: t_l, a_l, t_r, a_r of every target, four times `outputs` numbers; else empty. */
   pieces: Float32Array;
   /** Of srelu, whose pieces are learned; else empty. */
   piecesMomentum: Float32Array;
+  piecesSecondMoment?: Float32Array;
 }
 
 /** Samples copied into native memory once; labels and values are checked then. */

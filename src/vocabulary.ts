@@ -13,7 +13,10 @@ export type TopologyName = (typeof topologies)[number];
 export const inits = ['he-dense', 'he-fan-in', 'normal'] as const;
 export type InitName = (typeof inits)[number];
 
-export const activations = ['relu', 'tanh', 'sigmoid', 'linear', 'all-relu', 'srelu'] as const;
+/** Activations of three straight pieces per neuron, four numbers each; `srelu` learns them. */
+export const piecewiseActivations = ['all-relu', 'srelu', 'leaky-relu'] as const;
+
+export const activations = ['relu', 'tanh', 'sigmoid', 'linear', ...piecewiseActivations] as const;
 export type ActivationName = (typeof activations)[number];
 
 export const losses = ['softmax-cross-entropy', 'sigmoid-binary-cross-entropy', 'mse'] as const;

@@ -36,10 +36,7 @@ struct Bench {
     gpu::StepState values{};
     values.count = kSamples;
     values.full_batch = values.batch = c.batch;
-    values.rate = kRule.rate;
-    values.momentum = kRule.momentum;
-    values.l2 = kRule.l2;
-    values.decay = kRule.decay;
+    values.rule = kRule;
     state = device->allocate(sizeof values);
     device->upload(*state, 0, &values, sizeof values);
   }

@@ -103,7 +103,7 @@ Result momentum_update(const Case& c, Context& context) {
   }
   const Parameters want = updated(weights, velocity, {gradient.begin(), gradient.end()});
   const auto update = [&] {
-    context.table.momentum_update(weights.data(), velocity.data(), gradient.data(), count, kRule);
+    context.table.update({weights.data(), velocity.data(), nullptr}, gradient.data(), count, kRule);
   };
   update();
   if (!near(weights, want.weights) || !near(velocity, want.velocity))

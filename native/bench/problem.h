@@ -16,7 +16,7 @@
  */
 namespace set_native::bench {
 
-constexpr cpu::UpdateRule kRule{0.01f, 0.9f, 0.001f, 0.0002f};
+constexpr UpdateRule kRule{0.01f, 0.9f, 0.001f, 0.0002f, 0.0f, 0.0f, 0.0f};
 
 inline float noise(uint64_t index) {
   return symmetric_unit(draw(1, Stream::split, 0, 2, index)[0]);

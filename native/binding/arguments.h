@@ -133,11 +133,13 @@ auto typed_array(Napi::Env env, const Vector& values) {
   return array;
 }
 
-/** Copies the typed array `from[key]`, of elements as `to` has them. */
+/** Copies the typed array `from[key]`, of elements as `to` has them; an absent one is empty. */
 template <class Vector>
 void copy_array(const Napi::Object& from, const char* key, const std::string& what, Vector& to) {
   using Kind = TypedArrayOf<typename Vector::value_type>;
   const Napi::Value value = from.Get(key);
+  to.clear();
+  if (value.IsUndefined()) return;
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != Kind::kType)
     throw Error(ErrorCode::invalid_argument,
                 what + "." + key + " must be a typed array of the kind that download gives");

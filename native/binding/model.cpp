@@ -31,8 +31,13 @@ double ms_since(Clock::time_point start) {
 }
 
 constexpr std::initializer_list<std::pair<const char*, Activation>> kActivations = {
-    {"relu", Activation::relu},     {"tanh", Activation::tanh},         {"sigmoid", Activation::sigmoid},
-    {"linear", Activation::linear}, {"all-relu", Activation::all_relu}, {"srelu", Activation::srelu}};
+    {"relu", Activation::relu},
+    {"tanh", Activation::tanh},
+    {"sigmoid", Activation::sigmoid},
+    {"linear", Activation::linear},
+    {"all-relu", Activation::all_relu},
+    {"srelu", Activation::srelu},
+    {"leaky-relu", Activation::leaky_relu}};
 
 const char* activation_name(Activation activation) {
   for (const auto& [name, value] : kActivations)

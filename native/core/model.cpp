@@ -13,8 +13,8 @@ namespace set_native {
 
 namespace {
 
-// t_l, a_l, t_r, a_r from which srelu starts to learn.
-constexpr float kLeakyRelu[] = {0.0f, 0.2f, 1.0f, 1.0f};
+// Slope below 0 of the leaky ReLU from which srelu starts to learn.
+constexpr float kLearnedFrom = 0.2f;
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& operation, const std::string& what) {
   throw Error(code, "[" + operation + "] " + what);
@@ -108,9 +108,9 @@ double host_bytes(const ModelSpec& spec) {
   double bytes = 0.0;
   for (const ExpectedLayer& layer : expected_layers(spec)) {
     const size_t index = layer.dense ? 0 : sizeof(uint32_t);
-    bytes += layer.links * static_cast<double>(bytes_per_link(layer.dense) + index) +
+    bytes += layer.links * static_cast<double>(bytes_per_link(layer.dense, spec.optimizer) + index) +
              layer.inputs * static_cast<double>(index) +
-             layer.outputs * static_cast<double>(bytes_per_neuron(layer.piecewise));
+             layer.outputs * static_cast<double>(bytes_per_neuron(layer.piecewise, spec.optimizer));
   }
   return bytes;
 }
@@ -150,7 +150,9 @@ void check_finite(const std::string& operation, const std::string& what, const A
 
 /** Throws unless every array per link and per neuron has the length that the layer asks for, of finite
  * numbers. */
-void check_arrays(const Layer& layer, const std::string& name, const std::string& operation) {
+void check_arrays(const Layer& layer, Optimizer optimizer, const std::string& name,
+                  const std::string& operation) {
+  const bool moments = optimizer == Optimizer::adamw;
   const uint64_t links = layer.dense ? uint64_t{layer.inputs} * layer.outputs : layer.links.nnz();
   const uint64_t pieces = is_piecewise(layer.activation) ? uint64_t{4} * layer.outputs : 0;
   const auto check = [&](const char* array, const auto& values, uint64_t length) {
@@ -159,15 +161,21 @@ void check_arrays(const Layer& layer, const std::string& name, const std::string
   };
   for_each_link_array(
       [&](const char* array, const auto& values) {
-        const bool absent = static_cast<const void*>(&values) == &layer.birth && layer.dense;
+        const void* const which = &values;
+        const bool absent = which == &layer.birth           ? layer.dense
+                            : which == &layer.second_moment ? !moments
+                                                            : false;
         check(array, values, absent ? 0 : links);
       },
       layer);
   for_each_neuron_array(
       [&](const char* array, const auto& values) {
+        const uint64_t learned = learns_pieces(layer.activation) ? pieces : 0;
         uint64_t length = layer.outputs;
+        if (&values == &layer.bias_second_moment) length = moments ? layer.outputs : 0;
         if (&values == &layer.pieces) length = pieces;
-        if (&values == &layer.pieces_velocity) length = learns_pieces(layer.activation) ? pieces : 0;
+        if (&values == &layer.pieces_velocity) length = learned;
+        if (&values == &layer.pieces_second_moment) length = moments ? learned : 0;
         check(array, values, length);
       },
       layer);
@@ -182,12 +190,13 @@ double cell_probability(double epsilon, uint32_t inputs, uint32_t outputs) {
 
 namespace {
 
-/** Pieces of hidden layer l, counted from 0. */
-void init_pieces(Layer& layer, double alpha, uint32_t l) {
+/** Sets the pieces of hidden layer l, counted from 0: t_l, a_l, t_r, a_r, alike for all neurons. */
+void init_pieces(Layer& layer, float alpha, uint32_t l) {
   if (!is_piecewise(layer.activation)) return;
   const bool learned = learns_pieces(layer.activation);
-  const float all_relu[] = {0.0f, static_cast<float>(l % 2 == 0 ? -alpha : alpha), 0.0f, 1.0f};
-  for (const float piece : learned ? kLeakyRelu : all_relu)
+  const bool turned = layer.activation == Activation::all_relu && l % 2 == 0;
+  const float below = learned ? kLearnedFrom : turned ? -alpha : alpha;
+  for (const float piece : {0.0f, below, learned ? 1.0f : 0.0f, 1.0f})
     layer.pieces.insert(layer.pieces.end(), layer.outputs, piece);
   layer.pieces_velocity.assign(learned ? layer.pieces.size() : 0, 0.0f);
 }
@@ -197,6 +206,7 @@ void init_pieces(Layer& layer, double alpha, uint32_t l) {
 Model build_model(const ModelSpec& spec) {
   require_memory_for(spec, host_bytes(spec));  // which checks the spec, too
   Model model;
+  model.optimizer = spec.optimizer;
   model.loss = spec.loss;
   model.seed = spec.seed;
   model.layers.resize(spec.sizes.size() - 1);
@@ -215,7 +225,11 @@ Model build_model(const ModelSpec& spec) {
     layer.velocity.assign(layer.weights.size(), 0.0f);
     layer.bias.assign(layer.outputs, 0.0f);
     layer.bias_velocity.assign(layer.outputs, 0.0f);
-    init_pieces(layer, spec.alpha, l);
+    init_pieces(layer, static_cast<float>(spec.alpha), l);
+    if (spec.optimizer != Optimizer::adamw) continue;
+    layer.second_moment.assign(layer.weights.size(), 0.0f);
+    layer.bias_second_moment.assign(layer.bias.size(), 0.0f);
+    layer.pieces_second_moment.assign(layer.pieces_velocity.size(), 0.0f);
   }
   return model;
 }
@@ -249,7 +263,7 @@ void check_model(const Model& model, const std::string& operation) {
       }
       check_csr(layer.links, operation);
     }
-    check_arrays(layer, name, operation);
+    check_arrays(layer, model.optimizer, name, operation);
   }
   if (model.layers.back().activation != Activation::linear) {
     refuse(ErrorCode::invalid_argument, operation,

@@ -14,11 +14,13 @@ namespace set_native {
 /**
  * Made of three straight pieces:
  *   f(z) = t_r + a_r (z - t_r) for z >= t_r,  else t_l + a_l (z - t_l) for z <= t_l,  else z
- * srelu learns the four numbers of every neuron (Jin et al. 2016, eq. 3); all-relu is z above 0 and below it
- * -alpha z and alpha z in turn, in the first hidden layer -alpha z (Curci et al. 2021, eq. 3).
+ * srelu learns the four numbers of every neuron (Jin et al. 2016, eq. 3); leaky-relu is z above 0 and alpha z
+ * below it (Maas et al. 2013); all-relu is z above 0 and below it -alpha z and alpha z in turn, in the first
+ * hidden layer -alpha z (Curci et al. 2021, eq. 3).
  */
 inline bool is_piecewise(Activation activation) {
-  return activation == Activation::all_relu || activation == Activation::srelu;
+  return activation == Activation::all_relu || activation == Activation::srelu ||
+         activation == Activation::leaky_relu;
 }
 
 /** Whether training updates the pieces of the activation. */
@@ -61,6 +63,7 @@ struct Layer : LinkArrays<AlignedVector>, NeuronArrays<AlignedVector> {
 /** What the output layer's activation is follows from the loss: softmax, sigmoid, or none (mse). */
 struct Model {
   std::vector<Layer> layers;
+  Optimizer optimizer = Optimizer::sgd;  // which decides what is kept beside each parameter
   Loss loss = Loss::softmax_cross_entropy;
   uint64_t seed = 0;
 };
@@ -76,13 +79,14 @@ struct ModelSpec {
   uint32_t motif_size = 2;  // sources per motif for Topology::motif, 2 .. kMaxMotifSize
   Init init = Init::he_fan_in;
   Activation activation = Activation::relu;  // of the hidden layers
-  double alpha = 0.6;                        // slope of all-relu below 0, from 0 to 1
+  double alpha = 0.6;                        // slope of all-relu and leaky-relu below 0, from 0 to 1
+  Optimizer optimizer = Optimizer::sgd;
   Loss loss = Loss::softmax_cross_entropy;
   uint64_t seed = 0;
 };
 
 /**
- * Draws topology and weights (streams `topology` and `weights`); biases, momenta and births are zero.
+ * Draws topology and weights (streams `topology` and `weights`); biases, moments and births are zero.
  * A layer with p >= 1 is dense and stays so. O(nnz).
  * Throws out_of_range, shape, or out_of_memory before anything is allocated.
  */

@@ -30,15 +30,31 @@ void check_options(const TrainOptions& options, const std::string& operation) {
   const struct {
     const char* name;
     float value;
-  } rates[] = {{"learning rate", options.learning_rate},
-               {"momentum", options.momentum},
-               {"l2", options.l2},
-               {"weight decay", options.decay}};
+  } rates[] = {
+      {"learning rate", options.learning_rate}, {"momentum", options.momentum}, {"l2", options.l2},
+      {"weight decay", options.decay},          {"beta2", options.beta2},       {"tiny", options.tiny}};
   for (const auto& rate : rates)
     if (!std::isfinite(rate.value) || rate.value < 0.0f)
       refuse(ErrorCode::out_of_range, operation,
              std::string(rate.name) + " must be a finite number of at least 0, got " +
                  std::to_string(rate.value));
+  if (!(options.beta2 < 1.0f))
+    refuse(ErrorCode::out_of_range, operation, "beta2 must be below 1, got " + std::to_string(options.beta2));
+}
+
+UpdateRule update_rule(const TrainOptions& options, Optimizer optimizer, uint64_t t) {
+  UpdateRule rule{};
+  rule.rate = options.learning_rate;
+  rule.momentum = options.momentum;
+  rule.l2 = options.l2;
+  rule.decay = options.decay;
+  if (optimizer != Optimizer::adamw) return rule;
+  const double steps = static_cast<double>(t), beta1 = options.momentum, beta2 = options.beta2;
+  rule.rate = static_cast<float>(options.learning_rate / (1.0 - std::pow(beta1, steps)));
+  rule.beta2 = options.beta2;
+  rule.tiny = options.tiny;
+  rule.scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(beta2, steps)));
+  return rule;
 }
 
 namespace {
@@ -56,6 +72,7 @@ StepRange step_range(const TrainOptions& options, uint64_t samples, const std::s
   range.begin = options.first_step;
   range.end = range.begin + std::min(options.steps, all - range.begin);
   range.samples = std::min(range.end * batch, samples) - range.begin * batch;
+  range.before = uint64_t{options.epoch - 1} * all;
   return range;
 }
 

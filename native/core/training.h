@@ -6,18 +6,22 @@
 #include <string>
 #include <vector>
 
+#include "core/update_rule.h"
+#include "core/vocabulary.h"
+
 namespace set_native {
 
 /**
- * One step of momentum SGD on the mean loss of a batch:
- *   v = momentum v - learning_rate (dw + l2 w),   w = w + (v - decay w).
- * The thesis' weight decay is `decay` (not scaled by the learning rate, biases too); coupled L2 is `l2`.
+ * Steps on the mean losses of batches: core/update_rule.h says what each does. The thesis' weight decay is
+ * `decay` (not scaled by the learning rate, biases too); coupled L2 is `l2`.
  */
 struct TrainOptions {
   uint32_t epoch = 1;  // 1-based; with the model's seed it determines the order of the samples
   uint32_t batch_size = 40;
   float learning_rate = 0.05f;
-  float momentum = 0.9f;
+  float momentum = 0.9f;  // beta1 of AdamW
+  float beta2 = 0.999f;   // of AdamW
+  float tiny = 1e-8f;     // of AdamW
   float l2 = 0.0f;
   float decay = 0.0002f;
   bool shuffle = true;
@@ -31,10 +35,14 @@ struct StepRange {
   uint64_t begin = 0;
   uint64_t end = 0;
   uint64_t samples = 0;
+  uint64_t before = 0;  // steps of the epochs before, which are taken to have had as many as this one
 };
 
 /** Throws out_of_range where the first step is beyond the epoch. */
 StepRange step_range(const TrainOptions& options, uint64_t samples, const std::string& operation);
+
+/** What step t does, counted from 1 over the life of the model. */
+UpdateRule update_rule(const TrainOptions& options, Optimizer optimizer, uint64_t t);
 
 struct Evaluation {
   double loss = 0.0;      // mean over the samples
@@ -44,7 +52,10 @@ struct Evaluation {
 /** Order of the samples in an epoch: random_order of stream `shuffle`, or as they come. */
 std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count, bool shuffle);
 
-/** Throws out_of_range unless the batch has a sample and the rates are finite and not negative. */
+/**
+ * Throws out_of_range unless the batch has a sample, the rates are finite and not negative, and those of
+ * moments below 1.
+ */
 void check_options(const TrainOptions& options, const std::string& operation);
 
 /** Where an epoch stopped making sense: the loss of this batch is not finite. */

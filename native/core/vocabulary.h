@@ -14,7 +14,8 @@ namespace set_native {
 enum class Topology : uint32_t { erdos_renyi, motif, motif_printed, dense };
 enum class Init : uint32_t { he_dense, he_fan_in, normal };
 enum class RegrowInit : uint32_t { he_dense, zero, he_fan_in };
-enum class Activation : uint32_t { relu, tanh, sigmoid, linear, all_relu, srelu };
+enum class Activation : uint32_t { relu, tanh, sigmoid, linear, all_relu, srelu, leaky_relu };
+enum class Optimizer : uint32_t { sgd, adamw };
 enum class Loss : uint32_t { softmax_cross_entropy, sigmoid_binary_cross_entropy, mse };
 
 // Evolution: which links are removed and where others grow (core/evolution.h).

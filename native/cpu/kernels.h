@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/update_rule.h"
 #include "core/vocabulary.h"
 
 /*
@@ -66,19 +67,25 @@ struct FinishForward {
   Activation activation;
 };
 
-/** Momentum SGD: v = momentum v - rate (g + l2 w), w = w + (v - decay w). */
-struct UpdateRule {
-  float rate;
-  float momentum;
-  float l2;
-  float decay;
+using set_native::UpdateRule;
+
+/** Parameters, and what the optimizer keeps beside each; without second moments momentum SGD updates them. */
+struct Parameters {
+  float* values;
+  float* velocity;
+  float* second_moment;  // nullptr but for AdamW
+
+  /** Those from number `first` on. Always inline: kernel files are compiled once per instruction set. */
+  [[gnu::always_inline]] Parameters from(size_t first) const {
+    return {values + first, velocity + first, second_moment == nullptr ? nullptr : second_moment + first};
+  }
 };
 
 /**
  * For the sources i of groups [begin, end) and their links (i, j):
  *   dx_i = f'(x_i) * sum of w dz_j   (with the weights before the update; when dx is given)
  *   g    = sum over the batch of x_i dz_j   (kept in `gradient` when given, else only in scratch)
- *   and the update of weights and momentum by g (when momentum is given)
+ *   and the update of the weights by g (when their velocity is given)
  *   and, when dx is given and bias is, the update of source i's own bias by the sum of dx_i.
  */
 template <class Index>
@@ -87,16 +94,16 @@ struct SparseBackward {
   const Index* targets;
   uint32_t blocks;  // of the layer
   float* weights;
-  float* velocity;  // momentum of each link; nullptr: no update
-  float* gradient;  // as the weights; nullptr: not wanted
+  float* velocity;       // of each link; nullptr: no update
+  float* second_moment;  // of each link; nullptr but for AdamW
+  float* gradient;       // as the weights; nullptr: not wanted
   size_t height;
   size_t inputs;    // n: sources that exist
   const float* x;   // n x stride: outputs of the layer below
   const float* dz;  // m x stride: gradient of the loss by z, already divided by the batch size
-  float* dx;    // n x stride: gradient by the pre-activation of the layer below; may be x itself; nullptr for
-                // the first layer
-  float* bias;  // n: of the layer below; nullptr: no bias update
-  float* bias_velocity;
+  float* dx;  // n x stride: gradient by the pre-activation of the layer below; may be x itself; nullptr for
+              // the first layer
+  Parameters bias;  // n: of the layer below; without values no bias update
   size_t stride;
   Activation activation;  // of the layer below
   UpdateRule rule;
@@ -127,16 +134,14 @@ struct Piecewise {
 
 /**
  * For rows [begin, end): dz = f'(z) dy in place and the update of the row's bias by the sum of dz and, where
- * `velocity` is given, of its pieces, without decay. By a row: on the piece (t, a) where z lies dt = (1 - a)
+ * they have a velocity, of its pieces, without decay. By a row: on the piece (t, a) where z lies dt = (1 - a)
  * dy, da = (z - t) dy, each summed over the batch. 12 bytes and about 8 flops per number.
  */
 struct PiecewiseBackward {
-  const float* z;   // m x stride, as before f
-  float* dy;        // m x stride
-  float* pieces;    // 4 x m
-  float* velocity;  // 4 x m or nullptr
-  float* bias;      // m
-  float* bias_velocity;
+  const float* z;     // m x stride, as before f
+  float* dy;          // m x stride
+  Parameters pieces;  // 4 x m
+  Parameters bias;    // m
   size_t outputs;
   size_t stride;
   UpdateRule rule;  // of the bias; of the pieces, but for l2 and decay
@@ -162,8 +167,7 @@ struct KernelTable {
   void (*piecewise)(const Piecewise&, size_t begin, size_t end);
   void (*piecewise_backward)(const PiecewiseBackward&, size_t begin, size_t end);
   /** Update of `count` parameters whose gradient is known (output bias, and on its own in benches). */
-  void (*momentum_update)(float* weights, float* velocity, const float* gradient, size_t count,
-                          const UpdateRule&);
+  void (*update)(const Parameters&, const float* gradient, size_t count, const UpdateRule&);
 };
 
 template <class Index>

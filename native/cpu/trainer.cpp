@@ -53,6 +53,15 @@ std::vector<uint32_t> first_blocks(const Blocks<Index>& blocks, uint32_t least) 
   return firsts;
 }
 
+/** An array that the layer may not have. */
+float* given(AlignedVector<float>& values) {
+  return values.empty() ? nullptr : values.data();
+}
+
+Parameters bias_of(PackedLayer& layer) {
+  return {layer.bias.data(), layer.bias_velocity.data(), given(layer.bias_second_moment)};
+}
+
 Deal deal_evenly(uint32_t rows, unsigned team, uint32_t unit) {
   const uint64_t units = (uint64_t{rows} + unit - 1) / unit;
   Deal deal(team + 1, rows);
@@ -238,7 +247,7 @@ void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
   for (uint32_t o = 0; o < layer.outputs; ++o) {
     float gradient = 0.0f;
     for (size_t b = 0; b < stride_; ++b) gradient += dz[o * stride_ + b];
-    table_.momentum_update(&layer.bias[o], &layer.bias_velocity[o], &gradient, 1, rule);
+    table_.update(bias_of(layer).from(o), &gradient, 1, rule);
   }
 }
 
@@ -247,10 +256,15 @@ void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
 void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, const UpdateRule& rule) {
   PackedLayer& layer = network_.layers[l];
   if (!is_piecewise(layer.activation)) return;
-  float* velocity = layer.activation == Activation::srelu ? layer.pieces_velocity.data() : nullptr;
-  table_.piecewise_backward({work_[l].pre_activation.data(), dy, layer.pieces.data(), velocity,
-                             layer.bias.data(), layer.bias_velocity.data(), layer.outputs, stride_, rule},
-                            begin, end);
+  PiecewiseBackward op{};
+  op.z = work_[l].pre_activation.data();
+  op.dy = dy;
+  op.pieces = {layer.pieces.data(), given(layer.pieces_velocity), given(layer.pieces_second_moment)};
+  op.bias = bias_of(layer);
+  op.outputs = layer.outputs;
+  op.stride = stride_;
+  op.rule = rule;
+  table_.piecewise_backward(op, begin, end);
 }
 
 void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx,
@@ -259,11 +273,8 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
   LayerWork& work = work_[l];
   ThreadWork& own = thread_work_[thread];
   const float* x = (l == 0 ? input_ : work_[l - 1].z).own(thread);
-  const bool has_bias =
-      l > 0 && !is_piecewise(network_.layers[l - 1].activation);  // else backward_piecewise sees to it
-  float* bias = has_bias ? network_.layers[l - 1].bias.data() : nullptr;
-  float* bias_velocity = has_bias ? network_.layers[l - 1].bias_velocity.data() : nullptr;
-  const Activation activation = l == 0 ? Activation::linear : pointwise(network_.layers[l - 1].activation);
+  // A piecewise layer's own operation sees to its bias.
+  const bool has_bias = l > 0 && !is_piecewise(network_.layers[l - 1].activation);
   const uint32_t begin = work.sources[thread], end = work.sources[thread + 1];
   if (begin == end) return;
 
@@ -271,23 +282,23 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
       [&](auto& blocks) {
         using Index = typename std::decay_t<decltype(blocks)>::IndexType;
         const size_t height = blocks.height;
-        const SparseBackward<Index> op{blocks.offsets.data(),
-                                       blocks.targets.data(),
-                                       blocks.size(),
-                                       work.weights.own(thread),
-                                       blocks.velocity.data(),
-                                       nullptr,
-                                       height,
-                                       layer.inputs,
-                                       x,
-                                       dz,
-                                       dx == nullptr ? nullptr : dx->own(thread),
-                                       bias,
-                                       bias_velocity,
-                                       stride_,
-                                       activation,
-                                       rule,
-                                       own.gradients.data()};
+        SparseBackward<Index> op{};
+        op.offsets = blocks.offsets.data();
+        op.targets = blocks.targets.data();
+        op.blocks = blocks.size();
+        op.weights = work.weights.own(thread);
+        op.velocity = blocks.velocity.data();
+        op.second_moment = given(blocks.second_moment);
+        op.height = height;
+        op.inputs = layer.inputs;
+        op.x = x;
+        op.dz = dz;
+        op.dx = dx == nullptr ? nullptr : dx->own(thread);
+        if (has_bias) op.bias = bias_of(network_.layers[l - 1]);
+        op.stride = stride_;
+        op.activation = l == 0 ? Activation::linear : pointwise(network_.layers[l - 1].activation);
+        op.rule = rule;
+        op.scratch = own.gradients.data();
         const bool at_once = team_ == 1 && (l == 0 || !is_piecewise(network_.layers[l - 1].activation));
         const uint32_t chunk = at_once ? end - begin : kRowsAtOnce;
         size_t published = blocks.offsets[begin] * height;
@@ -361,7 +372,6 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   targets_.resize(samples.targets != nullptr ? full_batch * network_.outputs() : 0);
   const std::vector<uint32_t> order =
       epoch_order(network_.seed, options.epoch, samples.count, options.shuffle);
-  const UpdateRule rule{options.learning_rate, options.momentum, options.l2, options.decay};
 
   EpochResult result;
   const StepRange range = step_range(options, samples.count, "train");
@@ -379,6 +389,7 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
       for (uint64_t s = done; s < until; ++s) {
         const uint64_t first = s * full_batch;
         const auto batch = static_cast<size_t>(std::min<uint64_t>(full_batch, samples.count - first));
+        const UpdateRule rule = update_rule(options, network_.optimizer, range.before + s + 1);
         const std::optional<double> loss = step(thread, {samples, order.data(), first, batch, rule, cancel});
         if (!loss) return;
         if (!std::isfinite(*loss)) {

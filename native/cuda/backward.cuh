@@ -6,24 +6,23 @@
 
 /*
  * For the sources i of a group and their links (i, j), in one pass:
- *   g = x_i . dz_j and the update of weight and velocity by it;  dx_i = f'(x_i) sum of w dz_j, with the
+ *   g = x_i . dz_j and the update of the weight by it;  dx_i = f'(x_i) sum of w dz_j, with the
  * weights before their update, in place of x_i;  and the update of source i's own bias by the sum of dx_i.
  *
  * A group belongs to `warps` warps of one thread block, its links are dealt to their slots in turn. Lanes
  * keep their float4 of x_i and dx_i in registers, for kChunk sources of a block at a time; one load of dz_j
  * serves both products of all of them, and no gradient is ever stored. Per link 4 stride flops, 16 bytes of
- * weight and velocity; per block of links one index and 4 stride bytes of dz, mostly from L2. Rows of at most
- * kPassStride floats; longer ones: wide_backward.cuh. kHeight 0: any height, by chunks.
+ * weight and velocity, 24 with AdamW; per block of links one index and 4 stride bytes of dz, mostly from L2.
+ * Rows of at most kPassStride floats; longer ones: wide_backward.cuh. kHeight 0: any height, by chunks.
  */
 namespace set_native::cuda {
 
 /** Links of sources height r0 .. r0 + rows - 1 of a group: what backward does, for kRows >= rows sources. */
 template <class Index, unsigned kRows>
-__device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns& c,
-                                     const gpu::StepState& state, uint32_t group, uint32_t part, uint32_t r0,
-                                     uint32_t rows, const uint32_t* offsets, const Index* targets,
-                                     float* weights, float* velocity, float4* x, const float4* dz,
-                                     float* bias, float* bias_velocity, float4* partial) {
+__device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns& c, const UpdateRule& rule,
+                                     uint32_t group, uint32_t part, uint32_t r0, uint32_t rows,
+                                     const uint32_t* offsets, const Index* targets, const Parameters& links,
+                                     float4* x, const float4* dz, const Parameters& bias, float4* partial) {
   const uint32_t source = group * p.height + r0;
   const uint32_t existing = existing_sources(p, group, source, rows);
   float4 inputs[kRows], sums[kRows];
@@ -43,14 +42,14 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
     SET_UNROLL
     for (uint32_t r = 0; r < kRows; ++r) {
       gradients[r] = dot4(inputs[r], d);
-      if (p.wants_dx != 0 && valid && r < rows) sums[r] = fma4(weights[place + r], d, sums[r]);
+      if (p.wants_dx != 0 && valid && r < rows) sums[r] = fma4(links.values[place + r], d, sums[r]);
     }
     SET_UNROLL
     for (uint32_t r = 0; r < kRows; ++r) gradients[r] = c.over_columns(gradients[r]);
     if (valid && threadIdx.x % 32 == c.slot * c.width) {
       SET_UNROLL
       for (uint32_t r = 0; r < kRows; ++r)
-        if (r < existing) momentum_update(weights[place + r], velocity[place + r], gradients[r], state);
+        if (r < existing) update(links, place + r, gradients[r], rule);
     }
   }
   if (p.wants_dx == 0) return;
@@ -62,10 +61,9 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
     const bool mine = c.slot == 0 && r < existing;
     const float4 dx = through_activation(inputs[r], sums[r], p.activation);
     if (mine) x[static_cast<uint64_t>(source + r) * c.row + c.column] = dx;
-    if (bias == nullptr) continue;
+    if (bias.values == nullptr) continue;
     const float gradient = c.over_columns(mine ? sum4(dx) : 0.0f);
-    if (mine && threadIdx.x % 32 == 0)
-      momentum_update(bias[source + r], bias_velocity[source + r], gradient, state);
+    if (mine && threadIdx.x % 32 == 0) update(bias, source + r, gradient, rule);
   }
 }
 
@@ -73,8 +71,8 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
     backward(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
-             const Index* targets, float* weights, float* velocity, float* x, const float* dz, float* bias,
-             float* bias_velocity) {
+             const Index* targets, float* weights, float* velocity, float* second_moment, float* x,
+             const float* dz, float* bias, float* bias_velocity, float* bias_second_moment) {
   SET_SHARED(memory);
   if (stopped(state)) return;
   const Columns c(p.stride, 0);
@@ -83,10 +81,10 @@ __global__ void __launch_bounds__(gpu::kTrainThreads)
   constexpr uint32_t kRows = kHeight != 0 ? kHeight : gpu::kChunk;
   const uint32_t height = kHeight != 0 ? kHeight : p.height;
   for (uint32_t r0 = 0; r0 < height; r0 += kRows)
-    backward_rows<Index, kRows>(p, c, *state, group, part, r0, height - r0 < kRows ? height - r0 : kRows,
-                                offsets, targets, weights, velocity, reinterpret_cast<float4*>(x),
-                                reinterpret_cast<const float4*>(dz), bias, bias_velocity,
-                                reinterpret_cast<float4*>(memory));
+    backward_rows<Index, kRows>(p, c, state->rule, group, part, r0, height - r0 < kRows ? height - r0 : kRows,
+                                offsets, targets, {weights, velocity, second_moment},
+                                reinterpret_cast<float4*>(x), reinterpret_cast<const float4*>(dz),
+                                {bias, bias_velocity, bias_second_moment}, reinterpret_cast<float4*>(memory));
 }
 
 }  // namespace set_native::cuda

@@ -157,13 +157,28 @@ __device__ inline float4 through_activation(float4 x, float4 v, Activation activ
                      through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
 }
 
-/** v = momentum v - rate (g + l2 w), w = w + (v - decay w). */
-__device__ inline void momentum_update(float& weight, float& velocity, float gradient,
-                                       const gpu::StepState& rule, bool plain = false) {
-  const float w = weight, g = plain ? gradient : fmaf(rule.l2, w, gradient);
-  const float v = fmaf(-rule.rate, g, rule.momentum * velocity);
-  velocity = v;
-  weight = plain ? w + v : w + fmaf(-rule.decay, w, v);
+/** Parameters, and what the optimizer keeps beside each. */
+struct Parameters {
+  float* values;
+  float* velocity;
+  float* second_moment;  // null but for AdamW
+};
+
+/** The rule of core/update_rule.h for parameter `k`; `plain`: without l2 and decay. */
+__device__ inline void update(const Parameters& at, uint64_t k, float gradient, const UpdateRule& rule,
+                              bool plain = false) {
+  const float w = at.values[k], h = plain ? gradient : fmaf(rule.l2, w, gradient);
+  float v, step;
+  if (at.second_moment == nullptr) {
+    v = step = fmaf(-rule.rate, h, rule.momentum * at.velocity[k]);
+  } else {
+    const float s = fmaf((1.0f - rule.beta2) * h, h, rule.beta2 * at.second_moment[k]);
+    v = fmaf(1.0f - rule.momentum, h, rule.momentum * at.velocity[k]);
+    step = -rule.rate * v / fmaf(rule.scale, sqrtf(s), rule.tiny);
+    at.second_moment[k] = s;
+  }
+  at.velocity[k] = v;
+  at.values[k] = plain ? w + step : w + fmaf(-rule.decay, w, step);
 }
 
 }  // namespace set_native::cuda

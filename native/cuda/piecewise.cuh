@@ -29,7 +29,8 @@ __global__ void piecewise(gpu::PiecewiseParams p, const gpu::StepState* state, c
 
 __global__ void piecewise_backward(gpu::PiecewiseParams p, const gpu::StepState* state,
                                    const float* pre_activation, float* dy, float* pieces,
-                                   float* pieces_velocity, float* bias, float* bias_velocity) {
+                                   float* pieces_velocity, float* pieces_second_moment, float* bias,
+                                   float* bias_velocity, float* bias_second_moment) {
   if (stopped(state)) return;
   const uint32_t j = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
   if (j >= p.outputs) return;
@@ -51,11 +52,11 @@ __global__ void piecewise_backward(gpu::PiecewiseParams p, const gpu::StepState*
   SET_UNROLL
   for (int k = 0; k < 5; ++k) sums[k] = over_warp(sums[k]);
   if (lane != 0) return;
-  momentum_update(bias[j], bias_velocity[j], sums[4], *state);
+  update({bias, bias_velocity, bias_second_moment}, j, sums[4], state->rule);
   SET_UNROLL
   for (uint32_t k = 0; k < 4; ++k)
     if (pieces_velocity != nullptr)
-      momentum_update(pieces[k * p.outputs + j], pieces_velocity[k * p.outputs + j], sums[k], *state, true);
+      update({pieces, pieces_velocity, pieces_second_moment}, k * p.outputs + j, sums[k], state->rule, true);
 }
 
 }  // namespace set_native::cuda

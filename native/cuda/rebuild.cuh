@@ -28,8 +28,9 @@ __global__ void set_offsets(gpu::OffsetParams p, const uint32_t* ranks, uint32_t
 template <class Index>
 __global__ void move_kept(gpu::MoveParams p, const uint32_t* old_offsets, const Index* old_targets,
                           const uint32_t* removed, const uint32_t* old_weights, const uint32_t* old_velocity,
-                          const uint16_t* old_birth, const uint32_t* cells, const uint32_t* ranks,
-                          Index* targets, uint32_t* weights, uint32_t* velocity, uint16_t* birth) {
+                          const uint32_t* old_second_moment, const uint16_t* old_birth, const uint32_t* cells,
+                          const uint32_t* ranks, Index* targets, uint32_t* weights, uint32_t* velocity,
+                          uint32_t* second_moment, uint16_t* birth) {
   const uint32_t group = warp_of_launch();
   if (group >= p.groups) return;
   const uint64_t first = old_offsets[group];
@@ -44,6 +45,7 @@ __global__ void move_kept(gpu::MoveParams p, const uint32_t* old_offsets, const 
     if (r == 0) targets[to] = target;
     weights[to_link] = old_weights[from_link];
     velocity[to_link] = old_velocity[from_link];
+    if (second_moment != nullptr) second_moment[to_link] = old_second_moment[from_link];
     birth[to_link] = old_birth[from_link];
   }
 }
@@ -61,14 +63,14 @@ __global__ void place_grown(gpu::PlaceParams p, const uint32_t* slot_rows, const
 }
 
 /**
- * Weight, velocity and birth of grown links, one thread each; links of sources beyond the layer are 0 in
+ * Weight, moments and birth of grown links, one thread each; links of sources beyond the layer are 0 in
  * everything. The bound of he_fan_in comes from a table by fan-in, because a device may lack the double
  * square root. NaN for an init that is not known.
  */
 __global__ void grow_weights(gpu::GrowParams p, const uint32_t* slot_rows, const uint32_t* slot_cols,
                              const uint32_t* positions, const uint32_t* target_offsets,
                              const uint32_t* by_target, const float* bounds, float* weights, float* velocity,
-                             uint16_t* birth) {
+                             float* second_moment, uint16_t* birth) {
   const uint32_t number = thread_of_launch();
   const uint32_t slot = number / p.height, r = number % p.height;
   if (slot >= p.count) return;
@@ -89,6 +91,7 @@ __global__ void grow_weights(gpu::GrowParams p, const uint32_t* slot_rows, const
   }
   weights[link] = weight;
   velocity[link] = 0.0f;
+  if (second_moment != nullptr) second_moment[link] = 0.0f;
   birth[link] = static_cast<uint16_t>(exists ? p.birth : 0);
 }
 

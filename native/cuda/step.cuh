@@ -13,14 +13,15 @@ namespace set_native::cuda {
 
 /** One thread block. */
 __global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint32_t* cancel, const float* dz,
-                         float* bias, float* bias_velocity) {
+                         float* bias, float* bias_velocity, float* bias_second_moment,
+                         const float* corrections) {
   if (stopped(state)) return;
   const uint32_t lane = threadIdx.x % 32, warps = blockDim.x / 32;
   for (uint32_t j = threadIdx.x / 32; j < p.outputs; j += warps) {
     float gradient = 0.0f;
     for (uint32_t b = lane; b < p.stride; b += 32) gradient += dz[static_cast<uint64_t>(j) * p.stride + b];
     gradient = over_warp(gradient);
-    if (lane == 0) momentum_update(bias[j], bias_velocity[j], gradient, *state);
+    if (lane == 0) update({bias, bias_velocity, bias_second_moment}, j, gradient, state->rule);
   }
   __syncthreads();  // all have read the state
   if (threadIdx.x != 0) return;
@@ -28,6 +29,10 @@ __global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint
   ++state->step;
   if (next >= state->count) return;
   state->first = static_cast<uint32_t>(next);
+  if (corrections != nullptr) {
+    state->rule.rate = corrections[2 * static_cast<uint64_t>(state->step)];
+    state->rule.scale = corrections[2 * static_cast<uint64_t>(state->step) + 1];
+  }
   const uint32_t left = state->count - state->first;
   state->batch = left < state->full_batch ? left : state->full_batch;
   if (*static_cast<const volatile uint32_t*>(cancel) != 0) state->stop = gpu::StopReason::cancelled;

@@ -7,7 +7,7 @@
 /*
  * What backward.cuh does in one pass, in two, for rows of more than kPassStride floats, which no warp holds:
  * first input_gradient: dx_i = f'(x_i) sum of w dz_j, into a matrix of its own, because the second pass reads
- * x, then update_links: g = x_i . dz_j, the update of weights and velocities, and of source i's own bias by
+ * x, then update_links: g = x_i . dz_j, the update of weights, and of source i's own bias by
  * the sum of dx_i.
  *
  * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a thread
@@ -70,9 +70,12 @@ __global__ void __launch_bounds__(gpu::kTrainThreads)
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
     update_links(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
-                 const Index* targets, float* weights, float* velocity, const float* x, const float* dz,
-                 const float* dx, float* bias, float* bias_velocity) {
+                 const Index* targets, float* weights, float* velocity, float* second_moment, const float* x,
+                 const float* dz, const float* dx, float* bias, float* bias_velocity,
+                 float* bias_second_moment) {
   if (stopped(state)) return;
+  const Parameters links{weights, velocity, second_moment};
+  const Parameters biases{bias, bias_velocity, bias_second_moment};
   const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32, part = warp % p.warps;
   const uint32_t group = blockIdx.x * (gpu::kTrainWarps / p.warps) + warp / p.warps;
   if (group >= p.groups) return;
@@ -98,8 +101,7 @@ __global__ void __launch_bounds__(gpu::kTrainThreads)
       const uint64_t place = static_cast<uint64_t>(k) * height + r0;
       SET_UNROLL
       for (uint32_t r = 0; r < kRows; ++r)
-        if (lane == r && r0 + r < existing)
-          momentum_update(weights[place + r], velocity[place + r], gradients[r], *state);
+        if (lane == r && r0 + r < existing) update(links, place + r, gradients[r], state->rule);
     }
   if (bias == nullptr || part != 0) return;
   for (uint32_t r = 0; r < existing; ++r) {
@@ -107,7 +109,7 @@ __global__ void __launch_bounds__(gpu::kTrainThreads)
     float gradient = 0.0f;
     for (uint32_t column = lane; column < row; column += 32) gradient += sum4(slopes[column]);
     gradient = over_warp(gradient);
-    if (lane == 0) momentum_update(bias[source + r], bias_velocity[source + r], gradient, *state);
+    if (lane == 0) update(biases, source + r, gradient, state->rule);
   }
 }
 

@@ -16,15 +16,19 @@ constexpr double kGroupCost = 4.0;  // of a group beside its blocks, in blocks
 template <class T>
 using Pointer = T*;
 
-/** Targets and the arrays per link, kHeight entries per block. A height of 0 is one known only at run time.
+/**
+ * Targets and the arrays per link, kHeight entries per block. A height of 0 is one known only at run time. An
+ * array that the layer does not have is a null pointer, which is looked for only where kOptional: a test per
+ * block and array would take a third more instructions.
  */
-template <class Index, size_t kHeight>
+template <class Index, size_t kHeight, bool kOptional>
 struct Arrays : LinkArrays<Pointer> {
   using IndexType = Index;
 
   explicit Arrays(Blocks<Index>& blocks) : runtime_height(blocks.height), targets(blocks.targets.data()) {
-    for_each_link_array([](const char*, auto& values, auto*& pointer) { pointer = values.data(); }, blocks,
-                        *this);
+    for_each_link_array(
+        [](const char*, auto& values, auto*& pointer) { pointer = values.empty() ? nullptr : values.data(); },
+        blocks, *this);
   }
 
   size_t height() const { return kHeight > 0 ? kHeight : runtime_height; }
@@ -36,7 +40,8 @@ struct Arrays : LinkArrays<Pointer> {
   void copy_values(size_t from, size_t to) const {
     const size_t h = height();
     for_each_link_array(
-        [=](const char*, auto* values) {
+        [=](ArrayName name, auto* values) {
+          if (name.optional && (!kOptional || values == nullptr)) return;
           for (size_t r = 0; r < h; ++r) values[to * h + r] = values[from * h + r];
         },
         *this);
@@ -44,6 +49,7 @@ struct Arrays : LinkArrays<Pointer> {
 
   void move(size_t from, size_t to, size_t count) const {
     const auto move_array = [=](auto* values, size_t unit) {
+      if (values == nullptr) return;
       std::memmove(values + to * unit, values + from * unit, count * unit * sizeof *values);
     };
     move_array(targets, 1);
@@ -109,24 +115,30 @@ Rebuild<Index>::Rebuild(Blocks<Index>& blocks, const EvolutionPolicy& policy, co
 
 template <class Index>
 void Rebuild<Index>::run(const Marks& removed, Places& grown) {
-  switch (blocks_.height) {
-    case 1:
-      merge<Arrays<Index, 1>>(removed, grown);
-      break;
-    case 2:
-      merge<Arrays<Index, 2>>(removed, grown);
-      break;
-    case 4:
-      merge<Arrays<Index, 4>>(removed, grown);
-      break;
-    default:
-      merge<Arrays<Index, 0>>(removed, grown);
-  }
+  bool optional = false;
+  for_each_link_array(
+      [&](ArrayName name, const auto& values) { optional |= name.optional && !values.empty(); }, blocks_);
+  optional ? merge_blocks<true>(removed, grown) : merge_blocks<false>(removed, grown);
   index_.count();
   set_grown_weights(grown);
   clear_beyond_layer();
   blocks_.by_target.blocks = std::move(grown.cols);
   index_.place();
+}
+
+template <class Index>
+template <bool kOptional>
+void Rebuild<Index>::merge_blocks(const Marks& removed, Places& grown) {
+  switch (blocks_.height) {
+    case 1:
+      return merge<Arrays<Index, 1, kOptional>>(removed, grown);
+    case 2:
+      return merge<Arrays<Index, 2, kOptional>>(removed, grown);
+    case 4:
+      return merge<Arrays<Index, 4, kOptional>>(removed, grown);
+    default:
+      return merge<Arrays<Index, 0, kOptional>>(removed, grown);
+  }
 }
 
 template <class Index>
@@ -192,13 +204,22 @@ void Rebuild<Index>::expand(const Part& part, const Part& next, Places& grown) {
   }
 }
 
+template <class Index>
+void Rebuild<Index>::clear_link(size_t place) {
+  for_each_link_array(
+      [=](const char*, auto& values) {
+        if (!values.empty()) values[place] = 0;
+      },
+      blocks_);
+}
+
 /** Links of sources beyond the layer do not exist: they are 0 in everything. */
 template <class Index>
 void Rebuild<Index>::clear_beyond_layer() {
   const uint32_t last = blocks_.groups() - 1;
   for (size_t k = blocks_.offsets[last]; k < blocks_.offsets[last + 1]; ++k) {
     for (size_t r = blocks_.sources_of(last); r < blocks_.height; ++r) {
-      for_each_link_array([&](const char*, auto& values) { values[k * blocks_.height + r] = 0; }, blocks_);
+      clear_link(k * blocks_.height + r);
     }
   }
 }
@@ -234,7 +255,7 @@ void Rebuild<Index>::set_grown_weights(const Places& grown) {
         draw_many(key_.seed, Stream::regrow_weights, key_.layer, key_.draws(), cells, 0, count, words);
       // A grown link has no past: all is zero but its weight and its birth.
       for (size_t t = 0; t < count; ++t) {
-        for_each_link_array([&](const char*, auto& values) { values[links[t]] = 0; }, blocks_);
+        clear_link(links[t]);
         const float unit = symmetric_unit(static_cast<uint32_t>(words[t]));
         blocks_.weights[links[t]] = zero ? 0.0f : bounds_[targets[t]] * unit;
         blocks_.birth[links[t]] = birth_of(key_.epoch);

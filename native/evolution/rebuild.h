@@ -40,6 +40,8 @@ class Rebuild {
     uint32_t kept;
   };
 
+  template <bool kOptional>
+  void merge_blocks(const Marks& removed, Places& grown);
   template <class Arrays>
   void merge(const Marks& removed, Places& grown);
   template <class Arrays>
@@ -47,6 +49,7 @@ class Rebuild {
   void place_parts(const Places& grown);
   template <class Arrays>
   void expand(const Part& part, const Part& next, Places& grown);
+  void clear_link(size_t place);
   void clear_beyond_layer();
   void set_grown_weights(const Places& grown);
   void set_bounds();

@@ -39,6 +39,7 @@ unsigned host_threads() {
 /** Writes other links, as many in blocks of the same height, to the buffers of a layer. */
 void replace_links(Device& device, const Layer& layer, const AnyBlocks& links) {
   const auto write = [&](const std::unique_ptr<Buffer>& to, const auto& values) {
+    if (to == nullptr) return;  // an array that the layer does not have
     device.upload(*to, 0, values.data(), values.size() * sizeof(values[0]));
   };
   std::visit(

@@ -229,18 +229,20 @@ struct MoveParams {
   uint32_t height;
 };
 struct MoveBuffers {
-  Binding old_offsets;   // u32[groups + 1]
-  Binding old_targets;   // Index[blocks]
-  Binding removed;       // u32[ceil(blocks / 32)]
-  Binding old_weights;   // u32[blocks height]
-  Binding old_velocity;  // u32[blocks height]
-  Binding old_birth;     // u16[blocks height]
-  Binding cells;         // u32[groups words]
-  Binding ranks;         // u32[groups words + 1]
-  Binding targets;       // Index[blocks]
-  Binding weights;       // u32[blocks height]
-  Binding velocity;      // u32[blocks height]
-  Binding birth;         // u16[blocks height]
+  Binding old_offsets;        // u32[groups + 1]
+  Binding old_targets;        // Index[blocks]
+  Binding removed;            // u32[ceil(blocks / 32)]
+  Binding old_weights;        // u32[blocks height]
+  Binding old_velocity;       // u32[blocks height]
+  Binding old_second_moment;  // u32[blocks height], or null
+  Binding old_birth;          // u16[blocks height]
+  Binding cells;              // u32[groups words]
+  Binding ranks;              // u32[groups words + 1]
+  Binding targets;            // Index[blocks]
+  Binding weights;            // u32[blocks height]
+  Binding velocity;           // u32[blocks height]
+  Binding second_moment;      // u32[blocks height], or null
+  Binding birth;              // u16[blocks height]
 };
 
 /** place_grown: a thread per grown block. */
@@ -302,6 +304,7 @@ struct GrowBuffers {
   Binding bounds;          // f32[inputs + 1], or null: only he_fan_in needs it
   Binding weights;         // f32[blocks height]
   Binding velocity;        // f32[blocks height]
+  Binding second_moment;   // f32[blocks height], or null
   Binding birth;           // u16[blocks height]
 };
 

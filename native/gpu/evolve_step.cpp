@@ -217,8 +217,10 @@ void EvolutionStep::make_plan() {
   plan_.old_offsets = rebuild.words(uint64_t{groups_} + 1);
   plan_.old_targets = rebuild.add(layer_.targets->bytes());
   for_each_link_array(
-      [&](const char*, size_t& place, const auto& array) { place = rebuild.add(array->bytes()); }, plan_.old,
-      layer_);
+      [&](const char*, size_t& place, const auto& array) {
+        if (array != nullptr) place = rebuild.add(array->bytes());
+      },
+      plan_.old, layer_);
 
   plan_.bytes = std::max({prune.end(), regrow.end(), rebuild.end()});
   if (memory_.scratch != nullptr && memory_.scratch->bytes() >= plan_.bytes) return;
@@ -378,8 +380,11 @@ void EvolutionStep::rebuild() {
   device_.copy(*memory_.scratch, plan_.old_offsets, *layer_.offsets, 0,
                (size_t{groups_} + 1) * sizeof(uint32_t));
   keep(plan_.old_targets, *layer_.targets);
-  for_each_link_array([&](const char*, size_t place, const auto& array) { keep(place, *array); }, plan_.old,
-                      layer_);
+  for_each_link_array(
+      [&](const char*, size_t place, const auto& array) {
+        if (array != nullptr) keep(place, *array);
+      },
+      plan_.old, layer_);
 
   // Every block has its place by its rank in the bitmap.
   const Binding cells = at(plan_.cells), ranks = at(plan_.ranks);
@@ -392,12 +397,14 @@ void EvolutionStep::rebuild() {
   move.removed = at(plan_.removed);
   move.old_weights = at(plan_.old.weights);
   move.old_velocity = at(plan_.old.velocity);
+  if (layer_.second_moment != nullptr) move.old_second_moment = at(plan_.old.second_moment);
   move.old_birth = at(plan_.old.birth);
   move.cells = cells;
   move.ranks = ranks;
   move.targets = layer_.targets;
   move.weights = layer_.weights;
   move.velocity = layer_.velocity;
+  move.second_moment = layer_.second_moment;
   move.birth = layer_.birth;
   device_.dispatch(evolve_launch(Op::move_kept, uint64_t{groups_} * 32, layer_.wide),
                    MoveParams{groups_, bitmaps_.words, height_}, move);
@@ -452,6 +459,7 @@ void EvolutionStep::index_targets() {
   grow.bounds = memory_.bounds;
   grow.weights = layer_.weights;
   grow.velocity = layer_.velocity;
+  grow.second_moment = layer_.second_moment;
   grow.birth = layer_.birth;
   device_.dispatch(evolve_launch(Op::grow_weights, uint64_t{params.count} * height_), params, grow);
 }

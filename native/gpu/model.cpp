@@ -18,6 +18,7 @@ Network upload_network(Device& device, Model model) {
   for (const PackedLayer& layer : host.layers) bytes += layer_bytes(layer);
   require_device_memory(device, bytes, "[create] a model of " + std::to_string(host.nnz()) + " links");
   Network network;
+  network.optimizer = host.optimizer;
   network.loss = host.loss;
   network.seed = host.seed;
   for (PackedLayer& layer : host.layers) {
@@ -63,6 +64,7 @@ GpuModel::GpuModel(std::shared_ptr<Device> device, Model model)
 
 Model GpuModel::download() const {
   PackedNetwork host;
+  host.optimizer = network_.optimizer;
   host.loss = network_.loss;
   host.seed = network_.seed;
   for (const Layer& layer : network_.layers) host.layers.push_back(download_layer(*device_, layer));

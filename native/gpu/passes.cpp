@@ -146,10 +146,12 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
   const uint32_t teams = share(layer.groups, kTrainWarps / params.warps);
   const uint32_t rows = kernel_for(Op::backward, layer).height;
   const size_t shared = params.warps > 1 ? kTrainThreads * kFloat4 * (rows > 0 ? rows : kChunk) : 0;
-  Binding bias, bias_velocity;  // of the layer below, unless piecewise_backward updates them
+  // Of the layer below, unless piecewise_backward updates them.
+  Binding bias, bias_velocity, bias_second_moment;
   if (l > 0 && !is_piecewise(network.layers[l - 1].activation)) {
     bias = network.layers[l - 1].bias;
     bias_velocity = network.layers[l - 1].bias_velocity;
+    bias_second_moment = network.layers[l - 1].bias_second_moment;
   }
 
   // Short rows: all in one pass.
@@ -160,10 +162,12 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
     buffers.targets = layer.targets;
     buffers.weights = layer.weights;
     buffers.velocity = layer.velocity;
+    buffers.second_moment = layer.second_moment;
     buffers.x = x;
     buffers.dz = dz;
     buffers.bias = bias;
     buffers.bias_velocity = bias_velocity;
+    buffers.bias_second_moment = bias_second_moment;
     device.dispatch({kernel_for(Op::backward, layer), teams, 1, shared}, params, buffers);
     return;
   }
@@ -186,11 +190,13 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
   buffers.targets = layer.targets;
   buffers.weights = layer.weights;
   buffers.velocity = layer.velocity;
+  buffers.second_moment = layer.second_moment;
   buffers.x = x;
   buffers.dz = dz;
   buffers.dx = dx;
   buffers.bias = bias;
   buffers.bias_velocity = bias_velocity;
+  buffers.bias_second_moment = bias_second_moment;
   device.dispatch({kernel_for(Op::update_links, layer), teams}, params, buffers);
 }
 
@@ -203,8 +209,10 @@ void queue_piecewise_backward(Device& device, Network& network, size_t l, Bindin
   buffers.dy = dy;
   buffers.pieces = layer.pieces;
   buffers.pieces_velocity = layer.pieces_velocity;
+  buffers.pieces_second_moment = layer.pieces_second_moment;
   buffers.bias = layer.bias;
   buffers.bias_velocity = layer.bias_velocity;
+  buffers.bias_second_moment = layer.bias_second_moment;
   device.dispatch({{Op::piecewise_backward}, share(layer.outputs, kTrainWarps)},
                   PiecewiseParams{layer.outputs, stride}, buffers);
 }

@@ -13,6 +13,7 @@ namespace set_native::gpu {
 /** A network on a device. */
 struct Network {
   std::vector<Layer> layers;
+  Optimizer optimizer = Optimizer::sgd;
   Loss loss = Loss::softmax_cross_entropy;
   uint64_t seed = 0;
 

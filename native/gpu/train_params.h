@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/update_rule.h"
 #include "core/vocabulary.h"
 #include "gpu/binding.h"
 #include "gpu/draw_key.h"
@@ -42,7 +43,7 @@ struct StepState {
   uint32_t step, count, full_batch;
   uint32_t first, batch;  // of this step
   StopReason stop;
-  float rate, momentum, l2, decay;
+  UpdateRule rule;  // of this step
 };
 
 // ---- The order of an epoch --------------------------------------------------------------------------------
@@ -161,6 +162,10 @@ struct OutputBuffers {
 
 // ---- Backward ---------------------------------------------------------------------------------------------
 
+/*
+ * Second moments may be null everywhere: then the rule is that of momentum SGD, else that of AdamW.
+ */
+
 /**
  * backward: for stride <= kPassStride. input_gradient and update_links: what backward does, in two passes,
  * for any stride; teams of the first: y by kPassStride of the stride. `warps` share a group, teams go by
@@ -174,15 +179,17 @@ struct BackwardParams {
   uint32_t wants_dx;
 };
 struct BackwardBuffers {
-  Binding state;          // StepState
-  Binding offsets;        // u32[groups + 1]
-  Binding targets;        // Index[blocks]
-  Binding weights;        // f32[blocks height]
-  Binding velocity;       // f32[blocks height]
-  Binding x;              // f32[groups height][stride]; becomes dx
-  Binding dz;             // f32[m][stride]
-  Binding bias;           // f32[n] of the layer below, or null
-  Binding bias_velocity;  // f32[n] of the layer below, or null
+  Binding state;               // StepState
+  Binding offsets;             // u32[groups + 1]
+  Binding targets;             // Index[blocks]
+  Binding weights;             // f32[blocks height]
+  Binding velocity;            // f32[blocks height]
+  Binding second_moment;       // f32[blocks height], or null
+  Binding x;                   // f32[groups height][stride]; becomes dx
+  Binding dz;                  // f32[m][stride]
+  Binding bias;                // f32[n] of the layer below, or null
+  Binding bias_velocity;       // f32[n] of the layer below, or null
+  Binding bias_second_moment;  // f32[n] of the layer below, or null
 };
 struct InputGradientBuffers {
   Binding state;    // StepState
@@ -194,26 +201,30 @@ struct InputGradientBuffers {
   Binding dx;       // f32[groups height][stride]
 };
 struct UpdateLinksBuffers {
-  Binding state;          // StepState
-  Binding offsets;        // u32[groups + 1]
-  Binding targets;        // Index[blocks]
-  Binding weights;        // f32[blocks height]
-  Binding velocity;       // f32[blocks height]
-  Binding x;              // f32[groups height][stride]
-  Binding dz;             // f32[m][stride]
-  Binding dx;             // f32[groups height][stride], or null
-  Binding bias;           // f32[n] of the layer below, or null
-  Binding bias_velocity;  // f32[n] of the layer below, or null
+  Binding state;               // StepState
+  Binding offsets;             // u32[groups + 1]
+  Binding targets;             // Index[blocks]
+  Binding weights;             // f32[blocks height]
+  Binding velocity;            // f32[blocks height]
+  Binding second_moment;       // f32[blocks height], or null
+  Binding x;                   // f32[groups height][stride]
+  Binding dz;                  // f32[m][stride]
+  Binding dx;                  // f32[groups height][stride], or null
+  Binding bias;                // f32[n] of the layer below, or null
+  Binding bias_velocity;       // f32[n] of the layer below, or null
+  Binding bias_second_moment;  // f32[n] of the layer below, or null
 };
 
 struct PiecewiseBackwardBuffers {
-  Binding state;            // StepState
-  Binding pre_activation;   // f32[m][stride]
-  Binding dy;               // f32[m][stride]; becomes dz
-  Binding pieces;           // f32[4][m]
-  Binding pieces_velocity;  // f32[4][m], or null: they are not learned
-  Binding bias;             // f32[m]
-  Binding bias_velocity;    // f32[m]
+  Binding state;                 // StepState
+  Binding pre_activation;        // f32[m][stride]
+  Binding dy;                    // f32[m][stride]; becomes dz
+  Binding pieces;                // f32[4][m]
+  Binding pieces_velocity;       // f32[4][m], or null: they are not learned
+  Binding pieces_second_moment;  // f32[4][m], or null
+  Binding bias;                  // f32[m]
+  Binding bias_velocity;         // f32[m]
+  Binding bias_second_moment;    // f32[m], or null
 };
 
 // ---- The end of a step, and of an epoch -------------------------------------------------------------------
@@ -223,11 +234,13 @@ struct EndStepParams {
   uint32_t outputs, stride;
 };
 struct EndStepBuffers {
-  Binding state;          // StepState
-  Binding cancel;         // u32[1], which the host may set at any time
-  Binding dz;             // f32[outputs][stride]
-  Binding bias;           // f32[outputs]
-  Binding bias_velocity;  // f32[outputs]
+  Binding state;               // StepState
+  Binding cancel;              // u32[1], which the host may set at any time
+  Binding dz;                  // f32[outputs][stride]
+  Binding bias;                // f32[outputs]
+  Binding bias_velocity;       // f32[outputs]
+  Binding bias_second_moment;  // f32[outputs], or null
+  Binding corrections;  // f32[steps of the epoch][2]: rate and scale of each step's rule, or null: they stay
 };
 
 /**

@@ -101,6 +101,23 @@ void Trainer::fit_order(uint64_t count) {
   order_ = device_.allocate(size * sizeof(uint32_t));
 }
 
+/** What AdamW's rule is in each step up to the last. The device has no powers in double. */
+void Trainer::upload_corrections(const TrainOptions& options, const StepRange& range) {
+  std::vector<float> corrections(2 * static_cast<size_t>(range.end));
+  for (uint64_t s = range.begin; s < range.end; ++s) {
+    const UpdateRule rule = update_rule(options, network_.optimizer, range.before + s + 1);
+    corrections[2 * s] = rule.rate;
+    corrections[2 * s + 1] = rule.scale;
+  }
+  const size_t bytes = corrections.size() * sizeof corrections[0];
+  if (corrections_ == nullptr || corrections_->bytes() < bytes) {
+    step_.reset();
+    corrections_.reset();
+    corrections_ = device_.allocate(bytes);
+  }
+  device_.upload(*corrections_, 0, corrections.data(), bytes);
+}
+
 void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   const Binding state(state_), order(shuffle ? order_.get() : nullptr);
   const size_t layers = network_.layers.size();
@@ -134,6 +151,8 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   end.dz = dz_;
   end.bias = network_.layers.back().bias;
   end.bias_velocity = network_.layers.back().bias_velocity;
+  end.bias_second_moment = network_.layers.back().bias_second_moment;
+  end.corrections = corrections_;
   device_.dispatch({{Op::end_step}}, EndStepParams{network_.outputs(), stride_}, end);
 }
 
@@ -168,10 +187,8 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   state.first = state.step * state.full_batch;
   state.batch = std::min(state.full_batch, state.count - state.first);
   state.stop = cancel.load(std::memory_order_relaxed) ? StopReason::cancelled : StopReason::running;
-  state.rate = options.learning_rate;
-  state.momentum = options.momentum;
-  state.l2 = options.l2;
-  state.decay = options.decay;
+  state.rule = update_rule(options, network_.optimizer, range.before + range.begin + 1);
+  if (network_.optimizer == Optimizer::adamw) upload_corrections(options, range);
   device_.upload(*state_, 0, &state, sizeof state);
   volatile uint32_t* const stop = static_cast<uint32_t*>(cancel_->data());
   *stop = 0;

@@ -39,6 +39,7 @@ class Trainer {
  private:
   void fit(const Samples& samples, const TrainOptions& options);
   void fit_order(uint64_t count);
+  void upload_corrections(const TrainOptions& options, const StepRange& range);
   void queue_step(const DeviceSamples& samples, bool shuffle);
   template <class Watch>
   void replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t steps, Watch&& watch);
@@ -61,6 +62,7 @@ class Trainer {
   std::unique_ptr<Buffer> dz_;     // gradient by the logits
   std::unique_ptr<Buffer> dx_[2];  // beyond kPassStride: gradients of two neighbouring layers in turn
   std::unique_ptr<Buffer> draws_, order_;
+  std::unique_ptr<Buffer> corrections_;  // of AdamW, by step
   std::unique_ptr<Buffer> state_;
   FiniteFlags flags_;  // one per layer
   std::unique_ptr<SharedBuffer> cancel_;

@@ -45,6 +45,7 @@ size_t rows_between(const PackedNetwork& network, size_t l) {
 
 PackedNetwork pack_network(Model model) {
   PackedNetwork network;
+  network.optimizer = model.optimizer;
   network.loss = model.loss;
   network.seed = model.seed;
   network.layers.resize(model.layers.size());
@@ -63,6 +64,7 @@ PackedNetwork pack_network(Model model) {
 
 Model unpack_network(const PackedNetwork& network) {
   Model model;
+  model.optimizer = network.optimizer;
   model.loss = network.loss;
   model.seed = network.seed;
   for (const PackedLayer& from : network.layers) {
@@ -120,8 +122,8 @@ double packed_bytes(const ModelSpec& spec, bool dense_by_target) {
   for (const ExpectedLayer& layer : expected_layers(spec)) {
     // Offsets by group and by target, which both are counted as if blocks were single links.
     bytes += (static_cast<double>(layer.inputs) + layer.outputs) * sizeof(uint32_t);
-    bytes += static_cast<double>(bytes_per_neuron(layer.piecewise)) * layer.outputs;
-    bytes += static_cast<double>(bytes_per_link(layer.dense)) * layer.links;
+    bytes += static_cast<double>(bytes_per_neuron(layer.piecewise, spec.optimizer)) * layer.outputs;
+    bytes += static_cast<double>(bytes_per_link(layer.dense, spec.optimizer)) * layer.links;
     const double blocks = layer.links / (layer.dense ? dense_height(layer.inputs) : layer.motif_size);
     const double index = is_narrow(layer.inputs, layer.outputs) ? sizeof(uint16_t) : sizeof(uint32_t);
     const bool by_target = !layer.dense || dense_by_target;

@@ -31,6 +31,7 @@ struct PackedLayer : NeuronArrays<AlignedVector> {
 
 struct PackedNetwork {
   std::vector<PackedLayer> layers;
+  Optimizer optimizer = Optimizer::sgd;
   Loss loss = Loss::softmax_cross_entropy;
   uint64_t seed = 0;
 

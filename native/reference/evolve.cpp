@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
@@ -20,10 +21,11 @@ namespace {
 
 using CellId = uint64_t;  // i m + j
 
+/** A link that is kept, by its place in the layer as it was, or one that has grown. */
 struct Link {
+  static constexpr uint32_t kGrown = UINT32_MAX;
   float weight;
-  float velocity;
-  uint16_t birth;
+  uint32_t place;
 };
 
 using Links = std::map<CellId, Link>;
@@ -40,7 +42,7 @@ class Evolution {
       : n_(layer.inputs), m_(layer.outputs), g_(policy.motif_size), policy_(policy), key_(key) {
     for (uint64_t i = 0; i < n_; ++i) {
       for (uint32_t k = layer.links.row_offsets[i]; k < layer.links.row_offsets[i + 1]; ++k) {
-        links_[i * m_ + layer.links.col_indices[k]] = {layer.weights[k], layer.velocity[k], layer.birth[k]};
+        links_[i * m_ + layer.links.col_indices[k]] = {layer.weights[k], k};
       }
     }
   }
@@ -63,15 +65,23 @@ class Evolution {
     csr.rows = static_cast<uint32_t>(n_);
     csr.cols = static_cast<uint32_t>(m_);
     csr.row_offsets.assign(n_ + 1, 0);
-    layer.weights.clear();
-    layer.velocity.clear();
-    layer.birth.clear();
+    // Kept links take all that they remember with them; grown ones have no past but their birth.
+    Layer before = layer;
+    for_each_link_array([](const char*, auto& values) { std::fill(values.begin(), values.end(), 0); }, layer);
     for (const auto& [cell, link] : links_) {
+      const size_t to = csr.nnz();
       ++csr.row_offsets[cell / m_ + 1];
       csr.col_indices.push_back(static_cast<uint32_t>(cell % m_));
-      layer.weights.push_back(link.weight);
-      layer.velocity.push_back(link.velocity);
-      layer.birth.push_back(link.birth);
+      if (link.place != Link::kGrown) {
+        for_each_link_array(
+            [&, from = link.place](const char*, const auto& old, auto& values) {
+              if (!values.empty()) values[to] = old[from];
+            },
+            before, layer);
+        continue;
+      }
+      layer.weights[to] = link.weight;
+      layer.birth[to] = birth_of(key_.epoch);
     }
     for (size_t i = 0; i < n_; ++i) csr.row_offsets[i + 1] += csr.row_offsets[i];
     layer.links = std::move(csr);
@@ -295,7 +305,7 @@ class Evolution {
         const std::vector<CellId> cells = cells_of(place);
         if (!std::all_of(cells.begin(), cells.end(), [&](CellId c) { return lowest[c] == slot; })) continue;
         for (const CellId cell : cells) {
-          links_[cell] = {0.0f, 0.0f, birth_of(key_.epoch)};
+          links_[cell] = {0.0f, Link::kGrown};
           grown_.insert(cell);
         }
         open.erase(slot);

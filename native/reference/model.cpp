@@ -18,17 +18,15 @@ namespace set_native::reference {
 
 Network make_network(const Model& model) {
   Network network;
+  network.optimizer = model.optimizer;
   network.loss = model.loss;
   for (const Layer& layer : model.layers) {
     NetworkLayer wide;
     wide.links = layer.dense ? full_pattern(layer.inputs, layer.outputs) : layer.links;
     wide.activation = layer.activation;
-    wide.weights.assign(layer.weights.begin(), layer.weights.end());
-    wide.velocity.assign(layer.velocity.begin(), layer.velocity.end());
-    wide.bias.assign(layer.bias.begin(), layer.bias.end());
-    wide.bias_velocity.assign(layer.bias_velocity.begin(), layer.bias_velocity.end());
-    wide.pieces.assign(layer.pieces.begin(), layer.pieces.end());
-    wide.pieces_velocity.assign(layer.pieces_velocity.begin(), layer.pieces_velocity.end());
+    const auto widen = [](const char*, const auto& from, auto& to) { to.assign(from.begin(), from.end()); };
+    for_each_link_array(widen, layer, wide);
+    for_each_neuron_array(widen, layer, wide);
     network.layers.push_back(std::move(wide));
   }
   return network;
@@ -94,8 +92,10 @@ Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
 }
 
 constexpr size_t kPredictBatch = 128;
-constexpr double kBytesPerCell =
-    28.0;  // of a layer: column, weight and velocity in double, and the float image
+/** Bytes per link: a column, what is kept of it in double, and the image in float. */
+double bytes_per_cell(Optimizer optimizer) {
+  return sizeof(uint32_t) + 3.0 * static_cast<double>(bytes_per_link(true, optimizer));
+}
 
 bool all_finite(const std::vector<double>& values) {
   return std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
@@ -135,10 +135,12 @@ class ReferenceModel final : public BackendModel {
       const Gradients gradients = backward(network_, values, dz, size);
       for (size_t l = 0; l < network_.layers.size(); ++l) {
         NetworkLayer& layer = network_.layers[l];
-        momentum_update(layer.weights, layer.velocity, gradients.weights[l], options);
-        momentum_update(layer.bias, layer.bias_velocity, gradients.bias[l], options);
-        if (layer.activation == Activation::srelu)
-          momentum_update(layer.pieces, layer.pieces_velocity, gradients.pieces[l], without_decay);
+        const uint64_t t = range.before + step + 1;
+        update(layer.weights, layer.velocity, layer.second_moment, gradients.weights[l], options, t);
+        update(layer.bias, layer.bias_velocity, layer.bias_second_moment, gradients.bias[l], options, t);
+        if (learns_pieces(layer.activation))
+          update(layer.pieces, layer.pieces_velocity, layer.pieces_second_moment, gradients.pieces[l],
+                 without_decay, t);
       }
     }
     for (size_t l = 0; l < network_.layers.size(); ++l)
@@ -206,25 +208,35 @@ class ReferenceModel final : public BackendModel {
   }
 
  private:
+  using Doubles = std::vector<double>;
+
   size_t outputs() const { return model_.layers.back().outputs; }
 
+  void update(Doubles& values, Doubles& velocity, Doubles& second_moment, const Doubles& gradient,
+              const TrainOptions& options, uint64_t t) const {
+    switch (network_.optimizer) {
+      case Optimizer::sgd:
+        return momentum_update(values, velocity, gradient, options);
+      case Optimizer::adamw:
+        return adamw_update(values, velocity, second_moment, gradient, options, t);
+    }
+  }
+
   static void round_into(Layer& image, const NetworkLayer& layer) {
-    const auto round = [](const std::vector<double>& from, AlignedVector<float>& to) {
+    const auto round = [](const char*, const auto& from, auto& to) {
+      using Number = typename std::decay_t<decltype(to)>::value_type;
       std::transform(from.begin(), from.end(), to.begin(),
-                     [](double value) { return static_cast<float>(value); });
+                     [](auto value) { return static_cast<Number>(value); });
     };
-    round(layer.weights, image.weights);
-    round(layer.velocity, image.velocity);
-    round(layer.bias, image.bias);
-    round(layer.bias_velocity, image.bias_velocity);
-    round(layer.pieces, image.pieces);
-    round(layer.pieces_velocity, image.pieces_velocity);
+    for_each_link_array(round, layer, image);
+    for_each_neuron_array(round, layer, image);
   }
 
   /** Links that evolution kept keep their doubles; grown ones start from the float that was drawn. */
   static void adopt(NetworkLayer& wide, const Layer& before, const Layer& after) {
-    std::vector<double> weights(after.weights.begin(), after.weights.end());
-    std::vector<double> velocity(after.velocity.begin(), after.velocity.end());
+    LinkArrays<WideArray> adopted;
+    for_each_link_array([](const char*, const auto& from, auto& to) { to.assign(from.begin(), from.end()); },
+                        after, adopted);
     for (uint32_t i = 0; i < after.inputs; ++i) {
       uint32_t old = before.links.row_offsets[i];
       const uint32_t old_end = before.links.row_offsets[i + 1];
@@ -232,16 +244,20 @@ class ReferenceModel final : public BackendModel {
         while (old < old_end && before.links.col_indices[old] < after.links.col_indices[k]) ++old;
         if (old == old_end || before.links.col_indices[old] != after.links.col_indices[k]) continue;
         // A pruned cell may be drawn again: it counts as kept only if nothing about the link has changed.
-        if (before.weights[old] != after.weights[k] || before.velocity[old] != after.velocity[k] ||
-            before.birth[old] != after.birth[k])
-          continue;
-        weights[k] = wide.weights[old];
-        velocity[k] = wide.velocity[old];
+        bool kept = true;
+        for_each_link_array([&](const char*, const auto& was,
+                                const auto& is) { kept = kept && (is.empty() || was[old] == is[k]); },
+                            before, after);
+        if (!kept) continue;
+        for_each_link_array(
+            [&](const char*, const auto& from, auto& to) {
+              if (!to.empty()) to[k] = from[old];
+            },
+            static_cast<const LinkArrays<WideArray>&>(wide), adopted);
       }
     }
     wide.links = after.links;
-    wide.weights = std::move(weights);
-    wide.velocity = std::move(velocity);
+    static_cast<LinkArrays<WideArray>&>(wide) = std::move(adopted);
   }
 
   /** Calls use(batch, logits, first sample) for all samples in their own order. */
@@ -277,7 +293,8 @@ class ReferenceBackend final : public Backend {
   Availability probe() const override { return {true, "one CPU thread, double precision", ""}; }
   double model_bytes(const ModelSpec& spec) const override {
     double bytes = 0.0;
-    for (const ExpectedLayer& layer : expected_layers(spec)) bytes += kBytesPerCell * layer.links;
+    for (const ExpectedLayer& layer : expected_layers(spec))
+      bytes += bytes_per_cell(spec.optimizer) * layer.links;
     require_memory_for(spec, bytes);
     return bytes;
   }
@@ -289,7 +306,8 @@ class ReferenceBackend final : public Backend {
         throw Error(ErrorCode::out_of_range,
                     "[reference] a dense layer must have fewer than 2^32 cells, got " +
                         std::to_string(layer.nnz()) + "; use the cpu back end");
-      require_memory(kBytesPerCell * static_cast<double>(layer.nnz()), "[reference] a dense layer");
+      require_memory(bytes_per_cell(model.optimizer) * static_cast<double>(layer.nnz()),
+                     "[reference] a dense layer");
     }
     return std::make_unique<ReferenceModel>(std::move(model));
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "core/backend.h"
@@ -13,20 +14,19 @@
  */
 namespace set_native::reference {
 
-struct NetworkLayer {
+/** What core's Layer keeps in float, in double. */
+template <class T>
+using WideArray = std::vector<std::conditional_t<std::is_same_v<T, float>, double, T>>;
+
+struct NetworkLayer : LinkArrays<WideArray>, NeuronArrays<WideArray> {
   Csr links;  // the full pattern for a dense layer
   Activation activation = Activation::linear;
-  std::vector<double> weights;
-  std::vector<double> velocity;
-  std::vector<double> bias;
-  std::vector<double> bias_velocity;
-  std::vector<double> pieces;  // as in core's Layer
-  std::vector<double> pieces_velocity;
 };
 
 /** The output layer is linear (check_model sees to it): what follows it belongs to the loss. */
 struct Network {
   std::vector<NetworkLayer> layers;
+  Optimizer optimizer = Optimizer::sgd;
   Loss loss = Loss::softmax_cross_entropy;
 };
 

@@ -33,12 +33,9 @@ double activate(Activation activation, double z) {
       return std::tanh(z);
     case Activation::sigmoid:
       return sigmoid(z);
-    case Activation::linear:
-    case Activation::all_relu:
-    case Activation::srelu:
-      break;
+    default:  // linear, and the piecewise ones, which are an operation of their own
+      return z;
   }
-  return z;
 }
 
 double activation_slope(Activation activation, double y) {
@@ -49,12 +46,9 @@ double activation_slope(Activation activation, double y) {
       return 1.0 - y * y;
     case Activation::sigmoid:
       return y * (1.0 - y);
-    case Activation::linear:
-    case Activation::all_relu:
-    case Activation::srelu:
-      break;
+    default:
+      return 1.0;
   }
-  return 1.0;
 }
 
 std::vector<double> forward(const Csr& links, const std::vector<double>& weights,
@@ -143,6 +137,21 @@ void momentum_update(std::vector<double>& weights, std::vector<double>& velocity
   for (size_t k = 0; k < weights.size(); ++k) {
     velocity[k] = momentum * velocity[k] - rate * (gradient[k] + l2 * weights[k]);
     weights[k] += velocity[k] - decay * weights[k];
+  }
+}
+
+void adamw_update(std::vector<double>& weights, std::vector<double>& first_moment,
+                  std::vector<double>& second_moment, const std::vector<double>& gradient,
+                  const TrainOptions& options, uint64_t t) {
+  const double beta1 = options.momentum, beta2 = options.beta2, steps = static_cast<double>(t);
+  for (size_t k = 0; k < weights.size(); ++k) {
+    const double h = gradient[k] + options.l2 * weights[k];
+    first_moment[k] = beta1 * first_moment[k] + (1.0 - beta1) * h;
+    second_moment[k] = beta2 * second_moment[k] + (1.0 - beta2) * h * h;
+    const double mean = first_moment[k] / (1.0 - std::pow(beta1, steps));
+    const double square = second_moment[k] / (1.0 - std::pow(beta2, steps));
+    weights[k] -=
+        options.learning_rate * mean / (std::sqrt(square) + options.tiny) + options.decay * weights[k];
   }
 }
 

@@ -56,9 +56,18 @@ void piecewise(std::vector<double>& z, const std::vector<double>& pieces, size_t
 std::vector<double> piecewise_gradient(const std::vector<double>& z, std::vector<double>& dy,
                                        const std::vector<double>& pieces, size_t outputs, size_t batch);
 
-/** v = momentum v - learning_rate (g + l2 w), w = w + (v - decay w): the rule of TrainOptions, in place. */
+/** v = momentum v - learning_rate (g + l2 w), w = w + (v - decay w), in place. */
 void momentum_update(std::vector<double>& weights, std::vector<double>& velocity,
                      const std::vector<double>& gradient, const TrainOptions& options);
+
+/**
+ * Step t, from 1 on, of AdamW (Loshchilov and Hutter 2019, algorithm 2), in place:
+ *   h = g + l2 w,  m = beta1 m + (1 - beta1) h,  s = beta2 s + (1 - beta2) h^2,
+ *   w = w - learning_rate (m / (1 - beta1^t)) / (sqrt(s / (1 - beta2^t)) + tiny) - decay w.
+ */
+void adamw_update(std::vector<double>& weights, std::vector<double>& first_moment,
+                  std::vector<double>& second_moment, const std::vector<double>& gradient,
+                  const TrainOptions& options, uint64_t t);
 
 /**
  * Sum of the losses of a batch and, when `dz` is given, the gradient of their *mean* by the logits z

@@ -20,6 +20,7 @@ inline Layer numbered(Csr links) {
   for (uint32_t k = 0; k < links.nnz(); ++k) {
     layer.weights.push_back(static_cast<float>(k + 1));
     layer.velocity.push_back(-static_cast<float>(k + 1));
+    layer.second_moment.push_back(2.0f * static_cast<float>(k + 1));
     layer.birth.push_back(static_cast<uint16_t>(k % 1000 + 1));
   }
   layer.bias.assign(links.cols, 0.5f);
@@ -30,7 +31,8 @@ inline Layer numbered(Csr links) {
 inline bool same_links(const Layer& a, const Layer& b) {
   return a.links.rows == b.links.rows && a.links.cols == b.links.cols &&
          a.links.row_offsets == b.links.row_offsets && a.links.col_indices == b.links.col_indices &&
-         a.weights == b.weights && a.velocity == b.velocity && a.birth == b.birth;
+         a.weights == b.weights && a.velocity == b.velocity && a.second_moment == b.second_moment &&
+         a.birth == b.birth;
 }
 
 /** Every link of the layer is where the header says. */

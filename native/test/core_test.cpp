@@ -239,6 +239,10 @@ TEST("model: piecewise activations bring four numbers per neuron") {
     CHECK(fixed.layers[l].pieces_velocity.empty());
   }
   CHECK(fixed.layers[3].pieces.empty());
+  spec.activation = Activation::leaky_relu;
+  const Model leaky = build_model(spec);
+  for (uint32_t l = 0; l < 3; ++l)
+    CHECK(pieces_of(leaky.layers[l], 7) == (std::vector<float>{0.0f, 0.25f, 0.0f, 1.0f}));
   spec.activation = Activation::srelu;
   const Model learned = build_model(spec);
   for (uint32_t l = 0; l < 3; ++l) {
@@ -264,10 +268,34 @@ TEST("model: piecewise activations bring four numbers per neuron") {
   CHECK_THROWS(non_finite, broken([](Model& m) { m.layers[0].pieces_velocity[0] = INFINITY; }));
 }
 
+TEST("model: AdamW brings second moments, momentum SGD none") {
+  ModelSpec spec;
+  spec.sizes = {10, 20, 15, 5};
+  spec.epsilon = 2.0;
+  spec.activation = Activation::srelu;
+  const Model sgd = build_model(spec);
+  spec.optimizer = Optimizer::adamw;
+  Model model = build_model(spec);
+  for (size_t l = 0; l < 3; ++l) {
+    const Layer &layer = model.layers[l], &other = sgd.layers[l];
+    CHECK(layer.weights == other.weights);
+    CHECK_EQ(layer.second_moment.size(), layer.weights.size());
+    CHECK_EQ(layer.bias_second_moment.size(), layer.bias.size());
+    CHECK_EQ(layer.pieces_second_moment.size(), layer.pieces_velocity.size());
+    CHECK(other.second_moment.empty() && other.bias_second_moment.empty() &&
+          other.pieces_second_moment.empty());
+  }
+  check_model(model, "test");
+  model.optimizer = Optimizer::sgd;
+  CHECK_THROWS(shape, check_model(model, "test"));
+}
+
 TEST("model bytes: what a packed network takes, within the spread of its links") {
-  for (const auto& [topology, motif_size] :
-       {std::pair{Topology::erdos_renyi, 2u}, {Topology::motif, 4u}, {Topology::dense, 2u}}) {
+  for (const auto& [topology, motif_size, optimizer] : {std::tuple{Topology::erdos_renyi, 2u, Optimizer::sgd},
+                                                        {Topology::motif, 4u, Optimizer::adamw},
+                                                        {Topology::dense, 2u, Optimizer::adamw}}) {
     ModelSpec spec;
+    spec.optimizer = optimizer;
     spec.sizes = {300, 400, 350, 10};
     spec.topology = topology;
     spec.motif_size = motif_size;

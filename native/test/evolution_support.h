@@ -52,7 +52,7 @@ inline float test_weight(Weights kind, double place, Random& random) {
   return 0.0f;
 }
 
-/** Weights, momenta and births for a pattern. */
+/** Weights, moments and births for a pattern; every other layer is one of AdamW, with second moments. */
 inline Layer dress(Csr links, Weights kind, Random& random) {
   Layer layer;
   layer.inputs = links.rows;
@@ -62,6 +62,7 @@ inline Layer dress(Csr links, Weights kind, Random& random) {
         test_weight(kind, (static_cast<double>(k) + 0.5) / static_cast<double>(links.nnz()), random));
     layer.velocity.push_back(static_cast<float>(uniform(random)) + 1.0f);
     layer.birth.push_back(static_cast<uint16_t>(random() % 5));
+    if (links.nnz() % 2 != 0) layer.second_moment.push_back(2.0f * layer.velocity.back());
   }
   layer.bias.assign(links.cols, 0.5f);
   layer.bias_velocity.assign(links.cols, 0.25f);
@@ -126,11 +127,13 @@ bool same_bits(const A& a, const B& b) {
 }
 
 inline bool same_layer(const Layer& a, const Layer& b) {
-  return a.inputs == b.inputs && a.outputs == b.outputs && a.links.rows == b.links.rows &&
-         a.links.cols == b.links.cols && a.links.row_offsets == b.links.row_offsets &&
-         a.links.col_indices == b.links.col_indices && same_bits(a.weights, b.weights) &&
-         same_bits(a.velocity, b.velocity) && same_bits(a.birth, b.birth) && same_bits(a.bias, b.bias) &&
-         same_bits(a.bias_velocity, b.bias_velocity);
+  bool same = a.inputs == b.inputs && a.outputs == b.outputs && a.links.rows == b.links.rows &&
+              a.links.cols == b.links.cols && a.links.row_offsets == b.links.row_offsets &&
+              a.links.col_indices == b.links.col_indices;
+  const auto compare = [&](const char*, const auto& p, const auto& q) { same = same && same_bits(p, q); };
+  for_each_link_array(compare, a, b);
+  for_each_neuron_array(compare, a, b);
+  return same;
 }
 
 }  // namespace set_native::test

@@ -557,9 +557,20 @@ TEST("gpu rebuild: blocks where the bitmap puts them, and both views of them") {
                  in_momentum = machine.put(momentum), in_birth = machine.put(birth);
       machine.device.dispatch(evolve_launch(Op::set_offsets, n + 1), OffsetParams{n, cells.words},
                               OffsetBuffers{ranks, new_offsets});
-      machine.device.dispatch(evolve_launch(Op::move_kept, n * 32), MoveParams{n, cells.words, height},
-                              MoveBuffers{in_offsets, in_targets, marks, in_weights, in_momentum, in_birth,
-                                          bits, ranks, new_targets, new_weights, new_momentum, new_birth});
+      MoveBuffers move;
+      move.old_offsets = in_offsets;
+      move.old_targets = in_targets;
+      move.removed = marks;
+      move.old_weights = in_weights;
+      move.old_velocity = in_momentum;
+      move.old_birth = in_birth;
+      move.cells = bits;
+      move.ranks = ranks;
+      move.targets = new_targets;
+      move.weights = new_weights;
+      move.velocity = new_momentum;
+      move.birth = new_birth;
+      machine.device.dispatch(evolve_launch(Op::move_kept, n * 32), MoveParams{n, cells.words, height}, move);
       const auto rows = machine.put(grown_rows), cols = machine.put(grown_cols),
                  positions = machine.zeros(grown);
       if (grown > 0)

@@ -63,9 +63,11 @@ Layer plain(PackedLayer held) {
 
 template <class Index>
 bool same_blocks(const Blocks<Index>& a, const Blocks<Index>& b) {
-  return a.inputs == b.inputs && a.outputs == b.outputs && a.height == b.height && a.offsets == b.offsets &&
-         a.targets == b.targets && same_bits(a.weights, b.weights) && same_bits(a.velocity, b.velocity) &&
-         a.birth == b.birth && a.by_target.offsets == b.by_target.offsets &&
+  bool same = true;
+  for_each_link_array([&](const char*, const auto& p, const auto& q) { same = same && same_bits(p, q); }, a,
+                      b);
+  return same && a.inputs == b.inputs && a.outputs == b.outputs && a.height == b.height &&
+         a.offsets == b.offsets && a.targets == b.targets && a.by_target.offsets == b.by_target.offsets &&
          a.by_target.groups == b.by_target.groups && a.by_target.blocks == b.by_target.blocks;
 }
 

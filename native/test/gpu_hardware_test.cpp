@@ -62,6 +62,7 @@ std::vector<Kind> kinds() {
           {"dense", build_model(dense), 33},
           {"srelu", build_model(spec(Activation::srelu, Loss::softmax_cross_entropy)), 40},
           {"all-relu", build_model(spec(Activation::all_relu, Loss::mse)), 5},
+          {"leaky-relu", build_model(spec(Activation::leaky_relu, Loss::mse)), 5},
           {"tanh", build_model(spec(Activation::tanh, Loss::mse)), 2},
           {"sigmoid", build_model(spec(Activation::sigmoid, Loss::sigmoid_binary_cross_entropy, 1)), 3}};
 }

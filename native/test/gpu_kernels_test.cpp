@@ -112,13 +112,9 @@ Guarded download(gpu::Device& device, const std::unique_ptr<Buffer>& array) {
 }
 
 std::unique_ptr<Buffer> upload_state(gpu::Device& device, size_t batch) {
-  const TrainOptions options = rule_options();
   gpu::StepState state{};
   state.count = state.full_batch = state.batch = static_cast<uint32_t>(batch);
-  state.rate = options.learning_rate;
-  state.momentum = options.momentum;
-  state.l2 = options.l2;
-  state.decay = options.decay;
+  state.rule = update_rule();
   auto buffer = device.allocate(sizeof state);
   device.upload(*buffer, 0, &state, sizeof state);
   return buffer;
@@ -435,8 +431,13 @@ TEST("gpu kernels: the end of a step moves the state on, to its last batch, or s
     for (Buffer* buffer : {dz.get(), bias.get(), momentum.get()}) device.clear(*buffer, 0, buffer->bytes());
     const uint32_t firsts[] = {10, 20, 20}, batches_left[] = {10, 5, 5};
     for (uint32_t step = 0; step < 3; ++step) {
-      device.dispatch({{gpu::Op::end_step}}, gpu::EndStepParams{1, 12},
-                      gpu::EndStepBuffers{on_device, cancel, dz, bias, momentum});
+      gpu::EndStepBuffers buffers;
+      buffers.state = on_device;
+      buffers.cancel = cancel;
+      buffers.dz = dz;
+      buffers.bias = bias;
+      buffers.bias_velocity = momentum;
+      device.dispatch({{gpu::Op::end_step}}, gpu::EndStepParams{1, 12}, buffers);
       device.download(&state, *on_device, 0, sizeof state);
       CHECK_EQ(state.step, cancelled != 0 ? 1u : step + 1);
       CHECK_EQ(state.first, firsts[cancelled != 0 ? 0 : step]);

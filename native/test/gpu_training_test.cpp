@@ -70,7 +70,8 @@ void follow(const Model& start, const Data& data, uint32_t batch, uint32_t epoch
   const OnGpu gpu = on_gpu(start, kShuffled);
   const auto cpu = on_cpu(start);
   for (uint32_t epoch = 1; epoch <= epochs; ++epoch) {
-    const TrainOptions options = options_for(epoch, batch);
+    const TrainOptions options =
+        start.optimizer == Optimizer::adamw ? adamw_options(epoch, batch) : options_for(epoch, batch);
     const double got = gpu.model->train_epoch(data.samples(), options, kGoOn);
     const double want = cpu->train_epoch(data.samples(), options, kGoOn);
     CHECK_MSG(std::fabs(got - want) <= 1e-4 * want,
@@ -146,14 +147,56 @@ TEST("gpu training: batches of every width") {
     follow(start, many, batch, 2, 5e-5, "batch " + std::to_string(batch));
 }
 
-TEST("gpu training: relu, all-relu and srelu with rows of one pass and of two") {
+TEST("gpu training: relu, all-relu, leaky-relu and srelu with rows of one pass and of two") {
   skip_with_threads();
-  for (const Activation activation : {Activation::relu, Activation::all_relu, Activation::srelu})
+  for (const Activation activation :
+       {Activation::relu, Activation::all_relu, Activation::leaky_relu, Activation::srelu})
     for (const uint32_t batch : {16u, 132u})
       follow(
           build_model(make_spec({12, 20, 16, 4}, 3.0, activation, Loss::softmax_cross_entropy)),
           make_data(12, 4, batch, activation == Activation::relu ? 21 : 24), batch, 6, 5e-5,
           "activation " + std::to_string(static_cast<int>(activation)) + ", batch " + std::to_string(batch));
+}
+
+TEST("gpu training: AdamW, with rows of one pass and of two, blocks, and pieces that are learned") {
+  skip_with_threads();
+  for (const uint32_t batch : {16u, 132u}) {
+    Model motifs = motif_model({21, 30, 26, 4}, 3.0, 4, Activation::tanh);
+    motifs.optimizer = Optimizer::adamw;
+    for (Layer& layer : motifs.layers) {
+      layer.second_moment.assign(layer.nnz(), 0.0f);
+      layer.bias_second_moment.assign(layer.outputs, 0.0f);
+    }
+    follow(motifs, make_data(21, 4, batch * 2 + 3, 5), batch, 2, 5e-5,
+           "AdamW, batch " + std::to_string(batch));
+    ModelSpec spec = make_spec({12, 20, 16, 4}, 3.0, Activation::srelu, Loss::softmax_cross_entropy);
+    spec.optimizer = Optimizer::adamw;
+    follow(build_model(spec), make_data(12, 4, batch, 24), batch, 4, 5e-5,
+           "AdamW, srelu, batch " + std::to_string(batch));
+  }
+}
+
+TEST("gpu training: AdamW in parts gives the bits of an epoch at once, and evolves as on the CPU") {
+  skip_with_threads();
+  const Data data = make_data(20, 4, 53, 3);
+  ModelSpec spec = make_spec({20, 32, 24, 4}, 3.0, Activation::tanh, Loss::softmax_cross_entropy);
+  spec.optimizer = Optimizer::adamw;
+  const Model start = build_model(spec);
+  const OnGpu whole = on_gpu(start), parts = on_gpu(start);
+  TrainOptions options = adamw_options(2, 20);
+  whole.model->train_epoch(data.samples(), options, kGoOn);
+  options.steps = 2;
+  parts.model->train_epoch(data.samples(), options, kGoOn);
+  options.first_step = 2;
+  options.steps = UINT64_MAX;
+  parts.model->train_epoch(data.samples(), options, kGoOn);
+  CHECK(same_bits(parts.model->download(), whole.model->download()));
+  const auto cpu = on_cpu(whole.model->download());
+  for (const EvolutionPolicy& policy : {policy_of(1), policy_of(2)}) {
+    cpu->evolve(policy, {2, 0});
+    whole.model->evolve(policy, {2, 0});
+    CHECK(same_bits(whole.model->download(), cpu->download()));
+  }
 }
 
 TEST("gpu training: blocks of every height, a last group cut off, rows of one pass and of two") {

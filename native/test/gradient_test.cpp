@@ -24,10 +24,12 @@ using Doubles = std::vector<double>;
 
 constexpr size_t kBatch = 6;
 
-const std::vector<Activation> kActivations{Activation::relu,   Activation::tanh,     Activation::sigmoid,
-                                           Activation::linear, Activation::all_relu, Activation::srelu};
+const std::vector<Activation> kActivations{Activation::relu,      Activation::tanh,     Activation::sigmoid,
+                                           Activation::linear,    Activation::all_relu, Activation::srelu,
+                                           Activation::leaky_relu};
 const std::vector<Loss> kLosses{Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse};
-const char* const kActivationNames[] = {"relu", "tanh", "sigmoid", "linear", "all-relu", "srelu"};
+const char* const kActivationNames[] = {"relu",     "tanh",  "sigmoid",   "linear",
+                                        "all-relu", "srelu", "leaky-relu"};
 const char* const kLossNames[] = {"softmax cross-entropy", "sigmoid cross-entropy", "mse"};
 
 /** A network and a batch. Seeds are fixed: see the margin that `distance_to_kink` is asked for. */
@@ -52,18 +54,20 @@ struct Problem {
   }
 };
 
-/** Of all-relu the usual ones; of srelu some for which all three pieces are met, and each piece has a slope
- * of its own.
+/**
+ * Gives all-relu and leaky-relu their usual pieces, and srelu some for which all three pieces are met, and
+ * each piece has a slope of its own.
  */
 template <class Uniform>
 void give_pieces(Layer& layer, size_t l, Uniform uniform) {
   if (!is_piecewise(layer.activation)) return;
   const uint32_t m = layer.outputs;
   const bool learned = layer.activation == Activation::srelu;
+  const float slope = layer.activation == Activation::leaky_relu ? 0.1f : l % 2 == 0 ? -0.6f : 0.6f;
   for (uint32_t k = 0; k < 4 * m; ++k) {
-    const float all_relu[] = {0.0f, l % 2 == 0 ? -0.6f : 0.6f, 0.0f, 1.0f};
+    const float fixed[] = {0.0f, slope, 0.0f, 1.0f};
     const float least[] = {-0.4f, -0.5f, 0.2f, 0.3f};
-    layer.pieces.push_back(learned ? least[k / m] + uniform(0.0f, 0.3f) : all_relu[k / m]);
+    layer.pieces.push_back(learned ? least[k / m] + uniform(0.0f, 0.3f) : fixed[k / m]);
   }
   if (learned) layer.pieces_velocity.assign(layer.pieces.size(), 0.0f);
 }

@@ -67,7 +67,7 @@ std::vector<Model> models() {
     for (Layer& layer : all.back().layers) std::fill(layer.bias.begin(), layer.bias.end(), 0.05f);
   }
   all.push_back(build_model(make_spec({61, 101, 10}, 0.0, Activation::relu, Loss::softmax_cross_entropy)));
-  for (const Activation activation : {Activation::all_relu, Activation::srelu})
+  for (const Activation activation : {Activation::all_relu, Activation::srelu, Activation::leaky_relu})
     all.push_back(build_model(make_spec({61, 101, 90, 10}, 6.0, activation, Loss::softmax_cross_entropy)));
   return all;
 }

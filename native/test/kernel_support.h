@@ -237,7 +237,7 @@ inline TrainOptions rule_options() {
 
 inline cpu::UpdateRule update_rule() {
   const TrainOptions options = rule_options();
-  return {options.learning_rate, options.momentum, options.l2, options.decay};
+  return set_native::update_rule(options, Optimizer::sgd, 1);
 }
 
 /** Parameters after one update, and for each the sum of the absolute terms. */

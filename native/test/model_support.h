@@ -86,6 +86,19 @@ inline TrainOptions options_for(uint32_t epoch, uint32_t batch_size) {
   return options;
 }
 
+/**
+ * Options of AdamW for comparisons: `tiny` well above rounding, because a gradient that is only rounding
+ * would otherwise step as far as any other.
+ */
+inline TrainOptions adamw_options(uint32_t epoch, uint32_t batch_size) {
+  TrainOptions options = options_for(epoch, batch_size);
+  options.learning_rate = 0.01f;
+  options.beta2 = 0.99f;
+  options.tiny = 1e-3f;
+  options.decay = 0.001f;
+  return options;
+}
+
 inline std::unique_ptr<BackendModel> on_cpu(const Model& model, uint32_t threads = 1) {
   return cpu_backend().create(model, {threads});
 }
@@ -94,19 +107,20 @@ inline std::unique_ptr<BackendModel> on_reference(const Model& model) {
   return reference_backend().create(model, {});
 }
 
-inline bool same_bits(const AlignedVector<float>& a, const AlignedVector<float>& b) {
+template <class Value>
+bool same_bits(const AlignedVector<Value>& a, const AlignedVector<Value>& b) {
   return a.size() == b.size() &&
-         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(Value)) == 0);
 }
 
 inline bool same_bits(const Model& a, const Model& b) {
   for (size_t l = 0; l < a.layers.size(); ++l) {
     const Layer &p = a.layers[l], &q = b.layers[l];
-    if (p.links.row_offsets != q.links.row_offsets || p.links.col_indices != q.links.col_indices ||
-        p.birth != q.birth || !same_bits(p.weights, q.weights) || !same_bits(p.velocity, q.velocity) ||
-        !same_bits(p.bias, q.bias) || !same_bits(p.bias_velocity, q.bias_velocity) ||
-        !same_bits(p.pieces, q.pieces) || !same_bits(p.pieces_velocity, q.pieces_velocity))
-      return false;
+    bool same = p.links.row_offsets == q.links.row_offsets && p.links.col_indices == q.links.col_indices;
+    const auto compare = [&](const char*, const auto& v, const auto& w) { same = same && same_bits(v, w); };
+    for_each_link_array(compare, p, q);
+    for_each_neuron_array(compare, p, q);
+    if (!same) return false;
   }
   return true;
 }

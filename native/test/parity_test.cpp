@@ -25,7 +25,7 @@ void update_parity(const cpu::KernelTable& table) {
     const Updated want = update(weights, velocity, widen(gradient), absolute(widen(gradient)));
     Guarded w = Guarded::copy_of(weights), v = Guarded::copy_of(velocity);
     const Guarded g = Guarded::copy_of(gradient);
-    table.momentum_update(w.data(), v.data(), g.data(), count, update_rule());
+    table.update({w.data(), v.data(), nullptr}, g.data(), count, update_rule());
     const std::string what = std::string(table.name) + ", " + std::to_string(count) + " parameters";
     CHECK_MSG(w.intact() && v.intact(), what << ": wrote outside its arrays");
     Places places(count);
@@ -36,6 +36,79 @@ void update_parity(const cpu::KernelTable& table) {
 }
 
 TEST_EACH_ISA("parity: momentum update", update_parity)
+
+void adamw_parity(const cpu::KernelTable& table) {
+  for (const size_t count : {0, 1, 3, 8, 15, 16, 17, 33, 1000}) {
+    Random random(6);
+    const std::vector<float> weights = random.list(count, -1.0f, 1.0f),
+                             first = random.list(count, -0.1f, 0.1f),
+                             second = random.list(count, 0.0f, 0.01f);
+    std::vector<float> gradient = random.list(count, -1.0f, 1.0f);
+    for (size_t k = 0; k < count; k += 5) gradient[k] = 0.0f;
+    TrainOptions options = rule_options();
+    for (const uint64_t t : {uint64_t{1}, uint64_t{2}, uint64_t{1000}, uint64_t{1} << 40}) {
+      Doubles w_want = widen(weights), m_want = widen(first), s_want = widen(second);
+      reference::adamw_update(w_want, m_want, s_want, widen(gradient), options, t);
+      Guarded w = Guarded::copy_of(weights), m = Guarded::copy_of(first), s = Guarded::copy_of(second);
+      const Guarded g = Guarded::copy_of(gradient);
+      table.update({w.data(), m.data(), s.data()}, g.data(), count,
+                   set_native::update_rule(options, Optimizer::adamw, t));
+      const std::string what = std::string(table.name) + ", step " + std::to_string(t) + ", " +
+                               std::to_string(count) + " parameters";
+      CHECK_MSG(w.intact() && m.intact() && s.intact(), what << ": wrote outside its arrays");
+      for (size_t k = 0; k < count; ++k) {
+        CHECK_MSG(std::fabs(m.data()[k] - m_want[k]) <= 4e-7, what << ": first moment " << k);
+        CHECK_MSG(std::fabs(s.data()[k] - s_want[k]) <= 4e-7 * s_want[k], what << ": second moment " << k);
+        const double step = std::fabs(w_want[k] - weights[k]);
+        CHECK_MSG(std::fabs(w.data()[k] - w_want[k]) <= 2e-7 + 1e-5 * step,
+                  what << ": weight " << k << " is " << w.data()[k] << ", want " << w_want[k]);
+      }
+    }
+  }
+}
+
+TEST_EACH_ISA("parity: AdamW update", adamw_parity)
+
+void adamw_places(const cpu::KernelTable& table) {
+  const size_t count = 37;
+  Random random(7);
+  const std::vector<float> weights = random.list(count, -1.0f, 1.0f), first = random.list(count, -0.1f, 0.1f),
+                           second = random.list(count, 0.0f, 0.01f),
+                           gradient = random.list(count, -1.0f, 1.0f);
+  const UpdateRule rule = set_native::update_rule(rule_options(), Optimizer::adamw, 3);
+  std::vector<float> w = weights, m = first, s = second;
+  table.update({w.data(), m.data(), s.data()}, gradient.data(), count, rule);
+  for (size_t k = 0; k < count; ++k) {
+    float one = weights[k], velocity = first[k], moment = second[k];
+    table.update({&one, &velocity, &moment}, &gradient[k], 1, rule);
+    CHECK(one == w[k] && velocity == m[k] && moment == s[k]);
+  }
+}
+
+TEST_EACH_ISA("parity: the bits of an AdamW update do not depend on a parameter's place", adamw_places)
+
+TEST("reference: AdamW's first steps, by hand") {
+  TrainOptions options;
+  options.learning_rate = 0.1f;
+  options.momentum = 0.9f;
+  options.beta2 = 0.99f;
+  options.tiny = 0.0f;
+  options.decay = 0.0f;
+  // With a gradient that stays the same both moments, corrected, are it and its square: each step is the
+  // rate.
+  std::vector<double> w{1.0, -2.0}, m(2), s(2);
+  for (uint64_t t = 1; t <= 5; ++t) {
+    reference::adamw_update(w, m, s, {0.3, -7.0}, options, t);
+    CHECK(std::fabs(w[0] - (1.0 - options.learning_rate * static_cast<double>(t))) < 1e-12);
+    CHECK(std::fabs(w[1] - (-2.0 + options.learning_rate * static_cast<double>(t))) < 1e-12);
+  }
+  // Decay is apart from the moments: without a gradient it alone changes w.
+  options.decay = 0.25f;
+  options.tiny = 1e-8f;
+  std::vector<double> alone{4.0}, none{0.0}, nothing{0.0};
+  reference::adamw_update(alone, none, nothing, {0.0}, options, 1);
+  CHECK(alone[0] == 3.0 && none[0] == 0.0 && nothing[0] == 0.0);
+}
 
 // ---- Loss -------------------------------------------------------------------------------------------------
 

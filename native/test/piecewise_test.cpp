@@ -52,11 +52,16 @@ void pieces_parity(const cpu::KernelTable& table) {
         CHECK(kept[r * stride + s] == (own ? z[r * stride + s] : 7.0f));
       }
 
-    const cpu::UpdateRule rule{0.5f, 0.5f, 0.25f, 0.125f};
+    cpu::PiecewiseBackward op{};
+    op.z = z.data();
+    op.dy = dy.data();
+    op.bias = {bias.data(), bias_velocity.data(), nullptr};
+    op.outputs = kRows;
+    op.stride = stride;
+    op.rule = {0.5f, 0.5f, 0.25f, 0.125f, 0.0f, 0.0f, 0.0f};
     const auto backward = [&](float* piece_velocity) {
-      table.piecewise_backward({z.data(), dy.data(), pieces.data(), piece_velocity, bias.data(),
-                                bias_velocity.data(), kRows, stride, rule},
-                               kBegin, kEnd);
+      op.pieces = {pieces.data(), piece_velocity, nullptr};
+      table.piecewise_backward(op, kBegin, kEnd);
     };
     const AlignedVector<float> dy_before = dy, pieces_before = pieces;
     Doubles dz = sample_major(dy, kRows, stride);

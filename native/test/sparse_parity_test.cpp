@@ -293,8 +293,7 @@ BackwardState check_backward_mode(const cpu::KernelTable& table, const Packed<In
     op.x = packed.x.data();
     op.dz = packed.dz.data();
     op.dx = mode.dx ? state.dx.data() : nullptr;
-    op.bias = mode.bias ? state.bias.data() : nullptr;
-    op.bias_velocity = mode.bias ? state.bias_velocity.data() : nullptr;
+    if (mode.bias) op.bias = {state.bias.data(), state.bias_velocity.data(), nullptr};
     op.stride = packed.stride;
     op.activation = packed.problem.activation;
     op.rule = update_rule();

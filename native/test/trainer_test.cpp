@@ -188,7 +188,7 @@ TEST("trainer: teams of 2, 3, 5 and 9 threads have the bits of one, in every way
 TEST(
     "trainer: teams have the bits of one thread with activations of pieces, over sparse layers and dense "
     "ones") {
-  for (const Activation activation : {Activation::all_relu, Activation::srelu})
+  for (const Activation activation : {Activation::all_relu, Activation::srelu, Activation::leaky_relu})
     for (const uint32_t batch : {2u, 8u, 40u}) {
       const std::string what =
           "activation " + std::to_string(static_cast<int>(activation)) + ", batch " + std::to_string(batch);

@@ -95,7 +95,10 @@ TEST("isa: SET_NATIVE_ISA decides which kernels compute") {
     alignas(64) float weights[16] = {}, velocity[16], gradient[16];
     std::fill_n(velocity, 16, 1.0f + 0x1p-11f);
     std::fill_n(gradient, 16, g);
-    table.momentum_update(weights, velocity, gradient, 16, {g, 1.0f, 0.0f, 0.0f});
+    cpu::UpdateRule rule{};
+    rule.rate = g;
+    rule.momentum = 1.0f;
+    table.update({weights, velocity, nullptr}, gradient, 16, rule);
     for (const float v : velocity) CHECK_EQ(v, std::string(isa) == "portable" ? 0.0f : -0x1p-24f);
 #endif
   }
@@ -203,12 +206,13 @@ void follow_between_kinks(Activation activation, uint32_t seed) {
 TEST("training: follows the reference over 25 steps with kinks, where no unit comes near one") {
   follow_between_kinks(Activation::relu, 21);
   follow_between_kinks(Activation::all_relu, 24);
+  follow_between_kinks(Activation::leaky_relu, 22);
   follow_between_kinks(Activation::srelu, 24);
 }
 
-TEST("training: srelu learns its pieces, all-relu keeps them") {
+TEST("training: srelu learns its pieces, all-relu and leaky-relu keep them") {
   const Data data = make_data(60, 10, 400, 4);
-  for (const Activation activation : {Activation::all_relu, Activation::srelu}) {
+  for (const Activation activation : {Activation::all_relu, Activation::srelu, Activation::leaky_relu}) {
     const Model start =
         build_model(make_spec({60, 100, 90, 10}, 6.0, activation, Loss::softmax_cross_entropy));
     const auto model = on_cpu(start, 2);
@@ -216,9 +220,61 @@ TEST("training: srelu learns its pieces, all-relu keeps them") {
       model->train_epoch(data.samples(), options_for(epoch, 20), kGoOn);
     const Model end = model->download();
     for (size_t l = 0; l < 2; ++l)
-      CHECK_EQ(end.layers[l].pieces == start.layers[l].pieces, activation == Activation::all_relu);
+      CHECK_EQ(end.layers[l].pieces == start.layers[l].pieces, activation != Activation::srelu);
     CHECK(model->evaluate(data.samples(), kGoOn).accuracy > 0.8);
   }
+}
+
+TEST("training: AdamW follows the reference over 25 steps, sparse and dense, on every instruction set") {
+  const Data data = make_data(12, 4, 30, 5);
+  for (const char* isa : isas()) {
+    const ForcedIsa forced(isa);
+    for (const double epsilon : {3.0, 0.0})
+      for (const uint32_t motif : {1u, 2u}) {
+        ModelSpec spec = make_spec({12, 20, 16, 4}, epsilon, Activation::tanh, Loss::softmax_cross_entropy);
+        if (motif > 1 && epsilon > 0.0) spec.topology = Topology::motif;
+        spec.optimizer = Optimizer::adamw;
+        const Model start = build_model(spec);
+        const auto got = on_cpu(start), want = on_reference(start);
+        for (uint32_t epoch = 1; epoch <= 5; ++epoch) {
+          const TrainOptions options = adamw_options(epoch, 7);
+          const double loss = want->train_epoch(data.samples(), options, kGoOn);
+          CHECK(std::fabs(got->train_epoch(data.samples(), options, kGoOn) - loss) < 1e-5 * loss);
+        }
+        check_close(got->download(), want->download(), 1e-4, std::string("AdamW, ") + isa);
+      }
+  }
+}
+
+TEST("training: AdamW learns the pieces of srelu, in parts as at once, with any number of threads") {
+  const Data data = make_data(60, 10, 200, 4);
+  ModelSpec spec = make_spec({60, 100, 90, 10}, 6.0, Activation::srelu, Loss::softmax_cross_entropy);
+  spec.optimizer = Optimizer::adamw;
+  const Model start = build_model(spec);
+  const auto train = [&](uint32_t threads, bool in_parts) {
+    const auto model = on_cpu(start, threads);
+    for (uint32_t epoch = 1; epoch <= 15; ++epoch) {
+      TrainOptions options = adamw_options(epoch, 40);
+      if (in_parts) {
+        options.steps = 2;
+        model->train_epoch(data.samples(), options, kGoOn);
+        options.first_step = 2;
+        options.steps = UINT64_MAX;
+      }
+      model->train_epoch(data.samples(), options, kGoOn);
+      model->evolve({}, {epoch, 0});
+    }
+    return model->download();
+  };
+  const Model one = train(1, false);
+  CHECK(one.layers[0].pieces != start.layers[0].pieces);
+  CHECK(one.layers[0].links.col_indices != start.layers[0].links.col_indices);
+  for (size_t k = 0; k < one.layers[0].nnz(); ++k)
+    if (one.layers[0].birth[k] == 15)
+      CHECK(one.layers[0].velocity[k] == 0.0f && one.layers[0].second_moment[k] == 0.0f);
+  CHECK(same_bits(train(1, true), one));
+  for (const uint32_t threads : {2u, 3u, 5u}) CHECK(same_bits(train(threads, false), one));
+  CHECK(on_cpu(one)->evaluate(data.samples(), kGoOn).accuracy > 0.8);
 }
 
 TEST("training: the loss falls") {

@@ -8,7 +8,7 @@ import { SetNativeError } from '../errors.js';
 import { writeAtomically } from '../files/output.js';
 import type { NativeLayer } from '../native.js';
 import { activationOf } from '../thesis/readings.js';
-import { type ActivationName, activations } from '../vocabulary.js';
+import { type ActivationName, activations, piecewiseActivations } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
 import type { Group } from './plan.js';
 import { runSchema } from './read.js';
@@ -139,11 +139,14 @@ const layerSchema = z.object({
   colIndices: uint32s,
   weights: float32s,
   momentum: float32s,
+  secondMoment: float32s.optional(),
   birth: uint16s,
   bias: float32s,
   biasMomentum: float32s,
+  biasSecondMoment: float32s.optional(),
   pieces: float32s,
   piecesMomentum: float32s,
+  piecesSecondMoment: float32s.optional(),
 });
 
 const stateSchema = z.object({
@@ -224,21 +227,24 @@ function wrongLayer(
   const drawnLinks = drawn?.in.reduce((sum, targets, degree) => sum + targets * degree, 0);
   if (!layer.dense && drawnLinks !== undefined && links !== drawnLinks)
     return `of ${links} links, where ${drawnLinks} were drawn`;
-  const pieces = layer.activation === 'srelu' || layer.activation === 'all-relu' ? 4 * outputs : 0;
+  const pieces = piecewiseActivations.some((name) => name === layer.activation) ? 4 * outputs : 0;
   const lengths = {
     rowOffsets: layer.dense ? 0 : inputs + 1,
     colIndices: layer.dense ? 0 : links,
     weights: links,
     momentum: links,
+    secondMoment: 0,
     birth: layer.dense ? 0 : links,
     bias: outputs,
     biasMomentum: outputs,
+    biasSecondMoment: 0,
     pieces,
     piecesMomentum: layer.activation === 'srelu' ? pieces : 0,
+    piecesSecondMoment: 0,
   };
   for (const [key, length] of Object.entries(lengths) as [keyof typeof lengths, number][]) {
-    if (layer[key].length !== length)
-      return `with ${layer[key].length} ${key}, where ${length} were expected`;
+    const got = layer[key]?.length ?? 0;
+    if (got !== length) return `with ${got} ${key}, where ${length} were expected`;
   }
   for (const key of ['weights', 'momentum', 'bias', 'biasMomentum', 'pieces', 'piecesMomentum'] as const) {
     if (!layer[key].every(Number.isFinite)) return `with ${key} that are not finite`;

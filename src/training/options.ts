@@ -58,12 +58,12 @@ export interface ModelOptions {
   /** Initial weights. Default `he-fan-in`. */
   init?: InitName;
   /**
-   * Activation of the hidden layers. Default `relu`. `srelu` learns four numbers per neuron, two thresholds
-   * and two slopes (Jin et al. 2016), from a leaky ReLU of slope 0.2 on; `all-relu` is -alpha z and alpha z below 0
-   * in turn from layer to layer (Curci et al. 2021).
+   * Activation of the hidden layers. Default `relu`. `leaky-relu` is alpha z below 0 (Maas et al. 2013);
+   * `all-relu` is -alpha z and alpha z below 0 in turn from layer to layer (Curci et al. 2021); `srelu` learns
+   * four numbers per neuron, two thresholds and two slopes (Jin et al. 2016), from a leaky ReLU of slope 0.2 on.
    */
   activation?: ActivationName;
-  /** Slope of `all-relu`, from 0 to 1. Default 0.6. */
+  /** Slope below 0 of `leaky-relu` (default 0.01) and of `all-relu` (default 0.6), from 0 to 1. */
   alpha?: number;
   /** Default `softmax-cross-entropy`; it also decides the output activation. */
   loss?: LossName;
@@ -207,6 +207,7 @@ export function modelSpec(operation: string, options: ModelOptions): NativeModel
     );
   }
   const backend = checkChoice(operation, 'backend', options.backend ?? 'auto', backendChoices);
+  const activation = checkChoice(operation, 'activation', options.activation ?? 'relu', activations);
   return {
     // Array.from, because map passes over holes
     sizes: Array.from(layers, (size, i) => checkNumber(operation, `layers[${i}]`, size, ranges.layerSize)),
@@ -214,8 +215,13 @@ export function modelSpec(operation: string, options: ModelOptions): NativeModel
     topology: checkChoice(operation, 'topology', options.topology ?? 'erdos-renyi', topologies),
     motifSize: checkNumber(operation, 'motifSize', options.motifSize ?? 2, ranges.motifSize),
     init: checkChoice(operation, 'init', options.init ?? 'he-fan-in', inits),
-    activation: checkChoice(operation, 'activation', options.activation ?? 'relu', activations),
-    alpha: checkNumber(operation, 'alpha', options.alpha ?? 0.6, ranges.alpha),
+    activation,
+    alpha: checkNumber(
+      operation,
+      'alpha',
+      options.alpha ?? (activation === 'leaky-relu' ? 0.01 : 0.6),
+      ranges.alpha,
+    ),
     loss: checkChoice(operation, 'loss', options.loss ?? 'softmax-cross-entropy', losses),
     seed: checkNumber(operation, 'seed', options.seed ?? 0, ranges.seed),
     threads: checkNumber(operation, 'threads', options.threads ?? 0, ranges.threads),

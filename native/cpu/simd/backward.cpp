@@ -3,7 +3,7 @@
 
 /*
  * For sources i in groups [begin, end): dx_i = f'(x_i) sum of w_ij dz_j, g_ij = dot(x_i, dz_j), and the
- * momentum update of w_ij and of the bias of neuron i, in one pass over the links by source.
+ * update of w_ij and of the bias of neuron i, in one pass over the links by source.
  *
  * dx_i and x_i of up to four sources stay in registers (where these are but 16, x_i of two in L1), and one
  * load of row dz_j serves both products of each: two traversals of the links per step (this and the forward)
@@ -223,12 +223,13 @@ void backward_any(const SparseBackward<Index>& op, size_t begin, size_t end) {
     backward_groups(op, from, group, op.scratch);
     if (op.gradient != nullptr)
       for (size_t k = 0; k < count; ++k) op.gradient[first + k] = op.scratch[k];
-    if (op.velocity != nullptr) update(op.weights + first, op.velocity + first, op.scratch, count, op.rule);
-    if (op.dx == nullptr || op.bias == nullptr) continue;
+    if (op.velocity != nullptr)
+      update(Parameters{op.weights, op.velocity, op.second_moment}.from(first), op.scratch, count, op.rule);
+    if (op.dx == nullptr || op.bias.values == nullptr) continue;
     const size_t source = from * height,
                  sources = (group * height < op.inputs ? group * height : op.inputs) - source;
     row_sums(op.dx + source * op.stride, sources, op.stride, op.scratch);
-    update(op.bias + source, op.bias_velocity + source, op.scratch, sources, op.rule);
+    update(op.bias.from(source), op.scratch, sources, op.rule);
   }
 }
 

@@ -67,19 +67,19 @@ void backward(const PiecewiseBackward& op, size_t begin, size_t end) {
     const float* z = op.z + row * op.stride;
     float* dy = op.dy + row * op.stride;
     Sums<Wide, kLearned> wide;
-    const Pieces<Wide> in_vectors(op.pieces, op.outputs, row);
+    const Pieces<Wide> in_vectors(op.pieces.values, op.outputs, row);
     size_t c = 0;
     for (; c + kWidth <= op.stride; c += kWidth)
       store(dy + c, wide.add(in_vectors, load(z + c), load(dy + c)));
     const Float4 bias = sums_of(wide.bias, Vec{}, Vec{}, Vec{});
     const Float4 learned = kLearned ? sums_of(wide.t_l, wide.a_l, wide.t_r, wide.a_r) : Float4{};
     Sums<Single, kLearned> rest{bias[0], learned[0], learned[1], learned[2], learned[3]};
-    const Pieces<Single> alone(op.pieces, op.outputs, row);
+    const Pieces<Single> alone(op.pieces.values, op.outputs, row);
     for (; c < op.stride; ++c) dy[c] = rest.add(alone, z[c], dy[c]);
-    update(op.bias + row, op.bias_velocity + row, &rest.bias, 1, op.rule);
+    update(op.bias.from(row), &rest.bias, 1, op.rule);
     const float gradient[] = {rest.t_l, rest.a_l, rest.t_r, rest.a_r};
     for (size_t k = 0; kLearned && k < 4; ++k)
-      update(op.pieces + k * op.outputs + row, op.velocity + k * op.outputs + row, &gradient[k], 1, plain);
+      update(op.pieces.from(k * op.outputs + row), &gradient[k], 1, plain);
   }
 }
 
@@ -99,7 +99,7 @@ void piecewise(const Piecewise& op, size_t begin, size_t end) {
 }
 
 void piecewise_backward(const PiecewiseBackward& op, size_t begin, size_t end) {
-  op.velocity == nullptr ? backward<false>(op, begin, end) : backward<true>(op, begin, end);
+  op.pieces.velocity == nullptr ? backward<false>(op, begin, end) : backward<true>(op, begin, end);
 }
 
 }  // namespace set_native::cpu::SET_ISA

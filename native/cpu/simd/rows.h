@@ -64,9 +64,44 @@ SET_INLINE float where_positive(float x, float v) {
 }
 SET_THROUGH_ACTIVATION(float)
 
-/** v = momentum v - rate (g + l2 w), w = w + (v - decay w); an element's bits do not depend on its place. */
-SET_INLINE void update(float* weights, float* velocity, const float* gradient, size_t count,
-                       const UpdateRule& rule) {
+/** One vector of AdamW. */
+SET_INLINE void adamw_vector(const Parameters& at, size_t k, const float* gradient, const UpdateRule& rule) {
+  const Vec w = load(at.values + k);
+  const Vec h = fma(broadcast(rule.l2), w, load(gradient + k));
+  const Vec v = fma(broadcast(1.0f - rule.momentum), h, broadcast(rule.momentum) * load(at.velocity + k));
+  const Vec s = fma(broadcast(1.0f - rule.beta2) * h, h, broadcast(rule.beta2) * load(at.second_moment + k));
+  const Vec root = fma(broadcast(rule.scale), square_root(s), broadcast(rule.tiny));
+  store(at.velocity + k, v);
+  store(at.second_moment + k, s);
+  store(at.values + k, w + fma(broadcast(-rule.decay), w, broadcast(-rule.rate) * v / root));
+}
+
+/** 16 bytes read and 12 written per parameter; the division and the root bind. */
+SET_INLINE void update_adamw(const Parameters& at, const float* gradient, size_t count,
+                             const UpdateRule& rule) {
+  size_t k = 0;
+  for (; k + kWidth <= count; k += kWidth) adamw_vector(at, k, gradient, rule);
+  if (k == count) return;
+  // What is left over, in a vector of its own.
+  float values[kWidth] = {}, velocity[kWidth] = {}, second_moment[kWidth] = {}, last[kWidth] = {};
+  for (size_t c = 0; c < count - k; ++c) {
+    values[c] = at.values[k + c];
+    velocity[c] = at.velocity[k + c];
+    second_moment[c] = at.second_moment[k + c];
+    last[c] = gradient[k + c];
+  }
+  adamw_vector({values, velocity, second_moment}, 0, last, rule);
+  for (size_t c = 0; c < count - k; ++c) {
+    at.values[k + c] = values[c];
+    at.velocity[k + c] = velocity[c];
+    at.second_moment[k + c] = second_moment[c];
+  }
+}
+
+/** The rule of core/update_rule.h; an element's bits do not depend on its place. */
+SET_INLINE void update(const Parameters& at, const float* gradient, size_t count, const UpdateRule& rule) {
+  if (at.second_moment != nullptr) return update_adamw(at, gradient, count, rule);
+  float *const weights = at.values, *const velocity = at.velocity;
   const Vec rate = broadcast(-rule.rate), momentum = broadcast(rule.momentum);
   const Vec l2 = broadcast(rule.l2), decay = broadcast(-rule.decay);
   size_t k = 0;

@@ -4,9 +4,9 @@
 /* The table of one instruction set, filled with the kernels compiled beside it. */
 namespace set_native::cpu::SET_ISA {
 
-void momentum_update(float* weights, float* velocity, const float* gradient, size_t count,
-                     const UpdateRule& rule) {
-  update(weights, velocity, gradient, count, rule);
+void update_parameters(const Parameters& parameters, const float* gradient, size_t count,
+                       const UpdateRule& rule) {
+  update(parameters, gradient, count, rule);
 }
 
 #define SET_TEXT2(name) #name
@@ -20,6 +20,6 @@ const KernelTable table = {SET_TEXT(SET_ISA),
                            finish_forward,
                            piecewise,
                            piecewise_backward,
-                           momentum_update};
+                           update_parameters};
 
 }  // namespace set_native::cpu::SET_ISA

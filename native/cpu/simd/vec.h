@@ -182,6 +182,23 @@ SET_VECTOR_FUNCTIONS(Float8)
 SET_VECTOR_FUNCTIONS(Float16)
 #endif
 
+/** The square root of each lane, correctly rounded. */
+SET_INLINE Vec square_root(Vec v) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_sqrt_ps(0xffff, v);
+#elif SET_VEC_WIDTH == 8 && defined(__AVX2__)
+  return _mm256_sqrt_ps(v);
+#elif SET_VEC_WIDTH == 4 && defined(__SSE2__)
+  return _mm_sqrt_ps(v);
+#elif SET_VEC_WIDTH == 4 && defined(__aarch64__)
+  return vsqrtq_f32(v);
+#else
+  Vec root{};
+  for (size_t lane = 0; lane < kWidth; ++lane) root[lane] = __builtin_sqrtf(v[lane]);
+  return root;
+#endif
+}
+
 /** {sum of a, sum of b, sum of c, sum of d}, in an order fixed by the width. */
 SET_INLINE Float4 sums_of(Float4 a, Float4 b, Float4 c, Float4 d) {
 #if defined(__SSE2__)

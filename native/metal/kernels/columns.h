@@ -156,24 +156,39 @@ inline float4 through_activation4(float4 x, float4 v, Activation activation) {
                 through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
 }
 
-/** How weights follow their gradients: read from the state once, because every store might change it again.
- */
-struct UpdateRule {
-  float rate, momentum, l2, decay;
+/** The rule of this step: read from the state once, because every store might change it again. */
+inline UpdateRule rule_of(device const StepState* state) {
+  UpdateRule rule;
+  rule.rate = state->rule.rate;
+  rule.momentum = state->rule.momentum;
+  rule.l2 = state->rule.l2;
+  rule.decay = state->rule.decay;
+  rule.beta2 = state->rule.beta2;
+  rule.tiny = state->rule.tiny;
+  rule.scale = state->rule.scale;
+  return rule;
+}
 
-  explicit UpdateRule(device const StepState* state) {
-    rate = state->rate;
-    momentum = state->momentum;
-    l2 = state->l2;
-    decay = state->decay;
-  }
+/** Parameters, and what the optimizer keeps beside each. */
+struct Parameters {
+  device float* values;
+  device float* velocity;
+  device float* second_moment;  // null but for AdamW
 };
 
-/** v = momentum v - rate (g + l2 w), w = w + (v - decay w). */
-inline void momentum_update(device float& weight, device float& velocity, float gradient,
-                            thread const UpdateRule& rule, bool plain = false) {
-  const float w = weight, g = plain ? gradient : fma(rule.l2, w, gradient);
-  const float v = fma(-rule.rate, g, rule.momentum * velocity);
-  velocity = v;
-  weight = plain ? w + v : w + fma(-rule.decay, w, v);
+/** The rule of core/update_rule.h for parameter `k`; `plain`: without l2 and decay. */
+inline void update(thread const Parameters& at, uint64_t k, float gradient, thread const UpdateRule& rule,
+                   bool plain = false) {
+  const float w = at.values[k], h = plain ? gradient : fma(rule.l2, w, gradient);
+  float v = 0.0f, step = 0.0f;
+  if (at.second_moment == nullptr) {
+    v = step = fma(-rule.rate, h, rule.momentum * at.velocity[k]);
+  } else {
+    const float s = fma((1.0f - rule.beta2) * h, h, rule.beta2 * at.second_moment[k]);
+    v = fma(1.0f - rule.momentum, h, rule.momentum * at.velocity[k]);
+    step = -rule.rate * v / fma(rule.scale, sqrt(s), rule.tiny);
+    at.second_moment[k] = s;
+  }
+  at.velocity[k] = v;
+  at.values[k] = plain ? w + step : w + fma(-rule.decay, w, step);
 }

@@ -34,7 +34,8 @@ kernel void piecewise_backward(
     constant PiecewiseParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
     device const float* pre_activation [[buffer(2)]], device float* dy [[buffer(3)]],
     device float* pieces [[buffer(4)]], device float* pieces_velocity [[buffer(5)]],
-    device float* bias [[buffer(6)]], device float* bias_velocity [[buffer(7)]],
+    device float* pieces_second_moment [[buffer(6)]], device float* bias [[buffer(7)]],
+    device float* bias_velocity [[buffer(8)]], device float* bias_second_moment [[buffer(9)]],
     constant uint32_t& given [[buffer(30)]], uint3 team [[threadgroup_position_in_grid]],
     uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   pieces_velocity = SET_GIVEN(given, 5, pieces_velocity);
@@ -58,10 +59,11 @@ kernel void piecewise_backward(
   SET_UNROLL
   for (uint32_t k = 0; k < 5; ++k) sums[k] = over_warp(sums[k]);
   if (lane != 0) return;
-  const UpdateRule rule(state);
-  momentum_update(bias[j], bias_velocity[j], sums[4], rule);
+  const UpdateRule rule = rule_of(state);
+  const Parameters biases = {bias, bias_velocity, SET_GIVEN(given, 9, bias_second_moment)};
+  update(biases, j, sums[4], rule);
   if (pieces_velocity == nullptr) return;
+  const Parameters learned = {pieces, pieces_velocity, SET_GIVEN(given, 6, pieces_second_moment)};
   SET_UNROLL
-  for (uint32_t k = 0; k < 4; ++k)
-    momentum_update(pieces[k * p.outputs + j], pieces_velocity[k * p.outputs + j], sums[k], rule, true);
+  for (uint32_t k = 0; k < 4; ++k) update(learned, k * p.outputs + j, sums[k], rule, true);
 }

@@ -1,5 +1,6 @@
 #include "gpu/philox.h"
 #include "metal/kernels/cells.h"
+#include "metal/kernels/given.h"
 
 /*
  * Rebuild: the layer that the bitmap of its blocks tells. A block's new number is the rank of its bit, so
@@ -26,11 +27,14 @@ kernel void move_kept(
     constant MoveParams& p [[buffer(0)]], device const uint32_t* old_offsets [[buffer(1)]],
     device const Index* old_targets [[buffer(2)]], device const uint32_t* removed [[buffer(3)]],
     device const uint32_t* old_weights [[buffer(4)]], device const uint32_t* old_velocity [[buffer(5)]],
-    device const uint16_t* old_birth [[buffer(6)]], device const uint32_t* cells [[buffer(7)]],
-    device const uint32_t* ranks [[buffer(8)]], device Index* targets [[buffer(9)]],
-    device uint32_t* weights [[buffer(10)]], device uint32_t* velocity [[buffer(11)]],
-    device uint16_t* birth [[buffer(12)]], uint3 team [[threadgroup_position_in_grid]],
-    uint32_t lane [[thread_index_in_simdgroup]], uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+    device const uint32_t* old_second_moment [[buffer(6)]], device const uint16_t* old_birth [[buffer(7)]],
+    device const uint32_t* cells [[buffer(8)]], device const uint32_t* ranks [[buffer(9)]],
+    device Index* targets [[buffer(10)]], device uint32_t* weights [[buffer(11)]],
+    device uint32_t* velocity [[buffer(12)]], device uint32_t* second_moment [[buffer(13)]],
+    device uint16_t* birth [[buffer(14)]], constant uint32_t& given [[buffer(30)]],
+    uint3 team [[threadgroup_position_in_grid]], uint32_t lane [[thread_index_in_simdgroup]],
+    uint32_t warp [[simdgroup_index_in_threadgroup]]) {
+  second_moment = SET_GIVEN(given, 13, second_moment);
   const uint32_t group = warp_of_launch(team, warp);
   if (group >= p.groups) return;
   const uint32_t first = old_offsets[group], links = (old_offsets[group + 1] - first) * p.height;
@@ -43,6 +47,7 @@ kernel void move_kept(
     if (r == 0) targets[to] = target;
     weights[to_link] = old_weights[from_link];
     velocity[to_link] = old_velocity[from_link];
+    if (second_moment != nullptr) second_moment[to_link] = old_second_moment[from_link];
     birth[to_link] = old_birth[from_link];
   }
 }
@@ -63,7 +68,7 @@ kernel void place_grown(constant PlaceParams& p [[buffer(0)]], device const uint
 }
 
 /**
- * Weight, velocity and birth of grown links, one thread each; links of sources beyond the layer are 0 in
+ * Weight, moments and birth of grown links, one thread each; links of sources beyond the layer are 0 in
  * everything. The bound of he_fan_in comes from a table by fan-in, because there is no double square root
  * here. NaN for an init that is not known.
  */
@@ -73,9 +78,11 @@ kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint
                          device const uint32_t* target_offsets [[buffer(4)]],
                          device const uint32_t* by_target [[buffer(5)]],
                          device const float* bounds [[buffer(6)]], device float* weights [[buffer(7)]],
-                         device float* velocity [[buffer(8)]], device uint16_t* birth [[buffer(9)]],
+                         device float* velocity [[buffer(8)]], device float* second_moment [[buffer(9)]],
+                         device uint16_t* birth [[buffer(10)]], constant uint32_t& given [[buffer(30)]],
                          uint3 team [[threadgroup_position_in_grid]],
                          uint32_t index [[thread_index_in_threadgroup]]) {
+  second_moment = SET_GIVEN(given, 9, second_moment);
   const uint32_t number = thread_of_launch(team, index);
   const uint32_t slot = number / p.height, r = number % p.height;
   if (slot >= p.count) return;
@@ -97,5 +104,6 @@ kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint
   }
   weights[link] = weight;
   velocity[link] = 0.0f;
+  if (second_moment != nullptr) second_moment[link] = 0.0f;
   birth[link] = static_cast<uint16_t>(exists ? p.birth : 0);
 }

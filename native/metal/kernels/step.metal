@@ -1,5 +1,6 @@
 #include "gpu/train_params.h"
 #include "metal/kernels/columns.h"
+#include "metal/kernels/given.h"
 
 /*
  * The end of a step: the update of the output layer's bias by the sums of dz, one warp per output; and then,
@@ -13,21 +14,29 @@ using namespace set_native::gpu;
 kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* state [[buffer(1)]],
                      device atomic_uint* cancel [[buffer(2)]], device const float* dz [[buffer(3)]],
                      device float* bias [[buffer(4)]], device float* bias_velocity [[buffer(5)]],
+                     device float* bias_second_moment [[buffer(6)]],
+                     device const float* corrections [[buffer(7)]], constant uint32_t& given [[buffer(30)]],
                      uint32_t lane [[thread_index_in_simdgroup]],
                      uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   if (stopped(state)) return;
-  const UpdateRule rule(state);
+  corrections = SET_GIVEN(given, 7, corrections);
+  const UpdateRule rule = rule_of(state);
+  const Parameters biases = {bias, bias_velocity, SET_GIVEN(given, 6, bias_second_moment)};
   for (uint32_t j = warp; j < p.outputs; j += kTrainWarps) {
     float gradient = 0.0f;
     for (uint32_t b = lane; b < p.stride; b += 32) gradient += dz[static_cast<uint64_t>(j) * p.stride + b];
     gradient = over_warp(gradient);
-    if (lane == 0) momentum_update(bias[j], bias_velocity[j], gradient, rule);
+    if (lane == 0) update(biases, j, gradient, rule);
   }
   threadgroup_barrier(mem_flags::mem_device);  // all have read the state
   if (warp != 0 || lane != 0) return;
   const uint64_t next = static_cast<uint64_t>(state->first) + state->full_batch;
   state->step = state->step + 1;
   if (next >= state->count) return;
+  if (corrections != nullptr) {
+    state->rule.rate = corrections[2 * static_cast<uint64_t>(state->step)];
+    state->rule.scale = corrections[2 * static_cast<uint64_t>(state->step) + 1];
+  }
   const uint32_t first = static_cast<uint32_t>(next), left = state->count - first;
   state->first = first;
   state->batch = left < state->full_batch ? left : state->full_batch;

@@ -71,16 +71,20 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
                          device const StepState* state [[buffer(1)]],
                          device const uint32_t* offsets [[buffer(2)]],
                          device const Index* targets [[buffer(3)]], device float* weights [[buffer(4)]],
-                         device float* velocity [[buffer(5)]], device const float4* x [[buffer(6)]],
-                         device const float4* dz [[buffer(7)]], device const float4* dx [[buffer(8)]],
-                         device float* bias [[buffer(9)]], device float* bias_velocity [[buffer(10)]],
+                         device float* velocity [[buffer(5)]], device float* second_moment [[buffer(6)]],
+                         device const float4* x [[buffer(7)]], device const float4* dz [[buffer(8)]],
+                         device const float4* dx [[buffer(9)]], device float* bias [[buffer(10)]],
+                         device float* bias_velocity [[buffer(11)]],
+                         device float* bias_second_moment [[buffer(12)]],
                          constant uint32_t& given [[buffer(30)]], uint3 team [[threadgroup_position_in_grid]],
                          uint32_t lane [[thread_index_in_simdgroup]],
                          uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t part = warp % p.warps, group = team.x * (kTrainWarps / p.warps) + warp / p.warps;
   if (stopped(state) || group >= p.groups) return;
-  bias = SET_GIVEN(given, 9, bias);
-  const UpdateRule rule(state);
+  const Parameters links = {weights, velocity, SET_GIVEN(given, 6, second_moment)};
+  const Parameters biases = {SET_GIVEN(given, 10, bias), bias_velocity,
+                             SET_GIVEN(given, 12, bias_second_moment)};
+  const UpdateRule rule = rule_of(state);
   constexpr uint32_t kRows = kHeight != 0 ? kHeight : kChunk;
   const uint32_t height = kHeight != 0 ? kHeight : p.height, row = p.stride / 4;
   const uint32_t source = group * height, existing = existing_sources(p, group, source, height);
@@ -103,15 +107,14 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
       const uint64_t place = static_cast<uint64_t>(k) * height + r0;
       SET_UNROLL
       for (uint32_t r = 0; r < kRows; ++r)
-        if (lane == r && r0 + r < existing)
-          momentum_update(weights[place + r], velocity[place + r], gradients[r], rule);
+        if (lane == r && r0 + r < existing) update(links, place + r, gradients[r], rule);
     }
-  if (bias == nullptr || part != 0) return;
+  if (biases.values == nullptr || part != 0) return;
   for (uint32_t r = 0; r < existing; ++r) {
     device const float4* slopes = dx + (source + r) * row;
     float gradient = 0.0f;
     for (uint32_t column = lane; column < row; column += 32) gradient += sum4(slopes[column]);
     gradient = over_warp(gradient);
-    if (lane == 0) momentum_update(bias[source + r], bias_velocity[source + r], gradient, rule);
+    if (lane == 0) update(biases, source + r, gradient, rule);
   }
 }

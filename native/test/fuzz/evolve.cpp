@@ -79,6 +79,7 @@ void check_promises(const Layer& before, const Layer& after, uint32_t epoch, con
       if (after.birth[k] == birth_of(epoch)) {
         ++grown;
         CHECK(after.velocity[k] == 0 && std::isfinite(after.weights[k]));
+        CHECK(after.second_moment.empty() || after.second_moment[k] == 0);
         continue;
       }
       while (old < before.links.row_offsets[i + 1] &&
@@ -88,6 +89,7 @@ void check_promises(const Layer& before, const Layer& after, uint32_t epoch, con
             before.links.col_indices[old] == after.links.col_indices[k]);
       CHECK(std::memcmp(&before.weights[old], &after.weights[k], sizeof(float)) == 0);
       CHECK(std::memcmp(&before.velocity[old], &after.velocity[k], sizeof(float)) == 0);
+      CHECK(before.second_moment.empty() || before.second_moment[old] == after.second_moment[k]);
       CHECK_EQ(before.birth[old], after.birth[k]);
     }
   }

@@ -39,7 +39,7 @@ bool is_sound(const Csr& links) {
   return std::adjacent_find(cells.begin(), cells.end(), std::greater_equal<>()) == cells.end();
 }
 
-bool is_sound(const Layer& layer) {
+bool is_sound(const Layer& layer, Optimizer optimizer) {
   if (layer.inputs == 0 || layer.outputs == 0) return false;
   const uint64_t links = layer.dense ? uint64_t{layer.inputs} * layer.outputs : layer.links.nnz();
   const uint64_t births = layer.dense ? 0 : links;
@@ -47,12 +47,16 @@ bool is_sound(const Layer& layer) {
   const bool pattern = layer.dense ? layer.links.nnz() == 0
                                    : layer.links.rows == layer.inputs && layer.links.cols == layer.outputs &&
                                          is_sound(layer.links);
+  const uint64_t learned = layer.activation == Activation::srelu ? pieces : 0;
+  const uint64_t second = optimizer == Optimizer::adamw ? 1 : 0;
   return pattern && layer.weights.size() == links && layer.velocity.size() == links &&
-         layer.birth.size() == births && layer.bias.size() == layer.outputs &&
-         layer.bias_velocity.size() == layer.outputs && layer.pieces.size() == pieces &&
-         layer.pieces_velocity.size() == (layer.activation == Activation::srelu ? pieces : 0) &&
-         is_finite(layer.weights) && is_finite(layer.velocity) && is_finite(layer.bias) &&
-         is_finite(layer.bias_velocity) && is_finite(layer.pieces) && is_finite(layer.pieces_velocity);
+         layer.second_moment.size() == second * links && layer.birth.size() == births &&
+         layer.bias.size() == layer.outputs && layer.bias_velocity.size() == layer.outputs &&
+         layer.bias_second_moment.size() == second * layer.outputs && layer.pieces.size() == pieces &&
+         layer.pieces_velocity.size() == learned && layer.pieces_second_moment.size() == second * learned &&
+         is_finite(layer.weights) && is_finite(layer.velocity) && is_finite(layer.second_moment) &&
+         is_finite(layer.bias) && is_finite(layer.bias_velocity) && is_finite(layer.bias_second_moment) &&
+         is_finite(layer.pieces) && is_finite(layer.pieces_velocity) && is_finite(layer.pieces_second_moment);
 }
 
 bool is_sound(const Model& model) {
@@ -62,10 +66,10 @@ bool is_sound(const Model& model) {
     if (model.layers[l].inputs != model.layers[l - 1].outputs) return false;
   }
   return std::all_of(model.layers.begin(), model.layers.end(),
-                     [](const Layer& layer) { return is_sound(layer); });
+                     [&](const Layer& layer) { return is_sound(layer, model.optimizer); });
 }
 
-Layer sound_layer(Input& in, uint32_t inputs, Activation activation) {
+Layer sound_layer(Input& in, uint32_t inputs, Activation activation, Optimizer optimizer) {
   Layer layer;
   layer.inputs = inputs;
   layer.outputs = 1 + in.below(6);
@@ -89,6 +93,11 @@ Layer sound_layer(Input& in, uint32_t inputs, Activation activation) {
   layer.bias_velocity.assign(layer.outputs, 0.25f);
   if (is_piecewise(activation)) layer.pieces.assign(size_t{4} * layer.outputs, 1.0f);
   if (activation == Activation::srelu) layer.pieces_velocity.assign(size_t{4} * layer.outputs, 0.0f);
+  if (optimizer == Optimizer::adamw) {
+    layer.second_moment = layer.velocity;
+    layer.bias_second_moment = layer.bias_velocity;
+    layer.pieces_second_moment = layer.pieces_velocity;
+  }
   return layer;
 }
 
@@ -110,9 +119,10 @@ void damage_value(Input& in, AlignedVector<float>& values) {
 /** One change, after which the model may still be sound. */
 void damage(Input& in, Model& model) {
   Layer& layer = model.layers[in.byte() % model.layers.size()];
-  AlignedVector<float>* values[] = {&layer.weights,       &layer.velocity, &layer.bias,
-                                    &layer.bias_velocity, &layer.pieces,   &layer.pieces_velocity};
-  switch (in.below(12)) {
+  AlignedVector<float>* values[] = {&layer.weights, &layer.velocity,        &layer.second_moment,
+                                    &layer.bias,    &layer.bias_velocity,   &layer.bias_second_moment,
+                                    &layer.pieces,  &layer.pieces_velocity, &layer.pieces_second_moment};
+  switch (in.below(13)) {
     case 0:
       return damage_number(in, layer.links.row_offsets);
     case 1:
@@ -141,8 +151,11 @@ void damage(Input& in, Model& model) {
     case 10:
       layer.dense = !layer.dense;
       return;
+    case 11:
+      model.optimizer = model.optimizer == Optimizer::sgd ? Optimizer::adamw : Optimizer::sgd;
+      return;
     default:
-      layer.activation = static_cast<Activation>(in.below(6));
+      layer.activation = static_cast<Activation>(in.below(7));
   }
 }
 
@@ -164,11 +177,12 @@ void fuzz_model(const uint8_t* data, size_t size) {
   Input in(data, size);
   Model model;
   model.loss = static_cast<Loss>(in.below(3));
+  model.optimizer = static_cast<Optimizer>(in.below(2));
   const uint32_t layers = 1 + in.below(3);
   uint32_t inputs = 1 + in.below(9);
   for (uint32_t l = 0; l < layers; ++l) {
-    const auto activation = l + 1 < layers ? static_cast<Activation>(in.below(6)) : Activation::linear;
-    model.layers.push_back(sound_layer(in, inputs, activation));
+    const auto activation = l + 1 < layers ? static_cast<Activation>(in.below(7)) : Activation::linear;
+    model.layers.push_back(sound_layer(in, inputs, activation, model.optimizer));
     inputs = model.layers.back().outputs;
   }
   for (uint32_t changes = in.below(5); changes > 0; --changes) damage(in, model);

@@ -203,7 +203,7 @@ test('the same seed gives the same bits, on repeat and for any number of threads
   expect(await train3(3)).toEqual(one);
 });
 
-test.each(['all-relu', 'srelu'] as const)(
+test.each(['all-relu', 'srelu', 'leaky-relu'] as const)(
   '%s trains, and goes on from layers that were downloaded',
   async (activation) => {
     const spec = modelSpec('test', { layers: [20, 60, 60, 4], epsilon: 4, activation, alpha: 0.5 });
