@@ -6,6 +6,7 @@ export const errorCodes = [
   'ERR_DATA_FORMAT', // a damaged or foreign data file
   'ERR_DATA_NOT_FOUND', // no such data set, or its files are not where we looked
   'ERR_DISPOSED', // used after dispose()
+  'ERR_IN_USE', // a folder or file that another process uses, or that holds what must not be written over
   'ERR_INTERNAL', // an invariant of ours is broken: please report
   'ERR_INVALID_ARGUMENT', // a value of the wrong kind
   'ERR_INVALID_CSR', // offsets or indices break the CSR rules
@@ -15,7 +16,7 @@ export const errorCodes = [
   'ERR_OUT_OF_MEMORY', // more than this machine has
   'ERR_OUT_OF_RANGE', // a number outside its documented range
   'ERR_SHAPE', // sizes that do not fit together
-  'ERR_USAGE', // the command line: unknown option, unknown value
+  'ERR_USAGE', // the command line, never the library: options that do not go together
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

@@ -248,7 +248,7 @@ const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 let addon: Addon | undefined;
 
-/** Loads the addon at first use, so that `--help` works without it. */
+/** Loads the addon at first use, so that help is printed without it too. */
 export function native(): Addon {
   if (addon === undefined) {
     const require = createRequire(import.meta.url);

@@ -12,18 +12,16 @@ import {
 } from '../experiment/config.js';
 import type { ExperimentEvent } from '../experiment/events.js';
 import { experimentEvents, resumeEvents } from '../experiment/experiment.js';
-import { resumeCommand } from '../experiment/folder.js';
 import { resultsJson } from '../experiment/json.js';
-import { presetCommand, presets } from '../experiment/presets.js';
+import { presets } from '../experiment/presets.js';
 import { requireExperiment } from '../experiment/read.js';
 import type { BenchResults } from '../experiment/results.js';
-import { checkApart, checkWritable } from '../files/output.js';
+import { checkWritable } from '../files/output.js';
 import { refuseForeign } from '../files/own.js';
 import { writeReport } from '../report/index.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { renderTable } from '../report/terminal/experiment.js';
 import { createProgress, type Progress } from '../report/terminal/progress.js';
-import { shellCommand } from '../shell.js';
 import { ranges } from '../training/options.js';
 import {
   activations,
@@ -35,9 +33,11 @@ import {
   scalings,
   sparseTopologies,
 } from '../vocabulary.js';
+import { presetCommand, resumeCommand } from './commandLines.js';
 import { kernelsCommand } from './kernels.js';
 import { besideResume, filePath, listOf, numberIn, oneOf, typed } from './options.js';
-import { deliver, tableStream } from './outputs.js';
+import { checkApart, deliver, tableStream } from './outputs.js';
+import { shellCommand } from './shell.js';
 import { interruptible } from './signals.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
@@ -227,7 +227,7 @@ Examples:
 
 async function bench(options: BenchOptions, command: Command): Promise<void> {
   const { json, resume } = options;
-  if (json !== undefined) checkWritable('--json', json);
+  if (json !== undefined) checkWritable('json', json);
   checkApart({ ...filesOf(options.out ?? resume), '--json': json });
   const stream = tableStream(json);
   const out = options.resume ?? options.out;
@@ -244,7 +244,7 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
       const failure = deliverResults(partial, json, stream);
       if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
     }
-    if (partial && out !== undefined) process.stderr.write(`Go on with: ${resumeCommand(out)}\n`);
+    if (partial && out !== undefined) process.stderr.write(`Go on with: ${resumeCommand('bench', out)}\n`);
     throw error;
   }
   // First what took hours, then what can be made again from it.
@@ -295,7 +295,7 @@ function fresh(
 function resumed(dir: string, options: BenchOptions, command: Command): Begin {
   const changes = besideResume('bench', dir, options, command, ['jobs', 'threads', 'dataDir'], ['json']);
   requireExperiment(dir);
-  refuseForeign('--resume', dir, ['report.html', 'summary.json', 'summary.csv']);
+  refuseForeign('dir', dir, ['report.html', 'summary.json', 'summary.csv']);
   return (signal) => resumeEvents(dir, changes, { signal });
 }
 

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
-import { checkApart, checkWritable } from '../files/output.js';
+import { checkWritable } from '../files/output.js';
 import { compareKernels } from '../kernels/compare.js';
 import { type KernelResults, kernelsJson, readKernelResults } from '../kernels/results.js';
 import { type KernelBenchOptions, runKernelBench } from '../kernels/run.js';
@@ -12,7 +12,7 @@ import { renderKernels } from '../report/terminal/kernels.js';
 import { ranges } from '../training/options.js';
 import { isaNames, timedBackends } from '../vocabulary.js';
 import { filePath, numberIn, oneOf } from './options.js';
-import { deliver, tableStream, writeOutput } from './outputs.js';
+import { checkApart, deliver, tableStream, writeOutput } from './outputs.js';
 import { interruptible } from './signals.js';
 import { type Display, plainDisplay } from './terminal.js';
 
@@ -85,12 +85,12 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   for (const [option, value] of Object.entries({ '--max-links': maxLinks, '--figure': figure })) {
     if (value !== undefined && !sweep) throw usage(`${option} belongs to --sweep`, option);
   }
-  if (json !== undefined) checkWritable('--json', json);
-  if (figure !== undefined) checkWritable('--figure', figure);
+  if (json !== undefined) checkWritable('json', json);
+  if (figure !== undefined) checkWritable('figure', figure);
   checkApart({ '--json': json, '--figure': figure });
   const stream = tableStream(json, figure);
   const old = compare === undefined ? undefined : readKernelResults(compare);
-  const draw = figure === undefined ? undefined : await loadVega('--figure');
+  const draw = figure === undefined ? undefined : await loadVega().catch(noVega);
 
   const { onStep, ...display } = progress(process.stderr);
   const deliverResults = (results: KernelResults) => {
@@ -136,6 +136,10 @@ function refuseOptionsOfBench({ parent }: Command): void {
     (option) => parent.getOptionValueSource(option.attributeName()) === 'cli',
   );
   if (given) throw usage(`${given.long} is an option of bench, not of bench kernels`, given.long!);
+}
+
+function noVega({ message }: Error): never {
+  throw usage(`--figure takes the packages vega and vega-lite: ${message}`, '--figure');
 }
 
 function usage(message: string, option: string): SetNativeError {

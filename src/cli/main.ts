@@ -6,6 +6,7 @@ import { version } from '../info.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { benchCommand } from './bench.js';
 import { dataCommand } from './data.js';
+import { exitCode, messageFor } from './errors.js';
 import { infoCommand } from './info.js';
 import { reportCommand } from './report.js';
 import { selectCommand } from './select.js';
@@ -42,12 +43,6 @@ function path(command: Command): string {
   return command.parent ? `${path(command.parent)} ${command.name()}` : command.name();
 }
 
-function exitCode(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (!(error instanceof SetNativeError)) return 1;
-  return error.code === 'ERR_USAGE' || error.details.option !== undefined ? 2 : 1;
-}
-
 restoreTerminalAtExit();
 heedSignals();
 
@@ -60,8 +55,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 process.stderr.on('error', () => {}); // progress is for whoever looks on
 
+const all = settle(program());
+/** The command that runs. */
+let running = all;
+all.hook('preAction', (_, command) => {
+  running = command;
+});
 try {
-  await settle(program()).parseAsync();
+  await all.parseAsync();
 } catch (error) {
   if (error instanceof SetNativeError && error.code === 'ERR_ABORTED') endStopped();
   else {
@@ -73,6 +74,6 @@ try {
 
 function report(error: Error): void {
   const { red } = pc.createColors(takesEscapeCodes(process.stderr));
-  process.stderr.write(`${red('error:')} ${error.message}\n`);
+  process.stderr.write(`${red('error:')} ${messageFor(running, error)}\n`);
   if (process.env.SET_NATIVE_DEBUG) process.stderr.write(`${error.stack}\n`);
 }

@@ -1,10 +1,29 @@
 import { statSync } from 'node:fs';
-import { isStandardOutput, writeAtomically } from '../files/output.js';
+import { SetNativeError } from '../errors.js';
+import { identityOf, isStandardOutput, writeAtomically } from '../files/output.js';
 import { endedBySignals } from './signals.js';
 
 /*
  * The results of a command: a file for programs, a table for people.
  */
+
+/** Throws ERR_USAGE where two flags name the same file; devices such as /dev/null may be named twice. */
+export function checkApart(files: Record<string, string | undefined>): void {
+  const seen = new Map<string, string>();
+  for (const [flag, file] of Object.entries(files)) {
+    const identity = file === undefined ? undefined : identityOf(file);
+    if (file === undefined || identity === undefined) continue;
+    const other = seen.get(identity);
+    if (other !== undefined) {
+      throw new SetNativeError(
+        'ERR_USAGE',
+        `[bench] ${other} and ${flag} must name two files, but ${file} is the same`,
+        { details: { file } },
+      );
+    }
+    seen.set(identity, flag);
+  }
+}
 
 /**
  * Where the table goes: to standard error where one of the files is standard output, which then holds nothing

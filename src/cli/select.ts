@@ -8,11 +8,11 @@ import { figuresOf } from '../report/figures/selection.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { renderSelection } from '../report/terminal/selection.js';
 import { type SelectionConfig, selectionDefaults, share as shareRange } from '../selection/config.js';
-import { resumeCommand } from '../selection/folder.js';
 import type { SelectionResults } from '../selection/results.js';
 import { resumeSelectionEvents, type SelectionEvent, selectionEvents } from '../selection/select.js';
 import { ranges } from '../training/options.js';
 import { methods } from '../vocabulary.js';
+import { resumeCommand } from './commandLines.js';
 import { besideResume, filePath, listOf, numberIn, oneOf } from './options.js';
 import { interruptible } from './signals.js';
 import { plainDisplay } from './terminal.js';
@@ -93,7 +93,7 @@ async function select(options: SelectOptions, command: Command): Promise<void> {
     if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) {
       await deliver(partial, out).catch(({ message }) => log(message)); // beside what stopped it
     }
-    if (partial && out !== undefined) log(`Go on with: ${resumeCommand(out)}`);
+    if (partial && out !== undefined) log(`Go on with: ${resumeCommand('select', out)}`);
     throw error;
   }
   await deliver(results, out);
@@ -143,11 +143,11 @@ function show(event: SelectionEvent): void {
 async function deliver(results: SelectionResults, out: string | undefined): Promise<void> {
   process.stdout.write(`${renderSelection(results, { color: takesEscapeCodes(process.stdout) })}\n`);
   if (out === undefined) return;
-  const renderer = await loadRenderer('--out');
+  const renderer = await loadRenderer();
   if (typeof renderer === 'string') plainDisplay.log(renderer);
   else {
     for (const { name, spec } of figuresOf(results)) {
-      refuseForeign('the folder of a selection', out, figureFiles(name));
+      refuseForeign('out', out, figureFiles(name));
       await renderer.write(out, name, spec);
     }
   }

@@ -208,7 +208,7 @@ async function* webPieces(
     const reason = quiet.signal.aborted ? quiet.signal.reason : cause;
     throw new SetNativeError(
       'ERR_IO',
-      `[data] ${where}: could not be fetched: ${messageOf(reason)}; try again, or name a mirror with --from`,
+      `[data] ${where}: could not be fetched: ${messageOf(reason)}; try again, or name a mirror with \`from\``,
       { details: { url: String(url) }, cause: reason },
     );
   } finally {

@@ -219,7 +219,7 @@ function inFolder<T>(folder: string, body: () => T): T {
   } catch (cause) {
     throw new SetNativeError(
       'ERR_IO',
-      `[data] ${folder} must be a folder that can be written: ${(cause as Error).message}; name another with --data-dir`,
+      `[data] ${folder} must be a folder that can be written: ${(cause as Error).message}; name another with \`dataDir\``,
       { details: { folder }, cause },
     );
   }

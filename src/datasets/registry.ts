@@ -230,8 +230,7 @@ const PROCEDURAL = {
 /** Where to look. */
 export interface LookupOptions {
   /**
-   * The folder of data sets, the command line's `--data-dir`; default: what SET_NATIVE_DATA names, else the
-   * user's cache.
+   * The folder of data sets; default: what SET_NATIVE_DATA names, else the user's cache.
    */
   dataDir?: string | undefined;
 }
@@ -247,7 +246,7 @@ export function checkLookup(options: LookupOptions): void {
 
 /** The folder of data sets, and what named it. */
 export interface DataFolder {
-  origin: '--data-dir' | 'SET_NATIVE_DATA' | 'cache';
+  origin: 'dataDir' | 'SET_NATIVE_DATA' | 'cache';
   /** Absolute. */
   folder: string;
 }
@@ -255,7 +254,7 @@ export interface DataFolder {
 /** The one folder that is looked in: whoever names a folder wants no other. */
 export function dataFolder({ dataDir }: LookupOptions): DataFolder {
   const environment = process.env.SET_NATIVE_DATA;
-  if (dataDir !== undefined) return { origin: '--data-dir', folder: path.resolve(dataDir) };
+  if (dataDir !== undefined) return { origin: 'dataDir', folder: path.resolve(dataDir) };
   if (environment) return { origin: 'SET_NATIVE_DATA', folder: path.resolve(environment) };
   return cacheFolder();
 }
@@ -395,8 +394,8 @@ function notFound(known: KnownDataset, where: DataFolder): SetNativeError {
   return new SetNativeError(
     'ERR_DATA_NOT_FOUND',
     `[data] ${known.name}: ${instead.map((text) => `${text}; `).join('')}expected ${wanted} (each may be .gz), ` +
-      `found in none of: ${tried.join(', ')} (${where.origin}).` +
-      ' Fetch them with `set-native data pull`, if it knows an address, put them into one of these folders, or name their folder with --data-dir or SET_NATIVE_DATA;' +
+      `found in none of: ${tried.join(', ')} (\`${where.origin}\`).` +
+      ' Fetch them with `set-native data pull`, if it knows an address, put them into one of these folders, or name their folder with `dataDir` or SET_NATIVE_DATA;' +
       ' the data set `procedural` needs no files',
     {
       details: {
@@ -433,7 +432,7 @@ export function loadDataset(name: string, options: LookupOptions = {}): Dataset 
   checkLookup(options);
   const where = dataFolder(options);
   if (name === PROCEDURAL.name) {
-    if (where.origin === '--data-dir') checkFolder(where); // not needed, but a mistake of this very call
+    if (where.origin === 'dataDir') checkFolder(where); // not needed, but a mistake of this very call
     return proceduralDataset();
   }
   const known = KNOWN.find((candidate) => candidate.name === name);

@@ -14,26 +14,24 @@ const halfWritten = /^\.set-native-.*\.tmp$/;
 export interface FreshFolder {
   operation: string;
   dir: string;
-  /**
-   * What it must not hold yet: the file that tells, what it is called, and the command that goes on with it.
-   */
-  begun: { file: string; what: string; resume: string };
+  /** What it must not hold yet: the file that tells, and what it is called. */
+  begun: { file: string; what: string };
   /** What a kill may leave besides: files half written, by name, and a folder that holds no more than such. */
   left?: { files: RegExp; folder: string };
 }
 
 /**
- * Throws ERR_USAGE, naming --out, where a folder holds more than what a process leaves that is killed before
+ * Throws ERR_IN_USE, naming `out`, where a folder holds more than what a process leaves that is killed before
  * its work begins.
  */
 export function checkFresh({ operation, dir, begun, left }: FreshFolder): void {
   const there = readdirSync(dir);
   const refusal = (text: string, details = {}) =>
-    new SetNativeError('ERR_USAGE', `[${operation}] --out must name a new ${text}`, {
-      details: { option: '--out', dir, ...details },
+    new SetNativeError('ERR_IN_USE', `[${operation}] out must name a new ${text}`, {
+      details: { option: 'out', dir, ...details },
     });
   if (there.includes(begun.file)) {
-    throw refusal(`folder, but ${dir} holds ${begun.what}; go on with ${begun.resume}`);
+    throw refusal(`folder, but ${dir} holds ${begun.what}, which can be resumed`, { begun: dir });
   }
   const isLeftover = (name: string) =>
     systemFiles.test(name) || halfWritten.test(name) || left?.files.test(name) === true;

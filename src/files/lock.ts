@@ -100,9 +100,9 @@ export class FolderLock {
   }
 
   /**
-   * Takes the lock of a folder. Throws ERR_USAGE, naming `option`: where another holds it, or may hold it, or
-   * the file `lock` is not of this program; or where nothing can be written. `details.heard` is there where
-   * the holder cannot be asked: see `onceDecided`.
+   * Takes the lock of a folder. Throws ERR_IN_USE, naming `option`, where another holds it, or may hold it, or
+   * the file `lock` is not of this program, and ERR_IO where nothing can be written. `details.heard` is there
+   * where the holder cannot be asked: see `onceDecided`.
    */
   static take(dir: string, option: string): FolderLock {
     const nonce = randomBytes(16).toString('hex');
@@ -231,7 +231,7 @@ interface Taker {
 
 function refusal({ dir, option }: Taker, why: string, details = {}): SetNativeError {
   return new SetNativeError(
-    'ERR_USAGE',
+    'ERR_IN_USE',
     `[bench] ${option} must name a folder that no other process uses, but ${why}`,
     {
       details: { option, dir, ...details },

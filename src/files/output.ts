@@ -46,7 +46,7 @@ type Target =
 
 type Pieces = Iterable<string | Uint8Array>;
 
-/** Throws ERR_USAGE unless `option` names a place for a file. Nothing is changed or left behind. */
+/** Throws ERR_IO unless `option` names a place for a file. Nothing is changed or left behind. */
 export function checkWritable(option: string, file: string): void {
   try {
     const target = targetOf(file);
@@ -72,24 +72,6 @@ function probeFile(file: string): void {
   closeSync(openSync(file, constants.O_WRONLY));
 }
 
-/** Throws ERR_USAGE where two options name the same file; devices such as /dev/null may be named twice. */
-export function checkApart(files: Record<string, string | undefined>): void {
-  const seen = new Map<string, string>();
-  for (const [option, file] of Object.entries(files)) {
-    const identity = file === undefined ? undefined : identityOf(file);
-    if (file === undefined || identity === undefined) continue;
-    const other = seen.get(identity);
-    if (other !== undefined) {
-      throw new SetNativeError(
-        'ERR_USAGE',
-        `[bench] ${other} and ${option} must name two files, but ${file} is the same`,
-        { details: { option, file } },
-      );
-    }
-    seen.set(identity, option);
-  }
-}
-
 /** Whether `file` is `-`, or what standard output goes to: then nothing else may be written there. */
 export function isStandardOutput(file: string): boolean {
   const target = targetOf(file);
@@ -98,7 +80,7 @@ export function isStandardOutput(file: string): boolean {
 
 export function notWritable(option: string, file: string, cause: unknown): SetNativeError {
   return new SetNativeError(
-    'ERR_USAGE',
+    'ERR_IO',
     `[bench] ${option} must name a place that can be written, got ${file}: ${(cause as Error).message}`,
     { details: { option, file }, cause },
   );
@@ -202,8 +184,8 @@ function isSame(a: BigIntStats | undefined, b: BigIntStats): boolean {
   return a !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
-/** undefined: may be written by several, or leads nowhere, which whoever writes it says. */
-function identityOf(file: string): string | undefined {
+/** What tells two files apart; undefined: may be written by several, or leads nowhere, which whoever writes it says. */
+export function identityOf(file: string): string | undefined {
   let target: Target;
   try {
     target = targetOf(file);

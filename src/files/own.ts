@@ -16,15 +16,15 @@ const beginnings: Record<string, RegExp> = {
 const figure = /^\{.*"\$schema": "https:\/\/vega\.github\.io\/schema\/vega-lite\//s;
 const figureEnds = /(\.vl\.json|\.svg|\.png)$/;
 
-/** Throws ERR_USAGE where `folder` has a file of one of these names that this program did not write. */
+/** Throws ERR_IN_USE where `folder` has a file of one of these names that this program did not write. */
 export function refuseForeign(option: string, folder: string, names: string[]): void {
   const foreign = names.find((name) => !mayWrite(folder, name));
   if (foreign === undefined) return;
   const file = path.join(folder, foreign);
   throw new SetNativeError(
-    'ERR_USAGE',
-    `[report] ${option} must name a folder without files of others, but ${file} is none that set-native wrote; move it away, ` +
-      'or name another folder',
+    'ERR_IN_USE',
+    `[report] ${option} must name a folder without files of others, but ${file} is none that set-native wrote; ` +
+      'move it away, or name another folder',
     { details: { option, file } },
   );
 }

@@ -12,7 +12,7 @@ import { boundedLines, boundedText } from './bounded.js';
 export interface Writer {
   /** The command, as "bench". */
   operation: string;
-  /** What it is called, as "`set-native bench --out`". */
+  /** What it is called, as "`set-native bench`". */
   name: string;
   /** Of what it writes, where that says so. */
   schemaVersion?: number;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { SetNativeError } from '../errors.js';
 
 /*
- * What `set-native bench kernels --json` and the native bench write; docs/bench-kernels.md describes it for
+ * What `set-native bench kernels` and the native bench write; docs/bench-kernels.md describes it for
  * readers of the file, native/bench/report.cpp makes its parts.
  */
 
@@ -148,22 +148,22 @@ export function* kernelsJson(results: KernelResults): Generator<string> {
 }
 
 /**
- * Results that --compare names. Throws ERR_USAGE when the file cannot be read, ERR_DATA_FORMAT for anything
- * else in it.
+ * The earlier results in `file`, which the option `compare` names. Throws ERR_IO when the file cannot be read,
+ * ERR_DATA_FORMAT for anything else in it.
  */
 export function readKernelResults(file: string): KernelResults {
-  const details = { option: '--compare', file };
+  const details = { option: 'compare', file };
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    const message = `[bench] --compare must name a file of earlier results, got ${file}: ${(cause as Error).message}`;
-    throw new SetNativeError('ERR_USAGE', message, { details, cause });
+    const message = `[bench] compare must name a file of earlier results, got ${file}: ${(cause as Error).message}`;
+    throw new SetNativeError('ERR_IO', message, { details, cause });
   }
   const refuse = (what: string, cause?: unknown) =>
     new SetNativeError(
       'ERR_DATA_FORMAT',
-      `[bench] --compare: expected what \`set-native bench kernels --json\` writes, ${file} ${what}`,
+      `[bench] \`compare\`: expected what \`set-native bench kernels\` writes, ${file} ${what}`,
       { details, cause },
     );
   let results: unknown;

@@ -29,7 +29,7 @@ export interface KernelBenchHooks {
 
 /**
  * Measures ceilings, then cases or the sweep, on native threads; the JavaScript thread stays free.
- * @throws SetNativeError ERR_USAGE for a filter that leaves nothing. ERR_ABORTED with what was done in
+ * @throws SetNativeError ERR_INVALID_ARGUMENT for a filter that leaves nothing. ERR_ABORTED with what was done in
  * `details.results`.
  */
 export async function runKernelBench(
@@ -43,9 +43,9 @@ export async function runKernelBench(
   const bench = create({ backend, filter, full, isa, threads });
   if (bench.cases.length === 0) {
     throw new SetNativeError(
-      'ERR_USAGE',
-      `[bench] --filter ${JSON.stringify(filter)} matches no case; without it, all are listed as they run`,
-      { details: { option: '--filter', filter } },
+      'ERR_INVALID_ARGUMENT',
+      `[bench] \`filter\` ${JSON.stringify(filter)} matches no case; without it, all are listed as they run`,
+      { details: { option: 'filter', value: filter } },
     );
   }
   const results: KernelResults = {

@@ -2,7 +2,7 @@ import type { Estimate } from '../statistics.js';
 import type { SelectionConfig } from './config.js';
 
 /*
- * Types of the results that `set-native select --out` writes; docs/results.md describes the files for
+ * Types of the results that `set-native select` writes; docs/results.md describes the files for
  * readers.
  */
 

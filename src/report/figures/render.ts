@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { SetNativeError } from '../../errors.js';
 import { writeAtomically } from '../../files/output.js';
 import { loadVega, type Spec } from './vega.js';
 
@@ -26,9 +25,9 @@ interface Resvg {
 }
 
 /** The renderer; or, where its packages are not installed, why there are no figures. */
-export async function loadRenderer(what: string): Promise<Renderer | string> {
+export async function loadRenderer(): Promise<Renderer | string> {
   try {
-    const draw = await loadVega(what);
+    const draw = await loadVega();
     const { Resvg } = (await import('@resvg/resvg-js')) as unknown as Resvg;
     const options = {
       fitTo: { mode: 'zoom' as const, value: 2 },
@@ -48,7 +47,7 @@ export async function loadRenderer(what: string): Promise<Renderer | string> {
       },
     };
   } catch (error) {
-    const why = error instanceof SetNativeError ? error.message : (error as Error).message.split('\n')[0];
+    const [why] = (error as Error).message.split('\n');
     return `No figures: they take the optional packages vega, vega-lite and @resvg/resvg-js (${why}).`;
   }
 }

@@ -1,5 +1,3 @@
-import { SetNativeError } from '../../errors.js';
-
 /*
  * Vega-Lite specifications to SVG. Vega and Vega-Lite, optional dependencies, are loaded only here.
  */
@@ -19,21 +17,16 @@ export type Spec = Record<string, unknown>;
 /** Resolves to the figure as SVG, the same bytes for the same specification. */
 export type Draw = (spec: Spec) => Promise<string>;
 
-/**
- * Resolves to what draws. Throws ERR_USAGE, naming `option` and how to install them, where they are not
- * there.
- */
-export async function loadVega(option: string): Promise<Draw> {
+/** Resolves to what draws. Throws how to install the packages where they are not there. */
+export async function loadVega(): Promise<Draw> {
   const load = async (name: string): Promise<unknown> => {
     try {
       return await import(name);
     } catch (cause) {
-      throw new SetNativeError(
-        'ERR_USAGE',
-        `[bench] ${option} takes the packages vega and vega-lite; ${name} could not be loaded ` +
-          `(${(cause as Error).message.split('\n')[0]}). Install them: \`npm install vega vega-lite\``,
-        { details: { option }, cause },
-      );
+      const [why] = (cause as Error).message.split('\n');
+      throw new Error(`${name} could not be loaded (${why}); install it: \`npm install vega vega-lite\``, {
+        cause,
+      });
     }
   };
   const vega = (await load('vega')) as Vega;

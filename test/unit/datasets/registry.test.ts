@@ -63,7 +63,7 @@ describe('lookup', () => {
   const environmentDir = () => path.join(root, 'environment');
   const loaded = () => loadDataset('glioma', { dataDir }).train.x[0];
 
-  it('looks into --data-dir, else what SET_NATIVE_DATA names, else the cache', () => {
+  it('looks into dataDir, else what SET_NATIVE_DATA names, else the cache', () => {
     write(cacheDir(), 'GLIOMA.mat', mat(3));
     write(environmentDir(), 'GLIOMA.mat', mat(2));
     write(dataDir, 'GLIOMA.mat', mat(1));
@@ -77,11 +77,11 @@ describe('lookup', () => {
     write(cacheDir(), 'GLIOMA.mat', mat(3));
     for (const [options, origin, folder] of [
       [{}, 'SET_NATIVE_DATA', environmentDir()],
-      [{ dataDir }, '--data-dir', dataDir],
+      [{ dataDir }, 'dataDir', dataDir],
     ] as const) {
       const error = errorOf(() => loadDataset('glioma', options));
       expect(error.code).toBe('ERR_DATA_NOT_FOUND');
-      expect(error.message).toContain(`${folder} (${origin})`);
+      expect(error.message).toContain(`${folder} (\`${origin}\`)`);
       expect(error.message).toContain(`the cache holds it, in ${cacheDir()}`);
       expect(listDatasets(options).find(({ name }) => name === 'glioma')?.found).toBe(false);
     }
@@ -102,7 +102,7 @@ describe('lookup', () => {
       ]) {
         const error = errorOf(attempt);
         expect(error.code).toBe('ERR_DATA_NOT_FOUND');
-        expect(error.message).toContain('--data-dir must name a readable folder');
+        expect(error.message).toContain('dataDir must name a readable folder');
         expect(error.message).toContain(problem);
       }
       vi.stubEnv('SET_NATIVE_DATA', dataDir);
@@ -147,7 +147,7 @@ describe('lookup', () => {
     expect(error.message).toContain(
       'madelon lacks madelon_train.labels, madelon_valid.data, madelon_valid.labels',
     );
-    expect(error.message).toContain('--data-dir or SET_NATIVE_DATA');
+    expect(error.message).toContain('`dataDir` or SET_NATIVE_DATA');
     expect(error.message).toContain('`procedural` needs no files');
   });
 

@@ -42,7 +42,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-const take = () => FolderLock.take(dir, '--resume');
+const take = () => FolderLock.take(dir, 'dir');
 
 const nonce = 'f'.repeat(32);
 /** Above the largest process id of Linux. */
@@ -117,7 +117,7 @@ test.each([
     plant({ ...place, pid }, silenceMs / 2);
     expect(take).toThrow(
       expect.objectContaining({
-        code: 'ERR_USAGE',
+        code: 'ERR_IN_USE',
         details: expect.objectContaining({ heard: expect.anything() }),
       }),
     );
@@ -139,7 +139,7 @@ test('where only silence can tell, it is waited for; a sign of life ends the wai
   (await decided()).release();
   expect(waits).toHaveLength(1);
   plant({ namespace: 'pid:[1]' }, silenceMs / 2);
-  const refused = expect(decided()).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  const refused = expect(decided()).rejects.toMatchObject({ code: 'ERR_IN_USE' });
   utimesSync(lock, Date.now() / 1000, Date.now() / 1000);
   await refused;
   await expect(decided(AbortSignal.abort())).rejects.toMatchObject({ code: 'ERR_ABORTED' });
@@ -164,7 +164,7 @@ test.each([
   const before = readdirSync(dir);
   expect(take).toThrow(
     expect.objectContaining({
-      code: 'ERR_USAGE',
+      code: 'ERR_IN_USE',
       message: expect.stringContaining('not a file of this program'),
     }),
   );
@@ -176,7 +176,7 @@ test.skipIf(process.getuid === undefined || process.getuid() === 0)(
   () => {
     plant({ pid: noProcess });
     chmodSync(lock, 0);
-    expect(take).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }));
+    expect(take).toThrow(expect.objectContaining({ code: 'ERR_IO' }));
     expect(readdirSync(dir)).toEqual(['lock']);
   },
 );
