@@ -22,24 +22,164 @@ export const errorCodes = [
 export type ErrorCode = (typeof errorCodes)[number];
 
 /**
+ * Results that were finished before an error ended the work, by the kind of work. The module of each kind adds
+ * its own: an experiment, a selection, a kernel benchmark.
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: see above
+export interface PartialResults {}
+
+/** Details that an error of any code may have. */
+export interface CommonDetails {
+  /** Name of the option or argument that must be changed. */
+  option?: string;
+  /** The value that was given. */
+  value?: unknown;
+  /** What was finished before, where there is any. */
+  results?: PartialResults[keyof PartialResults] | undefined;
+  /** The training of an experiment that the error is of: with `seed` one, without it those of all seeds. */
+  reading?: string;
+  method?: string;
+  epsilon?: number | null;
+  motifSize?: number | null;
+  seed?: number;
+}
+
+/** Details of ERR_ABORTED; the module of `fit` adds the epochs that it completed. */
+export interface AbortedDetails extends CommonDetails {
+  /** The back end whose trial was stopped, and the signal that stopped it. */
+  backend?: string;
+  signal?: string | null;
+}
+
+/** A place in a data set or in given samples; rows and features count from 0. */
+interface SamplesDetails extends CommonDetails {
+  where?: string;
+  row?: number;
+  feature?: number;
+  count?: number;
+  features?: number;
+}
+
+/** What `details` of an error holds, by its code: values of the message, each where it applies. */
+export interface ErrorDetails {
+  ERR_ABORTED: AbortedDetails;
+  ERR_BACKEND_UNAVAILABLE: CommonDetails;
+  ERR_BUSY: CommonDetails;
+  ERR_DATA_FORMAT: CommonDetails & {
+    file?: string;
+    folder?: string;
+    where?: string;
+    /** Byte of the file, from 0. */
+    offset?: number | undefined;
+    /** Line and column of the file, from 1. */
+    line?: number;
+    column?: number;
+    expected?: string;
+    came?: string;
+    /** Data sets that the files of a folder are of. */
+    owners?: string[];
+    /** The data that the work began with, and those found now. */
+    then?: unknown;
+    now?: unknown;
+    source?: string;
+    sha256?: string;
+  };
+  ERR_DATA_NOT_FOUND: CommonDetails & {
+    name?: string;
+    /** Names that are known. */
+    names?: readonly string[];
+    pullable?: readonly string[];
+    file?: string;
+    folder?: string;
+    /** What named the folder. */
+    origin?: 'dataDir' | 'SET_NATIVE_DATA' | 'cache';
+    /** Files of each source that would do. */
+    wanted?: readonly (readonly string[])[];
+    /** Folders that were looked into. */
+    tried?: string[];
+    /** What is there instead. */
+    instead?: string[];
+  };
+  ERR_DISPOSED: CommonDetails;
+  ERR_INTERNAL: CommonDetails;
+  ERR_INVALID_ARGUMENT: CommonDetails & { dir?: string };
+  ERR_INVALID_CSR: CommonDetails;
+  ERR_IN_USE: CommonDetails & {
+    dir?: string;
+    file?: string;
+    /** The folder, where it holds work that can be resumed. */
+    begun?: string;
+    /** Names of files that are there. */
+    foreign?: string[];
+    /** Last sign of life of a process that cannot be asked whether it still runs. */
+    heard?: string;
+  };
+  ERR_IO: CommonDetails & { file?: string; folder?: string; url?: string; variable?: string };
+  ERR_NATIVE_LOAD: CommonDetails;
+  ERR_NON_FINITE: SamplesDetails;
+  ERR_OUT_OF_MEMORY: CommonDetails & {
+    name?: string;
+    file?: string;
+    folder?: string;
+    count?: number;
+    features?: number;
+    /** Most samples that have room. */
+    limit?: number;
+    /** Bytes of the machine. */
+    memory?: number;
+    /** Bytes that are needed, and those that there are. */
+    bytes?: number;
+    available?: number;
+  };
+  ERR_OUT_OF_RANGE: SamplesDetails & {
+    label?: number | undefined;
+    classes?: number;
+    testFraction?: number;
+    /** Number of samples that there are. */
+    available?: number;
+  };
+  ERR_SHAPE: SamplesDetails & {
+    rows?: number;
+    inputs?: number;
+    values?: number;
+    labels?: number;
+    length?: number;
+    expected?: number;
+    /** Number of features that a scaling was fitted to. */
+    fitted?: number;
+    then?: unknown;
+    source?: string;
+  };
+  ERR_USAGE: CommonDetails & { flag?: string };
+}
+
+/**
  * The one error type of the library. The message reads `[operation] what was expected, what came, what to
  * do`; `code` is stable, `details` holds the values of the message for programs.
  */
-export class SetNativeError extends Error {
+export class SetNativeError<Code extends ErrorCode = ErrorCode> extends Error {
   /** `AbortError`, as the platform calls it, of ERR_ABORTED. */
   override readonly name: 'SetNativeError' | 'AbortError';
 
   constructor(
-    readonly code: ErrorCode,
+    readonly code: Code,
     message: string,
-    options: { details?: Record<string, unknown>; cause?: unknown } = {},
+    options: { details?: ErrorDetails[Code]; cause?: unknown } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = code === 'ERR_ABORTED' ? 'AbortError' : 'SetNativeError';
     this.details = options.details ?? {};
   }
 
-  readonly details: Record<string, unknown>;
+  readonly details: ErrorDetails[Code];
+}
+
+/** Whether `error` is of the library and has the code, which tells what its details are. */
+export function isSetNativeError<Code extends ErrorCode>(
+  error: unknown,
+  code: Code,
+): error is SetNativeError<Code> {
+  return error instanceof SetNativeError && error.code === code;
 }
 
 /**
@@ -52,8 +192,8 @@ export function aborted(
   operation: string,
   signal: AbortSignal | undefined,
   when: string,
-  details: Record<string, unknown> = {},
-): SetNativeError {
+  details: AbortedDetails = {},
+): SetNativeError<'ERR_ABORTED'> {
   const by = signal === undefined ? 'dispose()' : 'the signal';
   return new SetNativeError('ERR_ABORTED', `[${operation}] stopped by ${by} ${when}`, {
     details,

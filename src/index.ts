@@ -13,7 +13,7 @@ export {
   splitSamples,
   subsetSamples,
 } from './datasets/index.js';
-export { type ErrorCode, SetNativeError } from './errors.js';
+export { type ErrorCode, type ErrorDetails, isSetNativeError, SetNativeError } from './errors.js';
 export {
   type ExperimentConfig,
   experimentDefaults,

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { wholeNumber } from '../checks.js';
 import { datasetNames, listDatasets } from '../datasets/registry.js';
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError, SetNativeError } from '../errors.js';
 import { type Events, follow } from '../events.js';
 import {
   defaultSamples,
@@ -239,8 +239,8 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
       follow(begin(signal), (event) => show(progress, event)),
     );
   } catch (error) {
-    const partial = error instanceof SetNativeError && (error.details.results as BenchResults | undefined);
-    if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) {
+    const partial = partialResults(error);
+    if (partial && (partial.runs.length > 0 || isSetNativeError(error, 'ERR_ABORTED'))) {
       const failure = deliverResults(partial, json, stream);
       if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
     }
@@ -256,6 +256,12 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
   if (problems.length === 0) return;
   const code = problems[0] instanceof SetNativeError ? problems[0].code : 'ERR_INTERNAL';
   throw new SetNativeError(code, problems.map(({ message }) => message).join('\n'), { cause: problems[0] });
+}
+
+/** Results that an experiment had when the error stopped it. */
+function partialResults(error: unknown): BenchResults | undefined {
+  const results = error instanceof SetNativeError ? error.details.results : undefined;
+  return results && 'command' in results ? results : undefined;
 }
 
 /** Of the trainings: the first, and how many more there are. */

@@ -1,5 +1,5 @@
 import { type Command, CommanderError } from 'commander';
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError, SetNativeError } from '../errors.js';
 import { resumeCommand } from './commandLines.js';
 
 /*
@@ -23,10 +23,8 @@ export function messageFor(command: Command, error: Error): string {
       return flag ? `${start}${flag}` : text;
     })
     .replace(/`(\w+)`/g, (text, option) => flagOf(option) ?? text);
-  const begun = error instanceof SetNativeError ? error.details.begun : undefined;
-  return typeof begun !== 'string'
-    ? message
-    : `${message}; go on with: ${resumeCommand(command.name(), begun)}`;
+  const begun = isSetNativeError(error, 'ERR_IN_USE') ? error.details.begun : undefined;
+  return begun === undefined ? message : `${message}; go on with: ${resumeCommand(command.name(), begun)}`;
 }
 
 /** Exit code of the program: 2 where the command line must be changed, else 1. */

@@ -110,8 +110,8 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
       ),
     );
   } catch (error) {
-    const partial = error instanceof SetNativeError && (error.details.results as KernelResults | undefined);
-    const failure = partial ? deliverResults(partial) : undefined;
+    const partial = error instanceof SetNativeError ? error.details.results : undefined;
+    const failure = partial && 'cases' in partial ? deliverResults(partial) : undefined;
     if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
     throw error;
   }
@@ -142,8 +142,8 @@ function noVega({ message }: Error): never {
   throw usage(`--figure takes the packages vega and vega-lite: ${message}`, '--figure');
 }
 
-function usage(message: string, option: string): SetNativeError {
-  return new SetNativeError('ERR_USAGE', `[bench] ${message}`, { details: { option } });
+function usage(message: string, flag: string): SetNativeError {
+  return new SetNativeError('ERR_USAGE', `[bench] ${message}`, { details: { flag } });
 }
 
 /** On a terminal that can show it one line that changes, elsewhere a line per step. */

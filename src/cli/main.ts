@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import pc from 'picocolors';
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError } from '../errors.js';
 import { version } from '../info.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { benchCommand } from './bench.js';
@@ -64,7 +64,7 @@ all.hook('preAction', (_, command) => {
 try {
   await all.parseAsync();
 } catch (error) {
-  if (error instanceof SetNativeError && error.code === 'ERR_ABORTED') endStopped();
+  if (isSetNativeError(error, 'ERR_ABORTED')) endStopped();
   else {
     process.exitCode = exitCode(error);
     // commander has printed its own errors already

@@ -80,6 +80,6 @@ export function besideResume<T extends object, K extends keyof T & string>(
     'ERR_USAGE',
     `[${operation}] --resume goes on with the options that ${dir} was begun with; of others only ${list} may stand beside ` +
       `it, not ${flag(bound)}`,
-    { details: { option: bound } },
+    { details: { flag: flag(bound) } },
   );
 }

@@ -18,7 +18,7 @@ export function checkApart(files: Record<string, string | undefined>): void {
       throw new SetNativeError(
         'ERR_USAGE',
         `[bench] ${other} and ${flag} must name two files, but ${file} is the same`,
-        { details: { file } },
+        { details: { flag } },
       );
     }
     seen.set(identity, flag);

@@ -27,7 +27,7 @@ async function report(dirs: string[], { out }: { out?: string }): Promise<void> 
       'ERR_USAGE',
       '[report] --out must name a folder for the report of several experiments',
       {
-        details: { option: '--out' },
+        details: { flag: '--out' },
       },
     );
   }

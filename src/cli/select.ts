@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { datasetNames } from '../datasets/registry.js';
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError, SetNativeError } from '../errors.js';
 import { type Events, follow } from '../events.js';
 import { refuseForeign } from '../files/own.js';
 import { figureFiles, loadRenderer } from '../report/figures/render.js';
@@ -88,15 +88,20 @@ async function select(options: SelectOptions, command: Command): Promise<void> {
     const begin = beginning(options, command);
     results = await interruptible(plainDisplay, (signal) => follow(begin(signal), show));
   } catch (error) {
-    const partial =
-      error instanceof SetNativeError && (error.details.results as SelectionResults | undefined);
-    if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) {
+    const partial = partialResults(error);
+    if (partial && (partial.runs.length > 0 || isSetNativeError(error, 'ERR_ABORTED'))) {
       await deliver(partial, out).catch(({ message }) => log(message)); // beside what stopped it
     }
     if (partial && out !== undefined) log(`Go on with: ${resumeCommand('select', out)}`);
     throw error;
   }
   await deliver(results, out);
+}
+
+/** Results that a selection had when the error stopped it. */
+function partialResults(error: unknown): SelectionResults | undefined {
+  const results = error instanceof SetNativeError ? error.details.results : undefined;
+  return results && 'strength' in results ? results : undefined;
 }
 
 function beginning(
@@ -113,7 +118,7 @@ function beginning(
       'ERR_USAGE',
       '[select] --dataset must name a data set; `set-native data list` has them',
       {
-        details: { option: 'dataset' },
+        details: { flag: '--dataset' },
       },
     );
   }

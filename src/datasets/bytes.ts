@@ -78,7 +78,7 @@ export function checkSampleCount(
 
 /** A place in a file: a byte offset, or a line and column (both from 1). */
 export interface Place {
-  offset?: number;
+  offset?: number | undefined;
   line?: number;
   column?: number;
 }
@@ -118,7 +118,7 @@ export function formatError(
   came: string,
   advice: string,
   cause?: unknown,
-): SetNativeError {
+): SetNativeError<'ERR_DATA_FORMAT'> {
   const where = [
     place.offset === undefined ? '' : `, byte ${place.offset}`,
     place.line === undefined ? '' : `, line ${place.line}`,
@@ -188,7 +188,7 @@ export function tooLarge(
   limit: number,
   came: string,
   cause?: unknown,
-): SetNativeError {
+): SetNativeError<'ERR_DATA_FORMAT'> {
   return formatError(
     file,
     place,
@@ -269,7 +269,12 @@ export class ByteReader {
   }
 
   /** An error at the current place, or at `offset`. */
-  error(expected: string, came: string, advice: string, offset = this.offset): SetNativeError {
+  error(
+    expected: string,
+    came: string,
+    advice: string,
+    offset = this.offset,
+  ): SetNativeError<'ERR_DATA_FORMAT'> {
     return formatError(this.file, { offset: this.base + offset }, expected, came, advice);
   }
 

@@ -1,5 +1,5 @@
 import { constants, inflateSync, type ZlibOptions } from 'node:zlib';
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError, SetNativeError } from '../errors.js';
 import {
   ADVICE,
   ByteReader,
@@ -442,7 +442,7 @@ export function parseMat<Name extends string>(
   const matrices: Partial<Record<string, MatMatrix>> = {};
   const names: string[] = [];
   /** The first thing that could not be read: it may be what is missing. */
-  let unread: SetNativeError | undefined;
+  let unread: SetNativeError<'ERR_DATA_FORMAT'> | undefined;
   const budget: Budget = { names: limit, matrices: limit };
   for (let count = 0; reader.remaining > 0; count++) {
     const start = reader.offset;
@@ -473,11 +473,7 @@ export function parseMat<Name extends string>(
   if (missing !== undefined) {
     const came = `only ${[...Object.keys(matrices), ...names].join(', ') || 'none'}`;
     if (unread === undefined) throw formatError(file, {}, `a variable ${missing}`, came, ADVICE.content);
-    const {
-      offset,
-      expected,
-      came: found,
-    } = unread.details as { offset: number; expected: string; came: string };
+    const { offset, expected, came: found } = unread.details;
     const both = `what cannot be read here (expected ${expected}, came ${found}), and ${came}`;
     const advice = 'the file is damaged, or not the right one: fetch it again, or check which it is';
     throw formatError(file, { offset }, `a variable ${missing}`, both, advice, unread);
@@ -486,11 +482,11 @@ export function parseMat<Name extends string>(
 }
 
 /** What `read` returns, or why the bytes could not be read. */
-function attempt<Result>(read: () => Result): Result | SetNativeError {
+function attempt<Result>(read: () => Result): Result | SetNativeError<'ERR_DATA_FORMAT'> {
   try {
     return read();
   } catch (error) {
-    if (error instanceof SetNativeError) return error;
+    if (isSetNativeError(error, 'ERR_DATA_FORMAT')) return error;
     throw error;
   }
 }

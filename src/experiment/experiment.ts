@@ -7,7 +7,7 @@ import { checkHooks, checkKeys } from '../checks.js';
 import { loadDataset } from '../datasets/registry.js';
 import { datasetSum } from '../datasets/sum.js';
 import type { Dataset } from '../datasets/types.js';
-import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
+import { aborted, checkSignal, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
 import { closingAfter, type Events, follow, through } from '../events.js';
 import { onceDecided } from '../files/lock.js';
 import { removeLeftovers } from '../files/output.js';
@@ -295,7 +295,7 @@ function dataAgain(
   try {
     return loadDataset(dataset, { dataDir });
   } catch (error) {
-    const isMissing = error instanceof SetNativeError && error.code === 'ERR_DATA_NOT_FOUND';
+    const isMissing = isSetNativeError(error, 'ERR_DATA_NOT_FOUND');
     if (!isMissing || !asThen || !path.isAbsolute(then.source)) throw error;
     return loadDataset(dataset, { dataDir: then.source });
   }

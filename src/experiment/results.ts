@@ -36,6 +36,12 @@ export interface BenchResults extends Experiment {
   summary: BenchSummary[];
 }
 
+declare module '../errors.js' {
+  interface PartialResults {
+    experiment: BenchResults;
+  }
+}
+
 export interface BenchEnvironment {
   version: string;
   node: string;

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { SetNativeError } from '../errors.js';
+import { type ErrorDetails, SetNativeError } from '../errors.js';
 import { isLock, lockDebris } from './lock.js';
 
 /** What file managers, network file systems and git leave in a folder that its owner calls empty. */
@@ -26,7 +26,7 @@ export interface FreshFolder {
  */
 export function checkFresh({ operation, dir, begun, left }: FreshFolder): void {
   const there = readdirSync(dir);
-  const refusal = (text: string, details = {}) =>
+  const refusal = (text: string, details: ErrorDetails['ERR_IN_USE']) =>
     new SetNativeError('ERR_IN_USE', `[${operation}] out must name a new ${text}`, {
       details: { option: 'out', dir, ...details },
     });

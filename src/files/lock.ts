@@ -17,7 +17,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
-import { checkSignal, SetNativeError } from '../errors.js';
+import { checkSignal, type ErrorDetails, isSetNativeError, SetNativeError } from '../errors.js';
 import { bootId, isAlive, pidNamespace, startOf } from './machine.js';
 import { notWritable } from './output.js';
 
@@ -204,7 +204,7 @@ export async function* onceDecided<T>(
     try {
       return take();
     } catch (error) {
-      const heard = error instanceof SetNativeError ? error.details.heard : undefined;
+      const heard = isSetNativeError(error, 'ERR_IN_USE') ? error.details.heard : undefined;
       if (heard === undefined || (before !== undefined && heard !== before)) throw error;
       if (before === undefined) {
         const why = `Another process may be using the folder: waiting for a sign of it, ${silenceMs / 1000} seconds at most.`;
@@ -229,7 +229,11 @@ interface Taker {
   text: string;
 }
 
-function refusal({ dir, option }: Taker, why: string, details = {}): SetNativeError {
+function refusal(
+  { dir, option }: Taker,
+  why: string,
+  details: ErrorDetails['ERR_IN_USE'] = {},
+): SetNativeError {
   return new SetNativeError(
     'ERR_IN_USE',
     `[bench] ${option} must name a folder that no other process uses, but ${why}`,

@@ -28,6 +28,12 @@ export interface KernelResults {
   sweep: KernelSweep | null;
 }
 
+declare module '../errors.js' {
+  interface PartialResults {
+    kernels: KernelResults;
+  }
+}
+
 export interface KernelMachine {
   cpu: string;
   isa: string;

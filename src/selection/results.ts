@@ -30,6 +30,12 @@ export interface SelectionResults extends Selection {
   summary: SelectionSummary[];
 }
 
+declare module '../errors.js' {
+  interface PartialResults {
+    selection: SelectionResults;
+  }
+}
+
 export interface SelectionDataset {
   name: string;
   features: number;
