@@ -29,7 +29,7 @@ export type ErrorCode = (typeof errorCodes)[number];
 export interface PartialResults {}
 
 /** Details that an error of any code may have. */
-export interface CommonDetails {
+interface CommonDetails {
   /** Name of the option or argument that must be changed. */
   option?: string;
   /** The value that was given. */

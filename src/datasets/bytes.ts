@@ -14,7 +14,7 @@ import { SetNativeError } from '../errors.js';
  */
 
 /** The most bytes a data file may hold, packed or unpacked: ten times what MNIST needs. */
-export const MAX_FILE_BYTES = 2 ** 29;
+const MAX_FILE_BYTES = 2 ** 29;
 
 /** The most samples of one data set: three times HIGGS, and few enough for an array of as many labels. */
 const MAX_SAMPLES = 2 ** 25;

@@ -20,7 +20,7 @@ export interface CsvOptions {
 }
 
 /** Samples, and where a feature has no value: it is NaN. */
-export interface CsvSamples extends RawSamples {
+interface CsvSamples extends RawSamples {
   /** The first cell that holds no value, and what it says instead. */
   missing?: { place: Place; text: string };
 }

@@ -19,7 +19,7 @@ const QUOTE = 34;
 const BOM = Buffer.from('\ufeff');
 
 /** One record of a file. */
-export interface CsvRecord {
+interface CsvRecord {
   /** The line it begins in, from 1. */
   line: number;
   cells: string[];

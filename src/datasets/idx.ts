@@ -9,7 +9,7 @@ import type { Samples } from './types.js';
 const UNSIGNED_BYTE = 0x08;
 
 /** An IDX array of unsigned bytes. */
-export interface IdxArray {
+interface IdxArray {
   dimensions: number[];
   values: Uint8Array;
 }

@@ -11,7 +11,7 @@ import { isMissing, NumberList, parseDecimal } from './numbers.js';
  */
 
 /** A table of numbers. */
-export interface NumberTable<Numbers> {
+interface NumberTable<Numbers> {
   rows: number;
   columns: number;
   /** Row by row. */
@@ -89,7 +89,7 @@ export function parseNumberTable<Numbers extends Float32Array | Float64Array>(
 }
 
 /** What a .param file says of one part ("Train", "Valid"). */
-export interface NipsPart {
+interface NipsPart {
   samples: number;
   checkSum: number;
 }

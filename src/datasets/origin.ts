@@ -11,7 +11,7 @@ import { checkSignal, SetNativeError } from '../errors.js';
  */
 
 /** A place that has files of data sets. */
-export interface Origin {
+interface Origin {
   /**
    * A file of it, or of what it has several places for, the first that is there.
    *

@@ -245,7 +245,7 @@ export function checkLookup(options: LookupOptions): void {
 }
 
 /** The folder of data sets, and what named it. */
-export interface DataFolder {
+interface DataFolder {
   origin: 'dataDir' | 'SET_NATIVE_DATA' | 'cache';
   /** Absolute. */
   folder: string;

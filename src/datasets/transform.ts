@@ -1,7 +1,6 @@
 import {
   checkBoolean,
   checkChoice,
-  checkHooks,
   checkKeys,
   checkNumber,
   describe,
@@ -21,14 +20,8 @@ import type { Dataset, Samples, Scaling } from './types.js';
  * Nothing here changes its input. What is random depends on the seed alone.
  */
 
-/** A random order of 0 .. count - 1, the same for the same seed. */
-export type Permutation = (seed: number, count: number) => Uint32Array;
-
-/** The addon's generator, which every random draw of the library comes from. */
-const nativePermutation: Permutation = (seed, count) => native().permutation(seed, count);
-
 /** How messages speak of samples. */
-export interface Naming {
+interface Naming {
   /** Names them: a file, or "train samples". */
   where: string;
   /** The call; default `data`. */
@@ -130,19 +123,14 @@ function checkSeed(seed: number): void {
  * @throws SetNativeError ERR_OUT_OF_RANGE: count not a whole number in 1 .. samples.count, or a bad seed;
  *   ERR_INVALID_ARGUMENT, ERR_SHAPE: `samples` are none
  */
-export function subsetSamples(
-  samples: Samples,
-  count: number,
-  seed: number,
-  permutation = nativePermutation,
-): Samples {
+export function subsetSamples(samples: Samples, count: number, seed: number): Samples {
   checkSampleKinds('subset', samples);
   checkShape(samples, { where: 'samples', operation: 'subset' });
-  return takeRows(samples, subsetRows(samples.count, count, seed, permutation));
+  return takeRows(samples, subsetRows(samples.count, count, seed));
 }
 
 /** `count` of 0 .. available - 1. */
-function subsetRows(available: number, count: number, seed: number, permutation: Permutation): Uint32Array {
+function subsetRows(available: number, count: number, seed: number): Uint32Array {
   checkSeed(seed);
   if (!Number.isSafeInteger(count) || count < 1 || count > available) {
     throw new SetNativeError(
@@ -151,7 +139,7 @@ function subsetRows(available: number, count: number, seed: number, permutation:
       { details: { count, available } },
     );
   }
-  return permutation(seed, available).subarray(0, count);
+  return native().permutation(seed, available).subarray(0, count);
 }
 
 /** How to split. */
@@ -162,7 +150,6 @@ export interface SplitOptions {
   testFraction?: number;
   /** Split each class by itself, so that both parts have the same mix; default true. */
   stratified?: boolean;
-  permutation?: Permutation;
 }
 
 /**
@@ -191,12 +178,11 @@ const openUnitInterval: NumberRange = {
 
 /** Which rows are of which part, ascending. */
 function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Array; test: Uint32Array } {
-  checkKeys('split', options, ['seed', 'testFraction', 'stratified', 'permutation']);
-  const { seed = 0, testFraction = 1 / 3, stratified = true, permutation = nativePermutation } = options;
+  checkKeys('split', options, ['seed', 'testFraction', 'stratified']);
+  const { seed = 0, testFraction = 1 / 3, stratified = true } = options;
   checkSeed(seed);
   checkNumber('split', 'testFraction', testFraction, openUnitInterval);
   checkBoolean('split', 'stratified', stratified);
-  checkHooks('split', { permutation });
   // Quota: how many samples of each group (a class, or all) still go to the test set.
   const groupOf = (row: number) => (stratified ? samples.labels[row]! : 0);
   const sizes = new Map<number, number>();
@@ -209,7 +195,7 @@ function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Arra
 
   const inTest = new Uint8Array(samples.count);
   let testCount = 0;
-  for (const row of permutation(seed, samples.count)) {
+  for (const row of native().permutation(seed, samples.count)) {
     const left = quota.get(groupOf(row))!;
     if (left === 0) continue;
     quota.set(groupOf(row), left - 1);
@@ -243,7 +229,7 @@ const divisors: NumberRange = {
 /**
  * A fitted scaling: scaled = (x - offset[feature]) / divisor[feature], worked in double, stored as float32.
  */
-export interface FittedScaling {
+interface FittedScaling {
   offset: Float64Array;
   divisor: Float64Array;
 }
@@ -338,7 +324,6 @@ export interface PrepareOptions {
   test?: number | undefined;
   /** Default: the data set's own. */
   scaling?: Scaling;
-  permutation?: Permutation;
 }
 
 /** What `prepare` makes; `validation` is there where some were asked for. */
@@ -417,20 +402,19 @@ interface Part {
  *   the wrong kind)
  */
 export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepared {
-  checkKeys('prepare', options, ['seed', 'train', 'validation', 'test', 'scaling', 'permutation']);
+  checkKeys('prepare', options, ['seed', 'train', 'validation', 'test', 'scaling']);
   for (const part of ['train', 'validation', 'test'] as const) {
     const least = part === 'validation' ? 0 : 1;
     if (options[part] !== undefined)
       checkNumber('prepare', part, options[part], wholeNumber(least, 2 ** 31 - 1));
   }
-  checkHooks('prepare', { permutation: options.permutation });
   checkDataset(dataset);
-  const { seed = 0, validation = 0, scaling = dataset.scaling, permutation = nativePermutation } = options;
-  const whole = partsOf(dataset, seed, permutation);
+  const { seed = 0, validation = 0, scaling = dataset.scaling } = options;
+  const whole = partsOf(dataset, seed);
   const countOf = ({ of, rows }: Part) => rows?.length ?? dataset[of]!.count;
   const draw = (part: Part, count: number | undefined): Part => {
     if (count === undefined) return part;
-    const drawn = subsetRows(countOf(part), count, seed, permutation);
+    const drawn = subsetRows(countOf(part), count, seed);
     return { of: part.of, rows: part.rows === undefined ? drawn : drawn.map((row) => part.rows![row]!) };
   };
   const trainCount = options.train ?? Math.max(1, countOf(whole.train) - validation);
@@ -455,9 +439,9 @@ export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepare
 }
 
 /** The test set that a data set has, or a third of its samples. */
-function partsOf(dataset: Dataset, seed: number, permutation: Permutation): { train: Part; test: Part } {
+function partsOf(dataset: Dataset, seed: number): { train: Part; test: Part } {
   if (dataset.test !== undefined)
     return { train: { of: 'train', rows: undefined }, test: { of: 'test', rows: undefined } };
-  const { train, test } = splitRows(dataset.train, { seed, permutation });
+  const { train, test } = splitRows(dataset.train, { seed });
   return { train: { of: 'train', rows: train }, test: { of: 'train', rows: test } };
 }

@@ -19,7 +19,7 @@ import type { BenchRun } from './results.js';
 import { samplesOf } from './samples.js';
 import { type Arm, armName, type Trial, trialName } from './trial.js';
 
-export interface GroupOptions {
+interface GroupOptions {
   signal?: AbortSignal | undefined;
   /** The state to go on from. */
   state?: GroupState | undefined;

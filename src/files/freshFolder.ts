@@ -11,7 +11,7 @@ const systemFiles =
 const halfWritten = /^\.set-native-.*\.tmp$/;
 
 /** A folder that something is to be kept in. */
-export interface FreshFolder {
+interface FreshFolder {
   operation: string;
   dir: string;
   /** What it must not hold yet: the file that tells, and what it is called. */

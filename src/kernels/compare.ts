@@ -10,7 +10,7 @@ export interface Comparison {
   differences: string[];
 }
 
-export interface CaseComparison {
+interface CaseComparison {
   /** Old / new median: above 1 is faster. */
   ratio: number;
   /** Whether the difference exceeds what the times scatter by. */

@@ -43,7 +43,7 @@ export interface KernelMachine {
   caches: { l1: number; l2: number; l3: number };
 }
 
-export interface KernelGpu {
+interface KernelGpu {
   device: string;
   /** Of copies within its memory, bytes read and bytes written. */
   copyGigabytesPerSecond: number;
@@ -74,7 +74,7 @@ interface CaseKey {
   threads: number;
 }
 
-export interface FailedCase extends CaseKey {
+interface FailedCase extends CaseKey {
   /** What differs from the reference: then nothing was timed. */
   failure: string;
 }
@@ -122,7 +122,7 @@ interface SweepKey {
   threads: number;
 }
 
-export interface FailedPoint extends SweepKey {
+interface FailedPoint extends SweepKey {
   failure: string;
 }
 

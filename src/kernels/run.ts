@@ -21,7 +21,7 @@ export interface KernelBenchOptions {
   maxLinks?: number;
 }
 
-export interface KernelBenchHooks {
+interface KernelBenchHooks {
   signal?: AbortSignal;
   /** Before each step. */
   onStep?: (text: string) => void;

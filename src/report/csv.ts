@@ -4,7 +4,7 @@ import type { BenchSummary } from '../experiment/results.js';
  * A row of the summary, and what its numbers are of: the data set with its caveat and, where there are
  * several, the folder.
  */
-export type LabelledSummary = { dir?: string; dataset: string } & BenchSummary;
+type LabelledSummary = { dir?: string; dataset: string } & BenchSummary;
 
 /**
  * The summary as a table for other programs: RFC 4180, numbers in full, times in milliseconds, nothing for

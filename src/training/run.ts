@@ -56,7 +56,7 @@ export interface TrainingSamples {
 }
 
 /** What a model has behind it. */
-export interface TrainingPast {
+interface TrainingPast {
   epochsBefore?: number;
   /** The epoch after which the links have yet to evolve. */
   evolutionDue?: number | undefined;

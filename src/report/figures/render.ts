@@ -64,7 +64,7 @@ function asXml(svg: string): string {
 }
 
 /** Dark ink on white, in a font that is there. */
-export function onPaper(svg: string): string {
+function onPaper(svg: string): string {
   return svg
     .replaceAll('currentColor', '#222222')
     .replaceAll('system-ui, sans-serif', 'DejaVu Sans, Arial, sans-serif')

@@ -15,7 +15,7 @@ interface VegaLite {
 export type Spec = Record<string, unknown>;
 
 /** Resolves to the figure as SVG, the same bytes for the same specification. */
-export type Draw = (spec: Spec) => Promise<string>;
+type Draw = (spec: Spec) => Promise<string>;
 
 /** Resolves to what draws. Throws how to install the packages where they are not there. */
 export async function loadVega(): Promise<Draw> {

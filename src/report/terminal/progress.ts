@@ -17,7 +17,7 @@ export interface Progress {
   stop(): void;
 }
 
-export interface ProgressPlan {
+interface ProgressPlan {
   groups: Group[];
   /** Groups that train at once. */
   jobs: number;
