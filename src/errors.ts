@@ -1,19 +1,19 @@
 /** Stable error codes: only ever added to. */
 export const errorCodes = [
   'ERR_ABORTED', // the AbortSignal fired, or Ctrl-C
-  'ERR_BACKEND_UNAVAILABLE', // a device or instruction set that is not here was asked for
-  'ERR_BUSY', // the model is training, or otherwise at work, already
+  'ERR_BACKEND_UNAVAILABLE', // a device or instruction set that this machine does not have was asked for
+  'ERR_BUSY', // the model is already training, or otherwise at work
   'ERR_DATA_FORMAT', // a damaged or foreign data file
-  'ERR_DATA_NOT_FOUND', // no such data set, or its files are not where we looked
+  'ERR_DATA_NOT_FOUND', // no such data set, or its files are not in the folders searched
   'ERR_DISPOSED', // used after dispose()
   'ERR_IN_USE', // a folder or file that another process uses, or that holds what must not be written over
-  'ERR_INTERNAL', // an invariant of ours is broken: please report
+  'ERR_INTERNAL', // an invariant of the library is broken: please report
   'ERR_INVALID_ARGUMENT', // a value of the wrong kind
   'ERR_INVALID_CSR', // offsets or indices break the CSR rules
   'ERR_IO', // a file could not be read or written
   'ERR_NATIVE_LOAD', // the compiled addon could not be loaded
   'ERR_NON_FINITE', // NaN or infinity in data, weights or loss
-  'ERR_OUT_OF_MEMORY', // more than this machine has
+  'ERR_OUT_OF_MEMORY', // more memory is needed than this machine has
   'ERR_OUT_OF_RANGE', // a number outside its documented range
   'ERR_SHAPE', // sizes that do not fit together
   'ERR_USAGE', // the command line, never the library: options that do not go together
@@ -22,8 +22,8 @@ export const errorCodes = [
 export type ErrorCode = (typeof errorCodes)[number];
 
 /**
- * Results that were finished before an error ended the work, by the kind of work. The module of each kind adds
- * its own: an experiment, a selection, a kernel benchmark.
+ * Results that were finished before an error ended the work. Each kind of work, an experiment, a selection
+ * and a kernel benchmark, adds the type of its own.
  */
 // biome-ignore lint/suspicious/noEmptyInterface: see above
 export interface PartialResults {}
@@ -36,7 +36,7 @@ interface CommonDetails {
   value?: unknown;
   /** What was finished before, where there is any. */
   results?: PartialResults[keyof PartialResults] | undefined;
-  /** The training of an experiment that the error is of: with `seed` one, without it those of all seeds. */
+  /** Training of an experiment that failed; without `seed`, the trainings of all seeds. */
   reading?: string;
   method?: string;
   epsilon?: number | null;
@@ -44,14 +44,14 @@ interface CommonDetails {
   seed?: number;
 }
 
-/** Details of ERR_ABORTED; the module of `fit` adds the epochs that it completed. */
+/** Details of ERR_ABORTED. The module of `fit` adds the epochs that it completed. */
 export interface AbortedDetails extends CommonDetails {
-  /** The back end whose trial was stopped, and the signal that stopped it. */
+  /** Back end whose trial was stopped, and the signal that stopped it. */
   backend?: string;
   signal?: string | null;
 }
 
-/** A place in a data set or in given samples; rows and features count from 0. */
+/** Place in a data set or in given samples; rows and features count from 0. */
 interface SamplesDetails extends CommonDetails {
   where?: string;
   row?: number;
@@ -60,7 +60,7 @@ interface SamplesDetails extends CommonDetails {
   features?: number;
 }
 
-/** What `details` of an error holds, by its code: values of the message, each where it applies. */
+/** Details of an error by its code: values of the message, each where it applies. */
 export interface ErrorDetails {
   ERR_ABORTED: AbortedDetails;
   ERR_BACKEND_UNAVAILABLE: CommonDetails;
@@ -76,9 +76,9 @@ export interface ErrorDetails {
     column?: number;
     expected?: string;
     came?: string;
-    /** Data sets that the files of a folder are of. */
+    /** Data sets that the files of a folder belong to. */
     owners?: string[];
-    /** The data that the work began with, and those found now. */
+    /** Data that the work began with, and data found now. */
     then?: unknown;
     now?: unknown;
     source?: string;
@@ -91,13 +91,13 @@ export interface ErrorDetails {
     pullable?: readonly string[];
     file?: string;
     folder?: string;
-    /** What named the folder. */
+    /** Option or variable that named the folder. */
     origin?: 'dataDir' | 'SET_NATIVE_DATA' | 'cache';
     /** Files of each source that would do. */
     wanted?: readonly (readonly string[])[];
     /** Folders that were looked into. */
     tried?: string[];
-    /** What is there instead. */
+    /** Descriptions of what is there instead. */
     instead?: string[];
   };
   ERR_DISPOSED: CommonDetails;
@@ -107,12 +107,12 @@ export interface ErrorDetails {
   ERR_IN_USE: CommonDetails & {
     dir?: string;
     file?: string;
-    /** The folder, where it holds work that can be resumed. */
+    /** Folder that holds work which can be resumed. */
     begun?: string;
     /** Names of files that are there. */
     foreign?: string[];
     /** Last sign of life of a process that cannot be asked whether it still runs. */
-    heard?: string;
+    heartbeat?: string;
   };
   ERR_IO: CommonDetails & { file?: string; folder?: string; url?: string; variable?: string };
   ERR_NATIVE_LOAD: CommonDetails;
@@ -123,11 +123,11 @@ export interface ErrorDetails {
     folder?: string;
     count?: number;
     features?: number;
-    /** Most samples that have room. */
+    /** Number of samples that have room. */
     limit?: number;
-    /** Bytes of the machine. */
+    /** Bytes of memory that this process may use. */
     memory?: number;
-    /** Bytes that are needed, and those that there are. */
+    /** Bytes that are needed, and bytes that there are. */
     bytes?: number;
     available?: number;
   };
@@ -174,7 +174,7 @@ export class SetNativeError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly details: ErrorDetails[Code];
 }
 
-/** Whether `error` is of the library and has the code, which tells what its details are. */
+/** Whether `error` is a SetNativeError with this code, which decides the type of its details. */
 export function isSetNativeError<Code extends ErrorCode>(
   error: unknown,
   code: Code,
@@ -183,10 +183,10 @@ export function isSetNativeError<Code extends ErrorCode>(
 }
 
 /**
- * What a call rejects with that was stopped: ERR_ABORTED.
+ * The error of a call that was stopped: ERR_ABORTED.
  *
- * @param signal what stopped it, whose reason becomes the `cause`; undefined: `dispose()` did
- * @param when for the message: "after 2 complete epochs"
+ * @param signal signal that stopped it, whose reason becomes the `cause`; undefined where `dispose()` did
+ * @param when end of the message: "after 2 complete epochs"
  */
 export function aborted(
   operation: string,
@@ -202,16 +202,16 @@ export function aborted(
 }
 
 /**
- * Throws what `aborted` makes when the signal has fired. An abort between two native calls finds nothing to
- * stop.
+ * Throws the error of `aborted` when the signal has fired, because an abort between two native calls finds
+ * nothing to stop.
  */
 export function checkSignal(operation: string, signal: AbortSignal | undefined, when: string): void {
   if (signal?.aborted) throw aborted(operation, signal, when);
 }
 
 /**
- * Whether `error` comes of the signal: its reason, or an AbortError, ours or of the platform, that has it as
- * cause.
+ * Whether the signal caused `error`: it is the reason of the signal, or an AbortError, ours or of the
+ * platform, that has this reason as its cause.
  */
 export function isAbortBy(signal: AbortSignal | undefined, error: unknown): boolean {
   if (!signal?.aborted) return false;

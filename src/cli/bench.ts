@@ -36,7 +36,7 @@ import {
 import { presetCommand, resumeCommand } from './commandLines.js';
 import { kernelsCommand } from './kernels.js';
 import { besideResume, filePath, listOf, numberIn, oneOf, typed } from './options.js';
-import { checkApart, deliver, tableStream } from './outputs.js';
+import { checkApart, tableStream, writeAndShow } from './outputs.js';
 import { shellCommand } from './shell.js';
 import { interruptible } from './signals.js';
 
@@ -221,7 +221,7 @@ Examples:
   $ set-native bench --dataset fashion-mnist --data-dir ~/data --init he-dense --epsilon 13 --json thesis.json`,
     )
     .action(bench)
-    .enablePositionalOptions() // what follows `kernels` is for it, --json too
+    .enablePositionalOptions() // options behind `kernels` are options of it, --json too
     .addCommand(kernelsCommand());
 }
 
@@ -241,15 +241,15 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
   } catch (error) {
     const partial = partialResults(error);
     if (partial && (partial.runs.length > 0 || isSetNativeError(error, 'ERR_ABORTED'))) {
-      const failure = deliverResults(partial, json, stream);
-      if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
+      const failure = showResults(partial, json, stream);
+      if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // in addition to the error that stopped it
     }
     if (partial && out !== undefined) process.stderr.write(`Go on with: ${resumeCommand('bench', out)}\n`);
     throw error;
   }
-  // First what took hours, then what can be made again from it.
+  // Results, which took hours, come before the report, which can be made again from them.
   const problems = [
-    deliverResults(results, json, stream),
+    showResults(results, json, stream),
     out === undefined ? undefined : await report(out, results),
     failureOf(results),
   ].filter((problem) => problem !== undefined);
@@ -264,7 +264,7 @@ function partialResults(error: unknown): BenchResults | undefined {
   return results && 'command' in results ? results : undefined;
 }
 
-/** Of the trainings: the first, and how many more there are. */
+/** Failure of the first training that failed, and the number of the others. */
 function failureOf({ runs }: BenchResults): SetNativeError | undefined {
   const [first, ...others] = runs.flatMap(({ failure }) => failure ?? []);
   if (first === undefined) return undefined;
@@ -272,14 +272,14 @@ function failureOf({ runs }: BenchResults): SetNativeError | undefined {
   return new SetNativeError(first.code, `${first.message}${more}`);
 }
 
-/** What the folder of an experiment holds itself, by what a message calls it. */
+/** Files in the folder of an experiment, by their name in messages. */
 function filesOf(dir: string | undefined): Record<string, string> {
   if (dir === undefined) return {};
   const names = ['experiment.json', 'results.jsonl', 'lock', 'summary.json', 'summary.csv', 'report.html'];
   return Object.fromEntries(names.map((name) => [`${name} of ${dir}`, path.join(dir, name)]));
 }
 
-/** Begins an experiment, which the signal stops. */
+/** Begins an experiment, which the signal can stop. */
 type Begin = (signal: AbortSignal) => Events<ExperimentEvent, BenchResults>;
 
 function fresh(
@@ -331,7 +331,7 @@ function readingList(text: string): ExperimentConfig['readings'] {
 }
 
 function defaultDataset(dataDir: string | undefined): string {
-  // A folder that was named must hold it: nobody wants another experiment because of a typing error.
+  // A named folder must hold it: a typing error must not start another experiment.
   const named = dataDir !== undefined || Boolean(process.env.SET_NATIVE_DATA);
   if (named || listDatasets().find(({ name }) => name === 'fashion-mnist')?.found) return 'fashion-mnist';
   process.stderr.write(
@@ -342,16 +342,16 @@ function defaultDataset(dataDir: string | undefined): string {
   return 'procedural';
 }
 
-function deliverResults(
+function showResults(
   results: BenchResults,
   json: string | undefined,
   stream: NodeJS.WriteStream,
 ): Error | undefined {
   const terminal = { color: takesEscapeCodes(stream), columns: stream.columns || Infinity }; // 0 or undefined: unknown
-  return deliver({ table: renderTable(results, terminal), stream }, json, resultsJson(results));
+  return writeAndShow({ table: renderTable(results, terminal), stream }, json, resultsJson(results));
 }
 
-/** Resolves to why there is none, if so: the results are told already. */
+/** Writes the report; resolves to the reason where it could not. The results are shown already. */
 async function report(
   dir: string,
   { runs, summary, ...experiment }: BenchResults,

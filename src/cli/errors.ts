@@ -3,16 +3,16 @@ import { isSetNativeError, SetNativeError } from '../errors.js';
 import { resumeCommand } from './commandLines.js';
 
 /*
- * Errors as the user of a command reads them. The library names its options, such as `dataDir`; here, and
- * nowhere else, they become the flags of the command, such as --data-dir.
+ * Errors for the user of a command. The library names its options, such as `dataDir`; only this file turns
+ * them into the flags of the command, such as --data-dir.
  */
 
-/** Flags that are called otherwise than the option of the library. */
+/** Attributes of flags whose name differs from that of the option of the library. */
 const otherNames: Record<string, string> = { dir: 'resume', readings: 'reading' };
 
 /**
- * The message of an error, with flags of `command` in the place of options. The library names an option
- * either as what a message begins with, `[operation] option must`, or in backquotes.
+ * Message of an error, with flags of `command` in the place of options. The library names an option either at
+ * the start of a message, `[operation] option must`, or in backquotes.
  */
 export function messageFor(command: Command, error: Error): string {
   const flagOf = (option: string) =>

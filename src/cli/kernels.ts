@@ -12,7 +12,7 @@ import { renderKernels } from '../report/terminal/kernels.js';
 import { ranges } from '../training/options.js';
 import { isaNames, timedBackends } from '../vocabulary.js';
 import { filePath, numberIn, oneOf } from './options.js';
-import { checkApart, deliver, tableStream, writeOutput } from './outputs.js';
+import { checkApart, tableStream, writeAndShow, writeOutput } from './outputs.js';
 import { interruptible } from './signals.js';
 import { type Display, plainDisplay } from './terminal.js';
 
@@ -27,7 +27,7 @@ interface KernelsOptions extends Omit<KernelBenchOptions, 'maxLinks'> {
 const defaultMaxLinks = 1e8;
 
 export function kernelsCommand(): Command {
-  const apart = ['filter', 'full', 'compare']; // of cases, which a sweep has none of
+  const apart = ['filter', 'full', 'compare']; // options for cases, which a sweep does not have
   return new Command('kernels')
     .description('time the native kernels, each checked first, against what this machine can do')
     .option('--filter <words>', 'only cases with all these words in their name, as "train batch=40"', '')
@@ -93,13 +93,13 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   const draw = figure === undefined ? undefined : await loadVega().catch(noVega);
 
   const { onStep, ...display } = progress(process.stderr);
-  const deliverResults = (results: KernelResults) => {
+  const showResults = (results: KernelResults) => {
     const comparison = old && compareKernels(old, results);
     const table = renderKernels(results, {
       color: takesEscapeCodes(stream),
       ...(comparison && { comparison }),
     });
-    return deliver({ table, stream }, json, kernelsJson(results));
+    return writeAndShow({ table, stream }, json, kernelsJson(results));
   };
   let results: KernelResults;
   try {
@@ -111,14 +111,14 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
     );
   } catch (error) {
     const partial = error instanceof SetNativeError ? error.details.results : undefined;
-    const failure = partial && 'cases' in partial ? deliverResults(partial) : undefined;
-    if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
+    const failure = partial && 'cases' in partial ? showResults(partial) : undefined;
+    if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // in addition to the error that stopped it
     throw error;
   }
-  const undelivered = deliverResults(results);
+  const unwritten = showResults(results);
   if (draw && figure !== undefined && results.sweep)
     writeOutput(figure, [await draw(sweepSpec(results.sweep))]);
-  if (undelivered !== undefined) throw undelivered;
+  if (unwritten !== undefined) throw unwritten;
   const failed = [...results.cases, ...(results.sweep?.points ?? [])].filter(
     ({ failure }) => failure !== undefined,
   );
@@ -130,7 +130,10 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   }
 }
 
-/** `bench --epochs 3 kernels` would not do what it says. */
+/**
+ * Refuses options of `bench` in front of `kernels`, as in `bench --epochs 3 kernels`, because they would have
+ * no effect.
+ */
 function refuseOptionsOfBench({ parent }: Command): void {
   const given = parent?.options.find(
     (option) => parent.getOptionValueSource(option.attributeName()) === 'cli',
@@ -146,7 +149,7 @@ function usage(message: string, flag: string): SetNativeError {
   return new SetNativeError('ERR_USAGE', `[bench] ${message}`, { details: { flag } });
 }
 
-/** On a terminal that can show it one line that changes, elsewhere a line per step. */
+/** Display of progress: one line that changes on a terminal that can show it, elsewhere a line per step. */
 function progress(stream: NodeJS.WriteStream): Display & { onStep(text: string): void } {
   if (!takesEscapeCodes(stream)) return { ...plainDisplay, onStep: plainDisplay.log };
   const clear = '\r\x1b[K';

@@ -22,7 +22,7 @@ function program(): Command {
     .description('Truly sparse neural-network training: SET and SET-motif on native CSR kernels')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .enablePositionalOptions() // so that bench can leave to `bench kernels` what follows it
+    .enablePositionalOptions() // options behind `bench kernels` are options of it
     .addCommand(benchCommand())
     .addCommand(reportCommand())
     .addCommand(selectCommand())
@@ -31,7 +31,7 @@ function program(): Command {
     .addHelpText('after', '\nset-native <command> --help explains a command.');
 }
 
-/** Subcommands made apart do not inherit these. */
+/** Configures a command and its subcommands, which do not inherit these settings. */
 function settle(command: Command): Command {
   command.exitOverride().showHelpAfterError(`(${path(command)} --help lists what there is)`);
   command.helpOption('-h, --help', 'print this help');
@@ -46,14 +46,14 @@ function path(command: Command): string {
 restoreTerminalAtExit();
 heedSignals();
 
-// The reader of a pipe may leave early (`| head`), and a terminal be closed: that is no failure, and what is
-// left to do, files above all, is done.
+// A reader of a pipe that leaves early (`| head`) or a closed terminal is no failure: the remaining work, files
+// above all, is still done.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE' || (error.code === 'EIO' && process.stdout.isTTY)) return;
   process.exitCode = 1;
   report(error);
 });
-process.stderr.on('error', () => {}); // progress is for whoever looks on
+process.stderr.on('error', () => {}); // a lost line of progress is no failure
 
 const all = settle(program());
 /** The command that runs. */

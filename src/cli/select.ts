@@ -90,12 +90,12 @@ async function select(options: SelectOptions, command: Command): Promise<void> {
   } catch (error) {
     const partial = partialResults(error);
     if (partial && (partial.runs.length > 0 || isSetNativeError(error, 'ERR_ABORTED'))) {
-      await deliver(partial, out).catch(({ message }) => log(message)); // beside what stopped it
+      await showResults(partial, out).catch(({ message }) => log(message)); // in addition to the error that stopped it
     }
     if (partial && out !== undefined) log(`Go on with: ${resumeCommand('select', out)}`);
     throw error;
   }
-  await deliver(results, out);
+  await showResults(results, out);
 }
 
 /** Results that a selection had when the error stopped it. */
@@ -144,8 +144,8 @@ function show(event: SelectionEvent): void {
   }
 }
 
-/** First the table, then what is drawn from it. */
-async function deliver(results: SelectionResults, out: string | undefined): Promise<void> {
+/** Shows the table, then draws the figures. */
+async function showResults(results: SelectionResults, out: string | undefined): Promise<void> {
   process.stdout.write(`${renderSelection(results, { color: takesEscapeCodes(process.stdout) })}\n`);
   if (out === undefined) return;
   const renderer = await loadRenderer();

@@ -3,26 +3,29 @@ import path from 'node:path';
 import { type ErrorDetails, SetNativeError } from '../errors.js';
 import { isLock, lockDebris } from './lock.js';
 
-/** What file managers, network file systems and git leave in a folder that its owner calls empty. */
+/**
+ * Names of files that file managers, network file systems and git leave in a folder that its owner calls
+ * empty.
+ */
 const systemFiles =
   /^(\.DS_Store|\.localized|Thumbs\.db|desktop\.ini|\.directory|\.gitkeep|\.keep|\.gitignore|\.nfs[0-9a-f]+)$/;
 
-/** Files half written, which a kill leaves: of `writeAtomically`. */
+/** Names of half-written files of `writeAtomically`, which a kill leaves. */
 const halfWritten = /^\.set-native-.*\.tmp$/;
 
-/** A folder that something is to be kept in. */
+/** A folder to keep work in. */
 interface FreshFolder {
   operation: string;
   dir: string;
-  /** What it must not hold yet: the file that tells, and what it is called. */
+  /** File whose presence means that work has begun there, and its name in messages. */
   begun: { file: string; what: string };
-  /** What a kill may leave besides: files half written, by name, and a folder that holds no more than such. */
+  /** Other leftovers of a kill: names of half-written files, and of a folder that holds no others. */
   left?: { files: RegExp; folder: string };
 }
 
 /**
- * Throws ERR_IN_USE, naming `out`, where a folder holds more than what a process leaves that is killed before
- * its work begins.
+ * Throws ERR_IN_USE, naming `out`, where a folder holds more than a process leaves that was killed before its
+ * work began.
  */
 export function checkFresh({ operation, dir, begun, left }: FreshFolder): void {
   const there = readdirSync(dir);

@@ -4,8 +4,8 @@ import { SetNativeError } from '../errors.js';
 import { closing } from './closing.js';
 
 /*
- * What this program wrote may be written anew; what others wrote is not written over. A file of ours is known
- * by how it begins, a picture by the specification beside it.
+ * Keeps files of others from being overwritten: only files of this program are. One is recognised by its
+ * first characters, a picture by the specification beside it.
  */
 
 const beginnings: Record<string, RegExp> = {
@@ -36,7 +36,7 @@ function mayWrite(folder: string, name: string): boolean {
   return figure.test(beginningOf(path.join(folder, name.replace(figureEnds, '.vl.json'))) ?? '');
 }
 
-/** undefined: there is no such file, or none that could be lost. */
+/** The first characters of a file; undefined where there is no regular file, and so nothing to lose. */
 function beginningOf(file: string): string | undefined {
   if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return undefined;
   const open = openSync(file, 'r');

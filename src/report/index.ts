@@ -10,7 +10,7 @@ import { figureFiles, loadRenderer, type Renderer } from './figures/render.js';
 import { dataTitle, renderPage, type Section } from './html/page.js';
 
 export interface ReportSource {
-  /** What the report calls it. */
+  /** Name of the experiment in the report. */
   dir: string;
   experiment: Experiment;
   runs: BenchRun[];
@@ -19,8 +19,8 @@ export interface ReportSource {
 /**
  * Writes the report of one or several experiments into `out`: summary.json, summary.csv, figures/ (Vega-Lite
  * specifications, SVG, PNG) and report.html, which holds all of it and needs nothing else. The same results
- * give the same bytes. Resolves to what the reader should know: why there are no figures. Rejects with
- * ERR_IO where it cannot write, with ERR_IN_USE where a file of such a name is none of ours.
+ * give the same bytes. Resolves to the reason why there are no figures, if so. Rejects with ERR_IO where it
+ * cannot write, and with ERR_IN_USE where a file of such a name is not of this program.
  */
 export async function writeReport(out: string, sources: ReportSource[]): Promise<string | undefined> {
   const folder = path.join(out, 'figures');
@@ -45,7 +45,7 @@ export async function writeReport(out: string, sources: ReportSource[]): Promise
   return typeof renderer === 'string' ? renderer : undefined;
 }
 
-/** The experiment kept in `dir`, for a report. Throws as readExperiment does. */
+/** Reads the experiment kept in `dir`, for a report. Throws as readExperiment does. */
 export function reportSource(dir: string): ReportSource {
   return { dir, ...readExperiment(dir) };
 }

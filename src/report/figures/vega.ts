@@ -1,8 +1,9 @@
 /*
- * Vega-Lite specifications to SVG. Vega and Vega-Lite, optional dependencies, are loaded only here.
+ * Draws Vega-Lite specifications as SVG. Only this file loads Vega and Vega-Lite, which are optional
+ * dependencies.
  */
 
-/** What we use of them. */
+/** Functions of the packages that are used here. */
 interface Vega {
   parse(spec: unknown): unknown;
   View: new (runtime: unknown, options: { renderer: 'none' }) => { toSVG(): Promise<string> };
@@ -14,10 +15,10 @@ interface VegaLite {
 /** A Vega-Lite specification. */
 export type Spec = Record<string, unknown>;
 
-/** Resolves to the figure as SVG, the same bytes for the same specification. */
+/** Draws a figure: resolves to its SVG, the same bytes for the same specification. */
 type Draw = (spec: Spec) => Promise<string>;
 
-/** Resolves to what draws. Throws how to install the packages where they are not there. */
+/** Loads the packages. Rejects, saying how to install them, where one cannot be loaded. */
 export async function loadVega(): Promise<Draw> {
   const load = async (name: string): Promise<unknown> => {
     try {
@@ -37,7 +38,7 @@ export async function loadVega(): Promise<Draw> {
   };
 }
 
-/** Okabe and Ito's colours, which the colour-blind can tell apart too. */
+/** Colours of Okabe and Ito, which colour-blind readers can distinguish too. */
 export const palette = {
   blue: '#0072b2',
   vermilion: '#d55e00',

@@ -23,7 +23,7 @@ const columns: Column<BenchSummary>[] = [
   ['initial\nlinks', ({ initialLinks }) => orDash(initialLinks, percent)],
 ];
 
-/** Left out in this order where room is short. */
+/** Columns that are left out, in this order, where the terminal is narrow. */
 const expendable = [
   'density',
   'best\naccuracy',
@@ -35,8 +35,8 @@ const expendable = [
 ];
 
 /**
- * The summary of an experiment for a terminal: a table, one more where motif sizes are compared, and under
- * them what must be known to read them. A terminal of few columns gets fewer of the table's.
+ * The summary of an experiment for a terminal: a table, a second one where motif sizes are compared, and
+ * below them what a reader must know. A narrow terminal gets fewer columns.
  */
 export function renderTable(
   results: BenchResults,

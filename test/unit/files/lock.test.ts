@@ -48,11 +48,11 @@ const nonce = 'f'.repeat(32);
 /** Above the largest process id of Linux. */
 const noProcess = 4_194_305;
 
-/** Puts the lock of another process there, which was last heard so long ago. */
+/** Puts the lock of another process there, whose last heartbeat is so long ago. */
 function plant(changes: Record<string, unknown>, silentMs = 0, file = lock): void {
   writeFileSync(file, JSON.stringify({ ...own, nonce, ...changes }));
-  const heard = (Date.now() - silentMs) / 1000;
-  utimesSync(file, heard, heard);
+  const heartbeat = (Date.now() - silentMs) / 1000;
+  utimesSync(file, heartbeat, heartbeat);
 }
 
 function expectTaken(): void {
@@ -118,7 +118,7 @@ test.each([
     expect(take).toThrow(
       expect.objectContaining({
         code: 'ERR_IN_USE',
-        details: expect.objectContaining({ heard: expect.anything() }),
+        details: expect.objectContaining({ heartbeat: expect.anything() }),
       }),
     );
     expect(JSON.parse(readFileSync(lock, 'utf8')).nonce).toBe(nonce);
