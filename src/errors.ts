@@ -34,7 +34,7 @@ interface CommonDetails {
   option?: string;
   /** The value that was given. */
   value?: unknown;
-  /** What was finished before, where there is any. */
+  /** Partial results, where there are any. */
   results?: PartialResults[keyof PartialResults] | undefined;
   /** Training of an experiment that failed; without `seed`, the trainings of all seeds. */
   reading?: string;

@@ -157,9 +157,9 @@ export function gunzip(bytes: Uint8Array, file: string, limit = unpackedLimit())
   if (!isGzip(bytes)) return bytes;
   // The last four bytes state the size. A single chunk of that size, and one byte to see the end, holds nothing
   // twice.
-  const told =
+  const stated =
     bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4, true);
-  const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(told, limit, mostInflated(bytes.length)) + 1);
+  const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(stated, limit, mostInflated(bytes.length)) + 1);
   try {
     return gunzipSync(bytes, { maxOutputLength: limit, chunkSize });
   } catch (cause) {

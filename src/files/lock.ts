@@ -384,8 +384,8 @@ function stateOf({ record, old, mtimeMs }: Found, now: number): 'alive' | 'silen
     return old.host !== os.hostname() || (isAlive(old.pid) && !isOlder) ? 'alive' : 'gone';
   }
   if (record === undefined) return 'gone';
-  // By the file system's clock alone. One that was set back since leaves a heartbeat in the future, which
-  // nobody makes again.
+  // Both times are of the clock of the file system. A clock that was set back leaves a heartbeat in the future,
+  // which is not a sign of life.
   const silent = Math.abs(now - mtimeMs) > silenceMs;
   const here = self();
   const isHere =
