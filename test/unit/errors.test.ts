@@ -1,6 +1,6 @@
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { SetNativeError } from '../../src/errors.js';
+import { isSetNativeError, SetNativeError } from '../../src/errors.js';
 import { fromNative, native } from '../../src/native.js';
 
 function thrown(call: () => unknown): unknown {
@@ -33,4 +33,12 @@ test.each<[string, unknown]>([
   ['nothing', undefined],
 ])('%s stays as it is', (_, error) => {
   expect(fromNative(error)).toBe(error);
+});
+
+test('an error is told by its code, one that only looks like it is not', () => {
+  const error = new SetNativeError('ERR_IO', '[bench] no', { details: { file: 'x' } });
+  expect(isSetNativeError(error, 'ERR_IO') && error.details.file).toBe('x');
+  expect(isSetNativeError(error, 'ERR_IN_USE')).toBe(false);
+  expect(isSetNativeError(Object.assign(new Error('no'), { code: 'ERR_IO' }), 'ERR_IO')).toBe(false);
+  expect(isSetNativeError(undefined, 'ERR_IO')).toBe(false);
 });
