@@ -27,7 +27,13 @@ void piecewise_rows(const KernelTable& table, const PackedNetwork& network, size
                     float* pre_activation, size_t stride, size_t begin, size_t end) {
   const PackedLayer& layer = network.layers[l];
   if (!is_piecewise(layer.activation)) return;
-  table.piecewise({layer.pieces.data(), z, pre_activation, layer.outputs, stride}, begin, end);
+  Piecewise op{};
+  op.pieces = layer.pieces.data();
+  op.z = z;
+  op.pre_activation = pre_activation;
+  op.outputs = layer.outputs;
+  op.stride = stride;
+  table.piecewise(op, begin, end);
 }
 
 namespace {

@@ -23,20 +23,22 @@ template <class Index>
 SparseForward<Index> forward_op(const PackedNetwork& network, size_t l, const Blocks<Index>& blocks,
                                 const Cut& cut, const float* weights, const float* x, float* z,
                                 size_t stride) {
-  return {cut.firsts,
-          cut.lasts,
-          blocks.targets.data(),
-          blocks.groups(),
-          blocks.by_target.offsets.data(),
-          blocks.by_target.groups.data(),
-          blocks.by_target.blocks.data(),
-          weights,
-          blocks.height,
-          network.layers[l].bias.data(),
-          x,
-          z,
-          stride,
-          pointwise(network.layers[l].activation)};
+  SparseForward<Index> op{};
+  op.firsts = cut.firsts;
+  op.lasts = cut.lasts;
+  op.targets = blocks.targets.data();
+  op.groups = blocks.groups();
+  op.offsets = blocks.by_target.offsets.data();
+  op.sources = blocks.by_target.groups.data();
+  op.blocks = blocks.by_target.blocks.data();
+  op.weights = weights;
+  op.height = blocks.height;
+  op.bias = network.layers[l].bias.data();
+  op.x = x;
+  op.z = z;
+  op.stride = stride;
+  op.activation = pointwise(network.layers[l].activation);
+  return op;
 }
 
 /** All blocks of a layer. */

@@ -221,9 +221,15 @@ void Trainer::forward(unsigned thread) {
     if (tiny()) {
       scatter_sources(thread, l, x);
       pool_.barrier(team_);
-      table_.finish_forward({work.parts.data(), kChunks, layer.bias.data(), z, layer.outputs, stride_,
-                             pointwise(layer.activation)},
-                            begin, end);
+      FinishForward finish{};
+      finish.parts = work.parts.data();
+      finish.count = kChunks;
+      finish.bias = layer.bias.data();
+      finish.z = z;
+      finish.outputs = layer.outputs;
+      finish.stride = stride_;
+      finish.activation = pointwise(layer.activation);
+      table_.finish_forward(finish, begin, end);
       piecewise_rows(table_, network_, l, z, work.pre_activation.data(), stride_, begin, end);
       work.z.publish(thread, begin * stride_, end * stride_);
     } else {
@@ -387,13 +393,14 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
     const auto start = std::chrono::steady_clock::now();
     const auto work = [&](unsigned thread) {
       for (uint64_t s = done; s < until; ++s) {
-        const uint64_t first = s * full_batch;
-        const auto batch = static_cast<size_t>(std::min<uint64_t>(full_batch, samples.count - first));
-        const UpdateRule rule = update_rule(options, network_.optimizer, range.before + s + 1);
-        const std::optional<double> loss = step(thread, {samples, order.data(), first, batch, rule, cancel});
+        Step now{samples, order.data(), cancel};
+        now.first = s * full_batch;
+        now.batch = static_cast<size_t>(std::min<uint64_t>(full_batch, samples.count - now.first));
+        now.rule = update_rule(options, network_.optimizer, range.before + s + 1);
+        const std::optional<double> loss = step(thread, now);
         if (!loss) return;
         if (!std::isfinite(*loss)) {
-          if (thread == 0) result.divergence = {s + 1, batch};
+          if (thread == 0) result.divergence = {s + 1, now.batch};
           return;
         }
         if (thread == 0) result.loss += *loss;

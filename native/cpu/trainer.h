@@ -62,10 +62,10 @@ class Trainer {
   struct Step {
     const Samples& samples;
     const uint32_t* order;
-    uint64_t first;
-    size_t batch;
-    UpdateRule rule;
     const std::atomic<bool>& cancel;
+    uint64_t first = 0;
+    size_t batch = 0;
+    UpdateRule rule{};
   };
 
   void fit(size_t batch);
