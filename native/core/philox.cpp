@@ -31,9 +31,10 @@ PhiloxBlock philox4x32_10(PhiloxBlock c, std::array<uint32_t, 2> k) {
 namespace {
 
 /*
- * Many blocks at once: one block per 64-bit lane, each word in the low half of a lane of its own register.
- * The multiplication ignores the high halves, so what xor leaves there need not be cleared. Two registers in
- * flight hide the latency. Blocks done, a multiple of what two registers hold, are returned.
+ * draw_sse2 and draw_avx2 compute many blocks at once: one block per 64-bit lane, and each of its four words
+ * in the low half of the lane in a register of its own. The multiplication ignores the high halves, so what
+ * xor leaves there need not be cleared. Two registers in flight hide the latency. They return the number of
+ * blocks done, a multiple of what two registers hold.
  */
 size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64_t* index, size_t count,
                  uint64_t* out, uint64_t* second) {

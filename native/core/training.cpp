@@ -80,7 +80,7 @@ double mean_loss(const EpochResult& result, const TrainOptions& options, uint64_
                  const std::function<std::string()>& place) {
   if (result.cancelled) refuse(ErrorCode::aborted, "train", "cancelled");
   if (result.divergence.batch != 0) refuse_loss(options.epoch, result.divergence.batch, place());
-  // The last update is behind the last loss: nothing else would show that it overflowed.
+  // The last update follows the last loss, so only this check shows that it overflowed.
   if (result.overflowed_layer != 0) refuse_trained(options.epoch, result.overflowed_layer, layers);
   return result.loss / static_cast<double>(step_range(options, samples, "train").samples);
 }
