@@ -16,7 +16,8 @@ inline bool all_finite(const float* values, size_t count) {
   return finite != 0;
 }
 
-/** Returns the first row of values [count][outputs] with a number that is not finite, or `count` if none has.
+/**
+ * Returns the first row of values [count][outputs] with a number that is not finite, or `count` if none has.
  */
 template <class Number>
 uint64_t first_overflow(const Number* values, uint64_t count, size_t outputs) {

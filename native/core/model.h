@@ -60,7 +60,8 @@ struct Layer : LinkArrays<AlignedVector>, NeuronArrays<AlignedVector> {
   uint64_t nnz() const { return weights.size(); }
 };
 
-/** A network on the host. Its loss implies the activation of the output layer: softmax, sigmoid, none (mse).
+/**
+ * A network on the host. Its loss implies the activation of the output layer: softmax, sigmoid, none (mse).
  */
 struct Model {
   std::vector<Layer> layers;
@@ -69,7 +70,8 @@ struct Model {
   uint64_t seed = 0;
 };
 
-/** Largest number of sources per motif. With more, cutting a layer into slots would cost more than its links.
+/**
+ * Largest number of sources per motif. With more, cutting a layer into slots would cost more than its links.
  */
 constexpr uint32_t kMaxMotifSize = 64;
 

@@ -55,11 +55,14 @@ inline uint64_t word64(const PhiloxBlock& block, int half = 0) {
 void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, const uint64_t* index,
                uint32_t round, size_t count, uint64_t* out, uint64_t* second = nullptr);
 
-/** Random permutation of 0 .. count-1: k in ascending order of word64(draw(seed, stream, 0, epoch, k)), ties
- * by k. */
+/**
+ * Random permutation of 0 .. count-1: k in ascending order of word64(draw(seed, stream, 0, epoch, k)), ties
+ * by k.
+ */
 std::vector<uint32_t> random_order(uint64_t seed, Stream stream, uint32_t epoch, uint64_t count);
 
-/** Uniform integer in 0 .. count-1: the high half of a 64 x 64 bit product. The bias is below count / 2^64.
+/**
+ * Uniform integer in 0 .. count-1: the high half of a 64 x 64 bit product. The bias is below count / 2^64.
  */
 inline uint64_t below(uint64_t u, uint64_t count) {
   return static_cast<uint64_t>((static_cast<unsigned __int128>(u) * count) >> 64);
