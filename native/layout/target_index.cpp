@@ -10,8 +10,7 @@ namespace set_native {
 namespace {
 
 constexpr uint64_t kPanel = 2048;  // number of targets whose columns stay in the cache while they are filled
-constexpr uint64_t kWorthwhile =
-    4;  // blocks of a group per panel that make up for another pass over the groups
+constexpr uint64_t kWorthwhile = 4;  // blocks of a group per panel that are worth a pass over the groups
 // Groups between a prefetch and its use: a group has too few blocks in a panel for the hardware's prefetcher.
 constexpr uint32_t kGroupsAhead = 8;
 
