@@ -13,7 +13,7 @@
 
 namespace set_native {
 
-/** A model that lives on a device. Not for use from two threads at once. */
+/** A model on a device. Two threads must not use it at the same time. */
 class BackendModel {
  public:
   virtual ~BackendModel() = default;
@@ -34,8 +34,9 @@ class BackendModel {
   virtual Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) = 0;
 
   /**
-   * Writes the outputs to out [count][outputs], after the softmax or sigmoid of the loss (mse has none). Throws
-   * non_finite, naming the first row with an output that overflowed, even if only before softmax or sigmoid.
+   * Writes the outputs to out [count][outputs], after the softmax or sigmoid of the loss (mse has none).
+   * Throws non_finite, naming the first row with an output that overflowed, even if only before softmax or
+   * sigmoid.
    */
   virtual void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) = 0;
 

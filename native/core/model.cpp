@@ -29,7 +29,7 @@ double expected_links(const ModelSpec& spec, double p, double inputs, double out
   return std::min(outputs * p / (1.0 - p), inputs * outputs);
 }
 
-/** The softmax of one number is always 1: such a network would train on nothing. */
+/** Throws for softmax with a single output, which is always 1: such a network could not learn. */
 void check_outputs(Loss loss, uint32_t outputs, const std::string& operation) {
   if (loss != Loss::softmax_cross_entropy || outputs > 1) return;
   refuse(ErrorCode::shape, operation,

@@ -115,7 +115,7 @@ struct ExpectedLayer {
 /** Returns the layers of a spec. Throws as build_model does, except for memory. */
 std::vector<ExpectedLayer> expected_layers(const ModelSpec& spec);
 
-/** Throws out_of_memory, naming the network, unless the machine or container has so many bytes. */
+/** Throws out_of_memory, naming the network, unless the machine or container has `bytes`. */
 void require_memory_for(const ModelSpec& spec, double bytes);
 
 /** Probability that a cell holds a link: p = min(1, epsilon (n + m) / (n m)). */

@@ -49,6 +49,7 @@ UpdateRule update_rule(const TrainOptions& options, Optimizer optimizer, uint64_
   rule.l2 = options.l2;
   rule.decay = options.decay;
   if (optimizer != Optimizer::adamw) return rule;
+  // AdamW: fold the corrections of the bias of both moments into rate and scale.
   const double steps = static_cast<double>(t), beta1 = options.momentum, beta2 = options.beta2;
   rule.rate = static_cast<float>(options.learning_rate / (1.0 - std::pow(beta1, steps)));
   rule.beta2 = options.beta2;

@@ -45,7 +45,7 @@ size_t widest(const PackedNetwork& network) {
   return rows;
 }
 
-/** Number of samples per batch for matrices of so many rows. */
+/** Number of samples per batch for matrices of `rows` rows. */
 size_t batch_size(size_t rows) {
   size_t batch = kBatch;
   while (batch > kLeastBatch && batch * rows > kLargestMatrix) batch /= 2;

@@ -72,7 +72,7 @@ Deal deal_evenly(uint32_t rows, unsigned team, uint32_t unit) {
 
 }  // namespace
 
-/** Sizes the matrices of activations for batches of so many samples. */
+/** Sizes the matrices of activations for batches of `batch` samples. */
 void Trainer::fit(size_t batch) {
   if (stride_ != row_stride(table_, batch)) pace_.restart();
   stride_ = row_stride(table_, batch);
@@ -222,7 +222,7 @@ void Trainer::scatter_sources(unsigned thread, size_t l, const float* x) {
       network_.layers[l].blocks);
 }
 
-/** Forward pass. Each thread computes its own targets of every layer. */
+/** Runs the forward pass. Each thread computes its own targets of every layer. */
 void Trainer::forward(unsigned thread) {
   for (size_t l = 0; l < work_.size(); ++l) {
     LayerWork& work = work_[l];
@@ -339,7 +339,7 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
       layer.blocks);
 }
 
-/** Backward pass with updates, from the gradient by the output layer's z down to the first layer. */
+/** Runs the backward pass with updates, from the gradient by the output layer's z down to the first layer. */
 void Trainer::backward(unsigned thread, const UpdateRule& rule) {
   const float* dz = thread_work_[thread].dz.data();
   for (size_t l = work_.size(); l-- > 0;) {

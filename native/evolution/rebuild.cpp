@@ -262,6 +262,7 @@ void Rebuild<Index>::set_grown_weights(const Places& grown) {
     size_t links[kBatch];
     Index targets[kBatch];
     size_t count = 0;
+    // Sets the links collected so far.
     const auto draw_weights = [&] {
       if (!zero)
         draw_many(key_.seed, Stream::regrow_weights, key_.layer, key_.draws(), cells, 0, count, words);
@@ -274,6 +275,7 @@ void Rebuild<Index>::set_grown_weights(const Places& grown) {
       }
       count = 0;
     };
+    // Collect the links of all grown blocks.
     const size_t height = blocks_.height;
     for (uint32_t b = begin; b < end; ++b) {
       for (uint32_t p = grown.offsets[b]; p < grown.offsets[b + 1]; ++p) {

@@ -68,7 +68,7 @@ class Selection {
   /** Number of +0 (half 0) or -0 (half 1). */
   uint64_t zeros(int half) const { return buckets_[zeros_of(half)]; }
 
-  /** Selects so many of the lowest positive and of the lowest negative items, zeros included. */
+  /** Selects the `positive` lowest positive and the `negative` lowest negative items, zeros included. */
   Around lowest(uint64_t positive, uint64_t negative) const {
     Cut high = cut_in_buckets(0, positive), low = cut_in_buckets(1, negative);
     AlignedVector<uint32_t> members = collect(high.bucket, low.bucket);

@@ -19,8 +19,8 @@ namespace {
 struct Units {
   std::vector<uint32_t> offsets;
   std::vector<uint32_t> links;  // numbers of links, by ascending source within a unit
-  std::vector<uint32_t>
-      ties;  // of runs: distinct ranks among equal scores; empty for slots, which are in order
+  // Runs: distinct numbers that order runs of equal scores. Slots: empty, because slots are in order.
+  std::vector<uint32_t> ties;
 
   uint32_t size() const { return static_cast<uint32_t>(offsets.size() - 1); }
   uint32_t tie(uint32_t unit) const { return ties.empty() ? unit : ties[unit]; }

@@ -143,6 +143,7 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height) {
   blocks.height = height;
   Csr& links = layer.links;
   blocks.offsets.push_back(0);
+  // The pattern: single links are the CSR itself; of higher blocks the first row of each group.
   if (height == 1) {
     blocks.offsets = std::move(links.row_offsets);
     blocks.targets.assign(links.col_indices.begin(), links.col_indices.end());
@@ -159,6 +160,7 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height) {
                             cols + links.row_offsets[row + 1]);
     }
   }
+  // The arrays per link, and the index by target.
   links = {};
   links_to_blocks(layer, blocks);
   blocks.index_targets();

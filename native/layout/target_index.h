@@ -22,7 +22,7 @@ class TargetIndex {
  public:
   TargetIndex(Blocks<Index>& blocks, ThreadPool& pool);
 
-  /** Computes by_target.offsets of the present blocks. Their number must be the one at construction. */
+  /** Computes by_target.offsets of the current blocks. Their number must be the one at construction. */
   void count();
   /** Computes by_target.groups and by_target.blocks. Call it after `count`. */
   void place();

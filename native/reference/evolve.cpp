@@ -176,7 +176,7 @@ class Evolution {
       return;
     }
 
-    // Any other layer, and runs: remove so many links, unit by unit.
+    // Any other layer, and runs: remove links unit by unit.
     const auto wanted =
         static_cast<uint64_t>(std::floor(policy_.zeta * static_cast<double>(links_.size()) + 0.5));
     prune_links(units, wanted);

@@ -166,6 +166,7 @@ double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs
   output_activation(loss, y, outputs, batch);
   if (dz != nullptr) dz->assign(batch * outputs, 0.0);
 
+  // Loss and gradient, sample by sample.
   const double samples = static_cast<double>(batch), width = static_cast<double>(outputs);
   double total = 0.0;
   for (size_t s = 0; s < batch; ++s) {

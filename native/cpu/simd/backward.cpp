@@ -61,10 +61,7 @@ SET_INLINE void begin_sum(Half& sum, Half products) {
 }
 #endif
 
-/**
- * Computes both products, dx and the gradients, for one tile of G sources from source `part` of their group
- * on.
- */
+/** Computes dx and the gradients of one tile of G sources, from source `part` of their group on. */
 template <class Index, size_t N, size_t G, size_t H, bool kWithDx>
 SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, size_t part, size_t column,
                               float* dots) {
