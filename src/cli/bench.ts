@@ -238,7 +238,7 @@ Examples:
 
 async function bench(options: BenchOptions, command: Command): Promise<void> {
   const { json, resume } = options;
-  if (json !== undefined) checkWritable('json', json);
+  if (json !== undefined) checkWritable('bench', 'json', json);
   checkApart({ ...filesOf(options.out ?? resume), '--json': json });
   const stream = tableStream(json);
   const out = options.resume ?? options.out;

@@ -85,8 +85,8 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   for (const [option, value] of Object.entries({ '--max-links': maxLinks, '--figure': figure })) {
     if (value !== undefined && !sweep) throw usage(`${option} belongs to --sweep`, option);
   }
-  if (json !== undefined) checkWritable('json', json);
-  if (figure !== undefined) checkWritable('figure', figure);
+  if (json !== undefined) checkWritable('bench', 'json', json);
+  if (figure !== undefined) checkWritable('bench', 'figure', figure);
   checkApart({ '--json': json, '--figure': figure });
   const stream = tableStream(json, figure);
   const old = compare === undefined ? undefined : readKernelResults(compare);

@@ -33,7 +33,7 @@ export class ExperimentFolder {
 
   private constructor(dir: string, option: string) {
     this.#dir = dir;
-    this.#lock = FolderLock.take(dir, option);
+    this.#lock = FolderLock.take('bench', dir, option);
   }
 
   /**
@@ -45,7 +45,7 @@ export class ExperimentFolder {
       makeFolder(path.resolve(dir));
       checkEmpty(dir);
     } catch (cause) {
-      throw cause instanceof SetNativeError ? cause : notWritable('out', dir, cause);
+      throw cause instanceof SetNativeError ? cause : notWritable('bench', 'out', dir, cause);
     }
     return ExperimentFolder.#locked(dir, 'out', (folder) => {
       checkEmpty(dir); // another may have come and gone

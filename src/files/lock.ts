@@ -105,9 +105,10 @@ export class FolderLock {
    * hold it, or the file `lock` is not of this program, and ERR_IO where nothing can be written. The error
    * has `details.heartbeat` where the holder cannot be checked: see `onceDecided`.
    */
-  static take(dir: string, option: string): FolderLock {
+  static take(operation: string, dir: string, option: string): FolderLock {
     const nonce = randomBytes(16).toString('hex');
     const taker: Taker = {
+      operation,
       dir,
       option,
       nonce,
@@ -126,7 +127,7 @@ export class FolderLock {
       if (cause instanceof SetNativeError) throw cause;
       if (cause instanceof Foreign)
         throw refusal(taker, `${cause.message}; move it away, or name another folder`);
-      throw notWritable(option, dir, cause);
+      throw notWritable(operation, option, dir, cause);
     }
     throw refusal(taker, `others keep taking and leaving ${dir}`);
   }
@@ -159,7 +160,7 @@ export function checkHeld({ file, nonce }: LockToken): void {
   try {
     found = look(file);
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, {
+    throw new SetNativeError('ERR_IO', `[lock] could not read ${file}: ${(cause as Error).message}`, {
       cause,
     });
   }
@@ -168,7 +169,7 @@ export function checkHeld({ file, nonce }: LockToken): void {
   const who = found === undefined ? 'it is gone' : `${describe(found)} has taken ${folder} over`;
   throw new SetNativeError(
     'ERR_IO',
-    `[bench] this process no longer holds ${file}: ${who} (that happens where this one stood still for more than ` +
+    `[lock] this process no longer holds ${file}: ${who} (that happens where this one stood still for more than ` +
       `${silenceMs / 1000} seconds, or the file was deleted); it stops here, and what it had written before is kept`,
     { details: { file } },
   );
@@ -223,6 +224,8 @@ class Foreign extends Error {}
 
 /** A process that wants the lock of `dir`. */
 interface Taker {
+  /** What takes it, as messages name it. */
+  operation: string;
   dir: string;
   option: string;
   nonce: string;
@@ -231,13 +234,13 @@ interface Taker {
 }
 
 function refusal(
-  { dir, option }: Taker,
+  { operation, dir, option }: Taker,
   why: string,
   details: ErrorDetails['ERR_IN_USE'] = {},
 ): SetNativeError {
   return new SetNativeError(
     'ERR_IN_USE',
-    `[bench] ${option} must name a folder that no other process uses, but ${why}`,
+    `[${operation}] ${option} must name a folder that no other process uses, but ${why}`,
     {
       details: { option, dir, ...details },
     },

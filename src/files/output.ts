@@ -47,7 +47,7 @@ type Target =
 type Pieces = Iterable<string | Uint8Array>;
 
 /** Throws ERR_IO unless `option` names a place for a file. Changes nothing and leaves nothing behind. */
-export function checkWritable(option: string, file: string): void {
+export function checkWritable(operation: string, option: string, file: string): void {
   try {
     const target = targetOf(file);
     if (target.kind === 'stream') return;
@@ -56,7 +56,7 @@ export function checkWritable(option: string, file: string): void {
     else if (target.old.isFile()) probeFile(target.path);
     else accessSync(target.path, constants.W_OK); // a pipe would wait for its reader
   } catch (cause) {
-    throw notWritable(option, file, cause);
+    throw notWritable(operation, option, file, cause);
   }
 }
 
@@ -83,10 +83,10 @@ export function isStandardOutput(file: string): boolean {
   return target.kind === 'stream' && target.fd === 1;
 }
 
-export function notWritable(option: string, file: string, cause: unknown): SetNativeError {
+export function notWritable(operation: string, option: string, file: string, cause: unknown): SetNativeError {
   return new SetNativeError(
     'ERR_IO',
-    `[bench] ${option} must name a place that can be written, got ${file}: ${(cause as Error).message}`,
+    `[${operation}] ${option} must name a place that can be written, got ${file}: ${(cause as Error).message}`,
     { details: { option, file }, cause },
   );
 }
@@ -126,7 +126,7 @@ export function writeAtomically(file: string, pieces: Pieces): void {
       );
     }
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[bench] could not write ${file}: ${(cause as Error).message}`, {
+    throw new SetNativeError('ERR_IO', `[write] could not write ${file}: ${(cause as Error).message}`, {
       cause,
     });
   }

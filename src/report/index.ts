@@ -27,7 +27,7 @@ export async function writeReport(out: string, sources: ReportSource[]): Promise
   try {
     makeFolder(out);
   } catch (cause) {
-    throw notWritable('out', out, cause);
+    throw notWritable('report', 'out', out, cause);
   }
   refuseForeign('out', out, ['report.html', 'summary.json', 'summary.csv']);
   const renderer = await loadRenderer();
@@ -61,7 +61,7 @@ async function sectionOf(
   try {
     makeFolder(folder);
   } catch (cause) {
-    throw notWritable('out', folder, cause);
+    throw notWritable('report', 'out', folder, cause);
   }
   const title = dataTitle(experiment);
   const readings = [...new Set(section.summary.map(({ reading }) => reading))];

@@ -20,7 +20,7 @@ export class SelectionFolder {
 
   private constructor(dir: string, option: string) {
     this.#dir = dir;
-    this.#lock = FolderLock.take(dir, option);
+    this.#lock = FolderLock.take('select', dir, option);
   }
 
   /**
@@ -31,7 +31,7 @@ export class SelectionFolder {
     try {
       makeFolder(path.resolve(dir));
     } catch (cause) {
-      throw notWritable('out', dir, cause);
+      throw notWritable('select', 'out', dir, cause);
     }
     checkFree(dir);
     const folder = new SelectionFolder(dir, 'out');

@@ -42,7 +42,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-const take = () => FolderLock.take(dir, 'dir');
+const take = () => FolderLock.take('bench', dir, 'dir');
 
 const nonce = 'f'.repeat(32);
 /** Above the largest process id of Linux. */
