@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "core/error.h"
 #include "core/philox.h"
@@ -38,8 +39,10 @@ void check_options(const TrainOptions& options, const std::string& operation) {
       refuse(ErrorCode::out_of_range, operation,
              std::string(rate.name) + " must be a finite number of at least 0, got " +
                  std::to_string(rate.value));
-  if (!(options.beta2 < 1.0f))
-    refuse(ErrorCode::out_of_range, operation, "beta2 must be below 1, got " + std::to_string(options.beta2));
+  for (const auto& [name, value] : {std::pair{"momentum", options.momentum}, {"beta2", options.beta2}})
+    if (!(value < 1.0f))
+      refuse(ErrorCode::out_of_range, operation,
+             std::string(name) + " must be below 1, got " + std::to_string(value));
 }
 
 UpdateRule update_rule(const TrainOptions& options, Optimizer optimizer, uint64_t t) {

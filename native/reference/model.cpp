@@ -151,10 +151,7 @@ class ReferenceModel final : public BackendModel {
     for (size_t l = 0; l < network_.layers.size(); ++l)
       if (!all_finite(network_.layers[l].weights) || !all_finite(network_.layers[l].bias) ||
           !all_finite(network_.layers[l].pieces))
-        throw Error(ErrorCode::non_finite, "[train] weights must stay finite, but at the end of epoch " +
-                                               std::to_string(options.epoch) + ", the weights of layer " +
-                                               std::to_string(l + 1) +
-                                               " overflowed: lower the learning rate");
+        refuse_trained(options.epoch, l + 1, network_.layers.size());
     return total / static_cast<double>(range.samples);
   }
 
@@ -284,14 +281,13 @@ class ReferenceModel final : public BackendModel {
   }
 
   /** Throws non_finite, naming the first layer with an output that is not finite. */
+  /** Throws non_finite, naming the first layer whose outputs in `values` are not. */
   [[noreturn]] static void throw_non_finite(const std::vector<std::vector<double>>& values, uint32_t epoch,
                                             size_t batch) {
     size_t layer = 1;
     while (layer + 1 < values.size() && all_finite(values[layer])) ++layer;
-    throw Error(ErrorCode::non_finite, "[train] the loss must stay a finite number, but in epoch " +
-                                           std::to_string(epoch) + ", batch " + std::to_string(batch) +
-                                           ", layer " + std::to_string(layer) +
-                                           " overflowed: lower the learning rate");
+    refuse_loss(epoch, batch,
+                "the outputs of layer " + std::to_string(layer) + " of " + std::to_string(values.size() - 1));
   }
 
   Model model_;      // patterns and births; its other numbers date from the last upload or evolution
