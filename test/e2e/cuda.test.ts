@@ -8,7 +8,7 @@ import type { NativeInfo } from '../../src/native.js';
 
 /*
  * What users see of the CUDA library when its driver misbehaves. A library that stands in for it, built with
- * the native tests, plays the parts that SET_FAKE_CUDA names (native/test/cuda_fake.cpp).
+ * the native tests, plays the parts that SET_FAKE_CUDA names (native/test/cuda/fake.cpp).
  */
 
 const root = path.resolve(import.meta.dirname, '../..');
