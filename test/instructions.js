@@ -13,10 +13,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { build, folderOf, root } from './support/cmake.js';
 
-const root = path.dirname(import.meta.dirname);
 const recordFile = path.join(import.meta.dirname, 'instructions.json');
-const program = path.join(root, 'build', 'Release', 'set_native_instructions');
+const program = path.join(folderOf('test'), 'set_native_instructions');
 const isas = ['portable', 'avx2']; // valgrind knows no AVX-512
 const architecture = 'x64';
 const tolerance = 0.03;
@@ -78,11 +78,7 @@ try {
 function main() {
   if (process.arch !== architecture) return skip(`they are recorded for ${architecture}`);
   if (spawnSync('valgrind', ['--version']).error) return skip('valgrind is not installed');
-  const nodeGyp = path.join(root, 'node_modules', '.bin', 'node-gyp');
-  run(nodeGyp, ['configure', 'build', '--silent'], {
-    env: { ...process.env, SET_NATIVE_TESTS: '1' },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  if (!build('test', { stdio: ['ignore', 'ignore', 'inherit'] })) throw new Error('the build failed');
 
   const results = Object.fromEntries(isas.map((isa) => [isa, count(isa)]));
   const { compiler } = results[isas[0]];

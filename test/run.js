@@ -3,14 +3,12 @@
  * The last line is `N passed, N failed`: the tests of both suites, and one for each other step.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { atFixedAddresses, buildArgs, configureArgs, folderOf, lacksCmake, root } from './support/cmake.js';
 
-const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
-const build = path.join(root, 'build');
 const jobs = os.availableParallelism();
 
 let passed = 0;
@@ -39,15 +37,28 @@ function run(command, args, env = {}) {
 
 const found = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 
-/** A step that is itself one check: the command with each list of arguments, all at once. */
-async function check(title, command, ...lists) {
-  console.log(`\n== ${title}`);
-  const results = await Promise.all(lists.map((args) => run(command, args)));
-  const ok = results.every((result) => result.ok);
+function count(title, ok) {
   if (ok) passed += 1;
   else failed += 1;
   console.log(ok ? 'ok' : `FAILED: ${title}`);
   return ok;
+}
+
+/** A step that is itself one check: the command with each list of arguments, all at once. */
+async function check(title, command, ...lists) {
+  console.log(`\n== ${title}`);
+  const results = await Promise.all(lists.map((args) => run(command, args)));
+  return count(
+    title,
+    results.every((result) => result.ok),
+  );
+}
+
+/** A preset of CMake, configured and built, as one check. */
+async function builds(title, preset) {
+  console.log(`\n== ${title}`);
+  const ok = (await run('cmake', configureArgs(preset))).ok && (await run('cmake', buildArgs(preset))).ok;
+  return count(title, ok);
 }
 
 /**
@@ -62,10 +73,10 @@ function lintOnce(file) {
 }
 
 /** A suite whose output holds its own counts; a suite that dies without counts is one failure. */
-async function suite(title, command, args, count, env) {
+async function suite(title, command, args, countsOf, env) {
   console.log(`\n== ${title}`);
   const { ok, output } = await run(command, args, env);
-  const counts = count(output);
+  const counts = countsOf(output);
   passed += counts.passed;
   failed += ok ? counts.failed : Math.max(1, counts.failed);
 }
@@ -87,6 +98,12 @@ function gitFiles(...patterns) {
   return stdout.split('\n').filter((file) => file !== '' && existsSync(path.join(root, file)));
 }
 
+const lacking = lacksCmake();
+if (lacking !== undefined) {
+  console.error(lacking);
+  process.exit(1);
+}
+
 await check('TypeScript: format and lint (biome)', bin('biome'), ['ci', '--error-on-warnings', '.']);
 const cppFiles = gitFiles('*.h', '*.cpp', '*.cuh', '*.cu', '*.metal', '*.mm');
 if (cppFiles)
@@ -103,45 +120,29 @@ const sources = gitFiles(
   'native/cuda/*.cpp',
   'native/metal/*.cpp',
 );
-if (tidy && found('cmake') && sources) {
-  const folder = path.join(build, 'tidy');
-  await run('cmake', ['-S', '.', '-B', folder, '-DSET_CUDA=OFF']);
+if (tidy && sources) {
+  const folder = folderOf('tidy');
+  await run('cmake', configureArgs('tidy'));
   lintOnce(path.join(folder, 'compile_commands.json'));
   // Each process takes every `jobs`-th file.
   const shares = Array.from({ length: jobs }, (_, first) => sources.filter((_, i) => i % jobs === first));
   const args = shares.map((files) => ['-p', folder, '--quiet', '--warnings-as-errors=*', ...files]);
   await check(`C++: lint (${tidy})`, tidy, ...args);
 } else {
-  console.log('\n== C++: lint skipped: it takes clang-tidy, cmake and a git checkout');
+  console.log('\n== C++: lint skipped: it takes clang-tidy and a git checkout');
 }
 if (found('nvcc')) {
-  const { nvcc, sources: kernels } = JSON.parse(
-    readFileSync(path.join(root, 'native/sources.json'), 'utf8'),
-  ).cuda;
-  const flags = nvcc.filter((flag) => !/^-(-threads|gencode)/.test(flag)); // one architecture: the rest is build:cuda's
-  const output = path.join(build, 'cuda-check.o');
-  mkdirSync(build, { recursive: true });
-  await check('CUDA: kernels compile (nvcc)', 'nvcc', [
-    ...flags,
-    '-arch=sm_90',
-    '-Inative',
-    '-c',
-    ...kernels,
-    '-o',
-    output,
-  ]);
+  // For one architecture: the rest is build:cuda's.
+  await builds('CUDA: kernels compile (nvcc)', 'cuda-check');
 } else {
   console.log('\n== CUDA: compiling the kernels skipped: it takes nvcc');
 }
 await check('TypeScript: types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
 await check('TypeScript: build', bin('tsc'), ['-p', 'tsconfig.json']);
 
-process.env.SET_NATIVE_TESTS = '1'; // read by binding.gyp
-if (process.platform === 'linux') process.env.SET_NATIVE_SANITIZED = '1';
-if (
-  await check('native tests: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`])
-) {
-  const program = (name) => path.join(build, 'Release', name);
+await check('addon: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`]);
+if (await builds('native tests: build', 'test')) {
+  const program = (name) => path.join(folderOf('test'), name);
   const tests = program('set_native_test');
   await suite('native tests', tests, [], lastLine);
   // The tests of GPU code on the Metal kernels: those before were on the CUDA kernels.
@@ -159,10 +160,7 @@ if (
     const bounds = 'GPU kernels under AddressSanitizer';
     await suite(`${bounds}: CUDA, and planted bugs`, program('set_native_gpu_asan'), [], lastLine);
     await suite(`${bounds}: Metal`, program('set_native_gpu_asan'), ['gpu'], lastLine, metal);
-    // Addresses as they are without randomization, where that is allowed: ThreadSanitizer of older compilers
-    // needs it.
-    const fixed = spawnSync('setarch', ['-R', 'true']).status === 0 ? ['setarch', '-R'] : [];
-    const [command, ...args] = [...fixed, program('set_native_gpu_tsan')];
+    const [command, ...args] = [...atFixedAddresses(), program('set_native_gpu_tsan')];
     await suite('GPU kernels under ThreadSanitizer: Metal, and planted bugs', command, args, lastLine, metal);
   }
   await suite('native fuzzing', process.execPath, ['test/fuzz/native.js'], lastLine);

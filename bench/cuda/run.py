@@ -174,7 +174,7 @@ def run_parts(report, options, folder, native_json, torch_json):
     jobs = str(os.cpu_count() or 1)
     missing = next((f"{tool} is not on the PATH" for tool in ("cmake", "nvcc") if shutil.which(tool) is None), None)
     configured = report.run(
-        "configure", ["cmake", "-S", ".", "-B", folder, "-DCMAKE_BUILD_TYPE=Release", "-DSET_CUDA=ON"], 30, missing
+        "configure", ["cmake", "--preset", "cuda", "-B", folder], 30, missing
     )
     targets = ["set_native_cuda", "set_native_test", "set_native_bench"]
     built = report.run(

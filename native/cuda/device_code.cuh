@@ -1,10 +1,13 @@
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cstdint>
 
 /*
- * What every kernel file includes: CUDA itself under nvcc, else stand-ins that run kernels in the emulator of
- * the tests. Kernels are inline functions in headers; nothing here launches one.
+ * What every kernel file includes: CUDA, and three words that it spells in ways of its own. The emulator of
+ * the tests comes with a cuda_runtime.h that defines all of it for a plain C++ compiler. Kernels are inline
+ * functions in headers; nothing here launches one.
  *
  *   SET_SHARED(name)  declares `unsigned char* name`, the thread block's dynamic shared memory, 16-byte
  *                     aligned: all the shared memory that a kernel uses, cut by hand
@@ -18,13 +21,5 @@
 #define SET_SHARED(name)                                              \
   extern __shared__ __align__(16) unsigned char set_shared_memory_[]; \
   unsigned char* const name = set_shared_memory_
-
-#else
-
-#include "test/emulator/cuda.h"
-
-#define SET_UNROLL
-#define SET_UNROLL_2
-#define SET_SHARED(name) unsigned char* const name = ::set_native::simt::shared_memory()
 
 #endif

@@ -8,12 +8,12 @@ import type { NativeInfo } from '../../src/native.js';
 
 /*
  * What users see of the CUDA library when its driver misbehaves. A library that stands in for it, built with
- * the native tests, plays the parts that SET_FAKE_CUDA names (native/test/cuda_fake.cpp).
+ * the native tests, plays the parts that SET_FAKE_CUDA names (native/test/cuda/fake.cpp).
  */
 
 const root = path.resolve(import.meta.dirname, '../..');
 const main = path.join(root, 'dist/cli/main.js');
-const fake = path.join(root, 'build/Release/libset_native_cuda_fake.so');
+const fake = path.join(root, 'build/test/libset_native_cuda_fake.so');
 
 function run(args: string[], env: NodeJS.ProcessEnv) {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {

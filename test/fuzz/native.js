@@ -8,13 +8,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { build, folderOf, lacksCmake } from '../support/cmake.js';
 
 /** Executions of the short run. */
 const targets = { model: 20_000, blocks: 2000, evolve: 1500 };
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const build = path.join(root, 'build/fuzz-native');
 const [target, ...options] = process.argv.slice(2);
 
 /** libFuzzer is a package of its own on some systems: whether a program links with it tells. */
@@ -24,37 +22,20 @@ function findClang() {
   return ['clang++-19', 'clang++'].find((command) => spawnSync(command, flags, { input }).status === 0);
 }
 
-function isBuilt(clang) {
-  const configure = [
-    '-S',
-    '.',
-    '-B',
-    build,
-    '-DSET_FUZZ=ON',
-    '-DSET_CUDA=OFF',
-    `-DCMAKE_CXX_COMPILER=${clang}`,
-  ];
-  const programs = Object.keys(targets).map((name) => `set_native_fuzz_${name}`);
-  const make = ['--build', build, '--parallel', String(os.availableParallelism()), '--target', ...programs];
-  return [configure, make].every(
-    (args) => spawnSync('cmake', args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] }).status === 0,
-  );
-}
-
 /** What libFuzzer says is shown as it comes, or handed back with the other `stdio`. */
 function run(name, args, stdio) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'set-native-fuzz-'));
-  const program = path.join(build, `set_native_fuzz_${name}`);
+  const program = path.join(folderOf('fuzz'), `set_native_fuzz_${name}`);
   return spawnSync(program, [`-artifact_prefix=${folder}/`, ...args], { stdio, encoding: 'utf8' });
 }
 
 const clang = findClang();
-const hasCmake = spawnSync('cmake', ['--version']).status === 0;
-if (clang === undefined || !hasCmake) {
+const quietly = { defines: [`-DCMAKE_CXX_COMPILER=${clang}`], stdio: ['ignore', 'ignore', 'inherit'] };
+if (clang === undefined || lacksCmake() !== undefined) {
   console.log('skipped: it takes clang with libFuzzer (on Debian clang-19 and libclang-rt-19-dev) and cmake');
   console.log('0 passed, 0 failed');
   process.exitCode = target === undefined ? 0 : 1;
-} else if (!isBuilt(clang)) {
+} else if (!build('fuzz', quietly)) {
   console.log('0 passed, 1 failed');
   process.exitCode = 1;
 } else if (target !== undefined) {

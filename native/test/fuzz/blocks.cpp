@@ -2,11 +2,11 @@
 
 #include <utility>
 
-#include "test/blocks_support.h"
 #include "test/check.h"
 #include "test/fuzz/input.h"
 #include "test/fuzz/pools.h"
 #include "test/fuzz/targets.h"
+#include "test/layout/blocks_support.h"
 
 namespace set_native::test {
 

@@ -6,12 +6,12 @@
 #include "core/topology.h"
 #include "layout/blocks.h"
 #include "reference/evolve.h"
-#include "test/blocks_support.h"
 #include "test/check.h"
-#include "test/evolution_support.h"
+#include "test/evolution/evolution_support.h"
 #include "test/fuzz/input.h"
 #include "test/fuzz/pools.h"
 #include "test/fuzz/targets.h"
+#include "test/layout/blocks_support.h"
 
 namespace set_native::test {
 

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "layout/blocks.h"
-#include "test/blocks_support.h"
 #include "test/check.h"
 #include "test/fuzz/input.h"
 #include "test/fuzz/targets.h"
+#include "test/layout/blocks_support.h"
 
 namespace set_native::test {
 

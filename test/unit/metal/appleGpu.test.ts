@@ -6,7 +6,7 @@ import { afterAll, expect, test } from 'vitest';
 
 /*
  * The one file in Objective-C++, checked by clang against declarations of what it uses of Apple's frameworks
- * (native/test/apple_stubs): that it is well formed, implements metal/gpu.h, and calls what there is with
+ * (native/test/metal/apple_stubs): that it is well formed, implements metal/gpu.h, and calls what there is with
  * what it takes.
  */
 
@@ -41,7 +41,7 @@ function check(text: string, sdk = 110000): string {
         '-Werror',
         `-D__MAC_OS_X_VERSION_MAX_ALLOWED=${sdk}`,
       ],
-      ...['-I', path.join(native, 'test/apple_stubs'), '-I', native, copy],
+      ...['-I', path.join(native, 'test/metal/apple_stubs'), '-I', native, copy],
     ],
     { encoding: 'utf8' },
   );

@@ -80,7 +80,6 @@ function commands(flavor: 'mac' | 'linux', arch: string, edit = (text: string) =
     {
       cwd: place,
       encoding: 'utf8',
-      env: { ...process.env, SET_NATIVE_TESTS: '0', SET_NATIVE_SANITIZED: '0', SET_NATIVE_CUDA: '0' },
     },
   );
   expect(gyp).toMatchObject({ status: 0 });
@@ -161,12 +160,12 @@ test('elsewhere it is built without', ({ skip }) => {
 
 describe('the dry run notices', () => {
   test.for([
+    ['a lost flag', (text: string) => text.replace('node native/list.js mac flags', 'true'), /-fobjc-arc/],
     [
-      'a lost flag',
-      (text: string) => text.replace('CLANG_ENABLE_OBJC_ARC": "YES"', 'CLANG_ENABLE_OBJC_ARC": "NO"'),
-      /-fobjc-arc/,
+      'a lost framework',
+      (text: string) => text.replace('node native/list.js link mac', 'echo -lobjc'),
+      /-framework Metal/,
     ],
-    ['a lost framework', (text: string) => text.replace(', "-framework Metal"', ''), /-framework Metal/],
     [
       'flags in target_defaults, which lose against those of Node',
       (text: string) =>
@@ -209,8 +208,8 @@ test('the npm package has what a build on a Mac reads', () => {
   const kernels = readdirSync(path.join(root, 'native/metal/kernels')).map(
     (name) => `native/metal/kernels/${name}`,
   );
-  const gyp = ['binding.gyp', 'native/target.gypi', 'native/gpu_test.gypi']; // it reads what it includes, used or not
-  const read = [...gyp, 'native/sources.json', 'native/metal/embed.js'];
+  const gyp = ['binding.gyp', 'native/target.gypi', 'native/list.js', 'native/sources.json'];
+  const read = [...gyp, 'native/install.js', 'native/metal/embed.js'];
   for (const file of [...read, ...metal, ...kernels, 'native/gpu/language.h', 'native/core/vocabulary.h'])
     expect(files).toContain(file);
 });

@@ -4,8 +4,8 @@
 #include <stdexcept>
 
 #include "cpu/replicas.h"
+#include "test/cpu/kernel_support.h"
 #include "test/deadline.h"
-#include "test/kernel_support.h"
 
 /*
  * The thread pool, its barrier, and the copies that the threads of a team keep of shared arrays. Pools here

@@ -14,7 +14,7 @@
 #include "layout/thread_pool.h"
 #include "reference/evolve.h"
 #include "test/check.h"
-#include "test/evolution_support.h"
+#include "test/evolution/evolution_support.h"
 
 namespace set_native {
 

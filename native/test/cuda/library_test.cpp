@@ -12,8 +12,8 @@
 #include "test/check.h"
 
 /*
- * The loader and the device over a library that stands in for the real one (cuda_fake.cpp): what it says is
- * passed on, and what it should not say ends in an Error.
+ * The loader and the device over a library that stands in for the real one (test/cuda/fake.cpp): what it says
+ * is passed on, and what it should not say ends in an Error.
  */
 #if defined(__linux__)
 namespace set_native {

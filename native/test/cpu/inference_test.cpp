@@ -2,7 +2,7 @@
 
 #include <thread>
 
-#include "test/kernel_support.h"
+#include "test/cpu/kernel_support.h"
 #include "test/model_support.h"
 
 /*

@@ -11,7 +11,7 @@
 #include "gpu/model.h"
 #include "gpu/samples.h"
 #include "test/check.h"
-#include "test/gpu_device.h"
+#include "test/gpu/gpu_device.h"
 #include "test/model_support.h"
 
 /*

@@ -14,8 +14,8 @@
 #include "gpu/evolve_step.h"
 #include "gpu/philox.h"
 #include "test/check.h"
-#include "test/evolution_support.h"
-#include "test/gpu_device.h"
+#include "test/evolution/evolution_support.h"
+#include "test/gpu/gpu_device.h"
 
 /*
  * Every kernel of evolution on its own, in the emulator, against a plain loop.

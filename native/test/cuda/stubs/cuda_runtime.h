@@ -9,10 +9,14 @@
 #include "test/emulator/simt.h"
 
 /*
- * Stand-ins for the parts of CUDA that kernels use, for a plain C++ compiler. Warp functions take whole warps
- * only: the mask must name all lanes, which is also all that the kernels need.
+ * Stand-ins for the parts of CUDA that kernels use, for a plain C++ compiler: targets that run kernels in the
+ * emulator find this file where nvcc finds CUDA's. Warp functions take whole warps only: the mask must name
+ * all lanes, which is also all that the kernels need.
  */
 // NOLINTBEGIN(bugprone-reserved-identifier): the names are CUDA's.
+#define SET_UNROLL
+#define SET_UNROLL_2
+#define SET_SHARED(name) unsigned char* const name = ::set_native::simt::shared_memory()
 #define __global__ inline
 #define __device__
 #define __host__

@@ -11,7 +11,7 @@
 #include "test/check.h"
 #include "test/emulator/device.h"
 #include "test/emulator/metal_gpu.h"
-#include "test/forwarding_device.h"
+#include "test/gpu/forwarding_device.h"
 
 /*
  * The device that GPU tests run on. SET_NATIVE_TEST_DEVICE names it:

@@ -17,8 +17,8 @@
 #include "layout/thread_pool.h"
 #include "reference/evolve.h"
 #include "test/check.h"
-#include "test/evolution_support.h"
-#include "test/gpu_device.h"
+#include "test/evolution/evolution_support.h"
+#include "test/gpu/gpu_device.h"
 
 /*
  * Evolution of whole layers on the emulated device, bit for bit against the CPU and the reference.

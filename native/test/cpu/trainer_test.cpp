@@ -4,8 +4,8 @@
 #include <set>
 #include <thread>
 
+#include "test/cpu/kernel_support.h"
 #include "test/deadline.h"
-#include "test/kernel_support.h"
 #include "test/model_support.h"
 
 /*

@@ -9,12 +9,12 @@
 
 #include "backends.h"
 #include "core/error.h"
-#include "test/gpu_device.h"
+#include "test/gpu/gpu_device.h"
 #include "test/model_support.h"
 
 /*
  * Whole models on a GPU against the CPU back end, with networks of the size that people train. Only with
- * SET_NATIVE_TEST_DEVICE=cuda or metal. A library that stands in for a GPU (cuda_fake.cpp) gets small
+ * SET_NATIVE_TEST_DEVICE=cuda or metal. A library that stands in for a GPU (test/cuda/fake.cpp) gets small
  * networks.
  */
 namespace set_native {

@@ -12,7 +12,7 @@
 #include "metal/gpu.h"
 #include "test/check.h"
 #include "test/emulator/metal_kernels.h"
-#include "test/gpu_device.h"
+#include "test/gpu/gpu_device.h"
 
 /*
  * The table of operations, and that the kernels of CUDA and of Metal are what it says.

@@ -4,7 +4,7 @@
 
 #include "reference/ops.h"
 #include "test/check.h"
-#include "test/kernel_support.h"
+#include "test/cpu/kernel_support.h"
 
 /* The activations of three pieces, against the reference, for every instruction set and width of row. */
 namespace set_native {

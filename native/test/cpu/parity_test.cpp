@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "cpu/loss.h"
-#include "test/kernel_support.h"
+#include "test/cpu/kernel_support.h"
 
 /*
  * The momentum update and the loss against reference/ops.h, on the same float inputs, over shapes chosen to

@@ -3,8 +3,8 @@
 #include <random>
 
 #include "core/topology.h"
-#include "test/blocks_support.h"
 #include "test/check.h"
+#include "test/layout/blocks_support.h"
 
 namespace set_native {
 

@@ -3,7 +3,7 @@
 
 #include <numeric>
 
-#include "test/kernel_support.h"
+#include "test/cpu/kernel_support.h"
 #include "test/model_support.h"
 
 namespace set_native {

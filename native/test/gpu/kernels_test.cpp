@@ -12,8 +12,8 @@
 #include "layout/network.h"
 #include "reference/ops.h"
 #include "test/check.h"
-#include "test/gpu_device.h"
-#include "test/kernel_support.h"
+#include "test/cpu/kernel_support.h"
+#include "test/gpu/gpu_device.h"
 
 /*
  * The kernels of training, launched as the trainer launches them, against the reference: over mean shapes,

@@ -3,7 +3,7 @@
 #include <functional>
 #include <map>
 
-#include "test/kernel_support.h"
+#include "test/cpu/kernel_support.h"
 
 /*
  * How the way of sharing work is chosen, with made-up times: what counts is how many steps are spent in which

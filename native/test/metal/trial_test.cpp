@@ -11,7 +11,7 @@
 #include "metal/trial.h"
 #include "test/check.h"
 #include "test/emulator/metal_gpu.h"
-#include "test/forwarding_device.h"
+#include "test/gpu/forwarding_device.h"
 
 /*
  * The trial of a Mac's GPU, on emulated ones that are sound, and on ones that compute wrongly.

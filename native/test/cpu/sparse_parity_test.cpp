@@ -1,7 +1,7 @@
 #include <functional>
 
 #include "layout/blocks.h"
-#include "test/kernel_support.h"
+#include "test/cpu/kernel_support.h"
 
 /*
  * The sparse kernels of every instruction set against reference/ops.h, on the same float inputs: blocks of
