@@ -54,8 +54,8 @@ struct Evaluation {
 std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count, bool shuffle);
 
 /**
- * Throws out_of_range unless the batch size is at least 1, all rates are finite and not negative, and momentum
- * and beta2 are below 1.
+ * Throws out_of_range unless the batch size is at least 1, all rates are finite and not negative, and
+ * momentum and beta2 are below 1.
  */
 void check_options(const TrainOptions& options, const std::string& operation);
 
