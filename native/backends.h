@@ -13,7 +13,7 @@ namespace set_native {
 /** All back ends, in the order in which they are listed to users: cpu, cuda, metal, reference. */
 const std::vector<const Backend*>& backends();
 
-/** The one called `name`; throws invalid_argument listing the names. */
+/** Returns the back end called `name`. Throws invalid_argument, listing the names, if there is none. */
 const Backend& find_backend(const std::string& name);
 
 }  // namespace set_native

@@ -5,27 +5,28 @@ import { native } from './native.js';
 import { type BackendChoice, type BackendName, type GpuName, gpuNames } from './vocabulary.js';
 
 /*
- * Which back end computes, and that asking for it is safe: the first time that this process is to use a GPU,
- * a child process does so before. Where there is nothing to open, no child is started.
+ * Chooses the back end that computes, and makes asking for it safe: before this process uses a GPU for the
+ * first time, a child process does. No child is started where there is nothing to open.
  */
 
-/** Of `auto`, the first that is available. */
+/** Back ends that `auto` tries, in this order. */
 const preferred = [...gpuNames, 'cpu'] as const satisfies BackendName[];
 
 let automatic: BackendName | undefined;
 
 const trialProgram = fileURLToPath(new URL('./gpuTrial.js', import.meta.url));
 
-/** How long a trial may take. Metal compiles its kernels in it. */
+/** Seconds that a trial may take. Metal compiles its kernels in it. */
 const trialSeconds: Record<GpuName, number> = { cuda: 30, metal: 60 };
 
-/** Whether something else than threads of the host computes. */
+/** Whether the back end computes on a GPU and not on threads of the host. */
 export function isGpu(name: BackendName): name is GpuName {
   return (gpuNames as readonly BackendName[]).includes(name);
 }
 
 /**
- * The back end to use. One asked for by name is not replaced; whether it is available, `createModel` says.
+ * Back end to use. One that is asked for by name is never replaced; `createModel` says whether it is
+ * available.
  */
 export function chooseBackend(choice: BackendChoice): BackendName {
   if (choice === 'auto') {
@@ -45,8 +46,9 @@ function fastest(): BackendName {
 }
 
 /**
- * Before anything asks the addon about GPUs. Blocks while a child runs: a fraction of a second with a good
- * driver, at most the seconds above with one that hangs, once per process.
+ * Tries each GPU in a child process, once per process, and must run before anything asks the addon about
+ * GPUs. Blocks while a child runs: a fraction of a second with a good driver, at most the seconds above with
+ * one that hangs.
  */
 export function tryGpusApart(): void {
   for (const name of gpuNames) tryApart(name);
@@ -59,18 +61,15 @@ function tryApart(name: GpuName): void {
   if (reason !== '') addon.refuse(name, reason);
 }
 
-/**
- * Signals that somebody has sent: of a crash there are others. The terminal sends Ctrl-C to the child as
- * well.
- */
+/** Signals that somebody sends, unlike those of a crash. A terminal sends Ctrl-C to the child as well. */
 const stopSignals: (NodeJS.Signals | null)[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
 /**
- * What the child says or how it ended; nothing when all went well. Throws ERR_ABORTED when it was told to
- * stop.
+ * Returns what is wrong with a back end, or how its child ended; nothing where all went well. Throws
+ * ERR_ABORTED where the child was told to stop.
  */
 function troubleApart(name: GpuName): string {
-  const { NODE_OPTIONS: _, ...env } = process.env; // a debugger, say, is not for the child
+  const { NODE_OPTIONS: _, ...env } = process.env; // options such as those of a debugger are not for the child
   const seconds = trialSeconds[name];
   const { status, signal, error, stdout, stderr } = spawnSync(process.execPath, [trialProgram, name], {
     env: { ...env, ELECTRON_RUN_AS_NODE: '1' },

@@ -3,13 +3,13 @@ import { SetNativeError } from './errors.js';
 import { suggest } from './suggest.js';
 
 /*
- * Checks of what users hand in. Every error names the option in `details.option`.
+ * Checks of options and arguments. Every error names the option in `details.option`.
  */
 
-/** What a number may be, and how to say so. */
+/** Numbers that an option accepts, and the words for them. */
 export interface NumberRange {
   text: string;
-  /** Whole numbers only. */
+  /** True where only whole numbers are accepted. */
   whole?: boolean;
   accepts(value: number): boolean;
 }
@@ -49,7 +49,10 @@ export function checkBoolean(operation: string, option: string, value: unknown):
   throw invalid(operation, option, 'true or false', value);
 }
 
-/** Of callbacks and signals, which may be absent. */
+/**
+ * Throws ERR_INVALID_ARGUMENT for a callback that is no function or a signal that is no AbortSignal; each may
+ * be absent.
+ */
 export function checkHooks(
   operation: string,
   { signal, ...callbacks }: { signal?: unknown } & Record<string, unknown>,
@@ -62,7 +65,8 @@ export function checkHooks(
 }
 
 /**
- * By what it can do: a test runner's or a browser window's signal is no instance of our realm's AbortSignal.
+ * Whether a value behaves like an AbortSignal. The signal of a test runner or of a browser window is no
+ * instance of the AbortSignal of this realm.
  */
 function isSignal(value: unknown): boolean {
   const { aborted, addEventListener, removeEventListener } = (value ?? {}) as Partial<AbortSignal>;
@@ -73,12 +77,12 @@ function isSignal(value: unknown): boolean {
 }
 
 /**
- * Throws ERR_INVALID_ARGUMENT for a key of `given` that is not in `known`: a misspelt option must not pass
- * unseen.
+ * Throws ERR_INVALID_ARGUMENT for a key of `given` that is not in `known`, so that a misspelt option is not
+ * ignored.
  *
- * @param of whose keys they are, where they are not options of the call itself: "samples", "validation",
- * "evolution"
- * @param notes what to say of keys that stand for something that there is not
+ * @param of object whose keys they are, where they are not options of the call itself: "samples",
+ * "validation", "evolution"
+ * @param notes advice for keys of other libraries that have no counterpart here
  */
 export function checkKeys(
   operation: string,
@@ -105,7 +109,10 @@ export function checkKeys(
   );
 }
 
-/** Not what has no keys by its kind, of any realm: a Map, a Promise, a signal in the place of options. */
+/**
+ * Whether a value of any realm can be an options object. A Map, a Promise or a signal, which have no keys,
+ * cannot.
+ */
 function isOptions(value: unknown): value is object {
   if (typeof value !== 'object' || value === null || isArrayLike(value)) return false;
   return Object.keys(value).length > 0 || Object.prototype.toString.call(value) === '[object Object]';
@@ -119,19 +126,20 @@ export function invalid(operation: string, option: string, expected: string, val
   );
 }
 
-/** Any value in a few words: big integers, symbols and objects without a prototype too. */
+/** Any value in a few words, including big integers, symbols and objects without a prototype. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   return inspect(value, { depth: 0, maxArrayLength: 8, breakLength: Infinity, customInspect: false });
 }
 
-/** Of any realm. */
+/** Whether a value is an array or a typed array of any realm. */
 export function isArrayLike(value: unknown): value is ArrayLike<unknown> | ArrayBufferView {
   return Array.isArray(value) || ArrayBuffer.isView(value);
 }
 
 /**
- * What came, by its kind: "an Array of 4 numbers", "a Float64Array of 4 numbers", "an object with x, labels".
+ * The kind of a value in words: "an Array of 4 numbers", "a Float64Array of 4 numbers", "an object with x,
+ * labels".
  */
 export function describe(value: unknown): string {
   if (Array.isArray(value)) return `an Array of ${contents(value)}`;

@@ -1,16 +1,16 @@
 /*
- * The extremes of lists of any length. Math.min(...list) has room for some ten thousand arguments, where the
- * stack ends.
+ * Minimum and maximum of lists of any length. Math.min(...list) overflows the stack beyond some ten thousand
+ * arguments.
  */
 
-/** Infinity for none. */
+/** The smallest value, or Infinity where there is none. */
 export function smallest(values: Iterable<number>): number {
   let least = Infinity;
   for (const value of values) least = Math.min(least, value);
   return least;
 }
 
-/** -Infinity for none. */
+/** The largest value, or -Infinity where there is none. */
 export function largest(values: Iterable<number>): number {
   let most = -Infinity;
   for (const value of values) most = Math.max(most, value);

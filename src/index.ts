@@ -1,19 +1,19 @@
 export {
-  type Dataset,
   type DatasetListing,
   type DatasetShape,
   type LookupOptions,
   listDatasets,
   loadDataset,
+} from './datasets/registry.js';
+export {
   type PrepareOptions,
   prepare,
-  type Samples,
-  type Scaling,
   type SplitOptions,
   splitSamples,
   subsetSamples,
-} from './datasets/index.js';
-export { type ErrorCode, SetNativeError } from './errors.js';
+} from './datasets/transform.js';
+export type { Dataset, Samples, Scaling } from './datasets/types.js';
+export { type ErrorCode, type ErrorDetails, isSetNativeError, SetNativeError } from './errors.js';
 export {
   type ExperimentConfig,
   experimentDefaults,

@@ -3,7 +3,7 @@ import os from 'node:os';
 import { tryGpusApart } from './backend.js';
 import { type NativeInfo, native, ofThisRealm } from './native.js';
 
-/** This program on this machine. */
+/** Facts about this program on this machine. */
 export interface Info extends NativeInfo {
   version: string;
   node: string;
@@ -11,13 +11,17 @@ export interface Info extends NativeInfo {
   cpu: string;
 }
 
-/** The version of the package, without loading the addon. */
+/** Version of the package, read without loading the addon. */
 export function version(): string {
   const file = new URL('../package.json', import.meta.url);
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
-/** @throws SetNativeError ERR_NATIVE_LOAD */
+/**
+ * Facts about this program on this machine.
+ *
+ * @throws SetNativeError ERR_NATIVE_LOAD
+ */
 export function info(): Info {
   tryGpusApart();
   return {

@@ -17,8 +17,8 @@ import type {
 } from './vocabulary.js';
 
 /*
- * The typed boundary to the addon: what native/binding exports, and nothing else of the library talks to it.
- * The addon throws errors that carry `code`; `rethrow` turns them into SetNativeError.
+ * The typed boundary to the addon: the types of what native/binding exports. Nothing else in the library
+ * talks to the addon. Its errors carry a `code`; `fromNative` turns them into SetNativeError.
  */
 
 export interface NativeModelSpec {
@@ -28,19 +28,19 @@ export interface NativeModelSpec {
   motifSize: number;
   init: InitName;
   activation: ActivationName;
-  /** Of all-relu. */
+  /** Slope of all-relu, and of leaky-relu below 0. */
   alpha: number;
   optimizer: OptimizerName;
   loss: LossName;
-  /** 0 .. 2^53 - 1 */
+  /** Seed of every draw, 0 .. 2^53 - 1. */
   seed: number;
   backend: BackendName;
-  /** 0: as many as `availableCpus` says. */
+  /** Number of threads; 0: as many as `availableCpus` says. */
   threads: number;
 }
 
 export interface NativeTrainOptions {
-  /** 1 .. 2^32 - 1 */
+  /** Number of the epoch, 1 .. 2^32 - 1. */
   epoch: number;
   batchSize: number;
   learningRate: number;
@@ -52,20 +52,20 @@ export interface NativeTrainOptions {
   l2: number;
   decay: number;
   shuffle: boolean;
-  /** Of the epoch, from 0 on: an epoch in parts gives the same bits as at once. */
+  /** First step of the epoch to train, from 0: an epoch in parts gives the same bits as at once. */
   firstStep: number;
-  /** At most; 1 .. 2^32 - 1 */
+  /** Largest number of steps to train, 1 .. 2^32 - 1. */
   steps: number;
 }
 
-/** How links are exchanged: native/core/evolution.h has the rules. */
+/** Rules of an evolution, which native/core/evolution.h explains. */
 export interface NativeEvolutionPolicy {
   zeta: number;
-  /** Sources that go and come together; 1: single links. */
+  /** Number of sources that are pruned and grown together; 1: single links. */
   motifSize: number;
   parse: MotifParseName;
   score: MotifScoreName;
-  /** `by-sign` and `thesis` take single links. */
+  /** Rule of pruning; `by-sign` and `thesis` take single links. */
   prune: 'by-sign' | 'thesis' | 'lowest';
   grow: 'random';
   regrowInit: RegrowInitName;
@@ -78,8 +78,8 @@ export interface NativeLayerStats {
   dense: boolean;
   nnz: number;
   /**
-   * [e] = links born in the evolution after epoch e; [0] = initial links; [65535] = after that epoch or a
-   * later one.
+   * Number of links by birth: [e] were born in the evolution after epoch e, [0] are initial links, [65535]
+   * were born in that evolution or a later one.
    */
   linksByBirth: number[];
 }
@@ -97,36 +97,39 @@ export interface NativeLayer {
   colIndices: Uint32Array;
   weights: Float32Array;
   momentum: Float32Array;
-  /** Second moments of AdamW, like the other two; else empty or absent. */
+  /** Second moments of AdamW, one per link; else empty or absent. */
   secondMoment?: Float32Array;
   /** Epoch whose evolution grew the link, 0 = initial, 65535 = that epoch or a later one. */
   birth: Uint16Array;
   bias: Float32Array;
   biasMomentum: Float32Array;
   biasSecondMoment?: Float32Array;
-  /** Of all-relu and srelu: t_l, a_l, t_r, a_r of every target, four times `outputs` numbers; else empty. */
+  /**
+   * Pieces of all-relu and srelu, t_l, a_l, t_r, a_r of every target: four times `outputs` numbers; else
+   * empty.
+   */
   pieces: Float32Array;
-  /** Of srelu, whose pieces are learned; else empty. */
+  /** Momenta of the pieces of srelu, which are learned; else empty. */
   piecesMomentum: Float32Array;
   piecesSecondMoment?: Float32Array;
 }
 
-/** Samples copied into native memory once; labels and values are checked then. */
+/** Samples in native memory, where they are copied once; their labels and values are checked then. */
 export interface NativeSamples {
   readonly count: number;
   readonly features: number;
-  /** The largest |x|. */
+  /** Largest |x|. */
   readonly largest: number;
   /** Frees the memory at once; a job that still uses it keeps it alive until it ends. */
   dispose(): void;
 }
 
 /**
- * A model on a device. Every method but `abort` and `dispose` runs on native threads, one at a time: a second
- * call meanwhile is ERR_BUSY, a call after `dispose` ERR_DISPOSED, and ERR_NON_FINITE what would compute with
- * a model of which an earlier trainEpoch has rejected with that code: only stats, reachability and download
- * work then. Wrong arguments and these three are thrown, not rejected. `abort` and the end of a worker thread
- * stop trainEpoch, evaluate and predict at their next batch; the others run to their end, which takes tens of
+ * A model on a device. Every method but `abort` and `dispose` runs on native threads, one at a time. A second
+ * call while one runs throws ERR_BUSY, and a call after `dispose` ERR_DISPOSED. Once trainEpoch has rejected
+ * with ERR_NON_FINITE, all other calls throw that code, except stats, reachability and download. Wrong
+ * arguments and these three errors are thrown, not rejected. `abort` and the end of a worker thread stop
+ * trainEpoch, evaluate and predict at their next batch; the others run to their end, which takes tens of
  * nanoseconds per link. Durations are measured on the native side.
  */
 export interface NativeModel {
@@ -155,26 +158,27 @@ export interface NativeModel {
   download(): Promise<NativeLayer[]>;
   /** Makes the running job reject with ERR_ABORTED at its next batch; nothing when idle. */
   abort(): void;
-  /** Aborts what runs and frees everything once it has stopped. Idempotent. */
+  /** Aborts the running job and frees everything once it has stopped. Idempotent. */
   dispose(): void;
 }
 
-/** What a GPU holds at once. */
+/** Capacity of a GPU. */
 export interface GpuCapacity {
-  /** Of 32 threads. */
+  /** Number of warps, of 32 threads each, that run at once. */
   warps: number;
-  /** Bytes in all. */
+  /** Bytes of device memory. */
   memory: number;
 }
 
 export interface NativeInfo {
   /**
-   * `used` is null when SET_NATIVE_ISA names what this machine has not; the cpu back end's reason says so.
+   * Instruction sets. `used` is null when SET_NATIVE_ISA names one that this machine does not have; the
+   * reason of the cpu back end says so.
    */
   isa: { used: IsaName | null; available: IsaName[] };
-  /** availableCpus() */
+  /** Number that `availableCpus` returns. */
   threads: number;
-  /** `capacity`: where it is known, of cuda. */
+  /** Back ends; `capacity` is there for CUDA, where it is known. */
   backends: {
     name: BackendName;
     available: boolean;
@@ -185,20 +189,20 @@ export interface NativeInfo {
 }
 
 /**
- * The kernel benchmarks of native/bench. Results are JSON texts, typed by src/kernels/results.ts. One
- * measurement at a time: a second call meanwhile is ERR_BUSY. They run on native threads; `abort` makes what
- * runs reject with ERR_ABORTED between two repetitions, and everything after it too.
+ * The kernel benchmarks of native/bench. Results are JSON texts, typed by src/kernels/results.ts. They run on
+ * native threads, one measurement at a time: a second call while one runs throws ERR_BUSY. `abort` makes the
+ * running one reject with ERR_ABORTED between two repetitions, and every later one too.
  */
 export interface NativeKernelBench {
-  /** KernelMachine */
+  /** JSON of a KernelMachine. */
   readonly machine: string;
-  /** KernelGpu, or null */
+  /** JSON of a KernelGpu, or of null. */
   readonly gpu: string;
-  /** Names, in the order of the report. */
+  /** Names of the cases, in the order of the report. */
   readonly cases: string[];
-  /** Resolves to KernelCeilings. */
+  /** Resolves to JSON of KernelCeilings. */
   ceilings(threads: number): Promise<string>;
-  /** Checks and times a case by its number; resolves to KernelCase. */
+  /** Checks and times the case with this number; resolves to JSON of a KernelCase. */
   run(number: number): Promise<string>;
   abort(): void;
 }
@@ -206,36 +210,43 @@ export interface NativeKernelBench {
 interface Addon {
   info(): NativeInfo;
   /**
-   * CPUs of the affinity mask or, where that is less, of the control groups' quota, rounded up; at least 1.
+   * Number of CPUs of the affinity mask or, where that is less, of the quota of the control groups, rounded
+   * up; at least 1.
    */
   availableCpus(): number;
   /**
-   * What the first use of a back end would open, if no thread of this process has opened or refused it; else
-   * empty.
+   * Name of what the first use of a back end would open; empty where a thread of this process has opened or
+   * refused it.
    */
   untried(name: BackendName): string;
-  /** Opens its device. Why it is not available, or nothing. A bad driver takes the process down. */
+  /**
+   * Opens the device of a back end. Returns why it is not available, or nothing. A bad driver takes the
+   * process down.
+   */
   tryOut(name: BackendName): string;
-  /** From now on it is not available in this process, `because ${reason}`; false when it is open already. */
+  /**
+   * Makes a back end unavailable in this process, `because ${reason}`; returns false where it is open
+   * already.
+   */
   refuse(name: BackendName, reason: string): boolean;
-  /** A permutation of 0 .. count - 1 by seed, for subsets and splits (random stream `split`). */
+  /** Permutation of 0 .. count - 1 by seed, for subsets and splits (random stream `split`). */
   permutation(seed: number, count: number): Uint32Array;
-  /** Copies and checks at once: finite values, one label per row. */
+  /** Copies samples and checks them: finite values, one label per row. */
   Samples: new (
     x: Float32Array,
     features: number,
     labels?: Uint32Array,
   ) => NativeSamples;
-  /** Bytes that training such a model on the CPU takes, expected; throws for a network that cannot be. */
+  /** Expected bytes that training such a model takes on the CPU; throws for a network that cannot be. */
   modelBytes(spec: NativeModelSpec): number;
   /**
-   * Draws the layers that `spec` describes; or takes `layers`, as `download` gives them, of the sizes of
-   * `spec`.
+   * Creates a model: draws the layers that `spec` describes, or takes `layers`, which have the form of
+   * `download` and the sizes of `spec`.
    */
   createModel(spec: NativeModelSpec, layers?: NativeLayer[]): Promise<NativeModel>;
   /**
-   * `isa` may be empty: what SET_NATIVE_ISA names, else the widest. `filter`: words that a case's name must
-   * have.
+   * Creates the kernel benchmarks. An empty `isa` stands for the one that SET_NATIVE_ISA names, else the
+   * widest; `filter` holds words that the name of a case must have.
    */
   createKernelBench(options: {
     backend: TimedBackendName;
@@ -244,7 +255,10 @@ interface Addon {
     full: boolean;
     filter: string;
   }): NativeKernelBench;
-  /** Resolves to SweepPoint as JSON. In a process of its own, whose memory it measures. */
+  /**
+   * Measures one point of the sweep; resolves to JSON of a SweepPoint. It measures the memory of its process,
+   * and so needs one of its own.
+   */
   measureSweepPoint(options: {
     links: number;
     motifSize: number;
@@ -257,7 +271,7 @@ const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 let addon: Addon | undefined;
 
-/** Loads the addon at first use, so that `--help` works without it. */
+/** The addon, loaded at first use, so that help is printed without it too. */
 export function native(): Addon {
   if (addon === undefined) {
     const require = createRequire(import.meta.url);
@@ -279,8 +293,8 @@ export function native(): Addon {
 }
 
 /**
- * An error of the addon as SetNativeError; anything else unchanged. Both its code and its message,
- * `[operation] ...`, are looked at: Node too has an ERR_OUT_OF_RANGE, which a callback may throw.
+ * An error of the addon as SetNativeError; anything else unchanged. Both the code and the message,
+ * `[operation] ...`, are checked: Node too has an ERR_OUT_OF_RANGE, which a callback may throw.
  */
 export function fromNative(error: unknown): unknown {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
@@ -291,8 +305,8 @@ export function fromNative(error: unknown): unknown {
 }
 
 /**
- * What the addon made, plain objects and arrays, of this module's own classes. They are others than the
- * addon's where the library was loaded into a context of node:vm, as Jest does: then this is a copy.
+ * Plain objects and arrays that the addon made, as instances of the classes of this realm. The classes differ
+ * where the library was loaded into a context of node:vm, as Jest does: then this is a copy.
  */
 export function ofThisRealm<T>(value: T): T;
 export function ofThisRealm(value: unknown): unknown {
@@ -305,7 +319,7 @@ export function ofThisRealm(value: unknown): unknown {
   return new { Float32Array, Uint32Array, Uint16Array }[array[Symbol.toStringTag]](array);
 }
 
-/** `values` as an array of the realm of `x`: each has a Float32Array of its own. */
+/** `values` as an array of the realm of `x`: each realm has a Float32Array of its own. */
 export function inRealmOf(x: Float32Array, values: Float32Array): Float32Array {
   let prototype: Float32Array | null = Object.getPrototypeOf(x);
   // Subclasses have other constructors; only the prototype of the class itself has this property.

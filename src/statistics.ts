@@ -12,7 +12,7 @@ interface StudentT {
 
 const { jStat } = createRequire(import.meta.url)('jstat') as { jStat: StudentT };
 
-/** Mean over runs. Everything else is null for a single run. */
+/** Mean over runs. The other numbers are null for a single run. */
 export interface Estimate {
   mean: number;
   /** Sample standard deviation. */
@@ -34,7 +34,11 @@ export interface Difference extends Estimate {
   pValue: number | null;
 }
 
-/** @param values at least one */
+/**
+ * Mean of values with its spread and confidence interval.
+ *
+ * @param values at least one
+ */
 export function estimate(values: number[]): Estimate {
   const center = mean(values);
   const count = values.length;
@@ -45,7 +49,11 @@ export function estimate(values: number[]): Estimate {
   return { mean: center, spread, low: center - margin, high: center + margin };
 }
 
-/** @param differences at least one: a pair's values, one less the other */
+/**
+ * Mean of differences with its confidence interval and p-value.
+ *
+ * @param differences at least one: the difference within each pair
+ */
 export function difference(differences: number[]): Difference {
   const all = estimate(differences);
   if (all.spread === null) return { ...all, pValue: null };

@@ -1,9 +1,9 @@
 /*
- * Which option a misspelt one may have meant: the same letters in another spelling (batch_size), a word of
- * other libraries (lr), or a slip of the keys (epohcs).
+ * Guesses which option a misspelt one stands for: the same letters in another spelling (batch_size), a word
+ * of other libraries (lr), or a slip of the keys (epohcs).
  */
 
-/** What others call our options, without case and punctuation. */
+/** Names that other libraries have for the options, without case and punctuation. */
 const words: Record<string, readonly string[]> = {
   learningRate: ['lr', 'eta', 'rate', 'stepsize'],
   batchSize: ['batch', 'bs', 'minibatch', 'minibatchsize'],
@@ -38,7 +38,7 @@ const words: Record<string, readonly string[]> = {
   count: ['rows', 'nsamples', 'numsamples', 'length', 'size'],
 };
 
-/** The option among `known` that `given` may have meant. */
+/** The option of `known` that `given` most likely stands for. */
 export function suggest(given: string, known: readonly string[]): string | undefined {
   const plain = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, '');
   const word = plain(given);
@@ -51,7 +51,7 @@ export function suggest(given: string, known: readonly string[]): string | undef
   return nearest?.option;
 }
 
-/** Letters to put in, take out, change or swap with their neighbour (optimal string alignment). */
+/** Number of letters to insert, remove, change or swap with their neighbour (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

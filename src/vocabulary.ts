@@ -1,6 +1,6 @@
 /*
- * The names that options, results and files hold: each list once, its type derived from it, in the order in
- * which messages, help and tables give it. The addon knows the same names. It imports nothing.
+ * Names that options, results and files hold. Each list stands once, in the order in which messages, help and
+ * tables give it; its type is derived from it. The addon knows the same names. This file imports nothing.
  */
 
 export const sparseTopologies = ['erdos-renyi', 'motif', 'motif-printed'] as const;
@@ -28,11 +28,11 @@ export type LossName = (typeof losses)[number];
 export const weightDecayModes = ['thesis', 'l2', 'decoupled'] as const;
 export type WeightDecayMode = (typeof weightDecayModes)[number];
 
-/** How links change between epochs. */
+/** Methods of evolution: how links change between epochs. */
 export const methods = ['set', 'set-motif', 'static'] as const;
 export type MethodName = (typeof methods)[number];
 
-/** Which links of either sign go. */
+/** Rules that say which links of each sign are pruned. */
 export const pruneRules = ['exact', 'thesis'] as const;
 export type PruneName = (typeof pruneRules)[number];
 
@@ -40,11 +40,11 @@ export type PruneName = (typeof pruneRules)[number];
 export const regrowInits = ['he-dense', 'zero', 'he-fan-in'] as const;
 export type RegrowInitName = (typeof regrowInits)[number];
 
-/** What ranks a motif, over the |w| of its links. */
+/** Scores that rank motifs, over the |w| of their links. */
 export const motifScores = ['mean', 'max', 'min', 'sum'] as const;
 export type MotifScoreName = (typeof motifScores)[number];
 
-/** Which links make up a motif. */
+/** Ways to find the links of a motif. */
 export const motifParses = ['aligned', 'runs'] as const;
 export type MotifParseName = (typeof motifParses)[number];
 
@@ -65,11 +65,11 @@ export type TimedBackendName = (typeof timedBackends)[number];
 export const isaNames = ['portable', 'avx2', 'avx512'] as const;
 export type IsaName = (typeof isaNames)[number];
 
-/** How features are brought to scale. */
+/** Ways to scale features. */
 export const scalingKinds = ['none', 'divide', 'min-max', 'standardise'] as const;
 export type ScalingKind = (typeof scalingKinds)[number];
 
-/** How an experiment brings features to scale; `own`: as the data set's entry says. */
+/** Ways in which an experiment scales features; `own`: the scaling of the data set. */
 export const scalings = ['own', 'none', 'min-max', 'standardise'] as const;
 export type ScalingChoice = (typeof scalings)[number];
 
@@ -79,7 +79,7 @@ export type BenchMethod = (typeof benchMethods)[number];
 
 export const readings = ['published', 'described', 'improved', 'plain'] as const;
 /**
- * How the thesis is read (docs/reproduction.md). `published`: what its program did, drawn as NumPy drew it,
+ * Readings of the thesis (docs/reproduction.md). `published`: what its program did, drawn as NumPy drew it,
  * set-motif a static network; `described`: what its text says, on Erdős–Rényi topologies; `improved`: with
  * fan-in-aware weights and layers of whole motifs; `plain`: the options as given.
  */

@@ -271,7 +271,7 @@ const runs = {
       ),
     ),
 
-  'AdamW': ({ trained }) =>
+  AdamW: ({ trained }) =>
     each(['relu', 'srelu'], (activation) =>
       each(['set', 'set-motif', 'static'], (method) =>
         trained({ layers: hidden, activation, optimizer: 'adamw' }, { evolution: { method } }),

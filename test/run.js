@@ -105,6 +105,8 @@ if (lacking !== undefined) {
 }
 
 await check('TypeScript: format and lint (biome)', bin('biome'), ['ci', '--error-on-warnings', '.']);
+const documents = gitFiles('*.md');
+if (documents) await check('Documents: format (prettier)', bin('prettier'), ['--check', ...documents]);
 const cppFiles = gitFiles('*.h', '*.cpp', '*.cuh', '*.cu', '*.metal', '*.mm');
 if (cppFiles)
   await check('C++: format (clang-format)', bin('clang-format'), ['--dry-run', '-Werror', ...cppFiles]);

@@ -10,11 +10,11 @@
 
 namespace set_native {
 
-constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector register
+constexpr std::size_t kAlignment = 64;  // bytes of a cache line and of the widest vector register
 
 /**
  * Allocator of cache-line aligned memory for std::vector. Arrays of several megabytes ask for huge pages
- * where the system has them: rows met in random order would otherwise miss the TLB as often as the cache.
+ * where the system has them: rows read in random order would otherwise miss the TLB as often as the cache.
  */
 template <class T>
 struct AlignedAllocator {
@@ -27,8 +27,8 @@ struct AlignedAllocator {
     if (n > static_cast<std::size_t>(-1) / sizeof(T)) throw std::bad_alloc();
     void* memory = ::operator new(n * sizeof(T), alignment(n));
 #if defined(__linux__)
-    if (is_large(n))
-      madvise(memory, n * sizeof(T) / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: may be refused
+    // The system may refuse, which costs only speed.
+    if (is_large(n)) madvise(memory, n * sizeof(T) / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
     return static_cast<T*>(memory);
   }

@@ -21,10 +21,10 @@ namespace {
 
 constexpr double kNoQuota = std::numeric_limits<double>::infinity();
 
-/** The hierarchies of control groups: of version 1 the one of the controller `cpu`, and that of version 2. */
+/** Versions of control groups. Version 1 has a hierarchy per controller, of which `cpu` is read here. */
 enum class Version { v1, v2 };
 
-/** A place where a hierarchy is mounted: `point` is the folder of the group `root`. */
+/** Mount of a hierarchy: `point` is the folder of the group `root`. */
 struct Mount {
   std::string root, point;
 };
@@ -36,7 +36,7 @@ std::vector<std::string> words_of(const std::string& line) {
   return words;
 }
 
-/** Whether `name` is one of the names between the commas. */
+/** Whether `name` is one of the comma-separated `names`. */
 bool lists(const std::string& names, const std::string& name) {
   return ("," + names + ",").find("," + name + ",") != std::string::npos;
 }
@@ -48,7 +48,7 @@ std::string first_line(const std::string& file) {
   return line;
 }
 
-/** A whole number above 0, in digits. */
+/** Parses a whole number above 0 that is written in digits alone. */
 std::optional<double> positive(const std::string& text) {
   uint64_t value = 0;
   const char* const end = text.data() + text.size();
@@ -57,7 +57,7 @@ std::optional<double> positive(const std::string& text) {
   return static_cast<double>(value);
 }
 
-/** Of one group: quota and period in microseconds. A quota of `max`, or -1, is none. */
+/** Quota of one group in CPUs: quota / period, both in microseconds. A quota of `max` or -1 means none. */
 double quota_of_group(const std::string& folder, Version version) {
   std::vector<std::string> words;
   if (version == Version::v2)
@@ -69,7 +69,7 @@ double quota_of_group(const std::string& folder, Version version) {
   return quota && period ? *quota / *period : kNoQuota;
 }
 
-/** The least of a group and those above it, up to the one at the mount point. */
+/** Least quota of a group and all groups above it, up to the one at the mount point. */
 double least_quota(const std::string& point, std::string group, Version version) {
   double least = kNoQuota;
   for (;;) {
@@ -79,7 +79,7 @@ double least_quota(const std::string& point, std::string group, Version version)
   }
 }
 
-/** The blanks in a path of mountinfo are written as octal numbers: \040. */
+/** Replaces octal escapes by their characters: mountinfo writes a blank in a path as \040. */
 std::string unescaped(const std::string& text) {
   std::string out;
   for (size_t k = 0; k < text.size(); ++k) {
@@ -96,8 +96,10 @@ std::string unescaped(const std::string& text) {
   return out;
 }
 
-/** Of /proc/self/mountinfo: number, parent, device, root, mount point, options ..., "-", type, source,
- * options. */
+/**
+ * Mounts listed in /proc/self/mountinfo, whose lines read: number, parent, device, root, mount point,
+ * options ..., "-", type, source, options.
+ */
 std::vector<Mount> mounts_of(const std::string& root, Version version) {
   std::vector<Mount> mounts;
   std::ifstream file(root + "/proc/self/mountinfo");
@@ -112,7 +114,7 @@ std::vector<Mount> mounts_of(const std::string& root, Version version) {
   return mounts;
 }
 
-/** The group of this process by /proc/self/cgroup, whose lines read number:controllers:path. */
+/** Group of this process from /proc/self/cgroup, whose lines read number:controllers:path. */
 std::optional<std::string> group_of(const std::string& root, Version version) {
   std::ifstream file(root + "/proc/self/cgroup");
   for (std::string line; std::getline(file, line);) {
@@ -126,18 +128,18 @@ std::optional<std::string> group_of(const std::string& root, Version version) {
   return std::nullopt;
 }
 
-/** A group as the path of a folder below that of the group `top`: "", or "/a/b"; nothing where it is not
- * below. */
+/** Path from the group `top` down to `group`: "" or "/a/b"; nullopt if `group` does not lie below `top`. */
 std::optional<std::string> below(const std::string& group, const std::string& top) {
   const std::string prefix = top == "/" ? "" : top;
   if (group.compare(0, prefix.size(), prefix) != 0) return std::nullopt;
   const std::string rest = group.substr(prefix.size());
   if (rest.empty() || rest == "/") return "";
-  // ".." leads to a group outside of the process' namespace.
+  // ".." leads to a group outside the process' namespace.
   return rest[0] != '/' || (rest + "/").find("/../") != std::string::npos ? std::nullopt
                                                                           : std::make_optional(rest);
 }
 
+/** Least quota of the process in a hierarchy; `usual_points` are tried where mountinfo shows no mount. */
 double quota_in(const std::string& root, Version version, const std::vector<std::string>& usual_points) {
   const std::string group = group_of(root, version).value_or("/");
   double least = kNoQuota;
@@ -153,6 +155,7 @@ double quota_in(const std::string& root, Version version, const std::vector<std:
   return least;
 }
 
+/** CPUs in the affinity mask of the calling thread. */
 unsigned affinity_cpus() {
 #ifdef __linux__
   constexpr size_t kMostSets = 1024;  // a million CPUs

@@ -31,7 +31,7 @@ void check_csr(const Csr& csr, const std::string& operation) {
   if (csr.row_offsets.back() != nnz) {
     refuse(operation, "row_offsets must end at nnz = " + text(nnz) + ", got " + text(csr.row_offsets.back()));
   }
-  // All offsets first: only monotone ones, ending at nnz, are safe to index with.
+  // All offsets are checked before any column: only monotone ones that end at nnz are safe to index with.
   for (uint32_t row = 0; row < csr.rows; ++row) {
     if (csr.row_offsets[row + 1] < csr.row_offsets[row]) {
       refuse(operation, "row_offsets must not decrease, but do after row " + text(row));

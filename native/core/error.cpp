@@ -33,7 +33,7 @@ const char* code_name(ErrorCode code) {
 }
 
 namespace {
-/** Physical memory, or the limit of the container when that is less. */
+/** Bytes of physical memory, or the limit of the container if that is less. */
 double usable_memory() {
   const double physical =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
@@ -44,7 +44,8 @@ double usable_memory() {
 }  // namespace
 
 void require_memory(double bytes, const std::string& what) {
-  static const double all = usable_memory();  // one-sample predictions ask, too, and it means reading a file
+  // Read once: predictions of a single sample ask as well, and each reading opens a file.
+  static const double all = usable_memory();
   if (bytes <= all) return;
   char text[240];
   std::snprintf(

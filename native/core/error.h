@@ -5,11 +5,11 @@
 
 namespace set_native {
 
-/** Stable codes, equal to those of `SetNativeError` in TypeScript; only ever added to. */
+/** Stable codes, equal to those of `SetNativeError` in TypeScript. Codes are added, never changed. */
 enum class ErrorCode {
   aborted,              // ERR_ABORTED: the caller cancelled; the model stays valid
-  backend_unavailable,  // ERR_BACKEND_UNAVAILABLE: this device or instruction set is not here
-  internal,             // ERR_INTERNAL: an invariant of ours is broken; please report
+  backend_unavailable,  // ERR_BACKEND_UNAVAILABLE: this machine lacks the device or instruction set
+  internal,             // ERR_INTERNAL: an invariant of the library is broken; please report
   invalid_argument,     // ERR_INVALID_ARGUMENT: a value of the wrong kind
   invalid_csr,          // ERR_INVALID_CSR: offsets or indices break the CSR rules
   non_finite,           // ERR_NON_FINITE: NaN or infinity in data, weights or loss
@@ -30,7 +30,9 @@ class Error : public std::runtime_error {
   ErrorCode code_;
 };
 
-/** Throws unless `bytes` fit the machine's memory, or its container's; `what` names the thing and its shape.
+/**
+ * Throws out_of_memory unless `bytes` fit into the memory of the machine or container. `what` begins the text
+ * of the error and names the thing and its shape.
  */
 void require_memory(double bytes, const std::string& what);
 

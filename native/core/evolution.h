@@ -12,25 +12,26 @@
 namespace set_native {
 
 /**
- * How the links of a layer are exchanged: what counts as a motif, how motifs are scored, which of them go and
- * where others grow. The choices are independent, but that a prune by sign looks at single links. When to
- * evolve, and with which zeta, is for who trains to say.
+ * How the links of a layer are replaced: what counts as a motif, how motifs are scored, which are removed and
+ * where others grow. The choices are independent, except that pruning by sign looks at single links. The
+ * caller decides when to evolve and with which zeta.
  *
  * SET (Mocanu et al. 2018) is {motif_size 1, by_sign}, SET-motif {motif_size g, lowest}.
  */
 struct EvolutionPolicy {
   double zeta = 0.3;  // fraction replaced, 0 < zeta < 1
-  uint32_t motif_size =
-      1;  // g: neighbouring sources that go and come together, 1 .. kMaxMotifSize; 1: single links
+  // g: number of neighbouring sources whose links are removed and grown together, 1 .. kMaxMotifSize.
+  // 1 means single links.
+  uint32_t motif_size = 1;
   MotifParse parse = MotifParse::aligned;  // where motifs begin
-  MotifScore score = MotifScore::mean;     // of |w| over the links of a motif
+  MotifScore score = MotifScore::mean;     // statistic of |w| over the links of a motif
   Prune prune = Prune::by_sign;
   Grow grow = Grow::random;
   RegrowInit regrow_init = RegrowInit::he_dense;
-  bool evolve_output = false;  // the output layer is left alone unless asked for
+  bool evolve_output = false;  // whether the output layer evolves, too
 };
 
-/** SET-motif of motifs of so many sources; of one, SET. */
+/** Policy of SET-motif for motifs of `motif_size` sources, or of SET for motif_size 1. */
 inline EvolutionPolicy policy_of(uint32_t motif_size) {
   EvolutionPolicy policy;
   policy.motif_size = motif_size;
@@ -38,21 +39,20 @@ inline EvolutionPolicy policy_of(uint32_t motif_size) {
   return policy;
 }
 
-/** When an evolution takes place: its draws and the birth of what it grows. */
+/** Time of an evolution. It determines the random draws and the birth of the grown links. */
 struct EvolutionTime {
-  uint32_t epoch = 0;  // 1-based number of the epoch that is being, or was just, trained
-  uint32_t step = 0;   // steps trained so far, where evolutions count them; 0: the epoch counts
+  uint32_t epoch = 0;  // 1-based number of the epoch in training or just trained
+  uint32_t step = 0;   // number of steps trained so far, for evolutions between steps; 0: between epochs
 };
 
-/** Counter words of one evolution of a layer: the draws depend on nothing else. */
+/** Counter words of one evolution of a layer. Its draws depend on nothing else. */
 struct EvolutionKey {
   uint64_t seed;
   uint32_t layer;
   uint32_t epoch;
   uint32_t step = 0;
 
-  /** The counter word that tells evolutions apart: the epoch or, above all epochs that come about, the step.
-   */
+  /** Counter word of this evolution: the epoch, or the step plus 2^31, which lies above all real epochs. */
   uint32_t draws() const { return step == 0 ? epoch : uint32_t{1} << 31 | step; }
 };
 
@@ -81,10 +81,12 @@ struct LayerEvolution {
  * full; with g = 1 any layer): of the S occupied slots the share(zeta, S) of lowest (score, slot); S is N / g
  * where g divides n. Any other layer: K = share(zeta, N) links: first exact zeros, each alone, by c; then
  * slots by (score of what is left in them, slot) until K links are gone, of the last slot only the smallest
- * by (|w|, c) that are needed. Prune, lowest, runs: as for any other layer, with units instead of slots: per
- * target the sorted sources are cut into maximal runs of neighbours, and these from the lowest on into pieces
- * of g, the rest smaller. A unit's number is the cell of its lowest link; units are cut before zeros go. With
- * g = 1 it is the same as aligned.
+ * by (|w|, c) that are needed.
+ *
+ * Prune, lowest, runs: as for any other layer, with units instead of slots: per target the sorted sources are
+ * cut into maximal runs of neighbours, and these from the lowest on into pieces of g, the rest smaller. A
+ * unit's number is the cell of its lowest link; units are cut before zeros go. With g = 1 it is the same as
+ * aligned.
  *
  * Grow, random: numbered slots propose places in rounds r = 0, 1, ...; in round r open slot s takes the first
  * 64 bits u of draw(seed, stream, layer, key.draws(), s, r) and proposes place below(u, places). A proposal
@@ -92,27 +94,34 @@ struct LayerEvolution {
  * slot proposing that cell in this round. All others go to the next round with their number. Where the links
  * left by pruning fill more than half of all cells, and from round kOpenRounds on, the proposal is number
  * below(u, free) of the places free at the start of the round, in ascending order. It ends when no slot is
- * open or no place is free. g = 1: as many slots as links were removed; places: all cells; stream regrow.
- *   aligned, whole motifs: like for like. As many full-size slots as were removed, among the slots of full
- * groups, stream regrow; as many of the smaller last group, by target, stream regrow_single. aligned, any
- * other layer: floor(K / g) slots, free when empty, stream regrow; then the links still missing one by one
- * among all cells, stream regrow_single. runs: the same with anchors: place a m + j stands for the cells (a
- * .. a + g - 1, j), all to be free.
+ * open or no place is free.
  *
- * Grown links weigh regrown_weight(...), are born in birth_of(epoch), and all else that they have is 0.
+ * g = 1: as many slots as links were removed; places: all cells; stream regrow.
+ *
+ * aligned, whole motifs: like for like. As many full-size slots as were removed, among the slots of full
+ * groups, stream regrow; as many of the smaller last group, by target, stream regrow_single.
+ *
+ * aligned, any other layer: floor(K / g) slots, free when empty, stream regrow; then the links still missing
+ * one by one among all cells, stream regrow_single.
+ *
+ * runs: the same with anchors: place a m + j stands for the cells (a .. a + g - 1, j), all to be free.
+ *
+ * Grown links have the weight regrown_weight(...) and the birth birth_of(epoch); their other numbers are 0.
  * Nothing else changes, nnz included.
  */
 
-/** Rounds of proposals among all places; later rounds propose among the enumerated free ones. */
+/** Number of rounds that propose among all places. Later rounds propose among the enumerated free ones. */
 constexpr uint32_t kOpenRounds = 16;
 
-/** Number of links (or motifs) that `zeta` stands for: floor(zeta * count + 0.5). */
+/** Number of links (or motifs) in the fraction `zeta` of `count`: floor(zeta * count + 0.5). */
 inline uint64_t share(double zeta, uint64_t count) {
   return static_cast<uint64_t>(std::floor(zeta * static_cast<double>(count) + 0.5));
 }
 
-/** Weights of a layer by sign, and how many of either are nearest 0; of the latter none where there are
- * zeros. */
+/**
+ * Number of weights of a layer by sign, and how many of each sign have the least |w|. The latter are 0 if
+ * some weights are 0.
+ */
 struct SignCounts {
   uint64_t negative, zero, positive;
   uint64_t nearest_negative, nearest_positive;
@@ -123,11 +132,11 @@ struct PrunedBySign {
 };
 
 /**
- * How many links of either sign the program of the thesis removes. Of the N weights in ascending order
- * `first` is the position of the first of those nearest 0, `last` the one behind the last of them. It reads a
- * lower threshold at position floor((1 - zeta) first) and an upper one at floor(min(N - 1, last + zeta (N -
- * last))) and removes what lies between, both included: up to two links of a sign more than share() says.
- * There equal weights go together, here by c.
+ * Number of links of each sign that the program of the thesis removes. It sorts the N weights in ascending
+ * order; `first` is the position of the first weight nearest 0, `last` the position after the last of them.
+ * It reads a lower threshold at position floor((1 - zeta) first) and an upper one at floor(min(N - 1, last +
+ * zeta (N - last))), and removes all weights between them, both included: up to two links of a sign more than
+ * share() says. The program removes equal weights together; here ties go by cell c.
  */
 inline PrunedBySign by_thesis(double zeta, const SignCounts& counts) {
   const auto up_to_zeros = static_cast<double>(counts.negative + counts.zero);
@@ -141,27 +150,28 @@ inline PrunedBySign by_thesis(double zeta, const SignCounts& counts) {
 }
 
 /**
- * Throws out_of_range for a zeta outside (0, 1) or a motif size outside 1 .. kMaxMotifSize, invalid_argument
- * for motifs that would be pruned by sign.
+ * Throws out_of_range for a zeta outside (0, 1) or a motif size outside 1 .. kMaxMotifSize, and
+ * invalid_argument for motifs that are to be pruned by sign.
  */
 void check_policy(const EvolutionPolicy& policy);
 
 /** Throws out_of_range for a bad policy or a key beyond the counter words. */
 void check_evolution(const EvolutionPolicy& policy, const EvolutionKey& key);
 
-/** Throws non_finite, naming the link. */
+/** Throws non_finite for a weight that is not finite, naming the link. */
 [[noreturn]] void refuse_weight(float weight, uint64_t source, uint64_t target, uint32_t layer);
 
 /**
- * What every evolution does before it changes anything: checks policy and key (out_of_range) and that all
- * weights are finite (non_finite, naming the link). False: nothing to do (dense layer, no links).
+ * Checks everything that may refuse an evolution, before anything changes: policy and key (out_of_range), and
+ * that all weights are finite (non_finite, naming the link). Returns false if there is nothing to do: the
+ * layer is dense or has no links.
  */
 bool begin_evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
 
 /**
- * One evolution of a model of `layers` layers, for every back end: begin(l, key) checks layer l and says
- * whether there is something to do, run(l, key) does it. All layers are checked before the first is changed,
- * so a refused evolution leaves the model as it was.
+ * Evolves a model of `layers` layers, on every back end: begin(l, key) checks layer l and returns whether
+ * there is something to do, run(l, key) evolves it. All layers are checked before the first one changes, so a
+ * refused evolution leaves the model as it was.
  */
 template <class Begin, class Run>
 std::vector<LayerEvolution> evolve_layers(size_t layers, uint64_t seed, const EvolutionPolicy& policy,

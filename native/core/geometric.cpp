@@ -4,8 +4,9 @@
 #include <cstring>
 
 /*
- * Written so that compilers make vectors of it: no branch, no call, no conversion that SSE2 or AVX2 lacks.
- * GCC and clang compile it twice on x86-64, since vectors of four are twice as fast as those of two.
+ * This code is written so that compilers vectorise it: it has no branch, no call and no conversion that SSE2
+ * or AVX2 lacks. GCC and clang compile it twice on x86-64, since vectors of four are twice as fast as those
+ * of two.
  */
 namespace set_native {
 
@@ -29,13 +30,15 @@ SET_INLINE double double_of(uint64_t bits) {
   return value;
 }
 
-/** An integer below 2^52 as a double: it becomes the fraction of 2^52. */
+/** Converts an integer below 2^52 to a double: its bits become the fraction of 2^52, which is subtracted. */
 SET_INLINE double converted(uint64_t integer) {
   return double_of(integer | 0x4330000000000000u) - 0x1p52;
 }
 
-/** log(x) for positive normal x (fdlibm e_log.c): x = 2^e m with m about 1, log(m) from the series in (m - 1)
- * / (m + 1). */
+/**
+ * log(x) for positive normal x, as in fdlibm's e_log.c: x = 2^e m with m near 1, and log(m) comes from the
+ * series in (m - 1) / (m + 1).
+ */
 SET_INLINE double log_of(double x) {
   constexpr uint64_t kSqrtHalf = 0x3fe6a09e00000000u, kOne = 0x3ff0000000000000u,
                      kFraction = 0x000fffffffffffffu;
@@ -53,14 +56,14 @@ SET_INLINE double log_of(double x) {
   return low - half_square + f + e * 6.93147180369123816490e-01;
 }
 
-/** floor(x) of a non-negative double, by rounding to an integer and correcting; any large number for one
- * above 2^52. */
+/** floor(x) for 0 <= x <= 2^52, by rounding to an integer and correcting; some large number for larger x. */
 SET_INLINE double floor_of(double x) {
   const double rounded = (x + 0x1p52) - 0x1p52;
   const uint64_t above = rounded > x;
   return rounded - double_of((0 - above) & bits_of(1.0));
 }
 
+/** Writes the skips of `count` words to every second place of `skips`. */
 SET_INLINE void skips_of(const uint64_t* words, size_t count, double log_miss, double* skips) {
   for (size_t k = 0; k < count; ++k) {
     const double u = (converted(words[k] >> 12) + 0.5) * 0x1p-52;

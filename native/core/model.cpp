@@ -13,7 +13,7 @@ namespace set_native {
 
 namespace {
 
-// Slope below 0 of the leaky ReLU from which srelu starts to learn.
+// Slope below 0 of the leaky ReLU with which srelu starts.
 constexpr float kLearnedFrom = 0.2f;
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& operation, const std::string& what) {
@@ -29,7 +29,7 @@ double expected_links(const ModelSpec& spec, double p, double inputs, double out
   return std::min(outputs * p / (1.0 - p), inputs * outputs);
 }
 
-/** The softmax of one number is always 1: such a network would train on nothing. */
+/** Throws for softmax with a single output, which is always 1: such a network could not learn. */
 void check_outputs(Loss loss, uint32_t outputs, const std::string& operation) {
   if (loss != Loss::softmax_cross_entropy || outputs > 1) return;
   refuse(ErrorCode::shape, operation,
@@ -103,7 +103,7 @@ void require_memory_for(const ModelSpec& spec, double bytes) {
 
 namespace {
 
-/** Bytes of the model that build_model gives. */
+/** Expected bytes of the model that build_model returns. */
 double host_bytes(const ModelSpec& spec) {
   double bytes = 0.0;
   for (const ExpectedLayer& layer : expected_layers(spec)) {
@@ -148,8 +148,7 @@ void check_finite(const std::string& operation, const std::string& what, const A
   }
 }
 
-/** Throws unless every array per link and per neuron has the length that the layer asks for, of finite
- * numbers. */
+/** Throws unless every array per link and per neuron has the length that the layer requires and is finite. */
 void check_arrays(const Layer& layer, Optimizer optimizer, const std::string& name,
                   const std::string& operation) {
   const bool moments = optimizer == Optimizer::adamw;
@@ -190,7 +189,7 @@ double cell_probability(double epsilon, uint32_t inputs, uint32_t outputs) {
 
 namespace {
 
-/** Sets the pieces of hidden layer l, counted from 0: t_l, a_l, t_r, a_r, alike for all neurons. */
+/** Sets the pieces of hidden layer l, counted from 0. t_l, a_l, t_r, a_r are the same for all neurons. */
 void init_pieces(Layer& layer, float alpha, uint32_t l) {
   if (!is_piecewise(layer.activation)) return;
   const bool learned = learns_pieces(layer.activation);
@@ -217,7 +216,7 @@ void start_moments(Layer& layer, Optimizer optimizer) {
 }
 
 Model build_model(const ModelSpec& spec) {
-  require_memory_for(spec, host_bytes(spec));  // which checks the spec, too
+  require_memory_for(spec, host_bytes(spec));  // checks the spec, too
   Model model;
   model.optimizer = spec.optimizer;
   model.loss = spec.loss;
@@ -243,6 +242,7 @@ Model build_model(const ModelSpec& spec) {
 }
 
 void check_model(const Model& model, const std::string& operation) {
+  // The network as a whole.
   if (model.layers.empty() || model.layers.size() >= kMaxLayers) {
     refuse(ErrorCode::shape, operation,
            "expected 1 to " + std::to_string(kMaxLayers - 1) + " layers, got " +
@@ -252,6 +252,7 @@ void check_model(const Model& model, const std::string& operation) {
   for (size_t l = 0; l < model.layers.size(); ++l) {
     const Layer& layer = model.layers[l];
     const std::string name = "layer " + std::to_string(l);
+    // Sizes, and whether they fit the layer below.
     if (layer.inputs == 0 || layer.outputs == 0) {
       refuse(ErrorCode::shape, operation, name + " must have at least one input and one output");
     }
@@ -260,6 +261,7 @@ void check_model(const Model& model, const std::string& operation) {
              name + " must have as many inputs as the layer before has outputs, " +
                  std::to_string(model.layers[l - 1].outputs) + ", got " + std::to_string(layer.inputs));
     }
+    // The pattern of links.
     if (layer.dense) {
       check_length(operation, name + " (dense): links", layer.links.nnz(), 0);
     } else {

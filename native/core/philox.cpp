@@ -31,9 +31,10 @@ PhiloxBlock philox4x32_10(PhiloxBlock c, std::array<uint32_t, 2> k) {
 namespace {
 
 /*
- * Many blocks at once: one block per 64-bit lane, each word in the low half of a lane of its own register.
- * The multiplication ignores the high halves, so what xor leaves there need not be cleared. Two registers in
- * flight hide the latency. Blocks done, a multiple of what two registers hold, are returned.
+ * draw_sse2 and draw_avx2 compute many blocks at once: one block per 64-bit lane, and each of its four words
+ * in the low half of the lane in a register of its own. The multiplication ignores the high halves, so what
+ * xor leaves there need not be cleared. Two registers in flight hide the latency. They return the number of
+ * blocks done, a multiple of what two registers hold.
  */
 size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64_t* index, size_t count,
                  uint64_t* out, uint64_t* second) {
@@ -41,6 +42,7 @@ size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64
   const __m128i m0 = spread(kMultiplier0), m1 = spread(kMultiplier1), low = spread(0xffffffff);
   size_t done = 0;
   for (; done + 4 <= count; done += 4) {
+    // Counters of four blocks, in two registers per word.
     __m128i c0[2], c1[2], c2[2], c3[2];
     for (int v = 0; v < 2; ++v) {
       c0[v] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index + done + 2 * v));
@@ -49,6 +51,7 @@ size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64
       c3[v] = spread(last_word);
     }
     uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
+    // Ten rounds.
     for (int r = 0; r < 10; ++r) {
       const __m128i key0 = spread(k0), key1 = spread(k1);
       for (int v = 0; v < 2; ++v) {
@@ -61,6 +64,7 @@ size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64
       k0 += kWeyl0;
       k1 += kWeyl1;
     }
+    // Join the words of each block and store them.
     for (int v = 0; v < 2; ++v) {
       const __m128i words = _mm_or_si128(_mm_slli_epi64(c1[v], 32), _mm_and_si128(c0[v], low));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(out + done + 2 * v), words);
@@ -72,6 +76,7 @@ size_t draw_sse2(uint64_t seed, uint32_t epoch, uint32_t last_word, const uint64
   return done;
 }
 
+/** The same as draw_sse2, eight blocks at a time. */
 __attribute__((target("avx2"))) size_t draw_avx2(uint64_t seed, uint32_t epoch, uint32_t last_word,
                                                  const uint64_t* index, size_t count, uint64_t* out,
                                                  uint64_t* second) {

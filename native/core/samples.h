@@ -6,9 +6,9 @@
 namespace set_native {
 
 /**
- * A view of samples in host memory, row by row: x is [count][features]. Either `labels` (class numbers,
- * one-hot targets; with a single output the label itself is the target) or `targets` [count][outputs] or
- * neither.
+ * View of samples in host memory, row by row: x is [count][features]. At most one of `labels` and `targets`
+ * is given. `labels` [count] are class numbers that stand for one-hot targets; with a single output the label
+ * itself is the target. `targets` is [count][outputs].
  */
 struct Samples {
   const float* x = nullptr;
@@ -16,21 +16,22 @@ struct Samples {
   const float* targets = nullptr;
   uint64_t count = 0;
   uint32_t features = 0;
-  uint32_t outputs = 0;  // columns of `targets`
-  uint64_t id = 0;  // what tells these samples from all others, as long as the process lives, if they never
-                    // change (next_samples_id); 0: no such promise, so no back end keeps a copy of its own
+  uint32_t outputs = 0;  // number of columns of `targets`
+  // Unique in the process (next_samples_id) if the samples never change, so that a back end may keep a copy.
+  // 0: they may change, and no back end keeps a copy.
+  uint64_t id = 0;
 };
 
-/** A number that no samples have had before. */
+/** Returns an id that no samples have had before in this process. */
 uint64_t next_samples_id();
 
 /**
- * Throws invalid_argument, shape or out_of_range unless the samples fit a model of so many features and
- * outputs: labels included, and at least one sample. With a single output labels are 0 or 1.
+ * Throws invalid_argument, shape or out_of_range unless there is at least one sample and the samples, with
+ * their labels, fit a model of so many features and outputs. With a single output labels are 0 or 1.
  */
 void check_samples(const Samples& samples, uint32_t features, uint32_t outputs, const std::string& operation);
 
-/** check_samples for samples that need labels or targets: those of training and evaluation. */
+/** Does what check_samples does, and requires labels or targets: for training and evaluation. */
 void check_targets(const Samples& samples, uint32_t features, uint32_t outputs, const std::string& operation);
 
 }  // namespace set_native

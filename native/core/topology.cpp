@@ -14,8 +14,9 @@ namespace set_native {
 namespace {
 
 /**
- * Appends to `hits` the ascending numbers of 0 .. count - 1 that a coin of probability p picks: after each
- * hit the next floor(log u / log(1 - p)) are passed over. Draw t of a row is half t % 2 of block t / 2.
+ * Appends to `hits`, in ascending order, the numbers of 0 .. count - 1 that a coin of probability p picks.
+ * After each hit it skips the next floor(log u / log(1 - p)) numbers. Draw t of a row is half t % 2 of block
+ * t / 2.
  */
 void draw_row(uint32_t row, uint32_t count, double p, TopologyKey key, std::vector<uint32_t>& hits) {
   constexpr size_t kMost = 64;
@@ -24,14 +25,14 @@ void draw_row(uint32_t row, uint32_t count, double p, TopologyKey key, std::vect
   const double log_miss = std::log1p(-p);
   double position = -1.0;
   for (uint64_t block = static_cast<uint64_t>(row) << 32;;) {
-    // About as many draws as the rest of the row will need.
+    // Draw about as many numbers as the rest of the row needs.
     const auto size = static_cast<size_t>(std::min(0.5 * p * (count - position) + 4.0, double{kMost}));
     std::iota(blocks, blocks + size, block);
     block += size;
     draw_many(key.seed, Stream::topology, key.layer, 0, blocks, 0, size, first, second);
     geometric_skips(first, second, size, log_miss, skips);
     for (size_t t = 0; t < 2 * size; ++t) {
-      // As doubles: for tiny p the skip is beyond every integer.
+      // Positions are doubles: for tiny p a skip exceeds every integer type.
       position += 1.0 + skips[t];
       if (!(position < count)) return;
       hits.push_back(static_cast<uint32_t>(position));
@@ -39,7 +40,7 @@ void draw_row(uint32_t row, uint32_t count, double p, TopologyKey key, std::vect
   }
 }
 
-/** Closes a row: what follows belongs to the next. */
+/** Closes a row: links appended from now on belong to the next one. */
 void end_row(Csr& csr) {
   if (csr.nnz() > std::numeric_limits<uint32_t>::max()) {
     throw Error(ErrorCode::out_of_range,
@@ -86,8 +87,7 @@ Csr motif(uint32_t inputs, uint32_t outputs, double p, uint32_t motif_size, Topo
 
 Csr motif_printed(uint32_t inputs, uint32_t outputs, double p, TopologyKey key) {
   const double log_p = std::log(p);
-  // Targets whose links reach the current row, with the number of rows they reach. Only these are looked at
-  // again.
+  // A target whose links reach the current row, with the number of rows they reach. Rows visit only these.
   struct Reaching {
     uint32_t target;
     uint32_t rows;
@@ -110,7 +110,7 @@ Csr motif_printed(uint32_t inputs, uint32_t outputs, double p, TopologyKey key) 
 
 namespace {
 
-/** Which targets are linked to a marked source. */
+/** Marks the targets that are linked to a marked source. */
 std::vector<char> forward(const Layer& layer, const std::vector<char>& from) {
   if (layer.dense) {
     const bool any = std::find(from.begin(), from.end(), 1) != from.end();
@@ -126,7 +126,7 @@ std::vector<char> forward(const Layer& layer, const std::vector<char>& from) {
   return to;
 }
 
-/** Which sources are linked to a marked target. */
+/** Marks the sources that are linked to a marked target. */
 std::vector<char> backward(const Layer& layer, const std::vector<char>& to) {
   if (layer.dense) {
     const bool any = std::find(to.begin(), to.end(), 1) != to.end();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "core/error.h"
 #include "core/philox.h"
@@ -38,8 +39,10 @@ void check_options(const TrainOptions& options, const std::string& operation) {
       refuse(ErrorCode::out_of_range, operation,
              std::string(rate.name) + " must be a finite number of at least 0, got " +
                  std::to_string(rate.value));
-  if (!(options.beta2 < 1.0f))
-    refuse(ErrorCode::out_of_range, operation, "beta2 must be below 1, got " + std::to_string(options.beta2));
+  for (const auto& [name, value] : {std::pair{"momentum", options.momentum}, {"beta2", options.beta2}})
+    if (!(value < 1.0f))
+      refuse(ErrorCode::out_of_range, operation,
+             std::string(name) + " must be below 1, got " + std::to_string(value));
 }
 
 UpdateRule update_rule(const TrainOptions& options, Optimizer optimizer, uint64_t t) {
@@ -49,6 +52,7 @@ UpdateRule update_rule(const TrainOptions& options, Optimizer optimizer, uint64_
   rule.l2 = options.l2;
   rule.decay = options.decay;
   if (optimizer != Optimizer::adamw) return rule;
+  // AdamW: fold the corrections of the bias of both moments into rate and scale.
   const double steps = static_cast<double>(t), beta1 = options.momentum, beta2 = options.beta2;
   rule.rate = static_cast<float>(options.learning_rate / (1.0 - std::pow(beta1, steps)));
   rule.beta2 = options.beta2;
@@ -80,7 +84,7 @@ double mean_loss(const EpochResult& result, const TrainOptions& options, uint64_
                  const std::function<std::string()>& place) {
   if (result.cancelled) refuse(ErrorCode::aborted, "train", "cancelled");
   if (result.divergence.batch != 0) refuse_loss(options.epoch, result.divergence.batch, place());
-  // The last update is behind the last loss: nothing else would show that it overflowed.
+  // The last update follows the last loss, so only this check shows that it overflowed.
   if (result.overflowed_layer != 0) refuse_trained(options.epoch, result.overflowed_layer, layers);
   return result.loss / static_cast<double>(step_range(options, samples, "train").samples);
 }

@@ -1,9 +1,8 @@
 #pragma once
 
 /*
- * The choices that a model, its training and its evolution are described by, with the numbers that stand for
- * them in kernels. C++, CUDA and the Metal shading language all read this header; a value keeps its number
- * for good.
+ * Choices that describe a model, its training and its evolution, with the numbers that kernels use for them.
+ * C++, CUDA and the Metal shading language all read this header. A value never changes its number.
  */
 #if !defined(__METAL_VERSION__)
 #include <cstdint>

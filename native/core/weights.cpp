@@ -10,7 +10,7 @@ namespace set_native {
 
 namespace {
 
-/** N(0, 0.1^2), Box and Muller 1958. */
+/** Draws from N(0, 0.1^2) (Box and Muller 1958). */
 float normal(const PhiloxBlock& block) {
   constexpr double kTwoPi = 6.283185307179586476925;
   const double radius = std::sqrt(-2.0 * std::log(unit_open(word64(block, 0))));
@@ -25,13 +25,13 @@ float he_bound(uint32_t fan_in) {
 
 namespace {
 
-/** Writes the weights of one link after the other; the draws are made in batches. */
+/** Writes the weights of one link after another, drawing in batches. */
 class WeightFiller {
  public:
   WeightFiller(Layer& layer, Init init, uint64_t seed, uint32_t index)
       : weights_(layer.weights.data()), init_(init), seed_(seed), index_(index) {}
 
-  /** Weight of the next link. */
+  /** Adds the next link: its cell and the bound of its weight. */
   void add(uint64_t cell, float bound) {
     cells_[count_] = cell;
     bounds_[count_] = bound;

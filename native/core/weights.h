@@ -7,16 +7,16 @@
 namespace set_native {
 
 /**
- * Fills `layer.weights` for the pattern it holds; `index` is the layer's place in the model. The weight of a
- * cell is a pure function of (seed, index, cell): topologies that share a cell share its draw.
+ * Fills `layer.weights` for the layer's pattern. `index` is the layer's place in the model. The draw of a
+ * cell is a pure function of (seed, index, cell), so topologies that share a cell share its draw.
  *
- * he_dense: U(-b, b), b = sqrt(6 / n) with n the layer's sources (thesis).
- * he_fan_in: the same with the target's own number of links k_j (He et al. 2015 on the links that exist).
+ * he_dense: U(-b, b), b = sqrt(6 / n), where n is the number of the layer's sources (thesis).
+ * he_fan_in: the same with the target's number of links k_j for n (He et al. 2015 on the links that exist).
  * normal: N(0, 0.1^2) by Box-Muller (thesis, lung).
  */
 void init_weights(Layer& layer, Init init, uint64_t seed, uint32_t index);
 
-/** sqrt(6 / fan_in), the bound of He's uniform initialisation, rounded to float once. */
+/** Bound of He's uniform initialisation: sqrt(6 / fan_in), rounded to float once. */
 float he_bound(uint32_t fan_in);
 
 /**

@@ -4,8 +4,10 @@
 
 namespace set_native {
 
-/** The back end that computes on threads of the processor, on vector kernels of the widest instruction set
- * that the machine has. */
+/**
+ * Returns the back end that computes on CPU threads, with vector kernels of the machine's widest instruction
+ * set.
+ */
 const Backend& cpu_backend();
 
 }  // namespace set_native

@@ -9,10 +9,10 @@
 namespace set_native::cpu {
 
 /**
- * While it lives, the thread's arithmetic takes denormal floats (below 1.2e-38) as zero.
+ * Makes the thread's arithmetic treat denormal floats (below 1.2e-38) as zero while the object lives.
  *
- * The momentum of a link without gradient halves every seven steps and would stay denormal for the rest of a
- * training; many CPUs need a hundred cycles for such a number. Only training and inference run like this:
+ * The velocity of a link without gradient halves every seven steps and would stay denormal for the rest of a
+ * training; many CPUs need a hundred cycles for such a number. Only training and inference flush denormals:
  * prune and regrow compare weights as they are stored.
  */
 class FlushDenormals {

@@ -26,8 +26,10 @@ struct Candidate {
   bool (*supported)();
 };
 
-/** Every table compiled in, widest first. Support includes what the operating system saves: the builtins ask
- * that. */
+/**
+ * Every table compiled in, widest first. The builtins also check that the operating system saves the
+ * registers.
+ */
 const Candidate kCandidates[] = {
 #if defined(SET_HAVE_X86_KERNELS)
     {&avx512::table,

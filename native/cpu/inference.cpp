@@ -12,13 +12,14 @@ namespace set_native::cpu {
 
 namespace {
 
-constexpr size_t kBatch = 64;
-constexpr size_t kLargestMatrix =
-    size_t{1} << 19;  // floats: batches of wide networks are cut smaller, down to kLeastBatch
+constexpr size_t kBatch = 64;                       // samples per batch, halved for wide networks
+constexpr size_t kLargestMatrix = size_t{1} << 19;  // floats; larger matrices halve the batch
 constexpr size_t kLeastBatch = 16;
 
-/** Whether `label` is the answer of a column of logits: its largest (the first of equals), or the side of one
- * half. */
+/**
+ * Whether a column of logits predicts `label`: by its largest logit (the first of equals), or, with a single
+ * output, by whether the output exceeds one half.
+ */
 bool is_correct(Loss loss, const float* z, size_t outputs, size_t stride, uint32_t label) {
   if (outputs == 1) return (loss == Loss::mse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
   for (size_t o = 0; o < outputs; ++o)
@@ -26,7 +27,9 @@ bool is_correct(Loss loss, const float* z, size_t outputs, size_t stride, uint32
   return true;
 }
 
-/** Makes all logits of a sample NaN of which one overflowed: softmax and sigmoid would hide an infinity. */
+/**
+ * Sets all logits of a sample to NaN if one overflowed, because softmax and sigmoid would hide an infinity.
+ */
 void spoil_overflowed(float* z, size_t outputs, size_t batch, size_t stride) {
   for (size_t b = 0; b < batch; ++b) {
     bool finite = true;
@@ -35,13 +38,14 @@ void spoil_overflowed(float* z, size_t outputs, size_t batch, size_t stride) {
   }
 }
 
-/** Most rows that a matrix of activations has. */
+/** Largest number of rows of a matrix of activations. */
 size_t widest(const PackedNetwork& network) {
   size_t rows = 0;
   for (size_t l = 0; l <= network.layers.size(); ++l) rows = std::max(rows, rows_between(network, l));
   return rows;
 }
 
+/** Number of samples per batch for matrices of `rows` rows. */
 size_t batch_size(size_t rows) {
   size_t batch = kBatch;
   while (batch > kLeastBatch && batch * rows > kLargestMatrix) batch /= 2;
@@ -50,15 +54,14 @@ size_t batch_size(size_t rows) {
 
 }  // namespace
 
-/** The network's outputs before the loss, for samples first .. first + batch - 1: outputs x stride, in
- * `work`. */
+/** Computes the logits of samples first .. first + batch - 1: a matrix outputs x stride in `work`. */
 float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t first, size_t batch,
                          size_t stride) {
   gather(samples, nullptr, first, batch, work.rows[0].data(), stride, 0, samples.features);
   for (size_t l = 0; l < network_.layers.size(); ++l) {
     const PackedLayer& layer = network_.layers[l];
     float *x = work.rows[l % 2].data(), *z = work.rows[1 - l % 2].data();
-    // Blocks that stick out over a layer read rows beyond its sources.
+    // Blocks that extend beyond a layer read rows beyond its sources, which must be zero.
     const size_t sources = layer.inputs * stride, rows = layer.input_rows() * stride;
     std::fill(x + sources, x + rows, 0.0f);
     forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), x, z, stride, 0,
@@ -67,8 +70,10 @@ float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t firs
   return work.rows[network_.layers.size() % 2].data();
 }
 
-/** Calls body(number, first, batch, logits, stride) for every batch; batches are dealt to the threads as they
- * come. */
+/**
+ * Calls body(number, first, batch, logits, stride) for every batch. Each thread takes the next batch when it
+ * is free.
+ */
 template <class Batch>
 void Inference::for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel,
                             Batch&& body) {
@@ -76,6 +81,7 @@ void Inference::for_batches(const Samples& samples, const char* operation, const
   const uint64_t batches = (samples.count + size - 1) / size;
   const auto team = static_cast<unsigned>(std::min<uint64_t>(pool_.size(), batches));
   const size_t stride = row_stride(table_, std::min<uint64_t>(size, samples.count));
+  // Two matrices per thread.
   require_memory(2.0 * team * static_cast<double>(rows * stride) * sizeof(float),
                  "[" + std::string(operation) + "] " + std::to_string(team) + " batch(es) of " +
                      std::to_string(size) + " samples");
@@ -120,7 +126,7 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
       });
   double loss = 0.0;
   uint64_t correct = 0;
-  for (const BatchResult& result : results) {  // in the order of the samples
+  for (const BatchResult& result : results) {  // in the order of the samples, for any number of threads
     loss += result.loss;
     correct += result.correct;
   }
@@ -143,12 +149,12 @@ void Inference::predict(const Samples& samples, float* out, const std::atomic<bo
               });
   if (!overflowed) return;
   const uint64_t row = first_overflow(out, samples.count, outputs);
-  if (row == samples.count) return;  // it was padding that overflowed
+  if (row == samples.count) return;  // only padding overflowed
   const uint64_t size = batch_size(widest(network_)), first = row / size * size;
   refuse_outputs(row, place_of_overflow(samples, first, std::min(size, samples.count - first)));
 }
 
-/** First place where the numbers of a batch are not finite, found by taking it through the network again. */
+/** Names the first place where the numbers of a batch are not finite, by another forward pass. */
 std::string Inference::place_of_overflow(const Samples& samples, uint64_t first, size_t batch) const {
   const size_t stride = row_stride(table_, batch);
   AlignedVector<float> x(rows_between(network_, 0) * stride);

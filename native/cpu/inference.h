@@ -10,9 +10,9 @@
 namespace set_native::cpu {
 
 /**
- * Evaluation and prediction: batches of samples, each taken through the whole network by one thread, so that
- * threads share nothing but the weights. How samples are cut into batches depends on the network alone: same
- * bits for any number of threads.
+ * Evaluation and prediction. One thread takes a batch of samples through the whole network, so threads share
+ * only the weights. The cut of samples into batches depends only on the network, so the bits are the same for
+ * any number of threads.
  */
 class Inference {
  public:
@@ -23,8 +23,7 @@ class Inference {
   void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel);
 
  private:
-  /** Two matrices that take turns as input and output of a layer; and sums over the batches the thread has
-   * done. */
+  /** Two matrices of a thread that alternate as input and output of a layer. */
   struct ThreadWork {
     AlignedVector<float> rows[2];
   };

@@ -7,152 +7,150 @@
 #include "core/vocabulary.h"
 
 /*
- * The kernels that exist once per instruction set, as plain functions over plain pointers.
+ * Kernels that exist once per instruction set, as plain functions over plain pointers.
  *
- * Activations are feature-major: row r of a matrix holds neuron r over the samples of the batch, `stride`
- * floats apart. The stride is the batch rounded up by `row_stride`: 1 or 2, else a multiple of half a vector,
- * so that a batch of 40 takes 40 floats with vectors of 16, too. Columns beyond the batch are padding: zero
- * in inputs and in output gradients, so they add nothing to any sum. Matrices start at a cache line; where a
- * layer's blocks stick out over its sources, so do its x and dx, by rows of zeros.
+ * Activations are feature-major: row r of a matrix holds neuron r over the samples of the batch, and rows are
+ * `stride` floats apart. The stride is the batch rounded up by `row_stride`: 1 or 2, else a multiple of half
+ * a vector, so that a batch of 40 takes 40 floats with vectors of 16, too. Columns beyond the batch are
+ * padding: zero in inputs and in output gradients, so they add nothing to any sum. Matrices start at a cache
+ * line. Where a layer's blocks extend beyond its sources, its x and dx have as many more rows of zeros.
  *
- * Layers come as blocks of `height` sources by one target (layout/blocks.h), dense ones, too. Every function
- * computes whole rows [begin, end) and writes nothing else, and the order of summation within a row depends
- * on nothing but the shapes: results do not depend on how rows are dealt to threads.
+ * Layers, dense ones included, consist of blocks of `height` sources by one target (layout/blocks.h). Every
+ * function computes whole rows [begin, end) and writes nothing else, and the order of summation within a row
+ * depends only on the shapes: results do not depend on how rows are dealt to threads.
  */
 namespace set_native::cpu {
-
-// values as in set_native::Activation, which has more
 
 /**
  * z_j = f(b_j + sum over links (i, j) of w x_i) for targets [begin, end).
  *
- * Single links (height 1) are gathered: targets one by one, by target. All others, and rows of at most
- * kLongestScattered samples, are scattered: groups one by one, each adding its share to all of its targets,
- * which takes the blocks by group: of group b those in [firsts[b], lasts[b]), which are the ones whose target
- * lies in [begin, end).
+ * Single links (height 1) are gathered: the kernel goes over the targets, and over the blocks of each by
+ * target. Links in higher blocks, and all links for rows of at most kLongestScattered samples, are scattered:
+ * the kernel goes over the groups, and each group adds its share to its targets. The blocks of group b whose
+ * target lies in [begin, end) are those in [firsts[b], lasts[b]).
  */
 template <class Index>
 struct SparseForward {
-  const uint32_t* firsts;  // groups
-  const uint32_t* lasts;   // groups
-  const Index* targets;    // of each block, by group
-  size_t groups;
-  const uint32_t* offsets;  // m + 1: by target
+  const uint32_t* firsts;   // first block of each group with a target in [begin, end)
+  const uint32_t* lasts;    // end of these blocks, for each group
+  const Index* targets;     // target of each block, by group
+  size_t groups;            // number of groups
+  const uint32_t* offsets;  // first block of each target, by target; m + 1 entries
   const Index* sources;     // group of each block, by target
-  const uint32_t* blocks;   // place of its weights, counted in blocks
-  const float* weights;
-  size_t height;
-  const float* bias;  // m
-  const float* x;     // n x stride
-  float* z;           // m x stride
+  const uint32_t* blocks;   // number of each block in the order by group, by target
+  const float* weights;     // height per block, by group
+  size_t height;            // number of sources per block
+  const float* bias;        // m
+  const float* x;           // n x stride
+  float* z;                 // m x stride
   size_t stride;
   Activation activation;
 };
 
-constexpr size_t kLongestScattered = 2;
+constexpr size_t kLongestScattered = 2;  // largest number of samples of rows that are always scattered
 
-/** Whether a forward pass walks groups, and not targets. */
+/** Whether a forward pass scatters, going over groups instead of targets. */
 inline bool scatters(size_t height, size_t stride) {
   return height > 1 || stride <= kLongestScattered;
 }
 
-/** z_j = f(b_j + sum of `count` parts), j in [begin, end): the end of a forward pass scattered in parts. */
+/** z_j = f(b_j + sum of `count` parts), j in [begin, end): completes a forward pass scattered in parts. */
 struct FinishForward {
-  const float* parts;  // count matrices m x stride, one after the other
+  const float* parts;  // `count` matrices m x stride, one after another
   size_t count;
-  const float* bias;
-  float* z;
-  size_t outputs;  // m
+  const float* bias;  // m
+  float* z;           // m x stride
+  size_t outputs;     // number of targets, m
   size_t stride;
   Activation activation;
 };
 
 using set_native::UpdateRule;
 
-/** Parameters, and what the optimizer keeps beside each; without second moments momentum SGD updates them. */
+/** Parameters and their moments. Momentum SGD updates them if they have no second moments, else AdamW. */
 struct Parameters {
   float* values;
   float* velocity;
-  float* second_moment;  // nullptr but for AdamW
+  float* second_moment;  // nullptr except for AdamW
 
-  /** Those from number `first` on. Always inline: kernel files are compiled once per instruction set. */
+  /** Parameters from number `first` on. Always inline: kernel files are compiled once per instruction set. */
   [[gnu::always_inline]] Parameters from(size_t first) const {
     return {values + first, velocity + first, second_moment == nullptr ? nullptr : second_moment + first};
   }
 };
 
 /**
- * For the sources i of groups [begin, end) and their links (i, j):
- *   dx_i = f'(x_i) * sum of w dz_j   (with the weights before the update; when dx is given)
- *   g    = sum over the batch of x_i dz_j   (kept in `gradient` when given, else only in scratch)
- *   and the update of the weights by g (when their velocity is given)
- *   and, when dx is given and bias is, the update of source i's own bias by the sum of dx_i.
+ * For the sources i of groups [begin, end) and their links (i, j), computes
+ *   dx_i = f'(x_i) * sum of w dz_j   (with the weights before the update; if dx is given)
+ *   g    = sum over the batch of x_i dz_j   (stored in `gradient` if given, else only in scratch)
+ * and updates the weights by g (if their velocity is given) and source i's own bias by the sum of dx_i (if dx
+ * and bias are given).
  */
 template <class Index>
 struct SparseBackward {
-  const uint32_t* offsets;  // groups + 1
-  const Index* targets;
-  uint32_t blocks;  // of the layer
-  float* weights;
-  float* velocity;       // of each link; nullptr: no update
-  float* second_moment;  // of each link; nullptr but for AdamW
-  float* gradient;       // as the weights; nullptr: not wanted
-  size_t height;
-  size_t inputs;    // n: sources that exist
-  const float* x;   // n x stride: outputs of the layer below
-  const float* dz;  // m x stride: gradient of the loss by z, already divided by the batch size
-  float* dx;  // n x stride: gradient by the pre-activation of the layer below; may be x itself; nullptr for
-              // the first layer
-  Parameters bias;  // n: of the layer below; without values no bias update
+  const uint32_t* offsets;  // first block of each group; groups + 1 entries
+  const Index* targets;     // target of each block
+  uint32_t blocks;          // number of blocks of the layer
+  float* weights;           // height per block
+  float* velocity;          // as the weights; nullptr: no update
+  float* second_moment;     // as the weights; nullptr except for AdamW
+  float* gradient;          // as the weights; nullptr: not wanted
+  size_t height;            // number of sources per block
+  size_t inputs;            // number of sources that exist, n
+  const float* x;           // n x stride: outputs of the layer below
+  const float* dz;          // m x stride: gradient of the loss by z, already divided by the batch size
+  // n x stride: gradient by the pre-activation of the layer below; may be x itself; nullptr for layer 0.
+  float* dx;
+  Parameters bias;  // n: bias of the layer below; without values there is no bias update
   size_t stride;
-  Activation activation;  // of the layer below
+  Activation activation;  // activation of the layer below
   UpdateRule rule;
-  float* scratch;  // scratch_size(...) floats of the caller's thread
+  float* scratch;  // scratch_size(...) floats, owned by the calling thread
 };
 
-/** Gradients and sources that SparseBackward takes before it updates weights: at least one group, else about
- * this many.
- */
+/** Number of gradients after which SparseBackward updates weights, at the end of a group. */
 constexpr size_t kUpdateBatch = 1024;
-/** Floats of scratch where no group has more than `longest_row` links and blocks are `height` sources high.
+/**
+ * Number of floats of scratch if no group has more than `longest_row` links and blocks have `height` sources.
  */
 inline size_t scratch_size(size_t longest_row, size_t height) {
   return kUpdateBatch + (longest_row > height ? longest_row : height) + 16;
 }
 
 /**
- * f(z) in place for rows [begin, end), f of three pieces as in set_native::is_piecewise; z goes to
- * `pre_activation`, if given. 2 flops and 8 bytes per number, 12 with `pre_activation`.
+ * Applies f in place to z for rows [begin, end), f of three pieces as in set_native::is_piecewise. Stores z
+ * before it in `pre_activation`, if given. 2 flops and 8 bytes per number, 12 with `pre_activation`.
  */
 struct Piecewise {
   const float* pieces;    // 4 x m: t_l, a_l, t_r, a_r
   float* z;               // m x stride
   float* pre_activation;  // m x stride or nullptr
-  size_t outputs;         // m
+  size_t outputs;         // number of rows, m
   size_t stride;
 };
 
 /**
- * For rows [begin, end): dz = f'(z) dy in place and the update of the row's bias by the sum of dz and, where
- * they have a velocity, of its pieces, without decay. By a row: on the piece (t, a) where z lies dt = (1 - a)
- * dy, da = (z - t) dy, each summed over the batch. 12 bytes and about 8 flops per number.
+ * For rows [begin, end): computes dz = f'(z) dy in place, and updates the row's bias by the sum of dz and, if
+ * the pieces have a velocity, the pieces, without l2 and decay. The gradients of the piece (t, a) on which z
+ * lies are dt = (1 - a) dy and da = (z - t) dy, each summed over the batch. 12 bytes and about 8 flops per
+ * number.
  */
 struct PiecewiseBackward {
-  const float* z;     // m x stride, as before f
+  const float* z;     // m x stride, before f
   float* dy;          // m x stride
   Parameters pieces;  // 4 x m
   Parameters bias;    // m
   size_t outputs;
   size_t stride;
-  UpdateRule rule;  // of the bias; of the pieces, but for l2 and decay
+  UpdateRule rule;  // rule for the bias; pieces follow it without l2 and decay
 };
 
 template <class Index>
 struct SparseKernels {
   void (*forward)(const SparseForward<Index>&, size_t begin, size_t end);
   /**
-   * z_j += the share of the sources in groups [begin, end), for rows of at most kLongestScattered samples and
-   * the targets of [firsts, lasts); bias and f are left to `finish_forward`.
+   * Adds to z_j the share of the sources in groups [begin, end), for rows of at most kLongestScattered
+   * samples and the blocks in [firsts, lasts). `finish_forward` adds the bias and applies f.
    */
   void (*scatter)(const SparseForward<Index>&, size_t begin, size_t end);
   void (*backward)(const SparseBackward<Index>&, size_t begin, size_t end);
@@ -160,13 +158,13 @@ struct SparseKernels {
 
 struct KernelTable {
   const char* name;  // "portable", "avx2", "avx512"
-  size_t row_unit;   // rows of more than kLongestScattered samples are multiples of so many floats
+  size_t row_unit;   // the stride of more than kLongestScattered samples is a multiple of it, in floats
   SparseKernels<uint16_t> narrow;
   SparseKernels<uint32_t> wide;
   void (*finish_forward)(const FinishForward&, size_t begin, size_t end);
   void (*piecewise)(const Piecewise&, size_t begin, size_t end);
   void (*piecewise_backward)(const PiecewiseBackward&, size_t begin, size_t end);
-  /** Update of `count` parameters whose gradient is known (output bias, and on its own in benches). */
+  /** Updates `count` parameters whose gradient is known (output bias, and on its own in benches). */
   void (*update)(const Parameters&, const float* gradient, size_t count, const UpdateRule&);
 };
 
@@ -181,18 +179,19 @@ inline const SparseKernels<uint32_t>& sparse_kernels(const KernelTable& table) {
   return table.wide;
 }
 
-/** Floats per row for a batch: a vector of two samples is not padded to one of sixteen. */
+/** Number of floats per row for a batch. Rows of one or two samples are not padded. */
 inline size_t row_stride(const KernelTable& table, size_t batch) {
   return batch <= kLongestScattered ? batch : (batch + table.row_unit - 1) / table.row_unit * table.row_unit;
 }
 
 /**
- * The widest table this CPU runs, or what SET_NATIVE_ISA names. Throws Error(backend_unavailable). Reads the
- * environment, which in a Node process only the JavaScript thread may do.
+ * Returns the widest table that this CPU runs, or the one that SET_NATIVE_ISA names. Throws
+ * backend_unavailable if this CPU does not run it. Reads the environment, which in a Node process only the
+ * JavaScript thread may do.
  */
 const KernelTable& kernels();
 
-/** By name, nullptr where not compiled in or not supported by this CPU. */
+/** Returns the table of that name, or nullptr if it is not compiled in or not supported by this CPU. */
 const KernelTable* find_kernels(const char* name);
 
 }  // namespace set_native::cpu

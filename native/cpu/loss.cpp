@@ -7,7 +7,7 @@ namespace set_native::cpu {
 
 namespace {
 
-/** Targets of a batch, whichever form they come in. */
+/** Targets of a batch, in either form. */
 struct Targets {
   const uint32_t* labels;
   const float* values;
@@ -23,14 +23,14 @@ double sigmoid(double z) {
   return 1.0 / (1.0 + std::exp(-z));
 }
 
+/** Largest logit of a column. It ignores NaN, which exp then propagates into the loss. */
 double largest(const float* z, size_t outputs, size_t stride) {
   float top = z[0];
-  for (size_t o = 1; o < outputs; ++o)
-    top = std::max(top, z[o * stride]);  // NaN is passed over, and then met in exp
+  for (size_t o = 1; o < outputs; ++o) top = std::max(top, z[o * stride]);
   return top;
 }
 
-/** One sample: z and dz point at its column. dz holds exp(z - top) until the sum is known. */
+/** Loss of one sample, whose columns z and dz point at. dz holds exp(z - top) until the sum is known. */
 double softmax_cross_entropy(const float* z, size_t outputs, size_t batch, size_t stride,
                              const Targets& target, size_t sample, float* dz) {
   const double top = largest(z, outputs, stride);

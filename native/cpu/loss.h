@@ -8,7 +8,8 @@
 namespace set_native::cpu {
 
 /**
- * Sum of the losses of a batch and, when `dz` is given, the gradient of its *mean* by the logits.
+ * Returns the sum of the losses of a batch and, unless `dz` is null, sets it to the gradient of their *mean*
+ * by the logits z.
  *
  * z and dz are outputs x stride, feature-major; columns from `batch` on are set to zero in dz. Targets are
  * `labels` [batch] (one-hot; with one output the label itself) or `targets` [batch][outputs].
@@ -20,7 +21,7 @@ namespace set_native::cpu {
 double loss_and_gradient(Loss loss, const float* z, size_t outputs, size_t batch, size_t stride,
                          const uint32_t* labels, const float* targets, float* dz);
 
-/** Turns logits into outputs in place, as the loss has it: softmax over the outputs, sigmoid, or nothing. */
+/** Turns logits into outputs in place: by softmax over the outputs, sigmoid, or (mse) not at all. */
 void output_activation(Loss loss, float* z, size_t outputs, size_t batch, size_t stride);
 
 }  // namespace set_native::cpu

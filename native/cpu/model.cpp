@@ -11,8 +11,8 @@
 #include "layout/thread_pool.h"
 
 /*
- * The CPU back end: a network on the host, trained by the kernels of one instruction set on a pool of
- * threads.
+ * The CPU back end keeps a network on the host and trains it with the kernels of one instruction set on a
+ * pool of threads.
  */
 namespace set_native::cpu {
 
@@ -55,7 +55,7 @@ class CpuModel final : public BackendModel {
   }
 
  private:
-  /** An evolution for which memory ran out may have left a layer without its view by target. */
+  /** Indexes targets where by_target is missing: an evolution that ran out of memory may leave it empty. */
   void require_index() {
     for (PackedLayer& layer : network_.layers) {
       if (layer.dense) continue;

@@ -7,8 +7,8 @@
 namespace set_native::cpu {
 
 /**
- * How a team of threads shares its arrays. Weights are copied to each thread (replicas.h), which is faster
- * wherever they fit; activations lie all in one place or, replicated, are copied, too.
+ * Size of a team of threads, and how it shares activations. Each thread has a copy of the weights
+ * (replicas.h), which is faster wherever they fit; activations are shared or, if `replicated`, copied, too.
  */
 struct TeamMode {
   unsigned threads;
@@ -16,21 +16,21 @@ struct TeamMode {
 };
 
 /**
- * Finds the team that trains fastest, by trying.
+ * Finds the team mode that trains fastest by timing the modes.
  *
- * It depends on things that nobody tells and that change while a program runs: how far apart the cores are
- * (copies win where they share no cache, and lose where they do), whether other processes want them (a team
- * waits for its slowest member, so that two threads on two crowded cores are slower than one), how small the
- * network is. All modes give the same bits, so each is tried for a few steps and the best is kept. The others
- * are tried again now and then, at intervals that double as long as the answer stays the same. A single trial
- * is easily disturbed: a mode that once was fast keeps most of its good name when a trial of it goes badly,
- * and loses it when it is used and stays slow.
+ * The fastest mode depends on things that cannot be queried and that change while a program runs: how far
+ * apart the cores are (copies win where cores share no cache, and lose where they do), whether other
+ * processes use them (a team waits for its slowest member, so two threads on two crowded cores are slower
+ * than one), and how small the network is. All modes give the same bits, so each is tried for a few steps and
+ * the fastest is kept. All are tried again from time to time, at intervals that double while the result stays
+ * the same. A single trial is easily disturbed: one slow trial raises a mode's record at most by a factor
+ * kForgiven, while a mode in use that stays slow soon loses its good record.
  */
 class Pace {
  public:
-  static constexpr uint32_t kTrialSteps = 4, kSteps = 16;
+  static constexpr uint32_t kTrialSteps = 4, kSteps = 16;  // steps between two reports
 
-  /** For up to `threads` threads. */
+  /** Tries teams of `threads`, of half as many, and of one thread. */
   explicit Pace(unsigned threads) {
     for (const unsigned team : {threads, threads / 2, 1u}) {
       if (team == 0 || (!modes_.empty() && modes_.back().threads == team)) continue;
@@ -40,7 +40,7 @@ class Pace {
     restart();
   }
 
-  /** Forgets what was measured: the work has changed. */
+  /** Forgets all records. Call it when the work changes. */
   void restart() {
     seconds_.assign(modes_.size(), 0.0);
     trial_ = now_ = 0;
@@ -48,10 +48,10 @@ class Pace {
   }
 
   TeamMode mode() const { return modes_[now_]; }
-  /** Steps to run in this mode before the next report. */
+  /** Number of steps to run in mode() before the next report. */
   uint32_t steps() const { return trying() ? kTrialSteps : kSteps; }
 
-  /** After steps() steps in mode(). */
+  /** Records the time per step of steps() steps in mode(), and chooses the next mode. */
   void report(double seconds_per_step) {
     double& record = seconds_[now_];
     if (trying()) {
@@ -70,9 +70,10 @@ class Pace {
   }
 
  private:
-  static constexpr double kForgiven = 1.25;  // growth of a record by one bad trial, at most
+  static constexpr double kForgiven = 1.25;  // largest factor by which one slow trial raises a record
   static constexpr double kNews = 0.25;      // weight of the latest window in the record of the mode in use
-  static constexpr uint32_t kShortest = 8, kLongest = 256;  // windows between two rounds of trials
+  // Least and largest number of windows, of kSteps steps each, between two rounds of trials.
+  static constexpr uint32_t kShortest = 8, kLongest = 256;
 
   bool trying() const { return trial_ < modes_.size(); }
   uint32_t best() const {
@@ -80,10 +81,10 @@ class Pace {
   }
 
   std::vector<TeamMode> modes_;
-  std::vector<double> seconds_;  // record of each mode, per step
-  uint32_t trial_ = 0;           // mode under trial, or beyond the last
-  uint32_t now_ = 0;
-  uint32_t best_before_ = 0;  // after the last round of trials
+  std::vector<double> seconds_;  // record of each mode: seconds per step
+  uint32_t trial_ = 0;           // mode under trial; modes_.size() when none is
+  uint32_t now_ = 0;             // mode in use
+  uint32_t best_before_ = 0;     // fastest mode of the last round of trials
   uint32_t interval_ = kShortest, windows_left_ = 0;
 };
 

@@ -27,7 +27,13 @@ void piecewise_rows(const KernelTable& table, const PackedNetwork& network, size
                     float* pre_activation, size_t stride, size_t begin, size_t end) {
   const PackedLayer& layer = network.layers[l];
   if (!is_piecewise(layer.activation)) return;
-  table.piecewise({layer.pieces.data(), z, pre_activation, layer.outputs, stride}, begin, end);
+  Piecewise op{};
+  op.pieces = layer.pieces.data();
+  op.z = z;
+  op.pre_activation = pre_activation;
+  op.outputs = layer.outputs;
+  op.stride = stride;
+  table.piecewise(op, begin, end);
 }
 
 namespace {
@@ -35,7 +41,7 @@ namespace {
 constexpr size_t kTile = 4;
 typedef float Float4 __attribute__((vector_size(16), may_alias, aligned(4)));
 
-/** rows[f] = {sample 0, 1, 2, 3} of feature f, for four features from p[0 .. 3] on. */
+/** Transposes a tile: row f becomes feature `feature` + f of the four samples p[0 .. 3], for f = 0 .. 3. */
 void transpose(const float* const* p, size_t feature, float* row, size_t stride) {
   const auto load = [&](size_t s) { return *reinterpret_cast<const Float4*>(p[s] + feature); };
   const Float4 a = load(0), b = load(1), c = load(2), d = load(3);
@@ -52,8 +58,10 @@ void transpose(const float* const* p, size_t feature, float* row, size_t stride)
 
 void gather(const Samples& samples, const uint32_t* order, uint64_t first, size_t batch, float* x,
             size_t stride, size_t begin, size_t end) {
+  // Zero the padding columns.
   for (size_t f = begin; f < end && batch < stride; ++f)
     std::fill(x + f * stride + batch, x + (f + 1) * stride, 0.0f);
+  // Copy four samples at a time, in tiles of four features and then feature by feature.
   for (size_t b = 0; b < batch; b += kTile) {
     const size_t count = std::min(kTile, batch - b);
     const float* sample[kTile];

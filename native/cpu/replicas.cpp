@@ -11,8 +11,10 @@ namespace set_native::cpu {
 
 namespace {
 
-/** Copies around the caches, so that nobody's cached line is asked for; visible to others after the next
- * barrier. */
+/**
+ * Copies with non-temporal stores, which bypass the caches and so take no line from another core. The copy is
+ * visible to other threads after the next barrier.
+ */
 void stream_copy(const float* from, float* to, size_t count) {
 #if defined(__SSE2__)
   constexpr size_t kLine = kAlignment / sizeof(float);

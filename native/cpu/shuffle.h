@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * SET_SHUFFLE(a, b, i, j, k, l): {lane i, j, k, l} of the eight lanes of two vectors of four. Clang and GCC
- * from 12 on have one name for it, older GCC another. A macro, because kernel files may share no inline
- * functions.
+ * SET_SHUFFLE(a, b, i, j, k, l) returns lanes {i, j, k, l} of the eight lanes of a and b, two vectors of
+ * four. Clang and GCC from 12 on have one builtin for it, older GCC another. It is a macro because kernel
+ * files must not share inline functions.
  */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)

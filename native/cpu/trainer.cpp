@@ -15,25 +15,24 @@ namespace set_native::cpu {
 
 namespace {
 
-constexpr double kRowCost = 4.0;  // of a row beside its links, in links
-constexpr uint64_t kWorthSharing =
-    1u << 16;  // multiply-adds of a step below which one thread is not even challenged
-constexpr size_t kLine = kAlignment / sizeof(float);
-constexpr unsigned kChunks = 8;  // of a scattered layer; more threads than that are not of use there
-constexpr uint32_t kRowsAtOnce =
-    64;  // rows between two calls of publish or piecewise_rows: few enough to be in L1 still
+constexpr double kRowCost = 4.0;              // cost of a row beside its links, in links
+constexpr uint64_t kWorthSharing = 1u << 16;  // multiply-adds of a step; with fewer, one thread runs it
+constexpr size_t kLine = kAlignment / sizeof(float);  // floats per cache line
+constexpr unsigned kChunks = 8;  // parts of a layer for tiny batches; no more threads than that can share it
+constexpr uint32_t kRowsAtOnce = 64;  // rows computed between two publishes; few enough to stay in L1
 
 uint32_t round_up(uint32_t value, uint32_t unit) {
   return (value + unit - 1) / unit * unit;
 }
 
-/** Rows that fill whole cache lines at a stride. */
+/** Least number of rows that fill whole cache lines at a stride. */
 uint32_t rows_per_line(size_t stride) {
   return static_cast<uint32_t>(kLine / std::gcd(kLine, stride));
 }
 
-/** Deals rows in order, in multiples of `unit`; each thread gets about the same share of links, counted by
- * `offsets`.
+/**
+ * Deals rows to threads in order, in multiples of `unit`, so that each gets about as many links. `offsets`
+ * count the links.
  */
 Deal deal_by_links(const std::vector<uint32_t>& offsets, unsigned team, uint32_t unit) {
   Deal deal = parts_of_rows(offsets, team, kRowCost);
@@ -41,7 +40,7 @@ Deal deal_by_links(const std::vector<uint32_t>& offsets, unsigned team, uint32_t
   return deal;
 }
 
-/** Of each group the first block whose target is `least` or later. */
+/** First block of each group whose target is at least `least`. */
 template <class Index>
 std::vector<uint32_t> first_blocks(const Blocks<Index>& blocks, uint32_t least) {
   std::vector<uint32_t> firsts(blocks.groups());
@@ -53,7 +52,7 @@ std::vector<uint32_t> first_blocks(const Blocks<Index>& blocks, uint32_t least) 
   return firsts;
 }
 
-/** An array that the layer may not have. */
+/** Data of an array, or nullptr if the layer does not have it. */
 float* given(AlignedVector<float>& values) {
   return values.empty() ? nullptr : values.data();
 }
@@ -62,6 +61,7 @@ Parameters bias_of(PackedLayer& layer) {
   return {layer.bias.data(), layer.bias_velocity.data(), given(layer.bias_second_moment)};
 }
 
+/** Deals rows to threads in order, in multiples of `unit`, so that each gets about as many rows. */
 Deal deal_evenly(uint32_t rows, unsigned team, uint32_t unit) {
   const uint64_t units = (uint64_t{rows} + unit - 1) / unit;
   Deal deal(team + 1, rows);
@@ -72,10 +72,12 @@ Deal deal_evenly(uint32_t rows, unsigned team, uint32_t unit) {
 
 }  // namespace
 
+/** Sizes the matrices of activations for batches of `batch` samples. */
 void Trainer::fit(size_t batch) {
   if (stride_ != row_stride(table_, batch)) pace_.restart();
   stride_ = row_stride(table_, batch);
   work_.resize(network_.layers.size());
+  // Check the memory before anything is allocated.
   double floats = static_cast<double>(rows_between(network_, 0));
   for (size_t l = 0; l < work_.size(); ++l) {
     floats += static_cast<double>(rows_between(network_, l + 1));
@@ -83,8 +85,8 @@ void Trainer::fit(size_t batch) {
   }
   require_memory(floats * static_cast<double>(stride_) * sizeof(float),
                  "[cpu] a batch of " + std::to_string(batch) + " samples");
-  // Rows beyond a layer's neurons are read by the blocks that stick out over it: they must be zero, and
-  // nobody writes them.
+  // Blocks that extend beyond a layer read rows beyond its neurons. These rows must be zero, and nothing
+  // writes them.
   const auto fit_rows = [this](AlignedVector<float>& matrix, size_t rows) {
     if (matrix.size() != rows * stride_) matrix.assign(rows * stride_, 0.0f);
   };
@@ -96,6 +98,7 @@ void Trainer::fit(size_t batch) {
   }
 }
 
+/** Deals the targets and the sources of a layer to the threads of the team. */
 void Trainer::deal_layer(size_t l) {
   const PackedLayer& layer = network_.layers[l];
   LayerWork& work = work_[l];
@@ -118,6 +121,7 @@ void Trainer::deal_layer(size_t l) {
       layer.blocks);
 }
 
+/** Blocks of layer l whose targets the thread owns. */
 Cut Trainer::cut(unsigned thread, size_t l) const {
   const auto& cuts = work_[l].cuts;
   Cut cut = whole_cut(network_.layers[l]);
@@ -126,12 +130,13 @@ Cut Trainer::cut(unsigned thread, size_t l) const {
   return cut;
 }
 
-/** Deals the work to a team and gives each of its threads the present weights. */
+/** Deals the work to a team and copies the current weights to each of its threads. */
 void Trainer::assemble(TeamMode mode) {
   const unsigned team = mode.threads, copies = mode.replicated ? team : 0;
   team_ = team;
   features_ = deal_evenly(network_.features(), team, static_cast<uint32_t>(kLine));
   input_.attach(shared_input_.data(), shared_input_.size(), copies);
+  // Deal each layer and attach its arrays.
   size_t longest_row = 0;
   for (size_t l = 0; l < work_.size(); ++l) {
     PackedLayer& layer = network_.layers[l];
@@ -147,6 +152,7 @@ void Trainer::assemble(TeamMode mode) {
         },
         layer.blocks);
   }
+  // Give each thread its scratch and its copies.
   thread_work_.resize(team);
   for (unsigned t = 0; t < team; ++t) {
     thread_work_[t].gradients.resize(scratch_size(longest_row, kMaxMotifSize));
@@ -159,12 +165,12 @@ void Trainer::assemble(TeamMode mode) {
   }
 }
 
-/** Floats that one row of the deal of sources, a group of them, takes in a matrix of activations. */
+/** Number of floats of one group of sources in a matrix of activations. */
 size_t Trainer::source_stride(size_t l) const {
   return network_.layers[l].height() * stride_;
 }
 
-/** The part of layer l's weights that the thread updates. */
+/** Part of layer l's weights that the thread updates. */
 Trainer::Range Trainer::own_weights(unsigned thread, size_t l) const {
   const PackedLayer& layer = network_.layers[l];
   const uint32_t begin = work_[l].sources[thread], end = work_[l].sources[thread + 1];
@@ -175,6 +181,9 @@ Trainer::Range Trainer::own_weights(unsigned thread, size_t l) const {
       layer.blocks);
 }
 
+/**
+ * Copies the batch into the network's input, each thread its own features; thread 0 also copies the targets.
+ */
 void Trainer::gather_samples(unsigned thread, const Step& step) {
   const size_t outputs = network_.outputs();
   for (size_t b = 0; thread == 0 && b < step.batch; ++b) {
@@ -192,8 +201,10 @@ void Trainer::gather_samples(unsigned thread, const Step& step) {
   input_.pull_others(thread, begin * stride_, end * stride_, network_.features() * stride_);
 }
 
-/** Adds up the share of the thread's own sources, whose weights it alone reads and writes, in parts at fixed
- * places. */
+/**
+ * Scatters the thread's own sources into parts of z. The thread alone reads and writes their weights; the
+ * parts are cut at fixed places, whatever the team.
+ */
 void Trainer::scatter_sources(unsigned thread, size_t l, const float* x) {
   LayerWork& work = work_[l];
   const size_t size = network_.layers[l].outputs * stride_;
@@ -211,6 +222,7 @@ void Trainer::scatter_sources(unsigned thread, size_t l, const float* x) {
       network_.layers[l].blocks);
 }
 
+/** Runs the forward pass. Each thread computes its own targets of every layer. */
 void Trainer::forward(unsigned thread) {
   for (size_t l = 0; l < work_.size(); ++l) {
     LayerWork& work = work_[l];
@@ -218,16 +230,24 @@ void Trainer::forward(unsigned thread) {
     const float* x = (l == 0 ? input_ : work_[l - 1].z).own(thread);
     float* z = work.z.own(thread);
     const uint32_t begin = work.targets[thread], end = work.targets[thread + 1];
+    // Tiny batches: scatter by source into parts, then add these up by target.
     if (tiny()) {
       scatter_sources(thread, l, x);
       pool_.barrier(team_);
-      table_.finish_forward({work.parts.data(), kChunks, layer.bias.data(), z, layer.outputs, stride_,
-                             pointwise(layer.activation)},
-                            begin, end);
+      FinishForward finish{};
+      finish.parts = work.parts.data();
+      finish.count = kChunks;
+      finish.bias = layer.bias.data();
+      finish.z = z;
+      finish.outputs = layer.outputs;
+      finish.stride = stride_;
+      finish.activation = pointwise(layer.activation);
+      table_.finish_forward(finish, begin, end);
       piecewise_rows(table_, network_, l, z, work.pre_activation.data(), stride_, begin, end);
       work.z.publish(thread, begin * stride_, end * stride_);
     } else {
-      // What is scattered is finished all at once.
+      // Otherwise by target. Scattered layers are complete only after all groups, so all rows are done at
+      // once.
       const bool at_once = layer.height() > 1 || (team_ == 1 && !is_piecewise(network_.layers[l].activation));
       const uint32_t rows = at_once ? end - begin : kRowsAtOnce;
       for (uint32_t row = begin; row < end; row += rows) {
@@ -242,6 +262,7 @@ void Trainer::forward(unsigned thread) {
   }
 }
 
+/** Updates the bias of the output layer from the gradient by its z. */
 void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
   PackedLayer& layer = network_.layers.back();
   for (uint32_t o = 0; o < layer.outputs; ++o) {
@@ -251,7 +272,9 @@ void Trainer::update_output_bias(const float* dz, const UpdateRule& rule) {
   }
 }
 
-/** From the gradient by the output of layer l to the one by its z, in place, for rows that the thread owns.
+/**
+ * Turns the gradient by the output of layer l into the one by its z, in place, for rows that the thread owns,
+ * and updates the layer's pieces and bias. Does nothing if the activation is not piecewise.
  */
 void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, const UpdateRule& rule) {
   PackedLayer& layer = network_.layers[l];
@@ -267,13 +290,14 @@ void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, 
   table_.piecewise_backward(op, begin, end);
 }
 
+/** Computes dx of layer l and updates its weights, for the sources that the thread owns. */
 void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx,
                              const UpdateRule& rule) {
   PackedLayer& layer = network_.layers[l];
   LayerWork& work = work_[l];
   ThreadWork& own = thread_work_[thread];
   const float* x = (l == 0 ? input_ : work_[l - 1].z).own(thread);
-  // A piecewise layer's own operation sees to its bias.
+  // backward_piecewise updates the bias of a layer with a piecewise activation.
   const bool has_bias = l > 0 && !is_piecewise(network_.layers[l - 1].activation);
   const uint32_t begin = work.sources[thread], end = work.sources[thread + 1];
   if (begin == end) return;
@@ -282,6 +306,7 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
       [&](auto& blocks) {
         using Index = typename std::decay_t<decltype(blocks)>::IndexType;
         const size_t height = blocks.height;
+        // Arguments of the kernel.
         SparseBackward<Index> op{};
         op.offsets = blocks.offsets.data();
         op.targets = blocks.targets.data();
@@ -299,6 +324,7 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
         op.activation = l == 0 ? Activation::linear : pointwise(network_.layers[l - 1].activation);
         op.rule = rule;
         op.scratch = own.gradients.data();
+        // Run it over a few groups at a time and publish what they have changed.
         const bool at_once = team_ == 1 && (l == 0 || !is_piecewise(network_.layers[l - 1].activation));
         const uint32_t chunk = at_once ? end - begin : kRowsAtOnce;
         size_t published = blocks.offsets[begin] * height;
@@ -308,7 +334,7 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
           if (dx != nullptr)
             backward_piecewise(l - 1, dx->own(thread), group * height,
                                std::min<size_t>(group_end * height, layer.inputs), rule);
-          // Whole cache lines of weights; what is over goes with the next chunk.
+          // Publish whole cache lines of weights; the rest goes with the next chunk.
           size_t done = blocks.offsets[group_end] * height;
           if (group_end < end) done = std::max(published, done / kLine * kLine);
           work.weights.publish(thread, published, done);
@@ -319,7 +345,7 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
       layer.blocks);
 }
 
-/** From the gradient by the output layer's z down to the first layer, updating. */
+/** Runs the backward pass with updates, from the gradient by the output layer's z down to the first layer. */
 void Trainer::backward(unsigned thread, const UpdateRule& rule) {
   const float* dz = thread_work_[thread].dz.data();
   for (size_t l = work_.size(); l-- > 0;) {
@@ -334,6 +360,7 @@ void Trainer::backward(unsigned thread, const UpdateRule& rule) {
   }
 }
 
+/** Copies the weights that other threads have updated into the thread's copy. */
 void Trainer::pull_weights(unsigned thread) {
   for (size_t l = 0; l < work_.size(); ++l) {
     const Range own = own_weights(thread, l);
@@ -342,13 +369,13 @@ void Trainer::pull_weights(unsigned thread) {
 }
 
 /**
- * All of one step; every thread of the team calls it. Returns the sum of the batch's losses, or nothing when
- * the epoch is to stop here; then, and where the loss is not finite, nothing has been updated.
+ * Runs one step; every thread of the team calls it. Returns the sum of the batch's losses, or nullopt if the
+ * epoch is cancelled. In that case, and if the loss is not finite, nothing has been updated.
  */
 std::optional<double> Trainer::step(unsigned thread, const Step& step) {
   const FlushDenormals flush;
   gather_samples(thread, step);
-  // Read here and nowhere else: once this step is over, thread 0 may already be answering for the next.
+  // Read only here: after this step thread 0 may already write it for the next one.
   if (stopping_) return std::nullopt;
   forward(thread);
   float* dz = thread_work_[thread].dz.data();
@@ -365,6 +392,7 @@ std::optional<double> Trainer::step(unsigned thread, const Step& step) {
 
 EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& options,
                                const std::atomic<bool>& cancel) {
+  // Arrays, targets and the order of the samples.
   const auto full_batch = static_cast<size_t>(std::min<uint64_t>(options.batch_size, samples.count));
   fit(full_batch);
   const bool small = pool_.size() == 1 || network_.nnz() * stride_ < kWorthSharing;
@@ -375,25 +403,28 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
 
   EpochResult result;
   const StepRange range = step_range(options, samples.count, "train");
-  team_ = 0;  // evolution may have changed what there is to deal
+  team_ = 0;  // evolution may have changed the links, so they are dealt again
   stopping_ = false;
   TeamMode assembled{};
   for (uint64_t done = range.begin; done < range.end && !stopping_ && result.divergence.batch == 0;) {
+    // Assemble the team that is to run the next few steps.
     const TeamMode mode = small ? TeamMode{1, false} : pace_.mode();
     if (team_ == 0 || mode.threads != assembled.threads || mode.replicated != assembled.replicated)
       assemble(mode);
     assembled = mode;
+    // Run them on all its threads, and report the time.
     const uint64_t until = std::min(range.end, done + pace_.steps());
     const auto start = std::chrono::steady_clock::now();
     const auto work = [&](unsigned thread) {
       for (uint64_t s = done; s < until; ++s) {
-        const uint64_t first = s * full_batch;
-        const auto batch = static_cast<size_t>(std::min<uint64_t>(full_batch, samples.count - first));
-        const UpdateRule rule = update_rule(options, network_.optimizer, range.before + s + 1);
-        const std::optional<double> loss = step(thread, {samples, order.data(), first, batch, rule, cancel});
+        Step now{samples, order.data(), cancel};
+        now.first = s * full_batch;
+        now.batch = static_cast<size_t>(std::min<uint64_t>(full_batch, samples.count - now.first));
+        now.rule = update_rule(options, network_.optimizer, range.before + s + 1);
+        const std::optional<double> loss = step(thread, now);
         if (!loss) return;
         if (!std::isfinite(*loss)) {
-          if (thread == 0) result.divergence = {s + 1, batch};
+          if (thread == 0) result.divergence = {s + 1, now.batch};
           return;
         }
         if (thread == 0) result.loss += *loss;
@@ -404,6 +435,7 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
     if (until == done + pace_.steps()) pace_.report(time.count() / static_cast<double>(until - done));
     done = until;
   }
+  // The last update follows the last loss, so only this check shows that it overflowed.
   result.cancelled = stopping_;
   for (size_t l = work_.size(); l-- > 0 && !result.cancelled && result.divergence.batch == 0;)
     if (!network_.layers[l].finite()) result.overflowed_layer = l + 1;

@@ -14,46 +14,52 @@
 
 namespace set_native::cpu {
 
-/** first[t] .. first[t + 1] are the rows of thread t. */
+/** Deal of rows to threads: thread t owns the rows from deal[t] to deal[t + 1] - 1. */
 using Deal = std::vector<uint32_t>;
 
 /**
- * Epochs of momentum SGD on a team of threads.
+ * Trains epochs on a team of threads, by momentum SGD or AdamW.
  *
- * All threads of the team run the same steps, each on its own rows: targets forward and sources backward,
- * dealt so that all have about the same number of links, with a barrier after every layer. A row is computed
- * by one thread in an order that the dealing does not touch, and the loss by every thread alike: the bits do
- * not depend on the size of the team, which may thus change between steps, and does when threads keep waiting
- * for each other (TeamSize).
+ * All threads of the team run the same steps, each on its own rows: targets in the forward pass, sources in
+ * the backward pass, dealt so that all have about as many links, with a barrier after every layer. One thread
+ * computes a row, in an order that does not depend on the deal, and every thread computes the same loss. So
+ * the bits do not depend on the size of the team, which may change between steps (pace.h).
  */
 class Trainer {
  public:
   Trainer(PackedNetwork& network, const KernelTable& table, ThreadPool& pool)
       : network_(network), table_(table), pool_(pool), pace_(pool.size()) {}
 
-  /** One pass over the samples, which have been checked. Stops after a batch when `cancel` is set. */
+  /**
+   * Trains the steps that the options name on samples that have been checked. Stops after a batch if `cancel`
+   * is set.
+   */
   EpochResult run_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel);
 
-  /** First place where the numbers of a batch that diverged are not finite: the samples, weights or outputs
-   * of a layer.
+  /**
+   * Names the first place where the numbers of the batch that diverged, of so many samples, are not finite:
+   * the samples, or the weights or outputs of a layer.
    */
   std::string place_of_divergence(size_t samples) const;
 
  private:
+  /** Work arrays of a layer, and how its rows are dealt. */
   struct LayerWork {
-    Deal targets, sources;
-    std::vector<std::vector<uint32_t>>
-        cuts;     // [t - 1][group]: first block whose target belongs to thread t or a later one
-    Deal chunks;  // tiny batches: kChunks parts of the groups, however many threads there are
-    AlignedVector<float> parts;  // and what each of them adds to z
+    Deal targets, sources;  // sources are dealt in groups
+    // [t - 1][group]: first block whose target belongs to thread t or a later one.
+    std::vector<std::vector<uint32_t>> cuts;
+    Deal chunks;                 // for tiny batches: kChunks parts of the groups, for any number of threads
+    AlignedVector<float> parts;  // for tiny batches: what each chunk adds to z
     Replicas weights;
     AlignedVector<float> shared_z;
-    Replicas z;  // outputs; on the way back, row by row, the gradient by what they were before the activation
-    AlignedVector<float> pre_activation;  // z before a piecewise activation, which its output does not tell
+    // Outputs. The backward pass replaces them, row by row, by the gradient by the pre-activation.
+    Replicas z;
+    // z before a piecewise activation, whose output does not determine it.
+    AlignedVector<float> pre_activation;
   };
-  /** What one thread needs for itself. */
+  /** Work arrays of a thread. */
   struct ThreadWork {
-    std::vector<float> gradients;  // of a few rows
+    std::vector<float> gradients;  // scratch of SparseBackward
     AlignedVector<float> dz;       // gradient by the output layer's z
   };
   struct Range {
@@ -62,10 +68,10 @@ class Trainer {
   struct Step {
     const Samples& samples;
     const uint32_t* order;
-    uint64_t first;
-    size_t batch;
-    UpdateRule rule;
     const std::atomic<bool>& cancel;
+    uint64_t first = 0;  // place of the batch in the order
+    size_t batch = 0;    // number of samples
+    UpdateRule rule{};
   };
 
   void fit(size_t batch);
@@ -76,7 +82,7 @@ class Trainer {
   void pull_weights(unsigned thread);
   void forward(unsigned thread);
   void scatter_sources(unsigned thread, size_t l, const float* x);
-  /** Rows so short that sources are dealt to threads forward, too. */
+  /** Whether batches are so small that the forward pass deals sources to threads, too. */
   bool tiny() const { return stride_ <= kLongestScattered; }
   Cut cut(unsigned thread, size_t l) const;
   void backward(unsigned thread, const UpdateRule& rule);
@@ -99,7 +105,7 @@ class Trainer {
   Replicas input_;
   std::vector<uint32_t> labels_;
   std::vector<float> targets_;
-  bool stopping_ = false;  // written by thread 0 before a step's first barrier, read by all after it
+  bool stopping_ = false;  // thread 0 writes it before a step's first barrier, all threads read it after it
 };
 
 }  // namespace set_native::cpu

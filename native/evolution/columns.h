@@ -10,23 +10,23 @@
 
 namespace set_native {
 
-/** A set of columns that empties in O(1). */
+/** A set of columns that is cleared in O(1). */
 class ColumnSet {
  public:
   explicit ColumnSet(uint32_t cols) : cols_(cols), stamps_(static_cast<size_t>(cols) + 1, 0) {}
 
   void clear() {
-    if (++now_ == 0) {  // 2^16 clearings later
+    if (++now_ == 0) {  // after 2^16 clearings the old stamps would count again
       std::fill(stamps_.begin(), stamps_.end(), uint16_t{0});
       now_ = 1;
     }
   }
   bool contains(uint32_t col) const { return stamps_[col] == now_; }
-  /** False if it was there already. */
+  /** Inserts a column. Returns false if the set contained it already. */
   bool insert(uint32_t col) { return std::exchange(stamps_[col], now_) != now_; }
   /**
-   * Inserts cols[k] for k in [begin, end) that are not `removed`. No branch, which would be as unforeseeable
-   * as what is removed: the removed go to a place of their own behind the columns.
+   * Inserts cols[k] for those k in [begin, end) that are not `removed`. A branch on `removed` could not be
+   * predicted; instead removed columns write to an extra place behind all columns.
    */
   template <class Index>
   void insert_kept(const Index* cols, const Marks& removed, size_t begin, size_t end) {
@@ -45,7 +45,7 @@ class ColumnSet {
   uint16_t now_ = 0;
 };
 
-/** Inserts into a ColumnSet and counts the columns that were not there. */
+/** Inserts into a ColumnSet and counts the columns that are new in it. */
 struct ColumnCounter {
   ColumnSet& columns;
   uint32_t size = 0;
@@ -60,8 +60,9 @@ struct ColumnCounter {
 };
 
 /**
- * A set of numbers that gives them back in order: bits, and over each 64 words of them a bit each that tells
- * which words are not empty, and so on up to one word. Sorts a row's columns without comparing any.
+ * A set of numbers that returns them in order. Level 0 has a bit per number; each level above has a bit per
+ * word of the level below, set if that word is not empty, up to a level of one word. It sorts a row's columns
+ * without comparisons.
  */
 class OrderedSet {
  public:
@@ -82,7 +83,7 @@ class OrderedSet {
     }
   }
 
-  /** Calls use(member) for all members, ascending, and empties the set. */
+  /** Calls use(member) for all members in ascending order and empties the set. */
   template <class Use>
   void drain(Use&& use) {
     drain(levels_.size() - 1, 0, use);
@@ -100,11 +101,11 @@ class OrderedSet {
   std::vector<std::vector<uint64_t>> levels_;
 };
 
-constexpr uint32_t kFew = 96;
+constexpr uint32_t kFew = 96;  // largest count that sort_few sorts
 
 /**
- * Sorts at most kFew distinct numbers: the number of smaller ones tells the place of each. All are compared
- * with all, in vectors and without branches, which for so few is faster than an OrderedSet.
+ * Sorts at most kFew distinct numbers: the place of each is the count of smaller ones. It compares all with
+ * all, in vectors and without branches, which for so few numbers is faster than an OrderedSet.
  */
 inline void sort_few(const uint32_t* values, uint32_t count, uint32_t* sorted) {
   constexpr uint32_t kLanes = 16;

@@ -13,9 +13,11 @@ namespace set_native {
 
 namespace {
 
+/** Throws non_finite, naming the link, unless all weights are finite. */
 template <class Index>
 void check_weights(const Blocks<Index>& blocks, uint32_t layer) {
-  bool finite = true;  // one branch-free pass; the place is looked for only when there is something to tell
+  // One pass without branches; only if it fails a second pass looks for the link.
+  bool finite = true;
   for (const float w : blocks.weights) finite &= std::fabs(w) <= std::numeric_limits<float>::max();
   if (finite) return;
   for (uint32_t b = 0; b < blocks.groups(); ++b) {
@@ -29,7 +31,7 @@ void check_weights(const Blocks<Index>& blocks, uint32_t layer) {
   }
 }
 
-/** Whether the links come in whole motifs of another size than the blocks have. */
+/** Whether all links form whole motifs of `motif_size` sources, whatever the height of the blocks. */
 template <class Index>
 bool is_whole(const Blocks<Index>& blocks, uint32_t motif_size) {
   const auto targets = blocks.targets.begin();
@@ -43,7 +45,10 @@ bool is_whole(const Blocks<Index>& blocks, uint32_t motif_size) {
   return true;
 }
 
-/** In a copy, so that the layer is whole whatever happens: blocks of another height are rarely asked for. */
+/**
+ * Repacks a copy of the blocks with another height. It works on a copy so that the layer survives any error;
+ * the height rarely changes.
+ */
 template <class Index>
 Blocks<Index> repacked(const Blocks<Index>& blocks, uint32_t height) {
   Blocks<Index> copy;
@@ -60,7 +65,9 @@ Blocks<Index> repacked(const Blocks<Index>& blocks, uint32_t height) {
   return pack_as<Index>(layer, height);
 }
 
-/** Gives the blocks the height that the policy needs. True: they are pruned and grown as a whole. */
+/**
+ * Gives the blocks the height that the policy needs. Returns whether blocks are pruned and grown as a whole.
+ */
 template <class Index>
 bool fit_height(Blocks<Index>& blocks, const EvolutionPolicy& policy) {
   const uint32_t size = policy.motif_size;
@@ -70,6 +77,7 @@ bool fit_height(Blocks<Index>& blocks, const EvolutionPolicy& policy) {
   return whole;
 }
 
+/** Indexes the targets again, or leaves by_target empty and throws. */
 template <class Index>
 void restore_targets(Blocks<Index>& blocks, ThreadPool& pool) {
   try {
@@ -83,8 +91,10 @@ void restore_targets(Blocks<Index>& blocks, ThreadPool& pool) {
 template <class Index>
 LayerEvolution evolve_blocks(Blocks<Index>& blocks, const EvolutionPolicy& policy, const EvolutionKey& key,
                              ThreadPool& pool) {
+  // Prune: mark the blocks to remove.
   const bool as_blocks = fit_height(blocks, policy);
   const Pruning pruning = as_blocks ? prune_blocks(blocks, policy, pool) : prune_units(blocks, policy);
+  // Regrow, in the memory of by_target.
   Rebuild<Index> rebuild(blocks, policy, key, pool);
   Places grown;
   try {
@@ -98,6 +108,7 @@ LayerEvolution evolve_blocks(Blocks<Index>& blocks, const EvolutionPolicy& polic
     restore_targets(blocks, pool);
     throw;
   }
+  // Rebuild: put the grown blocks in the place of the removed ones.
   rebuild.run(pruning.removed, grown);
   const uint64_t links =
       pruning.full * blocks.height + pruning.truncated * blocks.sources_of(blocks.groups() - 1);

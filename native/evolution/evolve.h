@@ -7,28 +7,28 @@
 namespace set_native {
 
 /**
- * set_native::begin_evolution for the blocks of a sparse layer: checks policy and key (out_of_range) and that
- * all weights are finite (non_finite, naming the link), changing nothing. False: nothing to do
- * (no links).
+ * Checks what may refuse the evolution of a sparse layer, as core's begin_evolution does: policy and key
+ * (out_of_range), and that all weights are finite (non_finite, naming the link). Changes nothing. Returns
+ * false if the layer has no links, so that there is nothing to do.
  */
 bool begin_evolution(const AnyBlocks& blocks, const EvolutionPolicy& policy, const EvolutionKey& key);
 
 /**
- * One evolution of a sparse layer in place, on all threads of the pool: prune, regrow, rebuild, index the
- * targets. O((links + n) / threads + n + m). Requires that begin_evolution was true.
+ * Evolves a sparse layer in place, on all threads of the pool: prunes, regrows, rebuilds, indexes the
+ * targets. O((links + n) / threads + n + m). Requires that begin_evolution returned true.
  *
- * Same definition, same links and weights, bit for bit, as reference::evolve_layer, for any number of
- * threads. nnz is unchanged, kept weights and velocities are bit-identical, grown links have velocity 0 and
+ * Gives the same links and weights, bit for bit, as reference::evolve_layer, for any number of threads. nnz
+ * is unchanged, kept weights and moments are bit-identical, grown links have moments of 0 and the birth
  * birth_of(key.epoch).
  *
- * The height of the blocks becomes what the policy needs: motif_size for aligned motifs in a
- * layer of whole motifs of that size, else 1. Where it is that already, the memory needed beside the layer is
- * about 3 bits per link, 16 bytes per group and thread, and what the rare slots take whose first proposal
- * failed: regrowth works in by_target.
+ * The height of the blocks becomes what the policy needs: motif_size for aligned motifs in a layer of whole
+ * motifs of that size, else 1. If it is so already, the memory needed beside the layer is about 3 bits per
+ * link, 16 bytes per group and thread, and a little for the rare slots whose first proposal failed: regrowth
+ * works in the memory of by_target.
  *
- * When memory runs out (bad_alloc, or an Error of the pool), the layer has the links it had, if maybe in
- * blocks of another height, and by_target is indexed again. Only if there is no memory even for that,
- * by_target is left empty and bad_alloc is thrown.
+ * When memory runs out (bad_alloc, or an Error of the pool), the layer keeps its links, perhaps in blocks of
+ * another height, and by_target is indexed again. If even that finds no memory, by_target is left empty and
+ * bad_alloc is thrown.
  */
 LayerEvolution evolve_layer(AnyBlocks& blocks, const EvolutionPolicy& policy, const EvolutionKey& key,
                             ThreadPool& pool);

@@ -19,23 +19,22 @@
 
 namespace set_native {
 
-/** Places (row, col) by row: those of row r have the ascending columns cols[offsets[r]] .. cols[offsets[r +
- * 1] - 1]. */
+/** Places (row, col) by row: row r has the ascending columns cols[offsets[r]] .. cols[offsets[r + 1] - 1]. */
 struct Places {
-  std::vector<uint32_t> offsets;  // rows + 1
-  AlignedVector<uint32_t> cols;   // offsets.back(), and perhaps more memory behind them
+  std::vector<uint32_t> offsets;  // rows + 1 entries
+  AlignedVector<uint32_t> cols;   // offsets.back() entries, perhaps followed by unused ones
 
   uint32_t size() const { return offsets.back(); }
 };
 
-/** Memory that regrowth works in; what it lacks it takes. */
+/** Memory that regrowth works in. Regrowth enlarges it where it is too small. */
 template <class Index>
 struct Workspace {
   AlignedVector<uint32_t> slots;
   AlignedVector<Index> cols;
 };
 
-/** Fetches the cache line of an address that will soon be written, where addresses are in no order. */
+/** Prefetches a cache line that will soon be written. For addresses in random order. */
 inline void prefetch_write(const void* address) {
 #if defined(__GNUC__)
   __builtin_prefetch(address, 1);
@@ -44,29 +43,31 @@ inline void prefetch_write(const void* address) {
 #endif
 }
 
-/** Where places are, how many are wanted, and how they are drawn. */
+/** Space of places, number of wanted places, and how they are drawn. */
 struct Space {
   uint32_t rows;
   uint32_t cols;
   uint32_t height;  // a place (row, col) covers rows row .. row + height - 1: 1, or motif_size for anchors
   Stream stream;
   uint64_t wanted;
-  bool crowded;  // the kept links fill more than half of the layer: list the free places at once
+  bool crowded;  // whether the kept links fill more than half of the layer: then free places are listed at
+                 // once
 };
 
 /**
- * Numbered slots propose places of a space of rows x cols; the lowest slot that proposes a free place gets
- * it. The rounds of core/evolution.h, for all kinds of places: cells, motif slots, anchors of runs.
+ * Rounds of proposals as core/evolution.h defines them, for all kinds of places: cells, motif slots, anchors
+ * of runs. Numbered slots propose places of a space of rows x cols, and the lowest slot that proposes a free
+ * place gets it.
  *
- * Each round deals the proposals to their rows by a stable counting sort over `drawers`, threads that draw
- * neighbouring slots (twice: to count, and to place). Rows then go to the threads. The columns of a row that
- * are taken are marked in one array of length cols, and the row's proposals claim columns by ascending slot:
- * the first to mark a column is the lowest slot that proposes it. Who wins depends on no thread.
+ * Each round sorts the proposals by row, with a stable counting sort over `drawers`: threads that draw ranges
+ * of neighbouring slots, twice (to count, and to place). Rows are then dealt to the threads. The columns of a
+ * row that are taken are marked in one array of length cols, and the row's proposals claim columns by
+ * ascending slot: the first to mark a column is the lowest slot that proposes it. The winners do not depend
+ * on the threads.
  *
- * Per round O((rows + proposals + items of the rows proposed) / threads + rows). With density d a share d of
- * the slots stays open. Only for more than half full layers are the free places listed, row by row, where
- * rows * cols is O(nnz) anyway; after kOpenRounds so few slots are left that listing the rows they fall into
- * costs little.
+ * Per round O((rows + proposals + items of the rows proposed) / threads + rows). With density d a fraction d
+ * of the slots stays open. Free places are listed, row by row, only in layers that are more than half full,
+ * where rows * cols is O(nnz) anyway, and after kOpenRounds, when few slots are left.
  *
  * `taken(row, columns)` inserts into a ColumnSet or ColumnCounter all columns of a row whose places are not
  * free.
@@ -80,8 +81,9 @@ class Proposals {
     for (unsigned t = 0; t < pool.size(); ++t) workers_.emplace_back(space);
   }
 
-  /** Up to `wanted` places that are free and overlap neither the taken ones nor each other; fewer only if no
-   * more are.
+  /**
+   * Returns `wanted` places that overlap neither taken places nor each other, or fewer if no place is free
+   * any more.
    */
   Places run() {
     first_.slots = std::move(workspace_.slots);
@@ -93,6 +95,7 @@ class Proposals {
     for (uint32_t number = 0; left > 0; ++number) {
       if (number == kMaxRounds)
         throw Error(ErrorCode::internal, "[evolve] regrowth did not end; please report");
+      // Set up the round for the open slots.
       Round& round = number == 0 ? first_ : later;
       round.number = number;
       round.open = number == 0 ? nullptr : open.data();
@@ -103,16 +106,19 @@ class Proposals {
       round.listed = space_.crowded || number >= kOpenRounds;
       if (number > 0) round.fit(left, space_.rows);
       if (round.listed && !count_free(round)) break;
+      // Draw the proposals, and decide each row on its own.
       deal(round);
       lost_ = std::vector<std::atomic<uint64_t>>((left + 63) / 64);
       for_rows(round, [&](Worker& worker, uint32_t row) {
         claim(round, worker, row);
         if (space_.height == 1) settle(round, row);
       });
+      // Anchors overlap across rows: the lowest slot of each cell wins.
       if (space_.height > 1) {
         for_rows(round, [&](Worker& worker, uint32_t row) { yield_to_lower(round, worker, row); });
         for_rows(round, [&](Worker&, uint32_t row) { settle(round, row); });
       }
+      // The losers propose again.
       open = still_open(round);
       left = open.size();
       if (number == 0 && left > 0) {
@@ -125,31 +131,31 @@ class Proposals {
 
  private:
   static constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
-  static constexpr size_t kWorthAThread = 2048;  // proposals of a later round
+  static constexpr size_t kWorthAThread = 2048;  // proposals of a later round per thread
 
-  /** What a thread marks columns in. */
+  /** Sets of columns that a thread works with. */
   struct Worker {
     explicit Worker(const Space& space)
         : columns(space.cols), winners(space.cols), slot_of(space.height > 1 ? space.cols : 0) {}
     ColumnSet columns;
     OrderedSet winners;
-    std::vector<uint32_t> slot_of;  // anchors: by column
-    std::vector<uint32_t> free;     // columns of a row, when places are listed
+    std::vector<uint32_t> slot_of;  // for anchors: slot that won each column of the row
+    std::vector<uint32_t> free;     // free columns of a row, when places are listed
   };
 
-  /** Proposals of a round: position p is that of the slot open[p], or in round 0 of slot p. */
+  /** Proposals of a round. Position p belongs to slot open[p], in round 0 to slot p. */
   struct Round {
     uint32_t number = 0;
     const uint32_t* open = nullptr;
     size_t size = 0;
     unsigned threads = 1;
     bool listed = false;
-    std::vector<uint64_t> free_before;  // listed: free places in the rows before
-    // The proposals of row r are offsets[r] .. offsets[r + 1] - 1, by slot; the won[r] first of them got
-    // their place.
+    std::vector<uint64_t> free_before;  // if listed: number of free places in the rows before each row
+    // Row r has the proposals offsets[r] .. offsets[r + 1] - 1, by ascending slot. Once the row is decided,
+    // the winners are its first won[r].
     std::vector<uint32_t> offsets, won;
-    AlignedVector<uint32_t> slots;  // positions
-    AlignedVector<Index> cols;
+    AlignedVector<uint32_t> slots;  // position of each proposal
+    AlignedVector<Index> cols;      // column of each proposal
 
     void fit(size_t proposals, uint32_t rows) {
       offsets.assign(static_cast<size_t>(rows) + 1, 0);
@@ -159,12 +165,13 @@ class Proposals {
     }
   };
 
-  /** A place got after round 0, and the one before it in the same row. */
+  /** A place won after round 0, linked to an older one of the same row. */
   struct Later {
     uint32_t col;
     uint32_t older;
   };
 
+  /** Calls use(worker, row) for all rows with proposals, on the threads of the round. */
   template <class Use>
   void for_rows(const Round& round, Use use) {
     deal_rows(pool_, round.threads, space_.rows, [&](unsigned t, uint32_t begin, uint32_t end) {
@@ -177,9 +184,12 @@ class Proposals {
     });
   }
 
-  static constexpr size_t kBatch = 256;
+  static constexpr size_t kBatch = 256;  // number of draws made at once
 
-  /** Calls use(first position, words, count) for batches of the part: first 64 bits of the slots' draws. */
+  /**
+   * Calls use(first position, words, count) for batches of the part. `words` are the first 64 bits of the
+   * draws.
+   */
   template <class Use>
   void draw_for(const Round& round, Part part, Use use) const {
     uint64_t slots[kBatch], words[kBatch];
@@ -191,22 +201,23 @@ class Proposals {
     }
   }
 
-  /** Row that a slot proposes, and its column or, where places are listed, the rank among the row's free
-   * columns. */
+  /** Row of the place that a draw proposes. */
   uint32_t row_of(const Round& round, uint64_t word) const {
     if (!round.listed) return static_cast<uint32_t>(below(word, space_.rows));
     const uint64_t number = below(word, round.free_before.back());
     const auto after = std::upper_bound(round.free_before.begin(), round.free_before.end(), number);
     return static_cast<uint32_t>(after - round.free_before.begin() - 1);
   }
+  /** Column of the place or, where places are listed, its rank among the free columns of the row. */
   uint32_t col_of(const Round& round, uint64_t word, uint32_t row) const {
     if (round.listed)
       return static_cast<uint32_t>(below(word, round.free_before.back()) - round.free_before[row]);
-    // floor(x cols) / cols rounded down is floor(x): the row without a division.
+    // floor(floor(x rows cols) / cols) = floor(x rows), which is the row; so no division is needed.
     const uint64_t places = static_cast<uint64_t>(space_.rows) * space_.cols;
     return static_cast<uint32_t>(below(word, places) - static_cast<uint64_t>(row) * space_.cols);
   }
 
+  /** Counts the free places of all rows. Returns whether there are any. */
   bool count_free(Round& round) {
     round.free_before.assign(static_cast<size_t>(space_.rows) + 1, 0);
     deal_rows(pool_, pool_.size(), space_.rows, [&](unsigned t, uint32_t begin, uint32_t end) {
@@ -221,10 +232,12 @@ class Proposals {
     return round.free_before.back() > 0;
   }
 
+  /** Draws the proposals of a round and sorts them by row, keeping the order of slots. */
   void deal(Round& round) {
-    // No more drawers than make their counters worth while.
+    // Each drawer has a counter per row; it should draw at least as many proposals.
     const auto drawers =
         static_cast<unsigned>(std::clamp<size_t>(round.size / std::max(space_.rows, 1u), 1, round.threads));
+    // Count the proposals of each row, per drawer.
     std::vector<std::vector<uint32_t>> next(drawers);
     pool_.run(drawers, [&](unsigned t) {
       next[t].assign(space_.rows, 0);
@@ -233,12 +246,14 @@ class Proposals {
         for (size_t k = 0; k < count; ++k) ++counts[row_of(round, words[k])];
       });
     });
+    // Prefix sums turn the counts into each drawer's first place per row.
     uint32_t total = 0;
     for (uint32_t row = 0; row < space_.rows; ++row) {
       round.offsets[row] = total;
       for (unsigned t = 0; t < drawers; ++t) total += std::exchange(next[t][row], total);
     }
     round.offsets[space_.rows] = total;
+    // Draw again and place the proposals, whose cache lines are prefetched a batch at a time.
     pool_.run(drawers, [&](unsigned t) {
       uint32_t* const to = next[t].data();
       uint32_t* const slots = round.slots.data();
@@ -262,13 +277,13 @@ class Proposals {
     });
   }
 
-  /** Calls use(col) for the places that a row got in earlier rounds. */
+  /** Calls use(col) for the places that were won in a row in earlier rounds. */
   template <class Use>
   void for_earlier(uint32_t row, Use&& use) const {
     for (uint32_t p = 0; p < first_.won[row]; ++p) use(first_.cols[first_.offsets[row] + p]);
     for_later(row, use);
   }
-  /** The same without round 0. */
+  /** Calls use(col) for the places that were won in a row after round 0. */
   template <class Use>
   void for_later(uint32_t row, Use& use) const {
     if (newest_.empty()) return;
@@ -286,6 +301,7 @@ class Proposals {
     }
   }
 
+  /** Marks a proposal as lost. */
   void lose(uint32_t position) {
     lost_[position / 64].fetch_or(uint64_t{1} << (position % 64), std::memory_order_relaxed);
   }
@@ -293,8 +309,7 @@ class Proposals {
     return (lost_[position / 64].load(std::memory_order_relaxed) >> (position % 64) & 1) != 0;
   }
 
-  /** Decides the proposals of a row, by ascending slot, as far as that row is concerned; winners move to its
-   * front. */
+  /** Decides between the proposals of one row, by ascending slot. Winners move to the front of the row. */
   void claim(Round& round, Worker& worker, uint32_t row) {
     worker.columns.clear();
     insert_taken(round, row, worker.columns);
@@ -318,7 +333,7 @@ class Proposals {
     round.won[row] = to - round.offsets[row];
   }
 
-  /** Of anchors that won in different rows but share cells of a column, the lowest slot of each cell wins. */
+  /** Marks as lost the anchors of a row that share a cell with a lower slot's anchor of a nearby row. */
   void yield_to_lower(Round& round, Worker& worker, uint32_t row) {
     worker.columns.clear();
     const uint32_t begin = round.offsets[row], end = begin + round.won[row];
@@ -335,7 +350,7 @@ class Proposals {
     }
   }
 
-  /** Records the winners of a row: those of round 0 stay where they are, others are chained. */
+  /** Records the winners of a row: those of round 0 stay in place, later ones are chained in `later_`. */
   void settle(Round& round, uint32_t row) {
     const uint32_t begin = round.offsets[row], end = begin + round.won[row];
     uint32_t to = begin;
@@ -352,6 +367,7 @@ class Proposals {
     if (round.number == 0) round.won[row] = to - begin;
   }
 
+  /** Slots whose proposals lost, in ascending order. */
   std::vector<uint32_t> still_open(const Round& round) const {
     std::vector<uint32_t> open;
     for (size_t word = 0; word < lost_.size(); ++word) {
@@ -363,7 +379,9 @@ class Proposals {
     return open;
   }
 
-  /** All places that were got. The slots of round 0 are not needed any more: their memory takes them. */
+  /**
+   * Returns all places won, in order. They take the memory of round 0's slots, which are no longer needed.
+   */
   Places in_order() {
     Places places{std::vector<uint32_t>(static_cast<size_t>(space_.rows) + 1, 0), std::move(first_.slots)};
     for (uint32_t row = 0; row < space_.rows; ++row) {
@@ -397,12 +415,13 @@ class Proposals {
   Workspace<Index>& workspace_;
   std::vector<Worker> workers_;
   Round first_;
-  std::vector<std::atomic<uint64_t>> lost_;  // of the round, by position: one bit each
-  std::vector<uint32_t> newest_;             // per row: its last place in `later_`, or kNone
+  std::vector<std::atomic<uint64_t>> lost_;  // one bit per position of the round
+  std::vector<uint32_t> newest_;             // per row: index of its newest place in `later_`, or kNone
   std::vector<Later> later_;
   std::atomic<uint32_t> later_size_{0};
 };
 
+/** Runs the proposals of a space. Returns the places won. */
 template <class Index, class Taken>
 Places propose(const Space& space, const EvolutionKey& key, Taken taken, ThreadPool& pool,
                Workspace<Index>& workspace) {

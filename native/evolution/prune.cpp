@@ -12,17 +12,17 @@ namespace set_native {
 
 namespace {
 
-/** Set: the weight itself, so that positive and negative links are ranked apart. */
+/** Value that SET ranks links by: the weight itself, so that positive and negative links are ranked apart. */
 struct Weight {
   const float* weights;
   float operator()(uint32_t link) const { return weights[link]; }
 };
 
-/** Set-motif: the score of a block, which is never negative. */
+/** Value that SET-motif ranks blocks by: their score, which is never negative. */
 struct Score {
   const float* weights;
   uint32_t height;
-  uint32_t first_truncated;  // block from which on only `sources` of the height exist
+  uint32_t first_truncated;  // first block of the last group, if that has only `sources` sources
   uint32_t sources;
   MotifScore kind;
 
@@ -45,7 +45,7 @@ struct Score {
   }
 };
 
-/** Marks the items that go, and counts those before and from item `first_truncated` on. */
+/** Marks the items to remove, and counts those before item `first_truncated` and those from it on. */
 template <class Value>
 Pruning mark(uint32_t size, const Value& value, const Around& goes, uint32_t first_truncated,
              ThreadPool& pool) {
@@ -57,6 +57,7 @@ Pruning mark(uint32_t size, const Value& value, const Around& goes, uint32_t fir
     uint64_t all = 0, in_last_group = 0;
     for (size_t begin = part.begin; begin < part.end; begin += 64) {
       const auto count = static_cast<uint32_t>(std::min<size_t>(64, part.end - begin));
+      // Flag the items inside the bounds without branches; ties at a bound are rare.
       uint8_t flags[64] = {};
       uint8_t any_at_bound = 0;
       for (uint32_t i = 0; i < count; ++i) {
@@ -68,6 +69,7 @@ Pruning mark(uint32_t size, const Value& value, const Around& goes, uint32_t fir
         const auto item = static_cast<uint32_t>(begin + i);
         flags[i] |= goes.tied(value(item), item);
       }
+      // Store the flags as bits, and count those of full groups and of the last group apart.
       const uint64_t word = Marks::pack(flags);
       const uint64_t late = begin + 64 <= first_truncated ? 0
                             : begin >= first_truncated    ? ~uint64_t{0}
@@ -84,7 +86,7 @@ Pruning mark(uint32_t size, const Value& value, const Around& goes, uint32_t fir
   return pruning;
 }
 
-/** Of weights none of which is 0. */
+/** Counts the weights of each sign with the least |w|. No weight may be 0. */
 void count_nearest(const float* weights, uint32_t size, SignCounts& counts) {
   float nearest = std::fabs(weights[0]);
   for (uint32_t k = 1; k < size; ++k) nearest = std::min(nearest, std::fabs(weights[k]));

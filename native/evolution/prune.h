@@ -9,16 +9,16 @@
 
 namespace set_native {
 
-/** What is removed from a layer. The layer itself is not changed. */
+/** Blocks to remove from a layer. */
 struct Pruning {
-  Marks removed;           // blocks
-  uint64_t full = 0;       // number of them in full groups,
-  uint64_t truncated = 0;  //   and in a smaller last group
+  Marks removed;           // marks the blocks to remove
+  uint64_t full = 0;       // number of removed blocks in full groups
+  uint64_t truncated = 0;  // number of removed blocks in a smaller last group
 };
 
 /**
- * Prune phase, as core/evolution.h defines it, where blocks go as a whole: single links, or
- * whole motifs in blocks of motif_size. O(blocks / threads).
+ * Selects the blocks to remove, as core/evolution.h defines, where blocks are removed as a whole: single
+ * links, or whole motifs in blocks of motif_size. Does not change the layer. O(blocks / threads).
  */
 template <class Index>
 Pruning prune_blocks(const Blocks<Index>& blocks, const EvolutionPolicy& policy, ThreadPool& pool);

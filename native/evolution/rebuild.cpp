@@ -11,15 +11,15 @@ namespace set_native {
 
 namespace {
 
-constexpr double kGroupCost = 4.0;  // of a group beside its blocks, in blocks
+constexpr double kGroupCost = 4.0;  // cost of a group beside its blocks, in blocks
 
 template <class T>
 using Pointer = T*;
 
 /**
- * Targets and the arrays per link, kHeight entries per block. A height of 0 is one known only at run time. An
- * array that the layer does not have is a null pointer, which is looked for only where kOptional: a test per
- * block and array would take a third more instructions.
+ * Pointers to the targets and the arrays per link, which have kHeight entries per block. kHeight 0 means a
+ * height known only at run time. An array that the layer does not have is a null pointer; only kOptional code
+ * tests for it, because a test per block and array would take a third more instructions.
  */
 template <class Index, size_t kHeight, bool kOptional>
 struct Arrays : LinkArrays<Pointer> {
@@ -33,6 +33,7 @@ struct Arrays : LinkArrays<Pointer> {
 
   size_t height() const { return kHeight > 0 ? kHeight : runtime_height; }
 
+  /** Copies block `from`, target and values, to block `to`. */
   void copy(size_t from, size_t to) const {
     targets[to] = targets[from];
     copy_values(from, to);
@@ -47,6 +48,7 @@ struct Arrays : LinkArrays<Pointer> {
         *this);
   }
 
+  /** Moves `count` blocks, whose ranges may overlap. */
   void move(size_t from, size_t to, size_t count) const {
     const auto move_array = [=](auto* values, size_t unit) {
       if (values == nullptr) return;
@@ -60,22 +62,24 @@ struct Arrays : LinkArrays<Pointer> {
   Index* targets;
 };
 
-/** The kept blocks [first_kept, end_kept) and the grown ones [first_grown, end_grown) of a group. */
+/** Kept blocks [first_kept, end_kept) and grown blocks [first_grown, end_grown) of a group. */
 struct Row {
   uint32_t first_kept, end_kept;
   uint32_t first_grown, end_grown;
 };
 
 /**
- * Merges a group from its last block down: the last goes to end_kept + end_grown - 1. cols[g], the target of
- * grown block g, becomes its number. What grown blocks hold is still to come, but for the target.
+ * Merges a group from its last block down: the last block goes to end_kept + end_grown - 1. cols[g], the
+ * target of grown block g, becomes its number. Of a grown block only the target is set here; its values
+ * follow later.
  *
- * No branch on which of the two is last, which nothing could predict: a grown block gets a kept block's
- * values here, and its number is written until it is right. Masks, because compilers make branches of
- * conditional expressions.
+ * Whether a kept or a grown block is next could not be predicted, so the loop has no branch on it: each step
+ * copies a kept block's values even for a grown block, and overwrites cols[g - 1] until it is right. It uses
+ * masks because compilers turn conditional expressions into branches.
  */
 template <class Arrays>
 [[gnu::noinline]] void merge_row(const Arrays arrays, uint32_t* cols, const Row row) {
+  // Merge while both kinds of blocks are left.
   uint32_t kept = row.end_kept, g = row.end_grown;
   uint32_t col = g > row.first_grown ? cols[g - 1] : 0;
   while (g > row.first_grown && kept > row.first_kept) {
@@ -89,6 +93,7 @@ template <class Arrays>
     kept -= take_kept;
     g -= 1 - take_kept;
   }
+  // Only one kind is left.
   for (; g > row.first_grown; --g) {
     arrays.targets[kept + g - 1] = static_cast<typename Arrays::IndexType>(col);
     cols[g - 1] = kept + g - 1;
@@ -146,8 +151,8 @@ template <class Arrays>
 void Rebuild<Index>::merge(const Marks& removed, Places& grown) {
   pool_.run([&](unsigned t) { compact<Arrays>(parts_[t], parts_[t + 1], removed); });
   place_parts(grown);
-  // Parts that move down go first, in order, then those that move up, in reverse: none meets one that has yet
-  // to move.
+  // Parts that move down move first, in order, then those that move up, in reverse: no part overwrites one
+  // that has yet to move.
   const Arrays arrays(blocks_);
   const auto move = [&](const Part& part) { arrays.move(part.from, part.to, part.kept); };
   for (auto part = parts_.begin(); part != parts_.end(); ++part) {
@@ -159,7 +164,9 @@ void Rebuild<Index>::merge(const Marks& removed, Places& grown) {
   pool_.run([&](unsigned t) { expand<Arrays>(parts_[t], parts_[t + 1], grown); });
 }
 
-/** Kept blocks to the front of the part; offsets[b + 1] becomes the end of those of group b. */
+/**
+ * Moves the kept blocks to the front of the part. offsets[b + 1] becomes the end of group b's kept blocks.
+ */
 template <class Index>
 template <class Arrays>
 void Rebuild<Index>::compact(Part& part, const Part& next, const Marks& removed) {
@@ -177,6 +184,7 @@ void Rebuild<Index>::compact(Part& part, const Part& next, const Marks& removed)
   part.kept = to - part.from;
 }
 
+/** Computes where each part will begin. */
 template <class Index>
 void Rebuild<Index>::place_parts(const Places& grown) {
   for (size_t t = 0; t + 1 < parts_.size(); ++t) {
@@ -185,7 +193,7 @@ void Rebuild<Index>::place_parts(const Places& grown) {
   }
 }
 
-/** Merges the groups of a part; offsets[b + 1] becomes their end. */
+/** Merges kept and grown blocks of all groups of a part. offsets[b + 1] becomes the final end of group b. */
 template <class Index>
 template <class Arrays>
 void Rebuild<Index>::expand(const Part& part, const Part& next, Places& grown) {
@@ -193,7 +201,7 @@ void Rebuild<Index>::expand(const Part& part, const Part& next, Places& grown) {
   uint32_t* const cols = grown.cols.data() + grown.offsets[part.group];
   uint32_t* const offsets = blocks_.offsets.data();
   uint32_t kept = part.to + part.kept;
-  uint32_t g = grown.offsets[next.group] - grown.offsets[part.group];  // blocks of the part still to grow
+  uint32_t g = grown.offsets[next.group] - grown.offsets[part.group];  // grown blocks left to merge
   for (uint32_t b = next.group; b-- > part.group;) {
     const uint32_t first_kept = (b == part.group ? part.from : offsets[b]) - part.from + part.to;
     const uint32_t first_grown = grown.offsets[b] - grown.offsets[part.group];
@@ -204,6 +212,7 @@ void Rebuild<Index>::expand(const Part& part, const Part& next, Places& grown) {
   }
 }
 
+/** Sets all numbers of a link to 0. */
 template <class Index>
 void Rebuild<Index>::clear_link(size_t place) {
   for_each_link_array(
@@ -213,7 +222,7 @@ void Rebuild<Index>::clear_link(size_t place) {
       blocks_);
 }
 
-/** Links of sources beyond the layer do not exist: they are 0 in everything. */
+/** Sets all numbers of links of sources beyond the layer to 0: these links do not exist. */
 template <class Index>
 void Rebuild<Index>::clear_beyond_layer() {
   const uint32_t last = blocks_.groups() - 1;
@@ -224,7 +233,7 @@ void Rebuild<Index>::clear_beyond_layer() {
   }
 }
 
-/** Of the grown weights. The fan-in is that of by_target.offsets. */
+/** Computes the bounds of the weights of grown links. by_target.offsets give the fan-in. */
 template <class Index>
 void Rebuild<Index>::set_bounds() {
   if (policy_.regrow_init != RegrowInit::he_fan_in) return;
@@ -232,6 +241,7 @@ void Rebuild<Index>::set_bounds() {
   for (uint32_t j = 0; j < blocks_.outputs; ++j) {
     bounds_[j] = he_bound((begins[j + 1] - begins[j]) * blocks_.height);
   }
+  // A block of a truncated last group has fewer links.
   const uint32_t last = blocks_.groups() - 1, missing = blocks_.height - blocks_.sources_of(last);
   for (size_t k = blocks_.offsets[last]; missing > 0 && k < blocks_.offsets[last + 1]; ++k) {
     const uint32_t j = blocks_.targets[k];
@@ -239,7 +249,9 @@ void Rebuild<Index>::set_bounds() {
   }
 }
 
-/** The arrays per link of the grown blocks, whose numbers `grown` has. Weights are drawn in batches. */
+/**
+ * Sets the arrays per link of the grown blocks, whose numbers `grown.cols` holds. Draws weights in batches.
+ */
 template <class Index>
 void Rebuild<Index>::set_grown_weights(const Places& grown) {
   set_bounds();
@@ -250,10 +262,11 @@ void Rebuild<Index>::set_grown_weights(const Places& grown) {
     size_t links[kBatch];
     Index targets[kBatch];
     size_t count = 0;
+    // Sets the links collected so far.
     const auto draw_weights = [&] {
       if (!zero)
         draw_many(key_.seed, Stream::regrow_weights, key_.layer, key_.draws(), cells, 0, count, words);
-      // A grown link has no past: all is zero but its weight and its birth.
+      // All numbers of a grown link are 0 except its weight and its birth.
       for (size_t t = 0; t < count; ++t) {
         clear_link(links[t]);
         const float unit = symmetric_unit(static_cast<uint32_t>(words[t]));
@@ -262,6 +275,7 @@ void Rebuild<Index>::set_grown_weights(const Places& grown) {
       }
       count = 0;
     };
+    // Collect the links of all grown blocks.
     const size_t height = blocks_.height;
     for (uint32_t b = begin; b < end; ++b) {
       for (uint32_t p = grown.offsets[b]; p < grown.offsets[b + 1]; ++p) {

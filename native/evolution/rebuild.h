@@ -13,31 +13,34 @@
 namespace set_native {
 
 /**
- * Puts grown blocks in the place of the removed ones, in the memory that is there, and indexes the targets
- * anew. O((blocks + groups) / threads + m).
+ * Replaces removed blocks by grown ones, in the memory of the blocks, and indexes the targets again.
+ * O((blocks + groups) / threads + m).
  *
- * Each thread has a part of the groups. In it the kept blocks move together to the front; then the kept
- * blocks of each part move to where the part will begin; and from the last group and target down kept and
- * grown blocks are merged to their final places, which are never below those they come from.
+ * Each thread has a part of the groups. First the kept blocks of each part move to its front. Then they move
+ * to where the part will begin. At last kept and grown blocks are merged, from the last group and target
+ * down, to their final places, which are never below those they come from.
  *
- * The constructor takes all memory but that of by_target: `run` cannot fail when by_target.groups is as long
- * as before.
+ * The constructor allocates all memory except that of by_target: `run` cannot fail if by_target.groups has
+ * its old length.
  */
 template <class Index>
 class Rebuild {
  public:
   Rebuild(Blocks<Index>& blocks, const EvolutionPolicy& policy, const EvolutionKey& key, ThreadPool& pool);
 
-  /** The columns of `grown` are used up: their memory becomes that of by_target.blocks. */
+  /**
+   * Replaces the `removed` blocks by the `grown` ones. The memory of grown.cols becomes that of
+   * by_target.blocks.
+   */
   void run(const Marks& removed, Places& grown);
 
  private:
-  /** Groups [group, those of the next part), whose kept blocks begin at `from` and will begin at `to`. */
+  /** Part of the groups: those from `group` up to the next part's. */
   struct Part {
-    uint32_t group;
-    uint32_t from;
-    uint32_t to;
-    uint32_t kept;
+    uint32_t group;  // first group
+    uint32_t from;   // first block before the rebuild
+    uint32_t to;     // first block after the rebuild
+    uint32_t kept;   // number of kept blocks
   };
 
   template <bool kOptional>
@@ -59,8 +62,8 @@ class Rebuild {
   const EvolutionKey key_;
   ThreadPool& pool_;
   TargetIndex<Index> index_;
-  std::vector<Part> parts_;    // one per thread, and their end
-  std::vector<float> bounds_;  // of the grown weights, by target
+  std::vector<Part> parts_;    // one per thread, and an end marker
+  std::vector<float> bounds_;  // bound of the weights of grown links, by target
 };
 
 }  // namespace set_native

@@ -12,13 +12,13 @@ void check_grown(uint64_t grown, uint64_t removed) {
   if (grown != removed) throw Error(ErrorCode::internal, "[evolve] nnz changed; please report");
 }
 
-/** Whether the links left fill more than half of all cells. */
+/** Whether the kept links fill more than half of all cells. */
 template <class Index>
 bool is_crowded(const Blocks<Index>& blocks, uint64_t removed_links) {
   return 2 * (blocks.nnz() - removed_links) > static_cast<uint64_t>(blocks.inputs) * blocks.outputs;
 }
 
-/** Inserts the targets of the blocks left in groups begin .. end - 1. */
+/** Inserts the targets of the kept blocks of groups begin .. end - 1. */
 template <class Index, class Columns>
 void insert_kept(const Blocks<Index>& blocks, const Pruning& pruning, uint32_t begin, uint32_t end,
                  Columns& columns) {
@@ -53,15 +53,17 @@ Places regrow_blocks(const Blocks<Index>& blocks, const Pruning& pruning, const 
 
 namespace {
 
-/** Places of `height` rows, from row * step on, as their cells, by (row, col). */
+/**
+ * Returns the cells of places in order of (row, col). A place of row r covers `height` rows from r * step on.
+ */
 Places cells_of(const Places& places, uint32_t step, uint32_t height, uint32_t rows, uint32_t cols) {
   Places cells;
   cells.offsets.assign(static_cast<size_t>(rows) + 1, 0);
   const auto places_over = [&](uint32_t row, const auto& use) {
     const auto count = static_cast<uint32_t>(places.offsets.size() - 1);
     const uint32_t last = std::min(row / step, count - 1);
-    const uint32_t lowest =
-        row < height ? 0 : row - height + 1;  // the first row of a place that reaches this one
+    // First row of a place that reaches this row.
+    const uint32_t lowest = row < height ? 0 : row - height + 1;
     for (uint32_t place = (lowest + step - 1) / step; count > 0 && place <= last; ++place) {
       for (uint32_t p = places.offsets[place]; p < places.offsets[place + 1]; ++p) use(places.cols[p]);
     }
@@ -75,7 +77,7 @@ Places cells_of(const Places& places, uint32_t step, uint32_t height, uint32_t r
   return cells;
 }
 
-/** Two sets of cells without a common one. */
+/** Returns the union of two disjoint sets of cells. */
 Places united(const Places& a, const Places& b, uint32_t cols) {
   Places all;
   all.offsets.assign(a.offsets.size(), 0);
@@ -102,12 +104,14 @@ Places regrow_units(const Blocks<Index>& links, const Pruning& pruning, const Ev
   const bool aligned = policy.parse == MotifParse::aligned;
   const uint32_t step = aligned ? g : 1;
   const uint32_t rows = aligned ? n / g + (n % g > 0) : n - std::min(n, g - 1);
+  // Motifs first.
   const auto motif_taken = [&](uint32_t row, auto& columns) {
     insert_kept(links, pruning, row * step, std::min(row * step + g, n), columns);
   };
   Places grown = cells_of(propose({rows, m, aligned ? 1 : g, Stream::regrow, removed / g, crowded}, key,
                                   motif_taken, pool, workspace),
                           step, g, n, m);
+  // Then single links until as many have grown as were removed.
   if (grown.size() < removed) {
     const auto cell_taken = [&](uint32_t row, auto& columns) {
       insert_kept(links, pruning, row, row + 1, columns);

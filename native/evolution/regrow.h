@@ -9,17 +9,17 @@
 namespace set_native {
 
 /**
- * The blocks to grow, as many as were removed, by (group, target): single links, or
- * whole motifs in blocks of motif_size, like for like. O((blocks + groups) / threads + groups
- * + m), see proposals.h.
+ * Draws the blocks to grow, as many as were removed, by (group, target): single links, or whole motifs in
+ * blocks of motif_size, as many in full groups and in a smaller last group as were removed there. O((blocks +
+ * groups) / threads + groups + m), see proposals.h.
  */
 template <class Index>
 Places regrow_blocks(const Blocks<Index>& blocks, const Pruning& pruning, const EvolutionKey& key,
                      ThreadPool& pool, Workspace<Index>& workspace);
 
 /**
- * The links to grow in a layer of single links whose motifs are not whole, or are runs: motifs first, then
- * single ones.
+ * Draws the links to grow, by (source, target), in a layer of single links whose motifs are not whole or are
+ * runs: motifs first, then single links.
  */
 template <class Index>
 Places regrow_units(const Blocks<Index>& links, const Pruning& pruning, const EvolutionPolicy& policy,

@@ -14,20 +14,19 @@
 
 namespace set_native {
 
-/** Bits of a float: those of floats of one sign order like their absolute values. */
+/** Bits of a float. Bits of floats of one sign have the order of their absolute values. */
 inline uint32_t float_bits(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
 }
 
-/** The items around zero: those with low < value < high, and of those at the bounds the ones before an item.
- */
+/** Selection of items around zero: those with low < value < high and, at a bound, those before an item. */
 struct Around {
   float low;
   float high;
-  uint32_t low_item;
-  uint32_t high_item;
+  uint32_t low_item;   // items below it with value == low are selected
+  uint32_t high_item;  // items below it with value == high are selected
 
   bool inside(float value) const { return (value > low) & (value < high); }
   bool at_bound(float value) const { return (value == low) | (value == high); }
@@ -37,16 +36,17 @@ struct Around {
 };
 
 /**
- * Finds the items of lowest |value|, of positive and of negative ones apart, ties by item, without sorting.
- * +0 is the lowest positive, -0 the lowest negative value. O(size / threads), two passes over the values.
+ * Finds the items of lowest |value|, separately among positive and negative ones, ties by item, without
+ * sorting. +0 is the lowest positive, -0 the lowest negative value. O(size / threads), two passes over the
+ * values.
  *
- * A histogram over the top 12 bits, one per thread, tells the bucket in which a cut falls; only the values in
- * it are collected, and nth_element finds the place.
+ * Histograms over the top 12 bits, one per thread, give the bucket in which a cut lies. Only the values of
+ * that bucket are collected, and nth_element finds the cut in them.
  */
 template <class Value>
 class Selection {
  public:
-  /** value(i) is the value of item i < size, no NaN. */
+  /** Builds the histograms. value(i) is the value of item i < size, never NaN. */
   Selection(uint32_t size, Value value, ThreadPool& pool)
       : size_(size), value_(value), pool_(pool), histograms_(pool.size()), buckets_(2 * kHalf, 0) {
     pool_.run([this](unsigned t) {
@@ -60,14 +60,15 @@ class Selection {
     }
   }
 
-  /** Positive (half 0) or negative (half 1) items other than zeros. */
+  /** Number of positive (half 0) or negative (half 1) items other than zeros. */
   uint64_t non_zeros(int half) const {
     const auto begin = buckets_.begin() + half * kHalf;
     return std::accumulate(begin, begin + kHalf - 1, uint64_t{0});
   }
+  /** Number of +0 (half 0) or -0 (half 1). */
   uint64_t zeros(int half) const { return buckets_[zeros_of(half)]; }
 
-  /** That many of the positive and of the negative items, zeros included. */
+  /** Selects the `positive` lowest positive and the `negative` lowest negative items, zeros included. */
   Around lowest(uint64_t positive, uint64_t negative) const {
     Cut high = cut_in_buckets(0, positive), low = cut_in_buckets(1, negative);
     AlignedVector<uint32_t> members = collect(high.bucket, low.bucket);
@@ -87,25 +88,26 @@ class Selection {
   using Member = AlignedVector<uint32_t>::iterator;
 
   static constexpr int kShift = 20;
-  static constexpr uint32_t kHalf = 1u << 11;
+  static constexpr uint32_t kHalf = 1u << 11;      // number of buckets of one sign
   static constexpr uint32_t kNowhere = 2 * kHalf;  // no bucket
 
-  /** The items below a cut: |value| < bound, or equal and before `item`. */
+  /** A cut. The items below it have |value| < bound, or |value| == bound and a number below `item`. */
   struct Cut {
     float bound = std::numeric_limits<float>::infinity();
     uint32_t item = std::numeric_limits<uint32_t>::max();
-    uint32_t bucket = kNowhere;  // in which the cut falls,
-    uint64_t rest = 0;           //   and how many of its items are below the cut
+    uint32_t bucket = kNowhere;  // bucket in which the cut lies
+    uint64_t rest = 0;           // number of the bucket's items below the cut
   };
 
   uint32_t bits_of(size_t item) const { return float_bits(value_(static_cast<uint32_t>(item))); }
   /**
-   * One less sends a zero to the last bucket of the other half, where only NaNs would be: zeros have it for
-   * themselves.
+   * Bucket of a value. Subtracting 1 sends a zero to the last bucket of the other half, which only NaNs would
+   * use: zeros have this bucket for themselves.
    */
   static uint32_t bucket_of(uint32_t bits) { return (bits - 1) >> kShift; }
   static uint32_t zeros_of(int half) { return half == 0 ? 2 * kHalf - 1 : kHalf - 1; }
 
+  /** Finds the bucket in which the cut after `amount` items of a half lies. */
   Cut cut_in_buckets(int half, uint64_t amount) const {
     Cut cut;
     uint32_t bucket = zeros_of(half), next = half * kHalf;
@@ -114,17 +116,17 @@ class Selection {
       amount -= buckets_[bucket];
       bucket = next++;
     }
-    if (bucket == end) return cut;  // the whole half
+    if (bucket == end) return cut;  // the whole half is below the cut
     cut.bucket = bucket;
     cut.rest = amount;
     return cut;
   }
 
-  /** Bits of the items of two buckets, and others among them. */
+  /** Collects the bits of all items of two buckets; entries of kOther lie between them. */
   AlignedVector<uint32_t> collect(uint32_t a, uint32_t b) const {
     std::vector<size_t> begin(1, 0);
     for (const std::vector<uint32_t>& counts : histograms_) {
-      // One entry more, where items are written before it is known that they belong.
+      // One entry more: each item is written before it is known whether it belongs.
       begin.push_back(begin.back() + (a == kNowhere ? 0 : counts[a]) + (b == kNowhere ? 0 : counts[b]) + 1);
     }
     AlignedVector<uint32_t> members(begin.back());
@@ -141,7 +143,7 @@ class Selection {
     return members;
   }
 
-  /** The bound is the first member that is not taken. */
+  /** Completes a cut from the members of its bucket: the bound is the first member that is not selected. */
   void place(Cut& cut, Member begin, Member end) const {
     if (cut.bucket == kNowhere) return;
     const Member nth = begin + static_cast<std::ptrdiff_t>(cut.rest);
@@ -152,7 +154,7 @@ class Selection {
     for (auto ties = std::count(begin, nth, bits); ties > 0; ++cut.item) ties -= bits_of(cut.item) == bits;
   }
 
-  static constexpr uint32_t kOther = 0x7fc00000u;  // a NaN, in no bucket of items
+  static constexpr uint32_t kOther = 0x7fc00000u;  // bits of a NaN, which no item has
 
   uint32_t size_;
   Value value_;

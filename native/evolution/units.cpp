@@ -12,30 +12,36 @@ namespace set_native {
 
 namespace {
 
-/** The links of a layer cut into units (slots or runs): unit u holds links[offsets[u]] .. links[offsets[u +
- * 1] - 1]. */
+/**
+ * Links of a layer, cut into units (slots or runs): unit u holds links[offsets[u]] .. links[offsets[u + 1] -
+ * 1].
+ */
 struct Units {
   std::vector<uint32_t> offsets;
-  std::vector<uint32_t> links;  // by ascending source within a unit
-  std::vector<uint32_t> ties;   // runs: order among equal scores, distinct; slots: they are in order
+  std::vector<uint32_t> links;  // numbers of links, by ascending source within a unit
+  // Runs: distinct numbers that order runs of equal scores. Slots: empty, because slots are in order.
+  std::vector<uint32_t> ties;
 
   uint32_t size() const { return static_cast<uint32_t>(offsets.size() - 1); }
   uint32_t tie(uint32_t unit) const { return ties.empty() ? unit : ties[unit]; }
 };
 
-/** Occupied slots in slot order: the rows of each group merged by column, without branches on what comes
- * next. */
+/**
+ * Cuts a layer into its occupied slots, in slot order. Merges the rows of each group by column, without a
+ * branch on which row is next.
+ */
 template <class Index>
 Units cut_into_slots(const Blocks<Index>& layer, uint32_t motif_size) {
-  constexpr uint32_t kEnd = std::numeric_limits<uint32_t>::max();  // no column is as large
+  constexpr uint32_t kEnd = std::numeric_limits<uint32_t>::max();  // larger than any column
+  /** Place in a row. */
   struct Cursor {
     uint32_t link, end;
-    uint32_t col;  // of the link, or kEnd
+    uint32_t col;  // column of the link, or kEnd
   };
   const uint32_t nnz = layer.size();
   Units units;
-  units.links.resize(static_cast<size_t>(nnz) +
-                     1);  // one more: a link is written before it is known to belong
+  // One entry more: each link is written before it is known whether it belongs to the slot.
+  units.links.resize(static_cast<size_t>(nnz) + 1);
   units.offsets.resize(static_cast<size_t>(nnz) + 1);
   uint32_t* const links = units.links.data();
   uint32_t* const offsets = units.offsets.data();
@@ -46,12 +52,14 @@ Units cut_into_slots(const Blocks<Index>& layer, uint32_t motif_size) {
   uint32_t count = 0, slots = 0;
   std::vector<Cursor> cursors;
   for (uint64_t first = 0; first < layer.inputs; first += motif_size) {
+    // Set a cursor to the first link of each row of the group.
     const auto height = static_cast<uint32_t>(std::min<uint64_t>(motif_size, layer.inputs - first));
     cursors.clear();
     for (uint64_t row = first; row < first + height; ++row) {
       const uint32_t begin = layer.offsets[row], end = layer.offsets[row + 1];
       cursors.push_back({begin, end, col_of(begin, end)});
     }
+    // Take the slot of the lowest column, until all rows are at their end.
     Cursor* const group = cursors.data();
     for (;;) {
       uint32_t col = kEnd;
@@ -72,7 +80,10 @@ Units cut_into_slots(const Blocks<Index>& layer, uint32_t motif_size) {
   return units;
 }
 
-/** Runs of neighbouring sources per target, cut from the lowest on into pieces of at most `motif_size`. */
+/**
+ * Cuts a layer into runs of neighbouring sources per target, from the lowest on of at most `motif_size`
+ * links.
+ */
 template <class Index>
 Units cut_into_runs(const Blocks<Index>& layer, uint32_t motif_size) {
   Units units;
@@ -93,11 +104,10 @@ Units cut_into_runs(const Blocks<Index>& layer, uint32_t motif_size) {
   return units;
 }
 
-/** What is left of a unit: the bits of its score, which is never negative and so orders like them, and its
- * links. */
+/** Score of what is left of a unit. */
 struct Score {
-  uint32_t bits = 0;
-  uint32_t links = 0;
+  uint32_t bits = 0;   // bits of the score, which have its order because it is never negative
+  uint32_t links = 0;  // number of links left
 };
 
 std::vector<Score> score_units(const float* weights, const Units& units, const Marks& removed,
@@ -124,31 +134,39 @@ std::vector<Score> score_units(const float* weights, const Units& units, const M
   return scores;
 }
 
+/** Key that orders by score, then by tie. */
 uint64_t key_of(uint32_t bits, uint32_t tie) {
   return static_cast<uint64_t>(bits) << 32 | tie;
 }
 
-/** Where a selection ends: units with a key below `limit` go whole, and `rest` links of the unit with that
- * key. */
+/**
+ * End of a selection: units with a key below `limit` are removed as a whole, and `rest` links of the unit
+ * with that key.
+ */
 struct Cut {
   uint64_t limit;
   uint64_t rest;
 };
 
-/** The units of lowest (score, tie) that together hold `amount` links: by histogram, then by repeated
- * halving. */
+/**
+ * Finds the cut below which the units of lowest (score, tie) hold `amount` links, by a histogram and then by
+ * repeated halving.
+ */
 Cut cut_at(const Units& units, const std::vector<Score>& scores, uint64_t amount) {
+  // Find the bucket of scores in which the cut lies.
   constexpr int kShift = 18;
   std::vector<uint64_t> buckets(size_t{1} << (31 - kShift), 0);
   for (const Score& score : scores) buckets[score.bits >> kShift] += score.links;
   uint64_t bucket = 0;
   while (bucket < buckets.size() && buckets[bucket] <= amount) amount -= buckets[bucket++];
+  // Collect the units of that bucket.
   std::vector<std::pair<uint64_t, uint32_t>> items;
   for (uint32_t u = 0; u < units.size(); ++u) {
     if (scores[u].bits >> kShift == bucket)
       items.emplace_back(key_of(scores[u].bits, units.tie(u)), scores[u].links);
   }
   if (items.empty()) return {bucket << (kShift + 32), 0};
+  // Halve them until one is left, which the cut divides.
   auto first = items.begin(), last = items.end();
   while (last - first > 1) {
     const auto middle = first + (last - first) / 2;
@@ -165,7 +183,7 @@ Cut cut_at(const Units& units, const std::vector<Score>& scores, uint64_t amount
   return {first->first, amount};
 }
 
-/** Removes the `count` smallest of what is left of a unit. */
+/** Removes the `count` smallest links of those left in a unit. */
 void remove_smallest(const float* weights, const Units& units, uint32_t unit, uint64_t count,
                      Marks& removed) {
   std::vector<uint64_t> members;
@@ -185,6 +203,7 @@ Pruning prune_units(const Blocks<Index>& layer, const EvolutionPolicy& policy) {
   const uint64_t wanted = share(policy.zeta, layer.size());
   Pruning pruning;
   pruning.removed = Marks(layer.size());
+  // Zeros are removed first, each alone.
   uint64_t removed = 0;
   for (uint32_t k = 0; k < layer.size() && removed < wanted; ++k) {
     pruning.removed.mark(k, weights[k] == 0.0f);
@@ -192,7 +211,7 @@ Pruning prune_units(const Blocks<Index>& layer, const EvolutionPolicy& policy) {
   }
   pruning.full = wanted;
   if (removed == wanted) return pruning;
-  // The zeros are gone; now units, each weighing the links it has left.
+  // Then whole units, each counting the links it has left, and a part of the last one.
   const Units units = policy.parse == MotifParse::aligned ? cut_into_slots(layer, policy.motif_size)
                                                           : cut_into_runs(layer, policy.motif_size);
   const std::vector<Score> scores = score_units(weights, units, pruning.removed, policy.score);

@@ -7,9 +7,8 @@
 namespace set_native {
 
 /**
- * Prune phase in a layer of single links whose motifs are not whole, or are runs: links
- * go unit by unit, as core/evolution.h defines it. Reads by_target for runs. Serial, O(links + n + m) on
- * average.
+ * Selects the links to remove, unit by unit, as core/evolution.h defines, in a layer of single links whose
+ * motifs are not whole or are runs. Reads by_target for runs. Serial, O(links + n + m) on average.
  */
 template <class Index>
 Pruning prune_units(const Blocks<Index>& links, const EvolutionPolicy& policy);

@@ -11,20 +11,23 @@ namespace set_native {
 
 namespace {
 
+/** Whether rows a and b have the same columns. */
 bool same_row(const Csr& links, uint32_t a, uint32_t b) {
   const auto cols = links.col_indices.begin();
   const auto& offsets = links.row_offsets;
   return std::equal(cols + offsets[a], cols + offsets[a + 1], cols + offsets[b], cols + offsets[b + 1]);
 }
 
-/** Gives memory back, which clear() does not. */
+/** Frees the memory of a vector, which clear() does not. */
 template <class Vector>
 void release(Vector& vector) {
   Vector().swap(vector);
 }
 
-/** Values in link order, row by row, to blocks: those of a block side by side, 0 for sources beyond the
- * layer. */
+/**
+ * Moves values from link order, row by row, to block order: the values of a block lie side by side, 0 for
+ * sources beyond the layer.
+ */
 template <class Index, class Values>
 void to_blocks(const Blocks<Index>& blocks, Values& from, Values& to) {
   if (blocks.height == 1) {
@@ -42,6 +45,7 @@ void to_blocks(const Blocks<Index>& blocks, Values& from, Values& to) {
   release(from);
 }
 
+/** Moves values from block order back to link order. */
 template <class Index, class Values>
 void from_blocks(const Blocks<Index>& blocks, Values& from, Values& to) {
   if (blocks.height == 1) {
@@ -59,7 +63,7 @@ void from_blocks(const Blocks<Index>& blocks, Values& from, Values& to) {
   release(from);
 }
 
-/** All arrays per link, one after the other; those that the layer has not stay empty. */
+/** Moves all arrays per link into the blocks, one after another. Arrays that the layer lacks stay empty. */
 template <class Index>
 void links_to_blocks(Layer& layer, Blocks<Index>& blocks) {
   for_each_link_array(
@@ -69,6 +73,7 @@ void links_to_blocks(Layer& layer, Blocks<Index>& blocks) {
       layer, blocks);
 }
 
+/** Moves all arrays per link back into the layer. */
 template <class Index>
 void links_from_blocks(Blocks<Index>& blocks, Layer& layer) {
   for_each_link_array(
@@ -78,7 +83,7 @@ void links_from_blocks(Blocks<Index>& blocks, Layer& layer) {
       blocks, layer);
 }
 
-/** Every group linked to every target. */
+/** Packs a dense layer: every group is linked to every target. */
 template <class Index>
 Blocks<Index> pack_dense_as(Layer& layer) {
   Blocks<Index> blocks;
@@ -119,7 +124,8 @@ bool is_whole(const Csr& links, uint32_t height) {
 
 uint32_t whole_height(const Csr& links) {
   if (links.nnz() == 0) return 1;
-  // Blocks may end only where a row differs from the one before: their height divides all such rows.
+  // Rows within a block are alike, so rows that differ from the row before start a block: the height divides
+  // the numbers of all such rows.
   uint32_t divisor = 0;
   for (uint32_t row = 1; row < links.rows && divisor != 1; ++row) {
     if (!same_row(links, row - 1, row)) divisor = std::gcd(divisor, row);
@@ -137,6 +143,7 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height) {
   blocks.height = height;
   Csr& links = layer.links;
   blocks.offsets.push_back(0);
+  // The pattern: single links are the CSR itself; of higher blocks the first row of each group.
   if (height == 1) {
     blocks.offsets = std::move(links.row_offsets);
     blocks.targets.assign(links.col_indices.begin(), links.col_indices.end());
@@ -153,6 +160,7 @@ Blocks<Index> pack_as(Layer& layer, uint32_t height) {
                             cols + links.row_offsets[row + 1]);
     }
   }
+  // The arrays per link, and the index by target.
   links = {};
   links_to_blocks(layer, blocks);
   blocks.index_targets();

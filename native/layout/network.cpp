@@ -120,7 +120,7 @@ LayerStats layer_stats(const PackedLayer& layer) {
 double packed_bytes(const ModelSpec& spec, bool dense_by_target) {
   double bytes = 0.0;
   for (const ExpectedLayer& layer : expected_layers(spec)) {
-    // Offsets by group and by target, which both are counted as if blocks were single links.
+    // Offsets by group and by target, counted as if blocks were single links.
     bytes += (static_cast<double>(layer.inputs) + layer.outputs) * sizeof(uint32_t);
     bytes += static_cast<double>(bytes_per_neuron(layer.piecewise, spec.optimizer)) * layer.outputs;
     bytes += static_cast<double>(bytes_per_link(layer.dense, spec.optimizer)) * layer.links;

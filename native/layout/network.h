@@ -9,8 +9,8 @@
 namespace set_native {
 
 /**
- * A layer as back ends hold it: as core's Layer, but for the links, which come as blocks. A dense layer is
- * all of its cells in blocks of dense_height, without births and, unless asked for, without a view by target.
+ * Layer as back ends hold it: like core's Layer, but with the links in blocks. A dense layer has all its
+ * cells in blocks of dense_height, without births and, unless a back end asks for it, without `by_target`.
  */
 struct PackedLayer : NeuronArrays<AlignedVector> {
   uint32_t inputs = 0;
@@ -20,12 +20,13 @@ struct PackedLayer : NeuronArrays<AlignedVector> {
   AnyBlocks blocks;
 
   uint64_t nnz() const;
-  /** Rows of its input matrix: sources, rounded up to whole groups. */
+  /** Number of rows of the layer's input matrix: sources, rounded up to whole groups. */
   uint32_t input_rows() const;
-  /** Height of its blocks. */
+  /** Height of the layer's blocks. */
   uint32_t height() const;
   AlignedVector<float>& weights();
   const AlignedVector<float>& weights() const;
+  /** Whether all weights, biases and pieces are finite. */
   bool finite() const;
 };
 
@@ -40,28 +41,31 @@ struct PackedNetwork {
   uint64_t nnz() const;
 };
 
-/** Takes the model over, layer by layer, so that no more than one layer exists twice. */
+/** Packs a model, layer by layer, so that no more than one layer exists twice. */
 PackedNetwork pack_network(Model model);
 
-/** The model as every back end gives it: a copy. */
+/** Copies a network into the form in which every back end returns models. */
 Model unpack_network(const PackedNetwork& network);
 
 /**
- * Counts links by birth as LayerStats has it. `birth` are those of a sparse layer's blocks; from block
- * `truncated` on, only `sources` of the height exist.
+ * Counts links by birth, as in LayerStats. `birth` holds the births of a sparse layer's blocks of `height`
+ * sources; from block `truncated` on, only the first `sources` of a block exist.
  */
 std::vector<uint64_t> links_by_birth(const AlignedVector<uint16_t>& birth, uint32_t height, size_t truncated,
                                      uint32_t sources);
 
-/** As core's layer_stats. */
+/** Returns the same as core's layer_stats. */
 LayerStats layer_stats(const PackedLayer& layer);
 
-/** Rows of the matrix between layers l - 1 and l: outputs of the one, input_rows of the other. */
+/**
+ * Number of rows of the matrix between layers l - 1 and l: the outputs of l - 1 or the input_rows of l, if
+ * these are more.
+ */
 size_t rows_between(const PackedNetwork& network, size_t l);
 
 /**
- * Bytes of a packed network of `spec`, from expected numbers. Throws as expected_layers does.
- * @param dense_by_target  whether dense layers have a view by target
+ * Expected bytes of a packed network of `spec`. Throws as expected_layers does.
+ * @param dense_by_target  whether dense layers have `by_target`
  */
 double packed_bytes(const ModelSpec& spec, bool dense_by_target);
 

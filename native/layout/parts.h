@@ -16,13 +16,15 @@ struct Part {
   size_t end;
 };
 
-/** Part t of `parts` nearly equal parts of 0 .. size - 1, all but the last a multiple of `unit` long. */
+/** Part t of `parts` nearly equal parts of 0 .. size - 1. All parts begin at multiples of `unit`. */
 inline Part part_of(size_t size, unsigned t, unsigned parts, size_t unit = 1) {
   const size_t units = (size + unit - 1) / unit;
   return {std::min(units * t / parts * unit, size), std::min(units * (t + 1) / parts * unit, size)};
 }
 
-/** Cuts rows into parts of nearly equal cost: `row_cost` each beside their items. Part t begins at row [t].
+/**
+ * Cuts rows into parts of nearly equal cost. A row costs its number of items plus `row_cost`. Part t consists
+ * of the rows from [t] to [t + 1] - 1 of the result.
  */
 inline std::vector<uint32_t> parts_of_rows(const std::vector<uint32_t>& offsets, unsigned parts,
                                            double row_cost) {
@@ -43,8 +45,9 @@ inline std::vector<uint32_t> parts_of_rows(const std::vector<uint32_t>& offsets,
 }
 
 /**
- * Calls task(t, begin, end) for pieces of rows 0 .. rows - 1, whoever is free next: for work that differs
- * from row to row, and whose result does not depend on who did it.
+ * Calls task(t, begin, end) on thread t for pieces of the rows 0 .. rows - 1; each thread takes the next
+ * piece when it is free. For work that differs from row to row and whose result does not depend on the
+ * thread.
  */
 template <class Task>
 void deal_rows(ThreadPool& pool, unsigned threads, uint32_t rows, Task&& task) {

@@ -9,10 +9,10 @@ namespace set_native {
 
 namespace {
 
-constexpr uint64_t kPanel = 2048;    // targets whose columns stay in the cache while they are filled
-constexpr uint64_t kWorthwhile = 4;  // blocks of a group in a panel that make up for coming back to it
-constexpr uint32_t kGroupsAhead =
-    8;  // the blocks of a group in a panel are too few for the hardware to see coming
+constexpr uint64_t kPanel = 2048;  // number of targets whose columns stay in the cache while they are filled
+constexpr uint64_t kWorthwhile = 4;  // blocks of a group per panel that are worth a pass over the groups
+// Groups between a prefetch and its use: a group has too few blocks in a panel for the hardware's prefetcher.
+constexpr uint32_t kGroupsAhead = 8;
 
 void prefetch(const void* address) {
 #if defined(__GNUC__)
@@ -28,7 +28,7 @@ void prefetch(const void* address) {
 template <class Index>
 TargetIndex<Index>::TargetIndex(Blocks<Index>& blocks, ThreadPool& pool) : blocks_(blocks), pool_(pool) {
   const uint64_t size = std::max(blocks.size(), 1u), m = blocks.outputs, groups = blocks.groups();
-  // No more threads than make their counters worth while.
+  // Each thread has a counter per target; it should count at least as many blocks.
   threads_ = static_cast<unsigned>(std::clamp<uint64_t>(size / m, 1, pool.size()));
   panel_ = static_cast<uint32_t>(std::min(m, std::max(kPanel, kWorthwhile * groups * m / size)));
   next_.resize(threads_);
@@ -39,12 +39,14 @@ TargetIndex<Index>::TargetIndex(Blocks<Index>& blocks, ThreadPool& pool) : block
 
 template <class Index>
 void TargetIndex<Index>::count() {
+  // Count the blocks of each target, per thread.
   pool_.run(threads_, [&](unsigned t) {
     const Part part = part_of(blocks_.size(), t, threads_);
     std::fill(next_[t].begin(), next_[t].end(), 0);
     uint32_t* const counts = next_[t].data();
     for (size_t k = part.begin; k < part.end; ++k) ++counts[blocks_.targets[k]];
   });
+  // Prefix sums turn the counts into each thread's first place per target.
   uint32_t* const offsets = blocks_.by_target.offsets.data();
   uint32_t total = 0;
   for (uint32_t j = 0; j < blocks_.outputs; ++j) {
@@ -66,7 +68,7 @@ void TargetIndex<Index>::place_range(unsigned t) {
   const Part part = part_of(blocks_.size(), t, threads_);
   if (part.begin == part.end) return;
   const std::vector<uint32_t>& offsets = blocks_.offsets;
-  // The groups that hold the first and the last block of the range.
+  // Find the groups that hold the first and the last block of the range.
   const auto group_of = [&](size_t k) {
     return static_cast<uint32_t>(std::upper_bound(offsets.begin(), offsets.end(), k) - offsets.begin() - 1);
   };
@@ -84,17 +86,21 @@ void TargetIndex<Index>::place_range(unsigned t) {
     return static_cast<uint32_t>(std::min<size_t>(offsets[group + 1], part.end));
   };
   auto k = static_cast<uint32_t>(part.begin);
+  // One panel: a single pass over the groups.
   if (cursors_.empty()) {
     for (uint32_t group = first; group <= last; ++group) {
       for (const uint32_t end = end_of(group); k < end; ++k) put(k, group);
     }
     return;
   }
-  uint32_t* const cursors = cursors_.data() + t;  // ranges may share a group, hence one entry more per thread
+  // Several panels: set each group's cursor to its first block. Ranges may share a group, hence one entry
+  // more per thread.
+  uint32_t* const cursors = cursors_.data() + t;
   for (uint32_t group = first; group <= last; ++group) {
     cursors[group] = k;
     k = end_of(group);
   }
+  // For each panel, advance the cursors of all groups over its targets.
   for (uint64_t panel_end = panel_; panel_end < uint64_t{blocks_.outputs} + panel_; panel_end += panel_) {
     for (uint32_t group = first; group <= last; ++group) {
       const uint32_t end = end_of(group);

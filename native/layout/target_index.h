@@ -10,20 +10,21 @@ namespace set_native {
 
 /**
  * Builds by_target of a layer: a stable counting sort of the blocks by target, on all threads of a pool.
- * O((groups + blocks) / threads + m). The constructor takes all memory but that of by_target itself.
+ * O((groups + blocks) / threads + m). The constructor allocates all memory except by_target.groups and
+ * by_target.blocks.
  *
- * Each thread counts and places a range of the blocks. Where the columns of by_target that are being filled
- * would not stay in the cache, a thread goes over its rows once per panel of neighbouring targets, which lie
- * side by side in every row.
+ * Each thread counts and places a range of the blocks. Where the columns of by_target would not stay in the
+ * cache while they are filled, a thread passes over its groups once per panel of neighbouring targets; the
+ * blocks of a panel lie side by side in every group.
  */
 template <class Index>
 class TargetIndex {
  public:
   TargetIndex(Blocks<Index>& blocks, ThreadPool& pool);
 
-  /** by_target.offsets of the blocks as they are now, whose number must be that at construction. */
+  /** Computes by_target.offsets of the current blocks. Their number must be the one at construction. */
   void count();
-  /** by_target.groups and by_target.blocks, after `count`. */
+  /** Computes by_target.groups and by_target.blocks. Call it after `count`. */
   void place();
 
  private:
@@ -32,10 +33,10 @@ class TargetIndex {
   Blocks<Index>& blocks_;
   ThreadPool& pool_;
   unsigned threads_;
-  uint32_t panel_;  // targets of a panel
-  std::vector<std::vector<uint32_t>>
-      next_;                       // by thread and target: number of blocks, then the place of the next
-  std::vector<uint32_t> cursors_;  // by group: the next block, when there are several panels
+  uint32_t panel_;  // number of targets per panel
+  // By thread and target: number of blocks, later the place of the next block.
+  std::vector<std::vector<uint32_t>> next_;
+  std::vector<uint32_t> cursors_;  // next block of each group; empty if there is one panel
 };
 
 }  // namespace set_native

@@ -12,7 +12,7 @@ namespace set_native {
 namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(50);
-constexpr int kPausesPerLook = 32;  // between two looks at the clock
+constexpr int kPausesPerLook = 32;  // number of pauses between two readings of the clock
 
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -22,8 +22,10 @@ void pause() {
 #endif
 }
 
-/** Spins until `ready` or about 50 us have passed; yields now and then, for when there are more threads than
- * cores. */
+/**
+ * Spins until `ready` or about 50 us have passed. Yields from time to time, in case there are more threads
+ * than cores. Returns whether `ready`.
+ */
 template <class Ready>
 bool spin_until(Ready ready) {
   for (int i = 0; i < kPausesPerLook; ++i) {
@@ -42,9 +44,9 @@ bool spin_until(Ready ready) {
 }
 
 /**
- * Spins, then sleeps until `ready`. Nobody is left sleeping: the sleeper counts itself before its last look
- * at the condition, the waker changes the condition before it looks at the count, all in sequential
- * consistency.
+ * Spins, then sleeps until `ready`. No wake-up is lost: the sleeper counts itself before it checks the
+ * condition for the last time, and the waker changes the condition before it reads the count, all in
+ * sequential consistency.
  */
 template <class Ready>
 void wait_until(Ready ready, std::atomic<unsigned>& sleepers, std::mutex& mutex,

@@ -4,8 +4,10 @@
 
 namespace set_native {
 
-/** The back end that computes slowly, in double precision, as anyone would write it down: the oracle of all
- * others. */
+/**
+ * Returns the back end that computes by the plain definitions, slowly and in double precision: the oracle of
+ * all others.
+ */
 const Backend& reference_backend();
 
 }  // namespace set_native

@@ -1,6 +1,7 @@
 /*
- * Evolution as core/evolution.h tells it, sentence by sentence: a map from cell to link, sorted lists, sets.
- * Slow (it lists all cells where the fast form counts) and shares no code with native/cpu.
+ * Evolution that follows core/evolution.h sentence by sentence, with a map from cell to link, sorted lists
+ * and sets. It is slow (it lists all cells where the fast form counts) and shares no code with
+ * native/evolution.
  */
 #include "reference/evolve.h"
 
@@ -21,19 +22,19 @@ namespace {
 
 using CellId = uint64_t;  // i m + j
 
-/** A link that is kept, by its place in the layer as it was, or one that has grown. */
+/** A link that is kept or has grown. */
 struct Link {
   static constexpr uint32_t kGrown = UINT32_MAX;
   float weight;
-  uint32_t place;
+  uint32_t place;  // number of the link in the layer before evolution, or kGrown
 };
 
 using Links = std::map<CellId, Link>;
 
-/** A part of the layer that is pruned as a whole: a slot or a run. */
+/** A unit that is pruned as a whole: a slot or a run. */
 struct Unit {
   uint64_t number;
-  std::vector<CellId> cells;  // occupied ones, by ascending source
+  std::vector<CellId> cells;  // occupied cells, by ascending source
 };
 
 class Evolution {
@@ -47,6 +48,7 @@ class Evolution {
     }
   }
 
+  /** Prunes and regrows. Returns the numbers of pruned and grown links. */
   LayerEvolution run() {
     const size_t before = links_.size();
     if (policy_.motif_size == 1) {
@@ -60,12 +62,13 @@ class Evolution {
     return {before - (links_.size() - grown_.size()), grown_.size()};
   }
 
+  /** Writes the evolved links into the layer that was given to the constructor. */
   void store(Layer& layer) const {
     Csr csr;
     csr.rows = static_cast<uint32_t>(n_);
     csr.cols = static_cast<uint32_t>(m_);
     csr.row_offsets.assign(n_ + 1, 0);
-    // Kept links take all that they remember with them; grown ones have no past but their birth.
+    // Kept links keep all their numbers; of a grown link all numbers are 0 but its weight and its birth.
     Layer before = layer;
     for_each_link_array([](const char*, auto& values) { std::fill(values.begin(), values.end(), 0); }, layer);
     for (const auto& [cell, link] : links_) {
@@ -88,7 +91,7 @@ class Evolution {
   }
 
  private:
-  /** The links nearest zero, of either sign. */
+  /** Removes the links nearest zero, whatever their sign. Returns their number. */
   uint64_t prune_lowest() {
     std::vector<std::pair<float, CellId>> ranked;
     for (const auto& [cell, link] : links_) ranked.emplace_back(std::fabs(link.weight), cell);
@@ -99,6 +102,7 @@ class Evolution {
     return count;
   }
 
+  /** Removes zeros and the smallest links of each sign. Returns their number. */
   uint64_t prune_by_sign() {
     std::vector<std::pair<float, CellId>> positive, negative;
     std::vector<CellId> removed;
@@ -118,13 +122,15 @@ class Evolution {
     return removed.size();
   }
 
-  /** Negative and positive links between the thresholds of the program, by walking over the sorted weights as
-   * it does.
+  /**
+   * Counts the negative and the positive links between the thresholds of the thesis' program, by a walk over
+   * the sorted weights as in that program.
    */
   std::pair<size_t, size_t> thesis_counts() const {
     std::vector<float> values;
     for (const auto& [cell, link] : links_) values.push_back(link.weight);
     std::sort(values.begin(), values.end());
+    // Find the first weight nearest 0, and the position after the last one.
     const size_t size = values.size();
     size_t first = 0, last = 0;
     for (size_t k = 0; k < size; ++k) {
@@ -132,6 +138,7 @@ class Evolution {
       if (std::fabs(values[k]) <= std::fabs(values[last])) last = k;
     }
     ++last;
+    // Positions of the thresholds.
     const auto low = static_cast<size_t>((1.0 - policy_.zeta) * static_cast<double>(first));
     const auto high = static_cast<size_t>(
         std::min(static_cast<double>(size - 1),
@@ -142,6 +149,7 @@ class Evolution {
     return {negative, positive};
   }
 
+  /** Prunes and regrows motifs. */
   void evolve_motifs() {
     const bool aligned = policy_.parse == MotifParse::aligned;
     const std::vector<Unit> units = aligned ? slots() : runs();
@@ -149,6 +157,7 @@ class Evolution {
     const auto slot = [this](uint64_t id) { return slot_cells(id); };
     const auto last_slot = [this, full_groups](uint64_t j) { return slot_cells(full_groups * m_ + j); };
 
+    // Whole motifs: slots are removed and grown as a whole.
     const auto is_full = [this](const Unit& unit) {
       return unit.cells.size() == slot_cells(unit.number).size();
     };
@@ -167,10 +176,12 @@ class Evolution {
       return;
     }
 
+    // Any other layer, and runs: remove links unit by unit.
     const auto wanted =
         static_cast<uint64_t>(std::floor(policy_.zeta * static_cast<double>(links_.size()) + 0.5));
     prune_links(units, wanted);
     crowded_ = 2 * links_.size() > n_ * m_;
+    // Grow motifs first, then single links.
     if (aligned) {
       grow(Stream::regrow, wanted / g_, (full_groups + (n_ % g_ > 0)) * m_, slot);
     } else if (n_ >= g_) {
@@ -184,6 +195,7 @@ class Evolution {
          [](uint64_t c) { return std::vector<CellId>{c}; });
   }
 
+  /** Removes `wanted` links: zeros first, then units by score, of the last unit only the smallest links. */
   void prune_links(const std::vector<Unit>& units, uint64_t wanted) {
     uint64_t removed = 0;
     const Links all = links_;
@@ -211,7 +223,7 @@ class Evolution {
     }
   }
 
-  /** All cells of a slot, occupied or not. */
+  /** Cells of a slot, occupied or not. */
   std::vector<CellId> slot_cells(uint64_t id) const {
     std::vector<CellId> cells;
     for (uint64_t i = id / m_ * g_; i < std::min(n_, (id / m_ + 1) * g_); ++i)
@@ -219,6 +231,7 @@ class Evolution {
     return cells;
   }
 
+  /** Occupied slots, in slot order. */
   std::vector<Unit> slots() const {
     std::map<uint64_t, std::vector<CellId>> occupied;
     for (const auto& item : links_)
@@ -228,6 +241,7 @@ class Evolution {
     return units;
   }
 
+  /** Runs of neighbouring sources per target, in pieces of at most g cells. */
   std::vector<Unit> runs() const {
     std::vector<Unit> units;
     for (uint64_t j = 0; j < m_; ++j) {
@@ -247,6 +261,7 @@ class Evolution {
     return units;
   }
 
+  /** Mean, max, min or sum of |w| over the links of a unit. */
   float score(const Unit& unit) {
     std::vector<float> sizes;
     for (const CellId cell : unit.cells) sizes.push_back(std::fabs(links_[cell].weight));
@@ -265,6 +280,7 @@ class Evolution {
     return sum;
   }
 
+  /** Units in ascending order of (score, number). */
   std::vector<Unit> by_score(const std::vector<Unit>& units) {
     std::map<std::pair<float, uint64_t>, Unit> ranked;
     for (const Unit& unit : units) ranked[{score(unit), unit.number}] = unit;
@@ -273,7 +289,7 @@ class Evolution {
     return result;
   }
 
-  /** Rounds of proposals; cells_of names the cells that a place stands for. */
+  /** Grows links by rounds of proposals. cells_of(place) returns the cells that a place stands for. */
   void grow(Stream stream, uint64_t wanted, uint64_t places,
             const std::function<std::vector<CellId>(uint64_t)>& cells_of) {
     const auto is_free = [&](uint64_t place) {
@@ -283,6 +299,7 @@ class Evolution {
     std::set<uint64_t> open;
     for (uint64_t s = 0; s < wanted; ++s) open.insert(s);
     for (uint32_t round = 0; places > 0 && !open.empty(); ++round) {
+      // List the free places if this round proposes among them.
       std::vector<uint64_t> free_places;
       const bool listed = crowded_ || round >= kOpenRounds;
       if (listed) {
@@ -291,6 +308,7 @@ class Evolution {
         }
         if (free_places.empty()) return;
       }
+      // Draw a proposal for each open slot.
       std::map<uint64_t, uint64_t> proposals;  // slot -> free place
       std::map<CellId, uint64_t> lowest;       // cell -> lowest slot proposing it
       for (const uint64_t s : open) {
@@ -300,6 +318,7 @@ class Evolution {
         proposals[s] = place;
         for (const CellId cell : cells_of(place)) lowest.emplace(cell, s);
       }
+      // A slot gets its place if it is the lowest slot in all cells of it.
       for (const auto& [s, place] : proposals) {
         const uint64_t slot = s;
         const std::vector<CellId> cells = cells_of(place);
@@ -313,6 +332,7 @@ class Evolution {
     }
   }
 
+  /** Sets the weights of grown links. */
   void set_new_weights() {
     std::vector<uint32_t> fan_in(m_, 0);
     for (const auto& item : links_) ++fan_in[item.first % m_];

@@ -5,12 +5,11 @@
 namespace set_native::reference {
 
 /**
- * The oracle of evolution: sorts and sets instead of selection and counting, to be read beside the
- * definitions.
+ * Evolves a layer in place: the oracle of evolution, with sorts and sets instead of selection and counting,
+ * to be read beside the definitions.
  *
- * Layer changed in place: nnz is unchanged, kept weights and
- * velocities are bit-identical, grown links have velocity 0 and birth_of(key.epoch). Does nothing to dense
- * layers. Throws non_finite, naming the link, before anything is changed.
+ * nnz is unchanged, kept weights and moments are bit-identical, grown links have moments of 0 and the birth
+ * birth_of(key.epoch). Does nothing to dense layers. Throws as begin_evolution does, before anything changes.
  */
 LayerEvolution evolve_layer(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
 

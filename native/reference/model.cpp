@@ -46,7 +46,7 @@ Gradients backward(const Network& network, const std::vector<std::vector<double>
   const size_t count = network.layers.size();
   const std::vector<std::vector<double>> none(count);
   Gradients gradients{none, none, none, {}};
-  std::vector<double> slope = dz;  // by the pre-activations of the layer at hand
+  std::vector<double> slope = dz;  // gradient by the pre-activations of layer l
   for (size_t l = count; l-- > 0;) {
     const NetworkLayer& layer = network.layers[l];
     gradients.weights[l] = weight_gradient(layer.links, values[l], slope, batch);
@@ -54,7 +54,7 @@ Gradients backward(const Network& network, const std::vector<std::vector<double>
     const Activation below = l == 0 ? Activation::linear : network.layers[l - 1].activation;
     slope = input_gradient(layer.links, layer.weights, values[l], slope, batch, below);
     if (!is_piecewise(below)) continue;
-    // Which piece made an output cannot be told from it: z once more.
+    // An output does not determine the piece it comes from, so z is computed again.
     const NetworkLayer& source = network.layers[l - 1];
     const auto z =
         forward(source.links, source.weights, source.bias, values[l - 1], batch, Activation::linear);
@@ -66,7 +66,7 @@ Gradients backward(const Network& network, const std::vector<std::vector<double>
 
 namespace {
 
-/** Batch of samples picked by `order`, as the operations want it. */
+/** Batch of samples in the form that the operations take. */
 struct Batch {
   size_t size;
   std::vector<double> x;
@@ -77,6 +77,7 @@ struct Batch {
   const float* targets_or_null() const { return targets.empty() ? nullptr : targets.data(); }
 };
 
+/** Collects the samples order[0] .. order[size - 1]. */
 Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
   Batch batch{size, {}, {}, {}};
   for (size_t s = 0; s < size; ++s) {
@@ -91,8 +92,8 @@ Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
   return batch;
 }
 
-constexpr size_t kPredictBatch = 128;
-/** Bytes per link: a column, what is kept of it in double, and the image in float. */
+constexpr size_t kPredictBatch = 128;  // number of samples per batch of evaluation and prediction
+/** Bytes per link: its column, its numbers in double, and their copy in float. */
 double bytes_per_cell(Optimizer optimizer) {
   return sizeof(uint32_t) + 3.0 * static_cast<double>(bytes_per_link(true, optimizer));
 }
@@ -117,12 +118,14 @@ class ReferenceModel final : public BackendModel {
     check_options(options, "train");
     TrainOptions without_decay = options;
     without_decay.l2 = without_decay.decay = 0.0f;
+    // The order of the samples, and the steps to train.
     const std::vector<uint32_t> order =
         epoch_order(model_.seed, options.epoch, samples.count, options.shuffle);
     const StepRange range = step_range(options, samples.count, "train");
     double total = 0.0;
     for (uint64_t step = range.begin; step < range.end; ++step) {
       if (cancel) throw Error(ErrorCode::aborted, "[train] cancelled");
+      // Forward and loss.
       const size_t begin = step * options.batch_size;
       const size_t size = std::min<size_t>(options.batch_size, order.size() - begin);
       const Batch batch = gather(samples, &order[begin], size);
@@ -132,6 +135,7 @@ class ReferenceModel final : public BackendModel {
                                             batch.labels_or_null(), batch.targets_or_null(), &dz);
       if (!std::isfinite(loss)) throw_non_finite(values, options.epoch, step + 1);
       total += loss;
+      // Backward and update.
       const Gradients gradients = backward(network_, values, dz, size);
       for (size_t l = 0; l < network_.layers.size(); ++l) {
         NetworkLayer& layer = network_.layers[l];
@@ -143,13 +147,11 @@ class ReferenceModel final : public BackendModel {
                  without_decay, t);
       }
     }
+    // The last update follows the last loss, so only this check shows that it overflowed.
     for (size_t l = 0; l < network_.layers.size(); ++l)
       if (!all_finite(network_.layers[l].weights) || !all_finite(network_.layers[l].bias) ||
           !all_finite(network_.layers[l].pieces))
-        throw Error(ErrorCode::non_finite, "[train] weights must stay finite, but at the end of epoch " +
-                                               std::to_string(options.epoch) + ", the weights of layer " +
-                                               std::to_string(l + 1) +
-                                               " overflowed: lower the learning rate");
+        refuse_trained(options.epoch, l + 1, network_.layers.size());
     return total / static_cast<double>(range.samples);
   }
 
@@ -173,7 +175,7 @@ class ReferenceModel final : public BackendModel {
   void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) override {
     check_samples(samples, model_.layers.front().inputs, model_.layers.back().outputs, "predict");
     for_each_batch(samples, cancel, "predict", [&](const Batch& batch, std::vector<double> z, size_t begin) {
-      // Before softmax or sigmoid, which would hide an infinity.
+      // Check before softmax or sigmoid, which would hide an infinity.
       const uint64_t row = first_overflow(z.data(), batch.size, outputs());
       if (row != batch.size) refuse_outputs(begin + row, "a layer");
       output_activation(network_.loss, z, outputs(), batch.size);
@@ -212,6 +214,7 @@ class ReferenceModel final : public BackendModel {
 
   size_t outputs() const { return model_.layers.back().outputs; }
 
+  /** Updates parameters by the rule of the network's optimizer. */
   void update(Doubles& values, Doubles& velocity, Doubles& second_moment, const Doubles& gradient,
               const TrainOptions& options, uint64_t t) const {
     switch (network_.optimizer) {
@@ -222,6 +225,7 @@ class ReferenceModel final : public BackendModel {
     }
   }
 
+  /** Rounds the numbers of a layer to float. */
   static void round_into(Layer& image, const NetworkLayer& layer) {
     const auto round = [](const char*, const auto& from, auto& to) {
       using Number = typename std::decay_t<decltype(to)>::value_type;
@@ -232,7 +236,10 @@ class ReferenceModel final : public BackendModel {
     for_each_neuron_array(round, layer, image);
   }
 
-  /** Links that evolution kept keep their doubles; grown ones start from the float that was drawn. */
+  /**
+   * Takes over the links that a layer has after evolution. Kept links keep their doubles; grown ones get the
+   * floats that were drawn.
+   */
   static void adopt(NetworkLayer& wide, const Layer& before, const Layer& after) {
     LinkArrays<WideArray> adopted;
     for_each_link_array([](const char*, const auto& from, auto& to) { to.assign(from.begin(), from.end()); },
@@ -243,7 +250,7 @@ class ReferenceModel final : public BackendModel {
       for (uint32_t k = after.links.row_offsets[i]; k < after.links.row_offsets[i + 1]; ++k) {
         while (old < old_end && before.links.col_indices[old] < after.links.col_indices[k]) ++old;
         if (old == old_end || before.links.col_indices[old] != after.links.col_indices[k]) continue;
-        // A pruned cell may be drawn again: it counts as kept only if nothing about the link has changed.
+        // A pruned cell may grow again: a link counts as kept only if none of its numbers has changed.
         bool kept = true;
         for_each_link_array([&](const char*, const auto& was,
                                 const auto& is) { kept = kept && (is.empty() || was[old] == is[k]); },
@@ -260,7 +267,7 @@ class ReferenceModel final : public BackendModel {
     static_cast<LinkArrays<WideArray>&>(wide) = std::move(adopted);
   }
 
-  /** Calls use(batch, logits, first sample) for all samples in their own order. */
+  /** Calls use(batch, logits, first sample) for batches of all samples, in the order given. */
   template <class Use>
   void for_each_batch(const Samples& samples, const std::atomic<bool>& cancel, const char* operation,
                       Use use) const {
@@ -273,18 +280,18 @@ class ReferenceModel final : public BackendModel {
     }
   }
 
+  /** Throws non_finite, naming the first layer with an output that is not finite. */
+  /** Throws non_finite, naming the first layer whose outputs in `values` are not. */
   [[noreturn]] static void throw_non_finite(const std::vector<std::vector<double>>& values, uint32_t epoch,
                                             size_t batch) {
     size_t layer = 1;
     while (layer + 1 < values.size() && all_finite(values[layer])) ++layer;
-    throw Error(ErrorCode::non_finite, "[train] the loss must stay a finite number, but in epoch " +
-                                           std::to_string(epoch) + ", batch " + std::to_string(batch) +
-                                           ", layer " + std::to_string(layer) +
-                                           " overflowed: lower the learning rate");
+    refuse_loss(epoch, batch,
+                "the outputs of layer " + std::to_string(layer) + " of " + std::to_string(values.size() - 1));
   }
 
-  Model model_;      // patterns and births; its numbers are those of the last upload or evolution
-  Network network_;  // the numbers that count
+  Model model_;      // patterns and births; its other numbers date from the last upload or evolution
+  Network network_;  // current numbers
 };
 
 class ReferenceBackend final : public Backend {

@@ -28,12 +28,12 @@ double sigmoid(double z) {
 double activate(Activation activation, double z) {
   switch (activation) {
     case Activation::relu:
-      return z < 0.0 ? 0.0 : z;  // this way round NaN stays NaN
+      return z < 0.0 ? 0.0 : z;  // written so that NaN stays NaN
     case Activation::tanh:
       return std::tanh(z);
     case Activation::sigmoid:
       return sigmoid(z);
-    default:  // linear, and the piecewise ones, which are an operation of their own
+    default:  // linear, and piecewise activations, which are a separate operation
       return z;
   }
 }
@@ -166,6 +166,7 @@ double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs
   output_activation(loss, y, outputs, batch);
   if (dz != nullptr) dz->assign(batch * outputs, 0.0);
 
+  // Loss and gradient, sample by sample.
   const double samples = static_cast<double>(batch), width = static_cast<double>(outputs);
   double total = 0.0;
   for (size_t s = 0; s < batch; ++s) {
@@ -173,7 +174,7 @@ double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs
     const double largest = *std::max_element(zs, zs + outputs);
     double exponentials = 0.0;
     for (size_t j = 0; j < outputs; ++j) exponentials += std::exp(zs[j] - largest);
-    const double log_sum = largest + std::log(exponentials);  // log of the sum of e^z, without overflow
+    const double log_sum = largest + std::log(exponentials);  // log of the sum of e^z; cannot overflow
 
     for (size_t j = 0; j < outputs; ++j) {
       const double t = target(s, j), error = y[s * outputs + j] - t;

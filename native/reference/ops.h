@@ -14,18 +14,18 @@
  * with.
  *
  * Matrices are sample-major, [batch][neurons] without padding: x[s * n + i] is neuron i of sample s, because
- * a network is defined one sample at a time. Weights belong to links in CSR order, row = source i, column =
- * target j; a dense layer is the full pattern. Sizes are the caller's duty: nothing is checked here.
+ * a network is defined one sample at a time. Weights follow the links in CSR order, row = source i, column =
+ * target j; a dense layer has the full pattern. Callers must pass matching sizes: nothing is checked here.
  */
 namespace set_native::reference {
 
-/** The pattern with all n x m links: a dense layer. */
+/** Pattern of a dense layer, with all n x m links. */
 Csr full_pattern(uint32_t inputs, uint32_t outputs);
 
-/** f(z); z itself for the piecewise ones, which have operations of their own below. */
+/** f(z), or z for piecewise activations, which are separate operations below. */
 double activate(Activation activation, double z);
 
-/** f'(z) by the output y = f(z); of relu at 0: 0. */
+/** f'(z), computed from the output y = f(z). It is 0 for relu at 0, and 1 for piecewise activations. */
 double activation_slope(Activation activation, double y);
 
 /** y_j = f(b_j + sum over links (i, j) of w x_i). Returns [batch][cols]. */
@@ -33,7 +33,10 @@ std::vector<double> forward(const Csr& links, const std::vector<double>& weights
                             const std::vector<double>& bias, const std::vector<double>& x, size_t batch,
                             Activation activation);
 
-/** dx_i = f'(x_i) * sum over links (i, j) of w dz_j, where f made x. Returns [batch][rows]. */
+/**
+ * dx_i = f'(x_i) * sum over links (i, j) of w dz_j, where f is the activation that gave x. Returns
+ * [batch][rows].
+ */
 std::vector<double> input_gradient(const Csr& links, const std::vector<double>& weights,
                                    const std::vector<double>& x, const std::vector<double>& dz, size_t batch,
                                    Activation activation);
@@ -45,23 +48,23 @@ std::vector<double> weight_gradient(const Csr& links, const std::vector<double>&
 /** g_j = sum over the batch of dz_j. Returns [outputs]. */
 std::vector<double> bias_gradient(const std::vector<double>& dz, size_t outputs, size_t batch);
 
-/** f(z) in place, z [batch][outputs], f as described at is_piecewise; `pieces` [4][outputs]. */
+/** Applies f in place to z [batch][outputs], f as defined at is_piecewise. `pieces` is [4][outputs]. */
 void piecewise(std::vector<double>& z, const std::vector<double>& pieces, size_t outputs, size_t batch);
 
 /**
- * Turns the gradient dy by y = f(z) into the one by z, in place, and returns the one by the pieces,
- * [4][outputs]: dz = f'(z) dy,  dt = (1 - a) dy and da = (z - t) dy on the piece that z lies on, each summed
- * over the batch.
+ * Turns the gradient dy by y = f(z) into the gradient by z in place, dz = f'(z) dy. Returns the gradient by
+ * the pieces [4][outputs]: dt = (1 - a) dy and da = (z - t) dy for the piece that z lies on, each summed over
+ * the batch.
  */
 std::vector<double> piecewise_gradient(const std::vector<double>& z, std::vector<double>& dy,
                                        const std::vector<double>& pieces, size_t outputs, size_t batch);
 
-/** v = momentum v - learning_rate (g + l2 w), w = w + (v - decay w), in place. */
+/** Updates in place: v = momentum v - learning_rate (g + l2 w), w = w + (v - decay w). */
 void momentum_update(std::vector<double>& weights, std::vector<double>& velocity,
                      const std::vector<double>& gradient, const TrainOptions& options);
 
 /**
- * Step t, from 1 on, of AdamW (Loshchilov and Hutter 2019, algorithm 2), in place:
+ * Updates in place by step t, counted from 1, of AdamW (Loshchilov and Hutter 2019, algorithm 2):
  *   h = g + l2 w,  m = beta1 m + (1 - beta1) h,  s = beta2 s + (1 - beta2) h^2,
  *   w = w - learning_rate (m / (1 - beta1^t)) / (sqrt(s / (1 - beta2^t)) + tiny) - decay w.
  */
@@ -70,23 +73,30 @@ void adamw_update(std::vector<double>& weights, std::vector<double>& first_momen
                   const TrainOptions& options, uint64_t t);
 
 /**
- * Sum of the losses of a batch and, when `dz` is given, the gradient of their *mean* by the logits z
- * [batch][outputs]. Targets as in Samples: `labels` [batch] (one-hot; with one output the label itself) or
- * `targets` [batch][outputs]. softmax_cross_entropy: -sum t log softmax(z)                            dz =
- * (softmax(z) - t) / batch sigmoid_binary_cross_entropy: sum of max(z, 0) - z t + log(1 + e^-|z|)  dz =
- * (sigmoid(z) - t) / batch mse: mean over outputs of (z - t)^2                                     dz = 2 (z
- * - t) / (outputs batch) The first gradient holds for targets that sum to 1.
+ * Returns the sum of the losses of a batch and, unless `dz` is null, sets it to the gradient of their *mean*
+ * by the logits z [batch][outputs]. Targets are as in Samples: `labels` [batch] (one-hot; with one output the
+ * label itself) or `targets` [batch][outputs].
+ *
+ * softmax_cross_entropy:
+ *   -sum t log softmax(z),  dz = (softmax(z) - t) / batch, which holds for targets that sum to 1
+ * sigmoid_binary_cross_entropy:
+ *   sum of max(z, 0) - z t + log(1 + e^-|z|),  dz = (sigmoid(z) - t) / batch
+ * mse:
+ *   mean over outputs of (z - t)^2,  dz = 2 (z - t) / (outputs batch)
  */
 double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch,
                          const uint32_t* labels, const float* targets, std::vector<double>* dz);
 
-/** Turns logits [batch][outputs] into outputs in place: softmax over the outputs, sigmoid, or nothing. */
+/**
+ * Turns logits [batch][outputs] into outputs in place: by softmax over the outputs, sigmoid, or (mse) not at
+ * all.
+ */
 void output_activation(Loss loss, std::vector<double>& z, size_t outputs, size_t batch);
 
 /**
- * Samples that the logits z [batch][outputs] answer right: the largest (the first of equals) is the label's;
- * a single one says class 1 when its output exceeds 0.5, which for the sigmoid is a logit above 0. On logits,
- * because outputs that saturate become equal.
+ * Counts the samples that the logits z [batch][outputs] classify correctly: the largest logit (the first of
+ * equals) is that of the label. A single output predicts class 1 if it exceeds 0.5, which for the sigmoid is
+ * a logit above 0. Logits are compared because outputs that saturate become equal.
  */
 uint64_t count_correct(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch,
                        const uint32_t* labels);

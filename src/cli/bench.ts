@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { wholeNumber } from '../checks.js';
 import { datasetNames, listDatasets } from '../datasets/registry.js';
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError, SetNativeError } from '../errors.js';
 import { type Events, follow } from '../events.js';
 import {
   defaultSamples,
@@ -13,18 +13,16 @@ import {
 } from '../experiment/config.js';
 import type { ExperimentEvent } from '../experiment/events.js';
 import { experimentEvents, resumeEvents } from '../experiment/experiment.js';
-import { resumeCommand } from '../experiment/folder.js';
 import { resultsJson } from '../experiment/json.js';
-import { presetCommand, presets } from '../experiment/presets.js';
+import { presets } from '../experiment/presets.js';
 import { requireExperiment } from '../experiment/read.js';
 import type { BenchResults } from '../experiment/results.js';
-import { checkApart, checkWritable } from '../files/output.js';
+import { checkWritable } from '../files/output.js';
 import { refuseForeign } from '../files/own.js';
 import { writeReport } from '../report/index.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { renderTable } from '../report/terminal/experiment.js';
 import { createProgress, type Progress } from '../report/terminal/progress.js';
-import { shellCommand } from '../shell.js';
 import { optimizerDefaults, ranges } from '../training/options.js';
 import {
   activations,
@@ -37,9 +35,11 @@ import {
   scalings,
   sparseTopologies,
 } from '../vocabulary.js';
+import { presetCommand, resumeCommand } from './commandLines.js';
 import { kernelsCommand } from './kernels.js';
 import { besideResume, filePath, listOf, numberIn, oneOf, typed } from './options.js';
-import { deliver, tableStream } from './outputs.js';
+import { checkApart, tableStream, writeAndShow } from './outputs.js';
+import { shellCommand } from './shell.js';
 import { interruptible } from './signals.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
@@ -232,13 +232,13 @@ Examples:
   $ set-native bench --dataset fashion-mnist --data-dir ~/data --init he-dense --epsilon 13 --json thesis.json`,
     )
     .action(bench)
-    .enablePositionalOptions() // what follows `kernels` is for it, --json too
+    .enablePositionalOptions() // options behind `kernels` are options of it, --json too
     .addCommand(kernelsCommand());
 }
 
 async function bench(options: BenchOptions, command: Command): Promise<void> {
   const { json, resume } = options;
-  if (json !== undefined) checkWritable('--json', json);
+  if (json !== undefined) checkWritable('bench', 'json', json);
   checkApart({ ...filesOf(options.out ?? resume), '--json': json });
   const stream = tableStream(json);
   const out = options.resume ?? options.out;
@@ -250,17 +250,17 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
       follow(begin(signal), (event) => show(progress, event)),
     );
   } catch (error) {
-    const partial = error instanceof SetNativeError && (error.details.results as BenchResults | undefined);
-    if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) {
-      const failure = deliverResults(partial, json, stream);
-      if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
+    const partial = partialResults(error);
+    if (partial && (partial.runs.length > 0 || isSetNativeError(error, 'ERR_ABORTED'))) {
+      const failure = showResults(partial, json, stream);
+      if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // in addition to the error that stopped it
     }
-    if (partial && out !== undefined) process.stderr.write(`Go on with: ${resumeCommand(out)}\n`);
+    if (partial && out !== undefined) process.stderr.write(`Go on with: ${resumeCommand('bench', out)}\n`);
     throw error;
   }
-  // First what took hours, then what can be made again from it.
+  // Results, which took hours, come before the report, which can be made again from them.
   const problems = [
-    deliverResults(results, json, stream),
+    showResults(results, json, stream),
     out === undefined ? undefined : await report(out, results),
     failureOf(results),
   ].filter((problem) => problem !== undefined);
@@ -269,7 +269,13 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
   throw new SetNativeError(code, problems.map(({ message }) => message).join('\n'), { cause: problems[0] });
 }
 
-/** Of the trainings: the first, and how many more there are. */
+/** Results that an experiment had when the error stopped it. */
+function partialResults(error: unknown): BenchResults | undefined {
+  const results = error instanceof SetNativeError ? error.details.results : undefined;
+  return results && 'command' in results ? results : undefined;
+}
+
+/** Failure of the first training that failed, and the number of the others. */
 function failureOf({ runs }: BenchResults): SetNativeError | undefined {
   const [first, ...others] = runs.flatMap(({ failure }) => failure ?? []);
   if (first === undefined) return undefined;
@@ -277,14 +283,14 @@ function failureOf({ runs }: BenchResults): SetNativeError | undefined {
   return new SetNativeError(first.code, `${first.message}${more}`);
 }
 
-/** What the folder of an experiment holds itself, by what a message calls it. */
+/** Files in the folder of an experiment, by their name in messages. */
 function filesOf(dir: string | undefined): Record<string, string> {
   if (dir === undefined) return {};
   const names = ['experiment.json', 'results.jsonl', 'lock', 'summary.json', 'summary.csv', 'report.html'];
   return Object.fromEntries(names.map((name) => [`${name} of ${dir}`, path.join(dir, name)]));
 }
 
-/** Begins an experiment, which the signal stops. */
+/** Begins an experiment, which the signal can stop. */
 type Begin = (signal: AbortSignal) => Events<ExperimentEvent, BenchResults>;
 
 function fresh(
@@ -306,7 +312,7 @@ function fresh(
 function resumed(dir: string, options: BenchOptions, command: Command): Begin {
   const changes = besideResume('bench', dir, options, command, ['jobs', 'threads', 'dataDir'], ['json']);
   requireExperiment(dir);
-  refuseForeign('--resume', dir, ['report.html', 'summary.json', 'summary.csv']);
+  refuseForeign('dir', dir, ['report.html', 'summary.json', 'summary.csv']);
   return (signal) => resumeEvents(dir, changes, { signal });
 }
 
@@ -336,7 +342,7 @@ function readingList(text: string): ExperimentConfig['readings'] {
 }
 
 function defaultDataset(dataDir: string | undefined): string {
-  // A folder that was named must hold it: nobody wants another experiment because of a typing error.
+  // A named folder must hold it: a typing error must not start another experiment.
   const named = dataDir !== undefined || Boolean(process.env.SET_NATIVE_DATA);
   if (named || listDatasets().find(({ name }) => name === 'fashion-mnist')?.found) return 'fashion-mnist';
   process.stderr.write(
@@ -347,16 +353,16 @@ function defaultDataset(dataDir: string | undefined): string {
   return 'procedural';
 }
 
-function deliverResults(
+function showResults(
   results: BenchResults,
   json: string | undefined,
   stream: NodeJS.WriteStream,
 ): Error | undefined {
   const terminal = { color: takesEscapeCodes(stream), columns: stream.columns || Infinity }; // 0 or undefined: unknown
-  return deliver({ table: renderTable(results, terminal), stream }, json, resultsJson(results));
+  return writeAndShow({ table: renderTable(results, terminal), stream }, json, resultsJson(results));
 }
 
-/** Resolves to why there is none, if so: the results are told already. */
+/** Writes the report; resolves to the reason where it could not. The results are shown already. */
 async function report(
   dir: string,
   { runs, summary, ...experiment }: BenchResults,

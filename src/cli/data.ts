@@ -81,7 +81,7 @@ type OnProgress = NonNullable<PullOptions['onProgress']>;
 
 const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
 
-/** A bar per file. */
+/** Display of one bar per file. */
 function bars(): Display & { onProgress: OnProgress } {
   const all = new cliProgress.MultiBar({
     format: '{file} [{bar}] {percentage} % of {size} MB',
@@ -105,7 +105,7 @@ function bars(): Display & { onProgress: OnProgress } {
   };
 }
 
-/** A line per quarter of a file. */
+/** Display of one line per quarter of a file. */
 function plainLines(): Display & { onProgress: OnProgress } {
   const quarters = new Map<string, number>();
   return {

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
-import { checkApart, checkWritable } from '../files/output.js';
+import { checkWritable } from '../files/output.js';
 import { compareKernels } from '../kernels/compare.js';
 import { type KernelResults, kernelsJson, readKernelResults } from '../kernels/results.js';
 import { type KernelBenchOptions, runKernelBench } from '../kernels/run.js';
@@ -12,7 +12,7 @@ import { renderKernels } from '../report/terminal/kernels.js';
 import { ranges } from '../training/options.js';
 import { isaNames, timedBackends } from '../vocabulary.js';
 import { filePath, numberIn, oneOf } from './options.js';
-import { deliver, tableStream, writeOutput } from './outputs.js';
+import { checkApart, tableStream, writeAndShow, writeOutput } from './outputs.js';
 import { interruptible } from './signals.js';
 import { type Display, plainDisplay } from './terminal.js';
 
@@ -27,7 +27,7 @@ interface KernelsOptions extends Omit<KernelBenchOptions, 'maxLinks'> {
 const defaultMaxLinks = 1e8;
 
 export function kernelsCommand(): Command {
-  const apart = ['filter', 'full', 'compare']; // of cases, which a sweep has none of
+  const apart = ['filter', 'full', 'compare']; // options for cases, which a sweep does not have
   return new Command('kernels')
     .description('time the native kernels, each checked first, against what this machine can do')
     .option('--filter <words>', 'only cases with all these words in their name, as "train batch=40"', '')
@@ -85,21 +85,21 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   for (const [option, value] of Object.entries({ '--max-links': maxLinks, '--figure': figure })) {
     if (value !== undefined && !sweep) throw usage(`${option} belongs to --sweep`, option);
   }
-  if (json !== undefined) checkWritable('--json', json);
-  if (figure !== undefined) checkWritable('--figure', figure);
+  if (json !== undefined) checkWritable('bench', 'json', json);
+  if (figure !== undefined) checkWritable('bench', 'figure', figure);
   checkApart({ '--json': json, '--figure': figure });
   const stream = tableStream(json, figure);
   const old = compare === undefined ? undefined : readKernelResults(compare);
-  const draw = figure === undefined ? undefined : await loadVega('--figure');
+  const draw = figure === undefined ? undefined : await loadVega().catch(noVega);
 
   const { onStep, ...display } = progress(process.stderr);
-  const deliverResults = (results: KernelResults) => {
+  const showResults = (results: KernelResults) => {
     const comparison = old && compareKernels(old, results);
     const table = renderKernels(results, {
       color: takesEscapeCodes(stream),
       ...(comparison && { comparison }),
     });
-    return deliver({ table, stream }, json, kernelsJson(results));
+    return writeAndShow({ table, stream }, json, kernelsJson(results));
   };
   let results: KernelResults;
   try {
@@ -110,15 +110,15 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
       ),
     );
   } catch (error) {
-    const partial = error instanceof SetNativeError && (error.details.results as KernelResults | undefined);
-    const failure = partial ? deliverResults(partial) : undefined;
-    if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // beside what stopped it
+    const partial = error instanceof SetNativeError ? error.details.results : undefined;
+    const failure = partial && 'cases' in partial ? showResults(partial) : undefined;
+    if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // in addition to the error that stopped it
     throw error;
   }
-  const undelivered = deliverResults(results);
+  const unwritten = showResults(results);
   if (draw && figure !== undefined && results.sweep)
     writeOutput(figure, [await draw(sweepSpec(results.sweep))]);
-  if (undelivered !== undefined) throw undelivered;
+  if (unwritten !== undefined) throw unwritten;
   const failed = [...results.cases, ...(results.sweep?.points ?? [])].filter(
     ({ failure }) => failure !== undefined,
   );
@@ -130,7 +130,10 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   }
 }
 
-/** `bench --epochs 3 kernels` would not do what it says. */
+/**
+ * Refuses options of `bench` in front of `kernels`, as in `bench --epochs 3 kernels`, because they would have
+ * no effect.
+ */
 function refuseOptionsOfBench({ parent }: Command): void {
   const given = parent?.options.find(
     (option) => parent.getOptionValueSource(option.attributeName()) === 'cli',
@@ -138,11 +141,15 @@ function refuseOptionsOfBench({ parent }: Command): void {
   if (given) throw usage(`${given.long} is an option of bench, not of bench kernels`, given.long!);
 }
 
-function usage(message: string, option: string): SetNativeError {
-  return new SetNativeError('ERR_USAGE', `[bench] ${message}`, { details: { option } });
+function noVega({ message }: Error): never {
+  throw usage(`--figure takes the packages vega and vega-lite: ${message}`, '--figure');
 }
 
-/** On a terminal that can show it one line that changes, elsewhere a line per step. */
+function usage(message: string, flag: string): SetNativeError {
+  return new SetNativeError('ERR_USAGE', `[bench] ${message}`, { details: { flag } });
+}
+
+/** Display of progress: one line that changes on a terminal that can show it, elsewhere a line per step. */
 function progress(stream: NodeJS.WriteStream): Display & { onStep(text: string): void } {
   if (!takesEscapeCodes(stream)) return { ...plainDisplay, onStep: plainDisplay.log };
   const clear = '\r\x1b[K';

@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import pc from 'picocolors';
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError } from '../errors.js';
 import { version } from '../info.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { benchCommand } from './bench.js';
 import { dataCommand } from './data.js';
+import { exitCode, messageFor } from './errors.js';
 import { infoCommand } from './info.js';
 import { reportCommand } from './report.js';
 import { selectCommand } from './select.js';
@@ -21,7 +22,7 @@ function program(): Command {
     .description('Truly sparse neural-network training: SET and SET-motif on native CSR kernels')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .enablePositionalOptions() // so that bench can leave to `bench kernels` what follows it
+    .enablePositionalOptions() // options behind `bench kernels` are options of it
     .addCommand(benchCommand())
     .addCommand(reportCommand())
     .addCommand(selectCommand())
@@ -30,7 +31,7 @@ function program(): Command {
     .addHelpText('after', '\nset-native <command> --help explains a command.');
 }
 
-/** Subcommands made apart do not inherit these. */
+/** Configures a command and its subcommands, which do not inherit these settings. */
 function settle(command: Command): Command {
   command.exitOverride().showHelpAfterError(`(${path(command)} --help lists what there is)`);
   command.helpOption('-h, --help', 'print this help');
@@ -42,28 +43,28 @@ function path(command: Command): string {
   return command.parent ? `${path(command.parent)} ${command.name()}` : command.name();
 }
 
-function exitCode(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (!(error instanceof SetNativeError)) return 1;
-  return error.code === 'ERR_USAGE' || error.details.option !== undefined ? 2 : 1;
-}
-
 restoreTerminalAtExit();
 heedSignals();
 
-// The reader of a pipe may leave early (`| head`), and a terminal be closed: that is no failure, and what is
-// left to do, files above all, is done.
+// A reader of a pipe that leaves early (`| head`) or a closed terminal is no failure: the remaining work, files
+// above all, is still done.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE' || (error.code === 'EIO' && process.stdout.isTTY)) return;
   process.exitCode = 1;
   report(error);
 });
-process.stderr.on('error', () => {}); // progress is for whoever looks on
+process.stderr.on('error', () => {}); // a lost line of progress is no failure
 
+const all = settle(program());
+/** The command that runs. */
+let running = all;
+all.hook('preAction', (_, command) => {
+  running = command;
+});
 try {
-  await settle(program()).parseAsync();
+  await all.parseAsync();
 } catch (error) {
-  if (error instanceof SetNativeError && error.code === 'ERR_ABORTED') endStopped();
+  if (isSetNativeError(error, 'ERR_ABORTED')) endStopped();
   else {
     process.exitCode = exitCode(error);
     // commander has printed its own errors already
@@ -73,6 +74,6 @@ try {
 
 function report(error: Error): void {
   const { red } = pc.createColors(takesEscapeCodes(process.stderr));
-  process.stderr.write(`${red('error:')} ${error.message}\n`);
+  process.stderr.write(`${red('error:')} ${messageFor(running, error)}\n`);
   if (process.env.SET_NATIVE_DEBUG) process.stderr.write(`${error.stack}\n`);
 }

@@ -4,8 +4,8 @@ import { parseDecimal } from '../datasets/numbers.js';
 import { SetNativeError } from '../errors.js';
 
 /*
- * Parsers of option values, in front of whose messages commander puts the option and the value given; and
- * which options were given.
+ * Parsers of option values, and the options that were given. commander puts the option and its value in front
+ * of their messages.
  */
 
 export function numberIn(range: NumberRange): (text: string) => number {
@@ -41,8 +41,9 @@ export function listOf<T>(item: (text: string) => T, { repeats = false } = {}): 
 }
 
 /**
- * The options that stand on the command line, not those that have their default.
- * @param nameOf what the command calls an option
+ * Options that were given on the command line, without those that have their default.
+ *
+ * @param nameOf name of an option in the command
  */
 export function typed<T extends object>(
   options: T,
@@ -54,8 +55,9 @@ export function typed<T extends object>(
 }
 
 /**
- * The options given beside --resume that change what goes on with: those of `free`. Throws ERR_USAGE where
- * another option is given than these and those of `also`: what was begun decides.
+ * Options given beside --resume that change how the work goes on: those of `free`. Throws ERR_USAGE for an
+ * option that is neither in `free` nor in `also`, because the work goes on with the options that it began
+ * with.
  */
 export function besideResume<T extends object, K extends keyof T & string>(
   operation: string,
@@ -80,6 +82,6 @@ export function besideResume<T extends object, K extends keyof T & string>(
     'ERR_USAGE',
     `[${operation}] --resume goes on with the options that ${dir} was begun with; of others only ${list} may stand beside ` +
       `it, not ${flag(bound)}`,
-    { details: { option: bound } },
+    { details: { flag: flag(bound) } },
   );
 }

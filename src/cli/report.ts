@@ -6,7 +6,7 @@ import { filePath } from './options.js';
 
 export function reportCommand(): Command {
   return new Command('report')
-    .description('write the report of an experiment anew, or one of several beside each other')
+    .description('write the report of an experiment again, or one report of several')
     .argument('<dir...>', 'folders of `set-native bench --out`')
     .option('--out <dir>', 'where to write it (default: the folder, where there is one)', filePath)
     .addHelpText(
@@ -27,7 +27,7 @@ async function report(dirs: string[], { out }: { out?: string }): Promise<void> 
       'ERR_USAGE',
       '[report] --out must name a folder for the report of several experiments',
       {
-        details: { option: '--out' },
+        details: { flag: '--out' },
       },
     );
   }

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { datasetNames } from '../datasets/registry.js';
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError, SetNativeError } from '../errors.js';
 import { type Events, follow } from '../events.js';
 import { refuseForeign } from '../files/own.js';
 import { figureFiles, loadRenderer } from '../report/figures/render.js';
@@ -8,11 +8,11 @@ import { figuresOf } from '../report/figures/selection.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { renderSelection } from '../report/terminal/selection.js';
 import { type SelectionConfig, selectionDefaults, share as shareRange } from '../selection/config.js';
-import { resumeCommand } from '../selection/folder.js';
 import type { SelectionResults } from '../selection/results.js';
 import { resumeSelectionEvents, type SelectionEvent, selectionEvents } from '../selection/select.js';
 import { ranges } from '../training/options.js';
 import { methods } from '../vocabulary.js';
+import { resumeCommand } from './commandLines.js';
 import { besideResume, filePath, listOf, numberIn, oneOf } from './options.js';
 import { interruptible } from './signals.js';
 import { plainDisplay } from './terminal.js';
@@ -88,15 +88,20 @@ async function select(options: SelectOptions, command: Command): Promise<void> {
     const begin = beginning(options, command);
     results = await interruptible(plainDisplay, (signal) => follow(begin(signal), show));
   } catch (error) {
-    const partial =
-      error instanceof SetNativeError && (error.details.results as SelectionResults | undefined);
-    if (partial && (partial.runs.length > 0 || error.code === 'ERR_ABORTED')) {
-      await deliver(partial, out).catch(({ message }) => log(message)); // beside what stopped it
+    const partial = partialResults(error);
+    if (partial && (partial.runs.length > 0 || isSetNativeError(error, 'ERR_ABORTED'))) {
+      await showResults(partial, out).catch(({ message }) => log(message)); // in addition to the error that stopped it
     }
-    if (partial && out !== undefined) log(`Go on with: ${resumeCommand(out)}`);
+    if (partial && out !== undefined) log(`Go on with: ${resumeCommand('select', out)}`);
     throw error;
   }
-  await deliver(results, out);
+  await showResults(results, out);
+}
+
+/** Results that a selection had when the error stopped it. */
+function partialResults(error: unknown): SelectionResults | undefined {
+  const results = error instanceof SetNativeError ? error.details.results : undefined;
+  return results && 'strength' in results ? results : undefined;
 }
 
 function beginning(
@@ -113,7 +118,7 @@ function beginning(
       'ERR_USAGE',
       '[select] --dataset must name a data set; `set-native data list` has them',
       {
-        details: { option: 'dataset' },
+        details: { flag: '--dataset' },
       },
     );
   }
@@ -139,15 +144,15 @@ function show(event: SelectionEvent): void {
   }
 }
 
-/** First the table, then what is drawn from it. */
-async function deliver(results: SelectionResults, out: string | undefined): Promise<void> {
+/** Shows the table, then draws the figures. */
+async function showResults(results: SelectionResults, out: string | undefined): Promise<void> {
   process.stdout.write(`${renderSelection(results, { color: takesEscapeCodes(process.stdout) })}\n`);
   if (out === undefined) return;
-  const renderer = await loadRenderer('--out');
+  const renderer = await loadRenderer();
   if (typeof renderer === 'string') plainDisplay.log(renderer);
   else {
     for (const { name, spec } of figuresOf(results)) {
-      refuseForeign('the folder of a selection', out, figureFiles(name));
+      refuseForeign('out', out, figureFiles(name));
       await renderer.write(out, name, spec);
     }
   }

@@ -4,55 +4,54 @@ import path from 'node:path';
 import { type Display, plainDisplay, show, unshow } from './terminal.js';
 
 /*
- * Signals that ask the program to stop: Ctrl-C, `kill`, a terminal that is closed, Ctrl-\. All of them stop
- * work that keeps what was done within a batch, and anything else at once, as a second signal does. The exit
- * code is 128 + the number of the signal.
+ * Signals that ask the program to stop: Ctrl-C, `kill`, a terminal that is closed, Ctrl-\. Work that can keep
+ * its results stops within a batch. Everything else ends at once, and a second signal ends everything at
+ * once. The exit code is 128 + the number of the signal.
  */
 
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 type StopSignal = (typeof stopSignals)[number];
 
 /**
- * The same signal again within so many milliseconds is the same wish: npx passes on the Ctrl-C that the
- * terminal has sent to this process already.
+ * Milliseconds in which the same signal again counts as one: npx passes on the Ctrl-C that the terminal has
+ * already sent to this process.
  */
 const echoMs = 200;
 
 let work: { display: Display; controller: AbortController } | undefined;
 let asked: { signal: StopSignal; at: number } | undefined;
 
-/** Those that stop this program, each with what hears it. */
-const heard = new Map<StopSignal, () => void>();
+/** Signals that stop this program, each with its listener. */
+const listeners = new Map<StopSignal, () => void>();
 
-/** To be called once, when the program starts. */
+/** Installs the listeners. Called once, when the program starts. */
 export function heedSignals(): void {
   for (const signal of stopSignals) {
     if (constants.signals[signal] === undefined) continue; // a system that does not have it
     if (signal === 'SIGHUP' && startedByNohup()) process.on(signal, () => {});
-    else heard.set(signal, () => heed(signal));
+    else listeners.set(signal, () => heed(signal));
   }
-  for (const [signal, listener] of heard) process.on(signal, listener);
+  for (const [signal, listener] of listeners) process.on(signal, listener);
 }
 
 /**
- * Runs `body`, which may wait for others, as for the reader of a pipe: no JavaScript runs meanwhile, so that
- * signals have the effect that the system gives them, the end of the program.
+ * Runs `body`, which may wait for others, such as the reader of a pipe. No JavaScript runs meanwhile, so
+ * signals have the effect that the system gives them: they end the program.
  */
 export function endedBySignals<T>(body: () => T): T {
-  // The second Ctrl-C that npx makes of one is still for the listener.
+  // The second Ctrl-C, which npx makes of one, still goes to the listener.
   const echo = asked === undefined ? 0 : asked.at + echoMs - performance.now();
   if (echo > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, echo);
-  for (const [signal, listener] of heard) process.off(signal, listener);
+  for (const [signal, listener] of listeners) process.off(signal, listener);
   try {
     return body();
   } finally {
-    for (const [signal, listener] of heard) process.on(signal, listener);
+    for (const [signal, listener] of listeners) process.on(signal, listener);
   }
 }
 
 /**
- * Runs `body` with a signal that fires when the program is asked to stop, while `display` shows how it gets
- * on.
+ * Runs `body` with a signal that fires when the program is asked to stop, while `display` shows its progress.
  */
 export async function interruptible<T>(
   display: Display,
@@ -70,7 +69,8 @@ export async function interruptible<T>(
 }
 
 /**
- * Says what stopped the program, and sets its exit code; of work that was aborted without a signal Ctrl-C's.
+ * Shows what stopped the program, and sets its exit code: that of Ctrl-C for work that was aborted without a
+ * signal.
  */
 export function endStopped(signal: StopSignal = asked?.signal ?? 'SIGINT'): void {
   plainDisplay.log(`Stopped by ${signal === 'SIGINT' ? 'Ctrl-C' : signal}.`);
@@ -83,8 +83,7 @@ function heed(signal: StopSignal): void {
   if (work === undefined || asked !== undefined) {
     unshow();
     endStopped(signal);
-    // Node waits for worker threads, and they for what they compute: whoever does not care to sends a third
-    // one.
+    // Node waits for worker threads, and these finish what they compute: a third signal ends them at once.
     for (const each of stopSignals) process.removeAllListeners(each);
     process.exit();
   }
@@ -94,9 +93,9 @@ function heed(signal: StopSignal): void {
 }
 
 /**
- * Whether nobody wants this program to end with its terminal. Node takes back what nohup has done, SIGHUP
- * ignored, before any of this runs; what can still be seen is the command that a shell notes in `_`, and a
- * standard input that nohup has made unreadable.
+ * Whether the program was started to outlive its terminal. Node undoes what nohup did, SIGHUP ignored, before
+ * any of this runs; two traces are left: the command that a shell notes in `_`, and a standard input that
+ * nohup has made unreadable.
  */
 function startedByNohup(): boolean {
   if (path.basename(process.env._ ?? '') === 'nohup') return true;

@@ -2,14 +2,14 @@ import { closeSync } from 'node:fs';
 import tty from 'node:tty';
 
 /*
- * What of the progress of a command is on the terminal, and how it comes off again however the program ends.
+ * Progress on the terminal, which is removed however the program ends.
  */
 
-/** Shows how a command gets on. */
+/** Display of the progress of a command. */
 export interface Display {
-  /** A line that stays. */
+  /** Writes a line that stays. */
   log(line: string): void;
-  /** Puts the terminal back as it was; may be called more than once. */
+  /** Restores the terminal; may be called more than once. */
   stop(): void;
 }
 
@@ -21,18 +21,18 @@ export const plainDisplay: Display = {
 
 let current: Display | undefined;
 
-/** From now on `display` is stopped when the program ends, through an exception that nobody catches too. */
+/** Makes sure that `display` is stopped when the program ends, also by an exception that nobody catches. */
 export function show(display: Display): void {
   current = display;
 }
 
-/** Puts the terminal back as it was. */
+/** Restores the terminal. */
 export function unshow(): void {
   current?.stop();
   current = undefined;
 }
 
-/** To be called once, when the program starts. */
+/** Restores the terminals when the program ends. Called once, when the program starts. */
 export function restoreTerminalAtExit(): void {
   const terminals = [0, 1, 2].filter((file) => tty.isatty(file));
   process.on('exit', () => {

@@ -4,34 +4,29 @@ import { gunzipSync } from 'node:zlib';
 import { SetNativeError } from '../errors.js';
 
 /*
- * Bytes from outside: reading a file, unpacking it, and walking it without ever leaving it. Parsers take
- * bytes and the file's name, so that every error can say where.
+ * Reads files, unpacks them, and reads their bytes within bounds. Parsers take bytes and the name of the
+ * file, so that every error can name the place.
  *
- * What a file may cost is bounded, however small it is when packed: what it unpacks to by `unpackedLimit`,
- * what that becomes by `maxSamples`, both by a quarter of the memory that the machine gives. While it works,
- * no parser holds more than the unpacked bytes and three times the samples that it makes of them, and where
- * it knows their number beforehand (all but text) no more than one time.
+ * The cost of a file is bounded, however small it is when packed: its unpacked size by `unpackedLimit`, its
+ * samples by `maxSamples`, both by a quarter of the memory that this process may use. No parser holds more
+ * than the unpacked bytes and three times the samples that it makes of them; those that know the number of
+ * samples beforehand, all but text, hold the samples once.
  */
 
-/** The most bytes a data file may hold, packed or unpacked: ten times what MNIST needs. */
-export const MAX_FILE_BYTES = 2 ** 29;
+/** Most bytes of a data file, packed or unpacked: ten times the size of MNIST. */
+const MAX_FILE_BYTES = 2 ** 29;
 
-/** The most samples of one data set: three times HIGGS, and few enough for an array of as many labels. */
+/** Most samples of one data set: three times HIGGS, and few enough for an array of as many labels. */
 const MAX_SAMPLES = 2 ** 25;
 
-/**
- * The most bytes that the samples of one data set may take: as many float32 features as a file has bytes at
- * most.
- */
+/** Most bytes of the samples of one data set: as many float32 features as a file can have bytes. */
 const MAX_SAMPLE_BYTES = 4 * MAX_FILE_BYTES;
 
-/**
- * What a sample takes beside its features: a label as text or number, in a list that grows, and as a class.
- */
+/** Bytes of a sample beside its features: a label as text or number, in a list that grows, and as a class. */
 const LABEL_BYTES = 32;
 
 /**
- * A data set may take this share of memory: scaling and splitting make copies, and the network needs room
+ * Share of memory that a data set may take: scaling and splitting make copies, and the network needs room
  * too.
  */
 const MEMORY_SHARE = 1 / 4;
@@ -42,12 +37,12 @@ export function machineMemory(): number {
   return Math.min(os.totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 }
 
-/** The most bytes a file may have when unpacked. */
+/** Most bytes of an unpacked file. */
 export function unpackedLimit(memory = machineMemory()): number {
   return Math.min(MAX_FILE_BYTES, Math.floor(memory * MEMORY_SHARE));
 }
 
-/** The most samples of so many features; 0 where not even one has room. */
+/** Most samples with this number of features; 0 where not even one has room. */
 export function maxSamples(features: number, memory = machineMemory()): number {
   const bytes = Math.min(MAX_SAMPLE_BYTES, memory * MEMORY_SHARE);
   return Math.min(MAX_SAMPLES, Math.floor(bytes / (4 * features + LABEL_BYTES)));
@@ -56,7 +51,7 @@ export function maxSamples(features: number, memory = machineMemory()): number {
 /**
  * Checks that samples have room, before anything of their size is allocated.
  *
- * @param count as many as are known of; text files learn theirs on the way
+ * @param count number of samples known so far; parsers of text count them as they read
  * @throws SetNativeError ERR_OUT_OF_MEMORY
  */
 export function checkSampleCount(
@@ -78,29 +73,29 @@ export function checkSampleCount(
 
 /** A place in a file: a byte offset, or a line and column (both from 1). */
 export interface Place {
-  offset?: number;
+  offset?: number | undefined;
   line?: number;
   column?: number;
 }
 
-/** What to do, by the kind of error. Only what fetching may mend says so. */
+/** Advice by the kind of error. Only errors that fetching may fix advise to fetch. */
 export const ADVICE = {
-  /** Cut off, or changed on the way. */
+  /** The file was cut off, or changed on the way. */
   damaged: 'the file is damaged or cut off, fetch it again',
   /** The bytes are sound but not of this format. */
   foreign: 'the file is of another kind, check that it is the right one',
-  /** The format is right; what the file says cannot be used. */
+  /** The format is right, but its content cannot be used. */
   content: 'correct the file',
-  /** Two files, each sound. */
+  /** Two sound files do not fit together. */
   mismatch: 'check that these files belong together',
-  /** A cell without a value. */
+  /** A cell has no value. */
   missing: 'drop such rows or fill them in; what is a value must be called otherwise',
 } as const;
 
-/** The longest piece of a file that a message repeats. */
+/** Most characters of a file that a message repeats. */
 const MAX_QUOTE = 250;
 
-/** What a file says, fit for a terminal: not endless, no control characters. */
+/** Text of a file that is safe on a terminal: short, without control characters. */
 function quote(text: string): string {
   const short = text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE)}…` : text;
   return short.replace(/\p{Cc}/gu, '\ufffd');
@@ -118,7 +113,7 @@ export function formatError(
   came: string,
   advice: string,
   cause?: unknown,
-): SetNativeError {
+): SetNativeError<'ERR_DATA_FORMAT'> {
   const where = [
     place.offset === undefined ? '' : `, byte ${place.offset}`,
     place.line === undefined ? '' : `, line ${place.line}`,
@@ -141,29 +136,30 @@ function isGzip(bytes: Uint8Array): boolean {
 }
 
 /**
- * The most bytes that packed ones can become: a byte of deflate stands for up to 1032. What a file tells of
- * itself may be more.
+ * Most bytes that packed ones can become: a byte of deflate stands for up to 1032. The size that a file
+ * states may be larger.
  */
 export function mostInflated(packedBytes: number): number {
   return 1032 * packedBytes + 2 ** 10;
 }
 
-/** Output chunks of zlib for a gzip file that does not tell its size. */
+/** Bytes of a chunk of output of zlib, for a gzip file that does not state its size. */
 const MIN_CHUNK_BYTES = 2 ** 16;
 
 /**
- * Unpacks gzip, told by its first two bytes; other bytes come back as they are.
+ * Unpacks gzip, recognised by its first two bytes; other bytes are returned unchanged.
  *
- * @param limit the most bytes the result may have, against gzip bombs
- * @throws SetNativeError ERR_DATA_FORMAT when cut off, damaged (checksum included) or larger than `limit`
+ * @param limit most bytes of the result, against gzip bombs
+ * @throws SetNativeError ERR_DATA_FORMAT where the file is cut off, damaged (checksum included) or larger
+ * than `limit`
  */
 export function gunzip(bytes: Uint8Array, file: string, limit = unpackedLimit()): Uint8Array {
   if (!isGzip(bytes)) return bytes;
-  // The last four bytes tell the size. In one chunk of it (and one byte, to see the end) nothing is held
+  // The last four bytes state the size. A single chunk of that size, and one byte to see the end, holds nothing
   // twice.
-  const told =
+  const stated =
     bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4, true);
-  const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(told, limit, mostInflated(bytes.length)) + 1);
+  const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(stated, limit, mostInflated(bytes.length)) + 1);
   try {
     return gunzipSync(bytes, { maxOutputLength: limit, chunkSize });
   } catch (cause) {
@@ -171,7 +167,7 @@ export function gunzip(bytes: Uint8Array, file: string, limit = unpackedLimit())
   }
 }
 
-/** What zlib threw while unpacking, as ERR_DATA_FORMAT. */
+/** An error of zlib while unpacking, as ERR_DATA_FORMAT. */
 export function unpackError(cause: unknown, file: string, place: Place, limit: number): SetNativeError {
   const { code, message } = cause as NodeJS.ErrnoException;
   if (code === 'ERR_BUFFER_TOO_LARGE') {
@@ -181,14 +177,14 @@ export function unpackError(cause: unknown, file: string, place: Place, limit: n
   return formatError(file, place, 'whole and undamaged compressed data', came, ADVICE.damaged, cause);
 }
 
-/** ERR_DATA_FORMAT for a file, or a part of one, of more bytes than `unpackedLimit`. */
+/** The error of a file, or a part of one, with more bytes than `unpackedLimit`: ERR_DATA_FORMAT. */
 export function tooLarge(
   file: string,
   place: Place,
   limit: number,
   came: string,
   cause?: unknown,
-): SetNativeError {
+): SetNativeError<'ERR_DATA_FORMAT'> {
   return formatError(
     file,
     place,
@@ -200,11 +196,10 @@ export function tooLarge(
 }
 
 /**
- * Reads a whole file, unpacked if it is gzip (told by its content, not its name).
+ * Reads a whole file, unpacked if its content is gzip, whatever its name.
  *
  * @throws SetNativeError ERR_DATA_NOT_FOUND (no such file), ERR_IO (not readable, not a file),
- * ERR_DATA_FORMAT (damaged
- *   gzip, or more bytes than `unpackedLimit`)
+ * ERR_DATA_FORMAT (damaged gzip, or more bytes than `unpackedLimit`)
  */
 export function readBytes(file: string): Uint8Array {
   let bytes: Uint8Array;
@@ -247,9 +242,7 @@ export function readBytes(file: string): Uint8Array {
   return gunzip(bytes, file);
 }
 
-/**
- * Walks bytes from front to back; asking for more than is there is ERR_DATA_FORMAT naming file and offset.
- */
+/** Reads bytes from front to back. Reading beyond the end throws ERR_DATA_FORMAT, naming file and offset. */
 export class ByteReader {
   offset = 0;
   private readonly view: DataView;
@@ -269,7 +262,12 @@ export class ByteReader {
   }
 
   /** An error at the current place, or at `offset`. */
-  error(expected: string, came: string, advice: string, offset = this.offset): SetNativeError {
+  error(
+    expected: string,
+    came: string,
+    advice: string,
+    offset = this.offset,
+  ): SetNativeError<'ERR_DATA_FORMAT'> {
     return formatError(this.file, { offset: this.base + offset }, expected, came, advice);
   }
 
@@ -299,13 +297,13 @@ export class ByteReader {
     return this.view.getInt32(this.advance(4, what), this.littleEndian);
   }
 
-  /** A view (no copy) of the next `count` bytes. */
+  /** View (no copy) of the next `count` bytes. */
   take(count: number, what: string): Uint8Array {
     const start = this.advance(count, what);
     return this.bytes.subarray(start, start + count);
   }
 
-  /** A reader of just the next `count` bytes. */
+  /** Reader of the next `count` bytes only. */
   window(count: number, what: string): ByteReader {
     const start = this.offset;
     return new ByteReader(this.take(count, what), this.file, this.littleEndian, this.base + start);

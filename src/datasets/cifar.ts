@@ -2,8 +2,8 @@ import { ADVICE, checkSampleCount, formatError, readBytes } from './bytes.js';
 import type { Samples } from './types.js';
 
 /*
- * CIFAR-10, binary version: records of one label byte and 3072 pixel bytes, 32 × 32 red, then green, then
- * blue, row by row. https://www.cs.toronto.edu/~kriz/cifar.html
+ * Reads CIFAR-10 in its binary version: records of one label byte and 3072 pixel bytes, 32 × 32 red, then
+ * green, then blue, row by row. https://www.cs.toronto.edu/~kriz/cifar.html
  */
 
 const PIXELS = 3 * 32 * 32;
@@ -13,9 +13,8 @@ const RECORD = 1 + PIXELS;
  * Reads the records of several files, one after the other; pixels 0 .. 255 as stored.
  *
  * @param classes labels must be below this
- * @throws SetNativeError ERR_DATA_FORMAT (a length that is no whole number of records, none at all, a label
- * out of range),
- *   ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY
+ * @throws SetNativeError ERR_DATA_FORMAT (a length that is no whole number of records, no record, a label out
+ * of range), ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function readCifarSamples(files: string[], classes: number): Samples {
   let count = 0;

@@ -6,26 +6,29 @@ import { DistinctLabels, type RawSamples } from './labels.js';
 import { isMissing, NumberList, parseDecimal } from './numbers.js';
 
 /*
- * CSV: one sample per record, numbers and one label column.
+ * Reads CSV with one sample per record: numbers, and one label column.
  */
 
-/** How to read a CSV file. */
+/** Options of a CSV file. */
 export interface CsvOptions {
-  /** Name of the label column, in the header; default: the last column. */
+  /** Name of the label column in the header; default: the last column. */
   label?: string;
-  /** Whether the first line names the columns; default: when `label` is given, or told by `isHeader`. */
+  /**
+   * Whether the first line names the columns; default: true when `label` is given, else decided by
+   * `isHeader`.
+   */
   header?: boolean;
-  /** Default `,`. */
+  /** Character between cells; default `,`. */
   delimiter?: string;
 }
 
-/** Samples, and where a feature has no value: it is NaN. */
-export interface CsvSamples extends RawSamples {
-  /** The first cell that holds no value, and what it says instead. */
+/** Samples in which a feature without a value is NaN, and the place of the first such cell. */
+interface CsvSamples extends RawSamples {
+  /** First cell without a value, and its text. */
   missing?: { place: Place; text: string };
 }
 
-/** What the label column is called most often, in lower case. */
+/** Usual names of the label column, in lower case. */
 const LABEL_NAMES = ['label', 'labels', 'class', 'classes', 'target', 'y', 'category', 'outcome'];
 
 const LF = 10;
@@ -33,12 +36,12 @@ const CR = 13;
 
 const NO_LABELS: ReadonlySet<string> = new Set();
 
-/** A copy of text: the engine would keep the whole record as long as its piece. */
+/** A copy of a text: without it the engine would keep the whole record for as long as its part. */
 const ownText = (text: string) => Buffer.from(text).toString();
 
 const isWord = (cell: string) => parseDecimal(cell) === undefined && !isMissing(cell);
 
-/** Whether numbers count 0, 1, 2 .. or 1, 2, 3 .., as programs name columns that have no names. */
+/** Whether cells count 0, 1, 2 .. or 1, 2, 3 .., which programs write as names of columns without names. */
 function countUp(cells: string[]): boolean {
   const first = Number(cells[0]);
   return (
@@ -47,12 +50,12 @@ function countUp(cells: string[]): boolean {
 }
 
 /**
- * Whether the first line names the columns, where nobody says. Names are words. Numbers are names only under
- * a word that is no label: one that no other line has, where the others' labels are numbers, or it is a usual
- * name of the column, or the numbers count up.
+ * Whether the first line names the columns, where the options leave it open. Words are names. Numbers are
+ * names only above a word that is no label: a word that no other line has although the labels of the others
+ * are numbers, or a usual name of the label column, or if the numbers count up.
  *
- * @param first its cells, the label last
- * @param others the labels of the other lines, each once
+ * @param first cells of the first line, the label last
+ * @param others labels of the other lines, each once
  */
 function isHeader(first: string[], others: ReadonlySet<string>): boolean {
   const names = first.slice(0, -1);
@@ -64,7 +67,7 @@ function isHeader(first: string[], others: ReadonlySet<string>): boolean {
   return labelsAreNumbers || LABEL_NAMES.includes(name.toLowerCase()) || countUp(names);
 }
 
-/** The first line (from 1, by any of the line ends) of which `test` holds. */
+/** Number of the first line, from 1, by any of the line ends, for which `test` holds. */
 function findLine(bytes: Uint8Array, test: (line: Uint8Array) => boolean): number {
   let line = 1;
   let start = 0;
@@ -94,7 +97,7 @@ function checkText(bytes: Uint8Array, file: string): void {
   }
 }
 
-/** Takes the lines one after the other and makes samples of them. */
+/** Collects the lines, one after the other, and makes samples of them. */
 class CsvTable {
   private first: string[] | undefined;
   private firstIsSample = false;
@@ -102,7 +105,10 @@ class CsvTable {
   private missing: CsvSamples['missing'];
   private readonly values = new NumberList(Float32Array);
   private readonly labels: string[] = [];
-  /** Each label once: cells with the same text share one string, and one too many different ones end it. */
+  /**
+   * All labels, each once: cells with the same text share one string, and too many different ones end the
+   * parsing.
+   */
   private readonly distinct: DistinctLabels<string>;
 
   constructor(
@@ -121,7 +127,7 @@ class CsvTable {
     const { header, label } = this.options;
     const isNamed = header ?? (label !== undefined || isHeader(cells, NO_LABELS));
     this.takeFirst(cells, isNamed, line);
-    // Numbers may turn out to be names when all labels are known, and are a sample until then.
+    // Numbers may turn out to be names once all labels are known; until then they are a sample.
     this.firstIsSample = !isNamed;
     if (this.firstIsSample) this.takeSample(cells, line);
   }
@@ -149,7 +155,8 @@ class CsvTable {
   }
 
   /**
-   * Which of two columns is the label cannot be known, and the other one, as a feature, would give it away.
+   * Throws where the header has the name of the label twice: either column could be the label, and the other
+   * one, as a feature, would reveal it.
    */
   private checkLabelName(line?: number): void {
     const name = this.first![this.labelColumn]!;
@@ -197,7 +204,7 @@ class CsvTable {
     return { file: this.file, x, labels, count: labels.length, features, ...missing };
   }
 
-  /** Whether the first line, so far a sample, names the columns after all. */
+  /** Whether the first line, so far taken as a sample, names the columns. */
   private firstIsNames(): boolean {
     if (!this.firstIsSample || this.options.header !== undefined) return false;
     const others = new Set<string>();
@@ -207,14 +214,13 @@ class CsvTable {
 }
 
 /**
- * Parses CSV in UTF-8. Features must be decimal numbers or missing, labels may be anything else; empty lines
- * are passed over. Two features may have one name: only the label's is looked up.
+ * Parses CSV in UTF-8. Features must be decimal numbers or missing, labels may be any text; empty lines are
+ * skipped. Two features may share a name, because only that of the label is looked up.
  *
- * @param memory bytes that the machine gives; see checkSampleCount
+ * @param memory bytes that this process may use; see checkSampleCount
  * @throws SetNativeError ERR_DATA_FORMAT, naming the line: not UTF-8, no sample, rows of different length, a
- * feature
- *   that is neither a number nor missing, a missing label, too many labels, broken quotes, no column of the label's
- *   name or two; ERR_OUT_OF_MEMORY
+ * feature that is neither a number nor missing, a missing label, too many labels, broken quotes, no column
+ * with the name of the label or two; ERR_OUT_OF_MEMORY
  */
 export function parseCsv(
   bytes: Uint8Array,

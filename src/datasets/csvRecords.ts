@@ -1,14 +1,14 @@
 import { ADVICE, formatError } from './bytes.js';
 
 /*
- * CSV as far as it is about characters (RFC 4180): which bytes are a record and which text is a cell. Our
- * own, because files come from strangers: packages for it bound neither the cells of a record, of which some
- * hundred million end the process, nor, at some 20 µs each, the time that records take, and count a line
- * twice where a quoted cell breaks it by CRLF.
+ * Splits CSV into records and cells (RFC 4180). It is our own because files may be hostile: the packages for
+ * it bound neither the number of cells of a record, some hundred million of which end the process, nor the
+ * time of a record, at some 20 µs per cell, and they count a line twice where a quoted cell breaks it by
+ * CRLF.
  */
 
 /**
- * The most bytes of one record, and so of its cells: a quote that nobody closes would reach to the end of the
+ * Most bytes of one record, and so of its cells: a quote that is never closed would reach to the end of the
  * file.
  */
 const MAX_RECORD_BYTES = 2 ** 24;
@@ -19,18 +19,17 @@ const QUOTE = 34;
 const BOM = Buffer.from('\ufeff');
 
 /** One record of a file. */
-export interface CsvRecord {
-  /** The line it begins in, from 1. */
+interface CsvRecord {
+  /** Number of its first line, from 1. */
   line: number;
   cells: string[];
 }
 
 /**
- * The records of a text, one after the other, without those of blanks alone. They end in LF, CRLF or CR, of
- * which a file put together of several has a mixture. Cells come without the blanks around them; what stands
- * in quotes is kept as it is.
+ * The records of a text, one after the other, without blank ones. They end in LF, CRLF or CR; a file joined
+ * from several has a mixture. Cells come without the blanks around them; quoted text is kept unchanged.
  *
- * @param bytes UTF-8, perhaps behind a byte order mark
+ * @param bytes UTF-8, which may begin with a byte order mark
  * @throws SetNativeError ERR_DATA_FORMAT: a quote within a cell or not closed, a record that is too long
  */
 export function* csvRecords(bytes: Uint8Array, file: string, delimiter: string): Generator<CsvRecord> {
@@ -56,8 +55,8 @@ export function* csvRecords(bytes: Uint8Array, file: string, delimiter: string):
 }
 
 /**
- * How far the record reaches that begins at `start`, no further than to tell one too long, and the line ends
- * within its quotes.
+ * Finds the end of the record that begins at `start`, looking no further than the longest record, and counts
+ * the line ends within its quotes.
  */
 function extent(
   text: Buffer,
@@ -83,7 +82,7 @@ function extent(
 
 const trim = (cell: string) => cell.trim();
 
-/** The cells of a record in which some stand in quotes. */
+/** Cells of a record, some of which are in quotes. */
 function quotedCells(record: string, file: string, delimiter: string, line: number): string[] {
   const cells: string[] = [];
   const broken = (expected: string, came: string) =>
@@ -108,7 +107,7 @@ function quotedCells(record: string, file: string, delimiter: string, line: numb
 
 const isBlank = (character: string | undefined) => character !== undefined && character.trim() === '';
 
-/** Where the quote closes that encloses text from `from` on, or -1. */
+/** Position of the quote that closes text from `from` on, or -1. */
 function closingQuote(record: string, from: number): number {
   let close = record.indexOf('"', from);
   while (close >= 0 && record[close + 1] === '"') close = record.indexOf('"', close + 2);

@@ -2,14 +2,15 @@ import { ADVICE, ByteReader, checkSampleCount, formatError, readBytes } from './
 import type { Samples } from './types.js';
 
 /*
- * IDX, the format of MNIST and Fashion-MNIST: two zero bytes, the type (8 = u8), the number of dimensions,
- * then each dimension as big-endian u32, then the values row by row. http://yann.lecun.com/exdb/mnist/
+ * Reads IDX, the format of MNIST and Fashion-MNIST: two zero bytes, the type (8 = u8), the number of
+ * dimensions, then each dimension as big-endian u32, then the values row by row.
+ * http://yann.lecun.com/exdb/mnist/
  */
 
 const UNSIGNED_BYTE = 0x08;
 
 /** An IDX array of unsigned bytes. */
-export interface IdxArray {
+interface IdxArray {
   dimensions: number[];
   values: Uint8Array;
 }
@@ -17,9 +18,9 @@ export interface IdxArray {
 /**
  * Parses IDX of unsigned bytes. `values` is a view into `bytes`.
  *
- * @param rank how many dimensions there must be: 3 for images, 1 for labels
- * @throws SetNativeError ERR_DATA_FORMAT: wrong magic, a dimension of 0, length not exactly what the header
- * says
+ * @param rank expected number of dimensions: 3 for images, 1 for labels
+ * @throws SetNativeError ERR_DATA_FORMAT: wrong magic, a dimension of 0, a length that differs from the
+ * header
  */
 export function parseIdx(bytes: Uint8Array, file: string, rank: number): IdxArray {
   const reader = new ByteReader(bytes, file);

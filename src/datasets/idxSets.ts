@@ -7,21 +7,20 @@ import { type IdxSet, idxSums } from './idxSums.js';
 import type { Dataset, Samples } from './types.js';
 
 /*
- * MNIST and Fashion-MNIST: two sets whose files have the same names, so that only their content tells them
- * apart. Files whose content is neither's, as of KMNIST or of a subset, go by what names there are: the
- * folder's, then the files'.
+ * Distinguishes MNIST from Fashion-MNIST, whose files have the same names, by their content. Files with other
+ * content, such as KMNIST or a subset, are assigned by name: that of the folder, then those of the files.
  */
 
 const TITLES: Record<IdxSet, string> = { 'fashion-mnist': 'Fashion-MNIST', mnist: 'MNIST' };
 
-/** Images and labels, of the training samples and then of the test samples. */
+/** Files of images and labels, first of the training samples and then of the test samples. */
 export const IDX_FILES = [
   ...['train-images-idx3-ubyte', 'train-labels-idx1-ubyte'],
   ...['t10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte'],
 ];
 export const IDX_TEST_FILES = IDX_FILES.slice(2);
 
-/** The most bytes that a published label file has, packed or unpacked; a larger one is another set's. */
+/** Most bytes of a published label file, packed or unpacked; a larger file belongs to another set. */
 const MAX_LABEL_BYTES = 2 ** 16;
 
 const sha256 = (...pieces: Uint8Array[]) => {
@@ -33,21 +32,21 @@ const sha256 = (...pieces: Uint8Array[]) => {
 const ownerOf = (sum: string): IdxSet | undefined =>
   (Object.keys(idxSums) as IdxSet[]).find((set) => idxSums[set].includes(sum));
 
-/** Whether a folder's files are a set's, told by their labels. */
+/** Result of comparing the labels in a folder with those of a set. */
 export interface LabelVerdict {
   /** Whether the set may be loaded from them. */
   accepted: boolean;
   /** Whether the labels are those that were published as the set's. */
   published: boolean;
-  /** Why not accepted, or why not published. */
+  /** Reason why the files are not accepted, or not published. */
   reason: string;
 }
 
 /**
- * Tells whether the files are `set`'s. Reads the label files only, and of them no more than published ones
- * have; never throws: a label file that cannot be read is told in `reason`.
+ * Decides whether the files are those of `set`. Reads the label files only, and no more of them than
+ * published ones have; never throws: `reason` names a label file that cannot be read.
  *
- * @param files those of IDX_FILES, or of IDX_TEST_FILES, as they were found in `folder`
+ * @param files files of IDX_FILES, or of IDX_TEST_FILES, that were found in `folder`
  */
 export function judgeLabels(set: IdxSet, folder: string, files: string[]): LabelVerdict {
   const labelFiles = files.filter((_, i) => i % 2 === 1);
@@ -80,9 +79,10 @@ export function judgeLabels(set: IdxSet, folder: string, files: string[]): Label
 }
 
 /**
- * The one set that files of unknown content can be loaded as: what their folder is called, else what the
- * spelling of their names suggests. MNIST's archives unpack to `train-images.idx3-ubyte`, Fashion-MNIST's to
- * `train-images-idx3-ubyte`; a test set alone is known of MNIST only.
+ * The one set that files of unknown content can be loaded as: the one that their folder is named after, else
+ * the one that the spelling of their names suggests. The archives of MNIST unpack to
+ * `train-images.idx3-ubyte`, those of Fashion-MNIST to `train-images-idx3-ubyte`; only MNIST is published
+ * with a test set alone.
  */
 function claimant(folder: string, files: string[]): IdxSet {
   const name = path.basename(folder).toLowerCase();
@@ -91,7 +91,7 @@ function claimant(folder: string, files: string[]): IdxSet {
   return isDotted || files.length < IDX_FILES.length ? 'mnist' : 'fashion-mnist';
 }
 
-/** SHA-256 of a label file's unpacked content; undefined where it is larger than any that was published. */
+/** SHA-256 of the unpacked content of a label file; undefined where it is larger than any published one. */
 function labelSum(file: string): string | undefined {
   if (fs.statSync(file).size > MAX_LABEL_BYTES) return undefined;
   try {
@@ -103,11 +103,11 @@ function labelSum(file: string): string | undefined {
 }
 
 /**
- * In what the samples, as IDX files hold them, differ from those that were published as `set`; undefined
- * where they are the same. Takes a fifth of a second.
+ * Part of the samples, in the form of IDX files, that differs from those published as `set`; undefined where
+ * all are the same. Takes a fifth of a second.
  *
- * @param dataset of all of IDX_FILES, or of IDX_TEST_FILES alone
- * @throws SetNativeError ERR_DATA_FORMAT where labels are one set's and images the other's
+ * @param dataset data set of all of IDX_FILES, or of IDX_TEST_FILES alone
+ * @throws SetNativeError ERR_DATA_FORMAT where labels are of one set and images of the other
  */
 export function differenceOfSamples(set: IdxSet, dataset: Dataset): string | undefined {
   const [height, width] = dataset.imageShape!;
@@ -132,10 +132,10 @@ export function differenceOfSamples(set: IdxSet, dataset: Dataset): string | und
   return differing.length === 0 ? undefined : `other ${differing.join(' and ')}`;
 }
 
-/** SHA-256 of the IDX file that holds these bytes. */
+/** SHA-256 of the IDX file that contains these bytes. */
 function fileSum(dimensions: number[], values: Float32Array | Uint32Array): string {
   const header = Buffer.alloc(4 + 4 * dimensions.length);
-  header.writeUInt16BE(0x0800 + dimensions.length, 2); // unsigned bytes, in so many dimensions
+  header.writeUInt16BE(0x0800 + dimensions.length, 2); // type 8, unsigned bytes, and the number of dimensions
   dimensions.forEach((size, d) => {
     header.writeUInt32BE(size, 4 + 4 * d);
   });

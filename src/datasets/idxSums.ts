@@ -1,12 +1,12 @@
 /*
- * What the files of MNIST and Fashion-MNIST, which have the same names, hold.
+ * Checksums of the files of MNIST and Fashion-MNIST, which have the same names.
  */
 
 export type IdxSet = 'fashion-mnist' | 'mnist';
 
 /**
- * SHA-256 of the unpacked files, since archives of the same content differ from mirror to mirror: training
- * images and labels, test images and labels.
+ * SHA-256 of the unpacked files: training images and labels, test images and labels. The archives of the same
+ * content differ from mirror to mirror.
  */
 export const idxSums: Record<IdxSet, string[]> = {
   'fashion-mnist': [

@@ -5,8 +5,8 @@ import { checkSamples } from './transform.js';
 import type { Dataset, Samples } from './types.js';
 
 /*
- * From what a file holds, features and label values of any kind, to a Dataset, where labels are 0 .. classes
- * - 1.
+ * Makes a Dataset, whose labels are 0 .. classes - 1, of the features and the label values of any kind that a
+ * file holds.
  */
 
 /** Label values, one per row. */
@@ -14,17 +14,17 @@ export type Labels = readonly (number | string)[] | Float64Array;
 
 /** Labelled rows as a file gives them. */
 export interface RawSamples {
-  /** Where they come from, for messages. */
+  /** File of the rows, for messages. */
   file: string;
   /** count × features, row-major. */
   x: Float32Array;
-  /** One per row: whole numbers (also as text, "+1") or names. */
+  /** Labels, one per row: whole numbers (also as text, "+1") or names. */
   labels: Labels;
   count: number;
   features: number;
 }
 
-/** What a Dataset needs beside its rows. */
+/** Facts of a Dataset beside its rows. */
 export type DatasetFacts = Pick<Dataset, 'name' | 'source' | 'scaling'> &
   Partial<Pick<Dataset, 'imageShape' | 'note'>>;
 
@@ -36,8 +36,8 @@ function wrongClassCount(file: string, came: string): SetNativeError {
 }
 
 /**
- * What is kept of each different label of a file. Millions of rows then share a few strings, and a file in
- * which every row has a label of its own is refused before it fills the memory.
+ * Distinct labels of a file, each with one kept value. Millions of rows then share a few strings, and a file
+ * in which every row has a label of its own is refused before it fills the memory.
  */
 export class DistinctLabels<Kept> {
   private readonly known = new Map<number | string, Kept>();
@@ -45,7 +45,7 @@ export class DistinctLabels<Kept> {
   constructor(private readonly file: string) {}
 
   /**
-   * What is kept of a label: `keep` is asked once for all that are equal.
+   * The kept value of a label; `keep` makes it once for all equal labels.
    *
    * @throws SetNativeError ERR_DATA_FORMAT: more different labels than there may be classes
    */
@@ -61,7 +61,7 @@ export class DistinctLabels<Kept> {
 
 const INFINITE = /^[+-]?inf(?:inity)?$/i;
 
-/** "+1", 1.0 and 1 are one class, "1". Names stay names. */
+/** Name of the class of a label: "+1", 1.0 and 1 are one class, "1". Names are unchanged. */
 function className(label: number | string, file: string, row: number): string {
   const text = String(label).trim();
   const number = parseDecimal(text);
@@ -74,21 +74,22 @@ function className(label: number | string, file: string, row: number): string {
   return String(number! + 0); // + 0 makes -0 a 0
 }
 
-/** By number where all are numbers, else by character codes: the same order in every locale. */
+/**
+ * Sorts class names by number where all are numbers, else by character codes: the same order in every locale.
+ */
 function sortClassNames(names: string[]): string[] {
   const numeric = names.every((name) => parseDecimal(name) !== undefined);
   return numeric ? names.sort((a, b) => Number(a) - Number(b)) : names.sort();
 }
 
 /**
- * Makes a Dataset of what files hold: label values, whatever they are (-1/+1, 1..5, names), are sorted (by
- * number where all are numbers, else as text) and become 0 .. classes - 1.
+ * Makes a Dataset of the content of files. Label values of any kind (-1/+1, 1..5, names) are sorted, by
+ * number where all are numbers, else as text, and become 0 .. classes - 1.
  *
  * The classes are those of `train`.
  *
  * @throws SetNativeError ERR_DATA_FORMAT (fewer than two classes, a label that train does not have, train and
- * test of
- *   different width), ERR_NON_FINITE (naming row and feature)
+ * test of different width), ERR_NON_FINITE (naming row and feature)
  */
 export function makeDataset(facts: DatasetFacts, train: RawSamples, test?: RawSamples): Dataset {
   const nameIn = (raw: RawSamples) => {

@@ -1,5 +1,5 @@
 import { constants, inflateSync, type ZlibOptions } from 'node:zlib';
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError, SetNativeError } from '../errors.js';
 import {
   ADVICE,
   ByteReader,
@@ -15,15 +15,15 @@ import {
 import type { RawSamples } from './labels.js';
 
 /*
- * MATLAB level 5 MAT-files (`save -v6` and `-v7`), as far as data sets need them: real two-dimensional
+ * Reads MATLAB level 5 MAT-files (`save -v6` and `-v7`), as far as data sets need them: real two-dimensional
  * matrices, full or sparse, of double, single, logical and (u)int8 .. (u)int64, either byte order, compressed
- * or not. Our own parser, because npm has no well-kept one. Source: "MAT-File Format", The MathWorks, chapter
- * 1.
+ * or not. It is our own parser because npm has no well-kept one. Source: "MAT-File Format", The MathWorks,
+ * chapter 1.
  *
  * A file is a header of 128 bytes and then elements: a tag (type, byte count), the data, padding to 8 bytes.
  * Up to 4 bytes of data may lie in the tag itself ("small element"). A matrix is an element made of elements:
  * flags, dimensions, name, values column by column. MATLAB stores whole numbers in the smallest type that
- * holds them, and other writers tag elements as they like, so the type of an element says how to read it and
+ * holds them, and other writers choose types freely, so the type of an element says how to read it and
  * nothing more.
  */
 
@@ -33,7 +33,7 @@ export interface MatMatrix {
   columns: number;
   /** Copies all cells, row by row, into a new (zero) array of rows × columns. */
   copyRows<Numbers extends Float32Array | Float64Array>(target: Numbers): Numbers;
-  /** An error about the cell of this row and column, naming its byte. */
+  /** Error about the cell of this row and column, naming its byte. */
   error(row: number, column: number, expected: string, came: string, advice: string): SetNativeError;
 }
 
@@ -42,13 +42,13 @@ const MATRIX = 14;
 const COMPRESSED = 15;
 const TAG_BYTES = 8;
 
-/** Names are told from `X` and `Y`, and shown in messages, by so many bytes. */
+/** Most bytes of a name that are compared with `X` and `Y`, and shown in messages. */
 const MAX_NAME_BYTES = 63;
-/** Where flags, dimensions and name lie: in what so many packed bytes unpack to. */
+/** Number of unpacked bytes that hold flags, dimensions and name. */
 const PACKED_HEAD_BYTES = 512;
-/** Padding and what else may follow a packed matrix, which is not looked at. */
+/** Bytes that may follow a packed matrix, padding included, and are not read. */
 const SLACK_BYTES = 64;
-/** So many variables are looked at: what is wanted stands at the front of any real file. */
+/** Most variables that are read: the wanted ones are at the front of any real file. */
 const MAX_VARIABLES = 2 ** 14;
 const MAX_NAMES_SHOWN = 10;
 
@@ -57,10 +57,10 @@ interface NumberType {
   read(view: DataView, at: number, little: boolean): number;
 }
 
-/** A 64-bit integer of the halves; rounded to the nearest double, which is exact up to 2^53. */
+/** A 64-bit integer from its halves, rounded to the nearest double, which is exact up to 2^53. */
 const join = (high: number, low: number) => high * 2 ** 32 + low;
 
-/** How to read one value of each numeric element type. */
+/** Reader of one value, by numeric element type. */
 const NUMBER_TYPES: Record<number, NumberType> = {
   1: { bytes: 1, read: (view, at) => view.getInt8(at) },
   2: { bytes: 1, read: (view, at) => view.getUint8(at) },
@@ -81,10 +81,10 @@ const NUMBER_TYPES: Record<number, NumberType> = {
       join(view.getUint32(at + (little ? 4 : 0), little), view.getUint32(at + (little ? 0 : 4), little)),
   },
 };
-/** int8, uint8 and UTF-8: all hold names, which are ASCII. */
+/** Element types of names, which are ASCII: int8, uint8 and UTF-8. */
 const TEXT_TYPES = [1, 2, 16];
 
-/** Array classes by number. */
+/** Names of array classes, by number. */
 const CLASS_NAMES = [
   ...[
     '?',
@@ -132,7 +132,9 @@ function readTag(reader: ByteReader, what: string): Tag {
   return { type, bytes: isSmall ? smallBytes : reader.u32(`the byte count of ${what}`), isSmall };
 }
 
-/** Reads one element and steps over its padding. The data reader knows its own file and place for errors. */
+/**
+ * Reads one element and skips its padding. The reader of its data knows its own file and place for errors.
+ */
 function readElement(reader: ByteReader, what: string): Element {
   const { type, bytes, isSmall } = readTag(reader, what);
   const data = reader.window(bytes, what);
@@ -142,7 +144,7 @@ function readElement(reader: ByteReader, what: string): Element {
   return { type, data };
 }
 
-/** The numbers of an element, read one by one from where they lie. */
+/** Numbers of an element, read one by one without a copy. */
 class Numbers {
   readonly length: number;
   private readonly type: NumberType;
@@ -170,7 +172,7 @@ class Numbers {
     return this.type.read(this.view, index * this.type.bytes, this.reader.littleEndian);
   }
 
-  /** An error about the number at `index`, or about all of them at 0. */
+  /** Error about the number at `index`; index 0 also stands for all of them. */
   error(index: number, expected: string, came: string, advice: string): SetNativeError {
     return this.reader.error(expected, came, advice, index * this.type.bytes);
   }
@@ -179,12 +181,12 @@ class Numbers {
 interface Head {
   arrayClass: number;
   isComplex: boolean;
-  /** Absent from MATLAB's objects. */
+  /** Dimensions of the array; absent from objects of MATLAB. */
   dimensions: Numbers | undefined;
   name: string;
 }
 
-/** Reads what a matrix begins with. */
+/** Reads the head of a matrix: flags, dimensions and name. */
 function readHead(reader: ByteReader): Head {
   const flags = new Numbers(reader, 'array flags');
   if (flags.length === 0) throw flags.error(0, 'array flags', 'none', ADVICE.damaged);
@@ -204,7 +206,7 @@ function readHead(reader: ByteReader): Head {
   return { arrayClass, isComplex, dimensions, name: isLong ? `${name}…` : name };
 }
 
-/** Rows and columns; further dimensions must be 1. */
+/** Numbers of rows and columns; further dimensions must be 1. */
 function readShape(dimensions: Numbers, name: string): { rows: number; columns: number } {
   const { length } = dimensions;
   let isMatrix = length >= 2;
@@ -223,11 +225,12 @@ function readShape(dimensions: Numbers, name: string): { rows: number; columns: 
 }
 
 /**
- * Columns that are copied side by side, so that what is written of a row is a line of the processor's cache.
+ * Number of columns that are copied side by side, so that the written part of a row fills a line of the
+ * cache.
  */
 const TILE = 16;
 
-/** A matrix of which every cell is there, column by column. */
+/** A full matrix, column by column. */
 function fullMatrix(reader: ByteReader, rows: number, columns: number, what: string): MatMatrix {
   const values = new Numbers(reader, what);
   if (values.length !== rows * columns) {
@@ -250,9 +253,7 @@ function fullMatrix(reader: ByteReader, rows: number, columns: number, what: str
   };
 }
 
-/**
- * A matrix of which the cells that are not 0 are there: row of each, where each column begins, value of each.
- */
+/** A sparse matrix: the row of each cell that is not 0, the start of each column, the value of each cell. */
 function sparseMatrix(reader: ByteReader, rows: number, columns: number, what: string): MatMatrix {
   const rowIndices = new Numbers(reader, `the row indices of ${what}`);
   const starts = new Numbers(reader, `the column starts of ${what}`);
@@ -260,7 +261,7 @@ function sparseMatrix(reader: ByteReader, rows: number, columns: number, what: s
   if (starts.length !== columns + 1) {
     throw starts.error(0, `${columns + 1} column starts of ${what}`, `${starts.length}`, ADVICE.damaged);
   }
-  // Both lists may be longer: room for cells to come.
+  // Both lists may be longer, with room for more cells.
   const most = Math.min(rowIndices.length, values.length);
   for (let column = 0; column <= columns; column++) {
     const [before, start] = [column === 0 ? 0 : starts.at(column - 1), starts.at(column)];
@@ -301,7 +302,7 @@ function sparseMatrix(reader: ByteReader, rows: number, columns: number, what: s
   };
 }
 
-/** Reads the matrix of a variable that is wanted. */
+/** Reads the matrix of a wanted variable. */
 function readMatrix(reader: ByteReader): MatMatrix {
   const { arrayClass, isComplex, dimensions, name } = readHead(reader);
   const isFull = arrayClass >= FIRST_NUMERIC_CLASS && arrayClass <= LAST_NUMERIC_CLASS;
@@ -317,7 +318,9 @@ function readMatrix(reader: ByteReader): MatMatrix {
 const HDF5_SIGNATURE = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
 const HDF5_VERSION = 0x0200;
 
-/** HDF5 begins at byte 0, or behind 512, 1024, 2048 .. bytes of something else. */
+/**
+ * Whether the bytes are HDF5, which begins at byte 0, or behind 512, 1024, 2048 .. bytes of something else.
+ */
 function isHdf5(bytes: Uint8Array): boolean {
   for (let at = 0; at + HDF5_SIGNATURE.length <= bytes.length; at = at === 0 ? 512 : 2 * at) {
     if (HDF5_SIGNATURE.equals(bytes.subarray(at, at + HDF5_SIGNATURE.length))) return true;
@@ -325,7 +328,7 @@ function isHdf5(bytes: Uint8Array): boolean {
   return false;
 }
 
-/** Checks the header and returns a reader behind it that knows the byte order. */
+/** Checks the header; returns a reader that starts behind it and knows the byte order. */
 function readHeader(bytes: Uint8Array, file: string): ByteReader {
   const reader = new ByteReader(bytes, file);
   const wrongLevel = (came: string) =>
@@ -361,23 +364,25 @@ function readHeader(bytes: Uint8Array, file: string): ByteReader {
   return reader;
 }
 
-/** One of the elements that a file is made of. */
+/** A variable, which is one of the elements of a file. */
 interface Variable {
-  /** Empty for an array without a name. */
+  /** Name; empty for an array without one. */
   name: string;
-  /** A reader of its matrix. */
+  /** Makes a reader of its matrix. */
   open(): ByteReader;
 }
 
-/** How many bytes may still be unpacked of a file. */
+/** Number of bytes that may still be unpacked from a file. */
 interface Budget {
-  /** To tell names: a few hundred bytes may unpack to half a million. */
+  /** Bytes for names: a few hundred packed bytes may unpack to half a million. */
   names: number;
-  /** For the matrices that are wanted. */
+  /** Bytes for the wanted matrices. */
   matrices: number;
 }
 
-/** Tells the name of a variable. Of a packed one no more is unpacked than that takes, until it is opened. */
+/**
+ * Reads the name of a variable. A packed one is unpacked only as far as its name takes, until it is opened.
+ */
 function readVariable({ type, data }: Element, start: number, budget: Budget): Variable {
   const readName = (innerType: number, reader: ByteReader): string => {
     if (innerType !== MATRIX) {
@@ -424,13 +429,12 @@ function readVariable({ type, data }: Element, start: number, budget: Budget): V
 }
 
 /**
- * Parses the matrices `wanted` of a MAT-file. Other variables are passed over, whatever they are and however
- * damaged: they decide nothing as long as all that is wanted is found.
+ * Parses the matrices `wanted` of a MAT-file. Other variables are skipped, whatever they are and however
+ * damaged: they do not matter as long as all wanted ones are found.
  *
- * @param limit the most bytes that may be unpacked for the wanted ones, and to tell the names of all
+ * @param limit most bytes that may be unpacked for the wanted matrices, and for all names
  * @throws SetNativeError ERR_DATA_FORMAT: not level 5, cut off or damaged, a wanted variable missing or there
- * twice,
- *   complex, not two-dimensional, empty or of a class that is not read
+ * twice, complex, not two-dimensional, empty or of a class that is not read
  */
 export function parseMat<Name extends string>(
   bytes: Uint8Array,
@@ -441,8 +445,8 @@ export function parseMat<Name extends string>(
   const reader = readHeader(bytes, file);
   const matrices: Partial<Record<string, MatMatrix>> = {};
   const names: string[] = [];
-  /** The first thing that could not be read: it may be what is missing. */
-  let unread: SetNativeError | undefined;
+  /** First error of an element that could not be read: it may be the missing variable. */
+  let unread: SetNativeError<'ERR_DATA_FORMAT'> | undefined;
   const budget: Budget = { names: limit, matrices: limit };
   for (let count = 0; reader.remaining > 0; count++) {
     const start = reader.offset;
@@ -453,7 +457,7 @@ export function parseMat<Name extends string>(
     const element = attempt(() => readElement(reader, 'a variable'));
     if (element instanceof SetNativeError) {
       unread ??= element;
-      break; // where the next one begins is not known
+      break; // the start of the next one is not known
     }
     const variable = attempt(() => readVariable(element, start, budget));
     if (variable instanceof SetNativeError) {
@@ -473,11 +477,7 @@ export function parseMat<Name extends string>(
   if (missing !== undefined) {
     const came = `only ${[...Object.keys(matrices), ...names].join(', ') || 'none'}`;
     if (unread === undefined) throw formatError(file, {}, `a variable ${missing}`, came, ADVICE.content);
-    const {
-      offset,
-      expected,
-      came: found,
-    } = unread.details as { offset: number; expected: string; came: string };
+    const { offset, expected, came: found } = unread.details;
     const both = `what cannot be read here (expected ${expected}, came ${found}), and ${came}`;
     const advice = 'the file is damaged, or not the right one: fetch it again, or check which it is';
     throw formatError(file, { offset }, `a variable ${missing}`, both, advice, unread);
@@ -485,12 +485,12 @@ export function parseMat<Name extends string>(
   return matrices as Record<Name, MatMatrix>;
 }
 
-/** What `read` returns, or why the bytes could not be read. */
-function attempt<Result>(read: () => Result): Result | SetNativeError {
+/** The result of `read`, or the error of bytes that could not be read. */
+function attempt<Result>(read: () => Result): Result | SetNativeError<'ERR_DATA_FORMAT'> {
   try {
     return read();
   } catch (error) {
-    if (error instanceof SetNativeError) return error;
+    if (isSetNativeError(error, 'ERR_DATA_FORMAT')) return error;
     throw error;
   }
 }
@@ -505,12 +505,12 @@ export function readMatSamples(file: string): RawSamples {
 }
 
 /**
- * The same from bytes. Y may stand or lie; so may X where it has one feature.
+ * Makes the samples of the bytes of such a file. Y may be a row or a column; so may X where it has one
+ * feature.
  *
- * @param memory bytes that the machine gives; see checkSampleCount
+ * @param memory bytes that this process may use; see checkSampleCount
  * @throws SetNativeError ERR_DATA_FORMAT: see parseMat; also when Y does not have one label per row of X, or
- * a label
- *   that is too large to be exact; ERR_OUT_OF_MEMORY
+ * a label that is too large to be exact; ERR_OUT_OF_MEMORY
  */
 export function matSamples(bytes: Uint8Array, file: string, memory = machineMemory()): RawSamples {
   const { X, Y } = parseMat(bytes, file, ['X', 'Y'], unpackedLimit(memory));

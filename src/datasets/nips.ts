@@ -4,36 +4,36 @@ import type { RawSamples } from './labels.js';
 import { isMissing, NumberList, parseDecimal } from './numbers.js';
 
 /*
- * The text format of the NIPS 2003 feature selection challenge (dense form): NAME_train.data has one sample
- * per line, numbers between blanks; NAME_train.labels one label per line, in the same order; NAME_valid
- * likewise. NAME.param, where present, tells sizes and a check-sum of each, and is held against what was
- * read.
+ * Reads the text format of the NIPS 2003 feature selection challenge (dense form): NAME_train.data has one
+ * sample per line, numbers between blanks; NAME_train.labels one label per line, in the same order;
+ * NAME_valid likewise. NAME.param, where present, states sizes and a checksum of each part, which are
+ * compared with the data.
  */
 
 /** A table of numbers. */
-export interface NumberTable<Numbers> {
+interface NumberTable<Numbers> {
   rows: number;
   columns: number;
-  /** Row by row. */
+  /** Values, row by row. */
   values: Numbers;
-  /** Of all values in double precision, one after the other. */
+  /** Sum of all values in double precision, one after the other. */
   sum: number;
 }
 
 const MAX_PARAM_BYTES = 2 ** 16;
 const NEWLINE = 10;
 const LONGEST_NUMBER = 64;
-/** Blanks of the format: space, tab, carriage return. */
+/** Whether a byte is a blank of the format: space, tab, carriage return. */
 const isBlank = (byte: number) => byte === 32 || byte === 9 || byte === 13;
 
 /**
  * Parses lines of numbers between blanks; empty lines may stand at the end only.
  *
  * @param Numbers Float32Array for features, Float64Array for labels, which must be exact
- * @param memory bytes that the machine gives; see checkSampleCount
+ * @param memory bytes that this process may use; see checkSampleCount
  * @throws SetNativeError ERR_DATA_FORMAT, naming line and column: no number at all, a row of another length
- * than the
- *   first, something that is not a decimal number (a column is a count of numbers in the line); ERR_OUT_OF_MEMORY
+ * than the first, something that is not a decimal number (a column is a count of numbers in the line);
+ * ERR_OUT_OF_MEMORY
  */
 export function parseNumberTable<Numbers extends Float32Array | Float64Array>(
   bytes: Uint8Array,
@@ -46,7 +46,7 @@ export function parseNumberTable<Numbers extends Float32Array | Float64Array>(
   let sum = 0;
   let rows = 0;
   let columns = 0;
-  let emptyLine = 0; // the first of the empty lines that nothing has followed yet
+  let emptyLine = 0; // first of the empty lines that no other line has followed yet
   let at = 0;
   for (let line = 1; at < text.length; line++) {
     let column = 0;
@@ -71,14 +71,14 @@ export function parseNumberTable<Numbers extends Float32Array | Float64Array>(
       values.push(value);
       sum += value;
     }
-    at++; // over the newline
+    at++; // skips the newline
     if (column === 0) {
       if (emptyLine === 0) emptyLine = line;
       continue;
     }
     if (rows === 0) columns = column;
     if (column < columns) {
-      // Without a newline behind it, it is short because the file is cut off.
+      // Without a newline at its end, the line is short because the file was cut off.
       const advice = at > text.length ? ADVICE.damaged : ADVICE.content;
       throw formatError(file, { line, column }, `${columns} numbers in the line`, `${column}`, advice);
     }
@@ -88,8 +88,8 @@ export function parseNumberTable<Numbers extends Float32Array | Float64Array>(
   return { rows, columns, values: values.toArray(), sum };
 }
 
-/** What a .param file says of one part ("Train", "Valid"). */
-export interface NipsPart {
+/** Facts that a .param file states about one part ("Train", "Valid"). */
+interface NipsPart {
   samples: number;
   checkSum: number;
 }
@@ -98,8 +98,8 @@ export interface NipsPart {
  * Parses a .param file: the number of features, and for each part the number of samples and the sum of all
  * values.
  *
- * @throws SetNativeError ERR_DATA_FORMAT when a part's line is there but not of the known form, or it is too
- * long
+ * @throws SetNativeError ERR_DATA_FORMAT where the line of a part is not of the known form, or the file is
+ * too long
  */
 export function parseNipsParam(
   bytes: Uint8Array,
@@ -132,7 +132,7 @@ export function parseNipsParam(
   return { ...(features === undefined ? {} : { features }), parts };
 }
 
-/** Puts a table of features and a table of labels together. */
+/** Joins a table of features and a table of labels. */
 function nipsSamples(
   data: NumberTable<Float32Array>,
   dataFile: string,
@@ -164,11 +164,10 @@ function nipsSamples(
 /**
  * Reads one part of a NIPS 2003 data set.
  *
- * @param paramFile held against the part when it exists; pass undefined for none
- * @param part `Train` or `Valid`, the part's name in the .param file
- * @throws SetNativeError ERR_DATA_FORMAT (see parseNumberTable; also as many labels as samples, sizes and
- * check-sum of
- *   the .param file), ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY
+ * @param paramFile file that the part is compared with where it exists; undefined for none
+ * @param part `Train` or `Valid`, the name of the part in the .param file
+ * @throws SetNativeError ERR_DATA_FORMAT (see parseNumberTable; also where numbers of labels and samples
+ * differ, or the part differs from the .param file), ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function readNipsSamples(
   dataFile: string,

@@ -6,36 +6,43 @@ import { invalid } from '../checks.js';
 import { checkSignal, SetNativeError } from '../errors.js';
 
 /*
- * Where data files are fetched from: a web server, through the proxy that the environment names, or a folder.
- * Bytes come as they are stored there, never decoded, piece by piece; what must be in them is not known here.
+ * Origins that data files are fetched from: a web server, through the proxy that the environment names, or a
+ * folder. Bytes come as they are stored there, never decoded, piece by piece; the caller checks their
+ * content.
  */
 
-/** A place that has files of data sets. */
-export interface Origin {
+/** An origin of files of data sets. */
+interface Origin {
   /**
-   * A file of it, or of what it has several places for, the first that is there.
+   * Opens a file: the first that is there, where the origin has several places for it.
    *
-   * @param name under the origin's address
+   * @param name path under the address of the origin
    */
   open(name: string): OriginFile;
   close(): Promise<void>;
 }
 
 export interface OriginFile {
-  /** Its address, and the proxy that may stand before it, for messages. */
+  /** Address of the file, and the proxy in front of it, for messages. */
   where: string;
-  /** @throws SetNativeError ERR_IO, ERR_DATA_NOT_FOUND (no such file in a folder); ERR_ABORTED */
+  /**
+   * The bytes of the file, in pieces.
+   *
+   * @throws SetNativeError ERR_IO, ERR_DATA_NOT_FOUND (no such file in a folder); ERR_ABORTED
+   */
   pieces(signal: AbortSignal | undefined): AsyncIterable<Uint8Array>;
 }
 
-/** How long a server may say nothing, in ms: while connecting, before the answer, and within it. */
+/** Milliseconds that a server may be silent: while connecting, before the answer, and within it. */
 export const patience = { ms: 60_000 };
 
 const MAX_REDIRECTS = 5;
 
 /**
+ * The origin at an address or in a folder.
+ *
  * @param from an http(s) or file address, or the path of a folder
- * @param folderOf where in a folder a data set's files may lie, too: a sub-folder of its name
+ * @param folderOf sub-folder of a folder in which the files of the data set may lie, too
  * @throws SetNativeError ERR_INVALID_ARGUMENT (another kind of address), ERR_DATA_NOT_FOUND (no such folder)
  */
 export function originAt(from: unknown, folderOf: string): Origin {
@@ -52,7 +59,7 @@ function webAddress(from: string): URL {
   const base = URL.canParse(from) ? new URL(from) : undefined;
   if (base === undefined) throw invalid('data', 'from', 'an address such as https://host/folder', from);
   if (base.username !== '' || base.password !== '') {
-    // Not shown: it holds a password.
+    // The message omits the address, because it holds a password.
     throw new SetNativeError(
       'ERR_INVALID_ARGUMENT',
       '[data] from must be an address without user and password',
@@ -84,7 +91,7 @@ function folderOrigin(folder: string, folderOf: string): Origin {
   }
   return {
     open(name) {
-      // As on the server, or as `pull` lays them down.
+      // Places as on the server, and as `pull` writes them.
       const places = [name, path.basename(name), path.join(folderOf, path.basename(name))];
       const files = places.map((place) => path.join(folder, place));
       const file = files.find((each) => statsOf(each)?.isFile()) ?? files[0]!;
@@ -127,7 +134,7 @@ async function* filePieces(file: string, signal: AbortSignal | undefined): Async
 function webOrigin(base: URL): Origin {
   const proxies = environmentProxies();
   const agent = new EnvHttpProxyAgent({
-    // Plain requests go to a proxy as such: many allow tunnels to port 443 only.
+    // Plain http goes to a proxy without a tunnel: many allow tunnels to port 443 only.
     proxyTunnel: false,
     ...(proxies.http && { httpProxy: proxies.http.url.href }),
     ...(proxies.https && { httpsProxy: proxies.https.url.href }),
@@ -140,7 +147,7 @@ function webOrigin(base: URL): Origin {
       const where = `${url}${proxy === undefined ? '' : ` (${describeProxy(proxy)})`}`;
       return { where, pieces: (signal) => webPieces(url, where, dispatcher, signal) };
     },
-    close: () => agent.destroy().catch(() => {}), // nothing is under way any more
+    close: () => agent.destroy().catch(() => {}), // no request is running any more
   };
 }
 
@@ -149,7 +156,10 @@ interface Proxy {
   variable: string;
 }
 
-/** What undici reads, but also without the scheme, as other programs take it. */
+/**
+ * Proxies of the environment, in the variables that undici reads; their addresses may lack the scheme, as
+ * other programs accept them.
+ */
 function environmentProxies(): { http: Proxy | undefined; https: Proxy | undefined } {
   const named = (...variables: string[]): Proxy | undefined => {
     const variable = variables.find((name) => process.env[name] !== undefined);
@@ -158,7 +168,7 @@ function environmentProxies(): { http: Proxy | undefined; https: Proxy | undefin
     const text = value.includes('://') ? value : `http://${value}`;
     const url = URL.canParse(text) ? new URL(text) : undefined;
     if (url !== undefined && /^https?:$/.test(url.protocol)) return { url, variable };
-    // Not shown: it may hold a password.
+    // The message omits the value, because it may hold a password.
     throw new SetNativeError(
       'ERR_IO',
       `[data] the environment variable ${variable} must name a proxy, as http://host:port; correct it or unset it`,
@@ -184,7 +194,7 @@ async function* webPieces(
   const wait = () =>
     setTimeout(() => quiet.abort(new Error(`nothing came for ${patience.ms / 1000} s`)), patience.ms);
   let timer = wait();
-  // A signal of its own: undici takes none of another realm.
+  // undici accepts no signal of another realm, and so gets a signal of this one.
   const stop = () => quiet.abort();
   signal?.addEventListener('abort', stop);
   try {
@@ -208,7 +218,7 @@ async function* webPieces(
     const reason = quiet.signal.aborted ? quiet.signal.reason : cause;
     throw new SetNativeError(
       'ERR_IO',
-      `[data] ${where}: could not be fetched: ${messageOf(reason)}; try again, or name a mirror with --from`,
+      `[data] ${where}: could not be fetched: ${messageOf(reason)}; try again, or name a mirror with \`from\``,
       { details: { url: String(url) }, cause: reason },
     );
   } finally {
@@ -225,14 +235,14 @@ function problemOf(
   if (status >= 300 && status < 400) return `the server answered ${status}, after ${MAX_REDIRECTS} redirects`;
   if (status !== 200) return `the server answered ${status}`;
   const named = String(encoding ?? 'identity').toLowerCase();
-  // Many servers call the file's own gzip an encoding.
+  // Many servers call the gzip of the file itself an encoding.
   if (named === 'identity' || (/^(x-)?gzip$/.test(named) && pathname.endsWith('.gz'))) return undefined;
   return `the server encoded it as ${named}, although it was asked not to`;
 }
 
-/** Where several addresses of a host were tried in vain, the error has no message of its own. */
+/** Message of an error of undici. Where all addresses of a host failed, the error itself has no message. */
 function messageOf(error: unknown): string {
   const { message, code, errors } = error as NodeJS.ErrnoException & { errors?: Error[] };
-  if (message.startsWith('Redirect loop')) return 'the server redirects to the same address again'; // undici advises programmers
+  if (message.startsWith('Redirect loop')) return 'the server redirects to the same address again'; // the advice of undici is for programmers
   return message || errors?.map((each) => each.message).join(', ') || code || String(error);
 }

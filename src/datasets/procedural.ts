@@ -1,12 +1,12 @@
 import type { Dataset, Samples } from './types.js';
 
 /*
- * The embedded data set: noisy grey images of ten shapes, drawn by integer arithmetic from a counter-based
- * hash, so that every machine makes the same bytes and no file is needed.
+ * Draws the embedded data set: noisy grey images of ten shapes, drawn by integer arithmetic from a
+ * counter-based hash, so that every machine makes the same bytes and no file is needed.
  *
- * Why it is hard for a linear model: a shape moves by up to 5 pixels each way and changes its size, thickness
- * and brightness, so that the mean images of the classes overlap; stray strokes and noise rule out telling
- * pixels.
+ * It is hard for a linear model: a shape moves by up to 5 pixels each way and changes its size, thickness and
+ * brightness, so that the mean images of the classes overlap; stray strokes and noise keep single pixels from
+ * identifying a class.
  */
 
 const SIDE = 28;
@@ -38,7 +38,7 @@ function mix(value: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** The draws of one image: draw number n is a hash of (image, n), so no image depends on another. */
+/** Draws of one image: draw number n is a hash of (image, n), so no image depends on another. */
 class Draws {
   private readonly key: number;
   private drawn = 0;
@@ -91,7 +91,7 @@ function covers(shape: Shape, dx: number, dy: number, size: number, thick: numbe
   }
 }
 
-/** Draws image number `image` into `pixels`: shape on a dark ground, then stray strokes, then noise. */
+/** Draws image number `image` into `pixels`: a shape on a dark background, then stray strokes, then noise. */
 function drawImage(image: number, shape: Shape, pixels: Float32Array): void {
   const draws = new Draws(image);
   const size = draws.between(5, 9);
@@ -131,7 +131,7 @@ function drawImage(image: number, shape: Shape, pixels: Float32Array): void {
   }
 }
 
-/** Images firstImage .. firstImage + count - 1; the classes take turns. */
+/** Images firstImage .. firstImage + count - 1, with the classes in turn. */
 function drawSamples(firstImage: number, count: number): Samples {
   const x = new Float32Array(count * FEATURES);
   const labels = new Uint32Array(count);
@@ -145,7 +145,7 @@ function drawSamples(firstImage: number, count: number): Samples {
 
 /**
  * The embedded data set: 10,000 train and 2,000 test images, 28 × 28 grey (whole numbers 0 .. 255), ten
- * classes of equal size. The same bytes on every machine; made anew by each call, in about 0.2 s.
+ * classes of equal size. Every machine makes the same bytes; each call draws them again, in about 0.2 s.
  *
  * Test accuracy on the first 5,000 train and 1,000 test images divided by 255 (NumPy, mini-batches of 40,
  * momentum 0.9): softmax regression, the best of 30 epochs at learning rates 0.005, 0.01 and 0.05: 0.455.

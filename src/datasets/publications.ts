@@ -1,12 +1,12 @@
 import { cifarFiles } from './registry.js';
 
 /*
- * Where data sets are published, and what must come from there.
+ * Addresses at which data sets are published, and the files expected from there.
  */
 
 /** A file on the authors' server. */
 export interface Download {
-  /** Its name under the data set's base address. */
+  /** Path under the base address of the data set. */
   file: string;
   bytes: number;
   sha256: string;
@@ -15,7 +15,7 @@ export interface Download {
 export interface Publication {
   base: string;
   downloads: Download[];
-  /** Of an archive: the files wanted, each of so many bytes; their folders are dropped. */
+  /** Wanted files of an archive, each with its bytes; their folders are dropped. */
   unpack?: { files: string[]; bytes: number };
 }
 

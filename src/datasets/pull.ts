@@ -12,35 +12,34 @@ import { checkLookup, dataFolder, type LookupOptions } from './registry.js';
 import { makeWorkFolder, removeLeftovers, removeWorkFolder } from './workFolder.js';
 
 /*
- * Data sets from where their authors publish them. A file counts as fetched only when its SHA-256 is the
+ * Fetches data sets from the servers of their authors. A file counts as fetched only when its SHA-256 is the
  * known one; until then it lies in a folder of its own.
  */
 
-/** The data sets that `pullDataset` knows an address of. */
+/** Names of the data sets that `pullDataset` knows an address of. */
 export const pullable: readonly string[] = Object.keys(publications);
 
 export interface PullOptions extends LookupOptions {
   /**
-   * Where to fetch from instead of the authors' server: a mirror's address (http, https, file), or a folder,
-   * with the same files.
+   * Origin to fetch from instead of the server of the authors: the address of a mirror (http, https, file) or
+   * a folder, with the same files.
    */
   from?: string;
   signal?: AbortSignal;
-  /** After every piece: the file, and how much of it is here. */
+  /** Called after every piece, with the file and the number of its bytes fetched. */
   onProgress?: (file: string, received: number, total: number) => void;
 }
 
 /**
  * Fetches a data set into a folder of its name, in `dataDir`, else in the folder that SET_NATIVE_DATA names,
- * else in the user's cache. Files that are there and whole are not fetched again; nothing half-fetched has a
- * data file's name, and what an earlier, killed process has left is removed. Only regular files are replaced.
- * The environment's HTTP_PROXY, HTTPS_PROXY and NO_PROXY hold.
+ * else in the cache of the user. Files that are there and whole are not fetched again. No half-fetched file
+ * has the name of a data file, and leftovers of earlier, killed processes are removed. Only regular files are
+ * replaced. HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment are used.
  *
  * @returns the folder
  * @throws SetNativeError ERR_DATA_NOT_FOUND (no address known, nothing in the folder `from`), ERR_IO (server
- * not reached, refusing or
- *   silent for a minute, folder not writable), ERR_DATA_FORMAT (size or SHA-256 is not the known one), ERR_INVALID_ARGUMENT,
- *   ERR_ABORTED (its `cause` is the signal's reason)
+ * not reached, refusing or silent for a minute, folder not writable), ERR_DATA_FORMAT (size or SHA-256 is not
+ * the known one), ERR_INVALID_ARGUMENT, ERR_ABORTED (its `cause` is the reason of the signal)
  */
 export async function pullDataset(name: string, options: PullOptions = {}): Promise<string> {
   checkKeys('data', options, ['dataDir', 'from', 'signal', 'onProgress']);
@@ -83,13 +82,13 @@ export async function pullDataset(name: string, options: PullOptions = {}): Prom
   return folder;
 }
 
-/** Whether the file, or what it holds, is in the folder already. */
+/** Whether the file, or the files of its archive, are in the folder already. */
 async function isThere(folder: string, download: Download, unpack: Publication['unpack']): Promise<boolean> {
   if (unpack === undefined) return isWhole(path.join(folder, path.basename(download.file)), download);
   return unpack.files.every((file) => isFileOf(path.join(folder, file), unpack.bytes));
 }
 
-/** Brings a file, or what it holds, into the folder. */
+/** Fetches a file, or the files of its archive, into the folder. */
 async function bring(
   folder: string,
   download: Download,
@@ -112,7 +111,7 @@ async function bring(
   }
 }
 
-/** What is not a file that a pull could have written is its owner's to move. */
+/** Throws for anything that a pull cannot have written, such as a folder: its owner has to move it. */
 function checkReplaceable(file: string): void {
   const there = inFolder(path.dirname(file), () => fs.lstatSync(file, { throwIfNoEntry: false }));
   if (there === undefined || there.isFile()) return;
@@ -158,7 +157,9 @@ function isFileOf(file: string, bytes: number): boolean {
   }
 }
 
-/** The wanted files of a tar archive, into `folder`, and nothing else, wherever the archive would have it. */
+/**
+ * Unpacks the wanted files of a tar archive into `folder`, and nothing else, wherever the archive puts them.
+ */
 async function unpackArchive(
   archive: string,
   folder: string,
@@ -189,7 +190,7 @@ async function unpackArchive(
   }
 }
 
-/** Whether the file is there with the known size and sum. */
+/** Whether the file exists with the known size and checksum. */
 async function isWhole(file: string, { bytes, sha256 }: Download): Promise<boolean> {
   if (!isFileOf(file, bytes)) return false;
   const hash = createHash('sha256');
@@ -219,7 +220,7 @@ function inFolder<T>(folder: string, body: () => T): T {
   } catch (cause) {
     throw new SetNativeError(
       'ERR_IO',
-      `[data] ${folder} must be a folder that can be written: ${(cause as Error).message}; name another with --data-dir`,
+      `[data] ${folder} must be a folder that can be written: ${(cause as Error).message}; name another with \`dataDir\``,
       { details: { folder }, cause },
     );
   }

@@ -16,8 +16,8 @@ import { proceduralDataset } from './procedural.js';
 import type { Dataset, Samples, Scaling } from './types.js';
 
 /*
- * The data sets known by name: which files each is made of, where they are looked for, how they become a
- * Dataset.
+ * Finds and loads the data sets known by name: the files of each, the folders in which they are looked for,
+ * and the way they become a Dataset.
  */
 
 /** Sizes of a data set; `test` is absent where it has no test set of its own. */
@@ -30,26 +30,30 @@ export interface DatasetShape {
 
 /** One set of files that a data set can be loaded from. */
 interface Source {
-  /** File names; see `locate` for the spellings that pass. */
+  /** File names; `locate` accepts other spellings too. */
   files: string[];
-  /** As published: other content is not the data set. */
+  /** Sizes as published: content of other sizes is not the data set. */
   shape: DatasetShape;
   note?: string;
-  /** Which of the sets that share their file names; these are told apart by content. */
+  /** Data set among those that share file names, which differ by content. */
   idxSet?: IdxSet;
-  /** What the published classes are called, where the files do not say it. */
+  /** Names of the published classes, where the files do not have them. */
   classNames?: string[];
-  /** @param files where `files` were found, in the same order */
+  /**
+   * Loads the data set.
+   *
+   * @param files paths of `files`, in the same order
+   */
   load(files: string[], facts: DatasetFacts): Dataset;
 }
 
 interface KnownDataset {
   name: string;
   description: string;
-  /** Sub-folders of the data folder it may lie in, beside that of its own name. */
+  /** Sub-folders of the data folder in which it may lie, beside that of its own name. */
   folders: string[];
   scaling: Scaling;
-  /** The best first. */
+  /** Sources of the data set, the best first. */
   sources: Source[];
 }
 
@@ -227,16 +231,13 @@ const PROCEDURAL = {
   shape: { train: 10_000, test: 2_000, features: 784, classes: 10 },
 };
 
-/** Where to look. */
+/** Options of a search for data sets. */
 export interface LookupOptions {
-  /**
-   * The folder of data sets, the command line's `--data-dir`; default: what SET_NATIVE_DATA names, else the
-   * user's cache.
-   */
+  /** Folder of data sets; default: the folder that SET_NATIVE_DATA names, else the cache of the user. */
   dataDir?: string | undefined;
 }
 
-/** Throws ERR_INVALID_ARGUMENT for what is no place to look. */
+/** Throws ERR_INVALID_ARGUMENT for options that name no place. */
 export function checkLookup(options: LookupOptions): void {
   checkKeys('data', options, ['dataDir']);
   const { dataDir } = options;
@@ -245,17 +246,17 @@ export function checkLookup(options: LookupOptions): void {
   }
 }
 
-/** The folder of data sets, and what named it. */
-export interface DataFolder {
-  origin: '--data-dir' | 'SET_NATIVE_DATA' | 'cache';
-  /** Absolute. */
+/** Folder of data sets, and the option or variable that named it. */
+interface DataFolder {
+  origin: 'dataDir' | 'SET_NATIVE_DATA' | 'cache';
+  /** Absolute path. */
   folder: string;
 }
 
-/** The one folder that is looked in: whoever names a folder wants no other. */
+/** The one folder to search: a named folder has no fallback. */
 export function dataFolder({ dataDir }: LookupOptions): DataFolder {
   const environment = process.env.SET_NATIVE_DATA;
-  if (dataDir !== undefined) return { origin: '--data-dir', folder: path.resolve(dataDir) };
+  if (dataDir !== undefined) return { origin: 'dataDir', folder: path.resolve(dataDir) };
   if (environment) return { origin: 'SET_NATIVE_DATA', folder: path.resolve(environment) };
   return cacheFolder();
 }
@@ -265,9 +266,7 @@ function cacheFolder(): DataFolder {
   return { origin: 'cache', folder: path.resolve(cache, 'set-native', 'data') };
 }
 
-/**
- * Throws ERR_DATA_NOT_FOUND unless a folder that was named is one and can be read. The cache need not exist.
- */
+/** Throws ERR_DATA_NOT_FOUND unless a named folder is one and can be read. The cache need not exist. */
 function checkFolder({ origin, folder }: DataFolder): void {
   if (origin === 'cache') return;
   let problem: string;
@@ -292,12 +291,18 @@ function nearestFolder(folder: string): string {
   return parent === folder || fs.existsSync(parent) ? parent : nearestFolder(parent);
 }
 
-/** Where a data set may lie: the sub-folder of its name, the usual other ones, and the data folder itself. */
+/**
+ * Folders in which a data set may lie: the sub-folder of its name, other usual ones, and the data folder
+ * itself.
+ */
 function foldersWithin(root: string, known: KnownDataset): string[] {
   return [...[known.name, ...known.folders].map((inner) => path.join(root, inner)), root];
 }
 
-/** One spelling for all: upper and lower case, .gz or not, and `.idx3-ubyte` as 7-Zip and Kaggle write it. */
+/**
+ * A common spelling of a file name: lower case, without .gz, and with `-idx3-ubyte` for the `.idx3-ubyte` of
+ * 7-Zip and Kaggle.
+ */
 const plainName = (name: string) =>
   name
     .toLowerCase()
@@ -305,7 +310,7 @@ const plainName = (name: string) =>
     .replace(/\.(idx[13]-ubyte)$/, '-$1');
 
 /**
- * Where the files of a source are in a folder, and which are missing. The usual spelling goes before others.
+ * Finds the files of a source in a folder, and the names of those missing. The usual spelling is preferred.
  */
 function locate(folder: string, source: Source): { files: string[]; missing: string[] } {
   const names = namesIn(folder);
@@ -331,7 +336,7 @@ function namesIn(folder: string): string[] {
   try {
     return fs.readdirSync(folder).sort();
   } catch {
-    return []; // not there, most often; a folder that was named has been checked
+    return []; // usually there is no such folder; a named one has been checked
   }
 }
 
@@ -343,7 +348,7 @@ function isFile(file: string): boolean {
   }
 }
 
-/** Files of a data set's names, in one folder. */
+/** Files in one folder that have the names of a data set. */
 interface Candidate {
   source: Source;
   folder: string;
@@ -351,7 +356,7 @@ interface Candidate {
   verdict: LabelVerdict;
 }
 
-/** What each folder holds of a data set: of its sources the first that is complete there. */
+/** Finds a data set in each folder: of its sources, the first that is complete there. */
 function candidates(known: KnownDataset, { folder: root }: DataFolder): Candidate[] {
   return foldersWithin(root, known).flatMap((folder) => {
     for (const source of known.sources) {
@@ -366,7 +371,10 @@ function candidates(known: KnownDataset, { folder: root }: DataFolder): Candidat
 
 const BY_NAME: LabelVerdict = { accepted: true, published: true, reason: '' };
 
-/** The best source; of several folders that hold it the first with the published content, else the first. */
+/**
+ * Finds the best source; of several folders that hold it, the first with the published content, else the
+ * first.
+ */
 function find(known: KnownDataset, where: DataFolder): Candidate | undefined {
   const accepted = candidates(known, where).filter(({ verdict }) => verdict.accepted);
   for (const source of known.sources) {
@@ -377,7 +385,7 @@ function find(known: KnownDataset, where: DataFolder): Candidate | undefined {
   return undefined;
 }
 
-/** Every place tried, what there is instead, and what to do. */
+/** The error of a data set that was not found: every folder searched, the files there instead, and advice. */
 function notFound(known: KnownDataset, where: DataFolder): SetNativeError {
   const tried = foldersWithin(where.folder, known);
   const refused = candidates(known, where);
@@ -395,8 +403,8 @@ function notFound(known: KnownDataset, where: DataFolder): SetNativeError {
   return new SetNativeError(
     'ERR_DATA_NOT_FOUND',
     `[data] ${known.name}: ${instead.map((text) => `${text}; `).join('')}expected ${wanted} (each may be .gz), ` +
-      `found in none of: ${tried.join(', ')} (${where.origin}).` +
-      ' Fetch them with `set-native data pull`, if it knows an address, put them into one of these folders, or name their folder with --data-dir or SET_NATIVE_DATA;' +
+      `found in none of: ${tried.join(', ')} (\`${where.origin}\`).` +
+      ' Fetch them with `set-native data pull`, if it knows an address, put them into one of these folders, or name their folder with `dataDir` or SET_NATIVE_DATA;' +
       ' the data set `procedural` needs no files',
     {
       details: {
@@ -410,7 +418,7 @@ function notFound(known: KnownDataset, where: DataFolder): SetNativeError {
   );
 }
 
-/** Names that `loadDataset` knows, those of files first. */
+/** Names that `loadDataset` knows, with data sets in files first. */
 export const datasetNames: readonly string[] = [...KNOWN.map(({ name }) => name), PROCEDURAL.name];
 
 /**
@@ -418,22 +426,22 @@ export const datasetNames: readonly string[] = [...KNOWN.map(({ name }) => name)
  * `higgs` or `procedural`. Features come as stored, unscaled; see `prepare`. Synchronous: the largest,
  * Fashion-MNIST, takes about a second and 220 MB.
  *
- * Files are looked for in one folder: `dataDir`, else the folder SET_NATIVE_DATA names, else the user's cache
- * ($XDG_CACHE_HOME or ~/.cache)/set-native/data; there in a sub-folder named like the data set, then in the
- * folder itself.
+ * Files are looked for in one folder: `dataDir`, else the folder SET_NATIVE_DATA names, else the cache of the
+ * user, ($XDG_CACHE_HOME or ~/.cache)/set-native/data; there in a sub-folder named like the data set, then in
+ * the folder itself.
  *
- * Files that have the right names and another content than was published load as what they are: `name` is the
- * name of the first file, `note` says so, and classes of images are called by their numbers.
+ * Files that have the right names but another content than was published are loaded under another name:
+ * `name` is the name of the first file, `note` says so, and classes of images are called by their numbers.
  *
- * @throws SetNativeError ERR_DATA_NOT_FOUND (no such name, no such folder, or files not there: the message
- * lists every place
- *   tried and what is there instead), ERR_DATA_FORMAT (naming file and place), ERR_NON_FINITE, ERR_IO, ERR_OUT_OF_MEMORY
+ * @throws SetNativeError ERR_DATA_NOT_FOUND (no such name, no such folder, or no files: the message lists
+ * every folder searched and the files there instead), ERR_DATA_FORMAT (naming file and place),
+ * ERR_NON_FINITE, ERR_IO, ERR_OUT_OF_MEMORY
  */
 export function loadDataset(name: string, options: LookupOptions = {}): Dataset {
   checkLookup(options);
   const where = dataFolder(options);
   if (name === PROCEDURAL.name) {
-    if (where.origin === '--data-dir') checkFolder(where); // not needed, but a mistake of this very call
+    if (where.origin === 'dataDir') checkFolder(where); // not needed, but a wrong folder is a mistake in this call
     return proceduralDataset();
   }
   const known = KNOWN.find((candidate) => candidate.name === name);
@@ -450,7 +458,7 @@ export function loadDataset(name: string, options: LookupOptions = {}): Dataset 
   try {
     return load(known, found);
   } catch (cause) {
-    // How the engine says that an array of the file's size cannot be had.
+    // The engine throws RangeError where it has no room for an array of that size.
     if (!(cause instanceof RangeError)) throw cause;
     throw new SetNativeError(
       'ERR_OUT_OF_MEMORY',
@@ -478,13 +486,13 @@ function load(known: KnownDataset, { source, folder, files }: Candidate): Datase
   return { ...itself, name: ownName(files), note: unpublished(known, files, difference) };
 }
 
-/** What files are called that are not what their name says. */
+/** Name of a data set whose files do not have the published content. */
 const ownName = (files: string[]) => path.basename(files[0]!).replace(/\.gz$/i, '');
 
 const unpublished = (known: KnownDataset, files: string[], difference: string) =>
   `${ownName(files)}, not ${known.name} as published: ${difference}`;
 
-/** The same images with the labels that occur as classes, called by their numbers. */
+/** The same images, with classes for the labels that occur, called by their numbers. */
 function namedByNumber({ train, test, imageShape }: Dataset, facts: DatasetFacts, files: string[]): Dataset {
   const raw = (samples: Samples, file: string) => ({ ...samples, file, labels: Array.from(samples.labels) });
   const shape = imageShape === undefined ? {} : { imageShape };
@@ -499,19 +507,19 @@ function namedByNumber({ train, test, imageShape }: Dataset, facts: DatasetFacts
 export interface DatasetListing {
   name: string;
   description: string;
-  /** Whether all files are there; whether they are sound shows only when loaded. */
+  /** Whether all files exist; loading shows whether they are sound. */
   found: boolean;
-  /** Where: a folder, or `embedded`; absent when not found. */
+  /** Folder of the files, or `embedded`; absent when not found. */
   where?: string;
-  /** Sizes as published, of the files found, else of the best ones. */
+  /** Published sizes of the files found, else of the best source. */
   shape: DatasetShape;
-  /** A caveat; also that the labels are not the published ones, or cannot be read. */
+  /** Caveat, which also says where the labels are not the published ones or cannot be read. */
   note?: string;
 }
 
 /**
- * All known data sets and whether their files are there. Quick: looks at names and, where two sets have the
- * same, at the labels.
+ * Lists all known data sets and whether their files exist. It is quick, because it reads names only and,
+ * where two data sets share them, labels.
  *
  * @throws SetNativeError ERR_DATA_NOT_FOUND where `dataDir`, else SET_NATIVE_DATA, names no readable folder
  */

@@ -4,8 +4,8 @@ import { SetNativeError } from '../errors.js';
 import type { Samples } from './types.js';
 
 /*
- * Checks of samples that users hand in, before anything looks into them: is each thing of the right kind, and
- * if not, what came and what to do. Lengths and values are the business of whoever knows what they must fit.
+ * Checks that given samples have the right kinds of values, before anything reads them; errors say what came
+ * and what to do. The code that knows the expected lengths and values checks these.
  */
 
 const sampleKeys = Object.keys({ x: 0, labels: 0, count: 0, features: 0 } satisfies Record<keyof Samples, 0>);
@@ -13,7 +13,7 @@ const sampleKeys = Object.keys({ x: 0, labels: 0, count: 0, features: 0 } satisf
 const noWeights = 'all samples count alike: repeat or leave out rows instead';
 const noRegression = 'there is no regression yet: labels name the class of each row';
 
-/** What others' samples have and these have not. */
+/** Advice for keys that samples of other libraries have. */
 const notes: Record<string, string> = {
   sampleWeight: noWeights,
   sampleWeights: noWeights,
@@ -35,7 +35,8 @@ const rowLength: NumberRange = {
  * Throws ERR_INVALID_ARGUMENT (and ERR_OUT_OF_RANGE for `features`) unless `samples` have a Float32Array,
  * labels in a Uint32Array, the number of features, and nothing else but a count.
  *
- * @param name of the samples in messages: "validation", "train"; none for those that the call itself takes
+ * @param name name of the samples in messages: "validation", "train"; none for those that the call itself
+ * takes
  */
 export function checkSampleKinds(operation: string, samples: Samples, name?: string): void {
   checkObject(operation, samples, name);
@@ -68,7 +69,7 @@ function checkObject(operation: string, samples: unknown, name: string | undefin
   }
 }
 
-/** Throws ERR_INVALID_ARGUMENT for anything but a Float32Array, with how to make one of what came. */
+/** Throws ERR_INVALID_ARGUMENT for anything but a Float32Array, with advice to convert it. */
 export function checkX(operation: string, option: string, x: unknown): void {
   if (types.isFloat32Array(x)) return;
   const advice = adviceForX(x);
@@ -96,7 +97,7 @@ function adviceForX(x: unknown): string {
   return '';
 }
 
-/** Throws ERR_INVALID_ARGUMENT for anything but a Uint32Array, with how to make one of what came. */
+/** Throws ERR_INVALID_ARGUMENT for anything but a Uint32Array, with advice to convert it. */
 function checkLabels(operation: string, option: string, labels: unknown): void {
   if (types.isUint32Array(labels)) return;
   throw new SetNativeError(
@@ -131,7 +132,7 @@ function adviceForLabels(labels: unknown): string {
   return `${show(values[row])} in row ${row} is no class: ${reason}`;
 }
 
-/** As TensorFlow.js has them. */
+/** Whether a value is a tensor of TensorFlow.js. */
 export function isTensor(value: unknown): boolean {
   return typeof (value as { dataSync?: unknown } | null | undefined)?.dataSync === 'function';
 }
@@ -141,7 +142,7 @@ function hasBigInts(value: unknown): boolean {
   return Array.isArray(value) && value.some((each) => typeof each === 'bigint');
 }
 
-/** The first number that is NaN or infinite, with its row and feature, both from 0. */
+/** First number that is NaN or infinite, with its row and feature, both from 0. */
 export function firstNonFinite({
   x,
   features,

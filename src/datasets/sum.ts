@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import type { Dataset, Samples } from './types.js';
 
 /**
- * SHA-256, in hexadecimal, of what a data set holds, whatever it is called and wherever it lies: a line with
- * the sizes, then features (float32) and labels (uint32), little-endian, of the training samples and of the
- * test samples where there are any.
+ * SHA-256, in hexadecimal, of the content of a data set, independent of its name and place: a line with the
+ * sizes, then features (float32) and labels (uint32), little-endian, of the training samples and of the test
+ * samples where there are any.
  */
 export function datasetSum({ features, classes, train, test }: Dataset): string {
   const sum = createHash('sha256');

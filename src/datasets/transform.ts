@@ -1,7 +1,6 @@
 import {
   checkBoolean,
   checkChoice,
-  checkHooks,
   checkKeys,
   checkNumber,
   describe,
@@ -17,23 +16,17 @@ import { checkSampleKinds, firstNonFinite } from './samples.js';
 import type { Dataset, Samples, Scaling } from './types.js';
 
 /*
- * Samples to samples: checks, subsets, splits and scaling; at the end all of it in one call, `prepare`.
- * Nothing here changes its input. What is random depends on the seed alone.
+ * Transforms samples: checks, subsets, splits and scaling; `prepare` does all of it in one call. Nothing here
+ * changes its input. Random draws depend on the seed alone.
  */
 
-/** A random order of 0 .. count - 1, the same for the same seed. */
-export type Permutation = (seed: number, count: number) => Uint32Array;
-
-/** The addon's generator, which every random draw of the library comes from. */
-const nativePermutation: Permutation = (seed, count) => native().permutation(seed, count);
-
-/** How messages speak of samples. */
-export interface Naming {
-  /** Names them: a file, or "train samples". */
+/** Names of samples in messages. */
+interface Naming {
+  /** Name of the samples: a file, or "train samples". */
   where: string;
-  /** The call; default `data`. */
+  /** Operation in front of the message; default `data`. */
   operation?: string;
-  /** Which rows of `where` they are; default: its first, in order. */
+  /** Rows of `where` that they are; default: its first, in order. */
   rows?: Uint32Array | undefined;
 }
 
@@ -42,8 +35,7 @@ export interface Naming {
  *
  * @param classes labels must be below this
  * @throws SetNativeError ERR_OUT_OF_RANGE (no samples, no features, a label out of range), ERR_SHAPE (lengths
- * that do
- *   not fit), ERR_NON_FINITE (NaN or infinity, naming row and feature, both from 0)
+ * that do not fit), ERR_NON_FINITE (NaN or infinity, naming row and feature, both from 0)
  */
 export function checkSamples(samples: Samples, { classes, ...naming }: Naming & { classes: number }): void {
   const { where, operation = 'data' } = naming;
@@ -60,7 +52,7 @@ export function checkSamples(samples: Samples, { classes, ...naming }: Naming & 
   checkFinite(samples, naming);
 }
 
-/** ERR_OUT_OF_RANGE without samples or features, ERR_SHAPE where lengths do not fit. */
+/** Throws ERR_OUT_OF_RANGE without samples or features, ERR_SHAPE where lengths do not fit. */
 function checkShape({ x, labels, count, features }: Samples, { where, operation = 'data' }: Naming): void {
   for (const [name, value] of [
     ['count', count],
@@ -84,7 +76,7 @@ function checkShape({ x, labels, count, features }: Samples, { where, operation 
   }
 }
 
-/** ERR_NON_FINITE, naming the first row and feature (from 0) that is NaN or infinite in float32. */
+/** Throws ERR_NON_FINITE, naming the first row and feature (from 0) that is NaN or infinite in float32. */
 function checkFinite(samples: Samples, { where, operation = 'data', rows }: Naming): void {
   const found = firstNonFinite(samples);
   if (found === undefined) return;
@@ -98,7 +90,7 @@ function checkFinite(samples: Samples, { where, operation = 'data', rows }: Nami
   );
 }
 
-/** The given rows, copied, in the given order. */
+/** Copies the given rows, in the given order. */
 function takeRows({ x, labels, features }: Samples, rows: Uint32Array): Samples {
   const taken = {
     x: new Float32Array(rows.length * features),
@@ -125,24 +117,19 @@ function checkSeed(seed: number): void {
 }
 
 /**
- * `count` of the samples, drawn without replacement: the first `count` of the seed's random order.
+ * Draws `count` of the samples without replacement: the first `count` of the random order of the seed.
  *
- * @throws SetNativeError ERR_OUT_OF_RANGE: count not a whole number in 1 .. samples.count, or a bad seed;
- *   ERR_INVALID_ARGUMENT, ERR_SHAPE: `samples` are none
+ * @throws SetNativeError ERR_OUT_OF_RANGE: count is no whole number in 1 .. samples.count, or a bad seed;
+ * ERR_INVALID_ARGUMENT, ERR_SHAPE: `samples` are not samples
  */
-export function subsetSamples(
-  samples: Samples,
-  count: number,
-  seed: number,
-  permutation = nativePermutation,
-): Samples {
+export function subsetSamples(samples: Samples, count: number, seed: number): Samples {
   checkSampleKinds('subset', samples);
   checkShape(samples, { where: 'samples', operation: 'subset' });
-  return takeRows(samples, subsetRows(samples.count, count, seed, permutation));
+  return takeRows(samples, subsetRows(samples.count, count, seed));
 }
 
-/** `count` of 0 .. available - 1. */
-function subsetRows(available: number, count: number, seed: number, permutation: Permutation): Uint32Array {
+/** Draws `count` of 0 .. available - 1. */
+function subsetRows(available: number, count: number, seed: number): Uint32Array {
   checkSeed(seed);
   if (!Number.isSafeInteger(count) || count < 1 || count > available) {
     throw new SetNativeError(
@@ -151,18 +138,17 @@ function subsetRows(available: number, count: number, seed: number, permutation:
       { details: { count, available } },
     );
   }
-  return permutation(seed, available).subarray(0, count);
+  return native().permutation(seed, available).subarray(0, count);
 }
 
-/** How to split. */
+/** Options of a split. */
 export interface SplitOptions {
-  /** Default 0. */
+  /** Seed of the split; default 0. */
   seed?: number;
   /** Share of the samples that becomes the test set, above 0 and below 1; default 1/3. */
   testFraction?: number;
-  /** Split each class by itself, so that both parts have the same mix; default true. */
+  /** Whether each class is split by itself, so that both parts have the same mix; default true. */
   stratified?: boolean;
-  permutation?: Permutation;
 }
 
 /**
@@ -171,8 +157,7 @@ export interface SplitOptions {
  * either side.
  *
  * @throws SetNativeError ERR_OUT_OF_RANGE: testFraction outside (0, 1), a bad seed, or so few samples that a
- * part
- *   would be empty; ERR_INVALID_ARGUMENT: an unknown option, or `samples` are none; ERR_SHAPE
+ * part would be empty; ERR_INVALID_ARGUMENT: an unknown option, or `samples` are not samples; ERR_SHAPE
  */
 export function splitSamples(
   samples: Samples,
@@ -189,15 +174,14 @@ const openUnitInterval: NumberRange = {
   accepts: (value) => value > 0 && value < 1,
 };
 
-/** Which rows are of which part, ascending. */
+/** Rows of either part, ascending. */
 function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Array; test: Uint32Array } {
-  checkKeys('split', options, ['seed', 'testFraction', 'stratified', 'permutation']);
-  const { seed = 0, testFraction = 1 / 3, stratified = true, permutation = nativePermutation } = options;
+  checkKeys('split', options, ['seed', 'testFraction', 'stratified']);
+  const { seed = 0, testFraction = 1 / 3, stratified = true } = options;
   checkSeed(seed);
   checkNumber('split', 'testFraction', testFraction, openUnitInterval);
   checkBoolean('split', 'stratified', stratified);
-  checkHooks('split', { permutation });
-  // Quota: how many samples of each group (a class, or all) still go to the test set.
+  // Number of samples of each group (a class, or all) that still go to the test set.
   const groupOf = (row: number) => (stratified ? samples.labels[row]! : 0);
   const sizes = new Map<number, number>();
   for (let row = 0; row < samples.count; row++) sizes.set(groupOf(row), (sizes.get(groupOf(row)) ?? 0) + 1);
@@ -209,7 +193,7 @@ function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Arra
 
   const inTest = new Uint8Array(samples.count);
   let testCount = 0;
-  for (const row of permutation(seed, samples.count)) {
+  for (const row of native().permutation(seed, samples.count)) {
     const left = quota.get(groupOf(row))!;
     if (left === 0) continue;
     quota.set(groupOf(row), left - 1);
@@ -241,21 +225,20 @@ const divisors: NumberRange = {
 };
 
 /**
- * A fitted scaling: scaled = (x - offset[feature]) / divisor[feature], worked in double, stored as float32.
+ * A fitted scaling: scaled = (x - offset[feature]) / divisor[feature], computed in double, stored as float32.
  */
-export interface FittedScaling {
+interface FittedScaling {
   offset: Float64Array;
   divisor: Float64Array;
 }
 
 /**
  * Fits a scaling to the train samples only, so that nothing of the test set leaks in. A feature that is
- * constant in train gets divisor infinity: it carries nothing and becomes 0 everywhere, in test as well
- * (`min-max` and `standardise`).
+ * constant in train gets divisor infinity: it carries no information and becomes 0 everywhere, in test as
+ * well (`min-max` and `standardise`).
  *
  * @throws SetNativeError ERR_NON_FINITE (naming row and feature), ERR_OUT_OF_RANGE (`divide` by zero or less,
- * or by
- *   what is not finite; no samples), ERR_INVALID_ARGUMENT (no such kind)
+ * or by a value that is not finite; no samples), ERR_INVALID_ARGUMENT (no such kind)
  */
 export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
   const { x, count, features } = train;
@@ -283,7 +266,7 @@ export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
     return { offset, divisor };
   }
 
-  // Two passes, since the sum of squares of large values would swallow a small spread.
+  // Two passes, because the sum of squares of large values would swallow a small spread.
   const variance = new Float64Array(features);
   for (let i = 0; i < x.length; i++) offset[i % features]! += x[i]! / count;
   for (let i = 0; i < x.length; i++) variance[i % features]! += (x[i]! - offset[i % features]!) ** 2 / count;
@@ -292,8 +275,8 @@ export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
 }
 
 /**
- * Samples brought to scale, as a copy; labels are shared. Test values may leave 0 .. 1 under `min-max`, as
- * they may leave the train range.
+ * Scales samples, as a copy; labels are shared. Test values may leave 0 .. 1 under `min-max`, because they
+ * may leave the range of the train samples.
  *
  * @throws SetNativeError ERR_SHAPE (features differ from those fitted), ERR_NON_FINITE (naming row and
  * feature)
@@ -323,11 +306,11 @@ export function applyScaling(
   return scaled;
 }
 
-/** How to make a data set ready for training. */
+/** Options of `prepare`. */
 export interface PrepareOptions {
   /**
-   * Default 0. Decides split and subsets, alone: all methods of a paired run get the same samples of one
-   * seed.
+   * Seed of the split and of the subsets, and nothing else decides them: all methods of a paired run get the
+   * same samples of one seed. Default 0.
    */
   seed?: number;
   /** Number of train samples; default all. */
@@ -336,12 +319,11 @@ export interface PrepareOptions {
   validation?: number | undefined;
   /** Number of test samples; default all. */
   test?: number | undefined;
-  /** Default: the data set's own. */
+  /** Scaling; default: that of the data set. */
   scaling?: Scaling;
-  permutation?: Permutation;
 }
 
-/** What `prepare` makes; `validation` is there where some were asked for. */
+/** Samples that `prepare` makes; `validation` is there where some were asked for. */
 export interface Prepared {
   train: Samples;
   validation?: Samples;
@@ -361,7 +343,7 @@ const datasetKeys = Object.keys({
   note: 0,
 } satisfies Record<keyof Dataset, 0>);
 
-/** Throws unless a data set is one, with sound samples. */
+/** Throws unless a value is a data set with sound samples. */
 function checkDataset(dataset: Dataset): void {
   const operation = 'prepare';
   if (typeof dataset !== 'object' || dataset === null || !('train' in dataset)) {
@@ -385,7 +367,8 @@ function checkDataset(dataset: Dataset): void {
 }
 
 /**
- * All samples have as many features as the data set says, or, where it says nothing, as the train samples.
+ * Throws unless samples have as many features as the data set states or, where it states none, as the train
+ * samples.
  */
 function checkFeatures(features: number, part: 'train' | 'test', { features: said, train }: Dataset): void {
   const expected = said ?? train.features;
@@ -401,40 +384,38 @@ function checkFeatures(features: number, part: 'train' | 'test', { features: sai
 /** Some rows of the train or test samples of a data set. */
 interface Part {
   of: 'train' | 'test';
-  /** Undefined: all, in their order. */
+  /** Rows of the part; undefined: all, in their order. */
   rows: Uint32Array | undefined;
 }
 
 /**
  * Makes train and test samples of a data set: splits it 2/3 to 1/3, each class by itself, where it has no
- * test set of its own; draws the subsets; scales all by what the train subset says. The train samples do not
- * depend on how many are held out, where `train` is given. All samples of the data set are checked, drawn or
- * not; rows in messages are the data set's.
+ * test set of its own; draws the subsets; scales all by the train subset. Where `train` is given, the train
+ * samples do not depend on how many are held out. All samples of the data set are checked, drawn or not; rows
+ * in messages are those of the data set.
  *
- * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than what there is, or empty; a label beyond the
- * classes; a
- *   bad seed), ERR_NON_FINITE, ERR_SHAPE, ERR_INVALID_ARGUMENT (an option, or something in the data set, that is unknown or of
- *   the wrong kind)
+ * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than the samples, or empty; a label beyond the
+ * classes; a bad seed), ERR_NON_FINITE, ERR_SHAPE, ERR_INVALID_ARGUMENT (an option, or a key of the data set,
+ * that is unknown or of the wrong kind)
  */
 export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepared {
-  checkKeys('prepare', options, ['seed', 'train', 'validation', 'test', 'scaling', 'permutation']);
+  checkKeys('prepare', options, ['seed', 'train', 'validation', 'test', 'scaling']);
   for (const part of ['train', 'validation', 'test'] as const) {
     const least = part === 'validation' ? 0 : 1;
     if (options[part] !== undefined)
       checkNumber('prepare', part, options[part], wholeNumber(least, 2 ** 31 - 1));
   }
-  checkHooks('prepare', { permutation: options.permutation });
   checkDataset(dataset);
-  const { seed = 0, validation = 0, scaling = dataset.scaling, permutation = nativePermutation } = options;
-  const whole = partsOf(dataset, seed, permutation);
+  const { seed = 0, validation = 0, scaling = dataset.scaling } = options;
+  const whole = partsOf(dataset, seed);
   const countOf = ({ of, rows }: Part) => rows?.length ?? dataset[of]!.count;
   const draw = (part: Part, count: number | undefined): Part => {
     if (count === undefined) return part;
-    const drawn = subsetRows(countOf(part), count, seed, permutation);
+    const drawn = subsetRows(countOf(part), count, seed);
     return { of: part.of, rows: part.rows === undefined ? drawn : drawn.map((row) => part.rows![row]!) };
   };
   const trainCount = options.train ?? Math.max(1, countOf(whole.train) - validation);
-  // Those held out are drawn behind the train samples, which so are the same whatever their number.
+  // Validation samples are drawn behind the train samples, which therefore do not depend on their number.
   const drawn = draw(whole.train, validation === 0 ? options.train : trainCount + validation);
   const parts = {
     train: validation === 0 ? drawn : { of: drawn.of, rows: drawn.rows!.subarray(0, trainCount) },
@@ -454,10 +435,10 @@ export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepare
   };
 }
 
-/** The test set that a data set has, or a third of its samples. */
-function partsOf(dataset: Dataset, seed: number, permutation: Permutation): { train: Part; test: Part } {
+/** The train and test parts of a data set, which has a test set or gives a third of its samples. */
+function partsOf(dataset: Dataset, seed: number): { train: Part; test: Part } {
   if (dataset.test !== undefined)
     return { train: { of: 'train', rows: undefined }, test: { of: 'test', rows: undefined } };
-  const { train, test } = splitRows(dataset.train, { seed, permutation });
+  const { train, test } = splitRows(dataset.train, { seed });
   return { train: { of: 'train', rows: train }, test: { of: 'train', rows: test } };
 }

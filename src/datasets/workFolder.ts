@@ -3,20 +3,23 @@ import path from 'node:path';
 import { isAlive, machine } from '../files/machine.js';
 
 /*
- * A folder for files that are not whole yet, beside where they will lie, so that a rename brings them there.
+ * Folders for unfinished files, beside their final places, so that a rename moves them there.
  */
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const WORK_FOLDER = /^\.part-([0-9a-f]{8})-(\d+)-\w{6}$/;
-/** As earlier versions called a file that was on its way: its name, and the process. */
+/** Name of an unfinished file of earlier versions: the name of the file, and the process. */
 const PARTIAL_FILE = /^(.+)\.(\d+)\.part$/;
 
-/** Makes one in `folder`, under a name that nobody can guess. */
+/** Makes a work folder in `folder`, under a name that nobody can guess. */
 export function makeWorkFolder(folder: string): string {
   return fs.mkdtempSync(path.join(folder, `.part-${machine()}-${process.pid}-`));
 }
 
-/** Whatever goes wrong here must not hide why it is called; what stays goes another time. */
+/**
+ * Removes a work folder. Does not throw, because the error of its caller matters more; a folder that stays is
+ * removed later.
+ */
 export function removeWorkFolder(folder: string): void {
   try {
     fs.rmSync(folder, { recursive: true, force: true });
@@ -26,17 +29,17 @@ export function removeWorkFolder(folder: string): void {
 }
 
 /**
- * Removes from `folder` what killed processes have left. What a process that lives may still be at work on
- * stays, and so does, for a day, what another machine has made.
+ * Removes leftovers of killed processes from `folder`. Those of a living process stay, and for a day those of
+ * another machine.
  *
- * @param files names that partial files may belong to
+ * @param files names that unfinished files may belong to
  */
 export function removeLeftovers(folder: string, files: string[]): void {
   let names: string[];
   try {
     names = fs.readdirSync(folder);
   } catch {
-    return; // what cannot be listed may still be written
+    return; // a folder that cannot be listed may still be written
   }
   for (const name of names) {
     const [, machineOf, pidOf] = WORK_FOLDER.exec(name) ?? [];

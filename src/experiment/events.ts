@@ -27,7 +27,7 @@ export type ExperimentEvent =
   | { kind: 'finished'; runs: BenchRun[] };
 
 /** Numbers of samples, and what trains on them. */
-export interface TrainingFacts {
+interface TrainingFacts {
   samples: { train: number; validation: number; test: number };
   threads: number;
   backend: string;

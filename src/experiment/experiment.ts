@@ -7,7 +7,7 @@ import { checkHooks, checkKeys } from '../checks.js';
 import { loadDataset } from '../datasets/registry.js';
 import { datasetSum } from '../datasets/sum.js';
 import type { Dataset } from '../datasets/types.js';
-import { aborted, checkSignal, isAbortBy, SetNativeError } from '../errors.js';
+import { aborted, checkSignal, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
 import { closingAfter, type Events, follow, through } from '../events.js';
 import { onceDecided } from '../files/lock.js';
 import { removeLeftovers } from '../files/output.js';
@@ -63,9 +63,8 @@ export interface ExperimentHooks {
  *
  * A training that diverges (ERR_NON_FINITE) leaves the experiment: its run gets `failure`, the notes say so,
  * the others go on, and `complete` stays false. Rejects with ERR_OUT_OF_MEMORY, before anything is built,
- * when the networks that train at once need more than the machine has; with ERR_USAGE when `out` holds
- * anything or cannot be written, with ERR_IO when that turns out later; with ERR_ABORTED when the signal
- * fires; and with any other error of a training. From the first network on `details.results` holds what was
+ * when the networks that train at once need more than the machine has; with ERR_IN_USE when `out` holds
+ * anything, with ERR_IO when it cannot be written; with ERR_ABORTED when the signal fires; and with any other error of a training. From the first network on `details.results` holds what was
  * completed, summary included.
  *
  * @param chosen the options that a user chose, where others come from a preset: notes name those of them
@@ -105,8 +104,9 @@ export type ResumeOptions = Partial<Pick<ExperimentConfig, 'jobs' | 'threads' | 
 
 /**
  * Goes on with the experiment kept in `dir`, wherever it was stopped. On the same machine its results are,
- * times aside, those of an experiment that was never stopped. Rejects as runExperiment does; with ERR_USAGE
- * where `dir` holds no experiment or another process writes to it; ERR_DATA_FORMAT, naming file and line,
+ * times aside, those of an experiment that was never stopped. Rejects as runExperiment does; with
+ * ERR_INVALID_ARGUMENT where `dir` holds no experiment, ERR_IN_USE where another process writes to it;
+ * ERR_DATA_FORMAT, naming file and line,
  * where a file of it is damaged or of another experiment, or where the data are others.
  */
 export async function resumeExperiment(
@@ -249,7 +249,7 @@ async function* train(
   const begin = async function* (): Events<ExperimentEvent, void> {
     if (dataset.note !== undefined) yield { kind: 'note', note: dataset.note };
     if (choseJobs && config.jobs > 1) {
-      const note = `${config.jobs} groups at once, chosen by the size of the networks and of the GPU; --jobs sets another number.`;
+      const note = `${config.jobs} groups at once, chosen by the size of the networks and of the GPU; the option jobs sets another number.`;
       yield { kind: 'note', note };
     }
     yield { kind: 'plan', groups, jobs: config.jobs, finished: found };
@@ -295,7 +295,7 @@ function dataAgain(
   try {
     return loadDataset(dataset, { dataDir });
   } catch (error) {
-    const isMissing = error instanceof SetNativeError && error.code === 'ERR_DATA_NOT_FOUND';
+    const isMissing = isSetNativeError(error, 'ERR_DATA_NOT_FOUND');
     if (!isMissing || !asThen || !path.isAbsolute(then.source)) throw error;
     return loadDataset(dataset, { dataDir: then.source });
   }
@@ -421,7 +421,7 @@ function checkSameData({ dataset: then }: Experiment, now: Dataset, dir: string)
     throw new SetNativeError(
       'ERR_SHAPE',
       `[bench] the experiment in ${dir} began with ${then.available} samples of ${then.features} features of ${then.name}, ` +
-        `but ${now.source} has ${now.train.count} of ${now.features}; point --data-dir at the same files`,
+        `but ${now.source} has ${now.train.count} of ${now.features}; point \`dataDir\` at the same files`,
       { details: { then, source: now.source } },
     );
   }
@@ -432,7 +432,7 @@ function checkSameData({ dataset: then }: Experiment, now: Dataset, dir: string)
   throw new SetNativeError(
     'ERR_DATA_FORMAT',
     `[bench] the experiment in ${dir} began with the data in ${then.source} (SHA-256 ${short(then.sha256)}), but ` +
-      `${placeOf(now)} has others (${short(sum)}); point --data-dir at the same files`,
+      `${placeOf(now)} has others (${short(sum)}); point \`dataDir\` at the same files`,
     { details: { then, source: now.source, sha256: sum } },
   );
 }

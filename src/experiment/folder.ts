@@ -5,7 +5,6 @@ import { checkFresh } from '../files/freshFolder.js';
 import { FolderLock, type LockToken } from '../files/lock.js';
 import { makeFolder, notWritable, writeAtomically } from '../files/output.js';
 import { appendLines, dropTornLine } from '../files/records.js';
-import { pathWord, shellCommand } from '../shell.js';
 import { readExperiment, requireExperiment } from './read.js';
 import type { BenchRun, Experiment } from './results.js';
 
@@ -34,21 +33,21 @@ export class ExperimentFolder {
 
   private constructor(dir: string, option: string) {
     this.#dir = dir;
-    this.#lock = FolderLock.take(dir, option);
+    this.#lock = FolderLock.take('bench', dir, option);
   }
 
   /**
-   * Makes the folder, or takes an empty one, and locks it. Throws ERR_USAGE where an experiment, anything
-   * that this program did not write, or another process is.
+   * Makes the folder, or takes an empty one, and locks it. Throws ERR_IN_USE where an experiment, anything
+   * that this program did not write, or another process is, and ERR_IO where nothing can be written.
    */
   static create(dir: string): ExperimentFolder {
     try {
       makeFolder(path.resolve(dir));
       checkEmpty(dir);
     } catch (cause) {
-      throw cause instanceof SetNativeError ? cause : notWritable('--out', dir, cause);
+      throw cause instanceof SetNativeError ? cause : notWritable('bench', 'out', dir, cause);
     }
-    return ExperimentFolder.#locked(dir, '--out', (folder) => {
+    return ExperimentFolder.#locked(dir, 'out', (folder) => {
       checkEmpty(dir); // another may have come and gone
       return folder;
     });
@@ -57,8 +56,8 @@ export class ExperimentFolder {
   /** Locks the folder of an experiment that was stopped, and reads what it has. */
   static resume(dir: string): { folder: ExperimentFolder; experiment: Experiment; runs: BenchRun[] } {
     requireExperiment(dir);
-    checkOwn(dir, '--resume');
-    return ExperimentFolder.#locked(dir, '--resume', (folder) => {
+    checkOwn(dir);
+    return ExperimentFolder.#locked(dir, 'dir', (folder) => {
       dropTornLine(folder.#file('results')); // no training is behind half a line
       return { folder, ...readExperiment(dir) };
     });
@@ -83,8 +82,8 @@ export class ExperimentFolder {
     } catch (cause) {
       throw new SetNativeError(
         'ERR_IO',
-        `[bench] could not add to ${file}: ${(cause as Error).message}; what was finished before is there, make room ` +
-          `and go on with --resume ${shellCommand([pathWord(this.#dir)])}`,
+        `[bench] could not add to ${file}: ${(cause as Error).message}; what was finished before is there: ` +
+          'make room, and resume it',
         { details: { file }, cause },
       );
     }
@@ -129,20 +128,11 @@ export class ExperimentFolder {
   }
 }
 
-/** The command that goes on with the experiment in `dir`. */
-export function resumeCommand(dir: string): string {
-  return shellCommand(['set-native', 'bench', '--resume', pathWord(dir)]);
-}
-
 function checkEmpty(dir: string): void {
   checkFresh({
     operation: 'bench',
     dir,
-    begun: {
-      file: names.experiment,
-      what: names.experiment,
-      resume: `--resume ${shellCommand([pathWord(dir)])}`,
-    },
+    begun: { file: names.experiment, what: names.experiment },
     left: { files: oldLeftover, folder: names.checkpoints },
   });
 }
@@ -151,22 +141,16 @@ function checkEmpty(dir: string): void {
  * Throws where a name that will be written to is a link elsewhere, or anything else that this program does
  * not make.
  */
-function checkOwn(dir: string, option: string): void {
+function checkOwn(dir: string): void {
   for (const name of [names.experiment, names.results, names.checkpoints]) {
     const there = lstatSync(path.join(dir, name), { throwIfNoEntry: false });
     const kind = name === names.checkpoints ? 'folder' : 'regular file';
     if (there === undefined || (kind === 'folder' ? there.isDirectory() : there.isFile())) continue;
     const what = there.isSymbolicLink() ? ', but a link' : '';
-    throw usage(
-      option,
-      dir,
-      `must name the folder of an experiment, but ${name} in ${dir} is no ${kind}${what}`,
+    throw new SetNativeError(
+      'ERR_INVALID_ARGUMENT',
+      `[bench] dir must name the folder of an experiment, but ${name} in ${dir} is no ${kind}${what}`,
+      { details: { option: 'dir', dir } },
     );
   }
-}
-
-function usage(option: string, dir: string, text: string, details = {}): SetNativeError {
-  return new SetNativeError('ERR_USAGE', `[bench] ${option} ${text}`, {
-    details: { option, dir, ...details },
-  });
 }

@@ -1,5 +1,5 @@
 import type { Dataset, Samples } from '../datasets/types.js';
-import { checkSignal, SetNativeError } from '../errors.js';
+import { checkSignal, isSetNativeError, SetNativeError } from '../errors.js';
 import { type Events, eventsOf } from '../events.js';
 import { largest } from '../extremes.js';
 import { fromNative, type NativeLayer, type NativeModel, native } from '../native.js';
@@ -19,7 +19,7 @@ import type { BenchRun } from './results.js';
 import { samplesOf } from './samples.js';
 import { type Arm, armName, type Trial, trialName } from './trial.js';
 
-export interface GroupOptions {
+interface GroupOptions {
   signal?: AbortSignal | undefined;
   /** The state to go on from. */
   state?: GroupState | undefined;
@@ -111,7 +111,7 @@ async function* trainEpoch(contender: Contender): Events<ExperimentEvent, void> 
 
 /** Takes a training that diverged out of the group; throws any other error. */
 async function* fail({ model, run }: Contender, error: unknown): Events<ExperimentEvent, void> {
-  if (!(error instanceof SetNativeError) || error.code !== 'ERR_NON_FINITE') throw error;
+  if (!isSetNativeError(error, 'ERR_NON_FINITE')) throw error;
   run.failure = { code: error.code, message: error.message };
   model.dispose();
   yield { kind: 'failure', run };

@@ -1,7 +1,7 @@
 import { on } from 'node:events';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import type { Dataset, Samples } from '../datasets/types.js';
-import { type ErrorCode, SetNativeError } from '../errors.js';
+import { type ErrorCode, type ErrorDetails, SetNativeError } from '../errors.js';
 import { type Events, eventsOf } from '../events.js';
 import type { ExperimentConfig } from './config.js';
 import type { ExperimentEvent, GroupEvents } from './events.js';
@@ -152,7 +152,7 @@ function asError(sent: unknown, signal: AbortSignal | undefined): Error {
   const { code, message, details } = sent as {
     code?: ErrorCode;
     message: string;
-    details?: Record<string, unknown>;
+    details?: ErrorDetails[ErrorCode];
   };
   if (code === undefined) return new Error(message);
   const cause = code === 'ERR_ABORTED' ? signal?.reason : undefined;

@@ -1,4 +1,3 @@
-import { shellCommand } from '../shell.js';
 import { benchMethods } from '../vocabulary.js';
 import type { ExperimentConfig } from './config.js';
 
@@ -104,14 +103,3 @@ export const presets: readonly Preset[] = [
     options: { ...setPaper, dataset: 'higgs', hidden: [1000, 1000, 1000] },
   },
 ];
-
-/** The command line that a preset stands for. */
-export function presetCommand({ options }: Preset): string {
-  const flags = Object.entries(options).flatMap(([option, value]) => [`--${flagOf(option)}`, String(value)]);
-  return shellCommand(['set-native', 'bench', ...flags]);
-}
-
-function flagOf(option: string): string {
-  if (option === 'readings') return 'reading';
-  return option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}

@@ -16,7 +16,7 @@ import { trialKey, trialNameInFull } from './trial.js';
  * does not belong to the experiment.
  */
 
-const writer: Writer = { operation: 'bench', name: '`set-native bench --out`', schemaVersion };
+const writer: Writer = { operation: 'bench', name: '`set-native bench`', schemaVersion };
 
 const count = z.number().int().nonnegative();
 const share = z.number().min(0).max(1);
@@ -96,12 +96,12 @@ const experiment = z.object({
   notes: listOf(z.string()),
 });
 
-/** Throws ERR_USAGE unless `dir` is the folder of an experiment. */
+/** Throws ERR_INVALID_ARGUMENT unless `dir` is the folder of an experiment. */
 export function requireExperiment(dir: string): void {
   if (existsSync(path.join(dir, 'experiment.json'))) return;
   throw new SetNativeError(
-    'ERR_USAGE',
-    `[bench] expected the folder of an experiment, as \`set-native bench --out\` makes it, but ${dir} has no experiment.json`,
+    'ERR_INVALID_ARGUMENT',
+    `[bench] expected the folder of an experiment, as ${writer.name} makes it, but ${dir} has no experiment.json`,
     { details: { option: 'dir', dir } },
   );
 }
@@ -110,7 +110,7 @@ export function requireExperiment(dir: string): void {
  * Reads the experiment in `dir`, and its finished runs. A last line without an end, which a kill may leave,
  * is passed over.
  *
- * @throws SetNativeError ERR_USAGE (no experiment there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything
+ * @throws SetNativeError ERR_INVALID_ARGUMENT (no experiment there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything
  * that this program does not write; a training that is there twice, or that the experiment does not have)
  */
 export function readExperiment(dir: string): { experiment: Experiment; runs: BenchRun[] } {

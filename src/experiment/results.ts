@@ -6,7 +6,7 @@ import type { ExperimentConfig } from './config.js';
 import type { Arm, Trial } from './trial.js';
 
 /*
- * Types of the results that `set-native bench --json` writes; docs/results.md describes the file for readers.
+ * Types of the results that `set-native bench` writes; docs/results.md describes the file for readers.
  */
 
 /** Version of the format, raised when a key changes its meaning or goes away, not for new keys. */
@@ -34,6 +34,12 @@ export interface BenchResults extends Experiment {
   /** One entry per training that began; after a stop some have fewer epochs than asked for. */
   runs: BenchRun[];
   summary: BenchSummary[];
+}
+
+declare module '../errors.js' {
+  interface PartialResults {
+    experiment: BenchResults;
+  }
 }
 
 export interface BenchEnvironment {

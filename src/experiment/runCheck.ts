@@ -9,7 +9,7 @@ import { armKey, trialNameInFull } from './trial.js';
  */
 
 /** Sizes of the data set. */
-export interface Sizes {
+interface Sizes {
   features: number;
   classes: number;
 }
@@ -19,7 +19,7 @@ export interface Sizes {
  *
  * @param epochs that it must have, unless it failed before
  */
-export type RunCheck = (run: BenchRun, epochs?: number) => string | undefined;
+type RunCheck = (run: BenchRun, epochs?: number) => string | undefined;
 
 /** Makes the check for the runs of an experiment. */
 export function runCheck(config: ExperimentConfig, { features, classes }: Sizes): RunCheck {

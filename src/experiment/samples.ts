@@ -1,6 +1,6 @@
 import { type Prepared, prepare } from '../datasets/transform.js';
 import type { Dataset, Scaling } from '../datasets/types.js';
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError, SetNativeError } from '../errors.js';
 import { defaultSamples, type ExperimentConfig } from './config.js';
 
 /** The samples of a seed, ready for training: the same for all trials of the seed. */
@@ -10,9 +10,9 @@ export function samplesOf(config: ExperimentConfig, seed: number, dataset: Datas
   try {
     return prepare(dataset, { ...counts, scaling, seed });
   } catch (error) {
-    if (!(error instanceof SetNativeError) || error.details.available === undefined) throw error;
+    if (!isSetNativeError(error, 'ERR_OUT_OF_RANGE') || error.details.available === undefined) throw error;
     const details = { ...error.details, option: 'train, validation, test' };
-    throw new SetNativeError(error.code, `[bench] train, validation or test: ${error.message}`, {
+    throw new SetNativeError(error.code, `[bench] \`train\`, \`validation\` or \`test\`: ${error.message}`, {
       details,
       cause: error,
     });

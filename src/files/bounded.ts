@@ -3,23 +3,27 @@ import { getHeapStatistics } from 'node:v8';
 import { z } from 'zod';
 
 /*
- * Text from strangers, within what this process has memory for: nothing catches the end of that.
+ * Reads text that may be of any size, as far as this process has memory for it: a process that runs out of
+ * memory ends and cannot report it.
  */
 
-/** What numbers and texts of JSON take in memory per byte, at most. */
+/** Most bytes of memory that numbers and texts of JSON take per byte of the file. */
 const bytesPerByte = 16;
 
-/** Objects and lists take much more, and time: as many as an epoch has, for a million of them. */
+/** Most objects and lists in one text, which take much more memory, and time. */
 const mostObjects = 2 ** 21;
 
-/** Text that is parsed as a whole. Throws where it is no file, or too much. */
+/** Text of a file, to be parsed as a whole. Throws for what is no regular file, and for too much text. */
 export function boundedText(file: string): string {
   const text = readWithin(file, Math.floor(getHeapStatistics().heap_size_limit / bytesPerByte));
   checkObjects(text, 'it');
   return text;
 }
 
-/** Lines that are parsed one by one, without a last one that has no end. Throws as boundedText does. */
+/**
+ * Lines of a file, to be parsed one by one. A last line without an end is left out. Throws as boundedText
+ * does.
+ */
 export function boundedLines(file: string): string[] {
   const { heap_size_limit: heap } = getHeapStatistics();
   const lines = readWithin(file, Math.floor(heap / 8))
@@ -45,7 +49,7 @@ function checkObjects(text: string, what: string): void {
 
 function readWithin(file: string, most: number): string {
   const stats = statSync(file);
-  if (!stats.isFile()) throw new Error('it is not a regular file'); // a pipe would be waited for
+  if (!stats.isFile()) throw new Error('it is not a regular file'); // reading a pipe would wait for its writer
   if (stats.size > most) throw tooLong(`it has ${stats.size} bytes`, most);
   return readFileSync(file, 'utf8');
 }
@@ -56,7 +60,7 @@ function tooLong(what: string, most: number): Error {
   );
 }
 
-/** A list whose first bad item ends the check: every one of a million would be reported. */
+/** Schema of a list, whose check ends at the first bad item instead of reporting every one of a million. */
 export function listOf<T>(item: z.ZodType<T>) {
   return z.unknown().transform((list, { issues }): T[] => {
     if (!Array.isArray(list)) issues.push({ code: 'custom', message: 'expected a list', input: list });
@@ -77,7 +81,7 @@ export function listOf<T>(item: z.ZodType<T>) {
   });
 }
 
-/** A list of whole numbers from 0. */
+/** Schema of a list of whole numbers from 0. */
 export const counts = z.custom<number[]>(
   (list) => Array.isArray(list) && list.every((each) => Number.isSafeInteger(each) && each >= 0),
   'expected a list of whole numbers from 0',

@@ -1,9 +1,9 @@
 /*
- * What is taken is handed back, and handing back never hides why: an error of `close` is thrown only where
- * `body` had none.
+ * Releases what was opened, without hiding the first error: an error of `close` is thrown only where `body`
+ * had none.
  */
 
-/** Calls `body`, then `close` whatever came of it. */
+/** Calls `body`, then `close` even where `body` throws. */
 export function closing<T>(body: () => T, close: () => void): T {
   let result: T;
   try {
@@ -12,7 +12,7 @@ export function closing<T>(body: () => T, close: () => void): T {
     try {
       close();
     } catch {
-      // `error` came first, and is what a reader can act on
+      // `error` came first, and is the one that a reader can act on
     }
     throw error;
   }
@@ -20,7 +20,7 @@ export function closing<T>(body: () => T, close: () => void): T {
   return result;
 }
 
-/** The same for a `body` that takes its time. */
+/** Does the same for an asynchronous `body`. */
 export async function closingAsync<T>(body: () => Promise<T>, close: () => void | Promise<void>): Promise<T> {
   let result: T;
   try {

@@ -1,39 +1,40 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { SetNativeError } from '../errors.js';
+import { type ErrorDetails, SetNativeError } from '../errors.js';
 import { isLock, lockDebris } from './lock.js';
 
-/** What file managers, network file systems and git leave in a folder that its owner calls empty. */
+/**
+ * Names of files that file managers, network file systems and git leave in a folder that its owner calls
+ * empty.
+ */
 const systemFiles =
   /^(\.DS_Store|\.localized|Thumbs\.db|desktop\.ini|\.directory|\.gitkeep|\.keep|\.gitignore|\.nfs[0-9a-f]+)$/;
 
-/** Files half written, which a kill leaves: of `writeAtomically`. */
+/** Names of half-written files of `writeAtomically`, which a kill leaves. */
 const halfWritten = /^\.set-native-.*\.tmp$/;
 
-/** A folder that something is to be kept in. */
-export interface FreshFolder {
+/** A folder to keep work in. */
+interface FreshFolder {
   operation: string;
   dir: string;
-  /**
-   * What it must not hold yet: the file that tells, what it is called, and the command that goes on with it.
-   */
-  begun: { file: string; what: string; resume: string };
-  /** What a kill may leave besides: files half written, by name, and a folder that holds no more than such. */
+  /** File whose presence means that work has begun there, and its name in messages. */
+  begun: { file: string; what: string };
+  /** Other leftovers of a kill: names of half-written files, and of a folder that holds no others. */
   left?: { files: RegExp; folder: string };
 }
 
 /**
- * Throws ERR_USAGE, naming --out, where a folder holds more than what a process leaves that is killed before
- * its work begins.
+ * Throws ERR_IN_USE, naming `out`, where a folder holds more than a process leaves that was killed before its
+ * work began.
  */
 export function checkFresh({ operation, dir, begun, left }: FreshFolder): void {
   const there = readdirSync(dir);
-  const refusal = (text: string, details = {}) =>
-    new SetNativeError('ERR_USAGE', `[${operation}] --out must name a new ${text}`, {
-      details: { option: '--out', dir, ...details },
+  const refusal = (text: string, details: ErrorDetails['ERR_IN_USE']) =>
+    new SetNativeError('ERR_IN_USE', `[${operation}] out must name a new ${text}`, {
+      details: { option: 'out', dir, ...details },
     });
   if (there.includes(begun.file)) {
-    throw refusal(`folder, but ${dir} holds ${begun.what}; go on with ${begun.resume}`);
+    throw refusal(`folder, but ${dir} holds ${begun.what}, which can be resumed`, { begun: dir });
   }
   const isLeftover = (name: string) =>
     systemFiles.test(name) || halfWritten.test(name) || left?.files.test(name) === true;

@@ -17,34 +17,35 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
-import { checkSignal, SetNativeError } from '../errors.js';
+import { checkSignal, type ErrorDetails, isSetNativeError, SetNativeError } from '../errors.js';
 import { bootId, isAlive, pidNamespace, startOf } from './machine.js';
 import { notWritable } from './output.js';
 
 /*
- * Which process writes to a folder: the one whose record is in its file `lock`. At most one at a time, also
- * where several start at once and where other containers and other hosts see the folder too.
+ * A lock says which process writes to a folder: the one whose record is in its file `lock`. At most one
+ * process holds it, also where several start at once and where other containers and other hosts see the
+ * folder too.
  *
- * A lock is stale when its process is gone. That can be asked where process ids mean the same, on one machine
- * since it was started and within one container; a process that has the number and started at another time is
- * another. Anywhere else the heartbeat decides: the holder writes its record anew every `beatMs`, and is
- * given up after `silenceMs` without.
+ * A lock is stale when its process has ended. This process can check that only where process ids mean the
+ * same, on one machine since it was started and within one container; a process with the same id that started
+ * at another time is another one. Elsewhere the heartbeat decides: the holder rewrites its record every
+ * `beatMs`, and loses the lock after `silenceMs` without.
  *
- * Nobody removes a stale lock, since another may have put its own in its place since it was looked at. It is
- * succeeded: the successor of the lock N is whoever creates the file `lock.N`, which can be done once. So the
- * holder is the end of a chain that begins in `lock`. It then puts its record into `lock`, in one step, and
- * clears the chain away; a late `lock.N` beside a `lock` that is no longer N is of no account, and whoever
- * made it sees that when it looks again.
+ * Nobody removes a stale lock, because another process may have replaced it since it was read. A process
+ * succeeds it instead: the successor of the lock N is the process that creates the file `lock.N`, which can
+ * happen once. So the holder is the end of a chain that begins in `lock`. It then moves its record to `lock`,
+ * in one step, and removes the chain. A late `lock.N` beside a `lock` that is no longer N has no effect, and
+ * its creator notices when it looks again.
  */
 
 const beatMs = 2000;
 /**
- * How long a holder that cannot be asked may be silent. Far longer than anything that keeps the timer from
- * its turn.
+ * Time in which a holder that cannot be checked may be silent. It is far longer than anything that delays the
+ * timer of a heartbeat.
  */
 export const silenceMs = 30_000;
 
-/** A lock, for those who write under it, in whichever thread. */
+/** Identity of a held lock, for all threads that write under it. */
 export interface LockToken {
   file: string;
   nonce: string;
@@ -59,33 +60,33 @@ const processId = z
 const recordSchema = z.object({
   nonce: z.string().regex(/^[0-9a-f]{32}$/),
   host: z.string(),
-  /** Of this start of the machine; absent where the system names none. */
+  /** Start of the machine; absent where the system names none. */
   boot: z.string().optional(),
-  /** Within which `pid` is a number; absent where the system has no such thing. */
+  /** Namespace of `pid`; absent where the system has none. */
   namespace: z.string().optional(),
   pid: processId,
-  /** When the process started, in a unit of the system. */
+  /** Time when the process started, in a unit of the system. */
   started: z.string().optional(),
 });
 
 type LockRecord = z.infer<typeof recordSchema>;
 
-/** What earlier versions wrote, which have no heartbeat. */
+/** Record of earlier versions, which have no heartbeat. */
 const oldSchema = z.object({ pid: processId, host: z.string() });
 
-/** A lock file that is there. */
+/** An existing lock file. */
 interface Found {
   file: string;
-  /** Names its successor. */
+  /** Part of the name of its successor. */
   id: string;
   text: string;
-  /** Of the last heartbeat, by the clock of the file system. */
+  /** Time of the last heartbeat, by the clock of the file system. */
   mtimeMs: number;
   record: LockRecord | undefined;
   old: z.infer<typeof oldSchema> | undefined;
 }
 
-/** Files that a process leaves beside the lock when it is killed while it takes it. */
+/** Names of files that a process leaves beside the lock when it is killed while it takes the lock. */
 export const lockDebris = /^lock\.[0-9a-f]{32}(\.new)?$/;
 
 export class FolderLock {
@@ -100,13 +101,14 @@ export class FolderLock {
   }
 
   /**
-   * Takes the lock of a folder. Throws ERR_USAGE, naming `option`: where another holds it, or may hold it, or
-   * the file `lock` is not of this program; or where nothing can be written. `details.heard` is there where
-   * the holder cannot be asked: see `onceDecided`.
+   * Takes the lock of a folder. Throws ERR_IN_USE, naming `option`, where another process holds it, or may
+   * hold it, or the file `lock` is not of this program, and ERR_IO where nothing can be written. The error
+   * has `details.heartbeat` where the holder cannot be checked: see `onceDecided`.
    */
-  static take(dir: string, option: string): FolderLock {
+  static take(operation: string, dir: string, option: string): FolderLock {
     const nonce = randomBytes(16).toString('hex');
     const taker: Taker = {
+      operation,
       dir,
       option,
       nonce,
@@ -125,18 +127,18 @@ export class FolderLock {
       if (cause instanceof SetNativeError) throw cause;
       if (cause instanceof Foreign)
         throw refusal(taker, `${cause.message}; move it away, or name another folder`);
-      throw notWritable(option, dir, cause);
+      throw notWritable(operation, option, dir, cause);
     }
     throw refusal(taker, `others keep taking and leaving ${dir}`);
   }
 
-  /** Throws ERR_IO where the lock is another's by now: whoever holds it no longer must not write. */
+  /** Throws ERR_IO where another process has the lock by now: a process without the lock must not write. */
   check(): void {
     checkHeld(this.token);
   }
 
   /**
-   * Gives the lock back; one that is another's by now stays. Does not throw: a lock that stays behind is
+   * Releases the lock, unless another process has it by now. Does not throw: a lock that stays behind is
    * stale.
    */
   release(): void {
@@ -158,7 +160,7 @@ export function checkHeld({ file, nonce }: LockToken): void {
   try {
     found = look(file);
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[bench] could not read ${file}: ${(cause as Error).message}`, {
+    throw new SetNativeError('ERR_IO', `[lock] could not read ${file}: ${(cause as Error).message}`, {
       cause,
     });
   }
@@ -167,13 +169,13 @@ export function checkHeld({ file, nonce }: LockToken): void {
   const who = found === undefined ? 'it is gone' : `${describe(found)} has taken ${folder} over`;
   throw new SetNativeError(
     'ERR_IO',
-    `[bench] this process no longer holds ${file}: ${who} (that happens where this one stood still for more than ` +
+    `[lock] this process no longer holds ${file}: ${who} (that happens where this one stood still for more than ` +
       `${silenceMs / 1000} seconds, or the file was deleted); it stops here, and what it had written before is kept`,
     { details: { file } },
   );
 }
 
-/** Whether `file` is a lock as this program writes it, whole or in part. Throws where that cannot be read. */
+/** Whether `file` is a lock of this program, whole or in part. Throws where it cannot be read. */
 export function isLock(file: string): boolean {
   try {
     look(file);
@@ -184,16 +186,16 @@ export function isLock(file: string): boolean {
   }
 }
 
-/** Before half a minute, at most, of waiting for another process to show that it uses the folder. */
+/** A wait begins, of at most half a minute, for another process to show that it uses the folder. */
 export interface WaitEvent {
   kind: 'wait';
   why: string;
 }
 
 /**
- * Result of `take`, tried again for as long as only silence can tell whether the holder lives: until it shows
- * that it does, and that error stands, or until it is given up. Throws what `take` throws, and ERR_ABORTED
- * when the signal fires.
+ * Result of `take`, which is tried again while only silence can show whether the holder lives: until the
+ * holder shows that it does, and the error is thrown, or until it loses the lock. Throws what `take` throws,
+ * and ERR_ABORTED when the signal fires.
  */
 export async function* onceDecided<T>(
   take: () => T,
@@ -204,35 +206,41 @@ export async function* onceDecided<T>(
     try {
       return take();
     } catch (error) {
-      const heard = error instanceof SetNativeError ? error.details.heard : undefined;
-      if (heard === undefined || (before !== undefined && heard !== before)) throw error;
+      const heartbeat = isSetNativeError(error, 'ERR_IN_USE') ? error.details.heartbeat : undefined;
+      if (heartbeat === undefined || (before !== undefined && heartbeat !== before)) throw error;
       if (before === undefined) {
         const why = `Another process may be using the folder: waiting for a sign of it, ${silenceMs / 1000} seconds at most.`;
         yield { kind: 'wait', why };
       }
-      before = heard;
+      before = heartbeat;
     }
     await pause(beatMs / 2);
     checkSignal('bench', signal, 'while it waited for another process');
   }
 }
 
-/** A file or folder in the place of a lock that this program did not write. */
+/** Error for a file or folder in the place of a lock that this program did not write. */
 class Foreign extends Error {}
 
-/** Who wants the lock of `dir`. */
+/** A process that wants the lock of `dir`. */
 interface Taker {
+  /** What takes it, as messages name it. */
+  operation: string;
   dir: string;
   option: string;
   nonce: string;
-  /** Its record. */
+  /** Record of the process. */
   text: string;
 }
 
-function refusal({ dir, option }: Taker, why: string, details = {}): SetNativeError {
+function refusal(
+  { operation, dir, option }: Taker,
+  why: string,
+  details: ErrorDetails['ERR_IN_USE'] = {},
+): SetNativeError {
   return new SetNativeError(
-    'ERR_USAGE',
-    `[bench] ${option} must name a folder that no other process uses, but ${why}`,
+    'ERR_IN_USE',
+    `[${operation}] ${option} must name a folder that no other process uses, but ${why}`,
     {
       details: { option, dir, ...details },
     },
@@ -240,8 +248,8 @@ function refusal({ dir, option }: Taker, why: string, details = {}): SetNativeEr
 }
 
 /**
- * Puts a whole record where there is no file; `now` is the time by the file system's clock. Where there are
- * no hard links the record is not whole for a moment.
+ * Writes a whole record where there is no file yet; `now` is the time by the clock of the file system. Where
+ * there are no hard links the record is incomplete for a moment.
  */
 function place({ dir, nonce, text }: Taker, target: string): { placed: boolean; now: number } {
   const own = path.join(dir, `lock.${nonce}.new`);
@@ -268,8 +276,8 @@ function place({ dir, nonce, text }: Taker, target: string): { placed: boolean; 
 }
 
 /**
- * Takes over from a holder that is gone; false where something changed meanwhile. Throws where the holder is
- * not gone.
+ * Takes over from a holder that has ended; returns false where something changed meanwhile. Throws where the
+ * holder has not ended.
  */
 function succeed(taker: Taker, lock: string, now: number): boolean {
   const { dir, nonce, text } = taker;
@@ -284,7 +292,7 @@ function succeed(taker: Taker, lock: string, now: number): boolean {
   if (holder === 'silent') {
     const why = `${describe(end)}, which cannot be asked from here, may be using ${dir}`;
     const advice = `if it is gone, try again ${silenceMs / 1000} seconds after its end`;
-    throw refusal(taker, `${why}; ${advice}`, { heard: `${end.id} ${end.mtimeMs}` });
+    throw refusal(taker, `${why}; ${advice}`, { heartbeat: `${end.id} ${end.mtimeMs}` });
   }
   const claim = path.join(dir, `lock.${end.id}`);
   if (!place(taker, claim).placed) return false;
@@ -298,7 +306,7 @@ function succeed(taker: Taker, lock: string, now: number): boolean {
   return true;
 }
 
-/** The last of the chain that begins in `lock`; undefined where there is no lock. */
+/** Last file of the chain that begins in `lock`; undefined where there is no lock. */
 function endOfChain(lock: string): Found | undefined {
   let end = look(lock);
   const seen = new Set<string>();
@@ -311,10 +319,13 @@ function endOfChain(lock: string): Found | undefined {
   return end;
 }
 
-/** More than any record has. */
+/** Most bytes that are read of a lock, more than any record has. */
 const mostBytes = 4096;
 
-/** Throws Foreign for what is no lock, and what the system says where it cannot be read: that is not free. */
+/**
+ * Reads a lock file; undefined where there is none. Throws Foreign for what is no lock, and the error of the
+ * system where it cannot be read, because such a lock is not free.
+ */
 function look(file: string): Found | undefined {
   const there = lstatSync(file, { throwIfNoEntry: false });
   if (there === undefined) return undefined;
@@ -352,7 +363,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Whether it is what a kill, or a power cut, leaves of a record. */
+/** Whether a text is a part of a record, as a kill or a power cut leaves it. */
 function isBeginning(text: string): boolean {
   const begins = ['{"nonce":"', '{"pid":'].some((start) => start.startsWith(text) || text.startsWith(start));
   return /^\0*$/.test(text) || (begins && parsed(text) === undefined);
@@ -362,22 +373,22 @@ function isTorn({ record, old }: Found): boolean {
   return record === undefined && old === undefined;
 }
 
-/** A second look at what may be in the making. */
+/** Whether the file changes within a moment, because another process is writing it. */
 function isBeingWritten({ file, id }: Found): boolean {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250);
   return look(file)?.id !== id;
 }
 
-/** Of the holder. `silent`: it cannot be asked, and was heard not long ago. */
+/** State of the holder. `silent`: it cannot be checked, and its last heartbeat is recent. */
 function stateOf({ record, old, mtimeMs }: Found, now: number): 'alive' | 'silent' | 'gone' {
   if (old !== undefined) {
-    // One with the number of this process that is older than this process is of a container that is gone.
+    // A lock with the id of this process that is older than this process is of a container that has ended.
     const isOlder = old.pid === process.pid && mtimeMs < Date.now() - 1000 * process.uptime();
     return old.host !== os.hostname() || (isAlive(old.pid) && !isOlder) ? 'alive' : 'gone';
   }
   if (record === undefined) return 'gone';
-  // By the file system's clock alone. One that was set back since leaves a heartbeat in the future, which
-  // nobody makes again.
+  // Both times are of the clock of the file system. A clock that was set back leaves a heartbeat in the future,
+  // which is not a sign of life.
   const silent = Math.abs(now - mtimeMs) > silenceMs;
   const here = self();
   const isHere =
@@ -398,7 +409,7 @@ function describe({ record, old, file }: Found): string {
   return pid === undefined ? `what left ${file}` : `process ${pid} on ${host}`;
 }
 
-/** Writes the record into the file of `token`, wherever that is by now, for its time. */
+/** Rewrites the record in the file of `token`, wherever that is by now, to renew its time. */
 function beat(token: LockToken, text: string): void {
   try {
     const open = openSync(token.file, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
@@ -418,7 +429,7 @@ function isHeld({ file, nonce }: LockToken): boolean {
   return look(file)?.record?.nonce === nonce;
 }
 
-/** This process, as its locks name it. */
+/** Record of this process, without the nonce. */
 function self(): Omit<LockRecord, 'nonce'> {
   const boot = bootId();
   const namespace = pidNamespace();

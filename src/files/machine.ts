@@ -3,12 +3,15 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import os from 'node:os';
 
 /*
- * Which machine this is, and which of its processes are alive: for files that say whose they are.
+ * Identifies this machine and its living processes, for files that name their writer.
  */
 
 let machineName: string | undefined;
 
-/** Where process ids mean the same, for file names: this machine since it started, and of it this container. */
+/**
+ * Name of the place where a process id means the same process, for file names: this machine since it was
+ * started, and this container on it.
+ */
 export function machine(): string {
   machineName ??= createHash('sha256')
     .update(os.hostname())
@@ -19,17 +22,17 @@ export function machine(): string {
   return machineName;
 }
 
-/** Of this start of the machine; undefined where the system names none. */
+/** Id of this start of the machine; undefined where the system names none. */
 export function bootId(): string | undefined {
   return textOf(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
 }
 
-/** Within which a process id is a number; undefined where the system has no such thing. */
+/** Name of the namespace of process ids; undefined where the system has none. */
 export function pidNamespace(): string | undefined {
   return textOf(() => readlinkSync('/proc/self/ns/pid'));
 }
 
-/** Whether there is such a process, be it another user's. */
+/** Whether a process runs, whoever its user is. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -40,8 +43,8 @@ export function isAlive(pid: number): boolean {
 }
 
 /**
- * When a process started, in ticks since the machine did; undefined where that is not known or /proc is that
- * of other process ids.
+ * Time when a process started, in ticks since the machine did; undefined where it is not known, or where
+ * /proc shows other process ids.
  */
 export function startOf(pid: number | 'self'): string | undefined {
   return textOf(() => {

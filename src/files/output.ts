@@ -28,26 +28,26 @@ import { closing } from './closing.js';
 import { isAlive, machine } from './machine.js';
 
 /*
- * Output files: checked before the work starts, written in one piece.
+ * Writes output files: they are checked before the work starts, and written in one piece.
  *
- * A regular file is replaced as a whole: what is new is written beside it, under a name that nobody can
- * guess, brought to the disk and then renamed, so that neither a reader nor a power cut finds half of it. A
- * symbolic link stays and what it points at is written; mode and owner stay. Devices and pipes, `-` (standard
- * output) and what the streams of this process are connected to are written as any program writes to them.
+ * A regular file is replaced as a whole: the new content is written beside it, under a name that nobody can
+ * guess, flushed to the disk and then renamed, so that neither a reader nor a power cut finds half of it. A
+ * symbolic link stays and its target is written; mode and owner stay. Devices and pipes, `-` (standard
+ * output) and files that the streams of this process are connected to are written in place.
  */
 
 type Target =
   /** A stream of this process. */
   | { kind: 'stream'; fd: number }
-  /** Opened and written as it is: a device, a pipe, or a file that has no name any more. */
+  /** A device, a pipe, or a file that has no name any more, which is written in place. */
   | { kind: 'plain'; path: string; old: BigIntStats }
   /** A regular file, or none yet; `path` is no symbolic link. */
   | { kind: 'file'; path: string; old: BigIntStats | undefined };
 
 type Pieces = Iterable<string | Uint8Array>;
 
-/** Throws ERR_USAGE unless `option` names a place for a file. Nothing is changed or left behind. */
-export function checkWritable(option: string, file: string): void {
+/** Throws ERR_IO unless `option` names a place for a file. Changes nothing and leaves nothing behind. */
+export function checkWritable(operation: string, option: string, file: string): void {
   try {
     const target = targetOf(file);
     if (target.kind === 'stream') return;
@@ -56,56 +56,44 @@ export function checkWritable(option: string, file: string): void {
     else if (target.old.isFile()) probeFile(target.path);
     else accessSync(target.path, constants.W_OK); // a pipe would wait for its reader
   } catch (cause) {
-    throw notWritable(option, file, cause);
+    throw notWritable(operation, option, file, cause);
   }
 }
 
-/** Rights alone do not tell: a file system such as /proc grants them and takes no file. */
+/**
+ * Throws unless a file can be made in `folder`. It makes one, because a file system such as /proc grants the
+ * rights and takes no file.
+ */
 function probeFolder(folder: string): void {
   const file = path.join(folder, temporaryName());
   closeSync(openSync(file, 'wx'));
   rmSync(file);
 }
 
-/** A file that is protected from writing is not replaced either. */
+/** Throws unless a file can be opened for writing: a protected file is not replaced either. */
 function probeFile(file: string): void {
   closeSync(openSync(file, constants.O_WRONLY));
 }
 
-/** Throws ERR_USAGE where two options name the same file; devices such as /dev/null may be named twice. */
-export function checkApart(files: Record<string, string | undefined>): void {
-  const seen = new Map<string, string>();
-  for (const [option, file] of Object.entries(files)) {
-    const identity = file === undefined ? undefined : identityOf(file);
-    if (file === undefined || identity === undefined) continue;
-    const other = seen.get(identity);
-    if (other !== undefined) {
-      throw new SetNativeError(
-        'ERR_USAGE',
-        `[bench] ${other} and ${option} must name two files, but ${file} is the same`,
-        { details: { option, file } },
-      );
-    }
-    seen.set(identity, option);
-  }
-}
-
-/** Whether `file` is `-`, or what standard output goes to: then nothing else may be written there. */
+/**
+ * Whether `file` is `-`, or the file that standard output goes to: then nothing else may be written there.
+ */
 export function isStandardOutput(file: string): boolean {
   const target = targetOf(file);
   return target.kind === 'stream' && target.fd === 1;
 }
 
-export function notWritable(option: string, file: string, cause: unknown): SetNativeError {
+export function notWritable(operation: string, option: string, file: string, cause: unknown): SetNativeError {
   return new SetNativeError(
-    'ERR_USAGE',
-    `[bench] ${option} must name a place that can be written, got ${file}: ${(cause as Error).message}`,
+    'ERR_IO',
+    `[${operation}] ${option} must name a place that can be written, got ${file}: ${(cause as Error).message}`,
     { details: { option, file }, cause },
   );
 }
 
 /**
- * Node's own recursion never ends where a folder exists and mkdir in it says that it does not, as in /proc.
+ * Makes a folder and those above it. The recursive mkdir of Node never ends where a folder exists and mkdir
+ * in it says that it does not, as in /proc.
  */
 export function makeFolder(folder: string): void {
   if (existsSync(folder)) {
@@ -121,8 +109,8 @@ export function makeFolder(folder: string): void {
 }
 
 /**
- * Writes a file; see above for how. A reader of a pipe that leaves early is no failure. Throws ERR_IO, and
- * leaves a regular file as it was, unless it had to be written in place.
+ * Writes a file as described above. A reader of a pipe that leaves early is no failure. Throws ERR_IO, and
+ * leaves a regular file unchanged unless it had to be written in place.
  */
 export function writeAtomically(file: string, pieces: Pieces): void {
   try {
@@ -138,15 +126,15 @@ export function writeAtomically(file: string, pieces: Pieces): void {
       );
     }
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[bench] could not write ${file}: ${(cause as Error).message}`, {
+    throw new SetNativeError('ERR_IO', `[write] could not write ${file}: ${(cause as Error).message}`, {
       cause,
     });
   }
 }
 
 /**
- * Removes what a kill has left in `folder` of files half written. Every write does so in its folder; a file
- * that another process is about to finish stays.
+ * Removes half-written files, which a kill has left in `folder`: every write makes its own there. A file that
+ * another process is about to finish stays.
  */
 export function removeLeftovers(folder: string): void {
   let names: string[];
@@ -164,24 +152,22 @@ export function removeLeftovers(folder: string): void {
       const gone = match[1] === machine() && !isAlive(Number(match[2]));
       if (gone || Date.now() - mtimeMs > dayMs) rmSync(file);
     } catch {
-      // another's, or gone meanwhile
+      // another user's, or gone meanwhile
     }
   }
 }
 
-/** Where `file` leads to. Throws what the system says where it leads nowhere. */
+/** The target of `file`. Throws the error of the system where it leads nowhere. */
 function targetOf(file: string): Target {
   if (file === '-') return { kind: 'stream', fd: 1 };
-  // The system is asked first: it alone follows the links of /proc, and refuses those that it takes for a
-  // trap.
+  // Only the system follows the links of /proc, and refuses links that it considers unsafe.
   const old = statSync(file, { bigint: true, throwIfNoEntry: false });
   if (old === undefined) {
     if (/[\\/]$/.test(file)) throw new Error('it names a folder');
     return { kind: 'file', path: resolveLinks(file), old };
   }
   if (old.isDirectory()) throw new Error('it is a folder, not a regular file');
-  // Opened by its name it would be written from its start, over what the stream has written. Devices have no
-  // such place.
+  // Opening it by name would write from its start, over what the stream has written. Devices have no position.
   const fd = old.isCharacterDevice() ? undefined : [1, 2].find((each) => isSame(streamStats(each), old));
   if (fd !== undefined) return { kind: 'stream', fd };
   if (!old.isFile()) return { kind: 'plain', path: file, old };
@@ -202,8 +188,11 @@ function isSame(a: BigIntStats | undefined, b: BigIntStats): boolean {
   return a !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
-/** undefined: may be written by several, or leads nowhere, which whoever writes it says. */
-function identityOf(file: string): string | undefined {
+/**
+ * Identity of a file, to compare it with others; undefined where several may write it, and where it leads
+ * nowhere, which writing it reports.
+ */
+export function identityOf(file: string): string | undefined {
   let target: Target;
   try {
     target = targetOf(file);
@@ -216,10 +205,10 @@ function identityOf(file: string): string | undefined {
   return old.isCharacterDevice() ? undefined : `${old.dev} ${old.ino}`;
 }
 
-/** As many as Linux follows. */
+/** Most symbolic links that are followed, as in Linux. */
 const mostLinks = 40;
 
-/** The path without symbolic links; of the last name, that need not exist, too. */
+/** The path without symbolic links. Its last name need not exist. */
 function resolveLinks(file: string): string {
   let at = file;
   for (let links = 0; links <= mostLinks; links++) {
@@ -242,9 +231,9 @@ function realFolder(folder: string): string {
 }
 
 /**
- * Writes a regular file in one piece; in place, as other programs do, where a new one in its stead would do
- * harm or is not allowed: it has other names (hard links), is another's, its folder cannot be written, or it
- * is mounted by itself. A kill may then leave half.
+ * Writes a regular file in one piece; in place, as other programs do, where replacing it would do harm or is
+ * not allowed: it has other names (hard links), another owner, a folder that cannot be written, or is a
+ * mount. A kill may then leave half of it.
  */
 function writeFile(file: string, old: BigIntStats | undefined, pieces: Pieces): void {
   removeLeftovers(path.dirname(file));
@@ -253,7 +242,7 @@ function writeFile(file: string, old: BigIntStats | undefined, pieces: Pieces): 
   if (shared || !replace(file, old, pieces)) overwrite(file, pieces);
 }
 
-/** False where that is not allowed; `pieces` are then untouched. */
+/** Replaces a file. Returns false, without touching `pieces`, where that is not allowed. */
 function replace(file: string, old: BigIntStats | undefined, pieces: Pieces): boolean {
   const folder = path.dirname(file);
   const temporary = path.join(folder, temporaryName());
@@ -284,7 +273,7 @@ function replace(file: string, old: BigIntStats | undefined, pieces: Pieces): bo
   return closing(writeAndRename, () => rmSync(temporary, { force: true }));
 }
 
-/** Gives an open file the owner and the mode of another; false where that is not allowed. */
+/** Gives an open file the owner and the mode of another; returns false where that is not allowed. */
 function makeAlike(open: number, { uid, gid, mode }: BigIntStats): boolean {
   try {
     const now = fstatSync(open, { bigint: true });
@@ -315,7 +304,7 @@ function writeStream(fd: number, pieces: Pieces): void {
   }
 }
 
-/** Returns the number of bytes. */
+/** Writes all pieces; returns the number of bytes. */
 function writeAll(fd: number, pieces: Pieces): number {
   let total = 0;
   for (const piece of pieces) {
@@ -340,7 +329,7 @@ function* contentOf(file: string): Generator<Uint8Array> {
     for (let size = readSync(open, buffer); size > 0; size = readSync(open, buffer))
       yield buffer.subarray(0, size);
   } finally {
-    closeSync(open); // of a file only read: nothing that could fail
+    closeSync(open); // cannot fail for a file that was only read
   }
 }
 
@@ -352,7 +341,10 @@ function sync(open: number): void {
   }
 }
 
-/** So that the new name survives a power cut; the content is safe already, and not every system can. */
+/**
+ * Flushes a folder to the disk, so that the new name survives a power cut. The content is safe already, and
+ * not every system can do this.
+ */
 function syncFolder(folder: string): void {
   try {
     const open = openSync(folder, 'r');
@@ -368,7 +360,10 @@ function syncFolder(folder: string): void {
 const dayMs = 24 * 60 * 60 * 1000;
 const temporaryPattern = /^\.set-native-([0-9a-f]{8})-(\d+)-[0-9a-f]{24}\.tmp$/;
 
-/** Says who writes, for `removeLeftovers`; the rest cannot be guessed. Short, whatever the file is called. */
+/**
+ * Name of a half-written file: it names the process for `removeLeftovers`, and the rest cannot be guessed. It
+ * is short, whatever the file is called.
+ */
 function temporaryName(): string {
   return `.set-native-${machine()}-${process.pid}-${randomBytes(12).toString('hex')}.tmp`;
 }

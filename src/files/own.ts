@@ -4,8 +4,8 @@ import { SetNativeError } from '../errors.js';
 import { closing } from './closing.js';
 
 /*
- * What this program wrote may be written anew; what others wrote is not written over. A file of ours is known
- * by how it begins, a picture by the specification beside it.
+ * Keeps files of others from being overwritten: only files of this program are. One is recognised by its
+ * first characters, a picture by the specification beside it.
  */
 
 const beginnings: Record<string, RegExp> = {
@@ -16,15 +16,15 @@ const beginnings: Record<string, RegExp> = {
 const figure = /^\{.*"\$schema": "https:\/\/vega\.github\.io\/schema\/vega-lite\//s;
 const figureEnds = /(\.vl\.json|\.svg|\.png)$/;
 
-/** Throws ERR_USAGE where `folder` has a file of one of these names that this program did not write. */
+/** Throws ERR_IN_USE where `folder` has a file of one of these names that this program did not write. */
 export function refuseForeign(option: string, folder: string, names: string[]): void {
   const foreign = names.find((name) => !mayWrite(folder, name));
   if (foreign === undefined) return;
   const file = path.join(folder, foreign);
   throw new SetNativeError(
-    'ERR_USAGE',
-    `[report] ${option} must name a folder without files of others, but ${file} is none that set-native wrote; move it away, ` +
-      'or name another folder',
+    'ERR_IN_USE',
+    `[report] ${option} must name a folder without files of others, but ${file} is none that set-native wrote; ` +
+      'move it away, or name another folder',
     { details: { option, file } },
   );
 }
@@ -36,7 +36,7 @@ function mayWrite(folder: string, name: string): boolean {
   return figure.test(beginningOf(path.join(folder, name.replace(figureEnds, '.vl.json'))) ?? '');
 }
 
-/** undefined: there is no such file, or none that could be lost. */
+/** The first characters of a file; undefined where there is no regular file, and so nothing to lose. */
 function beginningOf(file: string): string | undefined {
   if (!statSync(file, { throwIfNoEntry: false })?.isFile()) return undefined;
   const open = openSync(file, 'r');

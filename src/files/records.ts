@@ -4,28 +4,32 @@ import { SetNativeError } from '../errors.js';
 import { boundedLines, boundedText } from './bounded.js';
 
 /*
- * Files of a run that may be stopped at any moment: one JSON value, or one per line where lines are only ever
- * appended. Whatever is not as its schema has it is refused, naming file, line and key.
+ * Reads and writes files of work that may be stopped at any moment: one JSON value, or one per line where
+ * lines are only ever appended. A file that does not fit its schema is refused, naming file, line and key.
  */
 
-/** Who writes such files, for messages. */
+/** Writer of such files, for messages. */
 export interface Writer {
-  /** The command, as "bench". */
+  /** Operation in front of messages, such as "bench". */
   operation: string;
-  /** What it is called, as "`set-native bench --out`". */
+  /** Name in messages, such as "`set-native bench`". */
   name: string;
-  /** Of what it writes, where that says so. */
+  /** Version of the files, where they state one. */
   schemaVersion?: number;
 }
 
-/** @throws SetNativeError ERR_IO: no regular file, or more than this process has memory for */
+/**
+ * Text of a file.
+ *
+ * @throws SetNativeError ERR_IO: no regular file, or more than this process has memory for
+ */
 export function readText(file: string, writer: Writer): string {
   return read(file, boundedText, writer);
 }
 
 /**
- * The whole lines of a file, none where there is no file. A last line without an end is what a kill leaves,
- * and is passed over. Throws as readText does.
+ * Whole lines of a file; none where there is no file. A last line without an end, which a kill leaves, is
+ * left out. Throws as readText does.
  */
 export function readLines(file: string, writer: Writer): string[] {
   return existsSync(file) ? read(file, boundedLines, writer) : [];
@@ -42,7 +46,9 @@ function read<T>(file: string, reader: (file: string) => T, { operation }: Write
 }
 
 /**
- * @param where names the text in messages
+ * The value of a JSON text that fits a schema.
+ *
+ * @param where name of the text in messages
  * @throws SetNativeError ERR_DATA_FORMAT
  */
 export function parseRecord<T>(schema: z.ZodType<T>, text: string, where: string, writer: Writer): T {
@@ -58,7 +64,11 @@ export function parseRecord<T>(schema: z.ZodType<T>, text: string, where: string
   throw damaged(where, `has ${keys.length > 0 ? `${keys.join('.')}: ` : ''}${message}`, writer, error);
 }
 
-/** @param what is wrong, as the rest of a sentence that begins with `where` */
+/**
+ * The error of a file that is not as its writer writes it.
+ *
+ * @param what end of a sentence that begins with `where`
+ */
 export function damaged(
   where: string,
   what: string,
@@ -76,7 +86,9 @@ export function damaged(
   );
 }
 
-/** Adds a line for each value: all of them or, where the disk is full, none. Throws what the system says. */
+/**
+ * Adds a line for each value: all of them or, where the disk is full, none. Throws the error of the system.
+ */
 export function appendLines(file: string, values: unknown[]): void {
   const lines = Buffer.from(values.map((value) => `${JSON.stringify(value)}\n`).join(''));
   const open = openSync(file, 'a');

@@ -1,23 +1,26 @@
 import type { KernelMachine, KernelResults, TimedCase } from './results.js';
 
-/** New times against old ones, case by case. */
+/** Comparison of new times with old ones, case by case. */
 export interface Comparison {
-  /** By name, for cases timed both times. */
+  /** Comparisons by name, of the cases that were timed both times. */
   cases: Map<string, CaseComparison>;
-  /** Of old / new over these: above 1 is faster. null when there is none. */
+  /** Geometric mean of old / new over these cases: above 1 is faster. null when there is none. */
   geometricMean: number | null;
-  /** What tells the machines or builds apart, in words: times then say little about the code. */
+  /** Differences between the machines or builds, in words: with any, times say little about the code. */
   differences: string[];
 }
 
-export interface CaseComparison {
-  /** Old / new median: above 1 is faster. */
+interface CaseComparison {
+  /** Old median over new median: above 1 is faster. */
   ratio: number;
-  /** Whether the difference exceeds what the times scatter by. */
+  /** Whether the difference exceeds the deviation of the times. */
   beyondNoise: boolean;
 }
 
-/** Below this, a difference of medians means nothing on a shared machine, however little the runs scatter. */
+/**
+ * Least difference of medians that counts: on a shared machine smaller ones mean nothing, however little the
+ * runs deviate.
+ */
 const leastDifference = 0.05;
 
 export function compareKernels(old: KernelResults, current: KernelResults): Comparison {

@@ -2,30 +2,37 @@ import { readFileSync } from 'node:fs';
 import { SetNativeError } from '../errors.js';
 
 /*
- * What `set-native bench kernels --json` and the native bench write; docs/bench-kernels.md describes it for
- * readers of the file, native/bench/report.cpp makes its parts.
+ * Results of `set-native bench kernels` and of the native bench. docs/bench-kernels.md describes the file for
+ * readers; native/bench/report.cpp makes its parts.
  */
 
-/** Raised when a key changes its meaning or goes away; new keys do not raise it. */
+/** Version of the format, raised when a key changes its meaning or goes away, not for new keys. */
 export const kernelSchemaVersion = 1;
 
 export interface KernelResults {
   schemaVersion: typeof kernelSchemaVersion;
-  /** False when it was stopped. */
+  /** False when the bench was stopped. */
   complete: boolean;
-  /** Start, ISO 8601. */
+  /** Time of the start, ISO 8601. */
   date: string;
-  /** Of set-native; null from the native bench. */
+  /** Version of set-native; null from the native bench. */
   version: string | null;
   machine: KernelMachine;
   /**
-   * null, or absent in files of earlier versions, unless the cases ran on a GPU: then there are no ceilings.
+   * The GPU that the cases ran on, where there are no ceilings; null, or absent in files of earlier versions,
+   * for cases on the CPU.
    */
   gpu?: KernelGpu | null;
   ceilings: KernelCeilings[];
   cases: KernelCase[];
-  /** null unless asked for: then there are no cases. */
+  /** The sweep, which has no cases beside it; null unless it was asked for. */
   sweep: KernelSweep | null;
+}
+
+declare module '../errors.js' {
+  interface PartialResults {
+    kernels: KernelResults;
+  }
 }
 
 export interface KernelMachine {
@@ -33,30 +40,30 @@ export interface KernelMachine {
   isa: string;
   cores: number;
   compiler: string;
-  /** Bytes: of a core, and for l3 of all that share it. */
+  /** Bytes of the caches: of one core, and for l3 of all cores that share it. */
   caches: { l1: number; l2: number; l3: number };
 }
 
-export interface KernelGpu {
+interface KernelGpu {
   device: string;
-  /** Of copies within its memory, bytes read and bytes written. */
+  /** Bandwidth of copies within its memory, counting bytes read and bytes written. */
   copyGigabytesPerSecond: number;
 }
 
-/** Measured on `threads` threads at once. */
+/** Ceilings of the machine, measured on `threads` threads at once. */
 export interface KernelCeilings {
   threads: number;
   gflops: number;
-  /** Sequential reads, of all threads together. */
+  /** Bandwidth of sequential reads, of all threads together. */
   gigabytesPerSecond: { l1: number; l2: number; l3: number; dram: number };
-  /** A random row of 160 bytes out of 3000. */
+  /** Nanoseconds to read a random row of 160 bytes out of 3000. */
   rowNs: number;
-  /** null for one thread. */
+  /** Nanoseconds of a barrier; null for one thread. */
   barrierNs: number | null;
   pingPongNs: number | null;
 }
 
-/** Parameters that do not apply are null. */
+/** Parameters of a case. Those that do not apply are null. */
 interface CaseKey {
   name: string;
   op: string;
@@ -68,8 +75,8 @@ interface CaseKey {
   threads: number;
 }
 
-export interface FailedCase extends CaseKey {
-  /** What differs from the reference: then nothing was timed. */
+interface FailedCase extends CaseKey {
+  /** Difference from the reference; a case with one is not timed. */
   failure: string;
 }
 
@@ -78,12 +85,12 @@ export interface TimedCase extends CaseKey {
   runs: number;
   medianMs: number;
   p95Ms: number;
-  /** Of 100 runs or more. */
+  /** 99th percentile of 100 runs or more; null for fewer. */
   p99Ms: number | null;
   minMs: number;
   /** Median absolute deviation from the median. */
   deviationMs: number;
-  /** Links visited by one run, each as often as it is; null where it is not a matter of links. */
+  /** Number of links that one run visits, counting repetitions; null where links do not matter. */
   linkVisits: number | null;
   nsPerLink: number | null;
   gflops: number | null;
@@ -98,7 +105,7 @@ export type KernelCase = TimedCase | FailedCase;
 export interface KernelSweep {
   batch: number;
   points: SweepPoint[];
-  /** Of time ~ links^k, by motif size. */
+  /** Exponents k of time ~ links^k, by motif size. */
   exponents: SweepExponents[];
 }
 
@@ -116,7 +123,7 @@ interface SweepKey {
   threads: number;
 }
 
-export interface FailedPoint extends SweepKey {
+interface FailedPoint extends SweepKey {
   failure: string;
 }
 
@@ -126,14 +133,14 @@ export interface MeasuredPoint extends SweepKey {
   trainNsPerLink: number;
   evolveNsPerLink: number;
   initialiseNsPerLink: number;
-  /** Resident memory that the model added, and at most. */
+  /** Bytes of resident memory that the model added, and their peak, per link. */
   modelBytesPerLink: number;
   peakBytesPerLink: number;
 }
 
 export type SweepPoint = MeasuredPoint | FailedPoint;
 
-/** One case, ceiling and point per line. */
+/** Results as JSON, with one case, ceiling and point per line. */
 export function* kernelsJson(results: KernelResults): Generator<string> {
   const list = (items: unknown[]) => `[${items.map((item) => `\n  ${JSON.stringify(item)}`).join(',')}\n]`;
   const { ceilings, cases, sweep, ...head } = results;
@@ -148,22 +155,22 @@ export function* kernelsJson(results: KernelResults): Generator<string> {
 }
 
 /**
- * Results that --compare names. Throws ERR_USAGE when the file cannot be read, ERR_DATA_FORMAT for anything
- * else in it.
+ * Earlier results, from the file that the option `compare` names. Throws ERR_IO when the file cannot be read,
+ * ERR_DATA_FORMAT for anything else in it.
  */
 export function readKernelResults(file: string): KernelResults {
-  const details = { option: '--compare', file };
+  const details = { option: 'compare', file };
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    const message = `[bench] --compare must name a file of earlier results, got ${file}: ${(cause as Error).message}`;
-    throw new SetNativeError('ERR_USAGE', message, { details, cause });
+    const message = `[bench] compare must name a file of earlier results, got ${file}: ${(cause as Error).message}`;
+    throw new SetNativeError('ERR_IO', message, { details, cause });
   }
   const refuse = (what: string, cause?: unknown) =>
     new SetNativeError(
       'ERR_DATA_FORMAT',
-      `[bench] --compare: expected what \`set-native bench kernels --json\` writes, ${file} ${what}`,
+      `[bench] \`compare\`: expected what \`set-native bench kernels\` writes, ${file} ${what}`,
       { details, cause },
     );
   let results: unknown;

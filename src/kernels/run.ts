@@ -7,30 +7,31 @@ import { type KernelCase, type KernelCeilings, type KernelResults, kernelSchemaV
 import { type SweepOptions, sweep } from './sweep.js';
 
 export interface KernelBenchOptions {
-  /** Words that the name of a case must have: "batch=40" whole, "forward" anywhere. */
+  /** Words that the name of a case must have: "batch=40" as a whole, "forward" anywhere. */
   filter: string;
-  /** Every combination of parameters: hours. */
+  /** Whether all combinations of parameters run, which takes hours. */
   full: boolean;
-  /** 0: all CPUs that the process may use. */
+  /** Number of threads; 0: all CPUs that the process may use. */
   threads: number;
-  /** Default: SET_NATIVE_ISA, else the widest. */
+  /** Instruction set; default: the one that SET_NATIVE_ISA names, else the widest. */
   isa?: string;
-  /** Default cpu. */
+  /** Back end; default: cpu. */
   backend?: TimedBackendName;
-  /** Instead of the cases: the sweep, up to so many links. */
+  /** Largest number of links of the sweep, which then runs instead of the cases. */
   maxLinks?: number;
 }
 
-export interface KernelBenchHooks {
+interface KernelBenchHooks {
   signal?: AbortSignal;
-  /** Before each step. */
+  /** Called before each step. */
   onStep?: (text: string) => void;
 }
 
 /**
  * Measures ceilings, then cases or the sweep, on native threads; the JavaScript thread stays free.
- * @throws SetNativeError ERR_USAGE for a filter that leaves nothing. ERR_ABORTED with what was done in
- * `details.results`.
+ *
+ * @throws SetNativeError ERR_INVALID_ARGUMENT for a filter that matches no case. ERR_ABORTED with finished
+ * measurements in `details.results`.
  */
 export async function runKernelBench(
   options: KernelBenchOptions,
@@ -43,9 +44,9 @@ export async function runKernelBench(
   const bench = create({ backend, filter, full, isa, threads });
   if (bench.cases.length === 0) {
     throw new SetNativeError(
-      'ERR_USAGE',
-      `[bench] --filter ${JSON.stringify(filter)} matches no case; without it, all are listed as they run`,
-      { details: { option: '--filter', filter } },
+      'ERR_INVALID_ARGUMENT',
+      `[bench] \`filter\` ${JSON.stringify(filter)} matches no case; without it, all are listed as they run`,
+      { details: { option: 'filter', value: filter } },
     );
   }
   const results: KernelResults = {

@@ -13,7 +13,7 @@ const batch = 32; // kSweepBatch of native/bench/sweep.h
 const motifSizes = [1, 4];
 const pointProgram = fileURLToPath(new URL('./sweepPoint.js', import.meta.url));
 
-/** 1e5, 3e5, 1e6 ... up to `most`, at least one. */
+/** Numbers of links of the sweep: 1e5, 3e5, 1e6 ... up to `most`, at least one. */
 export function sweepLinks(most: number): number[] {
   const all = [1e5];
   for (let next = 3e5; next <= most; next = String(next).startsWith('3') ? (next / 3) * 10 : next * 3)
@@ -36,7 +36,10 @@ export async function* sweep(
   }
 }
 
-/** A process that dies, of memory above all, is a failed point and not the end. */
+/**
+ * Measures a point in a process of its own. A process that dies, of lack of memory above all, makes a failed
+ * point and does not end the sweep.
+ */
 async function measureApart(
   point: { links: number; motifSize: number; threads: number; isa: string },
   signal: AbortSignal | undefined,
@@ -59,7 +62,7 @@ async function measureApart(
   }
 }
 
-/** Of the motif sizes with two points or more. */
+/** Exponents of the motif sizes with two points or more. */
 export function exponents(points: SweepPoint[]): SweepExponents[] {
   return motifSizes.flatMap((motifSize) => {
     const measured = points.filter(
@@ -77,7 +80,7 @@ export function exponents(points: SweepPoint[]): SweepExponents[] {
   });
 }
 
-/** k of y ~ x^k by least squares of the logarithms. */
+/** Exponent k of y ~ x^k, by least squares of the logarithms. */
 export function fittedExponent(pairs: [x: number, y: number][]): number {
   const logs = pairs.map(([x, y]) => [Math.log(x), Math.log(y)] as const);
   const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

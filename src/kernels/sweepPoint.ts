@@ -1,8 +1,8 @@
 import { fromNative, native } from '../native.js';
 
 /*
- * The program that the sweep starts for each of its points: `node sweepPoint.js '{"links": ...}'` writes it
- * as JSON.
+ * Program that the sweep starts for each of its points: `node sweepPoint.js '{"links": ...}'` writes the
+ * point as JSON.
  */
 try {
   process.stdout.write(await native().measureSweepPoint(JSON.parse(process.argv[2]!)));

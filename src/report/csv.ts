@@ -1,14 +1,14 @@
 import type { BenchSummary } from '../experiment/results.js';
 
 /**
- * A row of the summary, and what its numbers are of: the data set with its caveat and, where there are
- * several, the folder.
+ * A row of the summary with the name of its data set, caveat included, and of its folder where there are
+ * several.
  */
-export type LabelledSummary = { dir?: string; dataset: string } & BenchSummary;
+type LabelledSummary = { dir?: string; dataset: string } & BenchSummary;
 
 /**
- * The summary as a table for other programs: RFC 4180, numbers in full, times in milliseconds, nothing for
- * what is not known. A text that a spreadsheet would compute gets an apostrophe in front.
+ * The summary as a table for other programs: RFC 4180, numbers in full, times in milliseconds, empty cells
+ * for unknown values. A text that a spreadsheet would compute gets an apostrophe in front.
  */
 export function summaryCsv(summary: LabelledSummary[]): string {
   const rows = summary.map((row) => flatten(row));
@@ -24,7 +24,10 @@ function quoted(cell: NonNullable<Cell>): string {
 
 type Cell = string | number | boolean | null;
 
-/** `finalAccuracy: { mean, low }` becomes the columns finalAccuracyMean and finalAccuracyLow. */
+/**
+ * Flattens objects: `finalAccuracy: { mean, low }` becomes the columns finalAccuracyMean and
+ * finalAccuracyLow.
+ */
 function flatten(value: object, prefix = ''): Record<string, Cell> {
   const row: Record<string, Cell> = {};
   for (const [key, cell] of Object.entries(value) as [string, Cell | object][]) {

@@ -10,7 +10,7 @@ import { figureFiles, loadRenderer, type Renderer } from './figures/render.js';
 import { dataTitle, renderPage, type Section } from './html/page.js';
 
 export interface ReportSource {
-  /** What the report calls it. */
+  /** Name of the experiment in the report. */
   dir: string;
   experiment: Experiment;
   runs: BenchRun[];
@@ -19,18 +19,18 @@ export interface ReportSource {
 /**
  * Writes the report of one or several experiments into `out`: summary.json, summary.csv, figures/ (Vega-Lite
  * specifications, SVG, PNG) and report.html, which holds all of it and needs nothing else. The same results
- * give the same bytes. Resolves to what the reader should know: why there are no figures. Rejects with
- * ERR_USAGE or ERR_IO where it cannot write, with ERR_USAGE where a file of such a name is none of ours.
+ * give the same bytes. Resolves to the reason why there are no figures, if so. Rejects with ERR_IO where it
+ * cannot write, and with ERR_IN_USE where a file of such a name is not of this program.
  */
 export async function writeReport(out: string, sources: ReportSource[]): Promise<string | undefined> {
   const folder = path.join(out, 'figures');
   try {
     makeFolder(out);
   } catch (cause) {
-    throw notWritable('the folder of a report', out, cause);
+    throw notWritable('report', 'out', out, cause);
   }
-  refuseForeign('the folder of a report', out, ['report.html', 'summary.json', 'summary.csv']);
-  const renderer = await loadRenderer('a report');
+  refuseForeign('out', out, ['report.html', 'summary.json', 'summary.csv']);
+  const renderer = await loadRenderer();
   const sections: Section[] = [];
   for (const [i, source] of sources.entries()) {
     const prefix = sources.length > 1 ? `${i + 1}-` : '';
@@ -45,7 +45,7 @@ export async function writeReport(out: string, sources: ReportSource[]): Promise
   return typeof renderer === 'string' ? renderer : undefined;
 }
 
-/** The experiment kept in `dir`, for a report. Throws as readExperiment does. */
+/** Reads the experiment kept in `dir`, for a report. Throws as readExperiment does. */
 export function reportSource(dir: string): ReportSource {
   return { dir, ...readExperiment(dir) };
 }
@@ -61,7 +61,7 @@ async function sectionOf(
   try {
     makeFolder(folder);
   } catch (cause) {
-    throw notWritable('the folder of a report', folder, cause);
+    throw notWritable('report', 'out', folder, cause);
   }
   const title = dataTitle(experiment);
   const readings = [...new Set(section.summary.map(({ reading }) => reading))];
@@ -70,7 +70,7 @@ async function sectionOf(
     for (const { name, title: heading, text, spec } of figuresOf(runs, experiment.dataset, reading, caveat)) {
       // A figure may be shown alone: a caveat goes with it.
       const labelled = title === experiment.dataset.name ? spec : { title, ...spec };
-      refuseForeign('the folder of a report', folder, figureFiles(`${prefix}${name}`));
+      refuseForeign('out', folder, figureFiles(`${prefix}${name}`));
       const svg = await renderer.write(folder, `${prefix}${name}`, labelled);
       section.figures.push({ title: heading, text, svg });
     }

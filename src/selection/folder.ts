@@ -5,7 +5,6 @@ import { checkFresh } from '../files/freshFolder.js';
 import { FolderLock } from '../files/lock.js';
 import { makeFolder, notWritable, writeAtomically } from '../files/output.js';
 import { appendLines, dropTornLine } from '../files/records.js';
-import { pathWord, shellCommand } from '../shell.js';
 import { names, readSelection, requireSelection } from './read.js';
 import type { Finished, Selection, SelectionResults, SelectionRun, WholeNetwork } from './results.js';
 
@@ -21,21 +20,21 @@ export class SelectionFolder {
 
   private constructor(dir: string, option: string) {
     this.#dir = dir;
-    this.#lock = FolderLock.take(dir, option);
+    this.#lock = FolderLock.take('select', dir, option);
   }
 
   /**
-   * Makes the folder, or takes an empty one, and locks it. Throws ERR_USAGE where a selection, anything that
-   * this program did not write, or another process is.
+   * Makes the folder, or takes an empty one, and locks it. Throws ERR_IN_USE where a selection, anything that
+   * this program did not write, or another process is, and ERR_IO where nothing can be written.
    */
   static create(dir: string): SelectionFolder {
     try {
       makeFolder(path.resolve(dir));
     } catch (cause) {
-      throw notWritable('--out', dir, cause);
+      throw notWritable('select', 'out', dir, cause);
     }
     checkFree(dir);
-    const folder = new SelectionFolder(dir, '--out');
+    const folder = new SelectionFolder(dir, 'out');
     try {
       checkFree(dir); // another may have come and gone
       return folder;
@@ -51,14 +50,14 @@ export class SelectionFolder {
     for (const name of Object.values(names)) {
       const there = lstatSync(path.join(dir, name), { throwIfNoEntry: false });
       if (there !== undefined && !there.isFile()) {
-        throw usage(
-          '--resume',
-          dir,
-          `must name the folder of a selection, but ${name} in ${dir} is no regular file`,
+        throw new SetNativeError(
+          'ERR_INVALID_ARGUMENT',
+          `[select] dir must name the folder of a selection, but ${name} in ${dir} is no regular file`,
+          { details: { option: 'dir', dir } },
         );
       }
     }
-    const folder = new SelectionFolder(dir, '--resume');
+    const folder = new SelectionFolder(dir, 'dir');
     try {
       dropTornLine(path.join(dir, names.runs));
       return { folder, ...readSelection(dir) };
@@ -81,8 +80,8 @@ export class SelectionFolder {
     } catch (cause) {
       throw new SetNativeError(
         'ERR_IO',
-        `[select] could not add to ${file}: ${(cause as Error).message}; what was finished before is there, make room ` +
-          `and go on with ${resumeCommand(this.#dir)}`,
+        `[select] could not add to ${file}: ${(cause as Error).message}; what was finished before is there: ` +
+          'make room, and resume it',
         { details: { file }, cause },
       );
     }
@@ -94,19 +93,10 @@ export class SelectionFolder {
   }
 }
 
-/** The command that goes on with the selection in `dir`. */
-export function resumeCommand(dir: string): string {
-  return shellCommand(['set-native', 'select', '--resume', pathWord(dir)]);
-}
-
 function checkFree(dir: string): void {
   checkFresh({
     operation: 'select',
     dir,
-    begun: { file: names.results, what: 'a selection', resume: resumeCommand(dir) },
+    begun: { file: names.results, what: 'a selection' },
   });
-}
-
-function usage(option: string, dir: string, text: string): SetNativeError {
-  return new SetNativeError('ERR_USAGE', `[select] ${option} ${text}`, { details: { option, dir } });
 }

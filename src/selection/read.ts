@@ -15,7 +15,7 @@ import { featureCount } from './strength.js';
 
 export const names = { results: 'selection.json', runs: 'runs.jsonl' };
 
-export const writer: Writer = { operation: 'select', name: '`set-native select --out`' };
+export const writer: Writer = { operation: 'select', name: '`set-native select`' };
 
 const count = z.number().int().nonnegative();
 const fraction = z.number().min(0).max(1);
@@ -48,11 +48,11 @@ const run = z.object({
 
 const network = z.object({ seed: count, accuracy: fraction, strength: z.array(z.number().nonnegative()) });
 
-/** Throws ERR_USAGE unless `dir` is the folder of a selection. */
+/** Throws ERR_INVALID_ARGUMENT unless `dir` is the folder of a selection. */
 export function requireSelection(dir: string): void {
   if (existsSync(path.join(dir, names.results))) return;
   throw new SetNativeError(
-    'ERR_USAGE',
+    'ERR_INVALID_ARGUMENT',
     `[select] expected the folder of a selection, as ${writer.name} makes it, but ${dir} has no ${names.results}`,
     { details: { option: 'dir', dir } },
   );
@@ -62,7 +62,7 @@ export function requireSelection(dir: string): void {
  * Reads the selection in `dir`, and what is finished of it. A last line without an end, which a kill may
  * leave, is passed over.
  *
- * @throws SetNativeError ERR_USAGE (no selection there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything
+ * @throws SetNativeError ERR_INVALID_ARGUMENT (no selection there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything
  * that this program does not write; a run that is there twice, or that the selection does not have)
  */
 export function readSelection(dir: string): { selection: Selection; finished: Finished } {

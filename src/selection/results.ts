@@ -2,7 +2,7 @@ import type { Estimate } from '../statistics.js';
 import type { SelectionConfig } from './config.js';
 
 /*
- * Types of the results that `set-native select --out` writes; docs/results.md describes the files for
+ * Types of the results that `set-native select` writes; docs/results.md describes the files for
  * readers.
  */
 
@@ -28,6 +28,12 @@ export interface SelectionResults extends Selection {
   runs: SelectionRun[];
   /** One entry per share that has a run. */
   summary: SelectionSummary[];
+}
+
+declare module '../errors.js' {
+  interface PartialResults {
+    selection: SelectionResults;
+  }
 }
 
 export interface SelectionDataset {

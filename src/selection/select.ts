@@ -47,8 +47,7 @@ export interface SelectionHooks {
  * only; accuracies are of the test samples. All draws depend on the seed alone.
  *
  * Rejects with ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option, with the errors of `loadDataset`,
- * `prepare` and `fit`, with ERR_USAGE when `out` is not empty or cannot be written, with ERR_IO when that
- * turns out later, and with ERR_ABORTED when the signal fires. From the first network on `details.results`
+ * `prepare` and `fit`, with ERR_IN_USE when `out` is not empty, with ERR_IO when it cannot be written, and with ERR_ABORTED when the signal fires. From the first network on `details.results`
  * holds what was finished, summary included.
  */
 export async function selectFeatures(
@@ -80,8 +79,8 @@ export type SelectionResumeOptions = Partial<Pick<SelectionConfig, 'threads' | '
 
 /**
  * Goes on with the selection kept in `dir`, wherever it was stopped. On the same machine its results are
- * those of a selection that was never stopped. Rejects as selectFeatures does; with ERR_USAGE where `dir`
- * holds no selection or another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of
+ * those of a selection that was never stopped. Rejects as selectFeatures does; with
+ * ERR_INVALID_ARGUMENT where `dir` holds no selection, ERR_IN_USE where another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of
  * it is damaged, and where the data are others than it began with.
  */
 export async function resumeSelection(
@@ -294,7 +293,7 @@ function checkSameData({ dataset: then }: Selection, { dataset: now }: Selection
   throw new SetNativeError(
     'ERR_DATA_FORMAT',
     `[select] the selection in ${dir} began with the data in ${then.source} (SHA-256 ${short(then.sha256)}), but ` +
-      `${now.source} has others (${short(now.sha256)}); point --data-dir at the same files`,
+      `${now.source} has others (${short(now.sha256)}); point \`dataDir\` at the same files`,
     { details: { then, now } },
   );
 }

@@ -17,7 +17,7 @@ import { type GeneratorState, Mt19937 } from './mt19937.js';
 const densities = Array.from({ length: 16 }, (_, k) => 2 * k + 1);
 const epochsEach = 100;
 
-export interface PublishedRun {
+interface PublishedRun {
   train: Samples;
   test: Samples;
   layers: NativeLayer[];

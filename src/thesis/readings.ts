@@ -79,7 +79,7 @@ export function reportsBest(reading: Reading): boolean {
 }
 
 /** Options that a reading may not obey. */
-export interface Asked {
+interface Asked {
   methods: BenchMethod[];
   epochs: number;
   validation?: number;

@@ -43,6 +43,13 @@ export interface History {
   warnings: TrainingWarning[];
 }
 
+declare module '../errors.js' {
+  interface AbortedDetails {
+    /** The epochs that `fit` completed. */
+    history?: History;
+  }
+}
+
 export interface Evaluation {
   /** Mean loss over the samples. */
   loss: number;

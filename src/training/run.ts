@@ -1,5 +1,5 @@
 import { checkNumber } from '../checks.js';
-import { aborted, checkSignal, SetNativeError } from '../errors.js';
+import { aborted, checkSignal, isSetNativeError, type SetNativeError } from '../errors.js';
 import { largest } from '../extremes.js';
 import { fromNative, type NativeModel, type NativeSamples, type NativeTrainOptions } from '../native.js';
 import { ranges, type TrainingPlan } from './options.js';
@@ -56,7 +56,7 @@ export interface TrainingSamples {
 }
 
 /** What a model has behind it. */
-export interface TrainingPast {
+interface TrainingPast {
   epochsBefore?: number;
   /** The epoch after which the links have yet to evolve. */
   evolutionDue?: number | undefined;
@@ -150,8 +150,7 @@ export class TrainingRun {
       return await this.#epoch(epoch, options);
     } catch (cause) {
       const error = fromNative(cause);
-      const stopped =
-        error instanceof SetNativeError && error.code === 'ERR_ABORTED' && this.#signal?.aborted;
+      const stopped = isSetNativeError(error, 'ERR_ABORTED') && this.#signal?.aborted;
       throw stopped ? aborted('train', this.#signal, `in epoch ${epoch}`) : error;
     } finally {
       this.#signal?.removeEventListener('abort', abort);
@@ -181,7 +180,7 @@ export class TrainingRun {
           steps: end - first,
         });
         const trained = Math.min(end * options.batchSize, samples.count) - first * options.batchSize;
-        training.loss += (part.loss * trained) / samples.count;
+        training.loss += part.loss * (trained / samples.count); // one part: as it is
         training.durationMs += part.durationMs;
         if (end === steps) break;
         this.#checkSignal(epoch);

@@ -1,7 +1,7 @@
 import { describe, show } from '../checks.js';
 import { checkSampleKinds, checkX, firstNonFinite } from '../datasets/samples.js';
 import type { Samples } from '../datasets/types.js';
-import { SetNativeError } from '../errors.js';
+import { type ErrorDetails, isSetNativeError, SetNativeError } from '../errors.js';
 import { fromNative, type NativeSamples, native } from '../native.js';
 
 /*
@@ -31,8 +31,11 @@ export function checkSamplesFor(
   checkSampleKinds(operation, samples, name);
   const { x, labels, count, features } = samples;
   const part = (key: string) => (name === undefined ? key : `${name}.${key}`);
-  const fail = (code: 'ERR_SHAPE' | 'ERR_OUT_OF_RANGE', text: string, details: Record<string, unknown>) =>
-    new SetNativeError(code, `[${operation}] ${text}`, { details });
+  const fail = <Code extends 'ERR_SHAPE' | 'ERR_OUT_OF_RANGE'>(
+    code: Code,
+    text: string,
+    details: ErrorDetails[Code],
+  ) => new SetNativeError(code, `[${operation}] ${text}`, { details });
   if (features !== inputs) {
     throw fail(
       'ERR_SHAPE',
@@ -113,8 +116,7 @@ export function upload(
     return new (native().Samples)(samples.x, samples.features, samples.labels);
   } catch (cause) {
     const error = fromNative(cause);
-    const found =
-      error instanceof SetNativeError && error.code === 'ERR_NON_FINITE' && firstNonFinite(samples);
+    const found = isSetNativeError(error, 'ERR_NON_FINITE') && firstNonFinite(samples);
     if (!found) throw error;
     const { row, feature, value } = found;
     throw new SetNativeError(

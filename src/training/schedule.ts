@@ -13,7 +13,7 @@ export interface EvolutionSchedule {
 }
 
 /** A moment of a run, in epochs or in steps. */
-export interface Moment {
+interface Moment {
   done: number;
   total: number;
 }

@@ -1,4 +1,4 @@
-import { SetNativeError } from '../errors.js';
+import { isSetNativeError } from '../errors.js';
 import {
   fromNative,
   type NativeLayerStats,
@@ -89,7 +89,7 @@ export class TrainingWatch {
       this.#notice(reachWarning(outputs, this.#network.sizes.at(-1)!, epoch), epoch);
     } catch (cause) {
       const error = fromNative(cause);
-      if (!(error instanceof SetNativeError) || error.code !== 'ERR_OUT_OF_MEMORY') throw error;
+      if (!isSetNativeError(error, 'ERR_OUT_OF_MEMORY')) throw error;
     }
   }
 

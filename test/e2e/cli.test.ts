@@ -501,7 +501,7 @@ test('a file that cannot be written any more is a failure, and the others are wr
   const command = `mkdir gone; BENCH ${more} 2>&1 >/dev/null | { read line; rm -r gone; cat >&2; }; exit $PIPESTATUS`;
   expect(shell(command, 'gone/x.json')).toMatchObject({
     status: 1,
-    stderr: expect.stringMatching(/^error: \[bench\] could not write gone\/x.json: ENOENT/m),
+    stderr: expect.stringMatching(/^error: \[write\] could not write gone\/x.json: ENOENT/m),
   });
   expect(readdirSync(path.join(folder, 'kept'))).toContain('report.html');
 });

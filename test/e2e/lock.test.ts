@@ -18,7 +18,7 @@ const program = `
     if (dir === undefined) return process.send('released');
     while (Date.now() < at);
     try {
-      lock = FolderLock.take(dir, '--resume');
+      lock = FolderLock.take('bench', dir, 'dir');
       process.send('held');
     } catch (error) {
       process.send(error.message);

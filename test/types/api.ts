@@ -7,9 +7,11 @@ import {
   type Dataset,
   type EpochReport,
   type ErrorCode,
+  type ErrorDetails,
   experimentDefaults,
   type History,
   info,
+  isSetNativeError,
   listDatasets,
   loadDataset,
   prepare,
@@ -64,6 +66,32 @@ export function wasStopped(error: SetNativeError): unknown {
 
 export function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof SetNativeError ? error.code : undefined;
+}
+
+export function detailsOf(error: unknown): unknown {
+  if (isSetNativeError(error, 'ERR_DATA_NOT_FOUND')) {
+    const details: ErrorDetails['ERR_DATA_NOT_FOUND'] = error.details;
+    const tried: string[] | undefined = details.tried;
+    // @ts-expect-error a detail of another code
+    error.details.history;
+    // @ts-expect-error it has been told apart
+    return error.code === 'ERR_IO' ? undefined : tried;
+  }
+  if (isSetNativeError(error, 'ERR_ABORTED')) {
+    const history: History | undefined = error.details.history;
+    return history;
+  }
+  // @ts-expect-error no such code
+  if (isSetNativeError(error, 'ERR_TIMEOUT')) return undefined;
+  // @ts-expect-error nor such a detail
+  new SetNativeError('ERR_IO', 'no', { details: { tried: [] } });
+  return error instanceof SetNativeError ? error.details.option : undefined;
+}
+
+/** Results of whatever kind of work has stopped. */
+export function resultsOf(error: SetNativeError): BenchResults | undefined {
+  const { results } = error.details;
+  return results !== undefined && 'command' in results ? results : undefined;
 }
 
 export async function mistakes(model: SparseMLP, samples: Samples): Promise<void> {

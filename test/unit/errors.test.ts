@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { SetNativeError } from '../../src/errors.js';
+import { errorCodes, isSetNativeError, SetNativeError } from '../../src/errors.js';
 import { fromNative, native } from '../../src/native.js';
 
 function thrown(call: () => unknown): unknown {
@@ -33,4 +35,18 @@ test.each<[string, unknown]>([
   ['nothing', undefined],
 ])('%s stays as it is', (_, error) => {
   expect(fromNative(error)).toBe(error);
+});
+
+test('an error is told by its code, one that only looks like it is not', () => {
+  const error = new SetNativeError('ERR_IO', '[bench] no', { details: { file: 'x' } });
+  expect(isSetNativeError(error, 'ERR_IO') && error.details.file).toBe('x');
+  expect(isSetNativeError(error, 'ERR_IN_USE')).toBe(false);
+  expect(isSetNativeError(Object.assign(new Error('no'), { code: 'ERR_IO' }), 'ERR_IO')).toBe(false);
+  expect(isSetNativeError(undefined, 'ERR_IO')).toBe(false);
+});
+
+test('docs/errors.md lists the codes, in their order', () => {
+  const text = readFileSync(path.resolve(import.meta.dirname, '../../docs/errors.md'), 'utf8');
+  const listed = [...text.matchAll(/^\| `(ERR_\w+)` *\|/gm)].map(([, code]) => code);
+  expect(listed).toEqual(errorCodes);
 });

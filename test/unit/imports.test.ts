@@ -17,7 +17,6 @@ const ground = [
   'events.ts',
   'extremes.ts',
   'statistics.ts',
-  'shell.ts',
   'suggest.ts',
   'checks.ts',
 ];
@@ -30,7 +29,6 @@ const mayImport: Record<string, string[]> = {
   'events.ts': [],
   'extremes.ts': [],
   'statistics.ts': [],
-  'shell.ts': [],
   'suggest.ts': [],
   'checks.ts': ['errors.ts', 'suggest.ts'],
   files: ['errors.ts'],

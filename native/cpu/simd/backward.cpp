@@ -5,34 +5,34 @@
  * For sources i in groups [begin, end): dx_i = f'(x_i) sum of w_ij dz_j, g_ij = dot(x_i, dz_j), and the
  * update of w_ij and of the bias of neuron i, in one pass over the links by source.
  *
- * dx_i and x_i of up to four sources stay in registers (where these are but 16, x_i of two in L1), and one
- * load of row dz_j serves both products of each: two traversals of the links per step (this and the forward)
- * instead of three. Dot products are reduced four at a time. Groups are taken a few at a time, as many as
- * make kUpdateBatch gradients. These live in `scratch` only, and weights and biases are then updated in long
- * vectors. dx_i is written when x_i is read for the last time and may take its place, which saves bringing in
- * its lines. Per link and step: 4 stride flops; per block stride floats of a random row of dz and one index;
- * reads and writes weight and momentum. The lines of dz moved from L2 to L1 bind single links (6 cycles at
- * batch 40), fma binds blocks.
+ * dx_i and x_i of up to four sources stay in registers (with only 16 registers, dx_i of two does and x_i may
+ * stay in L1), and one load of row dz_j serves both products of each source: two passes over the links per
+ * step (this one and the forward pass) instead of three. Dot products are reduced four at a time. Groups are
+ * processed a few at a time, as many as make kUpdateBatch gradients. The gradients are kept only in
+ * `scratch`, and weights and biases are then updated in long vectors. dx_i is written when x_i is read for
+ * the last time and may replace it, which saves loading its lines. Per link and step: 4 stride flops; per
+ * block, stride floats of a random row of dz and one index; reads and writes weight and velocity. Single
+ * links are bound by the lines of dz moved from L2 to L1 (6 cycles at batch 40), blocks by fma.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
 
-constexpr size_t kMost = SET_VEC_WIDTH == 16 ? 4 : 2;             // sources at once
-constexpr size_t kMostTile = SET_VEC_WIDTH == 16 ? 3 : kMaxTile;  // vectors, of so many
-constexpr size_t kHeldVectors =
-    SET_VEC_WIDTH == 16 ? 12 : 5;        // of x; others are read from L1 again and again
+constexpr size_t kMost = SET_VEC_WIDTH == 16 ? 4 : 2;             // sources processed at once
+constexpr size_t kMostTile = SET_VEC_WIDTH == 16 ? 3 : kMaxTile;  // vectors of a tile for kMost sources
+// Vectors of x that are held in registers; if there are more, x is read from L1 for every block.
+constexpr size_t kHeldVectors = SET_VEC_WIDTH == 16 ? 12 : 5;
 constexpr uint32_t kPrefetchAhead = 16;  // blocks
-constexpr size_t kSourcesAtOnce = 128;   // between two updates: their dx are in L1 still
+constexpr size_t kSourcesAtOnce = 128;   // sources between two updates; few enough that their dx stay in L1
 
 /*
- * Templates: G sources are taken at once, of blocks of a height H that is G or, when 0, any; a tile has N
- * halves.
+ * Template parameters: G sources are processed at once. H is the height of the blocks, G or, if 0, known only
+ * at run time. A tile has N halves.
  */
 
-/** G sums for each of `count` blocks to their places in blocks of `height`, or (`add`) onto what is there. */
+/** Stores G sums for each of `count` blocks in blocks of `height`, or (`add`) adds them to what is there. */
 template <size_t G, size_t H>
 SET_INLINE void put_sums(float* dots, size_t height, Float4 sums, size_t count, bool add) {
-  if (H == G) {  // what is beyond `count` will be overwritten
+  if (H == G) {  // sums beyond `count` will be overwritten
     store_sums(dots, add ? load_sums(dots) + sums : sums);
     return;
   }
@@ -43,7 +43,7 @@ SET_INLINE void put_sums(float* dots, size_t height, Float4 sums, size_t count, 
   }
 }
 
-/** A vector's worth of partial sums: whole vectors, or where a tile has none, half of one. */
+/** Vector of partial sums: a whole vector, or half of one if the tile has no whole vector. */
 template <size_t F>
 struct Partial {
   typedef Vec V;
@@ -61,7 +61,7 @@ SET_INLINE void begin_sum(Half& sum, Half products) {
 }
 #endif
 
-/** Both products of one tile of G sources from source `part` of their group on. */
+/** Computes dx and the gradients of one tile of G sources, from source `part` of their group on. */
 template <class Index, size_t N, size_t G, size_t H, bool kWithDx>
 SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, size_t part, size_t column,
                               float* dots) {
@@ -70,9 +70,8 @@ SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, siz
   constexpr bool kHasHalf = N % kHalves == 1;
   using V = typename Partial<F>::V;
   constexpr size_t kBlocks = 4 / G;
-  constexpr size_t kSums = T::kVectors * G >= 3   ? 1
-                           : T::kVectors * G == 2 ? 2
-                                                  : 4;  // hide the latency of fma
+  // Several sums hide the latency of fma where one tile has few vectors.
+  constexpr size_t kSums = T::kVectors * G >= 3 ? 1 : T::kVectors * G == 2 ? 2 : 4;
   const size_t stride = op.stride, height = H == 0 ? op.height : H;
   const uint32_t first = op.offsets[group], last = op.offsets[group + 1], all = op.blocks;
   const size_t row_of_source = (group * height + part) * stride + column;
@@ -84,6 +83,7 @@ SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, siz
   for (size_t s = 0; s < kSums; ++s)
     for (size_t g = 0; g < G; ++g) sum[s][g] = T::all(0.0f);
 
+  // Hold x in registers if it fits, and prefetch what the update will need.
   constexpr bool kHeld = G * T::kVectors <= kHeldVectors;
   T held[G];
   for (size_t g = 0; kHeld && g < G; ++g) held[g] = T::hold(x + g * stride);
@@ -93,7 +93,7 @@ SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, siz
       __builtin_prefetch(op.weights + c, 1);
     }
 
-  // One vector of dz after the other, so that it need not be kept.
+  // Products of block k, with one vector of dz after another, so that dz takes no registers.
   const auto follow = [&](uint32_t k, size_t u, V* dot) __attribute__((always_inline)) {
     const float* const row = dz + targets[k] * stride;
     T* const into = sum[u % kSums];
@@ -116,6 +116,7 @@ SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, siz
     }
   };
 
+  // Process as many blocks at a time as make four dot products.
   uint32_t k = first;
   for (; k + kBlocks <= last; k += kBlocks, dots += kBlocks * height, weights += kBlocks * height) {
     if (k + kPrefetchAhead + kBlocks <= all)
@@ -124,6 +125,7 @@ SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, siz
     for (uint32_t u = 0; u < kBlocks; ++u) follow(k + u, u, dot + u * G);
     put_sums<G, H>(dots, height, sums_of(dot[0], dot[1], dot[2], dot[3]), kBlocks, column != 0);
   }
+  // The blocks left over.
   if (kBlocks > 1 && k < last) {
     V dot[4] = {};
     for (uint32_t u = 0; u + 1 < kBlocks; ++u)
@@ -131,6 +133,7 @@ SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, siz
     put_sums<G, H>(dots, height, sums_of(dot[0], dot[1], dot[2], dot[3]), last - k, column != 0);
   }
 
+  // Reduce the sums, apply f' and store dx.
   for (size_t g = 0; kWithDx && g < G; ++g) {
     T& dx = sum[0][g];
     for (size_t s = 1; s < kSums; ++s) dx.add(sum[s][g]);
@@ -156,7 +159,7 @@ void fused_tile(const SparseBackward<Index>& op, size_t begin, size_t end, size_
   }
 }
 
-/** In tiles of at most M vectors. */
+/** Processes groups [begin, end) in tiles of at most M vectors. */
 template <class Index, size_t G, size_t H, size_t M, bool kWithDx>
 void fused_groups(const SparseBackward<Index>& op, size_t begin, size_t end, float* dots) {
   static constexpr void (*kTiles[10])(const SparseBackward<Index>&, size_t, size_t, size_t, float*) = {
@@ -191,7 +194,7 @@ GroupsFunction<Index> function_for(const SparseBackward<Index>& op) {
   }
 }
 
-/** The sum of each row of dx; `sums` has room for three more. */
+/** Computes the sum of each row of dx. `sums` has room for three more. */
 void row_sums(const float* dx, size_t rows, size_t stride, float* sums) {
   if (stride <= kLongestScattered) {
     for (size_t r = 0; r < rows; ++r) sums[r] = stride == 1 ? dx[r] : dx[2 * r] + dx[2 * r + 1];
@@ -215,12 +218,14 @@ void backward_any(const SparseBackward<Index>& op, size_t begin, size_t end) {
       op.dx != nullptr ? function_for<Index, true>(op) : function_for<Index, false>(op);
   const size_t height = op.height;
   for (size_t group = begin; group < end;) {
+    // As many groups as make a batch of gradients.
     const size_t from = group;
     const size_t first = op.offsets[from] * height;
     size_t count = 0;
     while (group < end && count < kUpdateBatch && (group - from) * height < kSourcesAtOnce)
       count = op.offsets[++group] * height - first;
     backward_groups(op, from, group, op.scratch);
+    // Store the gradients, and update weights and biases.
     if (op.gradient != nullptr)
       for (size_t k = 0; k < count; ++k) op.gradient[first + k] = op.scratch[k];
     if (op.velocity != nullptr)

@@ -2,7 +2,8 @@
 
 /*
  * z_j = f(b_j + sum over links (i, j) of w_ij x_i), j in [begin, end): by gathering, or by scattering onto
- * the biases. Then z passes twice more, 8 bytes per number each time: little against the links of a row.
+ * the biases. Scattering needs two more passes over z, of 8 bytes per number each: little beside a row's
+ * links.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {

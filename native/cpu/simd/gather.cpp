@@ -5,13 +5,13 @@
  * z_j = f(b_j + sum over links (i, j) of w_ij x_i), j in [begin, end), for single links: SpMM by target,
  * gathering.
  *
- * A target's row is accumulated in registers while its links are walked; the batch is cut into tiles, tile by
- * tile over all targets, so that one tile's slice of x has the cache for itself. A row of one vector is
- * summed in four parts, which hides the latency of fma. Per link and step: 2 stride flops; reads stride
- * floats of a random row of x, one weight (of a line of its own), its source and its number. The lines moved
- * from L2 to L1 bind it: at batch 40 three of x and one of weights. A second copy of the weights in target
- * order would make this pass faster by what its refreshing costs; scattering, which has the weights in order,
- * moves the lines of z twice.
+ * A target's row is accumulated in registers over its links. The batch is cut into tiles, and each tile goes
+ * over all targets, so that its slice of x has the cache for itself. A row of one vector is summed in four
+ * parts, which hides the latency of fma. Per link and step: 2 stride flops; reads stride floats of a random
+ * row of x, one weight (in a line of its own), its source and its number. The kernel is bound by the lines
+ * moved from L2 to L1: at batch 40 three of x and one of weights. A second copy of the weights in target
+ * order would save as much time here as keeping it up to date costs. Scattering reads the weights in order,
+ * but moves the lines of z twice.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
@@ -50,7 +50,7 @@ void gather_tile(const SparseForward<Index>& op, size_t begin, size_t end, size_
   }
 }
 
-constexpr size_t kTile = SET_VEC_WIDTH == 16 ? kMaxTile : 8;  // vectors; only sums take registers here
+constexpr size_t kTile = SET_VEC_WIDTH == 16 ? kMaxTile : 8;  // vectors; only the sums need registers here
 
 template <class Index>
 void gather_any(const SparseForward<Index>& op, size_t begin, size_t end) {

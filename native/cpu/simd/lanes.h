@@ -3,8 +3,8 @@
 #include "cpu/simd/vec.h"
 
 /*
- * Lanes moved within a vector, and parts of vectors loaded and stored: what rows of one or two samples need,
- * which are shorter than any vector.
+ * Functions that move lanes within a vector, and load and store parts of vectors. Rows of one or two samples,
+ * which are shorter than any vector, need them.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
@@ -18,7 +18,7 @@ typedef float UnalignedHalf SET_FLOATS(8, sizeof(float));
 typedef UnalignedFloat4 UnalignedHalf;
 #endif
 
-/** {p[0], p[1], 0, 0}, as one load of 64 bits. */
+/** Returns {p[0], p[1], 0, 0} by one load of 64 bits. */
 SET_INLINE Float4 load_pair(const float* p) {
   return reinterpret_cast<Float4>(Double2{*reinterpret_cast<const UnalignedDouble*>(p), 0.0});
 }
@@ -49,24 +49,26 @@ SET_INLINE Vec permute(Vec v) {
 #undef SET_LANE
 }
 
-/** The lowest items of I lanes, each T times: {a, b, ...} becomes {a, a, b, b, ...}. */
+/** Repeats the lowest items, of I lanes each, T times: {a, b, ...} becomes {a, a, b, b, ...}. */
 template <size_t I, size_t T>
 struct Repeat {
   static constexpr size_t lane(size_t l) { return l / (I * T) * I + l % I; }
 };
-/** The lowest N lanes again and again. */
+/** Repeats the lowest N lanes as a whole. */
 template <size_t N>
 struct Cycle {
   static constexpr size_t lane(size_t l) { return l % N; }
 };
+/** Rotates the lanes down by N. */
 template <size_t N>
 struct Rotate {
   static constexpr size_t lane(size_t l) { return (l + N) % kWidth; }
 };
-/** The even lanes first. */
+/** Moves the even lanes to the front. */
 struct Evens {
   static constexpr size_t lane(size_t l) { return 2 * l % kWidth; }
 };
+/** Swaps neighbouring lanes. */
 struct SwapPairs {
   static constexpr size_t lane(size_t l) { return l ^ 1; }
 };
@@ -77,9 +79,7 @@ SET_INLINE Vec repeat(Vec v) {
   return permute<Repeat<I, T>>(v);
 }
 
-/**
- * Rows at(0) ... at(R - 1) of S floats (1 or 2), each G times; R S G = kWidth.
- */
+/** Loads the rows at(0) ... at(R - 1) of S floats (1 or 2), and repeats each G times; R S G = kWidth. */
 template <size_t S, size_t G, class At>
 SET_INLINE Vec rows_repeated(At at) {
   constexpr size_t R = kWidth / (S * G);
@@ -115,7 +115,7 @@ SET_INLINE Vec rows_repeated(At at) {
   }
 }
 
-/** In lane l < N the sum of the lanes l, l + N, l + 2 N ... */
+/** Sums lanes: lane l < N of the result is the sum of the lanes l, l + N, l + 2 N ... */
 template <size_t N, size_t kStep = kWidth / 2>
 SET_INLINE Vec fold(Vec v) {
   if constexpr (kStep < N) {
@@ -125,6 +125,7 @@ SET_INLINE Vec fold(Vec v) {
   }
 }
 
+/** The lowest four lanes. */
 SET_INLINE Float4 lowest4(Vec v) {
 #if SET_VEC_WIDTH == 4
   return v;
@@ -136,6 +137,7 @@ SET_INLINE Float4 lowest4(Vec v) {
   return Float4{v[0], v[1], v[2], v[3]};
 #endif
 }
+/** v, then zeros. */
 SET_INLINE Vec from4(Float4 v) {
 #if SET_VEC_WIDTH == 4
   return v;
@@ -150,7 +152,7 @@ SET_INLINE Vec from4(Float4 v) {
 #endif
 }
 
-/** N floats, N = 1, 2, 4 ... kWidth, then zeros. */
+/** Loads N floats, N = 1, 2, 4 ... kWidth, then zeros. */
 template <size_t N>
 SET_INLINE Vec load_lowest(const float* p) {
   if constexpr (N == kWidth) {
@@ -165,6 +167,7 @@ SET_INLINE Vec load_lowest(const float* p) {
     return from4(Float4{p[0], 0.0f, 0.0f, 0.0f});
   }
 }
+/** Stores the lowest N lanes. */
 template <size_t N>
 SET_INLINE void store_lowest(float* p, Vec v) {
   if constexpr (N == kWidth) {
@@ -180,7 +183,7 @@ SET_INLINE void store_lowest(float* p, Vec v) {
   }
 }
 
-/** `count` of at most N floats, then zeros; nothing else is read. */
+/** Loads `count` floats, at most N, then zeros. Reads nothing else. */
 template <size_t N>
 SET_INLINE Vec load_some(const float* p, size_t count) {
 #if defined(__AVX512F__)

@@ -3,16 +3,18 @@
 #include "cpu/simd/rows.h"
 
 /*
- * Activations of three straight pieces (All-ReLU, SReLU). Which piece an output comes from cannot be told
- * from the output, so unlike the others they are not part of the kernels that sum over links: they go over
- * the finished rows while these are in L1, and z is kept for the way back. Against a row's links that is
- * little: one pass per neuron and sample.
+ * Activations of three straight pieces (All-ReLU, SReLU, leaky ReLU). An output does not determine the piece
+ * it comes from, so unlike other activations they are not part of the kernels that sum over links: they
+ * process the finished rows while these are in L1, and z is kept for the backward pass. This costs one pass
+ * over the neurons and samples, which is little beside a row's links.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
 
-/** Types that the arithmetic below is written for; by name, because templates drop the attributes of vector
- * types. */
+/**
+ * Types of numbers for the arithmetic below. They have names because templates drop the attributes of vector
+ * types.
+ */
 struct Wide {
   typedef Vec V;
 };
@@ -20,7 +22,7 @@ struct Single {
   typedef float V;
 };
 
-/** The numbers of a row, one per lane. */
+/** The four numbers of a row's pieces, each in all lanes. */
 template <class Type>
 struct Pieces {
   typedef typename Type::V V;
@@ -31,18 +33,19 @@ struct Pieces {
         t_r(p[2 * outputs + row] - V{}),
         a_r(p[3 * outputs + row] - V{}) {}
 
-  /** NaN lies on no piece: it stays. */
+  /** f(z). NaN lies on no piece and stays NaN. */
   SET_INLINE V apply(V z) const {
     return z >= t_r ? fma(a_r, z - t_r, t_r) : z <= t_l ? fma(a_l, z - t_l, t_l) : z;
   }
 };
 
+/** Gradients of a row's bias and, if kLearned, of its pieces: sums over the batch. */
 template <class Type, bool kLearned>
 struct Sums {
   typedef typename Type::V V;
   V bias{}, t_l{}, a_l{}, t_r{}, a_r{};
 
-  /** Adds what z and dy, numbers of one row, say of the gradient; returns dz. */
+  /** Adds the share of z and dy, numbers of one row, to the gradients. Returns dz. */
   SET_INLINE V add(const Pieces<Type>& p, V z, V dy) {
     const V zero{}, one = 1.0f - zero;
     if (kLearned) {

@@ -6,12 +6,12 @@
 #include "cpu/simd/vec.h"
 
 /*
- * What the kernels do alike with a row once its sums are known: activation, its derivative, the update.
+ * Operations that all kernels apply to a row once its sums are known: activation, its derivative, the update.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
 
-/** f in place over `count` floats. */
+/** Applies f in place to `count` floats. */
 SET_INLINE void activate(float* z, size_t count, Activation activation) {
   switch (activation) {
     case Activation::relu: {
@@ -28,13 +28,12 @@ SET_INLINE void activate(float* z, size_t count, Activation activation) {
       break;
     case Activation::linear:
       break;
-    default:  // a piecewise one is an operation of its own: what comes here by mistake must not pass for
-              // linear
+    default:  // piecewise activations are a separate operation; one that gets here by mistake must show
       for (size_t c = 0; c < count; ++c) z[c] = NAN;
   }
 }
 
-/** f'(z) v, from the output x = f(z). */
+/** f'(z) v, computed from the output x = f(z). */
 // NOLINTBEGIN(bugprone-macro-parentheses): V is a type.
 #define SET_THROUGH_ACTIVATION(V)                                    \
   SET_INLINE V through_activation(V x, V v, Activation activation) { \
@@ -64,7 +63,7 @@ SET_INLINE float where_positive(float x, float v) {
 }
 SET_THROUGH_ACTIVATION(float)
 
-/** One vector of AdamW. */
+/** Updates one vector of parameters by AdamW. */
 SET_INLINE void adamw_vector(const Parameters& at, size_t k, const float* gradient, const UpdateRule& rule) {
   const Vec w = load(at.values + k);
   const Vec h = fma(broadcast(rule.l2), w, load(gradient + k));
@@ -76,13 +75,13 @@ SET_INLINE void adamw_vector(const Parameters& at, size_t k, const float* gradie
   store(at.values + k, w + fma(broadcast(-rule.decay), w, broadcast(-rule.rate) * v / root));
 }
 
-/** 16 bytes read and 12 written per parameter; the division and the root bind. */
+/** Updates by AdamW. 16 bytes read and 12 written per parameter; the division and the root bind. */
 SET_INLINE void update_adamw(const Parameters& at, const float* gradient, size_t count,
                              const UpdateRule& rule) {
   size_t k = 0;
   for (; k + kWidth <= count; k += kWidth) adamw_vector(at, k, gradient, rule);
   if (k == count) return;
-  // What is left over, in a vector of its own.
+  // The parameters left over go through a vector padded with zeros.
   float values[kWidth] = {}, velocity[kWidth] = {}, second_moment[kWidth] = {}, last[kWidth] = {};
   for (size_t c = 0; c < count - k; ++c) {
     values[c] = at.values[k + c];
@@ -98,7 +97,7 @@ SET_INLINE void update_adamw(const Parameters& at, const float* gradient, size_t
   }
 }
 
-/** The rule of core/update_rule.h; an element's bits do not depend on its place. */
+/** Updates by the rule of core/update_rule.h. An element's bits do not depend on its place. */
 SET_INLINE void update(const Parameters& at, const float* gradient, size_t count, const UpdateRule& rule) {
   if (at.second_moment != nullptr) return update_adamw(at, gradient, count, rule);
   float *const weights = at.values, *const velocity = at.velocity;

@@ -4,28 +4,30 @@
 /*
  * z_j += w_ij x_i for the blocks of all groups, group by group: SpMM by source, scattering.
  *
- * The rows of a group's sources stay in registers while its blocks are walked: of a block one row of z is
- * read, takes the share of all sources, and is written. Weights and targets are two plain streams. Where
- * single links would move each row of z twice for one product, blocks move it twice for g, where gathering
- * moves g rows of x: from two sources on this wins. Threads share the work by target: of every group each
- * takes the blocks in its own range, so that no two write one row, and every row is summed in the order of
- * the groups, however targets are dealt. Per link and step: 2 stride flops; per block stride floats of z read
- * and written, one target, g weights. At batch 40 the lines moved between L1 and L2 bind blocks of two, fma
- * those of eight.
+ * The rows of a group's sources stay in registers during its blocks. For each block one row of z is read, the
+ * shares of all its sources are added, and the row is written. Weights and targets are two plain streams. A
+ * block of g sources moves a row of z twice for g products, where gathering moves g rows of x: from two
+ * sources on scattering wins. Threads share the work by target: each takes the blocks of every group that lie
+ * in its own range, so that no two threads write one row, and every row is summed in the order of the groups,
+ * however targets are dealt. Per link and step: 2 stride flops; per block, stride floats of z read and
+ * written, one target, g weights. At batch 40 blocks of two are bound by the lines moved between L1 and L2,
+ * blocks of eight by fma.
  */
 namespace set_native::cpu::SET_ISA {
 namespace {
 
 constexpr uint32_t kPrefetchAhead = 8;  // blocks
 
-/** The shares of G sources of a group, from source `part` on, in one tile. H: the height, 0 if it is not
- * known. */
+/**
+ * Adds the shares of G sources of a group, from source `part` on, in one tile. H is the height, or 0 if it is
+ * known only at run time.
+ */
 template <class Index, size_t N, size_t G, size_t H>
 SET_INLINE void add_sources(const SparseForward<Index>& op, size_t group, size_t part, size_t column) {
   using T = TileOf<N>;
   const size_t stride = op.stride, height = H == 0 ? op.height : H;
   const uint32_t first = op.firsts[group], last = op.lasts[group];
-  // What comes after the group's own blocks: those of the next, of which this thread's alone may be touched.
+  // Prefetching goes on into the blocks of the next group, but only into those of this thread's own range.
   const bool more = group + 1 < op.groups;
   const uint32_t next = more ? op.firsts[group + 1] : last, next_last = more ? op.lasts[group + 1] : last;
   const float* const x = op.x + (group * height + part) * stride + column;
@@ -58,7 +60,7 @@ void scatter_tile(const SparseForward<Index>& op, size_t column) {
   }
 }
 
-/** G sources at once, in tiles of at most M vectors. */
+/** Processes G sources at once, in tiles of at most M vectors. */
 template <class Index, size_t G, size_t H, size_t M>
 void scatter_height(const SparseForward<Index>& op) {
   using TileFunction = void (*)(const SparseForward<Index>&, size_t);

@@ -2,21 +2,21 @@
 #include "cpu/simd/sparse.h"
 
 /*
- * The kernels for rows of one or two samples: training with tiny batches, inference of a single sample.
+ * Kernels for rows of one or two samples: training with tiny batches, inference of a single sample.
  *
- * A whole matrix of activations fits L1 here (24 KB for 3000 neurons), and what costs are the number of
- * instructions per link, the stream of weights, and loops that end when nobody expects it: a wrong guess
- * takes as long as ten links.
+ * A whole matrix of activations fits L1 here (24 KB for 3000 neurons). The costs are the number of
+ * instructions per link, the stream of weights, and loop ends that are mispredicted: a misprediction takes as
+ * long as ten links.
  *
- * Forward scatters: sources are walked, z_j += w x_i is read and written in L1. Weights and targets are then
- * two plain streams, where gathering would take a cache line per weight; and whoever updates a weight can
- * also be the one to use it. Groups whose inputs are all zero, as many are after a ReLU, are not passed over:
- * that is one guess more.
+ * The forward pass scatters: it goes over the sources, and z_j += w x_i is read and written in L1. Weights
+ * and targets are then two plain streams, where gathering would load a cache line per weight, and the thread
+ * that updates a weight can be the one that uses it. Groups whose inputs are all zero, of which there are
+ * many after a ReLU, are not skipped: that would be one more branch to mispredict.
  *
- * Backward is by source, dx in registers, gradients to `dots`. A vector holds G sources of R blocks,
- * neighbours of a group: lane (r G + g) S + s is sample s of source g and block r. So their weights, R G of
- * them, lie side by side, as do their gradients. The last vector of a group takes what is left of its blocks,
- * weights beyond them being zero: no loop over single links follows.
+ * The backward pass is by source, with dx in registers; gradients go to `dots`. A vector holds G sources of R
+ * neighbouring blocks of a group: lane (r G + g) S + s is sample s of source g and block r. So their R G
+ * weights lie side by side, as do their gradients. The last vector of a group takes the blocks left over,
+ * with zero weights beyond them, so that no loop over single links follows.
  *
  * Per link: 2 stride flops forward, 4 backward; 6 and 14 bytes streamed at height 1.
  */
@@ -25,7 +25,7 @@ namespace {
 
 // ---- Forward ----------------------------------------------------------------------------------------------
 
-/** S samples, the rest zero. */
+/** Loads S samples, then zeros. */
 template <size_t S>
 SET_INLINE Float4 load_row(const float* p) {
   if constexpr (S == 2) return load_pair(p);
@@ -39,8 +39,10 @@ SET_INLINE void store_row(float* p, Float4 v) {
     p[0] = v[0];
 }
 
-/** z_j += the shares of G sources from x on, for blocks [first, last) of their group; `weights` is of the
- * first. */
+/**
+ * Adds to z_j the shares of G sources from x on, for blocks [first, last) of their group. `weights` points at
+ * those of the first block.
+ */
 template <class Index, size_t S, size_t G>
 SET_INLINE void scatter_sources(const SparseForward<Index>& op, const float* x, const float* weights,
                                 uint32_t first, uint32_t last) {
@@ -51,7 +53,8 @@ SET_INLINE void scatter_sources(const SparseForward<Index>& op, const float* x, 
   for (size_t g = 0; g < G; ++g) rows[g] = load_row<S>(x + g * S);
   uint32_t k = first;
   if constexpr (S * G == 1) {
-    // Four targets, which are distinct, are read before the first is written.
+    // Four targets, which are distinct, are read before the first is written, so that no read waits for a
+    // write.
     for (; k + 4 <= last; k += 4, weights += 4 * height) {
       float* const z[4] = {all_z + targets[k], all_z + targets[k + 1], all_z + targets[k + 2],
                            all_z + targets[k + 3]};
@@ -65,7 +68,7 @@ SET_INLINE void scatter_sources(const SparseForward<Index>& op, const float* x, 
     if constexpr (G == 1) {
       store_row<S>(z, fma(weights[0] - Float4{}, rows[0], load_row<S>(z)));
     } else {
-      // Two sums apart from z: the next group may wait for it.
+      // Two sums that do not depend on z, for which the next group may wait.
       Float4 even = (weights[0] - Float4{}) * rows[0], odd = (weights[1] - Float4{}) * rows[1];
       for (size_t g = 2; g < G; g += 2) {
         even = fma(weights[g] - Float4{}, rows[g], even);
@@ -76,7 +79,7 @@ SET_INLINE void scatter_sources(const SparseForward<Index>& op, const float* x, 
   }
 }
 
-/** The shares of all sources of a group. */
+/** Adds the shares of all sources of a group. */
 template <class Index, size_t S, size_t G>
 SET_INLINE void scatter_group(const SparseForward<Index>& op, size_t group) {
   const size_t height = op.height;
@@ -110,7 +113,9 @@ void scatter_any(const SparseForward<Index>& op, size_t begin, size_t end) {
 
 // ---- Backward ---------------------------------------------------------------------------------------------
 
-/** Gradients and dx of G sources from source `part` of a group on; blocks of G sources, or R = 1. */
+/**
+ * Computes gradients and dx of G sources from source `part` of a group on. Blocks have G sources, or R is 1.
+ */
 template <class Index, size_t S, size_t G>
 SET_INLINE void backward_sources(const SparseBackward<Index>& op, size_t group, size_t part, float* dots) {
   constexpr uint32_t R = kWidth / (S * G);
@@ -136,7 +141,7 @@ SET_INLINE void backward_sources(const SparseBackward<Index>& op, size_t group, 
              return all_dz + targets[k + u] * S;
            }));
   if (k < last) {
-    const uint32_t left = last - k;  // R or fewer: the last of them stands for those beyond
+    const uint32_t left = last - k;  // R or fewer; lanes beyond read the last block's dz with zero weights
     follow(load_some<R * G>(weights, left * G),
            rows_repeated<S, G>([&](size_t u) __attribute__((always_inline)) {
              return all_dz + targets[k + (u < left ? u : left - 1)] * S;
@@ -146,7 +151,7 @@ SET_INLINE void backward_sources(const SparseBackward<Index>& op, size_t group, 
     store_lowest<S * G>(op.dx + row, through_activation(x, fold<S * G>(sum), op.activation));
 }
 
-/** Of blocks whose height fits no vector: one source after the other. */
+/** Computes gradients and dx of one source, for blocks whose height fits no vector. */
 template <class Index, size_t S>
 void backward_single(const SparseBackward<Index>& op, size_t group, size_t part, float* dots) {
   const size_t height = op.height, row = (group * height + part) * S;
@@ -178,7 +183,7 @@ void backward_groups(const SparseBackward<Index>& op, size_t begin, size_t end, 
 
 template <class Index, size_t S>
 GroupsFunction<Index> groups_function(size_t height) {
-  constexpr size_t kSources = kWidth / S;  // of a vector
+  constexpr size_t kSources = kWidth / S;  // number of sources in a vector
   if (height % kSources == 0) return backward_groups<Index, S, kSources>;
   if constexpr (kSources > 8)
     if (height == 8) return backward_groups<Index, S, 8>;

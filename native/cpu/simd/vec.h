@@ -54,7 +54,10 @@ typedef float Vec SET_FLOATS(SET_VEC_WIDTH, SET_VEC_WIDTH * sizeof(float));
 typedef float UnalignedFloat4 SET_FLOATS(4, sizeof(float));
 typedef float UnalignedVec SET_FLOATS(SET_VEC_WIDTH, sizeof(float));
 
-/** Half a vector, where there is one: what rows of samples are a multiple of. */
+/**
+ * Half a vector, or a whole one of four floats. Strides of rows of more than two samples are a multiple of
+ * it.
+ */
 #if SET_VEC_WIDTH == 16
 typedef Float8 Half;
 #else
@@ -62,14 +65,14 @@ typedef Float4 Half;
 #endif
 constexpr size_t kHalf = sizeof(Half) / sizeof(float);
 
-/** From and to any place: a row begins at a multiple of kHalf. */
+/** Loads from any place: a row begins at a multiple of kHalf. */
 SET_INLINE Vec load(const float* p) {
   return *reinterpret_cast<const UnalignedVec*>(p);
 }
 SET_INLINE void store(float* p, Vec v) {
   *reinterpret_cast<UnalignedVec*>(p) = v;
 }
-/** From and to a multiple of kHalf. */
+/** Loads from a multiple of kHalf. */
 SET_INLINE Half load_half(const float* p) {
   return *reinterpret_cast<const Half*>(p);
 }
@@ -148,7 +151,7 @@ SET_INLINE Float16 fma(Float16 a, Float16 b, Float16 c) {
 #endif
 }
 #endif
-/** The same for the elements left over by a vector loop: same rounding as a lane of the vector. */
+/** a b + c for the elements that a vector loop leaves over, with the rounding of a lane of the vector. */
 SET_INLINE float fma(float a, float b, float c) {
 #if (SET_VEC_WIDTH > 4 && defined(__FMA__)) || (defined(__ARM_FEATURE_FMA) && defined(__ARM_NEON))
   return __builtin_fmaf(a, b, c);

@@ -4,7 +4,7 @@ import { type Figure, panels, type Row } from './frame.js';
 import { methodColor } from './methods.js';
 import { type FigureData, labels, middle } from './runs.js';
 
-/** How many neurons have how many links, before and after training. */
+/** Number of neurons by number of links, before and after training. */
 export function degrees({ runs, prefix, caveat }: FigureData): Figure | undefined {
   const sparse = runs.filter(
     (run) => run.degrees !== undefined && run.degrees.end.length > 0 && run.epsilon !== null,
@@ -64,8 +64,8 @@ export function degrees({ runs, prefix, caveat }: FigureData): Figure | undefine
 }
 
 /**
- * In bins no narrower than a motif, for motifs give targets multiples of its size. Degrees beyond the 99.9th
- * percentile are cut off: a few hubs would hide the rest.
+ * Counts in bins no narrower than a motif, because motifs give targets multiples of its size. Degrees beyond
+ * the 99.9th percentile are cut off: a few hubs would hide the rest.
  */
 function bins(
   run: BenchRun,

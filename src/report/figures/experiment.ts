@@ -10,7 +10,7 @@ import type { FigureData } from './runs.js';
 import { timeSplit } from './timeSplit.js';
 
 /*
- * The figures of an experiment, as Vega-Lite specifications: functions of the finished runs.
+ * Figures of an experiment as Vega-Lite specifications, which are functions of the finished runs.
  */
 
 /** All figures that the runs of one reading have data for, in the order of a report. */
@@ -22,7 +22,7 @@ export function figuresOf(
 ): Figure[] {
   const own = runs
     .filter((run) => run.reading === reading && run.epochs.length > 0)
-    .sort((a, b) => (a.epsilon ?? Infinity) - (b.epsilon ?? Infinity) || a.seed - b.seed); // they come as they finished
+    .sort((a, b) => (a.epsilon ?? Infinity) - (b.epsilon ?? Infinity) || a.seed - b.seed); // they come in the order in which they finished
   const data: FigureData = { runs: own, dataset, prefix: reading === 'plain' ? '' : `${reading}-`, caveat };
   const makers = [accuracyByEpsilon, accuracyByEpoch, timeSplit, linksByBirth, degrees, inputMap];
   return makers.flatMap((make) => make(data) ?? []);

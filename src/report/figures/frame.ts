@@ -2,14 +2,14 @@ import { largest, smallest } from '../../extremes.js';
 import type { Spec } from './vega.js';
 
 /*
- * What all figures look like. Ink is `currentColor`, so that a page can show them light or dark.
+ * The common look of all figures. Ink is `currentColor`, so that a page can show them light or dark.
  */
 
 export interface Figure {
-  /** Fit for a file name. */
+  /** Name of the figure, which can be a file name. */
   name: string;
   title: string;
-  /** What it shows, for who cannot see it and for who wants to read it. */
+  /** Description of what the figure shows, also for readers who cannot see it. */
   text: string;
   spec: Spec;
 }
@@ -74,7 +74,7 @@ export function panels(
   };
 }
 
-/** From the least to the largest value of a field. */
+/** A scale from the least to the largest value of a field. */
 export function scaleOf(values: Row[], field: string): Spec {
   const numbers = values.map((value) => Number(value[field]));
   return { domain: [smallest(numbers), largest(numbers)], nice: false, padding: 8 };

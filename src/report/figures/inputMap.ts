@@ -3,7 +3,7 @@ import { type Figure, panels, type Row } from './frame.js';
 import { pictureOf } from './pixels.js';
 import { type FigureData, grouped, labels, middle } from './runs.js';
 
-/** Links of every pixel after training; none where samples are no pictures. */
+/** Number of links of every pixel after training; no figure where samples are no pictures. */
 export function inputMap({ runs, dataset, prefix, caveat }: FigureData): Figure | undefined {
   const { image } = dataset;
   const evolved = runs.filter(

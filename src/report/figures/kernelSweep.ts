@@ -2,7 +2,7 @@ import type { KernelSweep } from '../../kernels/results.js';
 import { palette, type Spec } from './vega.js';
 
 /*
- * The sweep as a figure: nanoseconds per link against links, both logarithmic.
+ * Figure of the sweep: nanoseconds per link against links, both logarithmic.
  */
 
 export function sweepSpec({ batch, points }: KernelSweep): Spec {

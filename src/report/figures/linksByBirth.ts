@@ -5,7 +5,7 @@ import { type Figure, panels, type Row, scaleOf } from './frame.js';
 import { lineLegend, methodColor, methodDash } from './methods.js';
 import { type FigureData, fewDensities, grouped, labels, mostPoints, panelOf, spans } from './runs.js';
 
-/** Links alive at the end, by the epoch whose evolution grew them. */
+/** Number of links alive at the end, by the epoch whose evolution grew them. */
 export function linksByBirth({ runs: all, prefix, caveat }: FigureData): Figure | undefined {
   const runs = fewDensities(all);
   const evolving = runs.filter((run) => run.epochs.at(-1)!.linksByBirth.length > 1);

@@ -2,7 +2,7 @@ import type { Row } from './frame.js';
 import { palette, type Spec } from './vega.js';
 
 /*
- * How a figure tells methods apart: by colour, shape and dash, in the same order everywhere.
+ * Marks of methods in figures: colour, shape and dash, in the same order everywhere.
  */
 
 const colors: Record<string, string> = {
@@ -32,7 +32,7 @@ export function sortOf(values: Row[]): string[] {
   );
 }
 
-/** Methods have a colour each; several motif sizes of one method share it and differ by dash and shape. */
+/** Colours of methods. Several motif sizes of one method share its colour and differ by dash and shape. */
 export function methodColor(values: Row[], legend: Spec = { title: null, symbolOpacity: 1 }): Spec {
   const domain = sortOf(values);
   return {
@@ -43,7 +43,7 @@ export function methodColor(values: Row[], legend: Spec = { title: null, symbolO
   };
 }
 
-/** The same for the colours and the dashes of lines, which makes one legend of the two. */
+/** Legend of the colours and of the dashes of lines: equal legends are merged into one. */
 export const lineLegend = { title: null, symbolType: 'stroke', symbolSize: 400, symbolOpacity: 1 };
 
 export function methodDash(values: Row[]): Spec {

@@ -1,23 +1,24 @@
 import type { Row } from './frame.js';
 
 /*
- * A picture's inputs as the cells of a figure: as many as can be told apart.
+ * The pixels of a picture as the cells of a figure, as many as a reader can distinguish.
  */
 
-/** Cells per side, at most. */
+/** Most cells per side. */
 const mostCells = 128;
 
 interface Picture {
-  /**
-   * A row per cell: its `column` and `row`, and under `field` the mean of `value` over the pixels that it
-   * stands for.
-   */
+  /** A row per cell: its `column` and `row`, and under `field` the mean of `value` over its pixels. */
   cells(field: string, value: (pixel: number) => number): Row[];
   columns: number;
   rows: number;
 }
 
-/** @param image its pixels are numbered row by row */
+/**
+ * Divides a picture into cells.
+ *
+ * @param image picture whose pixels are numbered row by row
+ */
 export function pictureOf(image: { width: number; height: number }): Picture {
   const block = Math.ceil(Math.max(image.width, image.height) / mostCells);
   const columns = Math.ceil(image.width / block);

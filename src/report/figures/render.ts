@@ -1,10 +1,9 @@
 import path from 'node:path';
-import { SetNativeError } from '../../errors.js';
 import { writeAtomically } from '../../files/output.js';
 import { loadVega, type Spec } from './vega.js';
 
 /*
- * Figures as files. Vega draws them; resvg, an optional dependency too, makes the pixels.
+ * Writes figures as files. Vega draws them; resvg, an optional dependency too, makes the pixels.
  */
 
 export interface Renderer {
@@ -25,10 +24,12 @@ interface Resvg {
   ) => { render(): { asPng(): Uint8Array } };
 }
 
-/** The renderer; or, where its packages are not installed, why there are no figures. */
-export async function loadRenderer(what: string): Promise<Renderer | string> {
+/**
+ * Loads the renderer; resolves to the reason why there are no figures where its packages are not installed.
+ */
+export async function loadRenderer(): Promise<Renderer | string> {
   try {
-    const draw = await loadVega(what);
+    const draw = await loadVega();
     const { Resvg } = (await import('@resvg/resvg-js')) as unknown as Resvg;
     const options = {
       fitTo: { mode: 'zoom' as const, value: 2 },
@@ -48,24 +49,24 @@ export async function loadRenderer(what: string): Promise<Renderer | string> {
       },
     };
   } catch (error) {
-    const why = error instanceof SetNativeError ? error.message : (error as Error).message.split('\n')[0];
+    const [why] = (error as Error).message.split('\n');
     return `No figures: they take the optional packages vega, vega-lite and @resvg/resvg-js (${why}).`;
   }
 }
 
-/** The files of a figure: specification, SVG and PNG. */
+/** Names of the files of a figure: specification, SVG and PNG. */
 export function figureFiles(name: string): string[] {
   return ['vl.json', 'svg', 'png'].map((extension) => `${name}.${extension}`);
 }
 
-/** Characters of a name that XML has no way to write are replaced. */
+/** Replaces characters that XML cannot contain. */
 function asXml(svg: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
   return svg.replace(/[\0-\x08\v\f\x0e-\x1f\ufffe\uffff]/g, '\ufffd');
 }
 
-/** Dark ink on white, in a font that is there. */
-export function onPaper(svg: string): string {
+/** The figure in dark ink on white, in a font that is always there. */
+function onPaper(svg: string): string {
   return svg
     .replaceAll('currentColor', '#222222')
     .replaceAll('system-ui, sans-serif', 'DejaVu Sans, Arial, sans-serif')
@@ -73,8 +74,8 @@ export function onPaper(svg: string): string {
 }
 
 /**
- * Vega numbers its gradients and clips over all figures; a page of several needs ids that are the same every
- * time, and unique.
+ * Replaces the ids of gradients and clips. Vega numbers them over all figures; a page of several figures
+ * needs unique ids that are always the same.
  */
 function ownIds(svg: string, figure: string): string {
   const ids = new Map<string, string>();

@@ -3,26 +3,25 @@ import { methodLabel } from '../../experiment/trial.js';
 import { largest } from '../../extremes.js';
 
 /*
- * What the figures of an experiment are made of: runs, grouped into curves and panels that a reader can tell
- * apart.
+ * Runs of an experiment for its figures, grouped into curves and panels that a reader can distinguish.
  */
 
-/** What a figure of an experiment is drawn from: the runs of one reading, in order. */
+/** Data of a figure of an experiment: the runs of one reading, in order. */
 export interface FigureData {
   runs: BenchRun[];
   dataset: BenchDataset;
-  /** Of the figure's name: the reading. */
+  /** Beginning of the name of the figure: the reading. */
   prefix: string;
-  /** Ends the figure's title. */
+  /** End of the title of the figure. */
   caveat: string;
 }
 
-/** As many as a panel has room for. */
+/** Most points that a panel has room for. */
 export const mostPoints = 500;
 
 /**
- * The numbers from `from` to below `end`, as spans that a curve gives a point each: one number per span, or
- * the fewest it takes.
+ * Divides the numbers from `from` to below `end` into spans, each of which a curve shows as a point: one
+ * number per span, or as few as possible.
  */
 export function spans(from: number, end: number): { from: number; to: number }[] {
   if (end <= from) return [];
@@ -36,10 +35,7 @@ export function spans(from: number, end: number): { from: number; to: number }[]
 
 const mostPanels = 6;
 
-/**
- * The runs of at most six densities, spread out from the lowest to the highest: more panels would bury what
- * they show.
- */
+/** Runs of at most six densities, from the lowest to the highest: more panels would be too small to read. */
 export function fewDensities(runs: BenchRun[]): BenchRun[] {
   const all = [...new Set(runs.flatMap(({ epsilon }) => epsilon ?? []))].sort((a, b) => a - b);
   if (all.length <= mostPanels) return runs;
@@ -66,7 +62,7 @@ export function grouped<T>(items: T[], key: (item: T) => string): Map<string, T[
   return groups;
 }
 
-/** The one in the middle of those there are. */
+/** The middle one of the given densities. */
 export function middle(epsilons: number[]): number {
   const all = [...new Set(epsilons)].sort((a, b) => a - b);
   return all[all.length >> 1]!;

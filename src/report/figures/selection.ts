@@ -4,8 +4,8 @@ import type { Figure } from './frame.js';
 import { strengthMap } from './strengthMap.js';
 
 /**
- * Accuracy against the share of features kept and, of pictures, where the strong ones are; none without a
- * run.
+ * Figures of a selection: accuracy against the share of features kept and, for pictures, a map of the
+ * strength. Without a run there are none.
  */
 export function figuresOf(results: SelectionResults): Figure[] {
   if (results.runs.length === 0) return [];

@@ -3,7 +3,7 @@ import type { SelectionResults } from '../../selection/results.js';
 import { type Figure, panels, type Row } from './frame.js';
 import { pictureOf } from './pixels.js';
 
-/** Where the strong features of a picture are; none where samples are no pictures. */
+/** Map of the strength of the pixels; none where samples are no pictures. */
 export function strengthMap({ strength, dataset, runs }: SelectionResults): Figure[] {
   const { image } = dataset;
   if (image === undefined) return [];

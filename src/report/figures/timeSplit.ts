@@ -5,7 +5,7 @@ import { sortOf } from './methods.js';
 import { type FigureData, fewDensities, grouped, labels, panelOf } from './runs.js';
 import { palette } from './vega.js';
 
-/** Milliseconds per epoch, by what they were spent on. */
+/** Milliseconds per epoch, divided into training, evolution and evaluation. */
 export function timeSplit({ runs: all, prefix, caveat }: FigureData): Figure | undefined {
   const runs = fewDensities(all);
   const parts = { train: 'trainMs', evolve: 'evolveMs', evaluate: 'evaluateMs' } as const;

@@ -1,10 +1,9 @@
-import { SetNativeError } from '../../errors.js';
-
 /*
- * Vega-Lite specifications to SVG. Vega and Vega-Lite, optional dependencies, are loaded only here.
+ * Draws Vega-Lite specifications as SVG. Only this file loads Vega and Vega-Lite, which are optional
+ * dependencies.
  */
 
-/** What we use of them. */
+/** Functions of the packages that are used here. */
 interface Vega {
   parse(spec: unknown): unknown;
   View: new (runtime: unknown, options: { renderer: 'none' }) => { toSVG(): Promise<string> };
@@ -16,24 +15,19 @@ interface VegaLite {
 /** A Vega-Lite specification. */
 export type Spec = Record<string, unknown>;
 
-/** Resolves to the figure as SVG, the same bytes for the same specification. */
-export type Draw = (spec: Spec) => Promise<string>;
+/** Draws a figure: resolves to its SVG, the same bytes for the same specification. */
+type Draw = (spec: Spec) => Promise<string>;
 
-/**
- * Resolves to what draws. Throws ERR_USAGE, naming `option` and how to install them, where they are not
- * there.
- */
-export async function loadVega(option: string): Promise<Draw> {
+/** Loads the packages. Rejects, saying how to install them, where one cannot be loaded. */
+export async function loadVega(): Promise<Draw> {
   const load = async (name: string): Promise<unknown> => {
     try {
       return await import(name);
     } catch (cause) {
-      throw new SetNativeError(
-        'ERR_USAGE',
-        `[bench] ${option} takes the packages vega and vega-lite; ${name} could not be loaded ` +
-          `(${(cause as Error).message.split('\n')[0]}). Install them: \`npm install vega vega-lite\``,
-        { details: { option }, cause },
-      );
+      const [why] = (cause as Error).message.split('\n');
+      throw new Error(`${name} could not be loaded (${why}); install it: \`npm install vega vega-lite\``, {
+        cause,
+      });
     }
   };
   const vega = (await load('vega')) as Vega;
@@ -44,7 +38,7 @@ export async function loadVega(option: string): Promise<Draw> {
   };
 }
 
-/** Okabe and Ito's colours, which the colour-blind can tell apart too. */
+/** Colours of Okabe and Ito, which colour-blind readers can distinguish too. */
 export const palette = {
   blue: '#0072b2',
   vermilion: '#d55e00',

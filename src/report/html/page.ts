@@ -5,18 +5,18 @@ import type { Difference, Estimate } from '../../statistics.js';
 import { printedAccuracy } from '../../thesis/printed.js';
 
 /*
- * report.html: one file that needs nothing else. Tables and inline figures, light or dark as the reader has
- * it, and a few lines of script that sort the tables.
+ * Makes report.html: one file that needs nothing else, with tables, inline figures in light or dark as the
+ * reader prefers, and a few lines of script that sort the tables.
  */
 
 export interface Section {
-  /** Where its results lie; the title of the section where there are several. */
+  /** Folder of the results, which is the title of the section where there are several. */
   dir: string;
   experiment: Experiment;
   runs: BenchRun[];
   summary: BenchSummary[];
   figures: { title: string; text: string; svg: string }[];
-  /** Present when there are no figures. */
+  /** Reason why there are no figures, if so. */
   missing?: string;
 }
 
@@ -44,7 +44,7 @@ ${joint}${body}
 `;
 }
 
-/** The name of the data, with the caveat that must stand beside every result. */
+/** Name of the data, with the caveat that must stand beside every result. */
 export function dataTitle({ dataset, notes }: Experiment): string {
   const caveat = notes.find((note) => note.toLowerCase().startsWith(dataset.name.toLowerCase()));
   return caveat?.includes('rounded') || caveat?.includes('only') ? caveat : dataset.name;
@@ -123,7 +123,7 @@ interface Column<Row> {
 
 interface Cell {
   text: string;
-  /** What it sorts by. */
+  /** Value by which the column sorts. */
   value: number | string | null;
 }
 
@@ -281,7 +281,9 @@ footer { margin-top: 2.5rem; border-top: 1px solid var(--line); font-size: .875r
 footer code { overflow-wrap: anywhere; }
 `;
 
-/** A click on a heading, or a key on it, sorts by that column; what is not known comes last. */
+/**
+ * Script that sorts by a column when its heading is clicked or activated by key; unknown values come last.
+ */
 const script = `
 for (const table of document.querySelectorAll('table')) {
   const heads = [...table.querySelectorAll('th')];

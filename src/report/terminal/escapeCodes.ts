@@ -1,7 +1,7 @@
 /**
  * Whether escape codes (colours, bars, a line that changes) may be written to `stream`: only to a terminal
- * that knows them, and not where NO_COLOR or CI says that text is kept or read by a program. No TERM at all
- * is a terminal of which nothing is known.
+ * that knows them, and not where NO_COLOR or CI says that the text is kept or read by a program. Without TERM
+ * nothing is known of the terminal.
  */
 export function takesEscapeCodes(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): boolean {
   const { TERM, NO_COLOR, CI } = env;

@@ -23,7 +23,7 @@ const columns: Column<BenchSummary>[] = [
   ['initial\nlinks', ({ initialLinks }) => orDash(initialLinks, percent)],
 ];
 
-/** Left out in this order where room is short. */
+/** Columns that are left out, in this order, where the terminal is narrow. */
 const expendable = [
   'density',
   'best\naccuracy',
@@ -35,8 +35,8 @@ const expendable = [
 ];
 
 /**
- * The summary of an experiment for a terminal: a table, one more where motif sizes are compared, and under
- * them what must be known to read them. A terminal of few columns gets fewer of the table's.
+ * The summary of an experiment for a terminal: a table, a second one where motif sizes are compared, and
+ * below them what a reader must know. A narrow terminal gets fewer columns.
  */
 export function renderTable(
   results: BenchResults,
@@ -67,7 +67,7 @@ export function renderTable(
     const missing = all
       .filter((column) => !shown.includes(column))
       .map(([heading]) => heading.split('\n')[0]);
-    lines.push(dim(`Narrow terminal: without the columns ${missing.join(', ')}; --json and --out have all.`));
+    lines.push(dim(`Narrow terminal: without the columns ${missing.join(', ')}; the results have all.`));
   }
   return lines.join('\n');
 }
@@ -94,7 +94,7 @@ function legend({ summary, config }: BenchResults): string[] {
   const has = (name: string) => summary.some((entry) => entry.method === name || entry.reading === name);
   const lines = [
     runs === 1
-      ? `One run of each, ${epochs}: without --runs there is no spread, and a point of accuracy means little.`
+      ? `One run of each, ${epochs}: one run has no spread, and a point of accuracy means little.`
       : `Mean of ${runs} paired runs of ${epochs}; ± reaches to the ends of the 95 % confidence interval (Student's t).`,
     'Best accuracy is the best epoch, chosen on the test set: optimistic. Times are median milliseconds per epoch.',
   ];
@@ -118,9 +118,7 @@ function legend({ summary, config }: BenchResults): string[] {
     lines.push('Initial links: share of the links in evolving layers that were there from the start.');
   }
   if ((has('set') || has('set-motif')) && !has('static')) {
-    lines.push(
-      'No static runs: without them nobody can tell what evolution contributes (--methods ...,static).',
-    );
+    lines.push('No static runs: without them nobody can tell what evolution contributes.');
   }
   return lines;
 }

@@ -2,13 +2,13 @@ import type { Estimate } from '../../statistics.js';
 import { plainTable } from './plainTable.js';
 
 /*
- * How the tables of an experiment write what they hold.
+ * Formats of the tables of an experiment.
  */
 
-/** Its heading, and what it shows of a row. */
+/** A column: its heading, and the text of its cell in a row. */
 export type Column<Row> = [heading: string, cell: (row: Row) => string];
 
-/** The first column is left-aligned text, the others are numbers. */
+/** A table, whose first column is left-aligned text and whose others are numbers. */
 export function grid<Row>(columns: Column<Row>[], rows: Row[], bold: (text: string) => string): string {
   const headings = columns.map(([heading], i) => ({
     heading: heading.split('\n').map(bold).join('\n'),
@@ -40,12 +40,12 @@ export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`;
 }
 
-/** A share, with what its 95 % confidence interval reaches to either side. */
+/** A share, with half the width of its 95 % confidence interval. */
 export function share({ mean, high }: Estimate): string {
   return high === null ? mean.toFixed(3) : `${mean.toFixed(3)} ± ${(high - mean).toFixed(3)}`;
 }
 
-/** The same in percent. */
+/** A share in percent, with half the width of its 95 % confidence interval. */
 export function points({ mean, high }: Estimate): string {
   return high === null ? percents(mean) : `${percents(mean)} ± ${percents(high - mean)}`;
 }

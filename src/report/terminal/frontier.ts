@@ -2,13 +2,13 @@ import type { BenchResults, BenchSummary } from '../../experiment/results.js';
 import { type Column, grid, integer, milliseconds, orDash, percent, points, signed } from './format.js';
 
 /*
- * Accuracy and time against motif size: what a user needs to choose one.
+ * Accuracy and time by motif size, from which a user chooses one.
  */
 
 interface Row {
-  /** SET at size 1, SET-motif at the others. */
+  /** Summary of SET at size 1, and of SET-motif at the others. */
   entry: BenchSummary;
-  /** Same network, never evolved. */
+  /** Summary of the same network without evolution. */
   still: BenchSummary | undefined;
 }
 
@@ -24,7 +24,7 @@ const columns: Column<Row>[] = [
   ['initial\nlinks', ({ entry }) => orDash(entry.initialLinks, percent)],
 ];
 
-/** Nothing where neither SET nor SET-motif got anywhere. */
+/** Lines of the table; none where neither SET nor SET-motif has results. */
 export function frontier({ config, summary }: BenchResults, bold: (text: string) => string): string[] {
   const rows = summary
     .filter(({ method }) => method === 'set' || method === 'set-motif')

@@ -12,7 +12,7 @@ import { integer, orDash, percent } from './format.js';
 import { plainTable } from './plainTable.js';
 
 /*
- * Results of the kernel bench for a terminal of 120 columns.
+ * Tables of the kernel bench, for a terminal of 120 columns.
  */
 
 export function renderKernels(
@@ -59,7 +59,7 @@ function ceilingsTable(ceilings: KernelCeilings[]): string {
   );
 }
 
-/** Arithmetic in registers needs nothing that threads share, but cores. */
+/** Notes about a busy machine. Arithmetic in registers shares nothing between threads, except cores. */
 function busyNotes([single, all]: KernelCeilings[]): string[] {
   if (!single || !all || all.gflops > 0.8 * all.threads * single.gflops) return [];
   const [most, one] = [all, single].map(({ gflops }) => short(gflops));
@@ -81,7 +81,9 @@ const columns: Column[] = [
   ['share', ({ shareOfLimit }) => orDash(shareOfLimit, percent)],
 ];
 
-/** One table, so that columns align; a line with operation and layers above the cases of each. */
+/**
+ * One table of all cases, so that columns align, with a line of operation and layers above the cases of each.
+ */
 function casesTable(
   cases: KernelCase[],
   comparison: Comparison | undefined,
@@ -105,7 +107,7 @@ function casesTable(
   return [plainTable([{ heading: 'case', align: 'left' }, ...headings], rows), ...failures].join('\n');
 }
 
-/** Old over new, with a mark where it is more than noise. */
+/** Ratio of old to new time, with a mark where the difference exceeds the noise. */
 function change({ cases }: Comparison, name: string): string {
   const compared = cases.get(name);
   if (compared === undefined) return '–';
@@ -176,7 +178,7 @@ function sweepNotes({ batch, points, exponents }: KernelSweep): string[] {
   ];
 }
 
-/** Three digits or more. */
+/** A number with three digits or more. */
 function short(value: number): string {
   if (value >= 100) return integer(value);
   return value >= 10

@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 
-/** A table without frame: a line under the headings, two spaces between columns, and nothing else. */
+/** A table without a frame: a line under the headings, and two spaces between columns. */
 export function plainTable(
   columns: { heading: string; align: 'left' | 'right' }[],
   rows: string[][],

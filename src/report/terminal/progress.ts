@@ -6,22 +6,24 @@ import { largest } from '../../extremes.js';
 import type { EpochReport } from '../../training/run.js';
 import { takesEscapeCodes } from './escapeCodes.js';
 
-/** Shows an experiment while it runs: a bar on a terminal that can show one, plain lines anywhere else. */
+/**
+ * Display of an experiment while it runs: a bar on a terminal that can show one, plain lines anywhere else.
+ */
 export interface Progress {
-  /** What is to be done; comes before the first epoch. */
+  /** Takes the plan, before the first epoch. */
   plan(plan: ProgressPlan): void;
   epoch(run: BenchRun, report: EpochReport): void;
-  /** A line that stays. */
+  /** Writes a line that stays. */
   log(line: string): void;
-  /** Takes the bar away and puts the terminal back as it was; may be called more than once. */
+  /** Removes the bar and restores the terminal; may be called more than once. */
   stop(): void;
 }
 
-export interface ProgressPlan {
+interface ProgressPlan {
   groups: Group[];
-  /** Groups that train at once. */
+  /** Number of groups that train at once. */
   jobs: number;
-  /** Trainings of an experiment that goes on. */
+  /** Trainings that an experiment had finished when it was resumed. */
   finished: BenchRun[];
 }
 
@@ -41,7 +43,7 @@ export function createProgress(stream: NodeJS.WriteStream): Progress {
 
 type Shown = Omit<Progress, 'plan'>;
 
-/** Epochs to do and done, by training. */
+/** Number of epochs to do and done, by training. */
 interface Work {
   trials: Map<string, { label: string; epochs: number; done: number }>;
   jobs: number;
@@ -106,7 +108,7 @@ function bar(work: Work, stream: NodeJS.WriteStream): Shown {
   };
 }
 
-/** What stands beside the bar, in this order; what is empty is not shown. */
+/** Texts beside the bar, in this order; empty ones are not shown. */
 export interface Status {
   done: string;
   run: string;
@@ -116,7 +118,7 @@ export interface Status {
   left?: string;
 }
 
-/** One line that fits `columns`: what matters least goes first, and the bar takes what room is left. */
+/** A line that fits `columns`: the least important texts are left out first, and the bar takes the rest. */
 export function statusLine(status: Status, progress: number, columns: number): string {
   const shown = { ...status };
   const text = () =>
@@ -133,7 +135,7 @@ export function statusLine(status: Status, progress: number, columns: number): s
   return `${'█'.repeat(filled)}${'░'.repeat(size - filled)}  ${text()}`;
 }
 
-/** A line per finished run, and one for its first epoch and about four more. */
+/** Display of one line per finished run, one for its first epoch and about four more. */
 function plainLines(work: Work, stream: NodeJS.WriteStream): Shown {
   const log = (line: string) => stream.write(`${line}\n`);
   return {
@@ -156,13 +158,14 @@ function plainLines(work: Work, stream: NodeJS.WriteStream): Shown {
 }
 
 /**
- * Milliseconds left: each reading, method, epsilon and motif size is charged its own mean epoch, for they
- * differ by a factor of 50; one that was not seen yet is charged the mean of the others. Undefined until each
- * was seen, or fifty epochs. What an epoch changes is kept up to date, since there may be very many of all.
+ * Estimates the milliseconds left. Each reading, method, epsilon and motif size counts with its own mean
+ * epoch, because they differ by a factor of 50; those without an epoch yet count with the mean of the others.
+ * Undefined until each has an epoch, or there were fifty. The sums are updated with each epoch, because there
+ * may be very many kinds.
  */
 function estimator(work: Work) {
   interface Kind {
-    /** Epochs to do, of all trainings of this kind. */
+    /** Number of epochs to do, of all trainings of this kind. */
     left: number;
     seen: number;
     ms: number;
@@ -174,11 +177,11 @@ function estimator(work: Work) {
   }
   let unseen = kinds.size;
   let known = 0;
-  /** Over the kinds that were seen: of their mean epochs, and of what is left of each. */
+  /** Sums over the kinds that have an epoch: of their mean epochs, and of the time left of each. */
   let means = 0;
   let leftMs = 0;
   let leftUnseen = [...kinds.values()].reduce((sum, { left }) => sum + left, 0);
-  /** @param step epochs that were done: none or less where a training is done again */
+  /** @param step number of epochs that were done; none or less where a training is done again */
   return (run: BenchRun, report: EpochReport, step: number): number | undefined => {
     const kind = kinds.get(armLabel(run))!;
     if (kind.seen === 0) {

@@ -10,7 +10,7 @@ const columns: Column<SelectionSummary>[] = [
   ['stability', ({ stability }) => orDash(stability, (value) => value.toFixed(2))],
 ];
 
-/** The summary of a selection for a terminal: a table, and under it what must be known to read it. */
+/** The summary of a selection for a terminal: a table, and below it what a reader must know. */
 export function renderSelection(
   { config, dataset, complete, notes, summary }: SelectionResults,
   { color = false }: { color?: boolean } = {},
@@ -24,7 +24,7 @@ export function renderSelection(
     ...(complete ? [] : [yellow('Not complete: it ended early; this is what was done.')]),
     ...caveats.map((note) => yellow(`Note: ${note}`)),
     ...[
-      'Accuracy: of networks trained anew on the strongest features alone; random: on as many drawn by seed.',
+      'Accuracy: of new networks trained on the strongest features alone; random: on as many drawn by seed.',
       config.runs === 1
         ? 'One run: no interval.'
         : `Means of ${complete ? '' : 'up to '}${config.runs} runs; ± reaches to the ends of the 95 % confidence interval.`,

@@ -336,7 +336,7 @@ it('says which variable names a proxy that is none', async () => {
 
 it('says when a server cannot be reached, a folder not be written, an address not be known', async () => {
   await expect(pullDataset('plain', { dataDir: folder })).rejects.toEqual(
-    failing('ERR_IO', 'name a mirror with --from'),
+    failing('ERR_IO', 'name a mirror with `from`'),
   );
   const file = path.join(folder, 'file');
   fs.writeFileSync(file, '');

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { listDatasets, loadDataset } from '../../../src/datasets/registry.js';
+import { isSetNativeError } from '../../../src/errors.js';
 import { errorOf } from '../../support/errorOf.js';
 import { idxFile } from '../../support/idxFile.js';
 import { type MatVariable, matFile } from '../../support/matFile.js';
@@ -53,6 +54,9 @@ const writeIdx = (folder: string, prefix: string, count: number, ending = '') =>
     ),
   );
 };
+const triedBy = (error: unknown) =>
+  isSetNativeError(error, 'ERR_DATA_NOT_FOUND') ? error.details.tried : undefined;
+
 const mat = (firstValue: number) => {
   const X: MatVariable = { name: 'X', class: 'double', dimensions: [2, 1], values: [firstValue, 9] };
   return matFile([X, { name: 'Y', class: 'double', dimensions: [2, 1], values: [1, 2] }]);
@@ -63,7 +67,7 @@ describe('lookup', () => {
   const environmentDir = () => path.join(root, 'environment');
   const loaded = () => loadDataset('glioma', { dataDir }).train.x[0];
 
-  it('looks into --data-dir, else what SET_NATIVE_DATA names, else the cache', () => {
+  it('looks into dataDir, else what SET_NATIVE_DATA names, else the cache', () => {
     write(cacheDir(), 'GLIOMA.mat', mat(3));
     write(environmentDir(), 'GLIOMA.mat', mat(2));
     write(dataDir, 'GLIOMA.mat', mat(1));
@@ -77,11 +81,11 @@ describe('lookup', () => {
     write(cacheDir(), 'GLIOMA.mat', mat(3));
     for (const [options, origin, folder] of [
       [{}, 'SET_NATIVE_DATA', environmentDir()],
-      [{ dataDir }, '--data-dir', dataDir],
+      [{ dataDir }, 'dataDir', dataDir],
     ] as const) {
       const error = errorOf(() => loadDataset('glioma', options));
       expect(error.code).toBe('ERR_DATA_NOT_FOUND');
-      expect(error.message).toContain(`${folder} (${origin})`);
+      expect(error.message).toContain(`${folder} (\`${origin}\`)`);
       expect(error.message).toContain(`the cache holds it, in ${cacheDir()}`);
       expect(listDatasets(options).find(({ name }) => name === 'glioma')?.found).toBe(false);
     }
@@ -102,7 +106,7 @@ describe('lookup', () => {
       ]) {
         const error = errorOf(attempt);
         expect(error.code).toBe('ERR_DATA_NOT_FOUND');
-        expect(error.message).toContain('--data-dir must name a readable folder');
+        expect(error.message).toContain('dataDir must name a readable folder');
         expect(error.message).toContain(problem);
       }
       vi.stubEnv('SET_NATIVE_DATA', dataDir);
@@ -135,19 +139,19 @@ describe('lookup', () => {
     vi.spyOn(os, 'homedir').mockReturnValue(root);
     const error = errorOf(() => loadDataset('glioma'));
     vi.restoreAllMocks();
-    expect((error.details.tried as string[])[0]).toContain(path.join(root, '.cache', 'set-native', 'data'));
-    expect(error.message).not.toContain('(SET_NATIVE_DATA)');
+    expect(triedBy(error)?.[0]).toContain(path.join(root, '.cache', 'set-native', 'data'));
+    expect(error.message).not.toContain('(`SET_NATIVE_DATA`)');
   });
 
   it('lists every place tried, what is missing where a part is, and what to do', () => {
     write(path.join(dataDir, 'madelon'), 'madelon_train.data', Buffer.from('1 2\n'));
     const error = errorOf(() => loadDataset('madelon', { dataDir }));
     expect(error.code).toBe('ERR_DATA_NOT_FOUND');
-    expect(error.details.tried).toEqual([path.join(dataDir, 'madelon'), dataDir]);
+    expect(triedBy(error)).toEqual([path.join(dataDir, 'madelon'), dataDir]);
     expect(error.message).toContain(
       'madelon lacks madelon_train.labels, madelon_valid.data, madelon_valid.labels',
     );
-    expect(error.message).toContain('--data-dir or SET_NATIVE_DATA');
+    expect(error.message).toContain('`dataDir` or SET_NATIVE_DATA');
     expect(error.message).toContain('`procedural` needs no files');
   });
 

@@ -9,7 +9,6 @@ import {
 } from '../../../src/datasets/transform.js';
 import type { Dataset, Samples, Scaling } from '../../../src/datasets/types.js';
 import { errorOf } from '../../support/errorOf.js';
-import { testPermutation as permutation } from '../../support/permutation.js';
 
 /** Rows [i, 1000 + i], so that a row tells where it came from. */
 const numbered = (labels: number[]): Samples => ({
@@ -51,40 +50,40 @@ describe('checkSamples', () => {
 
 describe('subsetSamples', () => {
   it('draws distinct rows with their labels; the same for the same seed', () => {
-    const subset = subsetSamples(mixed, 40, 7, permutation);
+    const subset = subsetSamples(mixed, 40, 7);
     expect(subset).toMatchObject({ count: 40, features: 2 });
     expect(new Set(rowsOf(subset)).size).toBe(40);
     rowsOf(subset).forEach((row, i) => {
       expect(subset.labels[i]).toBe(mixed.labels[row]);
       expect(subset.x[2 * i + 1]).toBe(1000 + row);
     });
-    expect(subsetSamples(mixed, 40, 7, permutation)).toEqual(subset);
-    expect(subsetSamples(mixed, 40, 8, permutation)).not.toEqual(subset);
-    expect(rowsOf(subsetSamples(mixed, 20, 7, permutation))).toEqual(rowsOf(subset).slice(0, 20));
+    expect(subsetSamples(mixed, 40, 7)).toEqual(subset);
+    expect(subsetSamples(mixed, 40, 8)).not.toEqual(subset);
+    expect(rowsOf(subsetSamples(mixed, 20, 7))).toEqual(rowsOf(subset).slice(0, 20));
   });
 
   it.each([0, -1, 1.5, 91, Number.NaN])('refuses %d of 90 samples', (count) => {
-    expect(errorOf(() => subsetSamples(mixed, count, 1, permutation))).toMatchObject({
+    expect(errorOf(() => subsetSamples(mixed, count, 1))).toMatchObject({
       code: 'ERR_OUT_OF_RANGE',
       message: expect.stringContaining('1 .. 90 samples'),
     });
   });
 
   it.each([-1, 0.5, 2 ** 53, Number.NaN])('refuses the seed %d', (seed) => {
-    expect(errorOf(() => subsetSamples(mixed, 1, seed, permutation)).code).toBe('ERR_OUT_OF_RANGE');
-    expect(errorOf(() => splitSamples(mixed, { seed, permutation })).code).toBe('ERR_OUT_OF_RANGE');
+    expect(errorOf(() => subsetSamples(mixed, 1, seed)).code).toBe('ERR_OUT_OF_RANGE');
+    expect(errorOf(() => splitSamples(mixed, { seed })).code).toBe('ERR_OUT_OF_RANGE');
   });
 });
 
 describe('splitSamples', () => {
   it('parts the rows, each class by itself, in their order', () => {
-    const { train, test } = splitSamples(mixed, { seed: 3, permutation });
+    const { train, test } = splitSamples(mixed, { seed: 3 });
     expect(countsOf(mixed)).toEqual([50, 30, 10]);
     expect(countsOf(test)).toEqual([17, 10, 3]);
     expect(countsOf(train)).toEqual([33, 20, 7]);
     expect([...rowsOf(train), ...rowsOf(test)].sort((a, b) => a - b)).toEqual(rowsOf(mixed));
     expect(rowsOf(test)).toEqual(rowsOf(test).sort((a, b) => a - b));
-    expect(splitSamples(mixed, { seed: 4, permutation }).test).not.toEqual(test);
+    expect(splitSamples(mixed, { seed: 4 }).test).not.toEqual(test);
   });
 
   it('splits plainly when asked', () => {
@@ -92,7 +91,6 @@ describe('splitSamples', () => {
       seed: 3,
       testFraction: 0.1,
       stratified: false,
-      permutation,
     });
     expect([train.count, test.count]).toEqual([81, 9]);
   });
@@ -101,24 +99,19 @@ describe('splitSamples', () => {
     const { train, test } = splitSamples(numbered([0, 0, 1, 1, 2]), {
       seed: 1,
       testFraction: 0.01,
-      permutation,
     });
     expect(countsOf(train)).toEqual([1, 1, 1]);
     expect(countsOf(test)).toEqual([1, 1, 0]);
-    expect(
-      countsOf(splitSamples(numbered([0, 0, 1]), { seed: 1, testFraction: 0.99, permutation }).train),
-    ).toEqual([1, 1, 0]);
+    expect(countsOf(splitSamples(numbered([0, 0, 1]), { seed: 1, testFraction: 0.99 }).train)).toEqual([
+      1, 1, 0,
+    ]);
   });
 
   it('refuses fractions outside (0, 1) and sets too small', () => {
     for (const testFraction of [0, 1, -1, Number.NaN]) {
-      expect(errorOf(() => splitSamples(mixed, { seed: 1, testFraction, permutation })).code).toBe(
-        'ERR_OUT_OF_RANGE',
-      );
+      expect(errorOf(() => splitSamples(mixed, { seed: 1, testFraction })).code).toBe('ERR_OUT_OF_RANGE');
     }
-    expect(errorOf(() => splitSamples(numbered([0, 1, 2]), { seed: 1, permutation })).code).toBe(
-      'ERR_OUT_OF_RANGE',
-    );
+    expect(errorOf(() => splitSamples(numbered([0, 1, 2]), { seed: 1 })).code).toBe('ERR_OUT_OF_RANGE');
   });
 });
 
@@ -208,18 +201,18 @@ describe('prepare', () => {
   };
 
   it('splits a set without test set 2/3 to 1/3, draws subsets and scales by the train subset', () => {
-    const { train, test } = prepare(dataset, { seed: 5, train: 30, test: 15, permutation });
+    const { train, test } = prepare(dataset, { seed: 5, train: 30, test: 15 });
     expect([train.count, test.count]).toEqual([30, 15]);
     const mean = rowsOf(train).reduce((sum, value) => sum + value, 0) / 30;
     const square = rowsOf(train).reduce((sum, value) => sum + value ** 2, 0) / 30;
     expect(mean).toBeCloseTo(0, 6);
     expect(square).toBeCloseTo(1, 5);
-    expect(prepare(dataset, { seed: 5, train: 30, test: 15, permutation })).toEqual({ train, test });
-    expect(prepare(dataset, { seed: 6, train: 30, test: 15, permutation })).not.toEqual({ train, test });
+    expect(prepare(dataset, { seed: 5, train: 30, test: 15 })).toEqual({ train, test });
+    expect(prepare(dataset, { seed: 6, train: 30, test: 15 })).not.toEqual({ train, test });
   });
 
   it('holds validation samples out of the training set; the train samples do not depend on how many', () => {
-    const raw = { seed: 5, train: 30, test: 15, scaling: { kind: 'none' as const }, permutation };
+    const raw = { seed: 5, train: 30, test: 15, scaling: { kind: 'none' as const } };
     const without = prepare(dataset, raw);
     const { train, validation, test } = prepare(dataset, { ...raw, validation: 20 });
     expect({ train, test }).toEqual(without);
@@ -236,7 +229,7 @@ describe('prepare', () => {
   });
 
   it('shares no sample between train and test', () => {
-    const { train, test } = prepare(dataset, { seed: 5, scaling: { kind: 'none' }, permutation });
+    const { train, test } = prepare(dataset, { seed: 5, scaling: { kind: 'none' } });
     expect(new Set([...rowsOf(train), ...rowsOf(test)]).size).toBe(90);
     expect([train.count, test.count]).toEqual([60, 30]);
   });
@@ -273,7 +266,7 @@ describe('prepare', () => {
           [{ ...own, train: nan }, 'train samples'],
           [{ ...own, test: nan }, 'test samples'],
         ] as const) {
-          expect(errorOf(() => prepare(changed, { ...options, seed, permutation }))).toMatchObject({
+          expect(errorOf(() => prepare(changed, { ...options, seed }))).toMatchObject({
             code: 'ERR_NON_FINITE',
             message: expect.stringContaining(
               `[prepare] ${where}: expected finite numbers, came NaN in row 5, feature 1`,
@@ -281,9 +274,7 @@ describe('prepare', () => {
             details: { row: 5, feature: 1 },
           });
         }
-        expect(
-          errorOf(() => prepare({ ...dataset, train: beyond }, { ...options, seed, permutation })),
-        ).toMatchObject({
+        expect(errorOf(() => prepare({ ...dataset, train: beyond }, { ...options, seed }))).toMatchObject({
           code: 'ERR_OUT_OF_RANGE',
           message: '[prepare] train samples: expected labels below 3, came 3 in row 7',
         });
@@ -303,7 +294,7 @@ describe('prepare', () => {
         ]) {
           const where = 'test' in changed ? 'test samples' : 'train samples';
           try {
-            prepare(changed, { ...options, seed, scaling, permutation });
+            prepare(changed, { ...options, seed, scaling });
           } catch (error) {
             found += 1;
             expect(error).toMatchObject({
@@ -346,9 +337,9 @@ describe('prepare', () => {
 
   it("uses the data set's own test set", () => {
     const own = { ...dataset, test: numbered([2, 2]) };
-    const { train, test } = prepare(own, { seed: 5, scaling: { kind: 'none' }, permutation });
+    const { train, test } = prepare(own, { seed: 5, scaling: { kind: 'none' } });
     expect(train).toEqual(mixed);
     expect(test).toEqual(own.test);
-    expect(errorOf(() => prepare(own, { seed: 5, test: 3, permutation })).code).toBe('ERR_OUT_OF_RANGE');
+    expect(errorOf(() => prepare(own, { seed: 5, test: 3 })).code).toBe('ERR_OUT_OF_RANGE');
   });
 });

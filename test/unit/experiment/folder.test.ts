@@ -164,8 +164,9 @@ test('a folder that holds an experiment is refused, and nothing in it is touched
   await stoppedAfter(3);
   const before = readFileSync(path.join(out, 'experiment.json'), 'utf8');
   await expect(runExperiment(tiny, { out })).rejects.toMatchObject({
-    code: 'ERR_USAGE',
-    message: expect.stringContaining(`go on with --resume ${out}`),
+    code: 'ERR_IN_USE',
+    message: expect.stringContaining('holds experiment.json, which can be resumed'),
+    details: { option: 'out', dir: out, begun: out },
   });
   expect(readFileSync(path.join(out, 'experiment.json'), 'utf8')).toBe(before);
   expect(existsSync(path.join(out, 'lock'))).toBe(false);
@@ -469,10 +470,10 @@ test('a folder that holds anything else is refused by name, and left as it was',
     expect(() => ExperimentFolder.create(out)).toThrow(
       expect.objectContaining({
         ...{
-          code: 'ERR_USAGE',
-          message: `[bench] --out must name a new or empty folder, but ${out} holds ${name}`,
+          code: 'ERR_IN_USE',
+          message: `[bench] out must name a new or empty folder, but ${out} holds ${name}`,
         },
-        details: expect.objectContaining({ option: '--out' }),
+        details: expect.objectContaining({ option: 'out' }),
       }),
     );
     expect(readdirSync(out)).toEqual([name]);
@@ -517,8 +518,8 @@ test('what an experiment would write to must not be a link elsewhere', async () 
     symlinkSync(elsewhere, file);
     await expect(resumeExperiment(out)).rejects.toMatchObject(
       existsSync(file) || name !== 'experiment.json'
-        ? { code: 'ERR_USAGE', message: expect.stringContaining(`${name} in ${out} is no`) }
-        : { code: 'ERR_USAGE' },
+        ? { code: 'ERR_INVALID_ARGUMENT', message: expect.stringContaining(`${name} in ${out} is no`) }
+        : { code: 'ERR_INVALID_ARGUMENT' },
     );
     rmSync(file);
     if (existsSync(elsewhere)) renameSync(elsewhere, file);
@@ -619,9 +620,9 @@ test('where an earlier version kept no sum, data of other sizes are refused, oth
 });
 
 test('a folder without an experiment cannot be resumed, one that cannot be made is refused', async () => {
-  await expect(resumeExperiment(root)).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  await expect(resumeExperiment(root)).rejects.toMatchObject({ code: 'ERR_INVALID_ARGUMENT' });
   writeFileSync(path.join(root, 'file'), '');
   await expect(runExperiment(tiny, { out: path.join(root, 'file', 'out') })).rejects.toMatchObject({
-    code: 'ERR_USAGE',
+    code: 'ERR_IO',
   });
 });

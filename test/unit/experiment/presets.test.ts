@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { presetCommand } from '../../../src/cli/commandLines.js';
 import { experimentConfig } from '../../../src/experiment/config.js';
 import { groupsOf } from '../../../src/experiment/plan.js';
-import { presetCommand, presets } from '../../../src/experiment/presets.js';
+import { presets } from '../../../src/experiment/presets.js';
 import { samplesOf } from '../../../src/experiment/samples.js';
 import { loadDataset } from '../../../src/index.js';
 

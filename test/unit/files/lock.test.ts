@@ -42,17 +42,17 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-const take = () => FolderLock.take(dir, '--resume');
+const take = () => FolderLock.take('bench', dir, 'dir');
 
 const nonce = 'f'.repeat(32);
 /** Above the largest process id of Linux. */
 const noProcess = 4_194_305;
 
-/** Puts the lock of another process there, which was last heard so long ago. */
+/** Puts the lock of another process there, whose last heartbeat is so long ago. */
 function plant(changes: Record<string, unknown>, silentMs = 0, file = lock): void {
   writeFileSync(file, JSON.stringify({ ...own, nonce, ...changes }));
-  const heard = (Date.now() - silentMs) / 1000;
-  utimesSync(file, heard, heard);
+  const heartbeat = (Date.now() - silentMs) / 1000;
+  utimesSync(file, heartbeat, heartbeat);
 }
 
 function expectTaken(): void {
@@ -117,8 +117,8 @@ test.each([
     plant({ ...place, pid }, silenceMs / 2);
     expect(take).toThrow(
       expect.objectContaining({
-        code: 'ERR_USAGE',
-        details: expect.objectContaining({ heard: expect.anything() }),
+        code: 'ERR_IN_USE',
+        details: expect.objectContaining({ heartbeat: expect.anything() }),
       }),
     );
     expect(JSON.parse(readFileSync(lock, 'utf8')).nonce).toBe(nonce);
@@ -139,7 +139,7 @@ test('where only silence can tell, it is waited for; a sign of life ends the wai
   (await decided()).release();
   expect(waits).toHaveLength(1);
   plant({ namespace: 'pid:[1]' }, silenceMs / 2);
-  const refused = expect(decided()).rejects.toMatchObject({ code: 'ERR_USAGE' });
+  const refused = expect(decided()).rejects.toMatchObject({ code: 'ERR_IN_USE' });
   utimesSync(lock, Date.now() / 1000, Date.now() / 1000);
   await refused;
   await expect(decided(AbortSignal.abort())).rejects.toMatchObject({ code: 'ERR_ABORTED' });
@@ -164,7 +164,7 @@ test.each([
   const before = readdirSync(dir);
   expect(take).toThrow(
     expect.objectContaining({
-      code: 'ERR_USAGE',
+      code: 'ERR_IN_USE',
       message: expect.stringContaining('not a file of this program'),
     }),
   );
@@ -176,7 +176,7 @@ test.skipIf(process.getuid === undefined || process.getuid() === 0)(
   () => {
     plant({ pid: noProcess });
     chmodSync(lock, 0);
-    expect(take).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }));
+    expect(take).toThrow(expect.objectContaining({ code: 'ERR_IO' }));
     expect(readdirSync(dir)).toEqual(['lock']);
   },
 );

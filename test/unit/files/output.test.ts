@@ -22,13 +22,8 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import {
-  checkApart,
-  checkWritable,
-  makeFolder,
-  removeLeftovers,
-  writeAtomically,
-} from '../../../src/files/output.js';
+import { checkApart } from '../../../src/cli/outputs.js';
+import { checkWritable, makeFolder, removeLeftovers, writeAtomically } from '../../../src/files/output.js';
 
 let folder: string;
 beforeEach(() => {
@@ -42,7 +37,7 @@ const modeOf = (name: string) => statSync(inFolder(name)).mode & 0o7777;
 
 /** Checks and writes as a command does: neither may leave anything but the file. */
 function write(name: string, content = 'new'): void {
-  checkWritable('--json', inFolder(name));
+  checkWritable('bench', 'json', inFolder(name));
   writeAtomically(inFolder(name), [content.slice(0, 1), Buffer.from(content.slice(1))]);
 }
 
@@ -69,20 +64,20 @@ test.each([
   ['a link to a folder', { link: '.' }, /it is a folder, not a regular file/],
 ])('%s: said before the work starts, and nothing is written', (_, links, message) => {
   for (const [name, to] of Object.entries(links)) symlinkSync(to, inFolder(name));
-  expect(() => checkWritable('--json', inFolder('link'))).toThrow(message);
-  expect(() => checkWritable('--json', inFolder('link'))).toThrow(/^\[bench\] --json must name a place/);
+  expect(() => checkWritable('bench', 'json', inFolder('link'))).toThrow(message);
+  expect(() => checkWritable('bench', 'json', inFolder('link'))).toThrow(/^\[bench\] json must name a place/);
   expect(() => writeAtomically(inFolder('link'), ['x'])).toThrow(expect.objectContaining({ code: 'ERR_IO' }));
   expect(readdirSync(folder).sort()).toEqual(Object.keys(links).sort());
 });
 
 test('a name that ends like a folder is not taken for a file', () => {
-  expect(() => checkWritable('--json', `${inFolder('x')}/`)).toThrow('it names a folder');
+  expect(() => checkWritable('bench', 'json', `${inFolder('x')}/`)).toThrow('it names a folder');
 });
 
 test('a check changes nothing', () => {
   writeFileSync(inFolder('there'), 'old');
   utimesSync(inFolder('there'), 1, 1);
-  for (const name of ['there', 'new']) checkWritable('--json', inFolder(name));
+  for (const name of ['there', 'new']) checkWritable('bench', 'json', inFolder(name));
   expect([text('there'), statSync(inFolder('there')).mtimeMs]).toEqual(['old', 1000]);
   expect(readdirSync(folder)).toEqual(['there']);
 });
@@ -146,7 +141,7 @@ test.skipIf(process.platform === 'win32')(
     chmodSync(folder, 0o555);
     unprivileged(() => {
       write('x');
-      expect(() => checkWritable('--json', inFolder('y'))).toThrow('EACCES');
+      expect(() => checkWritable('bench', 'json', inFolder('y'))).toThrow('EACCES');
     });
     chmodSync(folder, 0o755);
     expect(text('x')).toBe('new');
@@ -159,7 +154,7 @@ test.skipIf(process.platform === 'win32')('a file that may not be written is not
   chmodSync(inFolder('x'), 0o444);
   chmodSync(folder, 0o777);
   unprivileged(() => {
-    expect(() => checkWritable('--json', inFolder('x'))).toThrow('EACCES');
+    expect(() => checkWritable('bench', 'json', inFolder('x'))).toThrow('EACCES');
     expect(() => writeAtomically(inFolder('x'), ['new'])).toThrow('EACCES');
   });
   expect(text('x')).toBe('old');
@@ -185,7 +180,7 @@ test("another's file that may be written stays another's", { skip: process.geteu
 test('names as long as the system takes them', () => {
   write('x'.repeat(255));
   expect(text('x'.repeat(255))).toBe('new');
-  expect(() => checkWritable('--json', inFolder('x'.repeat(256)))).toThrow('ENAMETOOLONG');
+  expect(() => checkWritable('bench', 'json', inFolder('x'.repeat(256)))).toThrow('ENAMETOOLONG');
 });
 
 test('a writer that fails leaves the file as it was, and nothing beside it', () => {
@@ -214,7 +209,7 @@ test.skipIf(process.platform === 'win32')(
   'a pipe is not opened by the check, and gets all of a long text',
   async () => {
     execFileSync('mkfifo', [inFolder('pipe')]);
-    checkWritable('--json', inFolder('pipe'));
+    checkWritable('bench', 'json', inFolder('pipe'));
     const reader = spawn('sh', ['-c', `cat '${inFolder('pipe')}' > '${inFolder('out')}'`]);
     const long = 'x'.repeat(300_000);
     writeAtomically(inFolder('pipe'), [long, 'end']);
@@ -234,7 +229,7 @@ test.runIf(existsSync('/proc/self/fd'))('a file that has lost its name is writte
   const open = openSync(inFolder('x'), 'w+');
   rmSync(inFolder('x'));
   const link = `/proc/self/fd/${open}`;
-  checkWritable('--json', link);
+  checkWritable('bench', 'json', link);
   writeAtomically(link, ['new']);
   expect([readFileSync(link, 'utf8'), readdirSync(folder)]).toEqual(['new', []]);
   closeSync(open);
@@ -243,7 +238,7 @@ test.runIf(existsSync('/proc/self/fd'))('a file that has lost its name is writte
 test.skipIf(process.platform === 'win32')('a socket is refused', async () => {
   const server = net.createServer().listen(inFolder('socket'));
   await once(server, 'listening');
-  expect(() => checkWritable('--json', inFolder('socket'))).toThrow('it is a socket');
+  expect(() => checkWritable('bench', 'json', inFolder('socket'))).toThrow('it is a socket');
   server.close();
 });
 

@@ -67,6 +67,6 @@ test.each([
 
 test('a file that cannot be read is an error of the command line', () => {
   expect(() => readKernelResults(path.join(folder, 'none.json'))).toThrow(
-    expect.objectContaining({ code: 'ERR_USAGE', message: expect.stringContaining('none.json: ENOENT') }),
+    expect.objectContaining({ code: 'ERR_IO', message: expect.stringContaining('none.json: ENOENT') }),
   );
 });

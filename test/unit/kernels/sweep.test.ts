@@ -62,7 +62,7 @@ test('the figure has every time of every point, both axes logarithmic with unit'
 });
 
 test('the figure is drawn where the optional packages are installed, and else says how to install them', async () => {
-  const draw = await loadVega('--figure').catch((error) => error);
+  const draw = await loadVega().catch((error) => error);
   if (draw instanceof Error) {
     expect(draw.message).toContain('npm install vega vega-lite');
     return;

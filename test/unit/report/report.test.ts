@@ -247,7 +247,7 @@ test.each(['report.html', 'summary.csv', 'summary.json', 'figures/improved-accur
     mkdirSync(path.join(out, 'figures'));
     writeFileSync(path.join(out, name), 'my own');
     await expect(writeReport(out, [few()])).rejects.toMatchObject({
-      code: 'ERR_USAGE',
+      code: 'ERR_IN_USE',
       message: expect.stringContaining(`${path.join(out, name)} is none that set-native wrote`),
     });
     expect(readFileSync(path.join(out, name), 'utf8')).toBe('my own');

@@ -207,11 +207,12 @@ describe('the folder of a selection', () => {
     await stopped(1, out);
     const before = read(out);
     await expect(selectFeatures(tiny, { out })).rejects.toMatchObject({
-      code: 'ERR_USAGE',
-      message: expect.stringContaining(`go on with set-native select --resume ${out}`),
+      code: 'ERR_IN_USE',
+      message: expect.stringContaining('holds a selection, which can be resumed'),
+      details: { option: 'out', dir: out, begun: out },
     });
     expect(read(out)).toEqual(before);
-    await expect(resumeSelection(root)).rejects.toMatchObject({ code: 'ERR_USAGE' });
+    await expect(resumeSelection(root)).rejects.toMatchObject({ code: 'ERR_INVALID_ARGUMENT' });
     fs.writeFileSync(path.join(root, 'notes.txt'), 'of somebody else');
     const refused = selectFeatures(tiny, { out: root }).then(() => 'taken', String);
     expect(await refused).toContain(`but ${root} holds notes.txt, out`);
@@ -220,7 +221,7 @@ describe('the folder of a selection', () => {
   test('two processes never write to it at once', async () => {
     await stopped(1, out);
     const first = resumeSelection(out);
-    await expect(resumeSelection(out)).rejects.toMatchObject({ code: 'ERR_USAGE' });
+    await expect(resumeSelection(out)).rejects.toMatchObject({ code: 'ERR_IN_USE' });
     expect((await first).complete).toBe(true);
   });
 

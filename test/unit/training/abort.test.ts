@@ -90,7 +90,9 @@ describe('fit', () => {
       const given = { epochs: 3, validation, signal: controller.signal, ...options(controller) };
       const error = await caught(model.fit(train, given));
       expectStopped(error, given.signal.reason, 'fit');
-      expect(error.details.history).toMatchObject({ epochs: model.epochs === 0 ? [] : [{ epoch: 1 }] });
+      expect(error.details).toMatchObject({
+        history: { epochs: model.epochs === 0 ? [] : [{ epoch: 1 }] },
+      });
       await model.fit(train);
     }
   });

@@ -220,16 +220,6 @@ test.each<[string, () => unknown, string]>([
     'stratified must be true or false, got',
   ],
   [
-    'a seed as order',
-    () => splitSamples(samples, { permutation: 3 as Wrong }),
-    'permutation must be a function, got 3',
-  ],
-  [
-    'a seed as order, prepared',
-    () => prepare(dataset, { permutation: 3 as Wrong }),
-    'permutation must be a function',
-  ],
-  [
     'x alone',
     () => model.fit(x as Wrong),
     'expected one samples object, { x, labels, features }, got a Float32Array of 12',

@@ -197,7 +197,7 @@ test('80 columns: fewer of them, and a line that names those left out', () => {
   expect(widest(120).width).toBeLessThanOrEqual(120);
   expect(widest(80).width).toBeLessThanOrEqual(80);
   expect(widest(80).text).toContain(
-    'without the columns density, selected, best, evolve, evaluate, total, initial; --json',
+    'without the columns density, selected, best, evolve, evaluate, total, initial; the results have all',
   );
   expect(widest(160).text).not.toContain('Narrow');
   expect(widest().text).toMatch(/density.*final.*best.*evolve.*evaluate/);

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { pathWord, shellCommand } from '../../src/shell.js';
+import { pathWord, shellCommand } from '../../../src/cli/shell.js';
 
 const words = [
   ...[
