@@ -14,51 +14,82 @@ const jobs = os.availableParallelism();
 let passed = 0;
 let failed = 0;
 
-/** Runs a command with its output shown as it comes; resolves to its success and what it wrote to stdout. */
-function run(command, args, env = {}) {
+const found = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
+
+/** Runs a command and shows what it writes; resolves to its success and its output. */
+function run(command, args, show, env = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: root,
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       output += text;
-      process.stdout.write(text);
+      show(text);
     });
+    child.stderr.setEncoding('utf8').on('data', show);
     child.on('error', (error) => {
-      console.error(`${command}: ${error.message}`);
+      show(`${command}: ${error.message}\n`);
       resolve({ ok: false, output });
     });
     child.on('close', (status) => resolve({ ok: status === 0, output }));
   });
 }
 
-const found = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
-
-function count(title, ok) {
-  if (ok) passed += 1;
-  else failed += 1;
-  console.log(ok ? 'ok' : `FAILED: ${title}`);
-  return ok;
+/**
+ * Does the work and counts what passed and failed. What it shows comes at once, or in one piece when it ends
+ * where several steps run side by side.
+ */
+async function step(title, work) {
+  const pieces = [];
+  const show = sideBySide ? (text) => pieces.push(text) : (text) => process.stdout.write(text);
+  const start = performance.now();
+  show(`\n== ${title}\n`);
+  const counts = await work(show);
+  const seconds = Math.round((performance.now() - start) / 1000);
+  show(`${counts.failed === 0 ? 'ok' : `FAILED: ${title}`} (${seconds} s)\n`);
+  process.stdout.write(pieces.join(''));
+  passed += counts.passed;
+  failed += counts.failed;
+  return counts.failed === 0;
 }
+
+const asOne = (ok) => ({ passed: ok ? 1 : 0, failed: ok ? 0 : 1 });
 
 /** A step that is itself one check: the command with each list of arguments, all at once. */
-async function check(title, command, ...lists) {
-  console.log(`\n== ${title}`);
-  const results = await Promise.all(lists.map((args) => run(command, args)));
-  return count(
-    title,
-    results.every((result) => result.ok),
-  );
-}
+const check = (title, command, ...lists) =>
+  step(title, async (show) => {
+    const results = await Promise.all(lists.map((args) => run(command, args, show)));
+    return asOne(results.every((result) => result.ok));
+  });
 
 /** A preset of CMake, configured and built, as one check. */
-async function builds(title, preset) {
-  console.log(`\n== ${title}`);
-  const ok = (await run('cmake', configureArgs(preset))).ok && (await run('cmake', buildArgs(preset))).ok;
-  return count(title, ok);
+const builds = (title, preset) =>
+  step(title, async (show) => {
+    const configured = await run('cmake', configureArgs(preset), show);
+    return asOne(configured.ok && (await run('cmake', buildArgs(preset), show)).ok);
+  });
+
+/** A suite whose output holds its own counts; a suite that dies without counts is one failure. */
+const suite = (title, command, args, countsOf, env) =>
+  step(title, async (show) => {
+    const { ok, output } = await run(command, args, show, env);
+    const counts = countsOf(output);
+    return { passed: counts.passed, failed: ok ? counts.failed : Math.max(1, counts.failed) };
+  });
+
+let sideBySide = false;
+
+/** Steps that use one core each, on all cores. */
+async function together(...steps) {
+  sideBySide = true;
+  const worker = async () => {
+    for (let next = steps.shift(); next !== undefined; next = steps.shift()) await next();
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+  sideBySide = false;
 }
 
 /**
@@ -70,15 +101,6 @@ function lintOnce(file) {
     if (!commands.has(entry.file) || /-DSET_ISA=avx2\b/.test(entry.command)) commands.set(entry.file, entry);
   }
   writeFileSync(file, JSON.stringify([...commands.values()]));
-}
-
-/** A suite whose output holds its own counts; a suite that dies without counts is one failure. */
-async function suite(title, command, args, countsOf, env) {
-  console.log(`\n== ${title}`);
-  const { ok, output } = await run(command, args, env);
-  const counts = countsOf(output);
-  passed += counts.passed;
-  failed += ok ? counts.failed : Math.max(1, counts.failed);
 }
 
 /** Of `N passed, N failed`. */
@@ -104,52 +126,55 @@ if (lacking !== undefined) {
   process.exit(1);
 }
 
-await check('TypeScript: format and lint (biome)', bin('biome'), ['ci', '--error-on-warnings', '.']);
+const skipped = (title, reason) => console.log(`\n== ${title} skipped: ${reason}`);
+
 const documents = gitFiles('*.md');
-if (documents) await check('Documents: format (prettier)', bin('prettier'), ['--check', ...documents]);
 const cppFiles = gitFiles('*.h', '*.cpp', '*.cuh', '*.cu', '*.metal', '*.mm');
-if (cppFiles)
-  await check('C++: format (clang-format)', bin('clang-format'), ['--dry-run', '-Werror', ...cppFiles]);
-else console.log('\n== C++: format skipped: this is no git checkout');
-const tidy = ['clang-tidy-19', 'clang-tidy'].find(found);
-const sources = gitFiles(
-  'native/core/*.cpp',
-  'native/layout/*.cpp',
-  'native/evolution/*.cpp',
-  'native/reference/*.cpp',
-  'native/cpu/*.cpp',
-  'native/gpu/*.cpp',
-  'native/cuda/*.cpp',
-  'native/metal/*.cpp',
+const formatted = [['TypeScript: format and lint (biome)', bin('biome'), ['ci', '--error-on-warnings', '.']]];
+if (documents && cppFiles) {
+  formatted.push(['Documents: format (prettier)', bin('prettier'), ['--check', ...documents]]);
+  formatted.push(['C++: format (clang-format)', bin('clang-format'), ['--dry-run', '-Werror', ...cppFiles]]);
+} else {
+  skipped('Documents and C++: format', 'this is no git checkout');
+}
+const kernels = [];
+// For one architecture: the rest is build:cuda's.
+if (found('nvcc')) kernels.push(() => builds('CUDA: kernels compile (nvcc)', 'cuda-check'));
+else skipped('CUDA: compiling the kernels', 'it takes nvcc');
+await together(
+  ...kernels,
+  async () => {
+    await check('TypeScript: types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
+    await check('TypeScript: build', bin('tsc'), ['-p', 'tsconfig.json']);
+  },
+  ...formatted.map((step) => () => check(...step)),
 );
+
+const tidy = ['clang-tidy-19', 'clang-tidy'].find(found);
+const folders = ['core', 'layout', 'evolution', 'reference', 'cpu', 'gpu', 'cuda', 'metal'];
+const sources = gitFiles(...folders.map((folder) => `native/${folder}/*.cpp`));
 if (tidy && sources) {
   const folder = folderOf('tidy');
-  await run('cmake', configureArgs('tidy'));
+  await step('C++: compile_commands.json', async (show) =>
+    asOne((await run('cmake', configureArgs('tidy'), show)).ok),
+  );
   lintOnce(path.join(folder, 'compile_commands.json'));
   // Each process takes every `jobs`-th file.
   const shares = Array.from({ length: jobs }, (_, first) => sources.filter((_, i) => i % jobs === first));
   const args = shares.map((files) => ['-p', folder, '--quiet', '--warnings-as-errors=*', ...files]);
   await check(`C++: lint (${tidy})`, tidy, ...args);
 } else {
-  console.log('\n== C++: lint skipped: it takes clang-tidy and a git checkout');
+  skipped('C++: lint', 'it takes clang-tidy and a git checkout');
 }
-if (found('nvcc')) {
-  // For one architecture: the rest is build:cuda's.
-  await builds('CUDA: kernels compile (nvcc)', 'cuda-check');
-} else {
-  console.log('\n== CUDA: compiling the kernels skipped: it takes nvcc');
-}
-await check('TypeScript: types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
-await check('TypeScript: build', bin('tsc'), ['-p', 'tsconfig.json']);
 
 await check('addon: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`]);
 if (await builds('native tests: build', 'test')) {
   const program = (name) => path.join(folderOf('test'), name);
   const tests = program('set_native_test');
-  await suite('native tests', tests, [], lastLine);
   // The tests of GPU code on the Metal kernels: those before were on the CUDA kernels.
   const metal = { SET_NATIVE_TEST_DEVICE: 'emulated-metal' };
-  await suite('native tests for Metal, emulated', tests, ['gpu'], lastLine, metal);
+  const side = [() => suite('native tests for Metal, emulated', tests, ['gpu'], lastLine, metal)];
+  await suite('native tests', tests, [], lastLine);
   if (process.platform === 'linux') {
     // Through the same boundary as on a GPU, to a library that runs the kernels in the emulator.
     const library = program('libset_native_cuda_fake.so');
@@ -158,15 +183,21 @@ if (await builds('native tests: build', 'test')) {
       SET_NATIVE_CUDA_LIBRARY: library,
       SET_FAKE_CUDA: 'emulate',
     };
-    await suite('native tests for a GPU, emulated', tests, ['hardware'], lastLine, cuda);
     const bounds = 'GPU kernels under AddressSanitizer';
-    await suite(`${bounds}: CUDA, and planted bugs`, program('set_native_gpu_asan'), [], lastLine);
-    await suite(`${bounds}: Metal`, program('set_native_gpu_asan'), ['gpu'], lastLine, metal);
+    const sanitized = program('set_native_gpu_asan');
+    side.unshift(
+      () => suite(`${bounds}: CUDA, and planted bugs`, sanitized, [], lastLine),
+      () => suite(`${bounds}: Metal`, sanitized, ['gpu'], lastLine, metal),
+      () => suite('native tests for a GPU, emulated', tests, ['hardware'], lastLine, cuda),
+    );
     const [command, ...args] = [...atFixedAddresses(), program('set_native_gpu_tsan')];
     await suite('GPU kernels under ThreadSanitizer: Metal, and planted bugs', command, args, lastLine, metal);
   }
+  await together(
+    () => suite('instructions per link', process.execPath, ['test/instructions.js'], lastLine),
+    ...side,
+  );
   await suite('native fuzzing', process.execPath, ['test/fuzz/native.js'], lastLine);
-  await suite('instructions per link', process.execPath, ['test/instructions.js'], lastLine);
 }
 await suite('TypeScript tests', bin('vitest'), ['run', '--reporter=default', '--no-color'], (output) => {
   const line = /^\s*Tests\s+(.*)$/m.exec(output)?.[1] ?? '1 failed';
