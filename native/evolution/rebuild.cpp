@@ -43,6 +43,7 @@ struct Arrays : LinkArrays<Pointer> {
     for_each_link_array(
         [=](ArrayName name, auto* values) {
           if (name.optional && (!kOptional || values == nullptr)) return;
+          // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): only optional arrays may be absent
           for (size_t r = 0; r < h; ++r) values[to * h + r] = values[from * h + r];
         },
         *this);
