@@ -3,13 +3,13 @@
 #include <cstdint>
 
 /*
- * What every kernel file includes: CUDA itself under nvcc, else stand-ins that run kernels in the emulator of
- * the tests. Kernels are inline functions in headers; nothing here launches one.
+ * Every kernel file includes this header: it is CUDA itself under nvcc, else stand-ins that run kernels in
+ * the emulator of the tests. Kernels are functions in headers; nothing here launches one.
  *
- *   SET_SHARED(name)  declares `unsigned char* name`, the thread block's dynamic shared memory, 16-byte
- *                     aligned: all the shared memory that a kernel uses, cut by hand
- *   SET_UNROLL        before a loop: unroll it wholly
- *   SET_UNROLL_2      before a loop: unroll it twice
+ *   SET_SHARED(name)  declares `unsigned char* name`, the thread block's dynamic shared memory, aligned to 16
+ *                     bytes. A kernel has no other shared memory and divides this by hand.
+ *   SET_UNROLL        stands before a loop that is unrolled wholly
+ *   SET_UNROLL_2      stands before a loop that is unrolled twice
  */
 #ifdef __CUDACC__
 

@@ -37,7 +37,8 @@ SET_CONSTANT uint32_t kNone = 0xffffffff;
 
 // ---- Sums over arrays -------------------------------------------------------------------------------------
 
-/** scan_tiles: a team per kScanTile numbers; shared memory: a word per warp. scan_add: a thread per number.
+/**
+ * scan_tiles: a team per kScanTile numbers; shared memory: a word per warp. scan_add: a thread per number.
  */
 struct ScanParams {
   uint32_t size;

@@ -19,7 +19,8 @@ class FiniteFlags {
   void clear();
   /** Queues a check that raises a flag if a parameter of the layer is not finite. */
   void check(size_t flag, const Layer& layer);
-  /** Queues the same check of the first `columns` floats in each row of a matrix; a row has `stride` floats.
+  /**
+   * Queues the same check of the first `columns` floats in each row of a matrix; a row has `stride` floats.
    */
   void check(size_t flag, const Buffer& matrix, uint32_t rows, uint32_t stride, uint32_t columns);
   /** Waits; returns the first flag that is raised, or the number of flags if none is. */

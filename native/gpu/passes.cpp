@@ -18,7 +18,8 @@ KernelId kernel_for(Op op, const Layer& layer) {
   return kernel_of(op, layer.wide, layer.height);
 }
 
-/** Returns how many warps share a row that has blocks / rows blocks on average: few enough to keep each busy.
+/**
+ * Returns how many warps share a row that has blocks / rows blocks on average: few enough to keep each busy.
  */
 uint32_t warps_for(uint32_t blocks, uint32_t rows, uint32_t stride) {
   constexpr double kTurns = 16.0;  // turns of a warp from which on another one pays

@@ -36,7 +36,8 @@ class Trainer {
    */
   EpochResult run_epoch(const Samples& samples, const TrainOptions& options, const std::atomic<bool>& cancel);
 
-  /** Returns the first place where numbers of the batch that diverged, of `samples` samples, are not finite.
+  /**
+   * Returns the first place where numbers of the batch that diverged, of `samples` samples, are not finite.
    */
   std::string place_of_divergence(size_t samples);
 
