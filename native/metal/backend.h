@@ -9,10 +9,10 @@
 
 namespace set_native::metal {
 
-/** Opens the GPU, each time again; null with the end of "not available, because ..." in `reason`. */
+/** Opens the GPU anew with each call. Null with the end of "not available, because ..." in `reason`. */
 using Opener = std::function<std::unique_ptr<Gpu>(std::string& reason)>;
 
-/** The back end "metal" on the GPU that `opener` opens. */
+/** Returns a back end "metal" on the GPU that `opener` opens. */
 std::unique_ptr<Backend> make_backend(Opener opener);
 
 }  // namespace set_native::metal
