@@ -54,7 +54,7 @@ struct Columns {
     column_tree = half_above(width);
   }
 
-  /** Returns the sum over slots to slot 0. */
+  /** Returns the sum over slots, which only slot 0 gets. */
   __device__ float4 over_slots(float4 v) const {
     for (uint32_t k = slot_tree; k > 0; k /= 2) {
       const unsigned lanes = k * width;
@@ -65,7 +65,7 @@ struct Columns {
     }
     return v;
   }
-  /** Returns the sum over the lanes of a slot to the first of them. */
+  /** Returns the sum over the lanes of a slot, which only its first lane gets. */
   __device__ float over_columns(float v) const {
     const uint32_t at = threadIdx.x % 32 % width;
     for (uint32_t k = column_tree; k > 0; k /= 2) {
@@ -82,7 +82,7 @@ struct Columns {
   }
 };
 
-/** Returns the sum over a warp's 32 lanes to all of them. */
+/** Returns the sum over a warp's 32 lanes, which all of them get. */
 __device__ inline float over_warp(float v) {
   for (int k = 16; k > 0; k /= 2) v += __shfl_xor_sync(kAllLanes, v, k);
   return v;

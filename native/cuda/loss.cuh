@@ -90,7 +90,7 @@ __device__ inline void gradient_of(Loss loss, const float* z, uint32_t outputs, 
   }
 }
 
-/** Returns the sum over a thread block to all its threads. `sums` holds one number per thread. */
+/** Returns the sum over a thread block, which all its threads get. `sums` holds one number per thread. */
 __device__ inline double over_block(double value, double* sums) {
   sums[threadIdx.x] = value;
   __syncthreads();

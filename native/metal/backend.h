@@ -9,7 +9,10 @@
 
 namespace set_native::metal {
 
-/** Opens the GPU anew with each call. Null with the end of "not available, because ..." in `reason`. */
+/**
+ * Opens the GPU, again with each call. Returns null with the end of "not available, because ..." in `reason`
+ * if it cannot.
+ */
 using Opener = std::function<std::unique_ptr<Gpu>(std::string& reason)>;
 
 /** Returns a back end "metal" on the GPU that `opener` opens. */

@@ -67,7 +67,7 @@ class Gpu {
   virtual ~Gpu() = default;
   virtual GpuFacts facts() const = 0;
   virtual uint64_t allocated() const = 0;  // bytes that this process has allocated on it
-  /** Returns a buffer of at least one byte, or null if Metal refuses it. */
+  /** Allocates `bytes` bytes, at least 1. Returns null if Metal refuses them. */
   virtual std::unique_ptr<GpuBuffer> make_buffer(size_t bytes) = 0;
   /**
    * Compiles a kernel for threadgroups of `threads` threads. Returns null with the compiler's words in

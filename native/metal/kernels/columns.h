@@ -61,7 +61,7 @@ struct Columns {
     column_tree = half_above(width);
   }
 
-  /** Returns the sum over slots to slot 0. */
+  /** Returns the sum over slots, which only slot 0 gets. */
   float4 over_slots(float4 v) const {
     for (uint32_t k = slot_tree; k > 0; k /= 2) {
       const uint16_t lanes = static_cast<uint16_t>(k * width);
@@ -71,7 +71,7 @@ struct Columns {
     }
     return v;
   }
-  /** Returns the sum over the lanes of a slot to the first of them. */
+  /** Returns the sum over the lanes of a slot, which only its first lane gets. */
   float over_columns(float v) const {
     for (uint32_t k = column_tree; k > 0; k /= 2) {
       const float other = simd_shuffle_down(v, static_cast<uint16_t>(k));
@@ -81,7 +81,7 @@ struct Columns {
   }
 };
 
-/** Returns the sum over a warp's 32 lanes to all of them. */
+/** Returns the sum over a warp's 32 lanes, which all of them get. */
 inline float over_warp(float v) {
   for (uint16_t k = 16; k > 0; k /= 2) v += simd_shuffle_xor(v, k);
   return v;

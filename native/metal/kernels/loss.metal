@@ -31,7 +31,7 @@ struct LongSum {
   }
 };
 
-/** Returns the sum over a threadgroup to all its threads. `sums` holds two numbers per thread. */
+/** Returns the sum over a threadgroup, which all its threads get. `sums` holds two numbers per thread. */
 inline LongSum over_threads(LongSum sum, uint32_t index, threadgroup float* sums) {
   threadgroup_barrier(mem_flags::mem_threadgroup);  // the former contents of `sums` have been read
   sums[index] = sum.high;
