@@ -167,7 +167,7 @@ double Machine::row_ns(unsigned threads, size_t rows, size_t row_bytes) {
 
 double Machine::stream_bandwidth(unsigned threads, double footprint) {
   const int size_class =
-      std::max(20, static_cast<int>(std::lround(2.0 * std::log2(footprint))));  // from 1 KB
+      std::max(20, static_cast<int>(std::lround(2.0 * std::log2(footprint))));  // at least 1 KB
   double& most = stream_[{threads, size_class}];
   ThreadPool pool(threads);
   const double bytes = std::min(512e6, std::exp2(size_class / 2.0));

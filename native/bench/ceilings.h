@@ -21,9 +21,9 @@ struct Ceilings {
   unsigned threads;
   double gflops;            // float32 multiply-add in registers
   double l1, l2, l3, dram;  // sequential reads, GB/s, all threads together
-  double row_ns;        // a random row of 160 bytes out of 3000, on each thread: the access of sparse layers
-  double barrier_ns;    // an empty run of the pool; 0 for one thread
-  double ping_pong_ns;  // a cache line from a core to another and back; 0 for one thread
+  double row_ns;            // a random row of 160 bytes out of 3000, on each thread, as sparse layers read
+  double barrier_ns;        // an empty run of the pool; 0 for one thread
+  double ping_pong_ns;      // a cache line from a core to another and back; 0 for one thread
 };
 
 /** The limits of the machine, measured with the instruction set of one kernel table. */

@@ -61,7 +61,7 @@ bool close(double got, double want) {
 }
 
 /**
- * Returns whether the outputs of `samples` are alike. A ReLU near zero may fall on either side, so outputs
+ * Returns whether both models give close outputs. A ReLU near zero may fall on either side, so outputs
  * differ more than sums.
  */
 bool predict_alike(BackendModel& network, BackendModel& oracle, const Samples& samples,

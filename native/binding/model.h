@@ -46,7 +46,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   void abort(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
-  /** Whether an operation computes or only looks. A model whose training diverged allows only looking. */
+  /** Purpose of an operation. A model whose training diverged can be looked at, but not compute. */
   enum class Purpose { compute, look };
 
   /**

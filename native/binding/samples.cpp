@@ -80,7 +80,7 @@ std::shared_ptr<const SamplesData> SamplesObject::from(const Napi::Value& value,
   return data;
 }
 
-/** Frees the data, and tells V8 so, to which the object itself is so small that it is never collected. */
+/** Frees the data, and reports that to V8, which counts only the memory that it is told of. */
 void SamplesObject::release(Napi::Env env) {
   if (data_ == nullptr) return;
   Napi::MemoryManagement::AdjustExternalMemory(env, -data_->bytes());

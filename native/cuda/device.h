@@ -10,10 +10,10 @@
 
 namespace set_native::cuda {
 
-/** Returns "NVIDIA H200, 141.0 GB, compute capability 9.0, driver for CUDA 13.0", or the reason. */
+/** Returns "NVIDIA H200, 150.1 GB, compute capability 9.0, driver for CUDA 13.0", or the reason. */
 Availability availability(const Library& library);
 
-/** Returns how much the device holds at once; zeros where it is not available. */
+/** Returns the device's memory and resident warps; zeros where it is not available. */
 gpu::Capacity capacity(const Library& library);
 
 /**

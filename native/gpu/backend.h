@@ -15,7 +15,7 @@ namespace set_native::gpu {
  */
 void try_device(Device& device, const std::string& name);
 
-/** How much a GPU holds at once. */
+/** Memory and resident warps of a GPU. */
 struct Capacity {
   uint64_t memory = 0;  // bytes of device memory, free or not
   uint32_t warps = 0;   // resident warps of 32 threads
@@ -30,7 +30,7 @@ class GpuBackend : public Backend {
   /** Opens a device and passes some bytes through it. */
   std::string try_out() const override;
 
-  /** Returns how much the GPU holds at once; zeros where that is not known. */
+  /** Returns the capacity of the GPU; zeros where it is not known. */
   virtual Capacity capacity() const { return {}; }
   /** Opens an empty device for measurements. Throws backend_unavailable. */
   std::unique_ptr<TimedDevice> open_device() const;
@@ -40,7 +40,7 @@ class GpuBackend : public Backend {
   virtual std::unique_ptr<TimedDevice> open() const = 0;
 };
 
-/** Returns how much the GPU of a back end holds at once; zeros for a back end without one. */
+/** Returns the capacity of a back end's GPU; zeros for a back end without one. */
 Capacity capacity_of(const Backend& backend);
 
 /** Opens an empty device for measurements. Throws backend_unavailable where there is no GPU. */

@@ -5,8 +5,8 @@
 /*
  * The buffers that a kernel takes. Each operation has a structure of Bindings, with a name for each buffer,
  * in the order of the kernel's arguments. It stands beside the operation's parameters in train_params.h and
- * evolve_params.h. For Metal a Binding is empty: Metal reads these structures only because they stand in
- * those headers.
+ * evolve_params.h. For Metal a Binding is empty: Metal reads these structures only because those headers
+ * contain them.
  */
 #if !defined(__METAL_VERSION__)
 #include <array>

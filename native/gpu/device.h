@@ -32,15 +32,15 @@ class SharedBuffer : public Buffer {
   virtual void* data() = 0;
 };
 
-/** How a kernel is started: teams of as many threads as its operation says (gpu/op_table.h). */
+/** The launch of a kernel: teams of as many threads as its operation has (gpu/op_table.h). */
 struct Launch {
   KernelId kernel;
   uint32_t teams_x = 1;
   uint32_t teams_y = 1;
-  size_t shared_bytes = 0;  // memory that a team's threads share, at most 32 KiB
+  size_t shared_bytes = 0;  // bytes that a team's threads share, at most 32 KiB
 };
 
-/** What a kernel is given: its operation's Params, and its Buffers in order. */
+/** The arguments of a kernel: its operation's Params, and its Buffers in order. */
 struct Arguments {
   const void* params;
   size_t params_bytes;
@@ -80,7 +80,7 @@ class Device {
   virtual void upload(Buffer& to, size_t offset, const void* from, size_t bytes) = 0;
   virtual void download(void* to, const Buffer& from, size_t offset, size_t bytes) = 0;
   virtual void copy(Buffer& to, size_t to_offset, const Buffer& from, size_t from_offset, size_t bytes) = 0;
-  virtual void clear(Buffer& buffer, size_t offset, size_t bytes) = 0;  // to zero
+  virtual void clear(Buffer& buffer, size_t offset, size_t bytes) = 0;  // writes zeros
 
   /**
    * Queues a kernel with the Params and Buffers of its operation (gpu/op_table.h). Throws internal for other

@@ -311,6 +311,7 @@ void EvolutionStep::grow(const Region& region) {
 
 /** Runs a round, or more of them if `rest` is set, and returns how many slots are still open. */
 uint32_t EvolutionStep::run_round(const Region& region, RoundParams params, bool first, bool rest) {
+  // Arrays of the region's slots; an empty table, and the ranks that draws among the free places need.
   const uint32_t count = params.count;
   const auto tiles = static_cast<uint32_t>(divided(count, kWarpTile));
   const uint32_t entries = table_entries(count);

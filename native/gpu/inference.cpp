@@ -95,6 +95,7 @@ void Inference::for_batches(const Samples& samples, const char* operation, const
 }
 
 Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& cancel) {
+  // Queue all batches, each with an entry of its own for its results.
   fit(samples, "evaluate");
   const uint64_t batches = (samples.count + batch_ - 1) / batch_;
   fit_buffer(sums_, batches * sizeof(LossSum), "[evaluate] the sums");

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * Words for headers that C++, CUDA and the Metal shading language all read: parameters of kernels, Philox.
- * Metal never sees what stands from `#if !defined(__METAL_VERSION__)` to its `#else` or `#endif`, because
- * metal/embed.js leaves it out of the text.
+ * Macros for headers that C++, CUDA and the Metal shading language all read: parameters of kernels, Philox.
+ * Metal never sees the lines from `#if !defined(__METAL_VERSION__)` to its `#else` or `#endif`, because
+ * metal/embed.js leaves them out of the text.
  *
  *   SET_CONSTANT    stands before a constant of namespace scope
  *   SET_GPU         stands before a function that kernels call

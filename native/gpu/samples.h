@@ -33,8 +33,8 @@ size_t sample_bytes(const Samples& samples);
 /**
  * A cache of the samples that epochs and evaluations use again. The latest kKept samples with an id stay on
  * the device, fewer where memory is short. Samples without an id do not stay: nobody could tell whether the
- * host's memory still holds the same. An id that returns with other sizes, or with other presence of labels
- * or targets, counts as other samples.
+ * host's memory still holds the same. Samples of the same id but of other sizes, or with labels or targets
+ * where there were none, or without, count as other samples.
  */
 class SampleCache {
  public:

@@ -16,7 +16,7 @@ namespace set_native::gpu {
  * of `stride` floats, a multiple of 4, and a column per sample of the batch. Numbers that change from step to
  * step, or from epoch to epoch, are in the state, in device memory, so that one recording of a step serves
  * all steps. A team of threads is what CUDA calls a thread block and Metal a threadgroup; gpu/op_table.h
- * tells its size.
+ * gives its size.
  *
  * A kernel that meets an activation, a loss or a RegrowInit that it does not know writes NaNs: the loss stops
  * being a number, and training stops, where it would otherwise train another network in silence.

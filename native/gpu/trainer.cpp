@@ -36,7 +36,7 @@ void Trainer::fit(const Samples& samples, const TrainOptions& options) {
   const uint32_t stride = row_stride(batch);
   const auto bytes_of = [&](uint64_t rows) { return static_cast<size_t>(rows * stride * sizeof(float)); };
   const bool wide = stride > kPassStride;
-  uint32_t widest = 0;  // of the matrices that have a gradient
+  uint32_t widest = 0;  // most rows of a matrix that has a gradient
   for (size_t l = 1; l < layers; ++l) widest = std::max(widest, network_.rows_below(l));
 
   // Compare the sizes with those of the present buffers.

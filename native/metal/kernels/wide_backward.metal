@@ -94,6 +94,7 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
   const uint32_t height = kHeight != 0 ? kHeight : p.height, row = p.stride / 4;
   const uint32_t source = group * height, existing = existing_sources(p, group, source, height);
   const uint32_t end = offsets[group + 1];
+  // The warp's blocks of links, kRows sources at a time.
   for (uint32_t k = offsets[group] + part; k < end; k += p.warps)
     for (uint32_t r0 = 0; r0 < existing; r0 += kRows) {
       device const float4* xs = x + (source + r0) * row;
@@ -114,6 +115,7 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
       for (uint32_t r = 0; r < kRows; ++r)
         if (lane == r && r0 + r < existing) update(links, place + r, gradients[r], rule);
     }
+  // The biases of the sources.
   if (biases.values == nullptr || part != 0) return;
   for (uint32_t r = 0; r < existing; ++r) {
     device const float4* slopes = dx + (source + r) * row;
