@@ -18,18 +18,18 @@ namespace set_native::bench {
 namespace {
 
 constexpr int kTries = 11, kCaseTries = 4;
-constexpr double kTryMs =
-    2.0;  // long enough for the clock and the barrier, short enough to fall between interruptions
+// Length of a try: long enough for the clock and the barrier, short enough to fall between interruptions.
+constexpr double kTryMs = 2.0;
 
-std::atomic<float> sink;  // what the probes return goes here, so that they are not dropped
+std::atomic<float> sink;  // takes the results of the probes, so that the compiler does not drop them
 
 void keep(float value) {
   sink.store(value, std::memory_order_relaxed);
 }
 
 /**
- * Best rate of several tries: units per ns of all threads together, where work(thread, rounds) does rounds x
- * units_per_round on each.
+ * Returns the best rate of several tries: units per ns of all threads together, where work(thread, rounds)
+ * does rounds x units_per_round units on each thread.
  */
 template <class Work>
 double best_rate(ThreadPool& pool, int tries, double units_per_round, Work&& work) {
@@ -38,7 +38,8 @@ double best_rate(ThreadPool& pool, int tries, double units_per_round, Work&& wor
     pool.run([&](unsigned t) { work(t, rounds); });
     return ms_since(start) * 1e6;
   };
-  size_t rounds = 1;  // enough to fill a try, by the least of three: one may have been interrupted
+  // Rounds that fill a try, by the least of three times, because one may have been interrupted.
+  size_t rounds = 1;
   while (std::min({timed(rounds), timed(rounds), timed(rounds)}) < kTryMs * 1e6 / 2) rounds *= 2;
   double best = 0.0;
   for (int t = 0; t < tries; ++t)
@@ -46,17 +47,18 @@ double best_rate(ThreadPool& pool, int tries, double units_per_round, Work&& wor
   return best;
 }
 
-/** GB/s of sequential reads, `bytes` per thread. */
+/** Returns the GB/s of sequential reads, `bytes` per thread. */
 double read_bandwidth(ThreadPool& pool, const Probes& probe, int tries, double bytes) {
   constexpr size_t kStep = 128;
   const size_t count = std::max<size_t>(1, static_cast<size_t>(bytes) / sizeof(float) / kStep) * kStep;
   std::vector<AlignedVector<float>> data(pool.size());
-  pool.run([&](unsigned t) { data[t].assign(count, 1.0f); });  // by the thread that reads it: near its core
+  // The thread that reads the data also writes it first, so that it lies near its core.
+  pool.run([&](unsigned t) { data[t].assign(count, 1.0f); });
   return best_rate(pool, tries, static_cast<double>(count * sizeof(float)),
                    [&](unsigned t, size_t rounds) { keep(probe.read(data[t].data(), count, rounds)); });
 }
 
-/** Least time of several batches of calls, per call. */
+/** Returns the least time per call of several batches of calls, in ns. */
 template <class Body>
 double least_ns(int batches, int calls, Body&& body) {
   double best = 1e18;
@@ -68,12 +70,13 @@ double least_ns(int batches, int calls, Body&& body) {
   return best;
 }
 
+/** Spins until `turn` is `wanted`. */
 void await(const std::atomic<int>& turn, int wanted) {
   for (int looks = 1; turn.load(std::memory_order_acquire) != wanted; ++looks)
-    if (looks % 1024 == 0) std::this_thread::yield();  // the other may have no core of its own
+    if (looks % 1024 == 0) std::this_thread::yield();  // the other thread may have no core of its own
 }
 
-/** A line goes from core to core and back: a second thread answers the caller. */
+/** Returns the time of a cache line from core to core and back: a second thread answers the caller. */
 double ping_pong_ns() {
   constexpr int kCalls = 2000, kBatches = 10;
   alignas(64) std::atomic<int> turn{0};
@@ -93,7 +96,7 @@ double ping_pong_ns() {
 }
 
 #if defined(__linux__)
-/** Size of the data cache of `level` in bytes, 0 where the system does not tell. */
+/** Returns the size of the data cache of `level` in bytes, 0 where the system does not give it. */
 double cache_size(int level) {
   for (int index = 0; index < 8; ++index) {
     const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
@@ -130,7 +133,7 @@ const Ceilings& Machine::ceilings(unsigned threads) {
   all.threads = threads;
   all.gflops = best_rate(pool, kTries, probe.flops_per_round,
                          [&](unsigned, size_t rounds) { keep(probe.multiply_add(rounds)); });
-  // Half a cache, so that what else lies in it does not matter; of the shared one, a share of that.
+  // Half of a cache, so that other data in it do not matter; of the shared cache a thread's share.
   all.l1 = read_bandwidth(pool, probe, kTries, caches_.l1 / 2);
   all.l2 = read_bandwidth(pool, probe, kTries, caches_.l2 / 2);
   all.l3 = read_bandwidth(pool, probe, kTries, std::max(2 * caches_.l2, caches_.l3 / 4 / threads));
@@ -164,7 +167,7 @@ double Machine::row_ns(unsigned threads, size_t rows, size_t row_bytes) {
 
 double Machine::stream_bandwidth(unsigned threads, double footprint) {
   const int size_class =
-      std::max(20, static_cast<int>(std::lround(2.0 * std::log2(footprint))));  // from 1 KB
+      std::max(20, static_cast<int>(std::lround(2.0 * std::log2(footprint))));  // at least 1 KB
   double& most = stream_[{threads, size_class}];
   ThreadPool pool(threads);
   const double bytes = std::min(512e6, std::exp2(size_class / 2.0));

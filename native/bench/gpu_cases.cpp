@@ -10,8 +10,7 @@
 #include "cpu/backend.h"
 
 /*
- * What is asked of a GPU beside the cases of all back ends: many small trainings at once, and a layer that no
- * cache holds.
+ * Cases for GPUs only: many small trainings at once, and a layer that no cache holds.
  */
 namespace set_native::bench {
 
@@ -28,7 +27,7 @@ TrainOptions options_of(const Case& c, uint32_t epoch) {
   return options;
 }
 
-/** One epoch of each model on so many threads, every model on a stream of its own. */
+/** Trains one epoch of each model on `threads` threads; every model has a stream of its own. */
 void train_all(const std::vector<std::unique_ptr<BackendModel>>& models, const Samples& samples,
                const TrainOptions& options, unsigned threads, const std::atomic<bool>& cancel) {
   std::atomic<size_t> next{0};
@@ -48,7 +47,7 @@ void train_all(const std::vector<std::unique_ptr<BackendModel>>& models, const S
     if (error) std::rethrow_exception(error);
 }
 
-/** By the wall clock, because the trials have no clock in common. All trials are equal, and must stay so. */
+/** Times by the wall clock, because trials share no device clock. All trials are equal and must stay so. */
 Result trials(const Case& c, Context& context) {
   const Model model = build_model(spec_of(c.sizes, c.epsilon, c.motif_size));
   std::vector<std::unique_ptr<BackendModel>> models;
@@ -69,7 +68,7 @@ Result trials(const Case& c, Context& context) {
   return result;
 }
 
-/** Too large for the reference: the loss of two batches is compared with the CPU's. */
+/** Times a network too large for the reference. The loss of two batches is compared with the CPU's. */
 Result scale(const Case& c, Context& context) {
   Model model = build_model(spec_of(c.sizes, c.epsilon, c.motif_size));
   std::vector<LayerShape> shapes;
@@ -78,6 +77,7 @@ Result scale(const Case& c, Context& context) {
     shapes.push_back(shape_of(layer));
     links += shapes.back().links;
   }
+  // Compare with the CPU.
   Samples samples = context.samples(c.samples, c.sizes.front(), c.sizes.back());
   Samples few = samples;
   few.count = 2 * c.batch;
@@ -89,6 +89,7 @@ Result scale(const Case& c, Context& context) {
     result.failure = "the training loss differs from the CPU's";
     return result;
   }
+  // Time.
   samples.id = next_samples_id();
   uint32_t epoch = 1;
   result.times = measure(

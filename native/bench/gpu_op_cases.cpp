@@ -15,9 +15,9 @@
 #include "gpu/passes.h"
 
 /*
- * Single operations on a GPU, one queued at a time between two marks of its own clock, so that what a launch
- * costs is in the time (with Metal, whose clock begins with the kernel, it is not). Compared with plain
- * loops, or with the CPU's, first.
+ * Single operations on a GPU, queued one at a time between two marks of its own clock. So the time includes
+ * the launch (except with Metal, whose clock begins with the kernel). Each operation is first compared with
+ * plain loops or with the CPU's.
  */
 namespace set_native::bench {
 
@@ -26,7 +26,7 @@ namespace {
 constexpr uint32_t kFeatures = 784;
 constexpr uint32_t kSamples = 5000;
 
-/** A device with a state as within an epoch, and what lies there. */
+/** A device with the state of a step, and functions that move data and time operations. */
 struct Bench {
   Bench(const Case& c, Context& in)
       : context(in),
@@ -77,7 +77,9 @@ struct Bench {
   std::unique_ptr<gpu::Buffer> state;
 };
 
-/** The layer of the problem between two others, or the first one: then there is no gradient by its inputs. */
+/**
+ * Returns a network with the problem's layer between two others, or first, without a gradient by its inputs.
+ */
 gpu::Network place(Bench& bench, Problem& p, bool first) {
   gpu::Network network;
   if (!first) {
@@ -131,7 +133,7 @@ Result backward(const Case& c, Context& context) {
       [&] { bench.device->copy(*x, 0, *kept, 0, kept->bytes()); }, body);
 }
 
-/** Of so many features or outputs, and nothing else: for what looks at no layer. */
+/** Returns a network of `size` features and outputs without links, for operations that use no layer. */
 gpu::Network without_layers(uint32_t size) {
   gpu::Network network;
   network.layers.emplace_back();
@@ -197,8 +199,10 @@ Result order(const Case& c, Context& context) {
   return bench.time(order_work(count), 0.0, body);
 }
 
-/** Prune, regrow and rebuild of one layer, with the host's looks between them; the check for finite weights
- * before. */
+/**
+ * Times prune, regrow and rebuild of one layer, with the downloads between them and with the check for finite
+ * weights before them.
+ */
 Result evolve(const Case& c, Context& context) {
   Bench bench(c, context);
   Problem p(c, bench.stride);

@@ -12,7 +12,7 @@ namespace set_native::bench {
 
 namespace {
 
-/** That of the device that the last model runs on. */
+/** The clock of the device that was opened last. */
 class DeviceClock final : public Stopwatch {
  public:
   void start() override { device->start_timer(); }
@@ -21,7 +21,7 @@ class DeviceClock final : public Stopwatch {
   gpu::TimedDevice* device = nullptr;
 };
 
-/** The best of several tries: a quarter of what is free, at most 1 GB, read and written. */
+/** Returns the best GB/s of several copies. Both buffers take a quarter of the free memory, at most 1 GB. */
 double copy_rate(gpu::TimedDevice& device) {
   const size_t bytes = std::min<size_t>(device.memory().free / 8, 1u << 29) / 256 * 256;
   const auto from = device.allocate(bytes), to = device.allocate(bytes);

@@ -8,24 +8,23 @@
 
 namespace set_native::bench {
 
-/** What is known of a GPU by measurement. */
+/** Name and measured bandwidth of a GPU. */
 struct GpuFacts {
   std::string device;
-  double copy = 0.0;  // GB/s, bytes read and bytes written, of copies within its memory
+  double copy = 0.0;  // GB/s of copies within its memory, bytes read and bytes written
 };
 
-/** The GPU's models, timed by its own clock; their limit is that of the copy: bytes in order / its rate. */
+/** A GPU as the target of cases, timed by its own clock. The limit is bytes in order / rate of the copy. */
 class GpuTarget : public Target {
  public:
   virtual const GpuFacts& facts() const = 0;
-  /** A device for single operations. The stopwatch is its from now on, until the next one or model is made.
-   */
+  /** Opens a device for single operations. The stopwatch reads its clock until the next device or model. */
   virtual std::unique_ptr<gpu::TimedDevice> open() = 0;
 };
 
 /**
- * Of the back end of that name. Measures the copy at once. Throws backend_unavailable with the reason where
- * there is no GPU, invalid_argument where there is no such back end.
+ * Returns the GPU of the back end `name`, whose copy it measures at once. Throws backend_unavailable with the
+ * reason where there is no GPU, invalid_argument where there is no such back end.
  */
 std::unique_ptr<GpuTarget> gpu_target(const std::string& name);
 

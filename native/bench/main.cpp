@@ -19,11 +19,11 @@
 
 /*
  * set_native_bench [--backend cpu|cuda|metal] [--filter "WORDS"] [--full 0|1] [--threads N] [--isa NAME]
- * [--json FILE]
- *                  [--sweep MAX_LINKS]
+ *                  [--json FILE] [--sweep MAX_LINKS]
  *
- * What `set-native bench kernels` does, without Node: ceilings of the machine, then every case, each checked
- * against the reference and timed; or the sweep over links. Exit status 1: a check failed.
+ * Does what `set-native bench kernels` does, without Node: measures the ceilings of the machine, then
+ * compares every case with the reference and times it; or runs the sweep over links. The exit status is 1 if
+ * a comparison failed.
  */
 using namespace set_native;
 using namespace set_native::bench;
@@ -34,7 +34,7 @@ struct Settings {
   std::string filter, isa, json;
   unsigned threads = 0;
   bool full = false;
-  uint64_t sweep = 0;  // most links, 0: none
+  uint64_t sweep = 0;  // most links of the sweep; 0: no sweep
   std::string backend = "cpu";
 };
 
@@ -80,7 +80,7 @@ void print(const Ceilings& c) {
   std::printf("\n");
 }
 
-/** A number in a column of `width`, a dash where there is none. */
+/** Prints a number in a column of `width`, or a dash if it is not known. */
 void column(int width, double value, bool known) {
   if (!known) return void(std::printf(" %*s", width, "-"));
   const int decimals = value >= 100.0 ? 0 : value >= 10.0 ? 1 : value >= 1.0 ? 2 : 4;
@@ -132,7 +132,7 @@ Output run_cases(Context& context, const GpuTarget* gpu, const Settings& setting
   return output;
 }
 
-/** In a child process, for the sake of its memory. */
+/** Measures a point of the sweep in a child process, because its memory is measured. */
 SweepPoint sweep_point_apart(uint64_t links, uint32_t motif_size, const Settings& settings,
                              const std::string& isa) {
   SweepPoint point;
@@ -198,6 +198,7 @@ Output run_sweep(const Settings& settings, const std::string& isa, std::string& 
 
 int main(int argc, char** argv) {
   try {
+    // Settings; the JSON file is opened first, so that a long run does not fail at its end.
     const Settings settings = parse(argc, argv);
     std::ofstream file;
     if (!settings.json.empty()) {
@@ -207,6 +208,7 @@ int main(int argc, char** argv) {
     const cpu::KernelTable* table =
         settings.isa.empty() ? &cpu::kernels() : cpu::find_kernels(settings.isa.c_str());
     if (table == nullptr) throw std::runtime_error("--isa: this machine has no " + settings.isa);
+    // The machine, or the GPU.
     Context context(*table, kGoOn);
     std::printf("%s; kernels %s\n", cpu_backend().probe().device.c_str(), table->name);
     std::string ceilings, exponents, facts = "null";
@@ -224,11 +226,13 @@ int main(int argc, char** argv) {
         ceilings += (ceilings.empty() ? "" : ",\n  ") + ceilings_json(context.machine.ceilings(t));
       }
     }
+    // Measure.
     char date[32];
     const std::time_t now = std::time(nullptr);
     std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
     const Output output =
         settings.sweep > 0 ? run_sweep(settings, table->name, exponents) : run_cases(context, gpu, settings);
+    // Write the JSON file.
     const std::string cases = settings.sweep > 0 ? "" : output.entries + "\n";
     const std::string sweep = settings.sweep == 0
                                   ? "null"

@@ -17,12 +17,14 @@ namespace set_native::bench {
 struct Times {
   size_t runs = 0;
   double median = 0.0, p95 = 0.0, minimum = 0.0;
-  double p99 = std::numeric_limits<double>::quiet_NaN();  // of 100 calls or more
+  double p99 = std::numeric_limits<double>::quiet_NaN();  // needs 100 calls or more
   double deviation = 0.0;                                 // median absolute deviation from the median
 };
 
-/** How often to repeat: until there are `least_runs` and `least_ms`; `most_ms` ends it earlier, after three
- * runs. */
+/**
+ * How often to repeat: until there are `least_runs` runs and `least_ms` have passed; but no further than to
+ * `most_runs`, or than to `most_ms` with 3 runs.
+ */
 struct Effort {
   size_t least_runs = 15;
   double least_ms = 100.0;
@@ -36,12 +38,12 @@ inline double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-/** Tells how long something took, in milliseconds. */
+/** A clock that measures how long something takes. */
 class Stopwatch {
  public:
   virtual ~Stopwatch() = default;
   virtual void start() = 0;
-  virtual double stop() = 0;
+  virtual double stop() = 0;  // milliseconds since start
 };
 
 class WallClock final : public Stopwatch {
@@ -53,7 +55,7 @@ class WallClock final : public Stopwatch {
   Clock::time_point start_;
 };
 
-/** `share` of the values, which are sorted, are at most the result. */
+/** Returns the value that `share` of the sorted values do not exceed. */
 inline double percentile(const std::vector<double>& sorted, double share) {
   return sorted[std::min(sorted.size() - 1, static_cast<size_t>(share * static_cast<double>(sorted.size())))];
 }
@@ -73,8 +75,8 @@ inline Times summarize(std::vector<double> ms) {
 }
 
 /**
- * Times `body`, with `prepare` before every call and outside its time. One call to warm up: everything that
- * fits a cache is found there. Throws Error(aborted) when `cancel` is set.
+ * Times `body`; `prepare` runs before every call and is not timed. A first call warms up, so that data that
+ * fit a cache are there. Throws Error(aborted) when `cancel` is set.
  */
 template <class Prepare, class Body>
 Times measure(const Effort& effort, const std::atomic<bool>& cancel, Stopwatch& watch, Prepare&& prepare,
@@ -95,7 +97,7 @@ Times measure(const Effort& effort, const std::atomic<bool>& cancel, Stopwatch& 
   }
 }
 
-/** By the wall clock. */
+/** Times `body` by the wall clock. */
 template <class Prepare, class Body>
 Times measure(const Effort& effort, const std::atomic<bool>& cancel, Prepare&& prepare, Body&& body) {
   WallClock wall;

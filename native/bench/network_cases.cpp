@@ -7,8 +7,8 @@
 #include "reference/backend.h"
 
 /*
- * Whole networks through the interface of the back ends: initialisation, epochs of training, evaluation,
- * prediction, evolution. Compared with the reference back end on a few samples first.
+ * Cases of whole networks through the interface of the back ends: initialisation, epochs of training,
+ * evaluation, prediction, evolution. Each is first compared with the reference back end on a few samples.
  */
 namespace set_native::bench {
 
@@ -16,9 +16,10 @@ namespace {
 
 const std::vector<uint32_t> kMnist = {784, 3000, 3000, 3000, 10};
 const std::vector<uint32_t> kLung = {3312, 3000, 3000, 3000, 5};
-constexpr size_t kEvaluationBatch = 64;  // for the limit only
-constexpr uint32_t kDifferent =
-    100;  // single samples in turn, as a service gets them: the branches of one would be learned
+// Samples per batch that the limit of an evaluation assumes.
+constexpr size_t kEvaluationBatch = 64;
+// Single samples to predict in turn, as in a service: the CPU would learn the branches of one sample.
+constexpr uint32_t kDifferent = 100;
 constexpr Effort kEffort{5, 300.0, 1500.0, 2000};
 
 std::vector<LayerShape> shapes_of(const Model& model) {
@@ -59,7 +60,10 @@ bool close(double got, double want) {
   return std::fabs(got - want) <= 1e-4 * std::fabs(want);
 }
 
-/** Outputs of `samples`; a ReLU at the edge of zero may fall either way, so they differ more than sums do. */
+/**
+ * Returns whether both models give close outputs. A ReLU near zero may fall on either side, so outputs
+ * differ more than sums.
+ */
 bool predict_alike(BackendModel& network, BackendModel& oracle, const Samples& samples,
                    const Context& context) {
   std::vector<float> got(samples.count * samples.outputs), want(got.size());
@@ -87,7 +91,8 @@ Result train(const Case& c, Context& context) {
   options.batch_size = c.batch;
   options.learning_rate = 0.01f;
 
-  Samples few = samples;  // a whole batch and part of one, or two of the smallest
+  // Compare with the reference on a whole batch and a part of one, or two batches of the smallest size.
+  Samples few = samples;
   few.count = std::min<uint64_t>(samples.count, c.batch + (c.batch + 2) / 3);
   if (!close(network->train_epoch(few, options, context.cancel),
              oracle->train_epoch(few, options, context.cancel)))
@@ -95,7 +100,8 @@ Result train(const Case& c, Context& context) {
   if (!predict_alike(*network, *oracle, few, context))
     return failed("trained outputs differ from the reference");
 
-  samples.id = next_samples_id();  // they stay where they are from now on
+  // Time. With an id the samples stay on the device from now on.
+  samples.id = next_samples_id();
   const Times times = by_target(context, [&] { network->train_epoch(samples, options, context.cancel); });
   const std::vector<LayerShape> shapes = shapes_of(model);
   const double steps = std::ceil(static_cast<double>(samples.count) / c.batch);
@@ -105,7 +111,7 @@ Result train(const Case& c, Context& context) {
   return result;
 }
 
-/** Evaluation and prediction: forward only. */
+/** Times evaluation or prediction, which only go forward. */
 template <class Body>
 Result inference(const Case& c, Context& context, Body&& body) {
   const Model model = build_model(spec_of(c.sizes, c.epsilon, c.motif_size));
@@ -119,7 +125,7 @@ Result inference(const Case& c, Context& context, Body&& body) {
   const Evaluation got = network->evaluate(few, context.cancel), want = oracle->evaluate(few, context.cancel);
   if (!close(got.loss, want.loss)) return failed("the evaluated loss differs from the reference");
 
-  if (c.op == "evaluate") samples.id = next_samples_id();  // they stay where they are from now on
+  if (c.op == "evaluate") samples.id = next_samples_id();  // the samples stay on the device from now on
   const Times times = by_target(context, [&] { body(*network, samples); });
   const std::vector<LayerShape> shapes = shapes_of(model);
   const auto batch = static_cast<size_t>(std::min<uint64_t>(samples.count, kEvaluationBatch));
@@ -169,14 +175,16 @@ Result evolve(const Case& c, Context& context) {
   }
   const Times times = by_target(context, [&] { network->evolve(policy, {++epoch}); });
   std::vector<LayerShape> shapes = shapes_of(model);
-  shapes.pop_back();  // the output layer is left alone
+  shapes.pop_back();  // the output layer does not evolve
   std::vector<Work> work;
   for (const LayerShape& shape : shapes)
     if (!shape.dense) work.push_back(rebuild_work(shape));
   return timed(work, 1.0, links_of(shapes), times);
 }
 
-/** Topology, weights and all the back end adds to them. Checked is what the back end made of the model. */
+/**
+ * Times topology, weights, and what the back end adds to them. Compares the back end's model with the given.
+ */
 Result initialise(const Case& c, Context& context) {
   const ModelSpec spec = spec_of(c.sizes, c.epsilon, c.motif_size);
   const Model model = build_model(spec);
@@ -198,13 +206,14 @@ void add_network_cases(const Grid& grid, std::vector<Case>& cases) {
   constexpr std::array<double, 5> kEpsilons = {1, 5, 13, 21, 31};
   constexpr std::array<uint32_t, 6> kBatches = {1, 2, 8, 40, 100, 128};
   constexpr std::array<uint32_t, 4> kMotifSizes = {1, 2, 4, 8};
-  const std::vector<uint32_t> kTwoMillion = {20000, 20000, 10};  // links, at epsilon 50
+  const std::vector<uint32_t> kTwoMillion = {20000, 20000, 10};  // two million links at epsilon 50
   std::vector<unsigned> threads = {1};
   if (grid.threads > 1 && grid.gpu == nullptr) threads.push_back(grid.threads);
   const auto add = [&](const char* op, const std::vector<uint32_t>& sizes, double epsilon, uint32_t batch,
                        uint32_t motif, uint32_t samples, auto run) {
     for (const unsigned t : threads) cases.push_back({op, sizes, epsilon, batch, motif, samples, t, run});
   };
+  // Training on MNIST's shape, on lung's, and of a dense network.
   for (const uint32_t motif : kMotifSizes)
     for (const uint32_t batch : kBatches)
       for (const double epsilon : kEpsilons) {
@@ -217,6 +226,7 @@ void add_network_cases(const Grid& grid, std::vector<Case>& cases) {
     for (const double epsilon : kEpsilons)
       if (grid.full || epsilon == 13) add("train", kLung, epsilon, 2, motif, 0, train);
   if (grid.full) add("train", kMnist, 0, 40, 0, 0, train);  // dense
+  // Evaluation and prediction.
   for (const double epsilon : kEpsilons)
     if (grid.full || epsilon == 13) add("evaluate", kMnist, epsilon, 0, 1, 5000, evaluate);
   for (const uint32_t samples : {1u, 1000u})
@@ -225,6 +235,7 @@ void add_network_cases(const Grid& grid, std::vector<Case>& cases) {
         if (grid.full ||
             (motif == 1 ? epsilon == 1 || epsilon == 13 || epsilon == 31 : motif == 4 && epsilon == 13))
           add("predict", kMnist, epsilon, 0, motif, samples, predict);
+  // Initialisation and evolution.
   for (const char* op : {"initialise", "evolve"}) {
     const auto run = op[0] == 'i' ? &initialise : &evolve;
     for (const uint32_t motif : kMotifSizes)

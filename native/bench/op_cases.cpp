@@ -10,9 +10,9 @@
 #include "reference/ops.h"
 
 /*
- * Single operations on one thread: the kernels on one layer, and what training does beside them. Kernels are
- * compared with plain loops in double over the links of core's Layer, so that blocks and their indices are
- * checked, too.
+ * Cases of single operations on one thread: the kernels on one layer, and the other operations of training.
+ * Kernels are compared with plain loops in double over the links of core's Layer, so that blocks and their
+ * indices are checked, too.
  */
 namespace set_native::bench {
 
@@ -67,6 +67,7 @@ Result forward(const Case& c, Context& context) {
 
 template <class Index>
 Result backward_on(Blocks<Index>& blocks, Problem& p, Context& context) {
+  // Compare dx, the gradient and the update with plain loops.
   AlignedVector<float> scratch, gradient(blocks.weights.size());
   auto op = backward_op(blocks, p, scratch);
   const auto kernel = cpu::sparse_kernels<Index>(context.table).backward;

@@ -12,8 +12,8 @@ namespace set_native::bench {
 
 namespace {
 
-constexpr size_t kChains =
-    12;  // 4 cycles of latency on 2 units need 8; with two constants, 16 registers hold them
+// Independent chains: 4 cycles of latency on 2 units need 8; 16 registers hold 12 and two constants.
+constexpr size_t kChains = 12;
 constexpr size_t kSums = 8;
 
 /*
@@ -78,8 +78,10 @@ namespace {
 
 constexpr size_t kLine = 64, kAhead = 16;
 
-/** The additions are of integers, whose chain is too short to be what is measured. `kLines` 0: any number of
- * lines. */
+/**
+ * Reads from every cache line of rows. It adds integers, whose latency is too short to limit it. kLines 0
+ * stands for any number of lines.
+ */
 template <size_t kLines, bool kPrefetch>
 uint32_t touch(const char* rows, size_t row_bytes, const uint32_t* order, size_t count) {
   const size_t end = kLines > 0 ? kLines * kLine : row_bytes;
@@ -113,7 +115,7 @@ uint32_t touch_any(const char* rows, size_t row_bytes, const uint32_t* order, si
 
 uint32_t touch_rows(const char* rows, size_t row_bytes, const uint32_t* order, size_t count,
                     bool prefetch_ahead) {
-  const size_t last = count > kAhead ? count - kAhead : 0;  // the others have nothing left to ask for
+  const size_t last = count > kAhead ? count - kAhead : 0;  // later rows have none to prefetch
   return (prefetch_ahead ? touch_any<true> : touch_any<false>)(rows, row_bytes, order, last);
 }
 

@@ -11,8 +11,8 @@
 #include "reference/ops.h"
 
 /*
- * One layer with a batch, and what its passes should give by plain loops in double: what the cases of single
- * operations of all back ends are checked against.
+ * One layer with a batch, and the results of its passes by plain loops in double. The cases of single
+ * operations of all back ends are compared with them.
  */
 namespace set_native::bench {
 
@@ -22,8 +22,10 @@ inline float noise(uint64_t index) {
   return symmetric_unit(draw(1, Stream::split, 0, 2, index)[0]);
 }
 
-/** rows x stride: `batch` columns of noise, then zeros; negative values become zero when `relu`, as after a
- * layer. */
+/**
+ * Returns a matrix rows x stride with `batch` columns of noise, then zeros. With `relu` negative values
+ * become zero, as after a layer.
+ */
 inline AlignedVector<float> random_rows(size_t rows, size_t batch, size_t stride, bool relu) {
   AlignedVector<float> values(rows * stride, 0.0f);
   for (size_t r = 0; r < rows; ++r)
@@ -34,7 +36,7 @@ inline AlignedVector<float> random_rows(size_t rows, size_t batch, size_t stride
   return values;
 }
 
-/** Within 1e-5 of the largest value wanted. */
+/** Returns whether all values are those of `want`, to 1e-5 of the largest. */
 template <class Got>
 bool near(const Got& got, const std::vector<double>& want) {
   double largest = 0.0;
@@ -48,7 +50,7 @@ struct Parameters {
   std::vector<double> weights, velocity;
 };
 
-/** The update rule in double. */
+/** Returns the parameters after an update by kRule, in double. */
 inline Parameters updated(const AlignedVector<float>& weights, const AlignedVector<float>& velocity,
                           const std::vector<double>& gradient) {
   Parameters out{{weights.begin(), weights.end()}, {velocity.begin(), velocity.end()}};
@@ -61,17 +63,17 @@ inline Parameters updated(const AlignedVector<float>& weights, const AlignedVect
   return out;
 }
 
-/** One layer between two ReLUs with a batch, and what its passes should give. */
+/** One layer between two ReLUs with a batch, and the expected results of its passes. */
 struct Problem {
-  Layer layer;            // as core has it
-  PackedNetwork network;  // its layer 0 is the same as the back end holds it
+  Layer layer;            // in core's form
+  PackedNetwork network;  // its layer 0 is the same layer in the form of back ends
   size_t batch, stride;
   AlignedVector<float> x, dz, z, dx;
   std::vector<double> want_z, want_dx, want_gradient;  // links in the layer's order
 
   Problem(const Case& c, size_t row_stride) : batch(c.batch), stride(row_stride) {
     ModelSpec spec = spec_of(c.sizes, c.epsilon, std::max(1u, c.motif_size));
-    spec.sizes.push_back(1);  // so that the layer is not the last, which has no ReLU
+    spec.sizes.push_back(1);  // a further layer, because the last one has no ReLU
     spec.loss = Loss::sigmoid_binary_cross_entropy;
     Model model = build_model(spec);
     for (size_t j = 0; j < model.layers[0].outputs; ++j)
@@ -79,8 +81,8 @@ struct Problem {
     layer = model.layers[0];
     network = pack_network(std::move(model));
     const size_t n = layer.inputs, m = layer.outputs;
-    const size_t rows =
-        (n + kMaxMotifSize - 1) / kMaxMotifSize * kMaxMotifSize;  // blocks may stick out over the layer
+    // The last block may exceed the layer's sources.
+    const size_t rows = (n + kMaxMotifSize - 1) / kMaxMotifSize * kMaxMotifSize;
     x = random_rows(n, batch, stride, true);
     x.resize(rows * stride);
     dz = random_rows(m, batch, stride, false);
@@ -90,6 +92,7 @@ struct Problem {
   }
 
  private:
+  /** Computes the expected results. */
   void work_out() {
     const size_t n = layer.inputs, m = layer.outputs;
     want_z.resize(m * stride);
@@ -118,7 +121,7 @@ struct Problem {
   }
 };
 
-/** Values that blocks hold one per link, in the order of the layer's links. */
+/** Returns an array per link of blocks in the order of the layer's links. */
 template <class Index>
 AlignedVector<float> by_link(const Blocks<Index>& blocks, const AlignedVector<float>& values, bool dense) {
   Blocks<Index> copy = blocks;

@@ -19,7 +19,7 @@ std::string quoted(const std::string& text) {
   return out + '"';
 }
 
-/** What is no number, or infinite, is null. */
+/** Returns a number as JSON; null for NaN and infinity. */
 std::string number(double value) {
   if (!std::isfinite(value)) return "null";
   char text[32];
@@ -42,12 +42,12 @@ class Object {
   std::string text_;
 };
 
-/** null for a parameter that does not apply. */
+/** Returns a value whose JSON is null for a parameter that does not apply. */
 double parameter(double value) {
   return value > 0.0 ? value : NAN;
 }
 
-/** Its name where Linux tells it. */
+/** Returns the CPU's name where Linux gives it, else "unknown". */
 std::string cpu_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)

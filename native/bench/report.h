@@ -7,19 +7,18 @@
 #include "bench/sweep.h"
 
 /*
- * Results as JSON, the form in which both `set-native bench kernels` and set_native_bench write them and the
- * binding hands them to JavaScript: docs/bench-kernels.md describes the keys, src/bench/kernels/results.ts
- * types them.
+ * Results as JSON. `set-native bench kernels` and set_native_bench write them so, and the binding passes them
+ * so to JavaScript. docs/bench-kernels.md describes the keys, src/kernels/results.ts types them.
  */
 namespace set_native::bench {
 
-/** Raised when a key changes its meaning or goes away. */
+/** Version of the keys, raised when one changes its meaning or is removed. */
 constexpr int kSchemaVersion = 1;
 
-/** {"cpu": ..., "isa": ..., "cores": ..., "compiler": ..., "caches": {...}} */
+/** Returns {"cpu": ..., "isa": ..., "cores": ..., "compiler": ..., "caches": {...}}. */
 std::string machine_json(const Machine& machine);
 
-/** {"device": ..., "copyGigabytesPerSecond": ...} */
+/** Returns {"device": ..., "copyGigabytesPerSecond": ...}. */
 std::string gpu_json(const GpuFacts& facts);
 
 std::string ceilings_json(const Ceilings& ceilings);

@@ -22,7 +22,7 @@ constexpr uint64_t kLargestChecked = 1'000'000;
 constexpr Effort kEffort{3, 400.0, 2000.0, 50};
 
 #if defined(__linux__)
-/** A line of /proc/self/status in bytes. */
+/** Returns the bytes of a line of /proc/self/status. */
 double status_bytes(const char* key) {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
@@ -34,7 +34,7 @@ double status_bytes(const char* key) {
 double resident_bytes() {
   return status_bytes("VmRSS:");
 }
-/** Since reset_peak, where the system allows that, else of the process. */
+/** Returns the peak since reset_peak, where the system allows that, else since the process began. */
 double peak_bytes() {
   return status_bytes("VmHWM:");
 }
@@ -67,7 +67,7 @@ struct Setup {
 Setup setup_of(uint64_t links, uint32_t motif_size, unsigned threads, const std::string& isa) {
   const auto neurons = static_cast<uint32_t>(links / kFanOut);
   Setup setup;
-  // p n^2 = epsilon (n + n), so this epsilon gives the fan-out.
+  // p n^2 = epsilon (n + n), so epsilon is half of the fan-out p n.
   setup.spec = spec_of({1, neurons, neurons, 1}, kFanOut / 2.0, motif_size);
   setup.spec.loss = Loss::sigmoid_binary_cross_entropy;
   setup.options = {threads, isa};
@@ -87,6 +87,7 @@ std::unique_ptr<BackendModel> initialised(const Setup& setup) {
   return cpu_backend().create(build_model(setup.spec), setup.options);
 }
 
+/** Returns what differs from the reference after an evolution and a step, or null. */
 const char* difference_to_reference(const Setup& setup, const std::atomic<bool>& cancel) {
   const auto network = initialised(setup), oracle = reference_backend().create(build_model(setup.spec), {});
   oracle->evolve(setup.policy, {1});
@@ -132,7 +133,8 @@ SweepPoint measure_sweep_point(uint64_t links, uint32_t motif_size, unsigned thr
   point.motif_size = motif_size;
   point.threads = threads;
 
-  reset_peak();  // memory first, while nothing that was freed hides what is needed
+  // Memory first, because memory that was freed would hide what is needed.
+  reset_peak();
   const double before = resident_bytes();
   std::unique_ptr<BackendModel> network = initialised(setup);
   for (const LayerStats& layer : network->stats()) point.nnz += layer.nnz;
@@ -145,8 +147,11 @@ SweepPoint measure_sweep_point(uint64_t links, uint32_t motif_size, unsigned thr
   evolve();
   point.peak_bytes = per_link(peak_bytes() - before);
 
+  // Compare with the reference.
   if (links <= kLargestChecked) point.failure = difference_to_reference(setup, cancel);
   if (point.failure != nullptr) return point;
+
+  // Times.
   point.train_ns = per_link(measure(kEffort, cancel, train).median * 1e6);
   point.evolve_ns = per_link(measure(kEffort, cancel, evolve).median * 1e6);
   const auto free = [&] { network.reset(); };

@@ -100,8 +100,8 @@ std::vector<Work> network_work(const std::vector<LayerShape>& layers, size_t bat
     work.push_back(backward_work(layers[l], batch, stride, l > 0));
     work.back().barriers = l + 1 == layers.size() ? 0.0 : 1.0;
   }
-  // One step after the other: a layer is next met when all the others have been, so it comes from where all
-  // fit.
+  // In a sequence of steps a layer is visited again after all the others, so its data come from a cache that
+  // holds all of them.
   double footprint = 0.0;
   for (const Work& part : work) footprint += part.footprint;
   for (Work& part : work) part.footprint = footprint;
@@ -111,6 +111,7 @@ std::vector<Work> network_work(const std::vector<LayerShape>& layers, size_t bat
 Limit limit_of(Machine& machine, const std::vector<Work>& work, double times, unsigned threads) {
   enum Resource { fma, l1, rows, stream, barrier, kResources };
   static constexpr const char* kNames[] = {"fma", "l1", "rows", "stream", "barrier"};
+  // Add up the terms that bind each piece of work.
   const Ceilings& ceilings = machine.ceilings(threads);
   std::array<double, kResources> bound_by{};  // ns
   for (const Work& part : work) {
@@ -130,6 +131,7 @@ Limit limit_of(Machine& machine, const std::vector<Work>& work, double times, un
     }
     bound_by[barrier] += part.barriers * ceilings.barrier_ns;
   }
+  // Name the limit after the largest sum.
   Limit limit;
   for (const double ns : bound_by) limit.ms += ns * times * 1e-6;
   limit.name = kNames[std::max_element(bound_by.begin(), bound_by.end()) - bound_by.begin()];

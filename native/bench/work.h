@@ -7,8 +7,7 @@
 #include "core/model.h"
 
 /*
- * What an operation must at least do, and how fast this machine could do that: the one place of these
- * formulas.
+ * The least work of an operation, and how fast this machine could do it. These formulas stand only here.
  *
  * A layer of n sources, m targets and N links in blocks of h sources by one target, rows of `stride` floats
  * (the batch, padded), I bytes per index (2, or 4 from 65,537 neurons on). With K = N / h blocks:
@@ -25,30 +24,29 @@
  *   gather           none                  none                       8 n batch
  *   loss             none                  none                       8 m stride (z and its gradient)
  *   epoch order      none                  none                       12 per sample (draw and number)
- *   evolution,       none                  none                       K (2 I + 4 + 10 h): weights, momenta,
- * births, initialisation                                                    and the indices of both
- * directions
+ *   evolution,       none                  none                       K (2 I + 4 + 10 h): weights, velocity,
+ *   initialisation                                                    births, and indices both ways
  *
- * Evolution and initialisation have no limit here: what they take is draws and selection, not bytes.
- * A byte counts once, read, written or both: what is written is brought in first, and goes back beside later
- * reads. Weights are counted as if they were met in order both forward and backward, and rows as if x and dx,
- * or z, stayed in registers: no algorithm that visits each link once in each direction does less. dw without
- * dx in the first layer.
+ * Evolution and initialisation have no limit here: draws and selection take their time, not bytes.
+ * A byte counts once, whether it is read, written or both: a written byte is loaded first, and is stored
+ * while later ones are read. Weights are counted as if they were visited in order both forward and backward,
+ * and rows as if x and dx, or z, stayed in registers: no algorithm that visits each link once in each
+ * direction does less. The first layer has dw but no dx.
  *
  * Limits of one operation on T threads, each with 1 / T of the work:
  *   fma      flops / peak
  *   l1       (row bytes + bytes in order) / read bandwidth of L1
  *   rows     rows x time of such a row out of such a matrix, measured for just these sizes (Machine::row_ns);
  *            nothing where the matrix fits L1
- *   stream   bytes in order / read bandwidth over a buffer of the size of all that is passed over, measured
+ *   stream   bytes in order / read bandwidth over a buffer as large as all the data, measured
  *   barrier  barriers x their cost: one per layer and direction, but one direction only for the last layer
- * Rows and stream go through the same door to L1, so their times add up; the rest overlaps:
+ * Rows and stream both load lines into L1, so their times add up; the rest overlaps:
  *   limit = max(fma, l1, rows + stream) + barrier
- * A network's limit is the sum over its layers. What binds is what takes most of that sum.
+ * A network's limit is the sum over its layers, and it is named after the term that takes most of that sum.
  */
 namespace set_native::bench {
 
-/** What a layer is to the formulas. */
+/** The sizes of a layer that the formulas need. */
 struct LayerShape {
   size_t inputs, outputs;
   double links;
@@ -64,13 +62,13 @@ LayerShape shape_of(const Layer& layer);
 /** One operation on one layer. */
 struct Work {
   double flops = 0.0;
-  double rows = 0.0;  // random rows: how many, bytes of each, and rows of the matrix they lie in
+  double rows = 0.0;  // random rows, below them the bytes of each and the rows of their matrix
   size_t row_bytes = 0, matrix_rows = 0;
   double streamed = 0.0;   // bytes in order
-  double footprint = 0.0;  // bytes of everything passed over
+  double footprint = 0.0;  // bytes of all the data
   double barriers = 0.0;
 
-  /** For GB/s: rows and stream. */
+  /** Returns the bytes of rows and stream, for GB/s. */
   double bytes() const { return rows * static_cast<double>(row_bytes) + streamed; }
 };
 
@@ -80,20 +78,22 @@ Work update_work(double parameters);
 Work gather_work(size_t features, size_t batch);
 Work loss_work(size_t outputs, size_t stride);
 Work order_work(size_t samples);
-/** Evolution or initialisation. */
+/** Returns the work of evolution or initialisation. */
 Work rebuild_work(const LayerShape& shape);
 
-/** Gather, forward and (when training) backward of every layer for one batch; what lies between is not
- * counted. */
+/**
+ * Returns the work of gather, forward and (when training) backward of every layer for one batch. The loss is
+ * not counted.
+ */
 std::vector<Work> network_work(const std::vector<LayerShape>& layers, size_t batch, size_t stride,
                                bool training);
 
 struct Limit {
   double ms = 0.0;
-  const char* name = "";  // what binds: fma, l1, rows, stream or barrier
+  const char* name = "";  // the term that takes most: fma, l1, rows, stream or barrier
 };
 
-/** Of `times` repetitions of all of `work`, one after the other, on `threads` threads. */
+/** Returns the limit of `times` repetitions of all of `work`, one after the other, on `threads` threads. */
 Limit limit_of(Machine& machine, const std::vector<Work>& work, double times, unsigned threads);
 
 }  // namespace set_native::bench

@@ -20,21 +20,23 @@ namespace {
 
 constexpr const char* kIsas[] = {"portable", "avx2", "avx512"};
 
-/** info(): instruction sets, cores and back ends with reasons. */
+/** info() returns instruction sets, cores, and back ends with reasons. */
 Napi::Value info(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   return guarded(env, [&]() -> Napi::Value {
+    // Instruction sets.
     auto isa = Napi::Object::New(env);
     auto available = Napi::Array::New(env);
     for (const char* name : kIsas)
       if (cpu::find_kernels(name) != nullptr) available.Set(available.Length(), name);
     isa.Set("available", available);
-    // A wrong SET_NATIVE_ISA is for `info` to show (the cpu back end gives the reason), not to fail on.
+    // With a wrong SET_NATIVE_ISA `info` must not fail, but show it: the cpu back end gives the reason.
     try {
       isa.Set("used", cpu::kernels().name);
     } catch (const Error&) {
       isa.Set("used", env.Null());
     }
+    // Back ends.
     auto list = Napi::Array::New(env);
     for (const Backend* backend : backends()) {
       const Availability availability = backend->probe();
@@ -60,13 +62,13 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   });
 }
 
-/** availableCpus(): what 0 threads stand for. */
+/** availableCpus() returns the number of threads that 0 stands for. */
 Napi::Value count_available_cpus(const Napi::CallbackInfo& call) {
   return guarded(call.Env(),
                  [&]() -> Napi::Value { return Napi::Number::New(call.Env(), available_cpus()); });
 }
 
-/** permutation(seed, count): random_order of stream `split`. */
+/** permutation(seed, count) returns random_order of stream `split`. */
 Napi::Value permutation(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   return guarded(env, [&]() -> Napi::Value {
@@ -76,22 +78,26 @@ Napi::Value permutation(const Napi::CallbackInfo& call) {
   });
 }
 
-/** untried(name): what the first use of a back end would open, where this process has neither opened nor
- * refused it. */
+/**
+ * untried(name) returns what the first use of a back end would open, or "" if this process has already opened
+ * or refused it.
+ */
 Napi::Value untried(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     return Napi::String::New(call.Env(), find_backend(text(call[0], "[backend] name")).untried());
   });
 }
 
-/** tryOut(name): opens a back end's device; returns why it is not available, or nothing. */
+/** tryOut(name) opens a back end's device and returns why it is not available, or "". */
 Napi::Value try_out(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     return Napi::String::New(call.Env(), find_backend(text(call[0], "[backend] name")).try_out());
   });
 }
 
-/** refuse(name, reason): the back end is not available in this process, in any of its threads. */
+/**
+ * refuse(name, reason) makes a back end unavailable in all threads of this process. Returns whether it could.
+ */
 Napi::Value refuse(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const Backend& backend = find_backend(text(call[0], "[backend] name"));

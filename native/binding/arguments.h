@@ -11,12 +11,12 @@
 #include "core/error.h"
 
 /*
- * Checked unpacking of JavaScript values. TypeScript has checked them for helpfulness already; here it is for
- * memory safety, so these throw for anything that is not exactly what the native side expects.
+ * Checked unpacking of JavaScript values. TypeScript has checked them before, for helpful errors; these
+ * functions check again, for memory safety, and throw for anything that the native side does not expect.
  */
 namespace set_native::binding {
 
-/** A value for an error message; a Symbol has no text of its own. */
+/** Returns the text of a value for an error message; a Symbol has no text of its own. */
 inline std::string shown(const Napi::Value& value) {
   return value.IsSymbol() ? "a symbol" : value.ToString().Utf8Value();
 }
@@ -36,7 +36,7 @@ inline double number(const Napi::Value& value, const std::string& what) {
   return value.As<Napi::Number>().DoubleValue();
 }
 
-/** An integer in low .. high, both at most 2^53. */
+/** Returns an integer in low .. high, both at most 2^53. Throws out_of_range. */
 inline double whole(const Napi::Value& value, const std::string& what, double low, double high) {
   const double v = number(value, what);
   if (!(v >= low && v <= high) || v != std::floor(v))
@@ -54,7 +54,7 @@ inline uint64_t seed_of(const Napi::Value& value, const std::string& what) {
   return static_cast<uint64_t>(whole(value, what, 0, 9007199254740991.0));
 }
 
-/** A finite number that float32 can hold. */
+/** Returns a finite number that float32 can hold. Throws out_of_range. */
 inline float finite_float(const Napi::Value& value, const std::string& what) {
   const float v = static_cast<float>(number(value, what));
   if (!std::isfinite(v))
@@ -67,7 +67,7 @@ inline bool boolean(const Napi::Value& value, const std::string& what) {
   return value.As<Napi::Boolean>().Value();
 }
 
-/** One of a list of names. */
+/** Returns the value of one of a list of names. Throws invalid_argument. */
 template <class Enum>
 Enum choice(const Napi::Value& value, const std::string& what,
             std::initializer_list<std::pair<const char*, Enum>> choices) {
@@ -81,8 +81,8 @@ Enum choice(const Napi::Value& value, const std::string& what,
 }
 
 /**
- * A new typed array, made by its JavaScript constructor: that throws a RangeError when memory is short, where
- * the function of Node-API ends the process.
+ * Returns a new typed array, made by its JavaScript constructor. When memory is short the constructor throws
+ * a RangeError, where the function of Node-API would end the process.
  */
 template <class Array>
 Array new_array(Napi::Env env, const char* constructor, napi_typedarray_type type, size_t length) {
@@ -91,7 +91,7 @@ Array new_array(Napi::Env env, const char* constructor, napi_typedarray_type typ
                                  .Get(constructor)
                                  .As<Napi::Function>()
                                  .New({Napi::Number::New(env, static_cast<double>(length))});
-    // A program may have put something else in the constructor's place.
+    // A program may have replaced the constructor.
     if (!made.IsTypedArray() || made.As<Napi::TypedArray>().TypedArrayType() != type ||
         made.As<Napi::TypedArray>().ElementLength() != length)
       throw Error(ErrorCode::internal, std::string("[native] the global ") + constructor + " was replaced");
@@ -102,7 +102,7 @@ Array new_array(Napi::Env env, const char* constructor, napi_typedarray_type typ
   }
 }
 
-/** The kind of typed array that has elements of type Number. */
+/** The typed array whose elements have type Number. */
 template <class Number>
 struct TypedArrayOf;
 template <>
@@ -124,7 +124,7 @@ struct TypedArrayOf<uint16_t> {
   static constexpr napi_typedarray_type kType = napi_uint16_array;
 };
 
-/** A copy of `values` for JavaScript. */
+/** Returns a copy of `values` for JavaScript. */
 template <class Vector>
 auto typed_array(Napi::Env env, const Vector& values) {
   using Kind = TypedArrayOf<typename Vector::value_type>;
@@ -133,7 +133,9 @@ auto typed_array(Napi::Env env, const Vector& values) {
   return array;
 }
 
-/** Copies the typed array `from[key]`, of elements as `to` has them; an absent one is empty. */
+/**
+ * Copies the typed array `from[key]`, which has elements of the same type, to `to`; an absent one is empty.
+ */
 template <class Vector>
 void copy_array(const Napi::Object& from, const char* key, const std::string& what, Vector& to) {
   using Kind = TypedArrayOf<typename Vector::value_type>;

@@ -16,8 +16,8 @@
 #include "cpu/kernels.h"
 
 /*
- * The suite of native/bench for JavaScript. Results cross as JSON texts: their keys are written down once, in
- * bench/report.cpp, for this program and the one without Node.
+ * The suite of native/bench for JavaScript. Results are passed as JSON texts, so that only bench/report.cpp
+ * defines their keys, for this addon and for the program without Node.
  */
 namespace set_native::binding {
 
@@ -29,10 +29,10 @@ struct BenchState {
   std::atomic<bool> cancel{false};
   bench::Context context;
   std::vector<bench::Case> cases;
-  bool busy = false;  // belongs to the JavaScript thread
+  bool busy = false;  // used on the JavaScript thread only
 };
 
-/** Empty: what SET_NATIVE_ISA names, else the widest. */
+/** Returns the kernels for `isa`; if empty, those that SET_NATIVE_ISA names, else the widest. */
 const cpu::KernelTable& table_called(const std::string& isa) {
   if (isa.empty()) return cpu::kernels();
   const cpu::KernelTable* table = cpu::find_kernels(isa.c_str());
@@ -43,6 +43,7 @@ const cpu::KernelTable& table_called(const std::string& isa) {
 
 using State = std::shared_ptr<BenchState>;
 
+/** Runs a measurement and returns a promise of its JSON text. Throws ERR_BUSY while another one runs. */
 Napi::Promise start(Napi::Env env, const State& state, std::function<std::string(BenchState&)> work) {
   if (state->busy) throw make_error(env, "ERR_BUSY", "[bench] it is measuring already; await that first");
   const Napi::Promise promise = run_job(
@@ -82,6 +83,7 @@ Napi::Value run(const Napi::CallbackInfo& info, const State& state) {
 Napi::Value create_kernel_bench(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
+    // Options.
     const Napi::Object options = object(info[0], "[bench] options");
     const auto state = std::make_shared<BenchState>(table_called(text(options.Get("isa"), "[bench] isa")));
     const uint32_t threads = integer(options.Get("threads"), "[bench] threads", 1, kMaxThreads);
@@ -96,6 +98,7 @@ Napi::Value create_kernel_bench(const Napi::CallbackInfo& info) {
     }
     state->cases = bench::list_cases({boolean(options.Get("full"), "[bench] full"), threads, gpu},
                                      text(options.Get("filter"), "[bench] filter"));
+    // The object that JavaScript sees.
     auto names = Napi::Array::New(env);
     for (const bench::Case& each : state->cases) names.Set(names.Length(), each.name());
     auto out = Napi::Object::New(env);

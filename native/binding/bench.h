@@ -4,10 +4,12 @@
 
 namespace set_native::binding {
 
-/** createKernelBench(options): see NativeKernelBench in src/native.ts. */
+/** createKernelBench(options) makes a suite of cases; see NativeKernelBench in src/native.ts. */
 Napi::Value create_kernel_bench(const Napi::CallbackInfo& info);
 
-/** measureSweepPoint(options): Promise of a point as JSON; in a process of its own, whose memory it measures.
+/**
+ * measureSweepPoint(options) returns a Promise of a point as JSON. It measures the memory of the process, so
+ * each point needs a process of its own.
  */
 Napi::Value measure_sweep_point(const Napi::CallbackInfo& info);
 

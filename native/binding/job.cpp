@@ -39,8 +39,9 @@ using JobRef = std::shared_ptr<Job>;
 void finish_on_js_thread(Napi::Env env, Napi::Function, JobRef* job, void*);
 using Wakeup = Napi::TypedThreadSafeFunction<JobRef, void, finish_on_js_thread>;
 
-/** The result lives in the job; the thread-safe function carries only a wake-up, so nothing leaks at
- * shutdown. */
+/**
+ * A running job. It holds the result; the thread-safe function only wakes up, so nothing leaks at shutdown.
+ */
 struct Job {
   std::thread thread;
   Wakeup wakeup;
@@ -51,11 +52,12 @@ struct Job {
   std::unique_ptr<Failure> failure;
 };
 
-/** What belongs to one environment, the main thread's or a worker's: its running jobs and its classes. */
+/** The state of one environment, the main thread's or a worker's: its running jobs and its classes. */
 struct Environment {
-  std::set<JobRef> running;  // touched on the JavaScript thread only
+  std::set<JobRef> running;  // used on the JavaScript thread only
   Napi::FunctionReference model_class;
 
+  /** Cancels all jobs and waits for them. */
   void shutdown() {
     for (const JobRef& job : running) job->cancel();
     for (const JobRef& job : running)
@@ -64,6 +66,7 @@ struct Environment {
   }
 };
 
+/** Settles a job's promise. */
 void finish_on_js_thread(Napi::Env env, Napi::Function, JobRef* ref, void*) {
   if (env == nullptr) return;  // the environment is going away; its cleanup hook joins the thread
   const JobRef job = *ref;
@@ -85,7 +88,7 @@ void finish_on_js_thread(Napi::Env env, Napi::Function, JobRef* ref, void*) {
     }
     job->deferred->Reject(make_error(env, job->failure->code.c_str(), job->failure->message).Value());
   } catch (const Napi::Error&) {
-    // The worker is being terminated and JavaScript cannot run any more: nobody is left to be told.
+    // The worker is being terminated and JavaScript cannot run any more, so there is no promise to reject.
   }
 }
 
@@ -121,7 +124,7 @@ Napi::Promise run_job(Napi::Env env, std::function<Convert()> work, std::functio
       } catch (...) {
         job->failure = std::make_unique<Failure>(describe_current_exception());
       }
-      work = nullptr;  // what it holds (models, samples) is freed here, before the promise settles
+      work = nullptr;  // frees the models and samples that it holds, before the promise settles
       wake();
     });
   } catch (...) {

@@ -19,11 +19,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/** Marks the state that create_model hands to the constructor, for any external may be passed to that. */
+/** The tag of states that create_model passes to the constructor, by which any other External is refused. */
 constexpr napi_type_tag kStateTag = {0x2d94b1f07c6e4a83ull, 0xb5a80c3f91d7e642ull};
 
-/** Multiply-adds of a prediction that takes no longer, about 0.2 ms, than to start a thread and come back
- * from it. */
+/** Multiply-adds of a prediction that takes about 0.2 ms, as long as to start a thread and wait for it. */
 constexpr uint64_t kAtOnce = 1u << 19;
 
 double ms_since(Clock::time_point start) {
@@ -118,7 +117,7 @@ EvolutionPolicy evolution_policy(const Napi::Object& policy) {
   return out;
 }
 
-/** An object of numbers. */
+/** Returns an object of numbers. */
 Napi::Object numbers(Napi::Env env, std::initializer_list<std::pair<const char*, double>> entries) {
   auto out = Napi::Object::New(env);
   for (const auto& [name, value] : entries) out.Set(name, value);
@@ -139,7 +138,7 @@ Napi::Object layer_to_js(Napi::Env env, const Layer& layer) {
   return out;
 }
 
-/** The opposite of layer_to_js; check_model looks at what is in it. */
+/** Returns a layer from what layer_to_js returns. Its contents are for check_model to check. */
 Layer layer_from_js(const Napi::Value& value, const std::string& what) {
   const Napi::Object from = object(value, what);
   Layer layer;
@@ -159,7 +158,9 @@ Layer layer_from_js(const Napi::Value& value, const std::string& what) {
   return layer;
 }
 
-/** Layers of the sizes that `spec` names, which also gives loss and seed. */
+/**
+ * Returns a checked model of given layers, whose sizes must be those of `spec`; it also gives loss and seed.
+ */
 Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
   if (!value.IsArray()) throw Error(ErrorCode::invalid_argument, "[create] layers must be an array");
   const auto list = value.As<Napi::Array>();
@@ -197,8 +198,10 @@ Napi::Object stats_to_js(Napi::Env env, const LayerStats& stats) {
   return out;
 }
 
-/** One epoch; the model remembers that it diverged. Weights may be NaN then, which a ReLU turns into 0,
- * unseen. */
+/**
+ * Trains an epoch, and notes in the state if it diverged: weights may be NaN then, and a ReLU would turn them
+ * into 0 without a trace.
+ */
 double train(ModelState& state, const SamplesData& samples, const TrainOptions& options) {
   try {
     return state.model->train_epoch(samples.view(), options, state.cancel);
@@ -228,7 +231,7 @@ Napi::Function ModelObject::define(Napi::Env env) {
        InstanceMethod<&ModelObject::dispose>("dispose")});
 }
 
-/** Only create_model can construct one: it passes the state in an External. */
+/** Takes the state from an External that only create_model can make. */
 ModelObject::ModelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelObject>(info) {
   const Napi::Env env = info.Env();
   if (!info[0].IsExternal() || !info[0].As<Napi::External<void>>().CheckTypeTag(&kStateTag))
@@ -244,6 +247,7 @@ ModelObject::ModelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Mode
 
 Napi::Value create_model(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
+    // Options.
     const Napi::Object options = object(info[0], "[create] spec");
     const ModelSpec spec = model_spec(options);
     const Backend& backend = backend_of(options);
@@ -253,11 +257,13 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
       throw Error(ErrorCode::backend_unavailable,
                   std::string("[create] expected a back end that works here, but ") + backend.name() +
                       " is " + availability.reason);
+    // Layers, if they are given.
     auto state = std::make_shared<ModelState>();
     state->backend = backend.name();
     auto given = std::make_shared<std::optional<Model>>();
     if (!info[1].IsUndefined()) given->emplace(model_from_js(info[1], spec));
-    // The environment is read here: the JavaScript thread may change it while a job runs.
+    // Build the model on another thread. SET_NATIVE_ISA is read before, because the JavaScript thread may
+    // change environment variables while a job runs.
     const BackendOptions backend_options{threads, cpu::kernels().name};
     return run_job(
         info.Env(),
@@ -426,7 +432,7 @@ void ModelObject::dispose(const Napi::CallbackInfo& info) {
   dispose_state(info.Env());
 }
 
-/** Collected while it works: nobody can await the result any more, so it may stop. */
+/** Stops a running job, too: nobody can await the result of a model that was collected. */
 void ModelObject::Finalize(Napi::Env env) {
   dispose_state(env);
 }

@@ -13,8 +13,8 @@
 namespace set_native::binding {
 
 /**
- * What a model object and its jobs share. `busy` and `disposed` belong to the JavaScript thread; a job keeps
- * the state alive, so that neither garbage collection nor dispose() pulls the model from under a running
+ * The state that a model object and its jobs share. Only the JavaScript thread uses `busy` and `disposed`. A
+ * job keeps the state alive, so that neither garbage collection nor dispose() frees the model during an
  * epoch.
  */
 struct ModelState {
@@ -22,14 +22,14 @@ struct ModelState {
   std::string backend;
   uint32_t outputs = 0;
   uint64_t links = 0;
-  int64_t bytes = 0;  // about what the model holds, as told to V8
+  int64_t bytes = 0;  // approximate memory of the model, as V8 knows it
   std::atomic<bool> cancel{false};
-  uint32_t diverged = 0;  // epoch in which training did; 0: it has not. Belongs to the job, if there is one
+  uint32_t diverged = 0;  // epoch in which training diverged, or 0. While a job runs, only it may use this
   bool busy = false;
   bool disposed = false;
 };
 
-/** JavaScript class `Model`, made by `createModel` only: see NativeModel in src/native.ts. */
+/** JavaScript class `Model`, which only `createModel` makes; see NativeModel in src/native.ts. */
 class ModelObject : public Napi::ObjectWrap<ModelObject> {
  public:
   static Napi::Function define(Napi::Env env);
@@ -46,10 +46,12 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   void abort(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
-  /** A model whose training diverged can be looked at, but computes no more. */
+  /** Purpose of an operation. A model whose training diverged can be looked at, but not compute. */
   enum class Purpose { compute, look };
 
-  /** Starts `work`, or does it at once, unless the model is busy, disposed of, or of no use for the purpose.
+  /**
+   * Starts `work`, or runs it at once. Throws ERR_BUSY, ERR_DISPOSED, or ERR_NON_FINITE for a model that
+   * diverged and should compute.
    */
   Napi::Promise start(Napi::Env env, const char* operation, Purpose purpose,
                       std::function<Convert(ModelState&)> work, bool at_once = false);
@@ -60,10 +62,10 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   std::shared_ptr<ModelState> state_;
 };
 
-/** modelBytes(spec): number of bytes that training such a model takes. */
+/** modelBytes(spec) returns the number of bytes that training such a model takes. */
 Napi::Value model_bytes(const Napi::CallbackInfo& info);
 
-/** createModel(spec, layers?): Promise<Model>, of drawn layers or of given ones. */
+/** createModel(spec, layers?) returns a Promise<Model> with given layers, or else with drawn ones. */
 Napi::Value create_model(const Napi::CallbackInfo& info);
 
 }  // namespace set_native::binding

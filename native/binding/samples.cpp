@@ -13,9 +13,10 @@ namespace set_native::binding {
 
 namespace {
 
-/** Marks our own objects, so that a foreign object passed as Samples is refused instead of misread. */
+/** The tag of Samples objects, by which any other object passed as Samples is refused instead of misread. */
 constexpr napi_type_tag kSamplesTag = {0x6f0d8a3b5c2e4917ull, 0x9be1742dc60f38a5ull};
 
+/** Returns a checked copy of x, features and, if given, labels. Throws shape, out_of_range, non_finite. */
 std::shared_ptr<const SamplesData> copy_samples(const Napi::CallbackInfo& info) {
   const auto x = float_array(info[0], "[samples] x");
   const uint32_t features = integer(info[1], "[samples] features", 1, 0xffffffffu);
@@ -79,7 +80,7 @@ std::shared_ptr<const SamplesData> SamplesObject::from(const Napi::Value& value,
   return data;
 }
 
-/** Tells V8 too, which otherwise sees a tiny object and never thinks of collecting it. */
+/** Frees the data, and reports that to V8, which counts only the memory that it is told of. */
 void SamplesObject::release(Napi::Env env) {
   if (data_ == nullptr) return;
   Napi::MemoryManagement::AdjustExternalMemory(env, -data_->bytes());

@@ -10,14 +10,13 @@
 
 namespace set_native::binding {
 
-/** Native copy of samples. Copied because JavaScript may detach or change its arrays while a job reads them.
- */
+/** A native copy of samples, because JavaScript may detach or change its arrays while a job reads them. */
 struct SamplesData {
   AlignedVector<float> x;
   std::vector<uint32_t> labels;  // empty: no labels
   uint64_t count = 0;
   uint32_t features = 0;
-  float largest = 0;  // |x|
+  float largest = 0;  // largest |x|
   uint64_t id = next_samples_id();
 
   int64_t bytes() const { return static_cast<int64_t>((x.size() + labels.size()) * sizeof(float)); }
@@ -26,13 +25,16 @@ struct SamplesData {
   }
 };
 
-/** JavaScript class `Samples`: see NativeSamples in src/native.ts. */
+/** JavaScript class `Samples`; see NativeSamples in src/native.ts. */
 class SamplesObject : public Napi::ObjectWrap<SamplesObject> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit SamplesObject(const Napi::CallbackInfo& info);
 
-  /** The data of argument `value`; throws invalid_argument for anything that is not a live Samples object. */
+  /**
+   * Returns the data of argument `value`. Throws invalid_argument for anything but a Samples object,
+   * ERR_DISPOSED for one that was disposed of.
+   */
   static std::shared_ptr<const SamplesData> from(const Napi::Value& value, const char* operation);
 
  private:

@@ -28,7 +28,7 @@ class AbiHash {
   uint32_t hash_ = 2166136261u;
 };
 
-/** The ABI of a library with these operations, heights of blocks, and sizes of what crosses its boundary. */
+/** Returns the ABI number of these operations, heights of blocks, and sizes of types at the boundary. */
 template <size_t kCount, size_t kHeightCount>
 constexpr uint32_t abi_of(const gpu::OpInfo (&ops)[kCount], const uint32_t (&heights)[kHeightCount],
                           std::initializer_list<size_t> sizes) {
@@ -46,8 +46,8 @@ constexpr uint32_t abi_of(const gpu::OpInfo (&ops)[kCount], const uint32_t (&hei
 }
 
 /**
- * The number by which program and library recognise each other. It follows from the operations, their
- * arguments, and the layout of library.h, and changes with them: nobody raises it.
+ * The number by which program and library recognise each other. It is computed from the operations, their
+ * arguments and the layout of library.h, so it changes with them and is never raised by hand.
  */
 constexpr uint32_t kAbi =
     abi_of(gpu::kOps, gpu::kHeights,

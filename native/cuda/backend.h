@@ -4,7 +4,7 @@
 
 namespace set_native {
 
-/** The back end that computes on an NVIDIA GPU, device 0, where the CUDA library opens and finds one. */
+/** Returns the back end on NVIDIA GPU 0, which is available where the CUDA library opens and finds one. */
 const Backend& cuda_backend();
 
 }  // namespace set_native

@@ -5,24 +5,28 @@
 #include "gpu/train_params.h"
 
 /*
- * For the sources i of a group and their links (i, j), in one pass:
- *   g = x_i . dz_j and the update of the weight by it;  dx_i = f'(x_i) sum of w dz_j, with the
- * weights before their update, in place of x_i;  and the update of source i's own bias by the sum of dx_i.
+ * The backward pass, for the sources i of a group and their links (i, j):
  *
- * A group belongs to `warps` warps of one thread block, its links are dealt to their slots in turn. Lanes
+ *   g = x_i . dz_j, and the update of the weight by g
+ *   dx_i = f'(x_i) sum of w dz_j, with the weights before their update, in place of x_i
+ *   the update of source i's own bias by the sum of dx_i
+ *
+ * A group belongs to `warps` warps of one thread block, whose slots take its blocks of links in turn. Lanes
  * keep their float4 of x_i and dx_i in registers, for kChunk sources of a block at a time; one load of dz_j
- * serves both products of all of them, and no gradient is ever stored. Per link 4 stride flops, 16 bytes of
- * weight and velocity, 24 with AdamW; per block of links one index and 4 stride bytes of dz, mostly from L2.
- * Rows of at most kPassStride floats; longer ones: wide_backward.cuh. kHeight 0: any height, by chunks.
+ * serves both products of all these sources, and no gradient is ever stored. A link takes 4 stride flops and
+ * 16 bytes of weight and velocity, 24 with AdamW; a block of links takes one index and 4 stride bytes of dz,
+ * mostly from L2. Rows have at most kPassStride floats; wide_backward.cuh takes longer ones. kHeight 0 stands
+ * for any height, by chunks.
  */
 namespace set_native::cuda {
 
-/** Links of sources height r0 .. r0 + rows - 1 of a group: what backward does, for kRows >= rows sources. */
+/** Does what backward does for the `rows` <= kRows sources of a group from number r0 on. */
 template <class Index, unsigned kRows>
 __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns& c, const UpdateRule& rule,
                                      uint32_t group, uint32_t part, uint32_t r0, uint32_t rows,
                                      const uint32_t* offsets, const Index* targets, const Parameters& links,
                                      float4* x, const float4* dz, const Parameters& bias, float4* partial) {
+  // Load the sources.
   const uint32_t source = group * p.height + r0;
   const uint32_t existing = existing_sources(p, group, source, rows);
   float4 inputs[kRows], sums[kRows];
@@ -31,6 +35,7 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
     inputs[r] = sums[r] = zero4();
     if (c.active && r < existing) inputs[r] = x[static_cast<uint64_t>(source + r) * c.row + c.column];
   }
+  // Walk along the blocks: gradients and updates of weights, and the lane's part of dx.
   const uint32_t begin = group < p.groups ? offsets[group] : 0,
                  end = group < p.groups ? offsets[group + 1] : 0;
   for (uint32_t base = begin + part * c.slots; base < end; base += p.warps * c.slots) {
@@ -53,6 +58,7 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
     }
   }
   if (p.wants_dx == 0) return;
+  // Add up dx over slots and warps, write it, and update the biases.
   SET_UNROLL
   for (uint32_t r = 0; r < kRows; ++r) sums[r] = c.over_slots(sums[r]);
   if (!over_warps(sums, p.warps, part, partial)) return;
@@ -67,7 +73,7 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
   }
 }
 
-/** The groups of thread block x. */
+/** Runs the backward pass through the groups of thread block x. */
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
     backward(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,

@@ -19,15 +19,16 @@ __device__ inline bool is_set(const uint32_t* bits, uint32_t row, uint32_t words
   return (bits[word_of(row, words, col)] >> (col % 32) & 1) != 0;
 }
 
-/** Set bits before (row, col): by the word's rank and the bits in the word. */
+/** Returns the number of set bits before (row, col), from the word's rank and its lower bits. */
 __device__ inline uint32_t rank_of(const uint32_t* bits, const uint32_t* ranks, uint32_t row, uint32_t words,
                                    uint32_t col) {
   const uint64_t word = word_of(row, words, col);
   return ranks[word] + static_cast<uint32_t>(__popc(bits[word] & ((1u << (col % 32)) - 1)));
 }
 
-/** Sets the bits of the blocks that are kept. A warp per group; 1 bit and an index read, one atomic per
- * block. */
+/**
+ * Sets the bits of the kept blocks. A warp per group; a block takes 1 bit and an index read, and one atomic.
+ */
 template <class Index>
 __global__ void occupy(gpu::OccupyParams p, const uint32_t* offsets, const Index* targets,
                        const uint32_t* removed, uint32_t* cells) {
@@ -40,7 +41,9 @@ __global__ void occupy(gpu::OccupyParams p, const uint32_t* offsets, const Index
   }
 }
 
-/** A warp transposes 32 x 32 bits: each lane reads one word of a row and writes one of a column. */
+/**
+ * Transposes the bitmap. A warp takes 32 x 32 bits: a lane reads a word of a row and writes one of a column.
+ */
 __global__ void transpose_bits(gpu::TransposeParams p, const uint32_t* cells, uint32_t* by_target) {
   const uint32_t tile = warp_of_launch(), word = tile % p.words, row_word = tile / p.words;
   const uint32_t lane = lane_of_thread();

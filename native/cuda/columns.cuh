@@ -6,12 +6,12 @@
 #include "gpu/train_params.h"
 
 /*
- * How the kernels of training share out rows of activations, and what they do alike with a row.
+ * How the kernels of training divide rows of activations among lanes, and the functions that they share.
  *
- * A row of q = stride / 4 float4s lies under q lanes of a warp, at most 32; a shorter one leaves room for
- * `slots` = 32 / q links at a time, each under q lanes of its own. Sums over links are then taken over the
- * slots, dot products over the lanes of a slot, both as trees whose shape follows from q alone: same bits,
- * whatever the schedule.
+ * A row of q = stride / 4 float4s takes q lanes of a warp, at most 32; a shorter row leaves room for `slots`
+ * = 32 / q links at a time, each with q lanes of its own. Sums over links are taken over the slots, dot
+ * products over the lanes of a slot, both as trees whose shape depends on q alone: so results have the same
+ * bits for any schedule.
  */
 namespace set_native::cuda {
 
@@ -33,11 +33,12 @@ __device__ inline float4 zero4() {
   return make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 }
 
+/** The float4 of a row that the calling lane takes. */
 struct Columns {
   uint32_t row;    // float4s of a whole row
   uint32_t width;  // float4s of this part of it
   uint32_t slots;
-  uint32_t slot, column;  // of the calling lane; column counts from the start of the row
+  uint32_t slot, column;  // slot and column of the lane; columns count from the start of the row
   bool active;            // whether the lane has a column
   uint32_t slot_tree, column_tree;
 
@@ -53,7 +54,7 @@ struct Columns {
     column_tree = half_above(width);
   }
 
-  /** The sum over slots, in slot 0. */
+  /** Returns the sum over slots, which only slot 0 gets. */
   __device__ float4 over_slots(float4 v) const {
     for (uint32_t k = slot_tree; k > 0; k /= 2) {
       const unsigned lanes = k * width;
@@ -64,7 +65,7 @@ struct Columns {
     }
     return v;
   }
-  /** The sum over the lanes of a slot, in the first of them. */
+  /** Returns the sum over the lanes of a slot, which only its first lane gets. */
   __device__ float over_columns(float v) const {
     const uint32_t at = threadIdx.x % 32 % width;
     for (uint32_t k = column_tree; k > 0; k /= 2) {
@@ -75,13 +76,13 @@ struct Columns {
   }
 
  private:
-  /** Half of the least power of two that is not less. */
+  /** Returns half of the least power of two that is not less than `count`. */
   __device__ static uint32_t half_above(uint32_t count) {
     return count < 2 ? 0 : 1u << (31 - __clz(static_cast<int>(count - 1)));
   }
 };
 
-/** Sums of a warp's 32 lanes, in all of them. */
+/** Returns the sum over a warp's 32 lanes, which all of them get. */
 __device__ inline float over_warp(float v) {
   for (int k = 16; k > 0; k /= 2) v += __shfl_xor_sync(kAllLanes, v, k);
   return v;
@@ -91,7 +92,7 @@ __device__ inline bool stopped(const gpu::StepState* state) {
   return state != nullptr && state->stop != gpu::StopReason::running;
 }
 
-/** How many of `rows` sources from `source` on exist; none where the group does not. */
+/** Returns how many of `rows` sources from `source` on exist; 0 if the group does not. */
 __device__ inline uint32_t existing_sources(const gpu::BackwardParams& p, uint32_t group, uint32_t source,
                                             uint32_t rows) {
   if (group >= p.groups || source >= p.inputs) return 0;
@@ -99,13 +100,13 @@ __device__ inline uint32_t existing_sources(const gpu::BackwardParams& p, uint32
 }
 
 /**
- * Adds up the sums that the warps of a group have, in the first of them, in their order. Every thread of the
- * thread block calls it; false in the other warps, which are done then.
+ * Adds up the sums of a group's warps, in their order, in the first of them. Returns false in the other
+ * warps, which are then done. Every thread of the thread block must call it.
  */
 template <unsigned kRows>
 __device__ inline bool over_warps(float4 (&sums)[kRows], uint32_t warps, uint32_t part, float4* partial) {
   if (warps == 1) return true;
-  __syncthreads();  // what was left there before has been read
+  __syncthreads();  // the former contents of `partial` have been read
   SET_UNROLL
   for (uint32_t r = 0; r < kRows; ++r) partial[r * gpu::kTrainThreads + threadIdx.x] = sums[r];
   __syncthreads();
@@ -117,7 +118,7 @@ __device__ inline bool over_warps(float4 (&sums)[kRows], uint32_t warps, uint32_
   return true;
 }
 
-/** f(z); NaN for an activation that is none of a kernel's own. */
+/** Returns f(z); NaN for an activation that kernels do not compute here. */
 __device__ inline float activate(float z, Activation activation) {
   switch (activation) {
     case Activation::relu:
@@ -137,7 +138,7 @@ __device__ inline float4 activate(float4 z, Activation activation) {
                      activate(z.w, activation));
 }
 
-/** f'(z) v, from the output x = f(z); NaN as activate. */
+/** Returns f'(z) v, from the output x = f(z); NaN where activate returns it. */
 __device__ inline float through_activation(float x, float v, Activation activation) {
   switch (activation) {
     case Activation::relu:
@@ -157,14 +158,14 @@ __device__ inline float4 through_activation(float4 x, float4 v, Activation activ
                      through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
 }
 
-/** Parameters, and what the optimizer keeps beside each. */
+/** Parameters, and the moments that the optimizer keeps of each. */
 struct Parameters {
   float* values;
   float* velocity;
-  float* second_moment;  // null but for AdamW
+  float* second_moment;  // null unless the optimizer is AdamW
 };
 
-/** The rule of core/update_rule.h for parameter `k`; `plain`: without l2 and decay. */
+/** Updates parameter `k` by the rule of core/update_rule.h, without l2 and decay if `plain`. */
 __device__ inline void update(const Parameters& at, uint64_t k, float gradient, const UpdateRule& rule,
                               bool plain = false) {
   const float w = at.values[k], h = plain ? gradient : fmaf(rule.l2, w, gradient);

@@ -10,7 +10,7 @@ namespace set_native {
 
 namespace {
 
-/** Device 0, where the library opens and finds one. */
+/** The back end on device 0, which is available where the library opens and finds one. */
 class Cuda final : public gpu::GpuBackend {
  public:
   const char* name() const override { return "cuda"; }

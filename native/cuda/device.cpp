@@ -10,7 +10,7 @@ namespace set_native::cuda {
 
 namespace {
 
-/** The library's text; one that does not end is cut. */
+/** Returns the library's text, cut to the size of its array. */
 std::string text_of(Failure& failure) {
   failure.text[sizeof failure.text - 1] = '\0';
   return failure.text[0] != '\0' ? failure.text : "no reason given";
@@ -27,7 +27,7 @@ ErrorCode code_of(int32_t status) {
   }
 }
 
-/** Calls a function of the table with what it takes and a Failure; throws what that reports. */
+/** Calls a function of the table with its arguments and a Failure; throws what the Failure reports. */
 template <class Function, class... Arguments>
 void call(const char* operation, Function function, Arguments... arguments) {
   Failure failure{};
@@ -36,13 +36,13 @@ void call(const char* operation, Function function, Arguments... arguments) {
     throw Error(code_of(status), std::string("[cuda] could not ") + operation + ": " + text_of(failure));
 }
 
-/** A success must come with what was asked for. */
+/** Throws internal if a call succeeded without a result. */
 void require(const void* result) {
   if (result == nullptr)
     throw Error(ErrorCode::internal, "[cuda] the library reported success and gave nothing");
 }
 
-/** The device, closed when the last of its buffers and recordings is gone. */
+/** An open device. Its buffers and recordings share it, and it is closed when the last of them is gone. */
 class Session {
  public:
   explicit Session(const Library& table) : library(table) {
@@ -107,7 +107,7 @@ class CudaRecording final : public gpu::Recording {
   RecordingHandle* handle_;
 };
 
-/** Where `buffer` lies for the device, `offset` bytes on; checks that `bytes` are left there. */
+/** Returns the device's address of byte `offset` of a buffer; checks that `bytes` bytes follow it. */
 char* place(const gpu::Buffer& buffer, size_t offset, size_t bytes) {
   if (offset > buffer.bytes() || bytes > buffer.bytes() - offset)
     throw Error(ErrorCode::internal, "[cuda] " + std::to_string(bytes) + " bytes at " +
@@ -190,7 +190,7 @@ class CudaDevice final : public gpu::TimedDevice {
     try {
       work();
     } catch (...) {
-      Failure failure{};  // what went wrong first is what to tell
+      Failure failure{};  // ignored: the first error is reported
       library_.end_recording(device_, nullptr, &failure);
       throw;
     }

@@ -10,15 +10,15 @@
 
 namespace set_native::cuda {
 
-/** "NVIDIA H200, 141 GB, compute capability 9.0, driver for CUDA 13.0", or the reason. */
+/** Returns "NVIDIA H200, 150.1 GB, compute capability 9.0, driver for CUDA 13.0", or the reason. */
 Availability availability(const Library& library);
 
-/** Zeros where the device is not available. */
+/** Returns the device's memory and resident warps; zeros where it is not available. */
 gpu::Capacity capacity(const Library& library);
 
 /**
- * Device 0 by way of the library, with a stream of its own. Whatever the library reports is thrown as Error,
- * of code backend_unavailable, out_of_memory or internal, its text with the operation before it.
+ * Opens device 0 through the library, with a stream of its own. The device throws what the library reports as
+ * Error of code backend_unavailable, out_of_memory or internal; the text names the operation first.
  */
 std::unique_ptr<gpu::TimedDevice> open_device(const Library& library);
 

@@ -5,14 +5,14 @@
 #include <cstdint>
 
 /*
- * What every kernel file includes: CUDA, and three words that it spells in ways of its own. The emulator of
- * the tests comes with a cuda_runtime.h that defines all of it for a plain C++ compiler. Kernels are inline
- * functions in headers; nothing here launches one.
+ * Every kernel file includes this header: CUDA, and three words that it spells in ways of its own. The
+ * emulator of the tests comes with a cuda_runtime.h that defines all of it for a plain C++ compiler. Kernels
+ * are inline functions in headers; nothing here launches one.
  *
- *   SET_SHARED(name)  declares `unsigned char* name`, the thread block's dynamic shared memory, 16-byte
- *                     aligned: all the shared memory that a kernel uses, cut by hand
- *   SET_UNROLL        before a loop: unroll it wholly
- *   SET_UNROLL_2      before a loop: unroll it twice
+ *   SET_SHARED(name)  declares `unsigned char* name`, the thread block's dynamic shared memory, aligned to 16
+ *                     bytes. A kernel has no other shared memory and divides this by hand.
+ *   SET_UNROLL        stands before a loop that is unrolled wholly
+ *   SET_UNROLL_2      stands before a loop that is unrolled twice
  */
 #ifdef __CUDACC__
 

@@ -7,14 +7,16 @@
 /*
  * z_j = f(b_j + sum over the blocks of target j of w_r x_(g height + r), r = 0 .. height - 1)
  *
- * A target belongs to `warps` warps of one thread block, fixed for a layer by its mean fan-in; its blocks of
- * links are dealt to their slots in turn. Each lane sums one float4 of the row, slots and warps are added up
- * in a fixed order, and bias and activation are applied before the one store. Per link 2 stride flops and 4
- * stride bytes of x, mostly from L2; per block of links one index, one number and `height` weights, so that
- * higher blocks read neighbouring rows of x for one index. kHeight 0: any height.
+ * A target belongs to `warps` warps of one thread block, a number fixed for a layer by its mean fan-in; the
+ * slots of these warps take its blocks of links in turn. Each lane sums one float4 of the row, slots and
+ * warps are added up in a fixed order, and bias and activation are applied before the one store. A link takes
+ * 2 stride flops and 4 stride bytes of x, mostly from L2; a block of links takes one index, one number and
+ * `height` weights, so that higher blocks read neighbouring rows of x for one index. kHeight 0 stands for any
+ * height.
  */
 namespace set_native::cuda {
 
+/** Returns the lane's sum over blocks begin, begin + step, .. of a target, without the bias. */
 template <class Index, unsigned kHeight>
 __device__ inline float4 forward_sum(const gpu::ForwardParams& p, const Columns& c, uint32_t begin,
                                      uint32_t end, uint32_t step, const Index* groups, const uint32_t* blocks,
@@ -31,7 +33,7 @@ __device__ inline float4 forward_sum(const gpu::ForwardParams& p, const Columns&
   return sum;
 }
 
-/** The targets of thread block x, part y of their rows. */
+/** Computes the targets of thread block x, part y of their rows. */
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
     forward(gpu::ForwardParams p, const gpu::StepState* state, const uint32_t* offsets, const Index* groups,

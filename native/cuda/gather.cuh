@@ -19,7 +19,7 @@ __global__ void gather(gpu::GatherParams p, const gpu::StepState* state, const f
                        const uint32_t* order, float* x) {
   SET_SHARED(memory);
   if (stopped(state)) return;
-  // [sample][feature], in rows of 33 against bank conflicts
+  // [sample][feature], in rows of 33 floats to avoid bank conflicts.
   auto* const tile = reinterpret_cast<float*>(memory);
   const uint32_t first = state != nullptr ? state->first : p.first;
   const uint32_t batch = state != nullptr ? state->batch : p.batch;

@@ -11,21 +11,21 @@
 
 namespace set_native::cuda {
 
-/** One instance of a kernel: a parameter structure by value, then pointers, one for each Binding. */
+/** One instance of a kernel. It takes a parameter structure by value, then a pointer for each Binding. */
 struct Kernel {
   gpu::KernelId id;
   const void* function;
   size_t params_bytes;
   size_t buffers;
 #ifndef __CUDACC__
-  /** The function as plain C++: one GPU thread of it. */
+  /** Runs the function as plain C++, for one GPU thread. */
   void (*call)(const void* function, const void* params, void* const* buffers);
 #endif
 };
 
 class KernelList {
  public:
-  /** A kernel of an operation that takes these Params and Buffers. */
+  /** Adds a kernel of an operation that takes these Params and Buffers. */
   template <class Params, class Buffers, class... T>
   void add(gpu::KernelId id, void (*function)(Params, T*...)) {
     static_assert(sizeof...(T) == gpu::kBufferCount<Buffers>, "a pointer for each buffer of the operation");

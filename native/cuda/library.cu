@@ -12,18 +12,19 @@
 #include "cuda/table.h"
 
 /*
- * libset_native_cuda.so: library.h over the CUDA runtime, which is linked statically, and the kernels of
- * table.h.
+ * libset_native_cuda.so implements library.h with the CUDA runtime, which is linked statically, and the
+ * kernels of table.h.
  *
- * Every call of CUDA is checked; what fails is reported with CUDA's words, the call, file and line. Host
+ * Every call of CUDA is checked; a failure is reported with CUDA's words, the call, file and line. Host
  * memory that is not pinned cannot be copied asynchronously, so copies pass through two pinned halves of a
- * staging area that each device keeps: one fills or empties while the other is on its way.
+ * staging area that each device keeps: the host fills or empties one half while the other is being
+ * transferred.
  */
 namespace set_native::cuda {
 
 namespace {
 
-constexpr uint64_t kHalf = 4u << 20;  // long enough for full speed of the bus, short enough to keep pinned
+constexpr uint64_t kHalf = 4u << 20;  // enough for full speed of the bus, little enough to keep pinned
 constexpr int kLeastMajor = 8;        // the library holds code for 8.0 and later
 
 int32_t report(Failure* failure, Status status, const char* format, ...) {
@@ -37,7 +38,7 @@ int32_t report(Failure* failure, Status status, const char* format, ...) {
 int32_t report_call(Failure* failure, cudaError_t error, const char* call, const char* file, int line) {
   const char* slash = std::strrchr(file, '/');
   const Status status = error == cudaErrorMemoryAllocation ? kOutOfMemory : kFailed;
-  cudaGetLastError();  // forget it, unless the context is lost
+  cudaGetLastError();  // clears the error, unless the context is lost
   return report(failure, status, "%s (%s) from %s at %s:%d", cudaGetErrorString(error),
                 cudaGetErrorName(error), call, slash != nullptr ? slash + 1 : file, line);
 }
@@ -62,12 +63,12 @@ int32_t report_call(Failure* failure, cudaError_t error, const char* call, const
 struct DeviceHandle {
   cudaStream_t stream = nullptr;
   char* staging[2] = {nullptr, nullptr};
-  cudaEvent_t passed[2] = {nullptr, nullptr};  // the last copy from or to that half
+  cudaEvent_t passed[2] = {nullptr, nullptr};  // set behind the last copy from or to that half
   cudaEvent_t marks[2] = {nullptr, nullptr};
-  uint32_t next = 0;  // half
+  uint32_t next = 0;  // half that the next copy uses
   bool recording = false;
 
-  // What fails here cannot be reported, and nothing depends on it.
+  // Failures here cannot be reported, and nothing depends on them.
   ~DeviceHandle() {
     if (stream != nullptr) cudaStreamSynchronize(stream);
     for (int half = 0; half < 2; ++half) {
@@ -198,7 +199,7 @@ int32_t download(DeviceHandle* device, void* to, const void* from, uint64_t byte
   const uint64_t parts = (bytes + kHalf - 1) / kHalf;
   const auto size_of = [&](uint64_t part) { return part + 1 < parts ? kHalf : bytes - part * kHalf; };
   const uint32_t first = device->next;
-  // Part k is on its way to one half while part k - 1 is read from the other.
+  // Part k is copied to one half while the host reads part k - 1 from the other.
   for (uint64_t part = 0; part <= parts; ++part) {
     if (part < parts) {
       const uint32_t half = (first + part) % 2;
@@ -256,7 +257,7 @@ int32_t launch(DeviceHandle* device, const LaunchShape* shape, const void* param
 
 int32_t begin_recording(DeviceHandle* device, Failure* failure) {
   SET_CUDA_PASS(refuse_while_recording(device, failure));
-  // Other threads, with devices of their own, may allocate meanwhile.
+  // Thread-local, because other threads may allocate on their own devices meanwhile.
   SET_CUDA_CHECK(cudaStreamBeginCapture(device->stream, cudaStreamCaptureModeThreadLocal));
   device->recording = true;
   return kOk;

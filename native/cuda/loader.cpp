@@ -27,13 +27,13 @@ std::optional<Loaded> loaded;
 
 #if defined(__linux__)
 
-/** Folder of the file that this code lies in, with a slash at its end. */
+/** Returns the folder of the file that holds this code, with a slash at its end. */
 std::string own_folder() {
   Dl_info info{};
   const bool known = dladdr(reinterpret_cast<void*>(&library_path), &info) != 0 && info.dli_fname != nullptr;
   std::string file = known ? info.dli_fname : "";
   char path[PATH_MAX];
-  // A program found by PATH is called by its bare name.
+  // The name of a program that was found by PATH has no folder.
   if (file.find('/') == std::string::npos) file = "/proc/self/exe";
   if (realpath(file.c_str(), path) != nullptr) file = path;
   return file.substr(0, file.rfind('/') + 1);
@@ -48,6 +48,7 @@ std::string text_of_dlerror() {
   return text != nullptr ? text : "no reason given";
 }
 
+/** Returns whether no function of the table is null. */
 bool complete(const Library& library) {
   const auto* begin = reinterpret_cast<const unsigned char*>(&library) + offsetof(Library, probe);
   const auto* end = reinterpret_cast<const unsigned char*>(&library) + sizeof library;

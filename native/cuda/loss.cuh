@@ -5,14 +5,16 @@
 #include "gpu/train_params.h"
 
 /*
- * What follows the logits, as cpu/loss.h defines it: losses and the gradient of their mean, answers, outputs.
+ * The computations on logits, as cpu/loss.h defines them: losses and the gradient of their mean, answers,
+ * outputs.
  *
- * One thread per sample, in double, as on the CPU; the samples of a thread are summed in order, threads by a
+ * One thread per sample, in double, as on the CPU. The samples of a thread are summed in order, threads by a
  * tree, so the sum does not depend on the schedule. Padding columns of the gradient are zero. One thread
- * block: a batch has outputs x batch numbers, some thousand operations, of which most are exponentials.
+ * block suffices: a batch has outputs x batch numbers, some thousand operations, most of them exponentials.
  */
 namespace set_native::cuda {
 
+/** The target of an output of a sample, by its label or by values. */
 struct TargetOf {
   const uint32_t* labels;
   const float* values;
@@ -28,6 +30,7 @@ __device__ inline double sigmoid_of(double z) {
   return 1.0 / (1.0 + exp(-z));
 }
 
+/** The largest logit z of a sample, and the sum of exp(z - top). */
 struct Softmax {
   double top, sum;
 
@@ -40,7 +43,7 @@ struct Softmax {
   }
 };
 
-/** The loss of a sample; NaN for one that is not known. */
+/** Returns the loss of a sample; NaN if `loss` is unknown. */
 __device__ inline double loss_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride,
                                  const TargetOf& target, uint64_t sample) {
   double sum = 0.0;
@@ -70,7 +73,7 @@ __device__ inline double loss_of(Loss loss, const float* z, uint32_t outputs, ui
   return NAN;
 }
 
-/** dz of a sample whose loss is known. */
+/** Writes dz of a sample. Requires that `loss` is known. */
 __device__ inline void gradient_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride,
                                    const TargetOf& target, uint64_t sample, double batch, float* dz) {
   if (loss == Loss::softmax_cross_entropy) {
@@ -87,7 +90,7 @@ __device__ inline void gradient_of(Loss loss, const float* z, uint32_t outputs, 
   }
 }
 
-/** The sum over the threads of a thread block, in all of them. `sums` holds one number per thread. */
+/** Returns the sum over a thread block, which all its threads get. `sums` holds one number per thread. */
 __device__ inline double over_block(double value, double* sums) {
   sums[threadIdx.x] = value;
   __syncthreads();
@@ -105,7 +108,7 @@ __device__ inline void add_loss(gpu::LossSum* sum, double value) {
   memcpy(sum, &so_far, sizeof so_far);
 }
 
-/** One thread block. */
+/** Computes loss and dz of the state's batch. One thread block. */
 __global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* order, const uint32_t* labels,
                      const float* targets, const float* z, float* dz) {
   SET_SHARED(memory);
@@ -118,7 +121,7 @@ __global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* o
     sum += loss_of(p.loss, z + b, p.outputs, p.stride, target, sample);
   }
   sum = over_block(sum, reinterpret_cast<double*>(memory));
-  // Every thread has the same sum, and has seen `stop` before the barrier in front of this.
+  // All threads have the same sum, and have read `stop` before the last barrier.
   if (!isfinite(sum)) {
     if (threadIdx.x == 0) state->stop = gpu::StopReason::diverged;
     return;
@@ -140,7 +143,10 @@ __device__ inline bool is_finite(const float* z, uint32_t outputs, uint32_t stri
   return true;
 }
 
-/** Whether `label` is the answer of a column: its largest (the first of equals), or the side of one half. */
+/**
+ * Returns whether `label` is the answer of a column: its largest output, the first of equals; of a single
+ * output, the side of one half.
+ */
 __device__ inline bool is_correct(Loss loss, const float* z, uint32_t outputs, uint32_t stride,
                                   uint32_t label) {
   if (outputs == 1) return (loss == Loss::mse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
@@ -149,6 +155,7 @@ __device__ inline bool is_correct(Loss loss, const float* z, uint32_t outputs, u
   return true;
 }
 
+/** Writes the loss and the number of correct answers of a batch. One thread block. */
 __global__ void evaluate(gpu::EvaluateParams p, const uint32_t* labels, const float* targets, const float* z,
                          gpu::LossSum* sums, uint32_t* correct) {
   SET_SHARED(memory);
@@ -168,6 +175,10 @@ __global__ void evaluate(gpu::EvaluateParams p, const uint32_t* labels, const fl
   correct[p.result] = static_cast<uint32_t>(right);
 }
 
+/**
+ * Writes the outputs of a batch. NaN for a sample with a logit that is not finite, and if the loss is
+ * unknown.
+ */
 __global__ void output(gpu::EvaluateParams p, const float* z, float* out) {
   const uint32_t step = gridDim.x * blockDim.x;
   for (uint32_t b = blockIdx.x * blockDim.x + threadIdx.x; b < p.batch; b += step) {

@@ -8,15 +8,15 @@
  * The order of an epoch's samples, as core's random_order gives it: numbers 0 .. count - 1 by ascending
  * (draw, number).
  *
- * A bitonic sort of size = 2^k entries. Stage s (2, 4, .. size) merges runs of s: steps that exchange over s
- * / 2, s / 4
- * .. 1. A thread block keeps kSortTile entries in shared memory, 24 KiB, and does there all stages up to its
- * size, and of later ones the steps within the tile; each longer step is a kernel of its own over global
- * memory. For 5,000 samples that is 6 launches, for 60,000 it is 21, once an epoch: 24 bytes per entry and
- * launch.
+ * A bitonic sort of size = 2^k entries. Stage s (2, 4, .. size) makes sorted runs of s entries, in steps that
+ * exchange over distances s/2, s/4 .. 1. A thread block keeps kSortTile entries in shared memory, 24 KiB. It
+ * runs there all stages up to that size, and of later stages the steps within the tile; each longer step is a
+ * kernel of its own over global memory. For 5,000 samples that is 6 launches, for 60,000 it is 21, once an
+ * epoch: 24 bytes per entry and launch.
  */
 namespace set_native::cuda {
 
+/** Writes a draw for each sample, and the largest draw for all other entries. */
 __global__ void order(gpu::OrderParams p, uint64_t* draws, uint32_t* numbers) {
   const uint32_t step = gridDim.x * blockDim.x;
   for (uint32_t k = blockIdx.x * blockDim.x + threadIdx.x; k < p.size; k += step) {
@@ -25,7 +25,7 @@ __global__ void order(gpu::OrderParams p, uint64_t* draws, uint32_t* numbers) {
   }
 }
 
-/** Puts two entries into ascending order, or descending. */
+/** Puts two entries in ascending or descending order. */
 __device__ inline void exchange_entries(uint64_t& a, uint32_t& m, uint64_t& b, uint32_t& n, bool ascending) {
   const bool greater = a > b || (a == b && m > n);
   if (greater != ascending) return;
@@ -37,6 +37,7 @@ __device__ inline void exchange_entries(uint64_t& a, uint32_t& m, uint64_t& b, u
   n = number;
 }
 
+/** Runs the steps of stages p.first .. p.last that exchange within a tile. */
 __global__ void sort_tiles(gpu::SortParams p, uint64_t* draws, uint32_t* numbers) {
   SET_SHARED(memory);
   auto* tile_draws = reinterpret_cast<uint64_t*>(memory);
@@ -65,6 +66,7 @@ __global__ void sort_tiles(gpu::SortParams p, uint64_t* draws, uint32_t* numbers
   }
 }
 
+/** Runs the step of stage p.first that exchanges over p.distance. One thread per pair. */
 __global__ void sort_merge(gpu::SortParams p, uint64_t* draws, uint32_t* numbers) {
   const uint32_t pair = blockIdx.x * blockDim.x + threadIdx.x;
   if (pair >= p.size / 2) return;

@@ -5,10 +5,10 @@
 #include "gpu/train_params.h"
 
 /*
- * Activations of three straight pieces (core/model.h, is_piecewise), over finished rows, one warp per row:
- * forward in place, keeping z, which the output does not tell; backward dz = f'(z) dy in place and the
- * updates of the row's bias and of its pieces, by dt = (1 - a) dy and da = (z - t) dy on the piece where z
- * lies, without decay. 12 bytes and 2 flops per number forward, 12 bytes and about 8 flops backward.
+ * Activations of three straight pieces (core/model.h, is_piecewise), one warp per row of z. Forward works in
+ * place and keeps a copy of z, because the output does not determine z. Backward computes dz = f'(z) dy in
+ * place and updates the row's bias and its pieces, by dt = (1 - a) dy and da = (z - t) dy on the piece that
+ * holds z, without decay. A number takes 12 bytes and 2 flops forward, 12 bytes and about 8 flops backward.
  */
 namespace set_native::cuda {
 
@@ -37,7 +37,7 @@ __global__ void piecewise_backward(gpu::PiecewiseParams p, const gpu::StepState*
   const uint64_t row = static_cast<uint64_t>(j) * p.stride;
   const float t_l = pieces[j], a_l = pieces[p.outputs + j];
   const float t_r = pieces[2 * p.outputs + j], a_r = pieces[3 * p.outputs + j];
-  float sums[5] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f};  // by t_l, a_l, t_r, a_r, and the bias
+  float sums[5] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f};  // gradients by t_l, a_l, t_r, a_r and the bias
   for (uint32_t b = lane; b < p.stride; b += 32) {
     const float z = pre_activation[row + b], d = dy[row + b];
     const float right = z >= t_r ? d : 0.0f, left = z >= t_r ? 0.0f : z <= t_l ? d : 0.0f;

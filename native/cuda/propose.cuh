@@ -11,23 +11,23 @@
 /*
  * Regrow: numbered slots propose places; the lowest slot that proposes a free place gets it. A round:
  *
- *   propose   each open slot draws a place and looks whether it is free                       one thread per
- * slot claim     the slots of free places enter them into a hash table, which keeps the lowest    one thread
- * per slot settle    slots that are the lowest of their place set its bit                            one warp
- * per 256 slots compact   the others, in order, are the open slots of the next round                      one
- * warp per 256 slots
+ *   kernel   one thread per   work
+ *   propose  slot             each open slot draws a place and tests whether it is free
+ *   claim    slot             each slot with a free place enters it in a hash table, which keeps the lowest
  *
- * An entry of the table is the number of a slot, plus one, and stands for that slot's place, which the kernel
- * before has written: one compare-and-swap takes an empty entry, a minimum lowers one that has the same
- * place. Which entry a place gets depends on the schedule, its lowest slot does not. The table has at least
- * twice as many entries as slots.
+ *   kernel   one warp per     work
+ *   settle   256 slots        each slot that is the lowest of its place sets the place's bit
+ *   compact  256 slots        the other slots, in order, become the open slots of the next round
  *
- * Per open slot about 60 bytes, half of them in places without order: its word of the bitmap, its entry of
- * the table.
+ * An entry of the table is the number of a slot, plus one, and stands for that slot's place, which `propose`
+ * has written: one compare-and-swap takes an empty entry, a minimum lowers an entry of the same place. The
+ * schedule decides which entry a place gets, but not its lowest slot. The table has at least twice as many
+ * entries as slots.
  *
- * With density d a share d of the slots stays open. What is left after the first rounds, a few slots, one
- * thread block takes through all further rounds (propose_rest): no launch and no look from the host in
- * between.
+ * An open slot takes about 60 bytes, half of them scattered: its word of the bitmap, its entry of the table.
+ *
+ * With density d a share d of the slots stays open. After the first rounds few slots are left. One thread
+ * block takes them through all further rounds (propose_rest), without a launch or a download in between.
  */
 namespace set_native::cuda {
 
@@ -35,22 +35,24 @@ struct ProposedPlace {
   uint32_t row, col;
 };
 
-/** The place that a slot draws among all. */
+/** Returns the place that a slot draws among all places. */
 __device__ inline ProposedPlace any_place(const gpu::RoundParams& p, uint64_t u) {
   uint64_t fraction;
   const uint32_t row = gpu::below(u, p.rows, fraction);
   return {p.first_row + row, gpu::below(fraction, p.cols, fraction)};
 }
 
-/** Number of free places of the rows first_row .. first_row + row - 1. */
+/** Returns the number of free places in rows first_row .. first_row + row - 1. */
 __device__ inline uint64_t free_before(const gpu::RoundParams& p, const uint32_t* ranks, uint32_t row) {
   const uint32_t begin = ranks[static_cast<uint64_t>(p.first_row) * p.words];
   const uint32_t end = ranks[static_cast<uint64_t>(p.first_row + row) * p.words];
   return static_cast<uint64_t>(row) * p.cols - (end - begin);
 }
 
-/** The place that a slot draws among the free ones, by two searches: for its row, and for its word in the
- * row. */
+/**
+ * Returns the place that a slot draws among the free ones. Searches for its row, then for its word in the
+ * row.
+ */
 __device__ inline ProposedPlace free_place(const gpu::RoundParams& p, const uint32_t* cells,
                                            const uint32_t* ranks, uint64_t u) {
   uint64_t number = gpu::below(u, free_before(p, ranks, p.rows));
@@ -77,6 +79,7 @@ __device__ inline uint32_t slot_at(const uint32_t* open, uint32_t position) {
   return open != nullptr ? open[position] : position;
 }
 
+/** Draws a place for each open slot; its entry becomes kNone if the place is not free. */
 __global__ void propose(gpu::RoundParams p, const uint32_t* open, const uint32_t* cells,
                         const uint32_t* ranks, uint32_t* slot_rows, uint32_t* slot_cols, uint32_t* entries) {
   const uint32_t position = thread_of_launch();
@@ -89,6 +92,7 @@ __global__ void propose(gpu::RoundParams p, const uint32_t* open, const uint32_t
   entries[slot] = is_set(cells, place.row, p.words, place.col) ? gpu::kNone : 0;
 }
 
+/** Enters the slots of free places in the table. */
 __global__ void claim(gpu::RoundParams p, const uint32_t* open, const uint32_t* slot_rows,
                       const uint32_t* slot_cols, uint32_t* entries, uint32_t* table) {
   const uint32_t position = thread_of_launch();
@@ -110,6 +114,7 @@ __global__ void claim(gpu::RoundParams p, const uint32_t* open, const uint32_t* 
   }
 }
 
+/** Sets the bits of the slots that win, marks those that lose, and counts these per tile. */
 __global__ void settle(gpu::RoundParams p, const uint32_t* open, const uint32_t* slot_rows,
                        const uint32_t* slot_cols, const uint32_t* entries, const uint32_t* table,
                        uint32_t* cells, uint32_t* lost, uint32_t* tile_lost) {
@@ -133,6 +138,7 @@ __global__ void settle(gpu::RoundParams p, const uint32_t* open, const uint32_t*
   if (lane == 0 && tile * gpu::kWarpTile < p.count) tile_lost[tile] = count;
 }
 
+/** Lists the slots that lose, in order. */
 __global__ void compact(gpu::RoundParams p, const uint32_t* open, const uint32_t* lost,
                         const uint32_t* tile_lost, uint32_t* open_next) {
   const uint32_t tile = warp_of_launch(), lane = lane_of_thread();
@@ -147,9 +153,9 @@ __global__ void compact(gpu::RoundParams p, const uint32_t* open, const uint32_t
 }
 
 /**
- * Rounds p.round .. p.end_round - 1 for at most kRestThreads slots, one per thread, in one thread block. A
- * slot loses to any before it that proposes the same place, so each looks at those: quadratic, but of few, in
- * shared memory.
+ * Runs rounds p.round .. p.end_round - 1 for at most kRestThreads slots, one per thread, in one thread block.
+ * A slot loses to every lower one that proposes the same place, so each thread compares its place with
+ * theirs: quadratic, but for few slots, in shared memory.
  */
 __global__ void propose_rest(gpu::RoundParams p, uint32_t* open, uint32_t* cells, uint32_t* slot_rows,
                              uint32_t* slot_cols, uint32_t* left) {
@@ -161,6 +167,7 @@ __global__ void propose_rest(gpu::RoundParams p, uint32_t* open, uint32_t* cells
   if (count == 0 || count > gpu::kRestThreads) return;
   uint32_t slot = threadIdx.x < count ? open[threadIdx.x] : 0;
   for (uint32_t round = p.round; round < p.end_round && count > 0; ++round) {
+    // Propose a place, as `propose` does.
     const bool proposes = threadIdx.x < count;
     gpu::DrawKey key = p.key;
     key.last_word += round - p.round;
@@ -169,6 +176,7 @@ __global__ void propose_rest(gpu::RoundParams p, uint32_t* open, uint32_t* cells
     rows[threadIdx.x] = is_free ? place.row : gpu::kNone;
     cols[threadIdx.x] = place.col;
     __syncthreads();
+    // The lowest slot of a free place wins.
     bool wins = is_free;
     for (uint32_t other = 0; other < threadIdx.x && wins; ++other)
       wins = rows[other] != place.row || cols[other] != place.col;
@@ -177,6 +185,7 @@ __global__ void propose_rest(gpu::RoundParams p, uint32_t* open, uint32_t* cells
       slot_cols[slot] = place.col;
       atomicOr(&cells[word_of(place.row, p.words, place.col)], 1u << (place.col % 32));
     }
+    // The others stay open, in order.
     uint32_t lost;
     const uint32_t to = sum_of_threads_before(proposes && !wins ? 1 : 0, sums, lost);
     if (proposes && !wins) rows[to] = slot;

@@ -9,22 +9,22 @@
 #include "gpu/philox.h"
 
 /*
- * Rebuild: the layer that the bitmap of its blocks tells. A block's new number is the rank of its bit, so
- * every block, kept or grown, finds its place alone; nothing is sorted, and groups and targets come out
- * ascending.
+ * Rebuild: makes the layer from the bitmap of its blocks. A block's new number is the rank of its bit, so
+ * every block, kept or grown, finds its place independently; nothing is sorted, and groups and targets are in
+ * ascending order.
  *
  * Moves each array of the layer once, from a copy: bytes per block 2 (10 height + index) + 10, of which rank
  * look-ups are 8 that neighbouring blocks share.
  */
 namespace set_native::cuda {
 
-/** Rows of a bitmap as offsets. */
+/** Writes the offsets of a bitmap's rows: the ranks of their first words. */
 __global__ void set_offsets(gpu::OffsetParams p, const uint32_t* ranks, uint32_t* offsets) {
   const uint32_t row = thread_of_launch();
   if (row <= p.rows) offsets[row] = ranks[static_cast<uint64_t>(row) * p.words];
 }
 
-/** A warp per group; lanes take neighbouring links. Values move as bits. */
+/** Moves the kept blocks. A warp per group; lanes take neighbouring links. Values move as bits. */
 template <class Index>
 __global__ void move_kept(gpu::MoveParams p, const uint32_t* old_offsets, const Index* old_targets,
                           const uint32_t* removed, const uint32_t* old_weights, const uint32_t* old_velocity,
@@ -50,7 +50,7 @@ __global__ void move_kept(gpu::MoveParams p, const uint32_t* old_offsets, const 
   }
 }
 
-/** The targets of grown blocks, and their numbers. One thread per block. */
+/** Writes the targets of grown blocks, and their numbers. One thread per block. */
 template <class Index>
 __global__ void place_grown(gpu::PlaceParams p, const uint32_t* slot_rows, const uint32_t* slot_cols,
                             const uint32_t* cells, const uint32_t* ranks, uint32_t* positions,
@@ -63,9 +63,9 @@ __global__ void place_grown(gpu::PlaceParams p, const uint32_t* slot_rows, const
 }
 
 /**
- * Weight, moments and birth of grown links, one thread each; links of sources beyond the layer are 0 in
- * everything. The bound of he_fan_in comes from a table by fan-in, because a device may lack the double
- * square root. NaN for an init that is not known.
+ * Writes weight, moments and birth of grown links, one thread each. Links of sources beyond the layer get
+ * zeros. The bound of he_fan_in comes from a table by fan-in, because a device may lack the double square
+ * root. An unknown init gives NaN.
  */
 __global__ void grow_weights(gpu::GrowParams p, const uint32_t* slot_rows, const uint32_t* slot_cols,
                              const uint32_t* positions, const uint32_t* target_offsets,

@@ -6,13 +6,13 @@
 #include "gpu/evolve_params.h"
 
 /*
- * Exclusive sums over arrays of any length, in the integers modulo 2^32: numbers of items before an item.
+ * Exclusive sums over arrays of any length, modulo 2^32: numbers of items before an item.
  *
  *   values[i] := values[0] + ... + values[i - 1]
  *
- * A thread block scans a tile of kScanTile numbers, 8 neighbours per thread, and leaves the tile's sum in
- * `sums`. The host scans the sums in the same way, and scan_add adds to each tile what is before it: 12 bytes
- * per number.
+ * A thread block scans a tile of kScanTile numbers, 8 neighbours per thread, and writes the tile's sum to
+ * `sums`. The host scans the sums in the same way, and scan_add adds to each tile the sum of the tiles before
+ * it: 12 bytes per number.
  */
 namespace set_native::cuda {
 
@@ -22,7 +22,7 @@ __device__ inline uint32_t lane_of_thread() {
   return threadIdx.x % 32;
 }
 
-/** The number of this warp among all warps of the launch. */
+/** Returns the number of this warp among all warps of the launch. */
 __device__ inline uint32_t warp_of_launch() {
   return (blockIdx.x * blockDim.x + threadIdx.x) / 32;
 }
@@ -31,7 +31,7 @@ __device__ inline uint32_t thread_of_launch() {
   return blockIdx.x * blockDim.x + threadIdx.x;
 }
 
-/** Sum of the values of the lanes before this one. */
+/** Returns the sum of the values of the lanes before this one. */
 __device__ inline uint32_t sum_of_lanes_before(uint32_t value) {
   uint32_t sum = value;
   for (uint32_t step = 1; step < 32; step *= 2) {
@@ -46,14 +46,14 @@ __device__ inline uint32_t sum_of_warp(uint32_t value) {
   return value;
 }
 
-/** Set bits of a ballot that belong to lanes before this one. */
+/** Returns the number of set bits of a ballot that belong to lanes before this one. */
 __device__ inline uint32_t votes_before(uint32_t ballot) {
   return static_cast<uint32_t>(__popc(ballot & ((1u << lane_of_thread()) - 1)));
 }
 
 /**
- * Sum of the values of the threads before this one in the thread block, and of all in `total`. `sums` is
- * shared memory of one word per warp, free again when this returns.
+ * Returns the sum of the values of the threads before this one in the thread block; `total` becomes the sum
+ * of all. `sums` is shared memory of one word per warp, free again when this returns.
  */
 __device__ inline uint32_t sum_of_threads_before(uint32_t value, uint32_t* sums, uint32_t& total) {
   const uint32_t before = sum_of_lanes_before(value), warp = threadIdx.x / 32;
@@ -69,7 +69,10 @@ __device__ inline uint32_t sum_of_threads_before(uint32_t value, uint32_t* sums,
   return warps_before + before;
 }
 
-/** values[i] for the tile's numbers `value(i)`, i < size, and the tile's sum. */
+/**
+ * Writes to `values` the exclusive sums of value(i), i < size, of the thread block's tile, and the tile's
+ * sum.
+ */
 template <class Value>
 __device__ inline void scan_tile(uint32_t size, const Value& value, uint32_t* values, uint32_t* sums,
                                  uint32_t* shared) {
@@ -98,8 +101,7 @@ __global__ void scan_add(gpu::ScanParams p, uint32_t* values, const uint32_t* su
   if (i < p.size) values[i] += sums[i / gpu::kScanTile];
 }
 
-/** The first pass of the scan whose values are the numbers of set bits of words: no array of those is needed.
- */
+/** Runs scan_tiles over the numbers of set bits of words, without an array of those. */
 __global__ void rank_bits(gpu::RankParams p, const uint32_t* bits, uint32_t* ranks, uint32_t* sums) {
   SET_SHARED(shared);
   const auto ones = [=](uint32_t w) { return w < p.words ? static_cast<uint32_t>(__popc(bits[w])) : 0; };

@@ -7,15 +7,15 @@
 #include "gpu/evolve_params.h"
 
 /*
- * Prune: marks the items of lowest |key|, so many of the positive and so many of the negative ones, ties by
- * item.
+ * Prune: marks the items of lowest |key|, a given number of positive ones and one of negative ones. Of equal
+ * keys the lower items go first.
  *
- * Keys are the bits of floats, which in one sign order like absolute values; +0 is the lowest positive, -0
- * the lowest negative. A radix select finds the two thresholds exactly: three passes over the keys count
- * those that share the digits found so far by their next digit, 11 + 10 + 10 bits, in shared memory first;
- * after each, one thread block per sign finds the digit in which the cut falls. Counts do not depend on the
- * order of atomics. Then each warp counts the keys equal to a threshold in its 256 items, a scan numbers
- * them, and those with a low enough number go with those below.
+ * Keys are the bits of floats, which within one sign have the order of absolute values; +0 is the lowest
+ * positive key, -0 the lowest negative. A radix select finds the two thresholds exactly. Three passes over
+ * the keys count those that share the digits found so far by their next digit, 11 + 10 + 10 bits, in shared
+ * memory first; after each pass one thread block per sign finds the digit that holds the threshold. Counts do
+ * not depend on the order of atomics. Then each warp counts the keys equal to a threshold in its 256 items, a
+ * scan numbers them, and those with low enough numbers go with those below the threshold.
  *
  * 5 passes of 4 bytes per item, and 1 bit written. At most 2^32 - 1 items.
  */
@@ -24,7 +24,7 @@ namespace set_native::cuda {
 constexpr uint32_t kMagnitude = 0x7fffffff;
 constexpr uint32_t kInfinity = 0x7f800000;
 
-/** Set-motif: the score of each block, summed as the CPU does. One thread per block of links. */
+/** SET-motif: writes the score of each block, summed as the CPU does. One thread per block of links. */
 __global__ void block_scores(gpu::ScoreParams p, const float* weights, uint32_t* keys) {
   const uint32_t k = thread_of_launch();
   if (k >= p.blocks) return;
@@ -41,6 +41,7 @@ __global__ void block_scores(gpu::ScoreParams p, const float* weights, uint32_t*
   keys[k] = __float_as_uint(score);
 }
 
+/** Sets the flag if a weight is not finite. */
 __global__ void check_finite(gpu::CheckParams p, const uint32_t* weights, uint32_t* flag) {
   const uint64_t size = static_cast<uint64_t>(p.size_high) << 32 | p.size_low;
   const uint64_t first = static_cast<uint64_t>(blockIdx.x) * blockDim.x * gpu::kThreadItems + threadIdx.x;
@@ -52,7 +53,7 @@ __global__ void check_finite(gpu::CheckParams p, const uint32_t* weights, uint32
   if (!finite) atomicOr(flag, 1);
 }
 
-/** Calls use(key) for the thread's share of the items, neighbours going to neighbouring threads. */
+/** Calls use(key) for the thread's share of the items. Neighbouring threads take neighbouring items. */
 template <class Use>
 __device__ inline void for_keys(uint32_t size, const uint32_t* keys, Use&& use) {
   const uint32_t first = blockIdx.x * blockDim.x * gpu::kThreadItems + threadIdx.x;
@@ -62,12 +63,13 @@ __device__ inline void for_keys(uint32_t size, const uint32_t* keys, Use&& use) 
   }
 }
 
-/** Adds a count of every lane to `to`, with one atomic per warp. */
+/** Adds the counts of all lanes to `to`, with one atomic per warp. */
 __device__ inline void add_from_warp(uint32_t* to, uint32_t count) {
   const uint32_t sum = sum_of_warp(count);
   if (lane_of_thread() == 0 && sum > 0) atomicAdd(to, sum);
 }
 
+/** Counts the keys of either sign and the zeros of either sign, and finds the smallest |key| other than 0. */
 __global__ void count_signs(gpu::SignParams p, const uint32_t* keys, gpu::SignSummary* summary) {
   uint32_t positive = 0, positive_zero = 0, negative = 0, negative_zero = 0, nearest = gpu::kNone;
   for_keys(p.size, keys, [&](uint32_t key) {
@@ -88,6 +90,7 @@ __global__ void count_signs(gpu::SignParams p, const uint32_t* keys, gpu::SignSu
   add_from_warp(&summary->negative_zero, negative_zero);
 }
 
+/** Counts the keys of that smallest |key|, by sign. */
 __global__ void count_nearest(gpu::SignParams p, const uint32_t* keys, gpu::SignSummary* summary) {
   const uint32_t nearest = summary->nearest;
   uint32_t positive = 0, negative = 0;
@@ -99,7 +102,7 @@ __global__ void count_nearest(gpu::SignParams p, const uint32_t* keys, gpu::Sign
   add_from_warp(&summary->nearest_negative, negative);
 }
 
-/** Shared memory: 2 kSelectBins words. */
+/** Counts keys by sign and digit, in shared memory of 2 kSelectBins words first. */
 __global__ void select_histogram(gpu::SelectParams p, const uint32_t* keys, const gpu::SelectState* state,
                                  uint32_t* histogram) {
   SET_SHARED(shared);
@@ -117,8 +120,7 @@ __global__ void select_histogram(gpu::SelectParams p, const uint32_t* keys, cons
     if (bins[b] > 0) atomicAdd(&histogram[b], bins[b]);
 }
 
-/** Finds the digit in which the cut falls. Where all items go there is none, and the threshold stays kNone.
- */
+/** Finds the digit that holds the threshold. If all items go there is none, and the threshold stays kNone. */
 __global__ void select_digit(gpu::SelectParams p, gpu::SelectState* state, uint32_t* histogram) {
   SET_SHARED(shared);
   constexpr uint32_t kPerThread = gpu::kSelectBins / gpu::kEvolveThreads;
@@ -128,8 +130,8 @@ __global__ void select_digit(gpu::SelectParams p, gpu::SelectState* state, uint3
   const uint32_t known = p.first != 0 ? 0 : state[sign].threshold << p.width;
   uint32_t sum = 0, total;
   for (uint32_t b = 0; b < kPerThread; ++b) sum += bins[b];
-  uint32_t before =
-      sum_of_threads_before(sum, reinterpret_cast<uint32_t*>(shared), total);  // a barrier: all have read
+  // Its barrier comes after all threads have read the state that one of them writes.
+  uint32_t before = sum_of_threads_before(sum, reinterpret_cast<uint32_t*>(shared), total);
   if (p.first != 0 && rest >= total && threadIdx.x == 0) state[sign] = {gpu::kNone, 0};
   const bool here = before <= rest && rest - before < sum;
   for (uint32_t b = 0; b < kPerThread; ++b) {
@@ -141,17 +143,17 @@ __global__ void select_digit(gpu::SelectParams p, gpu::SelectState* state, uint3
   }
 }
 
-/** One of two registers: an array with an index known only at run time would go to memory. */
+/** Returns one of two registers. An array with an index known only at run time would be put in memory. */
 __device__ inline uint32_t of_sign(const uint32_t (&values)[2], uint32_t sign) {
   return sign == 0 ? values[0] : values[1];
 }
 
-/** Whether the thread's item of a warp's tile is equal to the threshold of its sign. */
+/** The thread's item compared with the threshold of its sign, and the ties of its warp. */
 struct TieVotes {
-  bool below;  // the item goes for sure
-  uint32_t sign;
-  bool tied;
-  uint32_t votes[2];  // ties of the 32 items, by sign
+  bool below;         // whether the item is below the threshold, and goes
+  uint32_t sign;      // sign of the item: 0 positive, 1 negative
+  bool tied;          // whether the item is equal to the threshold
+  uint32_t votes[2];  // by sign, a bit for each lane whose item is tied
 };
 
 __device__ inline TieVotes tie_votes(uint32_t size, uint32_t item, const uint32_t* keys,
@@ -165,6 +167,7 @@ __device__ inline TieVotes tie_votes(uint32_t size, uint32_t item, const uint32_
           {__ballot_sync(kWholeWarp, tied && sign == 0), __ballot_sync(kWholeWarp, tied && sign == 1)}};
 }
 
+/** Counts the ties of each tile, by sign. A warp per tile. */
 __global__ void count_ties(gpu::MarkParams p, const uint32_t* keys, const gpu::SelectState* state,
                            uint32_t* ties) {
   const uint32_t tile = warp_of_launch();
@@ -178,11 +181,12 @@ __global__ void count_ties(gpu::MarkParams p, const uint32_t* keys, const gpu::S
     ties[lane_of_thread() * p.tiles + tile] = count[lane_of_thread()];
 }
 
+/** Marks the items that go, and counts the full and the truncated blocks among them. A warp per tile. */
 __global__ void mark_pruned(gpu::MarkParams p, const uint32_t* keys, const gpu::SelectState* state,
                             const uint32_t* ties, uint32_t* removed, gpu::PruneCounts* counts) {
   const uint32_t tile = warp_of_launch(), lane = lane_of_thread();
   const uint32_t cut[2] = {state[0].threshold, state[1].threshold}, go[2] = {state[0].rest, state[1].rest};
-  // Numbers of the tile's first ties; those of the negative items are counted on from the positive ones.
+  // Numbers of the tile's first ties. The scan counts the negative items after the positive ones.
   uint32_t number[2] = {0, 0};
   if (tile < p.tiles) {
     number[0] = ties[tile];

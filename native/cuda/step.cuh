@@ -5,13 +5,13 @@
 #include "gpu/train_params.h"
 
 /*
- * The end of a step: the update of the output layer's bias by the sums of dz, one warp per output; and then,
- * by one thread, where the next step stands and whether the host wants it. Also what is asked once an epoch:
- * whether all numbers of an array are finite.
+ * The end of a step: the output layer's bias is updated by the sums of dz, one warp per output; then one
+ * thread moves the state to the next step, unless the host has cancelled. The kernel `finite`, once an epoch,
+ * checks whether all numbers of an array are finite.
  */
 namespace set_native::cuda {
 
-/** One thread block. */
+/** Updates the output layer's bias and moves the state to the next step. One thread block. */
 __global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint32_t* cancel, const float* dz,
                          float* bias, float* bias_velocity, float* bias_second_moment,
                          const float* corrections) {
@@ -23,7 +23,7 @@ __global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint
     gradient = over_warp(gradient);
     if (lane == 0) update({bias, bias_velocity, bias_second_moment}, j, gradient, state->rule);
   }
-  __syncthreads();  // all have read the state
+  __syncthreads();  // all threads have read the state
   if (threadIdx.x != 0) return;
   const uint64_t next = static_cast<uint64_t>(state->first) + state->full_batch;
   ++state->step;
@@ -38,6 +38,7 @@ __global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint
   if (*static_cast<const volatile uint32_t*>(cancel) != 0) state->stop = gpu::StopReason::cancelled;
 }
 
+/** Sets a flag if a number is not finite among the first p.columns of each p.stride. */
 __global__ void finite(gpu::FiniteParams p, const float* values, uint32_t* flags) {
   const uint64_t step = static_cast<uint64_t>(gridDim.x) * blockDim.x;
   bool all = true;

@@ -22,7 +22,7 @@
 #include "gpu/ops.h"
 
 /*
- * All kernels of gpu/op_table.h: what the library launches and what the emulator of the tests runs.
+ * The list of all kernels of gpu/op_table.h. The library launches them, the emulator of the tests runs them.
  */
 namespace set_native::cuda {
 
@@ -38,6 +38,7 @@ namespace set_native::cuda {
   SET_GPU_HEIGHTS(SET_ADD_HEIGHT, op, true, uint32_t, __VA_ARGS__)
 #define SET_ADD(op, family, threads, Params, Buffers) SET_ADD_##family(op, gpu::Params, gpu::Buffers)
 
+/** Returns all kernels. The first call makes the list. */
 inline const std::vector<Kernel>& kernels() {
   static const std::vector<Kernel> all = [] {
     KernelList list;
@@ -53,7 +54,7 @@ inline const std::vector<Kernel>& kernels() {
 #undef SET_ADD_per_height
 #undef SET_ADD
 
-/** Null where there is no such kernel. */
+/** Returns a kernel, or null where there is no such kernel. */
 inline const Kernel* find_kernel(const gpu::KernelId& id) {
   for (const Kernel& kernel : kernels())
     if (kernel.id == id) return &kernel;

@@ -5,17 +5,20 @@
 #include "gpu/train_params.h"
 
 /*
- * What backward.cuh does in one pass, in two, for rows of more than kPassStride floats, which no warp holds:
- * first input_gradient: dx_i = f'(x_i) sum of w dz_j, into a matrix of its own, because the second pass reads
- * x, then update_links: g = x_i . dz_j, the update of weights, and of source i's own bias by
- * the sum of dx_i.
+ * The backward pass of backward.cuh in two passes, for rows of more than kPassStride floats, which no warp
+ * holds:
  *
- * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a thread
- * block, as forward; in the second a warp takes one block of links after the other and walks along the rows,
- * x_i from L1. Per link 4 stride flops and 16 bytes as there; dz is read twice.
+ *   input_gradient  dx_i = f'(x_i) sum of w dz_j, in a matrix of its own, because the second pass reads x
+ *   update_links    g = x_i . dz_j, the update of the weight by g, and of source i's own bias by the sum of
+ *                   dx_i
+ *
+ * In the first pass a group belongs to `warps` warps, and a thread block takes kPassStride floats of its
+ * rows, as in forward. In the second a warp takes one block of links after the other and walks along the
+ * rows, with x_i from L1. A link takes 4 stride flops and 16 bytes as there; dz is read twice.
  */
 namespace set_native::cuda {
 
+/** Does what input_gradient does for the `rows` <= kRows sources of a group from number r0 on. */
 template <class Index, unsigned kRows>
 __device__ inline void input_gradient_rows(const gpu::BackwardParams& p, const Columns& c, uint32_t group,
                                            uint32_t part, uint32_t r0, uint32_t rows, const uint32_t* offsets,
@@ -47,7 +50,7 @@ __device__ inline void input_gradient_rows(const gpu::BackwardParams& p, const C
   }
 }
 
-/** The groups of thread block x, part y of their rows. */
+/** Computes dx of the groups of thread block x, part y of their rows. */
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
     input_gradient(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
@@ -66,7 +69,7 @@ __global__ void __launch_bounds__(gpu::kTrainThreads)
                                       reinterpret_cast<float4*>(memory));
 }
 
-/** The groups of thread block x. */
+/** Updates the links, and the biases, of the groups of thread block x. */
 template <class Index, unsigned kHeight>
 __global__ void __launch_bounds__(gpu::kTrainThreads)
     update_links(gpu::BackwardParams p, const gpu::StepState* state, const uint32_t* offsets,
@@ -83,6 +86,7 @@ __global__ void __launch_bounds__(gpu::kTrainThreads)
   const uint32_t height = kHeight != 0 ? kHeight : p.height, row = p.stride / 4;
   const uint32_t source = group * height;
   const uint32_t existing = p.inputs - source < height ? p.inputs - source : height;
+  // The warp's blocks of links, kRows sources at a time.
   for (uint32_t k = offsets[group] + part; k < offsets[group + 1]; k += p.warps)
     for (uint32_t r0 = 0; r0 < existing; r0 += kRows) {
       const float4* xs = reinterpret_cast<const float4*>(x) + static_cast<uint64_t>(source + r0) * row;
@@ -103,6 +107,7 @@ __global__ void __launch_bounds__(gpu::kTrainThreads)
       for (uint32_t r = 0; r < kRows; ++r)
         if (lane == r && r0 + r < existing) update(links, place + r, gradients[r], state->rule);
     }
+  // The biases of the sources.
   if (bias == nullptr || part != 0) return;
   for (uint32_t r = 0; r < existing; ++r) {
     const float4* slopes = reinterpret_cast<const float4*>(dx) + static_cast<uint64_t>(source + r) * row;

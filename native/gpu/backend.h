@@ -9,40 +9,41 @@
 
 namespace set_native::gpu {
 
-/** Passes some bytes through a device. Throws as it does, internal naming `name` when other bytes come back.
+/**
+ * Passes some bytes through a device. Throws what the device throws, and internal, naming `name`, when other
+ * bytes come back.
  */
 void try_device(Device& device, const std::string& name);
 
-/** What a GPU holds at once. */
+/** Memory and resident warps of a GPU. */
 struct Capacity {
-  uint64_t memory = 0;  // bytes in all
-  uint32_t warps = 0;   // of 32 threads
+  uint64_t memory = 0;  // bytes of device memory, free or not
+  uint32_t warps = 0;   // resident warps of 32 threads
 };
 
-/** What back ends on a GPU have in common: a model is a GpuModel on a device that `open` makes for it. */
+/** The common part of back ends on a GPU: a model is a GpuModel on a device that `open` makes for it. */
 class GpuBackend : public Backend {
  public:
-  /** On the device. Whether it is free there, `create` looks. */
+  /** Returns the bytes that a model takes on the device. `create` checks whether they are free. */
   double model_bytes(const ModelSpec& spec) const final;
   std::unique_ptr<BackendModel> create(Model model, const BackendOptions& options) const final;
   /** Opens a device and passes some bytes through it. */
   std::string try_out() const override;
 
-  /** Zeros where it is not known. */
+  /** Returns the capacity of the GPU; zeros where it is not known. */
   virtual Capacity capacity() const { return {}; }
-  /** A device of its own for measurements, with nothing on it. Throws backend_unavailable. */
+  /** Opens an empty device for measurements. Throws backend_unavailable. */
   std::unique_ptr<TimedDevice> open_device() const;
 
  protected:
-  /** Called only where `probe` says that it is available. */
+  /** Opens a device. Called only where `probe` says that one is available. */
   virtual std::unique_ptr<TimedDevice> open() const = 0;
 };
 
-/** What a GPU holds at once; zeros for a back end that is on none. */
+/** Returns the capacity of a back end's GPU; zeros for a back end without one. */
 Capacity capacity_of(const Backend& backend);
 
-/** A device of its own for measurements, with nothing on it. Throws backend_unavailable where there is no
- * GPU. */
+/** Opens an empty device for measurements. Throws backend_unavailable where there is no GPU. */
 std::unique_ptr<TimedDevice> open_device(const Backend& backend);
 
 }  // namespace set_native::gpu

@@ -4,8 +4,9 @@
 
 /*
  * The buffers that a kernel takes. Each operation has a structure of Bindings, with a name for each buffer,
- * in the order of the kernel's arguments; it stands beside the operation's parameters in train_params.h and
- * evolve_params.h. To Metal these structures are empty: it reads them only because it reads those headers.
+ * in the order of the kernel's arguments. It stands beside the operation's parameters in train_params.h and
+ * evolve_params.h. For Metal a Binding is empty: Metal reads these structures only because those headers
+ * contain them.
  */
 #if !defined(__METAL_VERSION__)
 #include <array>
@@ -18,7 +19,7 @@ namespace set_native::gpu {
 
 class Buffer;
 
-/** One buffer argument: from `offset` bytes on. Without a buffer the kernel gets a null pointer. */
+/** One buffer argument, which starts at byte `offset`. Without a buffer the kernel gets a null pointer. */
 struct Binding {
   Binding() = default;
   Binding(const Buffer* from, size_t from_offset = 0) : buffer(from), offset(from_offset) {}
@@ -30,11 +31,11 @@ struct Binding {
   size_t offset = 0;
 };
 
-/** How many buffers a structure of Bindings names. */
+/** Number of buffers that a structure of Bindings names. */
 template <class Buffers>
 constexpr size_t kBufferCount = sizeof(Buffers) / sizeof(Binding);
 
-/** The Bindings of such a structure, in order. */
+/** Returns the Bindings of such a structure, in order. */
 template <class Buffers>
 std::array<Binding, kBufferCount<Buffers>> listed(const Buffers& buffers) {
   static_assert(std::is_trivially_copyable_v<Buffers> && sizeof(Buffers) % sizeof(Binding) == 0,

@@ -32,15 +32,15 @@ class SharedBuffer : public Buffer {
   virtual void* data() = 0;
 };
 
-/** How a kernel is started: teams of as many threads as its operation says (gpu/op_table.h). */
+/** The launch of a kernel: teams of as many threads as its operation has (gpu/op_table.h). */
 struct Launch {
   KernelId kernel;
   uint32_t teams_x = 1;
   uint32_t teams_y = 1;
-  size_t shared_bytes = 0;  // memory that a team's threads share, at most 32 KiB
+  size_t shared_bytes = 0;  // bytes that a team's threads share, at most 32 KiB
 };
 
-/** What a kernel is given: its operation's Params, and its Buffers in order. */
+/** The arguments of a kernel: its operation's Params, and its Buffers in order. */
 struct Arguments {
   const void* params;
   size_t params_bytes;
@@ -61,29 +61,31 @@ struct DeviceMemory {
 
 /**
  * A GPU as the host code above it sees it: memory, and kernels that run one after the other, each seeing
- * what those before it wrote. Implemented by CUDA, by Metal, and by the emulator of the tests. Not for use
- * from two threads.
+ * what those before it wrote. CUDA, Metal and the emulator of the tests implement it. Only one thread at a
+ * time may use it.
  */
 class Device {
  public:
   virtual ~Device() = default;
   virtual DeviceMemory memory() const = 0;
-  /** Whether its kernels sum losses in doubles, or in pairs of floats (LossSum). */
+  /** Returns whether its kernels sum losses in doubles, or in pairs of floats (LossSum). */
   virtual bool has_doubles() const { return true; }
 
   /** Throws out_of_memory naming what was asked for and what is free. Zero bytes are allowed. */
   virtual std::unique_ptr<Buffer> allocate(size_t bytes) = 0;
   virtual std::unique_ptr<SharedBuffer> allocate_shared(size_t bytes) = 0;
 
-  // In order with the dispatches. `upload` has read its source when it returns; `download` waits for its
-  // result.
+  // These run in order with the dispatches. `upload` has read its source when it returns; `download` waits
+  // for its result.
   virtual void upload(Buffer& to, size_t offset, const void* from, size_t bytes) = 0;
   virtual void download(void* to, const Buffer& from, size_t offset, size_t bytes) = 0;
   virtual void copy(Buffer& to, size_t to_offset, const Buffer& from, size_t from_offset, size_t bytes) = 0;
-  virtual void clear(Buffer& buffer, size_t offset, size_t bytes) = 0;  // to zero
+  virtual void clear(Buffer& buffer, size_t offset, size_t bytes) = 0;  // writes zeros
 
-  /** Queues a kernel with the Params and Buffers of its operation (gpu/op_table.h). Throws internal for
-   * others. */
+  /**
+   * Queues a kernel with the Params and Buffers of its operation (gpu/op_table.h). Throws internal for other
+   * types.
+   */
   template <class Params, class Buffers>
   void dispatch(const Launch& launch, const Params& params, const Buffers& buffers) {
     const OpInfo& info = info_of(launch.kernel.op);
@@ -92,14 +94,14 @@ class Device {
     const auto list = listed(buffers);
     queue(launch, {&params, sizeof params, list.data(), list.size()});
   }
-  /** The same for arguments of any type, which are copied. */
+  /** Queues a kernel with arguments of any type, which are copied. */
   virtual void queue(const Launch& launch, const Arguments& arguments) = 0;
 
-  /** Notes what `work` dispatches (dispatch, copy and clear only) instead of running it. */
+  /** Records what `work` dispatches (dispatch, copy and clear only) instead of running it. */
   virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
   virtual void replay(const Recording& recording) = 0;
 
-  /** Whether all that was queued is done; throws what went wrong meanwhile. */
+  /** Returns whether all queued work is done; throws what went wrong meanwhile. */
   virtual bool idle() = 0;
   virtual void synchronize() = 0;
 };
@@ -108,7 +110,7 @@ class Device {
 class TimedDevice : public Device {
  public:
   virtual void start_timer() = 0;
-  /** Waits. Milliseconds, by the device's own clock, that everything queued since start_timer took. */
+  /** Waits; returns the milliseconds, by the device's own clock, that the work since start_timer took. */
   virtual double stop_timer() = 0;
 };
 

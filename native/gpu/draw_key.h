@@ -4,11 +4,11 @@
 
 namespace set_native::gpu {
 
-/** What kernels need to draw as core/philox.h does: all but the index. */
+/** Key and counter with which kernels draw as core/philox.h does, without the index. */
 struct DrawKey {
   uint32_t seed_low, seed_high;
   uint32_t epoch;
-  uint32_t last_word;  // of the counter: stream << 24 | layer << 12 | round
+  uint32_t last_word;  // last word of the counter: stream << 24 | layer << 12 | round
 };
 
 }  // namespace set_native::gpu

@@ -16,14 +16,14 @@ namespace set_native::gpu {
 
 namespace {
 
-constexpr uint64_t kAlwaysWorthwhile = 16u << 20;  // bytes of bitmaps that need no look at what is free
+constexpr uint64_t kAlwaysWorthwhile = 16u << 20;  // bytes of bitmaps for which free memory is not asked
 
-/** Whether blocks are pruned and grown as a whole, with the height they have. */
+/** Returns whether blocks are pruned and grown as a whole, with the height they have. */
 bool height_fits(const Layer& layer, const EvolutionPolicy& policy) {
   return layer.height == policy.motif_size && (policy.motif_size == 1 || policy.parse == MotifParse::aligned);
 }
 
-/** Whether the kernels can count what there is in 32 bits, groups in warps. */
+/** Returns whether 32 bits suffice for all that the kernels count, also in threads, a warp for each group. */
 bool numbers_fit(const Layer& layer, const Bitmaps& bitmaps) {
   constexpr uint64_t kWarps = (uint64_t{1} << 32) / 32, kWords = (uint64_t{1} << 32) - kScanTile;
   return layer.groups < kWarps && bitmaps.cell_words < kWords && bitmaps.target_words < kWords &&
@@ -36,7 +36,7 @@ unsigned host_threads() {
   return std::min(available_cpus(), kEnough);
 }
 
-/** Writes other links, as many in blocks of the same height, to the buffers of a layer. */
+/** Overwrites the links in a layer's buffers with as many others, in blocks of the same height. */
 void replace_links(Device& device, const Layer& layer, const AnyBlocks& links) {
   const auto write = [&](const std::unique_ptr<Buffer>& to, const auto& values) {
     if (to == nullptr) return;  // an array that the layer does not have
@@ -94,7 +94,7 @@ bool Evolution::is_for_device(const Layer& layer, const EvolutionPolicy& policy)
   return bitmaps.bytes() <= (device_.memory().free + held) / 4;
 }
 
-/** he_bound of every fan-in that a layer of `inputs` sources can have. */
+/** Uploads he_bound of every fan-in that a layer of `inputs` sources can have. */
 void Evolution::prepare_bounds(uint32_t inputs) {
   const size_t bytes = (size_t{inputs} + 1) * sizeof(float);
   if (memory_.bounds != nullptr && memory_.bounds->bytes() >= bytes) return;

@@ -9,15 +9,15 @@ namespace set_native::gpu {
 
 namespace {
 
-constexpr uint32_t kWarpSums = 32 * sizeof(uint32_t);  // shared memory of a scan in a team
-constexpr uint32_t kDigits[][2] = {
-    {20, 11}, {10, 10}, {0, 10}};  // shift and width: the 31 bits below the sign
+constexpr uint32_t kWarpSums = 32 * sizeof(uint32_t);  // shared memory that a team's scan needs
+// Shift and width of the digits of a radix select: the 31 bits below the sign, the highest first.
+constexpr uint32_t kDigits[][2] = {{20, 11}, {10, 10}, {0, 10}};
 
 uint64_t divided(uint64_t count, uint64_t by) {
   return (count + by - 1) / by;
 }
 
-/** Lays pieces of memory out, one behind the other, each on a boundary that suits all of them. */
+/** Lays out arrays in memory, one behind the other, each aligned to 256 bytes. */
 class Layout {
  public:
   explicit Layout(size_t begin) : end_(begin) {}
@@ -52,7 +52,7 @@ Binding behind(const Binding& binding, uint64_t words) {
   return {binding.buffer, binding.offset + words * sizeof(uint32_t)};
 }
 
-/** Scans the tiles' sums, and adds to each tile what is before it. */
+/** Scans the sums of tiles, and adds to each tile the sum of the tiles before it. */
 void join_tiles(Device& device, Binding values, uint32_t size, Binding sums) {
   const auto tiles = static_cast<uint32_t>(divided(size, kScanTile));
   if (tiles <= 1) return;
@@ -112,7 +112,7 @@ EvolutionStep::EvolutionStep(Device& device, EvolutionMemory& memory, const Laye
       first_truncated_(layer.blocks) {}
 
 LayerEvolution EvolutionStep::run() {
-  // Prune.
+  // Prune: mark the blocks to remove.
   if (last_sources_ < height_) {
     device_.download(&first_truncated_, *layer_.offsets, (groups_ - 1) * sizeof(uint32_t), sizeof(uint32_t));
   }
@@ -125,7 +125,8 @@ LayerEvolution EvolutionStep::run() {
   select(amounts);
   mark();
 
-  // Regrow: the bitmap of what is kept, and the places that slots win in it.
+  // Regrow: make the bitmap of the kept blocks; slots win places in it, first in full groups, then in a
+  // smaller last one.
   const uint64_t links =
       static_cast<uint64_t>(full_) * height_ + static_cast<uint64_t>(truncated_) * last_sources_;
   const uint64_t nnz = static_cast<uint64_t>(first_truncated_) * height_ +
@@ -141,7 +142,7 @@ LayerEvolution EvolutionStep::run() {
   full.stream = Stream::regrow;
   full.wanted = full_;
   grow(full);
-  Region last;  // of fewer sources
+  Region last;
   last.first_row = full_groups;
   last.rows = groups_ - full_groups;
   last.stream = Stream::regrow_single;
@@ -149,18 +150,19 @@ LayerEvolution EvolutionStep::run() {
   last.base = full_;
   grow(last);
 
-  // Rebuild.
+  // Rebuild: move all blocks to their new places.
   rebuild();
   index_targets();
   return {links, links};
 }
 
-/** The weights themselves are the keys of single links; motifs have scores. */
+/** Returns the keys of the selection: weights of single links, scores of motifs. */
 Binding EvolutionStep::keys() const {
   if (policy_.prune != Prune::lowest) return layer_.weights;
   return at(plan_.keys);
 }
 
+/** Returns how many single links go by the rules by_sign and thesis (core/evolution.h). */
 EvolutionStep::Amounts EvolutionStep::count_set() {
   SignSummary found{};
   found.nearest = kNone;
@@ -188,11 +190,12 @@ EvolutionStep::Amounts EvolutionStep::count_set() {
           found.negative_zero + static_cast<uint32_t>(amount.negative)};
 }
 
-/** All memory is there before the layer changes. */
+/** Lays out the scratch memory and allocates it, before the layer changes. */
 void EvolutionStep::make_plan() {
   const uint32_t slots = full_;
   const uint64_t warp_tiles = divided(blocks_, kWarpTile),
                  rank_size = std::max(bitmaps_.cell_words, bitmaps_.target_words) + 1;
+  // Arrays of all phases.
   Layout always(0);
   plan_.removed = always.words(divided(blocks_, 32));
   plan_.cells = always.words(bitmaps_.cell_words);
@@ -203,6 +206,7 @@ void EvolutionStep::make_plan() {
   plan_.slot_cols = always.words(slots);
   plan_.entries = always.words(slots);
 
+  // Behind them the arrays of one phase at a time.
   Layout prune(always.end());
   if (policy_.prune == Prune::lowest) plan_.keys = prune.words(blocks_);
   plan_.ties = prune.words(2 * warp_tiles);
@@ -228,6 +232,7 @@ void EvolutionStep::make_plan() {
   memory_.scratch = device_.allocate(plan_.bytes);
 }
 
+/** Finds the thresholds below which items go, one per sign, and leaves them in the states. */
 void EvolutionStep::select(Amounts amounts) {
   if (policy_.prune == Prune::lowest) {
     ScoreParams params{};
@@ -258,6 +263,7 @@ void EvolutionStep::select(Amounts amounts) {
   }
 }
 
+/** Marks the blocks to remove, and counts them where the last group is smaller. */
 void EvolutionStep::mark() {
   const auto tiles = static_cast<uint32_t>(divided(blocks_, kWarpTile));
   const MarkParams params{blocks_, tiles, first_truncated_};
@@ -273,13 +279,14 @@ void EvolutionStep::mark() {
   buffers.removed = at(plan_.removed);
   buffers.counts = small(SmallParts::counts);
   device_.dispatch(evolve_launch(Op::mark_pruned, uint64_t{tiles} * 32), params, buffers);
-  if (first_truncated_ == blocks_) return;  // all that goes is full
+  if (first_truncated_ == blocks_) return;  // all removed blocks are full
   PruneCounts counts{};
   device_.download(&counts, *memory_.small, SmallParts::counts, sizeof counts);
   full_ = counts.full;
   truncated_ = counts.truncated;
 }
 
+/** Gives every slot of a region a free place, round by round. */
 void EvolutionStep::grow(const Region& region) {
   RoundParams params{};
   params.key = draw_key(key_.seed, region.stream, key_.layer, key_.draws());
@@ -294,8 +301,7 @@ void EvolutionStep::grow(const Region& region) {
       throw Error(ErrorCode::internal, "[evolve] regrowth did not end; please report");
     params.key.last_word = key.last_word + params.round;
     params.listed = crowded_ || params.round >= kOpenRounds;
-    // Few slots are left after a round among all places; one team takes them through the other such
-    // rounds.
+    // Few slots are open after a round among all places; one team runs the other such rounds for them.
     const bool rest = params.listed == 0 && params.round + 1 < kOpenRounds;
     const uint32_t left = run_round(region, params, params.round == 0, rest);
     params.round = rest && left <= kRestThreads ? kOpenRounds : params.round + 1;
@@ -303,8 +309,9 @@ void EvolutionStep::grow(const Region& region) {
   }
 }
 
-/** Returns how many slots are still open after a round, or after more where `rest` allows. */
+/** Runs a round, or more of them if `rest` is set, and returns how many slots are still open. */
 uint32_t EvolutionStep::run_round(const Region& region, RoundParams params, bool first, bool rest) {
+  // Arrays of the region's slots; an empty table, and the ranks that draws among the free places need.
   const uint32_t count = params.count;
   const auto tiles = static_cast<uint32_t>(divided(count, kWarpTile));
   const uint32_t entries = table_entries(count);
@@ -320,7 +327,7 @@ uint32_t EvolutionStep::run_round(const Region& region, RoundParams params, bool
   device_.clear(*memory_.scratch, plan_.table, entries * sizeof(uint32_t));
   device_.clear(*memory_.scratch, left.offset, sizeof(uint32_t));
 
-  // Open slots propose places; of those that want a free one the lowest gets it.
+  // Open slots propose places; the lowest slot that proposes a free place gets it.
   ProposeBuffers propose;
   propose.open = open;
   propose.cells = cells;
@@ -347,7 +354,7 @@ uint32_t EvolutionStep::run_round(const Region& region, RoundParams params, bool
   settle.tile_lost = tile_lost;
   device_.dispatch(evolve_launch(Op::settle, uint64_t{tiles} * 32), params, settle);
 
-  // The others are the open slots of the next round.
+  // The others are the open slots of the next round; one team may run the rounds that are left.
   scan(device_, tile_lost, tiles + 1, at(plan_.sums));
   device_.dispatch(evolve_launch(Op::compact, uint64_t{tiles} * 32), params,
                    CompactBuffers{open, lost, tile_lost, open_next});
@@ -372,8 +379,9 @@ uint32_t EvolutionStep::run_round(const Region& region, RoundParams params, bool
   return open_slots;
 }
 
+/** Moves kept blocks to their new places, and gives grown ones theirs. */
 void EvolutionStep::rebuild() {
-  // The layer as it was, out of the way of what it becomes.
+  // Copy the layer, because its arrays are overwritten.
   const auto keep = [this](size_t to, const Buffer& from) {
     device_.copy(*memory_.scratch, to, from, 0, from.bytes());
   };
@@ -386,7 +394,7 @@ void EvolutionStep::rebuild() {
       },
       plan_.old, layer_);
 
-  // Every block has its place by its rank in the bitmap.
+  // Move the kept blocks: the place of a block is its rank in the bitmap.
   const Binding cells = at(plan_.cells), ranks = at(plan_.ranks);
   rank(device_, cells, static_cast<uint32_t>(bitmaps_.cell_words), ranks, at(plan_.sums));
   device_.dispatch(evolve_launch(Op::set_offsets, uint64_t{groups_} + 1),
@@ -408,6 +416,7 @@ void EvolutionStep::rebuild() {
   move.birth = layer_.birth;
   device_.dispatch(evolve_launch(Op::move_kept, uint64_t{groups_} * 32, layer_.wide),
                    MoveParams{groups_, bitmaps_.words, height_}, move);
+  // Place the grown blocks.
   const uint32_t grown = full_ + truncated_;
   PlaceBuffers place;
   place.slot_rows = at(plan_.slot_rows);
@@ -420,8 +429,9 @@ void EvolutionStep::rebuild() {
                    place);
 }
 
-/** The view by target, and what needs it: the weights of what has grown. */
+/** Makes the view by target, and the weights of grown links, which need it. */
 void EvolutionStep::index_targets() {
+  // The view by target: ranks in the transposed bitmap.
   const uint32_t cols = layer_.outputs, row_words = bitmaps_.row_words;
   const Binding by_target = at(plan_.by_target), ranks = at(plan_.ranks);
   device_.dispatch(evolve_launch(Op::transpose_bits, uint64_t{bitmaps_.words} * row_words * 32),
@@ -440,6 +450,7 @@ void EvolutionStep::index_targets() {
   device_.dispatch(evolve_launch(Op::index_targets, uint64_t{groups_} * 32, layer_.wide),
                    IndexParams{groups_, row_words}, index);
 
+  // Weights of the grown links.
   GrowParams params{};
   params.key = draw_key(key_.seed, Stream::regrow_weights, key_.layer, key_.draws());
   params.count = full_ + truncated_;

@@ -12,14 +12,14 @@
 
 namespace set_native::gpu {
 
-/** Memory of evolutions, beside the layers. */
+/** Memory that evolutions of all layers share. */
 struct EvolutionMemory {
-  std::unique_ptr<Buffer> small;    // what SmallParts says
-  std::unique_ptr<Buffer> scratch;  // null, or what the last evolution needed
+  std::unique_ptr<Buffer> small;    // counters and states, at the places that SmallParts names
+  std::unique_ptr<Buffer> scratch;  // null, or as much as the last evolution needed
   std::unique_ptr<Buffer> bounds;   // f32: he_bound of 0, 1, ...; null unless a layer grew by fan-in
 };
 
-/** Places of counters and states in EvolutionMemory::small. */
+/** Offsets in bytes of counters and states in EvolutionMemory::small. */
 struct SmallParts {
   static constexpr size_t flag = 0;
   static constexpr size_t summary = 64;
@@ -29,28 +29,33 @@ struct SmallParts {
   static constexpr size_t bytes = histogram + 2 * kSelectBins * sizeof(uint32_t);
 };
 
-/** A launch of at least so many threads. */
+/** Returns a launch of at least `threads` threads. */
 Launch evolve_launch(Op op, uint64_t threads, bool wide = false);
 
-/** Exclusive sums over arrays on the device. `sums` has room for sums_words(size). */
+/** Queues the exclusive sums of an array, in place. `sums` is scratch memory of sums_words(size) words. */
 void scan(Device& device, Binding values, uint32_t size, Binding sums);
-/** Ranks of a bitmap: of each word, and behind the last of them the number of set bits. */
+/**
+ * Queues the ranks of a bitmap: for each word the number of set bits before it, and behind the last one the
+ * number of all set bits. `sums` is scratch memory of sums_words(words + 1) words.
+ */
 void rank(Device& device, Binding bits, uint32_t words, Binding ranks, Binding sums);
+/** Returns the words of scratch memory that a scan of `size` numbers needs. */
 uint64_t sums_words(uint64_t size);
 
-/** How much a layer's bitmaps take. */
+/** Sizes of a layer's bitmaps. */
 struct Bitmaps {
   Bitmaps(uint32_t groups, uint32_t cols);
-  uint32_t words;      // of a group's row
-  uint32_t row_words;  // of a target's column
-  uint64_t cell_words, target_words;
-  uint64_t bytes() const;  // cells, their transposition, and ranks of one of them
+  uint32_t words;                     // words in the row of a group
+  uint32_t row_words;                 // words in the row of a target, in the transposed bitmap
+  uint64_t cell_words, target_words;  // words of the bitmap, and of the transposed one
+  /** Returns the bytes of both bitmaps, and of the ranks of one of them. */
+  uint64_t bytes() const;
 };
 
 /**
- * One evolution of a layer on the device, whose blocks have the height that the policy needs: prune (radix
- * select), regrow (proposals on a bitmap), rebuild and view by target (ranks in the bitmap). Kernels:
- * cuda/select.cuh, propose.cuh, rebuild.cuh, target_index.cuh.
+ * One evolution on the device of a layer whose blocks have the height that the policy needs: prune (radix
+ * select), regrow (proposals on a bitmap), rebuild and view by target (ranks in the bitmap). Its kernels are
+ * in cuda/select.cuh, propose.cuh, rebuild.cuh and target_index.cuh, and in Metal's files of the same names.
  */
 class EvolutionStep {
  public:
@@ -60,7 +65,7 @@ class EvolutionStep {
   LayerEvolution run();
 
  private:
-  /** How many items go: with a positive key and with a negative one, zeros by their sign. */
+  /** Numbers of items to remove by the sign of their keys; a zero counts by its sign bit. */
   struct Amounts {
     uint32_t positive, negative;
   };
@@ -68,18 +73,18 @@ class EvolutionStep {
   struct Region {
     uint32_t first_row = 0, rows = 0;
     Stream stream = Stream::regrow;
-    uint32_t wanted = 0;  // blocks
-    uint32_t base = 0;    // where their slots' arrays begin
+    uint32_t wanted = 0;  // number of blocks to grow
+    uint32_t base = 0;    // number of the first slot
   };
   template <class>
   using Place = size_t;
-  /** Where in the scratch memory everything is. Arrays of different phases share memory. */
+  /** Offsets in bytes of all arrays in the scratch memory. Arrays of different phases share memory. */
   struct Plan {
-    size_t removed, cells, by_target, ranks, sums, slot_rows, slot_cols, entries;  // throughout
+    size_t removed, cells, by_target, ranks, sums, slot_rows, slot_cols, entries;  // all phases
     size_t keys, ties;                                                             // prune
     size_t table, open[2], lost, tile_lost;                                        // regrow
     size_t old_offsets, old_targets;                                               // rebuild
-    LinkArrays<Place> old;
+    LinkArrays<Place> old;                                                         // rebuild
     size_t bytes;
   };
 
@@ -103,9 +108,9 @@ class EvolutionStep {
   const EvolutionKey& key_;
   const Bitmaps bitmaps_;
   const uint32_t blocks_, groups_, height_;
-  const uint32_t last_sources_;        // how many sources the last group has
-  uint32_t first_truncated_;           // the last group's first block; blocks_ if the group is full
-  uint32_t full_ = 0, truncated_ = 0;  // blocks removed in full groups, and in a smaller last one
+  const uint32_t last_sources_;        // sources of the last group
+  uint32_t first_truncated_;           // first block of the last group; blocks_ if the group is full
+  uint32_t full_ = 0, truncated_ = 0;  // removed blocks in full groups, and in a smaller last one
   bool crowded_ = false;  // more than half of the cells stay occupied: slots draw among the free ones
   Plan plan_{};
   int open_ = 0;  // which of the two lists has the open slots

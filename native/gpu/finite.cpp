@@ -23,7 +23,7 @@ void FiniteFlags::check(size_t flag, const Buffer& matrix, uint32_t rows, uint32
 void FiniteFlags::queue(size_t flag, const Buffer& values, uint64_t count, uint32_t stride,
                         uint32_t columns) {
   constexpr uint32_t kMostTeams = 512;  // enough to fill a device
-  // Kernels count in 32 bits: whole rows of at most so many numbers at a time.
+  // Kernels count in 32 bits, so each checks whole rows with at most 2^31 numbers.
   const uint64_t most = (uint64_t{1} << 31) / stride * stride;
   for (uint64_t first = 0; first < count; first += most) {
     FiniteParams params{};

@@ -10,21 +10,23 @@
 
 namespace set_native::gpu {
 
-/** Flags on the device, each raised where numbers are not finite, so that the numbers need not come back. */
+/** Flags on the device that tell whether numbers are finite, so that the numbers need not be downloaded. */
 class FiniteFlags {
  public:
   FiniteFlags(Device& device, size_t count);
 
-  /** Queued: lowers all flags. */
+  /** Queues that all flags are lowered. */
   void clear();
-  /** Queued: raises a flag where a parameter of the layer is not finite. */
+  /** Queues a check that raises a flag if a parameter of the layer is not finite. */
   void check(size_t flag, const Layer& layer);
-  /** The same for a matrix of rows of `stride` floats, of which the first `columns` count. */
+  /**
+   * Queues the same check of the first `columns` floats in each row of a matrix; a row has `stride` floats.
+   */
   void check(size_t flag, const Buffer& matrix, uint32_t rows, uint32_t stride, uint32_t columns);
-  /** Waits. The first flag that is raised, or their number. */
+  /** Waits; returns the first flag that is raised, or the number of flags if none is. */
   size_t first_raised() const;
 
-  /** Clears, checks one thing, and waits for the answer. */
+  /** Returns whether a layer or matrix, given as to `check`, is finite. Lowers all flags first; waits. */
   template <class... What>
   bool finite(const What&... what) {
     clear();

@@ -9,6 +9,7 @@
 
 namespace set_native::gpu {
 
+/** Makes a buffer of at least `bytes` bytes; `what` names its use in the error. */
 void Inference::fit_buffer(std::unique_ptr<Buffer>& buffer, size_t bytes, const std::string& what) {
   if (buffer != nullptr && buffer->bytes() >= bytes) return;
   buffer.reset();
@@ -16,6 +17,7 @@ void Inference::fit_buffer(std::unique_ptr<Buffer>& buffer, size_t bytes, const 
   buffer = device_.allocate(bytes);
 }
 
+/** Chooses the size of batches and allocates their matrices. */
 void Inference::fit(const Samples& samples, const char* operation) {
   uint32_t widest = 0;
   for (size_t l = 0; l <= network_.layers.size(); ++l) widest = std::max(widest, network_.rows_below(l));
@@ -29,7 +31,7 @@ void Inference::fit(const Samples& samples, const char* operation) {
                "[" + std::string(operation) + "] a batch of " + std::to_string(batch_) + " samples");
 }
 
-/** Uploads a batch of samples that are not there. */
+/** Returns a batch on the device, uploaded unless its samples are there. */
 Inference::Batch Inference::stage(const Samples& samples, const DeviceSamples* there, uint64_t first,
                                   uint32_t size) {
   Batch batch;
@@ -59,11 +61,11 @@ Inference::Batch Inference::stage(const Samples& samples, const DeviceSamples* t
   return batch;
 }
 
-/** z of layer l; the two matrices take turns as input and output. */
+/** Queues z of layer l and returns it. The two matrices take turns as input and output. */
 const Buffer* Inference::queue_layer(size_t l, bool second) {
   const Layer& layer = network_.layers[l];
   Buffer &x = *rows_[second], &z = *rows_[!second];
-  // Blocks that stick out over a layer read rows beyond its sources.
+  // Blocks that exceed a layer's sources read rows beyond them, which must be zero.
   const size_t row = stride_ * sizeof(float);
   if (layer.input_rows() > layer.inputs)
     device_.clear(x, layer.inputs * row, (layer.input_rows() - layer.inputs) * row);
@@ -93,6 +95,7 @@ void Inference::for_batches(const Samples& samples, const char* operation, const
 }
 
 Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& cancel) {
+  // Queue all batches, each with an entry of its own for its results.
   fit(samples, "evaluate");
   const uint64_t batches = (samples.count + batch_ - 1) / batch_;
   fit_buffer(sums_, batches * sizeof(LossSum), "[evaluate] the sums");
@@ -113,6 +116,7 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
     buffers.correct = correct_;
     device_.dispatch({{Op::evaluate}, 1, 1, kTrainThreads * sizeof(double)}, params, buffers);
   });
+  // Add up the batches in order.
   std::vector<LossSum> sums(batches);
   std::vector<uint32_t> correct(batches);
   device_.download(sums.data(), *sums_, 0, batches * sizeof(LossSum));
@@ -150,7 +154,7 @@ void Inference::predict(const Samples& samples, float* out, const std::atomic<bo
   if (row != samples.count) refuse_outputs(row, place_of_overflow(samples, row / batch_ * batch_));
 }
 
-/** First place where the numbers of a batch are not finite, found by taking it through the network again. */
+/** Returns the first place where numbers of a batch are not finite. Runs the batch again to find it. */
 std::string Inference::place_of_overflow(const Samples& samples, uint64_t first) {
   const auto size = static_cast<uint32_t>(std::min<uint64_t>(batch_, samples.count - first));
   FiniteChecks finite;

@@ -13,10 +13,10 @@
 namespace set_native::gpu {
 
 /**
- * Evaluation and prediction on a device, by batches of up to kBatch samples, of fewer where layers are very
- * wide: how samples are cut depends on the network alone. Samples with an id stay on the device, others come
- * batch by batch. Memory, kept between calls: two matrices of the widest layer's neurons x the batch, and a
- * batch of samples and outputs.
+ * Evaluation and prediction on a device, in batches of up to kBatch samples, fewer where layers are very
+ * wide. The size of a batch depends on the network alone. Samples with an id stay on the device; others are
+ * uploaded batch by batch. Memory, kept between calls: two matrices of the widest layer's neurons x the
+ * batch, and a batch of samples and outputs.
  */
 class Inference {
  public:
@@ -29,12 +29,13 @@ class Inference {
  private:
   static constexpr uint32_t kBatch = 1024;
   static constexpr uint32_t kLeastBatch = 128;
-  static constexpr uint64_t kLargestMatrix = uint64_t{1} << 26;  // floats, down to kLeastBatch
+  // Floats of a matrix beyond which batches are halved, down to kLeastBatch.
+  static constexpr uint64_t kLargestMatrix = uint64_t{1} << 26;
 
-  /** A batch where it lies on the device. */
+  /** Place of a batch on the device. */
   struct Batch {
     Binding x, labels, targets;
-    uint32_t first = 0;  // in them
+    uint32_t first = 0;  // first sample of the batch in x, labels and targets
     uint32_t size = 0;
     const Buffer* logits = nullptr;
   };
@@ -50,9 +51,9 @@ class Inference {
   Device& device_;
   const Network& network_;
   SampleCache& cache_;
-  FiniteFlags flags_;  // one
+  FiniteFlags flags_;  // one flag
   uint32_t batch_ = 0, stride_ = 0;
-  std::unique_ptr<Buffer> rows_[2];
+  std::unique_ptr<Buffer> rows_[2];               // input and output of a layer, in turn
   std::unique_ptr<Buffer> x_, labels_, targets_;  // one batch of samples that do not stay
   std::unique_ptr<Buffer> outputs_, sums_, correct_;
 };

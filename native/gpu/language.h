@@ -1,13 +1,13 @@
 #pragma once
 
 /*
- * What headers need that C++, CUDA and the Metal shading language all read: parameters of kernels, Philox.
- * Metal never sees what stands from `#if !defined(__METAL_VERSION__)` to its `#else` or `#endif`:
- * metal/embed.js leaves it out of the text.
+ * Macros for headers that C++, CUDA and the Metal shading language all read: parameters of kernels, Philox.
+ * Metal never sees the lines from `#if !defined(__METAL_VERSION__)` to its `#else` or `#endif`, because
+ * metal/embed.js leaves them out of the text.
  *
- *   SET_CONSTANT    before a constant of namespace scope
- *   SET_GPU         before a function for kernels
- *   SET_THREAD      before a type, in references and pointers to a thread's own variables
+ *   SET_CONSTANT    stands before a constant of namespace scope
+ *   SET_GPU         stands before a function that kernels call
+ *   SET_THREAD      stands before a type, in references and pointers to a thread's own variables
  */
 #if defined(__METAL_VERSION__)
 #define SET_CONSTANT static constant constexpr

@@ -14,7 +14,7 @@ std::unique_ptr<Buffer> upload(Device& device, const Values& values) {
   return buffer;
 }
 
-/** An array per link or per neuron, which a layer may not have: then there is no buffer. */
+/** Uploads an array per link or per neuron. Returns null for an array that the layer does not have. */
 template <class Values>
 std::unique_ptr<Buffer> upload_array(Device& device, const Values& values) {
   return values.empty() ? nullptr : upload(device, values);
@@ -53,8 +53,8 @@ size_t layer_bytes(const PackedLayer& layer) {
   std::visit(
       [&](const auto& blocks) {
         for_each_link_array(add, blocks);
-        // Targets by group; offsets, groups and numbers of blocks by target, whether or not they are there
-        // yet.
+        // Targets by group, and the view by target (offsets, groups, numbers of blocks), which upload_layer
+        // makes where it is missing.
         const size_t index = sizeof(typename std::decay_t<decltype(blocks)>::IndexType);
         bytes += blocks.size() * (2 * index + sizeof(uint32_t)) +
                  (size_t{blocks.groups()} + layer.outputs + 2) * sizeof(uint32_t);

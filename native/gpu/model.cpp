@@ -28,7 +28,7 @@ Network upload_network(Device& device, Model model) {
   return network;
 }
 
-/** As core's layer_stats. Of the layer nothing comes back but births. */
+/** Returns what core's layer_stats returns. Downloads only the births of the layer. */
 LayerStats layer_stats(Device& device, const Layer& layer) {
   LayerStats stats{};
   stats.inputs = layer.inputs;
@@ -100,7 +100,7 @@ std::vector<LayerEvolution> GpuModel::evolve(const EvolutionPolicy& policy, cons
         const Buffer* const weights = layer.weights.get();
         const LayerEvolution counts = evolution_.run(layer, policy, key);
         if (layer.weights.get() != weights)
-          trainer_.forget_recording();  // in blocks of another height: all buffers are new
+          trainer_.forget_recording();  // blocks of another height: all buffers are new
         return counts;
       });
 }

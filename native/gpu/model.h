@@ -17,8 +17,8 @@ namespace set_native::gpu {
 
 /**
  * A model that lives in the memory of a device and is trained, evolved and evaluated there. gpu/layer.h says
- * what a layer takes, gpu/trainer.h and gpu/inference.h what a batch does. What cannot fit is refused before
- * it is allocated.
+ * how much memory a layer takes, gpu/trainer.h and gpu/inference.h how much a batch takes. A request that
+ * does not fit is refused before anything is allocated.
  */
 class GpuModel final : public BackendModel {
  public:
@@ -36,7 +36,7 @@ class GpuModel final : public BackendModel {
   unsigned threads() const override { return 1; }
 
  private:
-  std::shared_ptr<Device> device_;  // outlives all buffers below
+  std::shared_ptr<Device> device_;  // first, because it must outlive all buffers below
   Network network_;
   SampleCache cache_;
   Trainer trainer_;

@@ -1,17 +1,17 @@
 #pragma once
 
 /*
- * The operations of a GPU, one line for each. Host code, CUDA and Metal derive from this table all that they
- * need to know of them: numbers, names, kernels, shapes of launches, arguments.
+ * The operations of a GPU, one line for each. Host code, CUDA and Metal derive everything they need to know
+ * about an operation from this table: its number, name, kernels, launch shape and arguments.
  *
  *   OP(name, family, threads, Params, Buffers)
  *
- *   name      the operation and its kernel
+ *   name      name of the operation and of its kernel
  *   family    which kernels it has: `single` one, `per_index` one for each width of indices, `per_height` one
  *             for each width of indices and each height of blocks in SET_GPU_HEIGHTS
- *   threads   of a team, in every launch of it
- *   Params    the numbers that it takes (train_params.h, evolve_params.h)
- *   Buffers   the buffers behind them, in the order of the kernel's arguments
+ *   threads   threads of a team, in every launch
+ *   Params    structure of the numbers that it takes (train_params.h, evolve_params.h)
+ *   Buffers   structure of the buffers that it takes, in the order of the kernel's arguments
  *
  * C++, CUDA and the Metal shading language all read this header.
  */
@@ -55,7 +55,7 @@
   OP(index_targets, per_index, kEvolveThreads, IndexParams, IndexBuffers)                  \
   OP(grow_weights, single, kEvolveThreads, GrowParams, GrowBuffers)
 
-/** Heights of blocks that kernels are made for; 0: a kernel for any height. */
+/** Heights of blocks that kernels are made for; 0 stands for a kernel that takes any height. */
 #define SET_GPU_HEIGHTS(HEIGHT, ...) \
   HEIGHT(1, __VA_ARGS__)             \
   HEIGHT(2, __VA_ARGS__)             \

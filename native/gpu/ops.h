@@ -26,7 +26,7 @@ enum class Family : uint32_t { single, per_index, per_height };
 struct OpInfo {
   const char* name;
   Family family;
-  uint32_t threads;  // per team
+  uint32_t threads;  // threads per team
   size_t params_bytes;
   size_t buffers;
 };
@@ -61,18 +61,18 @@ constexpr uint32_t kHeights[] = {
 #undef SET_HEIGHT
 };
 
-/** One kernel of an operation; what its family does not tell apart is at its default. */
+/** One kernel of an operation. Members that its family does not distinguish keep their defaults. */
 struct KernelId {
   Op op;
   bool wide = false;    // 32-bit indices instead of 16
-  uint32_t height = 0;  // of the blocks that the kernel is made for; 0: any
+  uint32_t height = 0;  // height of the blocks that the kernel is made for; 0: any
 
   bool operator==(const KernelId& other) const {
     return op == other.op && wide == other.wide && height == other.height;
   }
 };
 
-/** The kernel of an operation for layers with such indices and blocks. */
+/** Returns the kernel of an operation for layers with indices of that width and blocks of that height. */
 inline KernelId kernel_of(Op op, bool wide, uint32_t height = 0) {
   KernelId id{op};
   if (info_of(op).family == Family::single) return id;
@@ -83,7 +83,7 @@ inline KernelId kernel_of(Op op, bool wide, uint32_t height = 0) {
   return id;
 }
 
-/** The name of a kernel: "order", "occupy_16" (bits of an index), "forward_32_4" (and height). */
+/** Returns the name of a kernel: "order", "occupy_16" (bits of an index), "forward_32_4" (and height). */
 inline std::string kernel_name(const KernelId& id) {
   const OpInfo& info = info_of(id.op);
   std::string name = info.name;
@@ -92,7 +92,7 @@ inline std::string kernel_name(const KernelId& id) {
   return name;
 }
 
-/** Every kernel that the host may ask for. */
+/** Returns every kernel that the host may ask for. */
 inline std::vector<KernelId> all_kernels() {
   std::vector<KernelId> all;
   for (size_t k = 0; k < kOpCount; ++k) {

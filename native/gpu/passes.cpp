@@ -9,6 +9,7 @@ namespace set_native::gpu {
 
 namespace {
 
+/** Returns ceil(items / unit), at least 1. */
 uint32_t share(uint64_t items, uint32_t unit) {
   return static_cast<uint32_t>(std::max<uint64_t>(1, (items + unit - 1) / unit));
 }
@@ -17,9 +18,11 @@ KernelId kernel_for(Op op, const Layer& layer) {
   return kernel_of(op, layer.wide, layer.height);
 }
 
-/** Warps that share a row of so many blocks on average: few enough that each has some to do. */
+/**
+ * Returns how many warps share a row that has blocks / rows blocks on average: few enough to keep each busy.
+ */
 uint32_t warps_for(uint32_t blocks, uint32_t rows, uint32_t stride) {
-  constexpr double kTurns = 16.0;  // of a warp, before another pays
+  constexpr double kTurns = 16.0;  // turns of a warp from which on another one pays
   const uint32_t width = std::min(stride / 4, 32u), slots = 32 / width;
   const double turns = static_cast<double>(blocks) / rows / slots;
   uint32_t warps = 1;
@@ -27,6 +30,7 @@ uint32_t warps_for(uint32_t blocks, uint32_t rows, uint32_t stride) {
   return warps;
 }
 
+/** Returns the parts of a row that teams take: kPassStride floats each. */
 uint32_t tiles(uint32_t stride) {
   return share(stride, kPassStride);
 }
@@ -92,6 +96,7 @@ void queue_order(Device& device, uint64_t seed, uint32_t epoch, uint32_t count, 
   params.count = count;
   params.size = size;
   device.dispatch({{Op::order}, std::min(size / kTrainThreads, 1024u)}, params, buffers);
+  // Sort tiles, then merge them: steps over longer distances one by one, the others within tiles.
   const auto sort_in_tiles = [&](uint32_t first, uint32_t last) {
     constexpr size_t kShared = kSortTile * (sizeof(uint64_t) + sizeof(uint32_t));
     device.dispatch({{Op::sort_tiles}, tiles, 1, kShared}, SortParams{size, first, last, 0}, buffers);
@@ -146,7 +151,7 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
   const uint32_t teams = share(layer.groups, kTrainWarps / params.warps);
   const uint32_t rows = kernel_for(Op::backward, layer).height;
   const size_t shared = params.warps > 1 ? kTrainThreads * kFloat4 * (rows > 0 ? rows : kChunk) : 0;
-  // Of the layer below, unless piecewise_backward updates them.
+  // Biases of the layer below, unless piecewise_backward updates them.
   Binding bias, bias_velocity, bias_second_moment;
   if (l > 0 && !is_piecewise(network.layers[l - 1].activation)) {
     bias = network.layers[l - 1].bias;
@@ -154,7 +159,7 @@ void queue_backward(Device& device, Network& network, size_t l, Binding state, c
     bias_second_moment = network.layers[l - 1].bias_second_moment;
   }
 
-  // Short rows: all in one pass.
+  // Short rows: one pass.
   if (stride <= kPassStride) {
     BackwardBuffers buffers;
     buffers.state = state;

@@ -4,8 +4,8 @@
 #include "gpu/language.h"
 
 /*
- * Philox4x32-10 as core/philox.h has it, in 32 x 32 bit products alone: the same words from the same
- * counters.
+ * Philox4x32-10, with the same words for the same counters as core/philox.h. It needs no products but those
+ * of 32 x 32 bits.
  */
 namespace set_native::gpu {
 
@@ -29,7 +29,7 @@ SET_GPU PhiloxWords philox4x32_10(PhiloxWords c, uint32_t k0, uint32_t k1) {
   return c;
 }
 
-/** The block of an index; `key` names all else. */
+/** Returns the four words of an index; `key` holds the rest of the counter. */
 SET_GPU PhiloxWords draw(DrawKey key, uint64_t index) {
   return philox4x32_10(
       {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), key.epoch, key.last_word},
@@ -40,7 +40,7 @@ SET_GPU uint64_t first_64(PhiloxWords words) {
   return static_cast<uint64_t>(words.y) << 32 | words.x;
 }
 
-/** The high 64 of the 128 bits of a product. */
+/** Returns floor(u count / 2^64), the high 64 of the 128 bits of the product. */
 SET_GPU uint64_t below(uint64_t u, uint64_t count) {
   const uint64_t u0 = static_cast<uint32_t>(u), u1 = u >> 32;
   const uint64_t c0 = static_cast<uint32_t>(count), c1 = count >> 32;
@@ -49,7 +49,9 @@ SET_GPU uint64_t below(uint64_t u, uint64_t count) {
   return u1 * c1 + (middle >> 32) + (other >> 32);
 }
 
-/** below(u, count); `fraction` becomes what the product has below it, so that below(fraction, ...) draws on.
+/**
+ * Returns below(u, count). `fraction` becomes the low 64 bits of the product, from which below(fraction, ...)
+ * makes a further draw.
  */
 SET_GPU uint32_t below(uint64_t u, uint32_t count, SET_THREAD uint64_t& fraction) {
   const uint64_t low = static_cast<uint64_t>(static_cast<uint32_t>(u)) * count;
@@ -58,7 +60,7 @@ SET_GPU uint32_t below(uint64_t u, uint32_t count, SET_THREAD uint64_t& fraction
   return static_cast<uint32_t>(high >> 32);
 }
 
-/** Uniform in [-1, 1), as in core/philox.h. */
+/** Returns a number uniform in [-1, 1), as core/philox.h does. */
 SET_GPU float symmetric_unit(uint32_t u) {
   return static_cast<float>(static_cast<int32_t>(u >> 8) - (1 << 23)) * 1.1920928955078125e-7f;
 }

@@ -26,7 +26,7 @@ size_t targets_bytes(const Samples& samples) {
   return samples.targets != nullptr ? samples.count * samples.outputs * sizeof(float) : 0;
 }
 
-/** Whether what is on the device is all of these samples. */
+/** Returns whether `there` holds all of these samples. */
 bool same(const DeviceSamples& there, const Samples& samples) {
   return there.id == samples.id && there.count == samples.count && there.features == samples.features &&
          there.outputs == samples.outputs && (there.labels != nullptr) == (samples.labels != nullptr) &&

@@ -12,7 +12,7 @@ namespace set_native::gpu {
 /** Samples in the memory of a device. */
 struct DeviceSamples {
   uint64_t id = 0;
-  uint64_t upload = 0;  // its number, which distinguishes these buffers from later ones in their place
+  uint64_t upload = 0;  // number of the upload, which distinguishes these buffers from later ones
   uint64_t count = 0;
   uint32_t features = 0;
   uint32_t outputs = 0;
@@ -21,25 +21,28 @@ struct DeviceSamples {
   std::unique_ptr<Buffer> targets;  // f32[count][outputs], or null
 };
 
-/** Throws out_of_memory, naming the numbers, unless the device has so many bytes free; `what` names the
- * thing. */
+/**
+ * Throws out_of_memory unless the device has `bytes` bytes free. The text names them, the free bytes and
+ * `what` they are for.
+ */
 void require_device_memory(const Device& device, size_t bytes, const std::string& what);
 
+/** Returns the bytes that samples take on a device. */
 size_t sample_bytes(const Samples& samples);
 
 /**
- * The samples that epochs and evaluations come back to. Those with an id stay on the device, the latest kKept
- * of them, fewer where memory is short; without one nobody could tell whether the host's memory still holds
- * the same. An id that comes back with other sizes, or with labels or targets that were not there, is taken
- * for other samples.
+ * A cache of the samples that epochs and evaluations use again. The latest kKept samples with an id stay on
+ * the device, fewer where memory is short. Samples without an id do not stay: nobody could tell whether the
+ * host's memory still holds the same. Samples of the same id but of other sizes, or with labels or targets
+ * where there were none, or without, count as other samples.
  */
 class SampleCache {
  public:
   explicit SampleCache(Device& device) : device_(device) {}
 
-  /** Uploads what is not there. Valid until the next call. */
+  /** Returns samples on the device, uploaded if they are not there. Valid until the next call. */
   const DeviceSamples& get(const Samples& samples);
-  /** What is there, or null. */
+  /** Returns the samples on the device, or null if they are not there. */
   const DeviceSamples* find(const Samples& samples);
 
  private:

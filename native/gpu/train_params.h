@@ -9,54 +9,55 @@
 namespace set_native::gpu {
 
 /*
- * What the kernels of training and inference take: for each operation a structure of numbers, and one of the
- * buffers. Buffers may be null where that is said.
+ * The arguments of the kernels of training and inference: each operation has a structure of numbers and one
+ * of buffers. A buffer may be null only where its comment says so.
  *
- * A layer has n sources (inputs) and m targets (outputs); Index is the layer's width of indices. What changes
- * from step to step, or from epoch to epoch, stands in the state, in device memory, so that one recording of
- * a step serves all. `stride` counts floats and is a multiple of 4. A team of threads is what CUDA calls a
- * thread block and Metal a threadgroup; it has kTrainThreads where gpu/op_table.h says nothing else.
+ * A layer has n sources (inputs) and m targets (outputs); Index is the type of its indices. A matrix has rows
+ * of `stride` floats, a multiple of 4, and a column per sample of the batch. Numbers that change from step to
+ * step, or from epoch to epoch, are in the state, in device memory, so that one recording of a step serves
+ * all steps. A team of threads is what CUDA calls a thread block and Metal a threadgroup; gpu/op_table.h
+ * gives its size.
  *
- * A kernel that meets an activation, a loss or a RegrowInit that it does not know makes NaNs of it: the
- * loss stops being a number, and training stops, where else another network would be trained in silence.
+ * A kernel that meets an activation, a loss or a RegrowInit that it does not know writes NaNs: the loss stops
+ * being a number, and training stops, where it would otherwise train another network in silence.
  */
 
 SET_CONSTANT uint32_t kTrainThreads = 256;
 SET_CONSTANT uint32_t kTrainWarps = kTrainThreads / 32;
 SET_CONSTANT uint32_t kPassStride = 128;  // floats of a row that the lanes of one warp hold
-SET_CONSTANT uint32_t kChunk = 8;         // sources of a block that are kept in registers at once
+SET_CONSTANT uint32_t kChunk = 8;         // sources of a block that a thread keeps in registers at once
 SET_CONSTANT uint32_t kSortTile = 2048;   // keys that one team sorts
 SET_CONSTANT uint32_t kSortThreads = 512;
 
 enum class StopReason : uint32_t { running, cancelled, diverged };
 
 /**
- * A sum of losses as the device's kernels write it: a double, or, where a device has none, two floats whose
- * sum it is (Device::has_doubles).
+ * A sum of losses as the device's kernels write it: a double or, on a device without doubles, two floats that
+ * add up to it (Device::has_doubles).
  */
 struct alignas(8) LossSum {
   uint32_t words[2];
 };
 
 struct StepState {
-  LossSum loss;  // over the samples so far
-  uint32_t step, count, full_batch;
-  uint32_t first, batch;  // of this step
+  LossSum loss;                      // sum over the samples so far
+  uint32_t step, count, full_batch;  // number of this step; samples of the epoch, and of a full batch
+  uint32_t first, batch;             // first sample and samples of this step
   StopReason stop;
-  UpdateRule rule;  // of this step
+  UpdateRule rule;  // rule of this step
 };
 
 // ---- The order of an epoch --------------------------------------------------------------------------------
 
-/** order: a draw for each of `count` samples, the largest draw for all others. Any number of teams. */
+/** order: draws for `count` samples, and the largest draw for all other entries. Any number of teams. */
 struct OrderParams {
   DrawKey key;
-  uint32_t count, size;  // size: a power of two of at least kSortTile
+  uint32_t count, size;  // size: number of entries, a power of two of at least kSortTile
 };
 
 /**
- * sort_tiles: stages first .. last of a bitonic sort by (draw, number), as far as they stay in a tile. One
- * team per tile; shared memory: the tile. sort_merge: the step of one stage that exchanges over `distance`.
+ * sort_tiles: the steps within a tile of stages first .. last of a bitonic sort by (draw, number). One team
+ * per tile; shared memory: the tile. sort_merge: the step of stage `first` that exchanges over `distance`.
  * One thread per pair.
  */
 struct SortParams {
@@ -74,8 +75,9 @@ struct OrderBuffers {
 // ---- Forward ----------------------------------------------------------------------------------------------
 
 /**
- * gather: samples order[first ..] feature-major, padding columns zero. One team per 32 features; shared
- * memory: 32 x 33 floats. Without a state `first` and `batch` hold.
+ * gather: writes samples order[first] .. order[first + batch - 1] as columns of x, and zeros to the columns
+ * of padding. One team per 32 features; shared memory: 32 x 33 floats. `first` and `batch` hold without a
+ * state.
  */
 struct GatherParams {
   uint32_t features, stride;
@@ -84,13 +86,13 @@ struct GatherParams {
 struct GatherBuffers {
   Binding state;  // StepState, or null
   Binding data;   // f32[count][features]
-  Binding order;  // u32[count], or null: as they come
+  Binding order;  // u32[count], or null: samples in their own order
   Binding x;      // f32[features][stride]
 };
 
 /**
- * forward: `warps`, a divisor of kTrainWarps, share a target. Teams: x by targets, y by kPassStride of the
- * stride. Shared memory: kTrainThreads float4 when warps > 1.
+ * forward: `warps` warps, a divisor of kTrainWarps, share a target. Teams: x by targets, y by kPassStride
+ * floats of the stride. Shared memory: kTrainThreads float4 when warps > 1.
  */
 struct ForwardParams {
   uint32_t outputs, stride, height;
@@ -98,7 +100,7 @@ struct ForwardParams {
   uint32_t warps;
 };
 struct ForwardBuffers {
-  Binding state;           // StepState, or null: runs always
+  Binding state;           // StepState, or null: always runs
   Binding target_offsets;  // u32[m + 1]
   Binding target_groups;   // Index[blocks]
   Binding target_blocks;   // u32[blocks]
@@ -113,7 +115,7 @@ struct PiecewiseParams {
   uint32_t outputs, stride;
 };
 struct PiecewiseBuffers {
-  Binding state;           // StepState, or null: runs always
+  Binding state;           // StepState, or null: always runs
   Binding pieces;          // f32[4][m]
   Binding z;               // f32[m][stride]
   Binding pre_activation;  // f32[m][stride], or null
@@ -122,8 +124,8 @@ struct PiecewiseBuffers {
 // ---- Losses and outputs -----------------------------------------------------------------------------------
 
 /**
- * loss: adds to the state's loss; where the batch's is not finite, sets the state's stop and leaves all else.
- * One team; shared memory: kTrainThreads doubles.
+ * loss: writes dz and adds the batch's loss to the state's. If the batch's loss is not finite, it sets the
+ * state's stop and changes nothing else. One team; shared memory: kTrainThreads doubles.
  */
 struct LossParams {
   uint32_t outputs, stride;
@@ -131,7 +133,7 @@ struct LossParams {
 };
 struct LossBuffers {
   Binding state;    // StepState
-  Binding order;    // u32[count], or null: as they come
+  Binding order;    // u32[count], or null: samples in their own order
   Binding labels;   // u32[count], or null
   Binding targets;  // f32[count][outputs], or null
   Binding z;        // f32[outputs][stride]
@@ -139,8 +141,9 @@ struct LossBuffers {
 };
 
 /**
- * evaluate: one batch, into entry `result`; labels and targets are those of sample `first` on. One team;
- * shared memory: kTrainThreads doubles. output: any number of teams.
+ * evaluate: writes the loss and the correct answers of one batch to entry `result`; its labels and targets
+ * start at sample `first`. One team; shared memory: kTrainThreads doubles. output: writes the outputs of one
+ * batch. Any number of teams.
  */
 struct EvaluateParams {
   uint32_t outputs, stride;
@@ -163,18 +166,18 @@ struct OutputBuffers {
 // ---- Backward ---------------------------------------------------------------------------------------------
 
 /*
- * Second moments may be null everywhere: then the rule is that of momentum SGD, else that of AdamW.
+ * All second moments may be null: then the rule is that of momentum SGD, else that of AdamW.
  */
 
 /**
- * backward: for stride <= kPassStride. input_gradient and update_links: what backward does, in two passes,
- * for any stride; teams of the first: y by kPassStride of the stride. `warps` share a group, teams go by
- * groups. Shared memory when warps > 1, but for update_links: kTrainThreads float4 for each source of a
- * block, of kChunk where the kernel is for any height.
+ * backward: for stride <= kPassStride. input_gradient and update_links do in two passes, for any stride, what
+ * backward does in one. `warps` warps share a group. Teams: x by groups, in input_gradient y by kPassStride
+ * floats of the stride. Shared memory of backward and input_gradient when warps > 1: kTrainThreads float4 for
+ * each source of a block, for kChunk sources if the kernel takes any height.
  */
 struct BackwardParams {
   uint32_t inputs, groups, stride, height;
-  Activation activation;  // of the layer below, not a piecewise one
+  Activation activation;  // activation of the layer below, not a piecewise one
   uint32_t warps;
   uint32_t wants_dx;
 };
@@ -229,7 +232,7 @@ struct PiecewiseBackwardBuffers {
 
 // ---- The end of a step, and of an epoch -------------------------------------------------------------------
 
-/** end_step: the update of the output layer's bias, and the state of the next step. One team. */
+/** end_step: updates the output layer's bias and moves the state to the next step. One team. */
 struct EndStepParams {
   uint32_t outputs, stride;
 };
@@ -240,12 +243,12 @@ struct EndStepBuffers {
   Binding bias;                // f32[outputs]
   Binding bias_velocity;       // f32[outputs]
   Binding bias_second_moment;  // f32[outputs], or null
-  Binding corrections;  // f32[steps of the epoch][2]: rate and scale of each step's rule, or null: they stay
+  Binding corrections;         // f32[steps of the epoch][2]: rate and scale of each step; or null: they stay
 };
 
 /**
- * finite: sets flag number `flag` where one of the values is not finite: of each `stride` of them the first
- * `columns`. Any number of teams.
+ * finite: sets flag number `flag` if a value is not finite among the first `columns` of each `stride` values.
+ * Any number of teams.
  */
 struct FiniteParams {
   uint32_t count, flag;

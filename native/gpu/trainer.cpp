@@ -13,7 +13,7 @@ namespace set_native::gpu {
 
 namespace {
 
-constexpr uint64_t kMostShuffled = uint64_t{1} << 31;  // samples that a sort of 2^k entries, k < 32, takes
+constexpr uint64_t kMostShuffled = uint64_t{1} << 31;  // largest 2^k entries, k < 32, that a sort takes
 
 bool holds(const std::unique_ptr<Buffer>& buffer, size_t bytes) {
   return buffer != nullptr && buffer->bytes() == bytes;
@@ -29,16 +29,17 @@ Trainer::Trainer(Device& device, Network& network, SampleCache& cache)
       flags_(device, network.layers.size()),
       cancel_(device.allocate_shared(sizeof(uint32_t))) {}
 
-/** Memory for batches of the size that the options say, or for what differs in size from what is there. */
+/** Allocates the memory for batches of the options' size, unless buffers of the same sizes are there. */
 void Trainer::fit(const Samples& samples, const TrainOptions& options) {
   const auto batch = static_cast<uint32_t>(std::min<uint64_t>(options.batch_size, samples.count));
   const size_t layers = network_.layers.size();
   const uint32_t stride = row_stride(batch);
   const auto bytes_of = [&](uint64_t rows) { return static_cast<size_t>(rows * stride * sizeof(float)); };
   const bool wide = stride > kPassStride;
-  uint32_t widest = 0;  // of the matrices that have a gradient
+  uint32_t widest = 0;  // most rows of a matrix that has a gradient
   for (size_t l = 1; l < layers; ++l) widest = std::max(widest, network_.rows_below(l));
 
+  // Compare the sizes with those of the present buffers.
   size_t missing = 0, total = 0;
   bool same = rows_.size() == layers + 1;
   const auto count = [&](const std::unique_ptr<Buffer>* there, size_t bytes) {
@@ -58,6 +59,7 @@ void Trainer::fit(const Samples& samples, const TrainOptions& options) {
     if (wide && widest > 0) count(&dx, bytes_of(widest));
   if (same) return;
 
+  // Free the present buffers, and the recording that uses them.
   step_.reset();
   rows_.clear();
   pre_activation_.clear();
@@ -65,6 +67,8 @@ void Trainer::fit(const Samples& samples, const TrainOptions& options) {
   for (auto& dx : dx_) dx.reset();
   stride_ = 0;
   require_device_memory(device_, total, "[train] a batch of " + std::to_string(batch) + " samples");
+
+  // Allocate new ones. Members change only when all are there.
   const auto zeros = [&](size_t bytes) {
     auto buffer = device_.allocate(bytes);
     device_.clear(*buffer, 0, bytes);
@@ -72,8 +76,7 @@ void Trainer::fit(const Samples& samples, const TrainOptions& options) {
   };
   std::vector<std::unique_ptr<Buffer>> rows, pre_activation(layers);
   for (size_t l = 0; l <= layers; ++l) {
-    // Rows beyond a layer's neurons are read by blocks that stick out over it: they must be zero, and nobody
-    // writes them.
+    // Blocks that exceed a layer's sources read rows beyond them, which must be zero; nothing writes these.
     rows.push_back(zeros(bytes_of(network_.rows_below(l))));
     if (l < layers && is_piecewise(network_.layers[l].activation))
       pre_activation[l] = zeros(bytes_of(network_.layers[l].outputs));
@@ -86,6 +89,7 @@ void Trainer::fit(const Samples& samples, const TrainOptions& options) {
   stride_ = stride;
 }
 
+/** Allocates the memory for the order of `count` samples, unless buffers of the same sizes are there. */
 void Trainer::fit_order(uint64_t count) {
   if (count > kMostShuffled)
     throw Error(ErrorCode::out_of_range, "[train] expected at most " + std::to_string(kMostShuffled) +
@@ -101,7 +105,7 @@ void Trainer::fit_order(uint64_t count) {
   order_ = device_.allocate(size * sizeof(uint32_t));
 }
 
-/** What AdamW's rule is in each step up to the last. The device has no powers in double. */
+/** Uploads rate and scale of AdamW's rule for each step. The device cannot take powers in double. */
 void Trainer::upload_corrections(const TrainOptions& options, const StepRange& range) {
   std::vector<float> corrections(2 * static_cast<size_t>(range.end));
   for (uint64_t s = range.begin; s < range.end; ++s) {
@@ -118,6 +122,7 @@ void Trainer::upload_corrections(const TrainOptions& options, const StepRange& r
   device_.upload(*corrections_, 0, corrections.data(), bytes);
 }
 
+/** Queues the kernels of one step. */
 void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   const Binding state(state_), order(shuffle ? order_.get() : nullptr);
   const size_t layers = network_.layers.size();
@@ -136,7 +141,7 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   loss.dz = dz_;
   queue_loss(device_, network_, stride_, loss);
 
-  // Backward, with the updates.
+  // Backward, with the updates: dz of a layer, its links, the activation below.
   const Buffer* dz = dz_.get();
   for (size_t l = layers; l-- > 0;) {
     const Buffer* dx = gradient_below(l);
@@ -145,6 +150,7 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
       queue_piecewise_backward(device_, network_, l - 1, state, *pre_activation_[l - 1], *dx, stride_);
     dz = dx;
   }
+  // Update the bias of the output layer, and move the state to the next step.
   EndStepBuffers end;
   end.state = state;
   end.cancel = cancel_;
@@ -156,6 +162,7 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   device_.dispatch({{Op::end_step}}, EndStepParams{network_.outputs(), stride_}, end);
 }
 
+/** Replays `steps` steps, recorded first if necessary; calls watch() before each. */
 template <class Watch>
 void Trainer::replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t steps, Watch&& watch) {
   const StepKey key{samples.upload, shuffle};
@@ -167,7 +174,7 @@ void Trainer::replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t 
   }
 }
 
-/** Where the gradient by the output of layer l - 1 goes. */
+/** Returns the matrix for the gradient by the output of layer l - 1; null for the first layer. */
 const Buffer* Trainer::gradient_below(size_t l) const {
   if (l == 0) return nullptr;
   return stride_ > kPassStride ? dx_[l % 2].get() : rows_[l].get();
@@ -175,10 +182,12 @@ const Buffer* Trainer::gradient_below(size_t l) const {
 
 EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& options,
                                const std::atomic<bool>& cancel) {
+  // Memory and samples.
   fit(samples, options);
   if (options.shuffle) fit_order(samples.count);
   const DeviceSamples& data = cache_.get(samples);
 
+  // The state of the first step.
   StepState state{};
   state.count = static_cast<uint32_t>(samples.count);
   state.full_batch = static_cast<uint32_t>(std::min<uint64_t>(options.batch_size, samples.count));
@@ -196,6 +205,7 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
     if (cancel.load(std::memory_order_relaxed)) *stop = 1;
   };
 
+  // Queue the order and all steps, and wait. Cancelling reaches the device by way of the flag.
   if (options.shuffle) queue_order(device_, network_.seed, options.epoch, state.count, *draws_, *order_);
   replay_steps(data, options.shuffle, range.end - range.begin, watch);
   while (!device_.idle()) {
@@ -204,6 +214,7 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   }
   device_.download(&state, *state_, 0, sizeof state);
 
+  // How it ended, and whether all parameters are finite.
   EpochResult result;
   result.loss = value_of(device_, state.loss);
   result.cancelled = state.stop == StopReason::cancelled;

@@ -8,11 +8,10 @@
 #include "metal/gpu.h"
 
 /*
- * The boundary of metal/gpu.h over Metal: each method is one or two calls of the framework. Compiled with
- * ARC.
+ * Implements metal/gpu.h with Metal: each method is one or two calls of the framework. Compiled with ARC.
  *
- * An Apple GPU from M1 on (family Apple7) has what the kernels use: simdgroups of 32 threads with shuffles
- * and reductions, 32 KiB of threadgroup memory, memory shared with the processor.
+ * An Apple GPU from M1 on (family Apple7) has what the kernels need: simdgroups of 32 threads with shuffles
+ * and reductions, 32 KiB of threadgroup memory, memory shared with the CPU.
  */
 namespace set_native::metal {
 
@@ -24,8 +23,8 @@ std::string text_of(NSString* text) {
 }
 
 /**
- * Runs `work` with a pool for what it autoreleases, since threads of C++ have none. False with the reason in
- * `problem` where it raises an Objective-C exception, which must not reach C++.
+ * Runs `work` with a pool for the objects that it autoreleases, because C++ threads have none. Returns false,
+ * with the reason in `problem`, if it raises an Objective-C exception, which must not reach C++.
  */
 template <class Work>
 bool guarded(std::string& problem, Work work) {
@@ -63,7 +62,9 @@ class AppleFunction final : public GpuFunction {
   id<MTLComputePipelineState> pipeline_;
 };
 
-/** The command buffer keeps what it uses until it has run. After an exception nothing more is asked of it. */
+/**
+ * A command buffer. It keeps the objects that it uses until it has run. After an exception it is left alone.
+ */
 class AppleCommands final : public GpuCommands {
  public:
   AppleCommands(id<MTLCommandBuffer> commands, id<MTLComputeCommandEncoder> encoder)
@@ -132,10 +133,10 @@ class AppleCommands final : public GpuCommands {
     if (problem_.empty()) guarded(problem_, work);
   }
 
-  /** Once, also where nothing is committed: Metal aborts when an encoder is released that has not ended. */
+  /** Ends the encoder once, even if nothing is committed: Metal aborts if one is released before its end. */
   void end() {
     if (encoder_ == nil) return;
-    std::string problem;  // what went wrong first is what to tell
+    std::string problem;  // ignored after an earlier one: the first error is reported
     guarded(problem, [&] { [encoder_ endEncoding]; });
     if (problem_.empty()) problem_ = problem;
     encoder_ = nil;
@@ -146,15 +147,17 @@ class AppleCommands final : public GpuCommands {
   std::string problem_;
 };
 
-/** What all of a process' devices share, because compiling takes long. Without a library, why. */
+/** The device and its compiled kernels, which all Gpus of a process share, because compiling takes long. */
 class Kernels {
  public:
   id<MTLDevice> device;
   id<MTLLibrary> compiled;
-  std::string reason;
+  std::string reason;  // why there is no library
 
-  /** Compiled once for each name and number of threads; nil with the compiler's words in `problem` where it
-   * fails. */
+  /**
+   * Returns a kernel, compiled once for each name and number of threads; nil with the compiler's words in
+   * `problem` if that fails.
+   */
   id<MTLComputePipelineState> pipeline(const std::string& name, uint32_t threads, std::string& problem) {
     const std::lock_guard<std::mutex> lock(mutex_);
     auto& pipeline = pipelines_[{name, threads}];
@@ -171,8 +174,8 @@ class Kernels {
     }
     MTLComputePipelineDescriptor* descriptor = [MTLComputePipelineDescriptor new];
     descriptor.computeFunction = function;
-    descriptor.maxTotalThreadsPerThreadgroup =
-        threads;  // so that it may use as many registers as that leaves
+    // Lets the kernel use as many registers as this number of threads leaves.
+    descriptor.maxTotalThreadsPerThreadgroup = threads;
     descriptor.threadGroupSizeIsMultipleOfThreadExecutionWidth = YES;
     NSError* error = nil;
     const id<MTLComputePipelineState> made =
@@ -238,11 +241,10 @@ class AppleGpu final : public Gpu {
   id<MTLCommandQueue> queue_;
 };
 
-/** For an option that Metal has only in the source: products that are rounded before something is added to
- * them. */
+/** Makes products round before something is added to them: an option that Metal has only in the source. */
 const char* const kNoContraction = "#pragma METAL fp contract(off)\n";
 
-/** The language as macOS 11 has it; arithmetic as written, without what "fast math" allows itself. */
+/** Returns options for the language of macOS 11, and for arithmetic as written, without "fast math". */
 MTLCompileOptions* compile_options() {
   MTLCompileOptions* options = [MTLCompileOptions new];
   options.languageVersion = MTLLanguageVersion2_3;
@@ -257,12 +259,13 @@ MTLCompileOptions* compile_options() {
   return options;
 }
 
-/** The default device, or the first of all: programs without a window may have no default. */
+/** Returns the default device, or the first of all: programs without a window may have no default. */
 id<MTLDevice> find_device() {
   const id<MTLDevice> device = MTLCreateSystemDefaultDevice();
   return device != nil ? device : MTLCopyAllDevices().firstObject;
 }
 
+/** Finds the GPU and compiles the kernels, or leaves the reason why not. */
 void compile(const char* source, Kernels& kernels) {
   kernels.device = find_device();
   if (kernels.device == nil) {
@@ -282,7 +285,7 @@ void compile(const char* source, Kernels& kernels) {
     kernels.reason = "Metal could not compile the kernels: " + text_of(error.localizedDescription);
 }
 
-/** Never released: threads may still compute when a program ends. */
+/** Returns the shared kernels. They are never released: threads may still compute when a program ends. */
 Kernels& kernels_of(const char* source) {
   static Kernels* const shared = [source] {
     auto* kernels = new Kernels;

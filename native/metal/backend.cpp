@@ -13,7 +13,7 @@ namespace set_native::metal {
 
 namespace {
 
-/** The first line of a compiler's many, and the first with an error. */
+/** Returns the first of a compiler's many lines, and the first with an error. */
 std::string in_one_line(const std::string& text) {
   const auto line_at = [&](size_t at) {
     const size_t begin = text.rfind('\n', at) + 1;  // npos + 1 is 0
@@ -24,7 +24,9 @@ std::string in_one_line(const std::string& text) {
   return error == std::string::npos ? first : first + " " + line_at(error);
 }
 
-/** It counts as used once the GPU has been looked for: the kernels are compiled then. */
+/**
+ * The back end "metal". It counts as used once it has looked for the GPU, because that compiles the kernels.
+ */
 class MetalBackend final : public gpu::GpuBackend {
  public:
   explicit MetalBackend(Opener opener) : opener_(std::move(opener)) {}

@@ -9,10 +9,13 @@
 
 namespace set_native::metal {
 
-/** Opens the GPU, each time again; null with the end of "not available, because ..." in `reason`. */
+/**
+ * Opens the GPU, again with each call. Returns null with the end of "not available, because ..." in `reason`
+ * if it cannot.
+ */
 using Opener = std::function<std::unique_ptr<Gpu>(std::string& reason)>;
 
-/** The back end "metal" on the GPU that `opener` opens. */
+/** Returns a back end "metal" on the GPU that `opener` opens. */
 std::unique_ptr<Backend> make_backend(Opener opener);
 
 }  // namespace set_native::metal

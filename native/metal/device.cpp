@@ -11,11 +11,11 @@ namespace set_native::metal {
 
 namespace {
 
-constexpr uint32_t kSimdWidth = 32;       // that the kernels are written for
-constexpr size_t kLeastBytes = 16;        // of a buffer, and the unit of threadgroup memory
-constexpr size_t kMostShared = 32 << 10;  // of a threadgroup
-constexpr uint64_t kMostBytes = uint64_t{64}
-                                << 30;  // of a buffer: 2^32 float4s, which kernels number in 32 bits
+constexpr uint32_t kSimdWidth = 32;       // threads of a simdgroup in the kernels
+constexpr size_t kLeastBytes = 16;        // least bytes of a buffer, and the unit of threadgroup memory
+constexpr size_t kMostShared = 32 << 10;  // most threadgroup memory
+// Most bytes of a buffer: 2^32 float4s, which kernels number in 32 bits.
+constexpr uint64_t kMostBytes = uint64_t{64} << 30;
 
 [[noreturn]] void fail(ErrorCode code, const std::string& text) {
   throw Error(code, "[metal] " + text);
@@ -35,7 +35,7 @@ class MetalSharedBuffer final : public gpu::SharedBuffer {
   const std::unique_ptr<GpuBuffer> memory;
 };
 
-/** Checks that `bytes` are left in a buffer from `offset` on. */
+/** Returns the memory of a buffer. Checks that it has `bytes` bytes from `offset` on. */
 const GpuBuffer& place(const gpu::Buffer& buffer, size_t offset, size_t bytes) {
   if (offset > buffer.bytes() || bytes > buffer.bytes() - offset)
     fail(ErrorCode::internal, std::to_string(bytes) + " bytes at " + std::to_string(offset) +
@@ -56,7 +56,7 @@ struct MetalDevice::Step {
   struct Place {
     const GpuBuffer* memory = nullptr;
     size_t offset = 0;
-    size_t bytes = 0;  // behind it
+    size_t bytes = 0;  // bytes from `offset` to the end
   };
   const GpuFunction* function = nullptr;
   uint32_t teams_x = 1, teams_y = 1, threads = 1;
@@ -75,7 +75,7 @@ MetalDevice::MetalDevice(std::unique_ptr<Gpu> gpu) : gpu_(std::move(gpu)), facts
   nothing_ = make_buffer(kLeastBytes);
 }
 
-/** What still runs needs nothing of the host's: Metal keeps its memory. */
+/** Does not wait: Metal keeps the memory of commands that still run. */
 MetalDevice::~MetalDevice() = default;
 
 gpu::DeviceMemory MetalDevice::memory() const {
@@ -113,6 +113,7 @@ void MetalDevice::download(void* to, const gpu::Buffer& from, size_t offset, siz
   if (bytes > 0) std::memcpy(to, memory, bytes);
 }
 
+/** Queues a kernel of memory.metal over the first `bytes` bytes of its buffers. */
 void MetalDevice::run_memory_kernel(const char* name, std::initializer_list<gpu::Binding> buffers,
                                     size_t bytes) {
   Step step;
@@ -137,6 +138,7 @@ void MetalDevice::clear(gpu::Buffer& buffer, size_t offset, size_t bytes) {
   run_memory_kernel("clear_bytes", {{&buffer, offset}}, bytes);
 }
 
+/** Returns a kernel, compiled with the first call. Throws internal if it cannot run as it must. */
 const GpuFunction& MetalDevice::function(const std::string& name, uint32_t threads) {
   std::unique_ptr<GpuFunction>& function = functions_[{name, threads}];
   if (function != nullptr) return *function;
@@ -178,6 +180,7 @@ void MetalDevice::queue(const gpu::Launch& launch, const gpu::Arguments& argumen
   run_or_note(std::move(step));
 }
 
+/** Encodes a dispatch, or adds it to the recording that is being made. */
 void MetalDevice::run_or_note(Step step) {
   if (tape_ != nullptr)
     tape_->steps.push_back(std::move(step));
@@ -185,6 +188,7 @@ void MetalDevice::run_or_note(Step step) {
     encode(step);
 }
 
+/** Adds a dispatch to the command buffer, after it has committed a full one. */
 void MetalDevice::encode(const Step& step) {
   if (dispatches_ == kMostDispatches || traffic_ >= kMostTraffic) commit();
   if (commands_ == nullptr) {
@@ -239,11 +243,11 @@ void MetalDevice::commit() {
   running_.back()->commit();
 }
 
-/** Takes the times of commands that are done, or throws why they failed. */
+/** Reads the times of commands that are done, or throws why they failed. */
 void MetalDevice::finish(GpuCommands& commands) {
   const std::string failure = commands.failure();
   if (!failure.empty()) {
-    for (const auto& behind : running_) behind->wait();  // it cannot be right, but still writes
+    for (const auto& behind : running_) behind->wait();  // their results are wrong, but they still write
     running_.clear();
     fail(commands.ran_out_of_memory() ? ErrorCode::out_of_memory : ErrorCode::internal,
          "could not run: " + failure);

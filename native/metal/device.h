@@ -15,13 +15,13 @@
 namespace set_native::metal {
 
 /**
- * A gpu::TimedDevice over a Metal GPU. Dispatches gather in one command buffer, which is committed when
- * somebody waits for the device or asks whether it is idle: an epoch is one command buffer, or several where
- * it is long, and nothing comes back to the host in between. Memory is the host's, too: an upload waits for
- * what was queued and is one copy, a download as well. A recording is a list of dispatches, encoded again at
- * each replay.
+ * A gpu::TimedDevice over a Metal GPU. Dispatches are collected in one command buffer, which is committed
+ * when the caller waits for the device or asks whether it is idle. So an epoch is one command buffer, or
+ * several if it is long, and nothing is downloaded in between. The host shares the device's memory: an upload
+ * waits for the queued work and is one copy, and so is a download. A recording is a list of dispatches, which
+ * each replay encodes again.
  *
- * Errors: out_of_memory where Metal refuses memory or ran out of it, internal with Metal's words else.
+ * Throws out_of_memory where Metal refuses memory or runs out of it, else internal with Metal's words.
  */
 class MetalDevice final : public gpu::TimedDevice {
  public:
@@ -43,20 +43,21 @@ class MetalDevice final : public gpu::TimedDevice {
   bool idle() override;
   void synchronize() override;
 
-  /** Compiles a kernel now, which its first dispatch does otherwise. */
+  /** Compiles a kernel, which its first dispatch would do otherwise. */
   void prepare(const gpu::KernelId& kernel) {
     function(gpu::kernel_name(kernel), gpu::info_of(kernel.op).threads);
   }
 
   void start_timer() override;
-  /** Waits. Milliseconds by the GPU's clock, from the first to the last of the commands since start_timer. */
+  /**
+   * Waits; returns the milliseconds by the GPU's clock from the first to the last command since start_timer.
+   */
   double stop_timer() override;
 
-  // Limits of a command buffer: long ones keep others from the GPU, and the system ends those that take
-  // seconds.
+  // Limits of a command buffer: long ones keep other programs from the GPU, and the system ends those that
+  // take seconds. Traffic is the bytes of all buffers that its dispatches take.
   static constexpr size_t kMostDispatches = 4096;
-  static constexpr uint64_t kMostTraffic = uint64_t{16}
-                                           << 30;  // bytes of the buffers that its dispatches are given
+  static constexpr uint64_t kMostTraffic = uint64_t{16} << 30;
 
  private:
   struct Step;
@@ -73,13 +74,13 @@ class MetalDevice final : public gpu::TimedDevice {
   std::unique_ptr<Gpu> gpu_;
   GpuFacts facts_;
   std::map<std::pair<std::string, uint32_t>, std::unique_ptr<GpuFunction>> functions_;  // by name and threads
-  std::unique_ptr<GpuBuffer> nothing_;  // stands where a kernel's buffer is not given
-  std::unique_ptr<GpuCommands> commands_;
-  size_t dispatches_ = 0;  // in commands_
-  uint64_t traffic_ = 0;   // bytes of the buffers that they are given
+  std::unique_ptr<GpuBuffer> nothing_;     // takes the place of a buffer that a kernel is not given
+  std::unique_ptr<GpuCommands> commands_;  // being encoded, or null
+  size_t dispatches_ = 0;                  // dispatches in commands_
+  uint64_t traffic_ = 0;                   // bytes of the buffers that they take
   std::deque<std::unique_ptr<GpuCommands>> running_;
-  Tape* tape_ = nullptr;
-  double first_start_ = 0.0, last_end_ = 0.0;  // since start_timer
+  Tape* tape_ = nullptr;                       // what is being recorded, or null
+  double first_start_ = 0.0, last_end_ = 0.0;  // GPU times in seconds, since start_timer
 };
 
 }  // namespace set_native::metal

@@ -1,18 +1,18 @@
 /*
- * The Metal kernels as one source text, for a compiler that knows no files: every file of kernels/, and each
- * header that they include, once; in the end the instances of templates. `node embed.js OUT` writes it as C++ that defines what metal/source.h
- * declares.
+ * Makes one source text of the Metal kernels, for a compiler that knows no files: every file of kernels/ and
+ * each header that they include, once, and the instances of templates last. `node embed.js OUT` writes the
+ * text as C++ that defines what metal/source.h declares.
  */
 import { readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const native = path.dirname(import.meta.dirname);
 
-/** What headers that hosts read, too, have for them alone: from this line to its #else or #endif. */
+/** The parts of shared headers that only host code reads: from this line to its #else or #endif. */
 const hostPart = /(?<=^#if !defined\(__METAL_VERSION__\)\n)[\s\S]*?(?=^#(?:else|endif))/gm;
 const blank = (text) => text.replace(/[^\n]/g, '');
 
-/** Of kernels/*.metal, or of the files given: paths below native/. */
+/** Returns the text of kernels/*.metal, or of the files given: paths below native/. */
 export function flatten(files = kernelFiles()) {
   const seen = new Set();
   const lines = ['#include <metal_stdlib>'];
@@ -42,7 +42,7 @@ function kernelFiles() {
   return [...kernels, 'instances.metal'].map((name) => `metal/kernels/${name}`);
 }
 
-/** Pieces of a string literal: compilers limit the length of one. */
+/** Returns the text as a string literal in pieces, because compilers limit the length of one. */
 function literal(text) {
   return text
     .match(/[\s\S]{1,8000}(?:\n|$)/g)

@@ -4,9 +4,11 @@
 
 namespace set_native::gpu {
 
-SET_CONSTANT uint32_t kMemoryThreads = 256;  // per threadgroup, of 4 bytes each
+SET_CONSTANT uint32_t kMemoryThreads = 256;  // threads per threadgroup, each of which takes 4 bytes
 
-/** clear_bytes: to.  copy_bytes: to, from. Both begin at multiples of 4. */
+/**
+ * clear_bytes takes the buffer `to`, copy_bytes `to` and `from`. Both buffers begin at multiples of 4 bytes.
+ */
 struct MemoryParams {
   uint64_t bytes;
 };

@@ -4,7 +4,7 @@
 
 namespace set_native {
 
-/** The back end that computes on the GPU of a Mac, where this was built on one. */
+/** Returns the back end on the GPU of a Mac. Elsewhere it is not available. */
 const Backend& metal_backend();
 
 }  // namespace set_native

@@ -4,7 +4,7 @@
 #include "core/error.h"
 #include "metal/metal.h"
 
-/* What stands for metal/metal.cpp where there is no Metal. */
+/* Takes the place of metal/metal.cpp where there is no Metal. */
 namespace set_native {
 
 namespace {

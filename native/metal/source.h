@@ -2,7 +2,7 @@
 
 namespace set_native::metal {
 
-/** All kernels in the Metal shading language. Made by metal/embed.js when set-native is built. */
+/** The source text of all kernels, which metal/embed.js makes when set-native is built. */
 extern const char* const kSource;
 
 }  // namespace set_native::metal

@@ -16,9 +16,9 @@ namespace set_native::metal {
 namespace {
 
 constexpr uint32_t kEpochs = 2;
-constexpr double kTolerance = 2e-4;  // of losses, predictions and parameters, relative to the largest
+constexpr double kTolerance = 2e-4;  // error of losses, predictions and parameters, relative to the largest
 
-/** A network and how it is trained; `samples` of them are labelled by a rule that can be learned. */
+/** A network and how it is trained, on `samples` samples whose labels follow a rule that can be learned. */
 struct Case {
   const char* name;
   ModelSpec spec;
@@ -37,7 +37,7 @@ Case make_case(const char* name, std::vector<uint32_t> sizes, uint32_t samples, 
   return c;
 }
 
-/** Together they use every kernel, but not each of its instances. */
+/** Returns the cases. Together they use every kernel, but not each of its instances. */
 std::vector<Case> cases() {
   std::vector<Case> all;
   all.push_back(make_case("motifs of three, srelu", {21, 36, 24, 1}, 50, 20));
@@ -60,7 +60,7 @@ std::vector<Case> cases() {
   return all;
 }
 
-/** Uniform features in [-1, 1); the class is that of the largest of the first features. */
+/** Samples with features uniform in [-1, 1). Feature k is the score of class k, and the largest one wins. */
 struct Data {
   std::vector<float> x;
   std::vector<uint32_t> labels;
@@ -84,7 +84,7 @@ struct Data {
   }
 };
 
-/** The largest difference, relative to the largest number; infinite where there is none that is finite. */
+/** Returns the largest difference, relative to the largest number; infinite if a number is not finite. */
 template <class Numbers>
 double distance(const Numbers& got, const Numbers& want) {
   if (got.size() != want.size()) return INFINITY;
@@ -129,8 +129,9 @@ bool same_links(const Model& got, const Model& want) {
   return true;
 }
 
-/** What one case shows; its name is added by the caller. */
+/** Returns the first difference that one case shows, or "". The caller adds the name of the case. */
 std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device) {
+  // The same model on both.
   const std::atomic<bool> go_on{false};
   const Data data(c);
   const Model start = build_model(c.spec);
@@ -152,6 +153,7 @@ std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device
   };
   for (uint32_t epoch = 1; epoch <= kEpochs; ++epoch) train(epoch);
 
+  // Evaluate and predict.
   const Evaluation seen = gpu->evaluate(data.samples, go_on), right = cpu->evaluate(data.samples, go_on);
   compare("the loss when evaluated", std::fabs(seen.loss - right.loss) / right.loss);
   compare("the accuracy when evaluated",
@@ -161,9 +163,10 @@ std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device
   cpu->predict(data.samples, want.data(), go_on);
   compare("the predictions", distance(got, want));
 
-  // Evolution is exact, if from the same numbers; these have equals among them, and zeros.
+  // Evolve. From the same numbers the result is exact. The weights are rounded so that there are ties and
+  // zeros; for `thesis` they are shifted off zero, because that rule looks for the nearest weights only then.
   Model same = cpu->download();
-  const float shift = c.policy.prune == Prune::thesis ? 0.5f : 0.0f;  // a rule that only counts without zeros
+  const float shift = c.policy.prune == Prune::thesis ? 0.5f : 0.0f;
   for (Layer& layer : same.layers)
     for (float& w : layer.weights) w = (std::floor(w * 32.0f) + shift) / 32.0f;
   gpu = std::make_unique<gpu::GpuModel>(device, same);

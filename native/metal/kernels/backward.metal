@@ -3,28 +3,31 @@
 #include "metal/kernels/given.h"
 
 /*
- * For the sources i of a group and their links (i, j), in one pass:
- *   g = x_i . dz_j and the update of the weight by it;  dx_i = f'(x_i) sum of w dz_j, with the
- * weights before their update, in place of x_i;  and the update of source i's own bias by the sum of dx_i.
+ * The backward pass, for the sources i of a group and their links (i, j):
  *
- * A group belongs to `warps` warps of one threadgroup, its links are dealt to their slots in turn. Lanes keep
- * their float4 of x_i and dx_i in registers, for kChunk sources of a block at a time, which takes 64
- * registers; one load of dz_j serves both products of all of them, and no gradient is ever stored. Per link 4
- * stride flops, 16 bytes of weight and velocity, 24 with AdamW; per block of links one index and 4 stride
- * bytes of dz, mostly from caches. Rows of at most kPassStride floats; longer ones: wide_backward.metal.
- * kHeight 0: any height, by chunks. Where warps share groups, kChunk sources take all 32 KiB of threadgroup
- * memory.
+ *   g = x_i . dz_j, and the update of the weight by g
+ *   dx_i = f'(x_i) sum of w dz_j, with the weights before their update, in place of x_i
+ *   the update of source i's own bias by the sum of dx_i
+ *
+ * A group belongs to `warps` warps of one threadgroup, whose slots take its blocks of links in turn. Lanes
+ * keep their float4 of x_i and dx_i in registers, for kChunk sources of a block at a time, which takes 64
+ * registers; one load of dz_j serves both products of all these sources, and no gradient is ever stored. A
+ * link takes 4 stride flops and 16 bytes of weight and velocity, 24 with AdamW; a block of links takes one
+ * index and 4 stride bytes of dz, mostly from caches. Rows have at most kPassStride floats;
+ * wide_backward.metal takes longer ones. kHeight 0 stands for any height, by chunks. Where warps share
+ * groups, kChunk sources take all 32 KiB of threadgroup memory.
  */
 using namespace metal;
 using namespace set_native::gpu;
 
-/** Links of sources height r0 .. r0 + rows - 1 of a group: what backward does, for kRows >= rows sources. */
+/** Does what backward does for the `rows` <= kRows sources of a group from number r0 on. */
 template <typename Index, uint32_t kRows>
 inline void backward_rows(constant BackwardParams& p, thread const Columns& c, thread const UpdateRule& rule,
                           uint32_t lane, uint32_t warp, uint32_t r0, uint32_t rows, uint32_t group,
                           device const uint32_t* offsets, device const Index* targets,
                           thread const Parameters& links, device float4* x, device const float4* dz,
                           thread const Parameters& bias, threadgroup float4* partial) {
+  // Load the sources.
   const uint32_t part = warp % p.warps, source = group * p.height + r0;
   const uint32_t existing = existing_sources(p, group, source, rows);
   float4 inputs[kRows], sums[kRows];
@@ -34,6 +37,7 @@ inline void backward_rows(constant BackwardParams& p, thread const Columns& c, t
     sums[r] = float4(0.0f);
     if (c.active && r < existing) inputs[r] = x[(source + r) * c.row + c.column];
   }
+  // Walk along the blocks: gradients and updates of weights, and the lane's part of dx.
   const uint32_t begin = group < p.groups ? offsets[group] : 0,
                  end = group < p.groups ? offsets[group + 1] : 0;
   for (uint32_t base = begin + part * c.slots; base < end; base += p.warps * c.slots) {
@@ -57,6 +61,7 @@ inline void backward_rows(constant BackwardParams& p, thread const Columns& c, t
     }
   }
   if (p.wants_dx == 0) return;
+  // Add up dx over slots and warps, write it, and update the biases.
   SET_UNROLL
   for (uint32_t r = 0; r < kRows; ++r) sums[r] = c.over_slots(sums[r]);
   if (!over_warps<kRows>(sums, p.warps, part, warp * 32 + lane, partial)) return;
@@ -72,6 +77,7 @@ inline void backward_rows(constant BackwardParams& p, thread const Columns& c, t
   }
 }
 
+/** Runs the backward pass through the groups of a threadgroup. */
 template <typename Index, uint32_t kHeight>
 kernel void backward(constant BackwardParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
                      device const uint32_t* offsets [[buffer(2)]], device const Index* targets [[buffer(3)]],

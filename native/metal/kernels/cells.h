@@ -16,17 +16,17 @@ inline bool is_set(device const uint32_t* bits, uint32_t row, uint32_t words, ui
   return (bits[word_of(row, words, col)] >> (col % 32) & 1u) != 0;
 }
 
-/** Whether item k is marked in one long row of bits. */
+/** Returns whether item k is marked in one long row of bits. */
 inline bool is_marked(device const uint32_t* bits, uint32_t k) {
   return (bits[k / 32] >> (k % 32) & 1u) != 0;
 }
 
-/** Sets the bit of (row, col), beside other threads that set bits of the same word. */
+/** Sets the bit of (row, col). Other threads may set bits of the same word at the same time. */
 inline void set_cell(device uint32_t* bits, uint32_t row, uint32_t words, uint32_t col) {
   set_bits_of_word(&bits[word_of(row, words, col)], 1u << (col % 32));
 }
 
-/** Set bits before (row, col): by the word's rank and the bits in the word. */
+/** Returns the number of set bits before (row, col), from the word's rank and its lower bits. */
 inline uint32_t rank_of(device const uint32_t* bits, device const uint32_t* ranks, uint32_t row,
                         uint32_t words, uint32_t col) {
   const uint32_t word = word_of(row, words, col);

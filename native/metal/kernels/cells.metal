@@ -1,13 +1,14 @@
 #include "metal/kernels/cells.h"
 
 /*
- * The bitmap of a layer's blocks, from the links that are kept, and transposed.
+ * Makes the bitmap of a layer's kept blocks, and its transpose.
  */
 using namespace metal;
 using namespace set_native::gpu;
 
-/** Sets the bits of the blocks that are kept. A warp per group; 1 bit and an index read, one atomic per
- * block. */
+/**
+ * Sets the bits of the kept blocks. A warp per group; a block takes 1 bit and an index read, and one atomic.
+ */
 template <typename Index>
 kernel void occupy(constant OccupyParams& p [[buffer(0)]], device const uint32_t* offsets [[buffer(1)]],
                    device const Index* targets [[buffer(2)]], device const uint32_t* removed [[buffer(3)]],
@@ -20,8 +21,9 @@ kernel void occupy(constant OccupyParams& p [[buffer(0)]], device const uint32_t
     if (!is_marked(removed, k)) set_cell(cells, group, p.words, targets[k]);
 }
 
-/** A warp transposes 32 x 32 bits: each lane reads one word of a row and writes one of a column. 1 bit each
- * way. */
+/**
+ * Transposes the bitmap. A warp takes 32 x 32 bits: a lane reads a word of a row and writes one of a column.
+ */
 kernel void transpose_bits(constant TransposeParams& p [[buffer(0)]],
                            device const uint32_t* cells [[buffer(1)]],
                            device uint32_t* by_target [[buffer(2)]],

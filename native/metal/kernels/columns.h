@@ -5,15 +5,15 @@
 #include "gpu/train_params.h"
 
 /*
- * How the kernels of training share out rows of activations, and what they do alike with a row.
+ * How the kernels of training divide rows of activations among lanes, and the functions that they share.
  *
- * A row of q = stride / 4 float4s lies under q lanes of a simdgroup, here called a warp as in the host code,
- * at most 32; a shorter one leaves room for `slots` = 32 / q links at a time, each under q lanes of its own.
- * Sums over links are then taken over the slots, dot products over the lanes of a slot, both as trees whose
- * shape follows from q alone: same bits, whatever the schedule.
+ * A row of q = stride / 4 float4s takes q lanes of a simdgroup, here called a warp as in the host code, at
+ * most 32; a shorter row leaves room for `slots` = 32 / q links at a time, each with q lanes of its own. Sums
+ * over links are taken over the slots, dot products over the lanes of a slot, both as trees whose shape
+ * depends on q alone: so results have the same bits for any schedule.
  *
- * Matrices of rows are indexed by 32-bit counts of float4s, which reach 64 GiB: 64-bit multiplications are
- * dear here.
+ * Matrices of rows are indexed by 32-bit counts of float4s, which reach 64 GiB, because 64-bit
+ * multiplications are expensive here.
  */
 using namespace metal;
 using namespace set_native;
@@ -33,16 +33,17 @@ inline float sum4(float4 a) {
   return (a.x + a.y) + (a.z + a.w);
 }
 
-/** Half of the least power of two that is not less. */
+/** Returns half of the least power of two that is not less than `count`. */
 inline uint32_t half_above(uint32_t count) {
   return count < 2 ? 0 : 1u << (31 - clz(count - 1));
 }
 
+/** The float4 of a row that the calling lane takes. */
 struct Columns {
   uint32_t row;    // float4s of a whole row
   uint32_t width;  // float4s of this part of it
   uint32_t slots;
-  uint32_t slot, column;  // of the calling lane; column counts from the start of the row
+  uint32_t slot, column;  // slot and column of the lane; columns count from the start of the row
   uint32_t at;            // place of the lane in its slot
   bool active;            // whether the lane has a column
   uint32_t slot_tree, column_tree;
@@ -60,7 +61,7 @@ struct Columns {
     column_tree = half_above(width);
   }
 
-  /** The sum over slots, in slot 0. */
+  /** Returns the sum over slots, which only slot 0 gets. */
   float4 over_slots(float4 v) const {
     for (uint32_t k = slot_tree; k > 0; k /= 2) {
       const uint16_t lanes = static_cast<uint16_t>(k * width);
@@ -70,7 +71,7 @@ struct Columns {
     }
     return v;
   }
-  /** The sum over the lanes of a slot, in the first of them. */
+  /** Returns the sum over the lanes of a slot, which only its first lane gets. */
   float over_columns(float v) const {
     for (uint32_t k = column_tree; k > 0; k /= 2) {
       const float other = simd_shuffle_down(v, static_cast<uint16_t>(k));
@@ -80,7 +81,7 @@ struct Columns {
   }
 };
 
-/** Sums of a warp's 32 lanes, in all of them. */
+/** Returns the sum over a warp's 32 lanes, which all of them get. */
 inline float over_warp(float v) {
   for (uint16_t k = 16; k > 0; k /= 2) v += simd_shuffle_xor(v, k);
   return v;
@@ -90,21 +91,21 @@ inline bool stopped(device const StepState* state) {
   return state != nullptr && state->stop != StopReason::running;
 }
 
-/** How many of `rows` sources from `source` on exist; none where the group does not. */
+/** Returns how many of `rows` sources from `source` on exist; 0 if the group does not. */
 inline uint32_t existing_sources(constant BackwardParams& p, uint32_t group, uint32_t source, uint32_t rows) {
   if (group >= p.groups || source >= p.inputs) return 0;
   return p.inputs - source < rows ? p.inputs - source : rows;
 }
 
 /**
- * Adds up the kRows sums that the warps of a group have, in the first of them, in their order. Every thread
- * of the threadgroup calls it, with its own index; false in the other warps, which are done then.
+ * Adds up the kRows sums of a group's warps, in their order, in the first of them. Returns false in the other
+ * warps, which are then done. Every thread of the threadgroup must call it, with its own index.
  */
 template <uint32_t kRows>
 inline bool over_warps(thread float4* sums, uint32_t warps, uint32_t part, uint32_t index,
                        threadgroup float4* partial) {
   if (warps == 1) return true;
-  threadgroup_barrier(mem_flags::mem_threadgroup);  // what was left there before has been read
+  threadgroup_barrier(mem_flags::mem_threadgroup);  // the former contents of `partial` have been read
   SET_UNROLL
   for (uint32_t r = 0; r < kRows; ++r) partial[r * kTrainThreads + index] = sums[r];
   // Device memory, too: the first warp may now write over x, which the others have read.
@@ -116,7 +117,7 @@ inline bool over_warps(thread float4* sums, uint32_t warps, uint32_t part, uint3
   return true;
 }
 
-/** f(z); NaN for an activation that is none of a kernel's own. */
+/** Returns f(z); NaN for an activation that kernels do not compute here. */
 inline float activate(float z, Activation activation) {
   switch (activation) {
     case Activation::relu:
@@ -136,7 +137,7 @@ inline float4 activate4(float4 z, Activation activation) {
                 activate(z.w, activation));
 }
 
-/** f'(z) v, from the output x = f(z); NaN as activate. */
+/** Returns f'(z) v, from the output x = f(z); NaN where activate returns it. */
 inline float through_activation(float x, float v, Activation activation) {
   switch (activation) {
     case Activation::relu:
@@ -156,7 +157,7 @@ inline float4 through_activation4(float4 x, float4 v, Activation activation) {
                 through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
 }
 
-/** The rule of this step: read from the state once, because every store might change it again. */
+/** Returns the rule of this step. Read once, because for the compiler every store might change the state. */
 inline UpdateRule rule_of(device const StepState* state) {
   UpdateRule rule;
   rule.rate = state->rule.rate;
@@ -169,14 +170,14 @@ inline UpdateRule rule_of(device const StepState* state) {
   return rule;
 }
 
-/** Parameters, and what the optimizer keeps beside each. */
+/** Parameters, and the moments that the optimizer keeps of each. */
 struct Parameters {
   device float* values;
   device float* velocity;
-  device float* second_moment;  // null but for AdamW
+  device float* second_moment;  // null unless the optimizer is AdamW
 };
 
-/** The rule of core/update_rule.h for parameter `k`; `plain`: without l2 and decay. */
+/** Updates parameter `k` by the rule of core/update_rule.h, without l2 and decay if `plain`. */
 inline void update(thread const Parameters& at, uint64_t k, float gradient, thread const UpdateRule& rule,
                    bool plain = false) {
   const float w = at.values[k], h = plain ? gradient : fma(rule.l2, w, gradient);

@@ -5,15 +5,17 @@
 /*
  * z_j = f(b_j + sum over the blocks of target j of w_r x_(g height + r), r = 0 .. height - 1)
  *
- * A target belongs to `warps` warps of one threadgroup, fixed for a layer by its mean fan-in; its blocks of
- * links are dealt to their slots in turn. Each lane sums one float4 of the row, slots and warps are added up
- * in a fixed order, and bias and activation are applied before the one store. Per link 2 stride flops and 4
- * stride bytes of x, mostly from caches; per block of links one index, one number and `height` weights, so
- * that higher blocks read neighbouring rows of x for one index. kHeight 0: any height.
+ * A target belongs to `warps` warps of one threadgroup, a number fixed for a layer by its mean fan-in; the
+ * slots of these warps take its blocks of links in turn. Each lane sums one float4 of the row, slots and
+ * warps are added up in a fixed order, and bias and activation are applied before the one store. A link takes
+ * 2 stride flops and 4 stride bytes of x, mostly from caches; a block of links takes one index, one number
+ * and `height` weights, so that higher blocks read neighbouring rows of x for one index. kHeight 0 stands for
+ * any height.
  */
 using namespace metal;
 using namespace set_native::gpu;
 
+/** Computes the targets of threadgroup x, part y of their rows. */
 template <typename Index, uint32_t kHeight>
 kernel void forward(constant ForwardParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
                     device const uint32_t* offsets [[buffer(2)]], device const Index* groups [[buffer(3)]],

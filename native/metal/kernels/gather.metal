@@ -25,7 +25,7 @@ kernel void gather(constant GatherParams& p [[buffer(0)]], device const StepStat
   if (stopped(state)) return;
   const uint32_t first = state != nullptr ? state->first : p.first,
                  batch = state != nullptr ? state->batch : p.batch;
-  // tile: [sample][feature], rows of 33 against bank conflicts
+  // The tile is [sample][feature], in rows of 33 floats to avoid bank conflicts.
   const uint32_t feature = team.x * kGatherTile;
   for (uint32_t start = 0; start < p.stride; start += kGatherTile) {
     for (uint32_t s = warp; s < kGatherTile; s += kTrainWarps) {

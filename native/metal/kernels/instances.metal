@@ -1,7 +1,7 @@
 #include "gpu/op_table.h"
 
 /*
- * Instances of the kernels that are templates, under the names that the host looks for (gpu/ops.h,
+ * Instances of the kernels that are templates, with the names that the host asks for (gpu/ops.h,
  * kernel_name). metal/embed.js puts this file behind all others.
  */
 #define SET_INSTANCE(op, name, ...) \

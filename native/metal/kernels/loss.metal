@@ -3,19 +3,20 @@
 #include "metal/kernels/given.h"
 
 /*
- * What follows the logits, as cpu/loss.h defines it: losses and the gradient of their mean, answers, outputs.
+ * The computations on logits, as cpu/loss.h defines them: losses and the gradient of their mean, answers,
+ * outputs.
  *
- * There are no doubles here, so a loss beyond 3e38 counts as infinite. Sums carry what their additions round
- * away in a second float; and where the textbook's form would subtract nearly equal numbers (1 - p of a
- * confident answer, the logarithm of a number near 1), the difference is what is computed. One thread per
+ * Metal has no doubles, so a loss beyond 3e38 counts as infinite. Sums keep the rounding errors of their
+ * additions in a second float. Where the textbook's form would subtract nearly equal numbers (1 - p of a
+ * confident answer, the logarithm of a number near 1), the difference itself is computed. One thread per
  * sample; the samples of a thread are summed in order, threads by a tree, so the sum does not depend on the
- * schedule. Padding columns of the gradient are zero. One threadgroup: a batch has outputs x batch numbers,
- * some thousand operations, of which most are exponentials.
+ * schedule. Padding columns of the gradient are zero. One threadgroup suffices: a batch has outputs x batch
+ * numbers, some thousand operations, most of them exponentials.
  */
 using namespace metal;
 using namespace set_native::gpu;
 
-/** A sum and what it lacks: a compensated sum (Neumaier 1974), exact to about twice the digits of a float. */
+/** A compensated sum, `high`, and its error, `low` (Neumaier 1974): exact to about twice a float's digits. */
 struct LongSum {
   float high, low;
 
@@ -25,14 +26,14 @@ struct LongSum {
   }
   void add(float value) {
     const float sum = high + value, part = sum - high;
-    if (isfinite(sum)) low += (high - (sum - part)) + (value - part);  // an infinite sum lacks nothing
+    if (isfinite(sum)) low += (high - (sum - part)) + (value - part);  // an infinite sum has no error
     high = sum;
   }
 };
 
-/** The sum over a threadgroup's threads, in all of them. `sums` holds two numbers per thread. */
+/** Returns the sum over a threadgroup, which all its threads get. `sums` holds two numbers per thread. */
 inline LongSum over_threads(LongSum sum, uint32_t index, threadgroup float* sums) {
-  threadgroup_barrier(mem_flags::mem_threadgroup);  // what was left there before has been read
+  threadgroup_barrier(mem_flags::mem_threadgroup);  // the former contents of `sums` have been read
   sums[index] = sum.high;
   sums[kTrainThreads + index] = sum.low;
   threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -55,6 +56,7 @@ inline void write_sum(device LossSum& to, LongSum sum) {
   to.words[1] = as_type<uint32_t>(sum.low);
 }
 
+/** The target of an output of a sample, by its label or by values. */
 struct TargetOf {
   device const uint32_t* labels;
   device const float* values;
@@ -67,13 +69,15 @@ struct TargetOf {
   }
 };
 
-/** log(1 + x) for x >= 0, where 1 + x rounds, too (Kahan's form): the factors' errors cancel. */
+/**
+ * Returns log(1 + x) for x >= 0, exact even where 1 + x rounds (Kahan's form): the factors' errors cancel.
+ */
 inline float log_above_one(float x) {
   const float sum = 1.0f + x;
   return sum == 1.0f ? x : x * (precise::log(sum) / (sum - 1.0f));
 }
 
-/** 1 / (1 + exp(-z)), and 1 - that. */
+/** The sigmoid of z, `value` = 1 / (1 + exp(-z)), and `rest` = 1 - value. */
 struct Sigmoid {
   float value, rest;
 
@@ -84,8 +88,10 @@ struct Sigmoid {
   }
 };
 
-/** The softmax of a column of logits z: exp(z - top) summed over all but the first of the largest, which has
- * exp(0) = 1. */
+/**
+ * The softmax of a column of logits z: `top` is the largest, at `largest`; `rest` sums exp(z - top) of the
+ * others.
+ */
 struct Softmax {
   uint32_t largest;
   float top, rest;
@@ -105,7 +111,7 @@ struct Softmax {
   }
 };
 
-/** The loss of a sample; NaN for one that is not known. */
+/** Returns the loss of a sample; NaN if `loss` is unknown. */
 inline float loss_of(Loss loss, device const float* z, uint32_t outputs, uint32_t stride,
                      thread const TargetOf& target, uint64_t sample) {
   LongSum sum;
@@ -135,7 +141,7 @@ inline float loss_of(Loss loss, device const float* z, uint32_t outputs, uint32_
   return NAN;
 }
 
-/** dz of a sample whose loss is known. */
+/** Writes dz of a sample. Requires that `loss` is known. */
 inline void gradient_of(Loss loss, device const float* z, uint32_t outputs, uint32_t stride,
                         thread const TargetOf& target, uint64_t sample, float batch, device float* dz) {
   if (loss == Loss::softmax_cross_entropy) {
@@ -159,6 +165,7 @@ inline void gradient_of(Loss loss, device const float* z, uint32_t outputs, uint
   }
 }
 
+/** Computes loss and dz of the state's batch. One threadgroup. */
 kernel void loss(constant LossParams& p [[buffer(0)]], device StepState* state [[buffer(1)]],
                  device const uint32_t* order [[buffer(2)]], device const uint32_t* labels [[buffer(3)]],
                  device const float* targets [[buffer(4)]], device const float* z [[buffer(5)]],
@@ -174,7 +181,7 @@ kernel void loss(constant LossParams& p [[buffer(0)]], device StepState* state [
     sum.add(loss_of(p.loss, z + b, p.outputs, p.stride, target, sample));
   }
   sum = over_threads(sum, index, sums);
-  // Every thread has the same sum, and has seen `stop` before the barriers in there.
+  // All threads have the same sum, and have read `stop` before the barriers of over_threads.
   if (!isfinite(sum.high)) {
     if (index == 0) state->stop = StopReason::diverged;
     return;
@@ -200,7 +207,10 @@ inline bool is_finite(device const float* z, uint32_t outputs, uint32_t stride) 
   return true;
 }
 
-/** Whether `label` is the answer of a column: its largest (the first of equals), or the side of one half. */
+/**
+ * Returns whether `label` is the answer of a column: its largest output, the first of equals; of a single
+ * output, the side of one half.
+ */
 inline bool is_correct(Loss loss, device const float* z, uint32_t outputs, uint32_t stride, uint32_t label) {
   if (outputs == 1) return (loss == Loss::mse ? z[0] > 0.5f : z[0] > 0.0f) == (label != 0);
   for (uint32_t o = 0; o < outputs; ++o)
@@ -208,6 +218,7 @@ inline bool is_correct(Loss loss, device const float* z, uint32_t outputs, uint3
   return true;
 }
 
+/** Writes the loss and the number of correct answers of a batch. One threadgroup. */
 kernel void evaluate(constant EvaluateParams& p [[buffer(0)]], device const uint32_t* labels [[buffer(1)]],
                      device const float* targets [[buffer(2)]], device const float* z [[buffer(3)]],
                      device LossSum* sums [[buffer(4)]], device uint32_t* correct [[buffer(5)]],
@@ -228,6 +239,10 @@ kernel void evaluate(constant EvaluateParams& p [[buffer(0)]], device const uint
   correct[p.result] = static_cast<uint32_t>(right.high) + static_cast<uint32_t>(right.low);
 }
 
+/**
+ * Writes the outputs of a batch. NaN for a sample with a logit that is not finite, and if the loss is
+ * unknown.
+ */
 kernel void output(constant EvaluateParams& p [[buffer(0)]], device const float* z [[buffer(1)]],
                    device float* out [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                    uint3 teams [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {

@@ -1,9 +1,9 @@
 #include "metal/memory_params.h"
 
 /*
- * Clearing and copying between buffers, as kernels: in order with all others and in the same encoder, which
- * Metal's own are not. 4 bytes per thread, the last of them alone where they are fewer. 4 and 8 bytes moved
- * per 4.
+ * Kernels that clear and copy buffers, so that this is in order with all other kernels and in the same
+ * encoder, unlike Metal's own commands. A thread takes 4 bytes, the last one the bytes that are left.
+ * Clearing moves 4 bytes per 4, copying 8.
  */
 using namespace metal;
 using namespace set_native::gpu;

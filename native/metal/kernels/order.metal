@@ -5,16 +5,16 @@
  * The order of an epoch's samples, as core's random_order gives it: numbers 0 .. count - 1 by ascending
  * (draw, number).
  *
- * A bitonic sort of size = 2^k entries. Stage s (2, 4, .. size) merges runs of s: steps that exchange over s
- * / 2, s / 4
- * .. 1. A threadgroup keeps kSortTile entries in its memory, 24 KiB, and does there all stages up to its
- * size, and of later ones the steps within the tile; each longer step is a kernel of its own over device
- * memory. For 5,000 samples that is 6 dispatches, for 60,000 it is 21, once an epoch: 24 bytes per entry and
- * dispatch.
+ * A bitonic sort of size = 2^k entries. Stage s (2, 4, .. size) makes sorted runs of s entries, in steps that
+ * exchange over distances s/2, s/4 .. 1. A threadgroup keeps kSortTile entries in its memory, 24 KiB. It runs
+ * there all stages up to that size, and of later stages the steps within the tile; each longer step is a
+ * kernel of its own over device memory. For 5,000 samples that is 6 dispatches, for 60,000 it is 21, once an
+ * epoch: 24 bytes per entry and dispatch.
  */
 using namespace metal;
 using namespace set_native::gpu;
 
+/** Writes a draw for each sample, and the largest draw for all other entries. */
 kernel void order(constant OrderParams& p [[buffer(0)]], device uint64_t* draws [[buffer(1)]],
                   device uint32_t* numbers [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                   uint3 teams [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {
@@ -26,8 +26,7 @@ kernel void order(constant OrderParams& p [[buffer(0)]], device uint64_t* draws 
   }
 }
 
-/** Puts entries a and b into ascending order, or descending. The arrays are in device or in threadgroup
- * memory. */
+/** Puts entries a and b in ascending or descending order. The arrays are in device or threadgroup memory. */
 template <typename Draws, typename Numbers>
 inline void exchange_entries(Draws draws, Numbers numbers, uint32_t a, uint32_t b, bool ascending) {
   const uint64_t draw_a = draws[a], draw_b = draws[b];
@@ -40,6 +39,7 @@ inline void exchange_entries(Draws draws, Numbers numbers, uint32_t a, uint32_t 
   numbers[b] = number_a;
 }
 
+/** Runs the steps of stages p.first .. p.last that exchange within a tile. */
 kernel void sort_tiles(constant SortParams& p [[buffer(0)]], device uint64_t* draws [[buffer(1)]],
                        device uint32_t* numbers [[buffer(2)]],
                        threadgroup uint64_t* tile_draws [[threadgroup(0)]],
@@ -68,6 +68,7 @@ kernel void sort_tiles(constant SortParams& p [[buffer(0)]], device uint64_t* dr
   }
 }
 
+/** Runs the step of stage p.first that exchanges over p.distance. One thread per pair. */
 kernel void sort_merge(constant SortParams& p [[buffer(0)]], device uint64_t* draws [[buffer(1)]],
                        device uint32_t* numbers [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                        uint32_t index [[thread_index_in_threadgroup]]) {

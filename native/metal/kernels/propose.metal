@@ -5,22 +5,23 @@
 /*
  * Regrow: numbered slots propose places; the lowest slot that proposes a free place gets it. A round:
  *
- *   propose   each open slot draws a place and looks whether it is free                       one thread per
- * slot claim     the slots of free places enter them into a hash table, which keeps the lowest    one thread
- * per slot settle    slots that are the lowest of their place set its bit                            one warp
- * per 256 slots compact   the others, in order, are the open slots of the next round                      one
- * warp per 256 slots
+ *   step     one thread per   work
+ *   propose  slot             each open slot draws a place and tests whether it is free
+ *   claim    slot             each slot with a free place enters it in a hash table, which keeps the lowest
  *
- * An entry of the table is the number of a slot, plus one, and stands for that slot's place, which the kernel
- * before has written: one compare-and-swap takes an empty entry, a minimum lowers one that has the same
- * place. Which entry a place gets depends on the schedule, its lowest slot does not. The table has at least
- * twice as many entries as slots.
+ *   step     one warp per     work
+ *   settle   256 slots        each slot that is the lowest of its place sets the place's bit
+ *   compact  256 slots        the other slots, in order, become the open slots of the next round
  *
- * Per open slot about 60 bytes, half of them in places without order: its word of the bitmap, its entry of
- * the table.
+ * An entry of the table is the number of a slot, plus one, and stands for that slot's place, which `propose`
+ * has written: one compare-and-swap takes an empty entry, a minimum lowers an entry of the same place. The
+ * schedule decides which entry a place gets, but not its lowest slot. The table has at least twice as many
+ * entries as slots.
  *
- * With density d a share d of the slots stays open. What is left after the first rounds, a few slots, one
- * threadgroup takes through all further rounds (propose_rest): no dispatch and no look from the host in
+ * An open slot takes about 60 bytes, half of them scattered: its word of the bitmap, its entry of the table.
+ *
+ * With density d a share d of the slots stays open. After the first rounds few slots are left. One
+ * threadgroup takes them through all further rounds (propose_rest), without a dispatch or a download in
  * between.
  */
 using namespace metal;
@@ -30,13 +31,13 @@ struct ProposedPlace {
   uint32_t row, col;
 };
 
-/** The words that slot number `slot` draws in a round, `later` rounds after that of the parameters. */
+/** Returns the 64 bits that a slot draws in round p.round + later. */
 inline uint64_t draw_of_slot(constant RoundParams& p, uint32_t slot, uint32_t later) {
   const DrawKey key = {p.key.seed_low, p.key.seed_high, p.key.epoch, p.key.last_word + later};
   return first_64(draw(key, slot));
 }
 
-/** The place that a slot draws among all. */
+/** Returns the place that a slot draws among all places. */
 inline ProposedPlace any_place(constant RoundParams& p, uint64_t u) {
   uint64_t fraction = 0;
   ProposedPlace place;
@@ -45,14 +46,16 @@ inline ProposedPlace any_place(constant RoundParams& p, uint64_t u) {
   return place;
 }
 
-/** Number of free places of the rows first_row .. first_row + row - 1. */
+/** Returns the number of free places in rows first_row .. first_row + row - 1. */
 inline uint64_t free_before(constant RoundParams& p, device const uint32_t* ranks, uint32_t row) {
   const uint32_t begin = ranks[p.first_row * p.words], end = ranks[(p.first_row + row) * p.words];
   return static_cast<uint64_t>(row) * p.cols - (end - begin);
 }
 
-/** The place that a slot draws among the free ones, by two searches: for its row, and for its word in the
- * row. */
+/**
+ * Returns the place that a slot draws among the free ones. Searches for its row, then for its word in the
+ * row.
+ */
 inline ProposedPlace free_place(constant RoundParams& p, device const uint32_t* cells,
                                 device const uint32_t* ranks, uint64_t u) {
   const uint64_t number = below(u, free_before(p, ranks, p.rows));
@@ -90,6 +93,7 @@ inline uint32_t slot_at(device const uint32_t* open, uint32_t position) {
   return open != nullptr ? open[position] : position;
 }
 
+/** Draws a place for each open slot; its entry becomes kNone if the place is not free. */
 kernel void propose(constant RoundParams& p [[buffer(0)]], device const uint32_t* open [[buffer(1)]],
                     device const uint32_t* cells [[buffer(2)]], device const uint32_t* ranks [[buffer(3)]],
                     device uint32_t* slot_rows [[buffer(4)]], device uint32_t* slot_cols [[buffer(5)]],
@@ -112,6 +116,7 @@ kernel void propose(constant RoundParams& p [[buffer(0)]], device const uint32_t
   entries[slot] = is_set(cells, place.row, p.words, place.col) ? kNone : 0u;
 }
 
+/** Enters the slots of free places in the table. */
 kernel void claim(constant RoundParams& p [[buffer(0)]], device const uint32_t* open [[buffer(1)]],
                   device const uint32_t* slot_rows [[buffer(2)]],
                   device const uint32_t* slot_cols [[buffer(3)]], device uint32_t* entries [[buffer(4)]],
@@ -136,6 +141,7 @@ kernel void claim(constant RoundParams& p [[buffer(0)]], device const uint32_t* 
   entries[slot] = entry;
 }
 
+/** Sets the bits of the slots that win, marks those that lose, and counts these per tile. */
 kernel void settle(constant RoundParams& p [[buffer(0)]], device const uint32_t* open [[buffer(1)]],
                    device const uint32_t* slot_rows [[buffer(2)]],
                    device const uint32_t* slot_cols [[buffer(3)]],
@@ -162,6 +168,7 @@ kernel void settle(constant RoundParams& p [[buffer(0)]], device const uint32_t*
   if (lane == 0 && tile * kWarpTile < p.count) tile_lost[tile] = count;
 }
 
+/** Lists the slots that lose, in order. */
 kernel void compact(constant RoundParams& p [[buffer(0)]], device const uint32_t* open [[buffer(1)]],
                     device const uint32_t* lost [[buffer(2)]], device const uint32_t* tile_lost [[buffer(3)]],
                     device uint32_t* open_next [[buffer(4)]], constant uint32_t& given [[buffer(30)]],
@@ -179,12 +186,12 @@ kernel void compact(constant RoundParams& p [[buffer(0)]], device const uint32_t
 }
 
 /**
- * Rounds p.round .. p.end_round - 1 for at most kRestThreads slots, one per thread, in one threadgroup. A
- * slot loses to any before it that proposes the same place, so each looks at those: quadratic, but of few, in
- * threadgroup memory.
+ * Runs rounds p.round .. p.end_round - 1 for at most kRestThreads slots, one per thread, in one threadgroup.
+ * A slot loses to every lower one that proposes the same place, so each thread compares its place with
+ * theirs: quadratic, but for few slots, in threadgroup memory.
  *
- * Bits of `cells` that one thread sets, others read in the next round: both as atomics, ordered by barriers
- * for device memory.
+ * Bits of `cells` that one thread sets are read by others in the next round. Both use atomics, ordered by
+ * barriers for device memory.
  */
 kernel void propose_rest(constant RoundParams& p [[buffer(0)]], device uint32_t* open [[buffer(1)]],
                          device uint32_t* cells [[buffer(2)]], device uint32_t* slot_rows [[buffer(3)]],
@@ -199,14 +206,16 @@ kernel void propose_rest(constant RoundParams& p [[buffer(0)]], device uint32_t*
   if (count == 0 || count > kRestThreads) return;
   uint32_t slot = index < count ? open[index] : 0;
   for (uint32_t round = p.round; round < p.end_round && count > 0; ++round) {
+    // Propose a place, as `propose` does.
     const bool proposes = index < count;
     const ProposedPlace place = any_place(p, draw_of_slot(p, slot, round - p.round));
     const uint32_t word = load_word(&cells[word_of(place.row, p.words, place.col)]);
     const bool is_free = proposes && (word >> (place.col % 32) & 1u) == 0;
     rows[index] = is_free ? place.row : kNone;
     cols[index] = place.col;
-    threadgroup_barrier(mem_flags::mem_threadgroup |
-                        mem_flags::mem_device);  // all have looked, none has set a bit
+    // Behind the barrier all threads have read their bits, before any sets one.
+    threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
+    // The lowest slot of a free place wins.
     bool wins = is_free;
     for (uint32_t other = 0; other < index && wins; ++other)
       wins = rows[other] != place.row || cols[other] != place.col;
@@ -215,12 +224,13 @@ kernel void propose_rest(constant RoundParams& p [[buffer(0)]], device uint32_t*
       slot_cols[slot] = place.col;
       set_cell(cells, place.row, p.words, place.col);
     }
+    // The others stay open, in order.
     uint32_t lost = 0;
     const uint32_t to =
         sum_of_threads_before(proposes && !wins ? 1 : 0, lane, warp, kRestThreads / 32, sums, lost);
     if (proposes && !wins) rows[to] = slot;
-    // The losers stand in order, and all bits of the round are set. rows[index] is this thread's own until
-    // the next barrier.
+    // Behind the barrier the losers are in order, and all bits of the round are set. No other thread writes
+    // rows[index] before the next one.
     threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
     count = lost;
     slot = index < count ? rows[index] : 0;

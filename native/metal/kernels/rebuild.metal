@@ -3,9 +3,9 @@
 #include "metal/kernels/given.h"
 
 /*
- * Rebuild: the layer that the bitmap of its blocks tells. A block's new number is the rank of its bit, so
- * every block, kept or grown, finds its place alone; nothing is sorted, and groups and targets come out
- * ascending.
+ * Rebuild: makes the layer from the bitmap of its blocks. A block's new number is the rank of its bit, so
+ * every block, kept or grown, finds its place independently; nothing is sorted, and groups and targets are in
+ * ascending order.
  *
  * Moves each array of the layer once, from a copy: bytes per block 2 (10 height + index) + 10, of which rank
  * look-ups are 8 that neighbouring blocks share.
@@ -13,7 +13,7 @@
 using namespace metal;
 using namespace set_native::gpu;
 
-/** Rows of a bitmap as offsets. */
+/** Writes the offsets of a bitmap's rows: the ranks of their first words. */
 kernel void set_offsets(constant OffsetParams& p [[buffer(0)]], device const uint32_t* ranks [[buffer(1)]],
                         device uint32_t* offsets [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                         uint32_t index [[thread_index_in_threadgroup]]) {
@@ -21,7 +21,7 @@ kernel void set_offsets(constant OffsetParams& p [[buffer(0)]], device const uin
   if (row <= p.rows) offsets[row] = ranks[row * p.words];
 }
 
-/** A warp per group; lanes take neighbouring links. Values move as bits. */
+/** Moves the kept blocks. A warp per group; lanes take neighbouring links. Values move as bits. */
 template <typename Index>
 kernel void move_kept(
     constant MoveParams& p [[buffer(0)]], device const uint32_t* old_offsets [[buffer(1)]],
@@ -52,7 +52,7 @@ kernel void move_kept(
   }
 }
 
-/** The targets of grown blocks, and their numbers. One thread per block. */
+/** Writes the targets of grown blocks, and their numbers. One thread per block. */
 template <typename Index>
 kernel void place_grown(constant PlaceParams& p [[buffer(0)]], device const uint32_t* slot_rows [[buffer(1)]],
                         device const uint32_t* slot_cols [[buffer(2)]],
@@ -68,9 +68,9 @@ kernel void place_grown(constant PlaceParams& p [[buffer(0)]], device const uint
 }
 
 /**
- * Weight, moments and birth of grown links, one thread each; links of sources beyond the layer are 0 in
- * everything. The bound of he_fan_in comes from a table by fan-in, because there is no double square root
- * here. NaN for an init that is not known.
+ * Writes weight, moments and birth of grown links, one thread each. Links of sources beyond the layer get
+ * zeros. The bound of he_fan_in comes from a table by fan-in, because Metal has no double square root. An
+ * unknown init gives NaN.
  */
 kernel void grow_weights(constant GrowParams& p [[buffer(0)]], device const uint32_t* slot_rows [[buffer(1)]],
                          device const uint32_t* slot_cols [[buffer(2)]],

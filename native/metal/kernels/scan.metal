@@ -1,26 +1,25 @@
 #include "metal/kernels/scan.h"
 
 /*
- * Exclusive sums over arrays of any length, in the integers modulo 2^32: numbers of items before an item.
+ * Exclusive sums over arrays of any length, modulo 2^32: numbers of items before an item.
  *
  *   values[i] := values[0] + ... + values[i - 1]
  *
- * A threadgroup scans a tile of kScanTile numbers, 8 neighbours per thread, and leaves the tile's sum in
- * `sums`. The host scans the sums in the same way, and scan_add adds to each tile what is before it: 12 bytes
- * per number.
+ * A threadgroup scans a tile of kScanTile numbers, 8 neighbours per thread, and writes the tile's sum to
+ * `sums`. The host scans the sums in the same way, and scan_add adds to each tile the sum of the tiles before
+ * it: 12 bytes per number.
  */
 using namespace metal;
 using namespace set_native::gpu;
 
 SET_CONSTANT uint32_t kScanItems = kScanTile / kEvolveThreads;
 
-/** The first of a thread's neighbouring numbers. */
+/** Returns the place of the first of a thread's neighbouring numbers. */
 inline uint32_t first_scanned(uint3 team, uint32_t lane, uint32_t warp) {
   return team.x * kScanTile + (warp * 32 + lane) * kScanItems;
 }
 
-/** From the thread's own numbers what stands in their places: the sums before them in the tile; and the
- * tile's sum. */
+/** Writes to `values` the exclusive sums in the tile of the thread's own numbers, and the tile's sum. */
 inline void scan_tile(thread uint32_t* own, uint32_t size, device uint32_t* values, device uint32_t* sums,
                       threadgroup uint32_t* shared, uint3 team, uint32_t lane, uint32_t warp) {
   const uint32_t first = first_scanned(team, lane, warp);
@@ -52,8 +51,7 @@ kernel void scan_add(constant ScanParams& p [[buffer(0)]], device uint32_t* valu
   if (i < p.size) values[i] += sums[i / kScanTile];
 }
 
-/** The first pass of the scan whose values are the numbers of set bits of words: no array of those is needed.
- */
+/** Runs scan_tiles over the numbers of set bits of words, without an array of those. */
 kernel void rank_bits(constant RankParams& p [[buffer(0)]], device const uint32_t* bits [[buffer(1)]],
                       device uint32_t* ranks [[buffer(2)]], device uint32_t* sums [[buffer(3)]],
                       threadgroup uint32_t* shared [[threadgroup(0)]],

@@ -1,15 +1,16 @@
 #include "metal/kernels/scan.h"
 
 /*
- * Prune: marks the items of lowest |key|, so many of the positive and so many of the negative ones, ties by
- * item.
+ * Prune: marks the items of lowest |key|, a given number of positive ones and one of negative ones. Of equal
+ * keys the lower items go first.
  *
- * Keys are the bits of floats, which in one sign order like absolute values; +0 is the lowest positive, -0
- * the lowest negative. A radix select finds the two thresholds exactly: three passes over the keys count
- * those that share the digits found so far by their next digit, 11 + 10 + 10 bits, in threadgroup memory
- * first; after each, one threadgroup per sign finds the digit in which the cut falls. Counts do not depend on
- * the order of atomics. Then each warp counts the keys equal to a threshold in its 256 items, a scan numbers
- * them, and those with a low enough number go with those below.
+ * Keys are the bits of floats, which within one sign have the order of absolute values; +0 is the lowest
+ * positive key, -0 the lowest negative. A radix select finds the two thresholds exactly. Three passes over
+ * the keys count those that share the digits found so far by their next digit, 11 + 10 + 10 bits, in
+ * threadgroup memory first; after each pass one threadgroup per sign finds the digit that holds the
+ * threshold. Counts do not depend on the order of atomics. Then each warp counts the keys equal to a
+ * threshold in its 256 items, a scan numbers them, and those with low enough numbers go with those below the
+ * threshold.
  *
  * 5 passes of 4 bytes per item, and 1 bit written. At most 2^30 items.
  */
@@ -20,9 +21,9 @@ SET_CONSTANT uint32_t kMagnitude = 0x7fffffff;
 SET_CONSTANT uint32_t kInfinity = 0x7f800000;
 
 /**
- * Set-motif: the score of each block, summed as the CPU does. One thread per block of links. Only sums and
- * means are arithmetic with floats; GPUs that flush denormal numbers take those there as zero. The mean must
- * be the CPU's to the last bit, which `/` may miss.
+ * SET-motif: writes the score of each block, summed as the CPU does. One thread per block of links. Only sums
+ * and means use float arithmetic, in which GPUs that flush denormal numbers take them as zero. The mean must
+ * be the CPU's to the last bit, which `/` does not guarantee.
  */
 kernel void block_scores(constant ScoreParams& p [[buffer(0)]], device const uint32_t* weights [[buffer(1)]],
                          device uint32_t* keys [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
@@ -47,6 +48,7 @@ kernel void block_scores(constant ScoreParams& p [[buffer(0)]], device const uin
   keys[k] = score;
 }
 
+/** Sets the flag if a weight is not finite. */
 kernel void check_finite(constant CheckParams& p [[buffer(0)]], device const uint32_t* weights [[buffer(1)]],
                          device uint32_t* flag [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                          uint32_t index [[thread_index_in_threadgroup]]) {
@@ -60,6 +62,7 @@ kernel void check_finite(constant CheckParams& p [[buffer(0)]], device const uin
   if (!finite) set_bits_of_word(flag, 1);
 }
 
+/** Counts the keys of either sign and the zeros of either sign, and finds the smallest |key| other than 0. */
 kernel void count_signs(constant SignParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
                         device SignSummary* summary [[buffer(2)]],
                         uint3 team [[threadgroup_position_in_grid]],
@@ -85,6 +88,7 @@ kernel void count_signs(constant SignParams& p [[buffer(0)]], device const uint3
   add_from_warp(&summary->negative_zero, negative_zero, lane);
 }
 
+/** Counts the keys of that smallest |key|, by sign. */
 kernel void count_nearest(constant SignParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
                           device SignSummary* summary [[buffer(2)]],
                           uint3 team [[threadgroup_position_in_grid]],
@@ -103,7 +107,7 @@ kernel void count_nearest(constant SignParams& p [[buffer(0)]], device const uin
   add_from_warp(&summary->nearest_negative, negative, lane);
 }
 
-/** Threadgroup memory: 2 kSelectBins words, 16 KiB. */
+/** Counts keys by sign and digit, in threadgroup memory of 2 kSelectBins words, 16 KiB, first. */
 kernel void select_histogram(constant SelectParams& p [[buffer(0)]],
                              device const uint32_t* keys [[buffer(1)]],
                              device const SelectState* state [[buffer(2)]],
@@ -130,8 +134,7 @@ kernel void select_histogram(constant SelectParams& p [[buffer(0)]],
   }
 }
 
-/** Finds the digit in which the cut falls. Where all items go there is none, and the threshold stays kNone.
- */
+/** Finds the digit that holds the threshold. If all items go there is none, and the threshold stays kNone. */
 kernel void select_digit(constant SelectParams& p [[buffer(0)]], device SelectState* states [[buffer(1)]],
                          device uint32_t* histogram [[buffer(2)]],
                          threadgroup uint32_t* shared [[threadgroup(0)]],
@@ -144,7 +147,7 @@ kernel void select_digit(constant SelectParams& p [[buffer(0)]], device SelectSt
   device uint32_t* bins = histogram + sign * kSelectBins + first_bin;
   const uint32_t rest = p.first != 0 ? (sign == 0 ? p.positive : p.negative) : state->rest;
   const uint32_t known = p.first != 0 ? 0 : state->threshold << p.width;
-  threadgroup_barrier(mem_flags::mem_device);  // all have read the state that one of them writes
+  threadgroup_barrier(mem_flags::mem_device);  // all have read the state that one writes
   uint32_t sum = 0, total = 0;
   for (uint32_t b = 0; b < kPerThread; ++b) sum += bins[b];
   uint32_t before = sum_of_threads_before(sum, lane, warp, kEvolveThreads / 32, shared, total);
@@ -164,8 +167,10 @@ kernel void select_digit(constant SelectParams& p [[buffer(0)]], device SelectSt
   }
 }
 
-/** Words for the positive and for the negative items: an array with an index known only at run time goes to
- * memory. */
+/**
+ * Two words, for the positive and for the negative items. An array with an index known only at run time would
+ * be put in memory.
+ */
 struct BySign {
   uint32_t positive, negative;
 };
@@ -174,12 +179,12 @@ inline uint32_t of_sign(BySign words, uint32_t sign) {
   return sign == 0 ? words.positive : words.negative;
 }
 
-/** Whether the thread's item of a warp's tile is equal to the threshold of its sign. */
+/** The thread's item compared with the threshold of its sign, and the ties of its warp. */
 struct TieVotes {
-  bool below;  // the item goes for sure
-  bool tied;
-  uint32_t sign;
-  BySign votes;  // ties of the 32 items
+  bool below;     // whether the item is below the threshold, and goes
+  bool tied;      // whether the item is equal to the threshold
+  uint32_t sign;  // sign of the item: 0 positive, 1 negative
+  BySign votes;   // a bit for each lane whose item is tied
 };
 
 inline TieVotes tie_votes(uint32_t size, uint32_t item, device const uint32_t* keys, BySign cut,
@@ -195,6 +200,7 @@ inline TieVotes tie_votes(uint32_t size, uint32_t item, device const uint32_t* k
   return votes;
 }
 
+/** Counts the ties of each tile, by sign. A warp per tile. */
 kernel void count_ties(constant MarkParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
                        device const SelectState* state [[buffer(2)]], device uint32_t* ties [[buffer(3)]],
                        uint3 team [[threadgroup_position_in_grid]],
@@ -213,6 +219,7 @@ kernel void count_ties(constant MarkParams& p [[buffer(0)]], device const uint32
   ties[p.tiles + tile] = negative;
 }
 
+/** Marks the items that go, and counts the full and the truncated blocks among them. A warp per tile. */
 kernel void mark_pruned(constant MarkParams& p [[buffer(0)]], device const uint32_t* keys [[buffer(1)]],
                         device const SelectState* state [[buffer(2)]],
                         device const uint32_t* ties [[buffer(3)]], device uint32_t* removed [[buffer(4)]],
@@ -221,7 +228,7 @@ kernel void mark_pruned(constant MarkParams& p [[buffer(0)]], device const uint3
                         uint32_t warp [[simdgroup_index_in_threadgroup]]) {
   const uint32_t tile = warp_of_launch(team, warp);
   const BySign cut = {state[0].threshold, state[1].threshold}, go = {state[0].rest, state[1].rest};
-  // Numbers of the tile's first ties; those of the negative items are counted on from the positive ones.
+  // Numbers of the tile's first ties. The scan counts the negative items after the positive ones.
   BySign number = {0, 0};
   if (tile < p.tiles) {
     number.positive = ties[tile];

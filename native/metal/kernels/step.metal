@@ -3,14 +3,17 @@
 #include "metal/kernels/given.h"
 
 /*
- * The end of a step: the update of the output layer's bias by the sums of dz, one warp per output; and then,
- * by one thread, where the next step stands and whether the host wants it. Also what is asked once an epoch:
- * whether all numbers of an array are finite.
+ * The end of a step: the output layer's bias is updated by the sums of dz, one warp per output; then one
+ * thread moves the state to the next step, unless the host has cancelled. The kernel `finite`, once an epoch,
+ * checks whether all numbers of an array are finite.
  */
 using namespace metal;
 using namespace set_native::gpu;
 
-/** One threadgroup. The host may set `cancel` while this runs, hence the atomic load. */
+/**
+ * Updates the output layer's bias and moves the state to the next step. One threadgroup. The host may set
+ * `cancel` while this runs, hence the atomic load.
+ */
 kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* state [[buffer(1)]],
                      device atomic_uint* cancel [[buffer(2)]], device const float* dz [[buffer(3)]],
                      device float* bias [[buffer(4)]], device float* bias_velocity [[buffer(5)]],
@@ -28,7 +31,7 @@ kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* 
     gradient = over_warp(gradient);
     if (lane == 0) update(biases, j, gradient, rule);
   }
-  threadgroup_barrier(mem_flags::mem_device);  // all have read the state
+  threadgroup_barrier(mem_flags::mem_device);  // all threads have read the state
   if (warp != 0 || lane != 0) return;
   const uint64_t next = static_cast<uint64_t>(state->first) + state->full_batch;
   state->step = state->step + 1;
@@ -43,6 +46,7 @@ kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* 
   if (atomic_load_explicit(cancel, memory_order_relaxed) != 0) state->stop = StopReason::cancelled;
 }
 
+/** Sets a flag if a number is not finite among the first p.columns of each p.stride. */
 kernel void finite(constant FiniteParams& p [[buffer(0)]], device const float* values [[buffer(1)]],
                    device atomic_uint* flags [[buffer(2)]], uint3 team [[threadgroup_position_in_grid]],
                    uint3 teams [[threadgroups_per_grid]], uint32_t index [[thread_index_in_threadgroup]]) {

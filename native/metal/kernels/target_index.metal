@@ -3,9 +3,9 @@
 /*
  * The view by target: for each target its blocks, groups ascending.
  *
- * The place of block (group, target) in that order is the rank of its bit in the transposed bitmap; so each
- * block writes itself, and the order is that of the bitmap, not that of threads. A warp per group reads
- * targets in order and writes scattered: bytes per block 8 + 2 indices.
+ * The place of block (group, target) in that order is the rank of its bit in the transposed bitmap. So each
+ * block is written independently, and the order is that of the bitmap, not that of threads. A warp per group
+ * reads targets in order and scatters its writes: 8 bytes and 2 indices per block.
  */
 using namespace metal;
 using namespace set_native::gpu;

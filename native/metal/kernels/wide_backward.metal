@@ -3,18 +3,21 @@
 #include "metal/kernels/given.h"
 
 /*
- * What backward.metal does in one pass, in two, for rows of more than kPassStride floats, which no warp
- * holds: first input_gradient: dx_i = f'(x_i) sum of w dz_j, into a matrix of its own, because the second
- * pass reads x, then update_links: g = x_i . dz_j, the update of weights and velocities, and of source i's
- * own bias by the sum of dx_i.
+ * The backward pass of backward.metal in two passes, for rows of more than kPassStride floats, which no warp
+ * holds:
  *
- * In the first a group belongs to `warps` warps and a part of kPassStride floats of its rows to a
- * threadgroup, as forward; in the second a warp takes one block of links after the other and walks along the
- * rows, x_i from caches. Per link 4 stride flops and 16 bytes as there; dz is read twice.
+ *   input_gradient  dx_i = f'(x_i) sum of w dz_j, in a matrix of its own, because the second pass reads x
+ *   update_links    g = x_i . dz_j, the update of the weight by g, and of source i's own bias by the sum of
+ *                   dx_i
+ *
+ * In the first pass a group belongs to `warps` warps, and a threadgroup takes kPassStride floats of its rows,
+ * as in forward. In the second a warp takes one block of links after the other and walks along the rows, with
+ * x_i from caches. A link takes 4 stride flops and 16 bytes as there; dz is read twice.
  */
 using namespace metal;
 using namespace set_native::gpu;
 
+/** Does what input_gradient does for the `rows` <= kRows sources of a group from number r0 on. */
 template <typename Index, uint32_t kRows>
 inline void input_gradient_rows(constant BackwardParams& p, thread const Columns& c, uint32_t lane,
                                 uint32_t warp, uint32_t r0, uint32_t rows, uint32_t group,
@@ -48,6 +51,7 @@ inline void input_gradient_rows(constant BackwardParams& p, thread const Columns
     }
 }
 
+/** Computes dx of the groups of threadgroup x, part y of their rows. */
 template <typename Index, uint32_t kHeight>
 kernel void input_gradient(
     constant BackwardParams& p [[buffer(0)]], device const StepState* state [[buffer(1)]],
@@ -66,6 +70,7 @@ kernel void input_gradient(
                                       offsets, targets, weights, x, dz, dx, partial);
 }
 
+/** Updates the links, and the biases, of the groups of a threadgroup. */
 template <typename Index, uint32_t kHeight>
 kernel void update_links(constant BackwardParams& p [[buffer(0)]],
                          device const StepState* state [[buffer(1)]],
@@ -89,6 +94,7 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
   const uint32_t height = kHeight != 0 ? kHeight : p.height, row = p.stride / 4;
   const uint32_t source = group * height, existing = existing_sources(p, group, source, height);
   const uint32_t end = offsets[group + 1];
+  // The warp's blocks of links, kRows sources at a time.
   for (uint32_t k = offsets[group] + part; k < end; k += p.warps)
     for (uint32_t r0 = 0; r0 < existing; r0 += kRows) {
       device const float4* xs = x + (source + r0) * row;
@@ -109,6 +115,7 @@ kernel void update_links(constant BackwardParams& p [[buffer(0)]],
       for (uint32_t r = 0; r < kRows; ++r)
         if (lane == r && r0 + r < existing) update(links, place + r, gradients[r], rule);
     }
+  // The biases of the sources.
   if (biases.values == nullptr || part != 0) return;
   for (uint32_t r = 0; r < existing; ++r) {
     device const float4* slopes = dx + (source + r) * row;
