@@ -105,10 +105,13 @@ void Trainer::fit_order(uint64_t count) {
   order_ = device_.allocate(size * sizeof(uint32_t));
 }
 
-/** Uploads rate and scale of AdamW's rule for each step. The device cannot take powers in double. */
+/**
+ * Uploads rate and scale of AdamW's rule for each step and for the one after them, whose rule the last step
+ * of a part of an epoch reads. The device cannot take powers in double.
+ */
 void Trainer::upload_corrections(const TrainOptions& options, const StepRange& range) {
-  std::vector<float> corrections(2 * static_cast<size_t>(range.end));
-  for (uint64_t s = range.begin; s < range.end; ++s) {
+  std::vector<float> corrections(2 * (static_cast<size_t>(range.end) + 1));
+  for (uint64_t s = range.begin; s <= range.end; ++s) {
     const UpdateRule rule = update_rule(options, network_.optimizer, range.before + s + 1);
     corrections[2 * s] = rule.rate;
     corrections[2 * s + 1] = rule.scale;

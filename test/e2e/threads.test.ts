@@ -9,7 +9,7 @@ const program = `
   const { native } = await import(${JSON.stringify(`file://${root}/dist/native.js`)});
   const spec = {
     sizes: [20, 30, 4], topology: 'erdos-renyi', epsilon: 4, motifSize: 2, init: 'he-fan-in', activation: 'relu',
-    alpha: 0.6, loss: 'softmax-cross-entropy', seed: 0, backend: 'cpu', threads: 0,
+    alpha: 0.6, loss: 'softmax-cross-entropy', seed: 0, backend: 'cpu', threads: 0, optimizer: 'sgd',
   };
   const { threads } = await native().createModel(spec);
   console.log(JSON.stringify([threads, info().threads, native().availableCpus()]));`;

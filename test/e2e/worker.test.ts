@@ -72,7 +72,7 @@ test.each([
     const addon = createRequire(${JSON.stringify(path.join(root, 'package.json'))})('node-gyp-build')(${JSON.stringify(root)});
     const spec = {
       sizes: [3000, 3000, 3000, 10], topology: 'erdos-renyi', epsilon: 100, motifSize: 2, init: 'he-fan-in', activation: 'relu',
-      alpha: 0.6, loss: 'softmax-cross-entropy', seed: 0, backend: 'cpu', threads: 2,
+      alpha: 0.6, loss: 'softmax-cross-entropy', seed: 0, backend: 'cpu', threads: 2, optimizer: 'sgd',
     };
     const policy = {
       zeta: 0.3, motifSize: 1, parse: 'aligned', score: 'mean', prune: 'by-sign', grow: 'random', regrowInit: 'he-dense',
