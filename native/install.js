@@ -1,6 +1,6 @@
 /*
- * The install script: the prebuilt addon where there is one for this machine, else it is compiled, on all cores unless
- * JOBS or npm's option jobs says otherwise.
+ * The install script: the prebuilt addon where there is one for this machine, else it is compiled, on all
+ * cores unless JOBS or npm's option jobs says otherwise.
  */
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';

@@ -85,8 +85,8 @@ export interface NativeLayerStats {
 }
 
 /**
- * One layer on the host: CSR by source for sparse layers, all cells row by row for dense ones. A layer that is
- * given may leave out what is empty, and its momenta and moments, which then start from zero.
+ * One layer on the host: CSR by source for sparse layers, all cells row by row for dense ones. A layer that
+ * is given may leave out what is empty, and its momenta and moments, which then start from zero.
  */
 export interface NativeLayer {
   inputs: number;
@@ -148,7 +148,10 @@ export interface NativeModel {
   evolve(
     policy: NativeEvolutionPolicy,
     epoch: number,
-    /** Steps trained in the life of the model, 1 .. 2^31 - 1, where evolutions count steps: it numbers their draws. */
+    /**
+     * Steps trained in the life of the model, 1 .. 2^31 - 1, where evolutions count steps: it numbers their
+     * draws.
+     */
     step?: number,
   ): Promise<{ layers: { pruned: number; grown: number }[]; durationMs: number }>;
   stats(): Promise<NativeLayerStats[]>;

@@ -1,6 +1,6 @@
 /*
- * `node test/native.js PRESET [words of a test's name]` builds the native tests with a preset of CMakePresets.json
- * and runs them; with cuda or metal those of GPU code, on the GPU.
+ * `node test/native.js PRESET [words of a test's name]` builds the native tests with a preset of
+ * CMakePresets.json and runs them; with cuda or metal those of GPU code, on the GPU.
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';

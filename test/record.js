@@ -1,14 +1,18 @@
 /*
- * Results of a fixed list of runs, so that a change that should leave every bit as it was can show that it does.
+ * Results of a fixed list of runs, so that a change that should leave every bit as it was can show that it
+ * does.
  *
- *   node test/record.js [options] [PACKAGE_DIR] OUT.json   records the built package in PACKAGE_DIR (default: this one)
- *     --cuda-library FILE    runs the CUDA back end, too: the emulator that the native tests build, or a real one
- *     --data-dir DIR         runs on the real data sets found there, too; without either, these runs are skipped
- *   node test/record.js --compare BEFORE.json AFTER.json   exit status 1 where a run differs or is missing
+ *   node test/record.js [options] [PACKAGE_DIR] OUT.json
+ *                            records the built package in PACKAGE_DIR (default: this one)
+ *     --cuda-library FILE    runs the CUDA back end, too: the emulator of the native tests, or a real one
+ *     --data-dir DIR         runs on the real data sets found there, too
+ *   node test/record.js --compare BEFORE.json AFTER.json
+ *                            exit status 1 where a run differs or is missing
  *
- * Times, dates, versions, paths and facts of the machine are left out; arrays stand as the SHA-256 of their bytes.
- * Kernels of different instruction sets agree within rounding only, so records of one machine are compared. Metal is
- * not among the runs: no emulated Metal can be reached through the addon, and its bits are the native tests' matter.
+ * Times, dates, versions, paths and facts of the machine are left out; arrays stand as the SHA-256 of their
+ * bytes. Kernels of different instruction sets agree within rounding only, so records of one machine are
+ * compared. Metal is not among the runs: no emulated Metal can be reached through the addon, and its bits are
+ * the native tests' matter.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -114,9 +118,9 @@ async function toolsOf(packageDir) {
   }
 
   /**
-   * Runs a command line, and further arguments that may have spaces in them, to its end, or until its standard
-   * error matches `stopAt`: then it gets SIGINT. Rejects unless the exit code is the one to expect. Without `cuda`
-   * it finds no CUDA library, which `select` would take.
+   * Runs a command line, and further arguments that may have spaces in them, to its end, or until its
+   * standard error matches `stopAt`: then it gets SIGINT. Rejects unless the exit code is the one to expect.
+   * Without `cuda` it finds no CUDA library, which `select` would take.
    */
   function command(line, args, { stopAt, env = {}, cuda = false } = {}) {
     const expected = stopAt === undefined ? 0 : 130;

@@ -46,8 +46,8 @@ function path(command: Command): string {
 restoreTerminalAtExit();
 heedSignals();
 
-// A reader of a pipe that leaves early (`| head`) or a closed terminal is no failure: the remaining work, files
-// above all, is still done.
+// A reader of a pipe that leaves early (`| head`) or a closed terminal is no failure: the remaining work,
+// files above all, is still done.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE' || (error.code === 'EIO' && process.stdout.isTTY)) return;
   process.exitCode = 1;

@@ -155,8 +155,8 @@ const MIN_CHUNK_BYTES = 2 ** 16;
  */
 export function gunzip(bytes: Uint8Array, file: string, limit = unpackedLimit()): Uint8Array {
   if (!isGzip(bytes)) return bytes;
-  // The last four bytes state the size. A single chunk of that size, and one byte to see the end, holds nothing
-  // twice.
+  // The last four bytes state the size. A single chunk of that size, and one byte to see the end, holds
+  // nothing twice.
   const stated =
     bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(bytes.length - 4, true);
   const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(stated, limit, mostInflated(bytes.length)) + 1);

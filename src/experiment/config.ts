@@ -54,8 +54,8 @@ export interface ExperimentConfig {
   /** Momentum of `sgd`, beta1 of `adamw`. */
   momentum: number;
   /**
-   * Share of every weight lost per step: of `sgd` as it is (the thesis' form), default 0.0002; of `adamw` scaled
-   * by the learning rate, default 0.01.
+   * Share of every weight lost per step: of `sgd` as it is (the thesis' form), default 0.0002; of `adamw`
+   * scaled by the learning rate, default 0.01.
    */
   weightDecay: number;
   zeta: number;

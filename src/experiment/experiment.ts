@@ -64,8 +64,9 @@ export interface ExperimentHooks {
  * A training that diverges (ERR_NON_FINITE) leaves the experiment: its run gets `failure`, the notes say so,
  * the others go on, and `complete` stays false. Rejects with ERR_OUT_OF_MEMORY, before anything is built,
  * when the networks that train at once need more than the machine has; with ERR_IN_USE when `out` holds
- * anything, with ERR_IO when it cannot be written; with ERR_ABORTED when the signal fires; and with any other error of a training. From the first network on `details.results` holds what was
- * completed, summary included.
+ * anything, with ERR_IO when it cannot be written; with ERR_ABORTED when the signal fires; and with any other
+ * error of a training. From the first network on `details.results` holds what was completed, summary
+ * included.
  *
  * @param chosen the options that a user chose, where others come from a preset: notes name those of them
  * that a reading sets aside

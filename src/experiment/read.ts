@@ -110,8 +110,9 @@ export function requireExperiment(dir: string): void {
  * Reads the experiment in `dir`, and its finished runs. A last line without an end, which a kill may leave,
  * is passed over.
  *
- * @throws SetNativeError ERR_INVALID_ARGUMENT (no experiment there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything
- * that this program does not write; a training that is there twice, or that the experiment does not have)
+ * @throws SetNativeError ERR_INVALID_ARGUMENT (no experiment there), ERR_IO (cannot be read), ERR_DATA_FORMAT
+ * (anything that this program does not write; a training that is there twice, or that the experiment does not
+ * have)
  */
 export function readExperiment(dir: string): { experiment: Experiment; runs: BenchRun[] } {
   requireExperiment(dir);

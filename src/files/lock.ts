@@ -387,8 +387,8 @@ function stateOf({ record, old, mtimeMs }: Found, now: number): 'alive' | 'silen
     return old.host !== os.hostname() || (isAlive(old.pid) && !isOlder) ? 'alive' : 'gone';
   }
   if (record === undefined) return 'gone';
-  // Both times are of the clock of the file system. A clock that was set back leaves a heartbeat in the future,
-  // which is not a sign of life.
+  // Both times are of the clock of the file system. A clock that was set back leaves a heartbeat in the
+  // future, which is not a sign of life.
   const silent = Math.abs(now - mtimeMs) > silenceMs;
   const here = self();
   const isHere =

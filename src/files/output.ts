@@ -167,7 +167,8 @@ function targetOf(file: string): Target {
     return { kind: 'file', path: resolveLinks(file), old };
   }
   if (old.isDirectory()) throw new Error('it is a folder, not a regular file');
-  // Opening it by name would write from its start, over what the stream has written. Devices have no position.
+  // Opening it by name would write from its start, over what the stream has written. Devices have no
+  // position.
   const fd = old.isCharacterDevice() ? undefined : [1, 2].find((each) => isSame(streamStats(each), old));
   if (fd !== undefined) return { kind: 'stream', fd };
   if (!old.isFile()) return { kind: 'plain', path: file, old };

@@ -62,8 +62,8 @@ export function requireSelection(dir: string): void {
  * Reads the selection in `dir`, and what is finished of it. A last line without an end, which a kill may
  * leave, is passed over.
  *
- * @throws SetNativeError ERR_INVALID_ARGUMENT (no selection there), ERR_IO (cannot be read), ERR_DATA_FORMAT (anything
- * that this program does not write; a run that is there twice, or that the selection does not have)
+ * @throws SetNativeError ERR_INVALID_ARGUMENT (no selection there), ERR_IO (cannot be read), ERR_DATA_FORMAT
+ * (anything that this program does not write; a run that is there twice, or that the selection does not have)
  */
 export function readSelection(dir: string): { selection: Selection; finished: Finished } {
   requireSelection(dir);

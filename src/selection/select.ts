@@ -47,8 +47,9 @@ export interface SelectionHooks {
  * only; accuracies are of the test samples. All draws depend on the seed alone.
  *
  * Rejects with ERR_INVALID_ARGUMENT and ERR_OUT_OF_RANGE naming the option, with the errors of `loadDataset`,
- * `prepare` and `fit`, with ERR_IN_USE when `out` is not empty, with ERR_IO when it cannot be written, and with ERR_ABORTED when the signal fires. From the first network on `details.results`
- * holds what was finished, summary included.
+ * `prepare` and `fit`, with ERR_IN_USE when `out` is not empty, with ERR_IO when it cannot be written, and
+ * with ERR_ABORTED when the signal fires. From the first network on `details.results` holds what was
+ * finished, summary included.
  */
 export async function selectFeatures(
   given: Partial<SelectionConfig> & Pick<SelectionConfig, 'dataset'>,
@@ -79,9 +80,9 @@ export type SelectionResumeOptions = Partial<Pick<SelectionConfig, 'threads' | '
 
 /**
  * Goes on with the selection kept in `dir`, wherever it was stopped. On the same machine its results are
- * those of a selection that was never stopped. Rejects as selectFeatures does; with
- * ERR_INVALID_ARGUMENT where `dir` holds no selection, ERR_IN_USE where another process writes to it; ERR_DATA_FORMAT, naming file and line, where a file of
- * it is damaged, and where the data are others than it began with.
+ * those of a selection that was never stopped. Rejects as selectFeatures does; with ERR_INVALID_ARGUMENT
+ * where `dir` holds no selection, ERR_IN_USE where another process writes to it; ERR_DATA_FORMAT, naming file
+ * and line, where a file of it is damaged, and where the data are others than it began with.
  */
 export async function resumeSelection(
   dir: string,

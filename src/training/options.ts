@@ -61,16 +61,17 @@ export interface ModelOptions {
   init?: InitName;
   /**
    * Activation of the hidden layers. Default `relu`. `leaky-relu` is alpha z below 0 (Maas et al. 2013);
-   * `all-relu` is -alpha z and alpha z below 0 in turn from layer to layer (Curci et al. 2021); `srelu` learns
-   * four numbers per neuron, two thresholds and two slopes (Jin et al. 2016), from a leaky ReLU of slope 0.2 on.
+   * `all-relu` is -alpha z and alpha z below 0 in turn from layer to layer (Curci et al. 2021); `srelu`
+   * learns four numbers per neuron, two thresholds and two slopes (Jin et al. 2016), from a leaky ReLU of
+   * slope 0.2 on.
    */
   activation?: ActivationName;
   /** Slope below 0 of `leaky-relu` (default 0.01) and of `all-relu` (default 0.6), from 0 to 1. */
   alpha?: number;
   /**
-   * How weights follow their gradients. Default `sgd`, with momentum. `adamw` (Loshchilov and Hutter 2019) keeps
-   * a second moment per link, 4 bytes, and suits features of very different scale; a link that evolution grows
-   * starts with moments of zero.
+   * How weights follow their gradients. Default `sgd`, with momentum. `adamw` (Loshchilov and Hutter 2019)
+   * keeps a second moment per link, 4 bytes, and suits features of very different scale; a link that
+   * evolution grows starts with moments of zero.
    */
   optimizer?: OptimizerName;
   /** Default `softmax-cross-entropy`; it also decides the output activation. */
@@ -89,16 +90,16 @@ export interface EvolutionOptions {
   /** `static` never changes the links. Default `set`. */
   method?: MethodName;
   /**
-   * Share of the links that an evolution replaces, above 0 and below 1; or a function of the progress, which goes from
-   * 0 at the start of the run to 1 at `until`, that gives it, or 0 for none: `(p) => 0.15 * (1 + Math.cos(Math.PI * p))`
-   * is a cosine schedule. Default 0.3.
+   * Share of the links that an evolution replaces, above 0 and below 1; or a function of the progress, which
+   * goes from 0 at the start of the run to 1 at `until`, that gives it, or 0 for none. A cosine schedule is
+   * `(p) => 0.15 * (1 + Math.cos(Math.PI * p))`. Default 0.3.
    */
   zeta?: number | ((progress: number) => number);
   /** Epochs from one evolution to the next, or steps (batches): `{ steps: 500 }`. Default 1. */
   every?: number | { steps: number };
   /**
-   * Share of the run after which links stay as they are, above 0, at most 1. The run is all that the model has been
-   * trained for when this call of `fit` ends. Default 1.
+   * Share of the run after which links stay as they are, above 0, at most 1. The run is all that the model
+   * has been trained for when this call of `fit` ends. Default 1.
    */
   until?: number;
   /**
@@ -296,7 +297,9 @@ function checkOptimizerKeys(operation: string, optimizer: OptimizerName, options
   }
 }
 
-/** Checked, with defaults. The model says what trains it, and its motif size, for when the options name none. */
+/**
+ * Checked, with defaults. The model says what trains it, and its motif size, for when the options name none.
+ */
 export function trainingPlan(
   operation: string,
   options: TrainingOptions,

@@ -1,7 +1,7 @@
 /*
  * Calls of the raw addon that TypeScript would never let through. Run in a process of its own by
- * addon.test.ts, with
- * --expose-gc: whatever comes must be an error that JavaScript can catch, never a crash or a silent acceptance.
+ * addon.test.ts, with --expose-gc: whatever comes must be an error that JavaScript can catch, never a crash
+ * or a silent acceptance.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

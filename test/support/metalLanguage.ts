@@ -139,7 +139,10 @@ function argumentsOf(text: string): string[] {
   return found;
 }
 
-/** Kernels that are templates must be operations with several kernels (gpu/op_table.h), or the host finds nothing. */
+/**
+ * Kernels that are templates must be operations with several kernels (gpu/op_table.h), or the host finds
+ * nothing.
+ */
 function instancesOf(text: string): string[] {
   const several = new Set([...text.matchAll(/\bOP\((\w+), per_\w+, /g)].map(([, name]) => name!));
   return [...bare(text, true).matchAll(/template\s*<[^>]*>\s*kernel\s+void\s+(\w+)/g)]

@@ -5,8 +5,8 @@ import { expect, test } from 'vitest';
 
 /*
  * Layers face one way: what a folder of src/ may import is written down here, and no file imports itself over
- * others. Imports of types count too, since whoever reads a file follows them as well, and so does the path of
- * a program or worker that a file starts.
+ * others. Imports of types count too, since whoever reads a file follows them as well, and so does the path
+ * of a program or worker that a file starts.
  */
 
 const src = path.resolve(import.meta.dirname, '../../src');

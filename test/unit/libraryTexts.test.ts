@@ -3,8 +3,9 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 
 /*
- * The library speaks to whoever calls it: of options, such as `dataDir`. Only src/cli/ speaks of flags, such as
- * --data-dir, and only it throws ERR_USAGE. Comments count too, since they are what an editor shows of a call.
+ * The library speaks to whoever calls it: of options, such as `dataDir`. Only src/cli/ speaks of flags, such
+ * as --data-dir, and only it throws ERR_USAGE. Comments count too, since they are what an editor shows of a
+ * call.
  */
 
 const src = path.resolve(import.meta.dirname, '../../src');

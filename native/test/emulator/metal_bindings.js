@@ -4,7 +4,7 @@
  *
  *   node metal_bindings.js OUT.cpp                  what the emulator runs: simt_metal::kernels()
  *   node metal_bindings.js OUT.cpp NAME FILE.metal  the same of other kernels: simt_metal::NAME()
- *   node metal_bindings.js --check OUT.cpp          all kernels with real address spaces, for clang -fsyntax-only
+ *   node metal_bindings.js --check OUT.cpp          all kernels, real address spaces: clang -fsyntax-only
  *
  * Kernels that no compiler of Metal would take are refused here where that is easily seen: unknown
  * attributes, arguments without one, indices given twice.
@@ -21,8 +21,8 @@ const builtIns = {
 };
 
 /**
- * The instances of each operation that has several kernels, as gpu/op_table.h in the text lists operations and
- * heights: the end of their names and their template arguments.
+ * The instances of each operation that has several kernels, as gpu/op_table.h in the text lists operations
+ * and heights: the end of their names and their template arguments.
  */
 function instancesOf(text) {
   const widths = [

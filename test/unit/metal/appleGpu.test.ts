@@ -6,8 +6,8 @@ import { afterAll, expect, test } from 'vitest';
 
 /*
  * The one file in Objective-C++, checked by clang against declarations of what it uses of Apple's frameworks
- * (native/test/metal/apple_stubs): that it is well formed, implements metal/gpu.h, and calls what there is with
- * what it takes.
+ * (native/test/metal/apple_stubs): that it is well formed, implements metal/gpu.h, and calls what there is
+ * with what it takes.
  */
 
 const native = path.resolve(import.meta.dirname, '../../../native');

@@ -5,7 +5,8 @@ import type { BackendChoice } from '../../../src/vocabulary.js';
 import { blobs } from './blobs.js';
 
 /*
- * When links evolve, and how many of them: in epochs or steps, up to a share of the run, by a number or a function.
+ * When links evolve, and how many of them: in epochs or steps, up to a share of the run, by a number or a
+ * function.
  */
 
 const train = blobs(120); // 6 steps of 20
