@@ -26,3 +26,12 @@ test('comments wrap at 110 columns, as code does by the formatters', () => {
   );
   expect(wide).toEqual([]);
 });
+
+test('no list is spread into Math.min or Math.max: a long one would overflow the stack', () => {
+  const spread = sources
+    .filter((file) => file.startsWith('src/'))
+    .filter((file) =>
+      /^(?!\s*\*).*Math\.(min|max)\([^)]*\.\.\./m.test(readFileSync(path.join(root, file), 'utf8')),
+    );
+  expect(spread).toEqual([]);
+});
