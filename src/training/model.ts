@@ -1,7 +1,7 @@
-import { checkHooks, checkKeys, describe, isArrayLike } from '../checks.js';
+import { checkBoolean, checkHooks, checkKeys, describe, isArrayLike } from '../checks.js';
 import { isTensor } from '../datasets/samples.js';
 import type { Samples } from '../datasets/types.js';
-import { aborted, isAbortBy, SetNativeError } from '../errors.js';
+import { aborted, checkSignal, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
 import {
   fromNative,
   inRealmOf,
@@ -13,16 +13,18 @@ import {
   ofThisRealm,
 } from '../native.js';
 import { type ModelOptions, modelSpec, type TrainingOptions, trainingKeys, trainingPlan } from './options.js';
+import { Requests } from './requests.js';
 import { type EpochReport, TrainingRun } from './run.js';
 import { checkRowsFor, checkSamplesFor, type Ends, upload } from './samples.js';
+import { type TurnOptions, Turns } from './turns.js';
 import { type TrainingWarning, type TrainingWarningCode, TrainingWatch } from './warnings.js';
 
 export interface FitOptions extends TrainingOptions {
   /** Samples evaluated after every epoch: `validationLoss` and `validationAccuracy` of the reports. */
   validation?: Samples;
   /**
-   * Called, and awaited, after every epoch; `fit` goes on when it is done, so it cannot call methods of the
-   * model but `dispose`. An error thrown here ends the training and rejects `fit` with it.
+   * Called, and awaited, after every epoch; `fit` goes on when it is done. It may call the methods of the
+   * model but `fit` and `close`. An error thrown here ends the training and rejects `fit` with it.
    */
   onEpoch?: (report: EpochReport) => void | Promise<void>;
   /**
@@ -31,6 +33,12 @@ export interface FitOptions extends TrainingOptions {
    */
   onWarning?: (warning: TrainingWarning) => void;
   /** Stops within one batch, or when `onEpoch` is done; `fit` rejects with ERR_ABORTED. Of any realm. */
+  signal?: AbortSignal;
+}
+
+/** Options of calls that can be stopped. */
+export interface CallOptions {
+  /** Gives the call up: it rejects with ERR_ABORTED, whose cause is the signal's reason. Of any realm. */
   signal?: AbortSignal;
 }
 
@@ -83,8 +91,9 @@ const madeByCreate = Symbol('made by create');
 /**
  * A sparse multilayer perceptron on native CSR kernels.
  *
- * One thing at a time: while `fit`, `evaluate` or `predict` runs, every other method but `dispose` fails with
- * ERR_BUSY. After `dispose`, everything fails with ERR_DISPOSED.
+ * Calls take turns in the order in which they are made: one that comes while another runs waits for it.
+ * Arrays that are handed in must not change until its promise has settled. After `dispose` or `close`
+ * everything rejects with ERR_DISPOSED.
  */
 export class SparseMLP {
   readonly #model: NativeModel;
@@ -93,12 +102,17 @@ export class SparseMLP {
   readonly #warned = new Set<TrainingWarningCode>();
   #epochs = 0;
   #evolutionDue: number | undefined;
-  #running: string | undefined;
-  /** Name of the callback of `fit` that runs now. */
-  #callback: string | undefined;
+  readonly #turns = new Turns();
+  readonly #requests: Requests;
+  #closed = false;
   #disposed = false;
 
-  private constructor(model: NativeModel, spec: NativeModelSpec, key: typeof madeByCreate) {
+  private constructor(
+    model: NativeModel,
+    spec: NativeModelSpec,
+    batching: boolean,
+    key: typeof madeByCreate,
+  ) {
     if (key !== madeByCreate) {
       throw new SetNativeError(
         'ERR_INVALID_ARGUMENT',
@@ -108,6 +122,7 @@ export class SparseMLP {
     this.#model = model;
     this.#ends = { inputs: spec.sizes[0]!, outputs: spec.sizes.at(-1)! };
     this.#spec = spec;
+    this.#requests = new Requests(model, this.#turns, batching);
   }
 
   /**
@@ -118,8 +133,9 @@ export class SparseMLP {
    */
   static async create(options: ModelOptions): Promise<SparseMLP> {
     const spec = modelSpec('create', options);
+    const batching = checkBoolean('create', 'batching', options.batching ?? true);
     try {
-      return new SparseMLP(await native().createModel(spec), spec, madeByCreate);
+      return new SparseMLP(await native().createModel(spec), spec, batching, madeByCreate);
     } catch (error) {
       throw fromNative(error);
     }
@@ -153,26 +169,25 @@ export class SparseMLP {
       );
     }
     checkKeys('fit', options, [...trainingKeys, 'validation', 'onEpoch', 'onWarning', 'signal']);
-    const { validation, onEpoch, onWarning = emitWarning, signal, learningRate } = options;
+    const { validation, onEpoch, onWarning = emitWarning, signal } = options;
     checkHooks('fit', { onEpoch, onWarning, signal });
-    const plan = trainingPlan(
-      'fit',
-      typeof learningRate === 'function'
-        ? { ...options, learningRate: (epoch) => this.#called('learningRate', () => learningRate(epoch)) }
-        : options,
-      this.#spec,
-    );
-    return this.#exclusive('fit', async () => {
-      const history: History = { epochs: [], warnings: [] };
+    const plan = trainingPlan('fit', options, this.#spec);
+    if (this.#turns.inCallback) {
+      throw new SetNativeError(
+        'ERR_BUSY',
+        '[fit] a callback of fit cannot train the model that waits for it; let fit go on, or call it when the first is done',
+      );
+    }
+    const history: History = { epochs: [], warnings: [] };
+    const stopped = () => {
+      const by = signal?.aborted ? signal : undefined;
+      return aborted('fit', by, `after ${history.epochs.length} complete epochs`, { history });
+    };
+    const work = async () => {
       const warn = (warning: TrainingWarning) => {
         history.warnings.push(warning);
-        this.#called('onWarning', () => onWarning(warning));
+        onWarning(warning);
       };
-      const stopped = () => {
-        const by = signal?.aborted ? signal : undefined;
-        return aborted('fit', by, `after ${history.epochs.length} complete epochs`, { history });
-      };
-      if (signal?.aborted) throw stopped();
       checkSamplesFor(this.#ends, 'fit', train);
       if (validation !== undefined) checkSamplesFor(this.#ends, 'fit', validation, 'validation');
       const samples: { train?: NativeSamples; validation?: NativeSamples } = {};
@@ -194,12 +209,9 @@ export class SparseMLP {
             this.#evolutionDue = run.evolutionDue;
           }
           try {
-            this.#callback = 'onEpoch';
-            await onEpoch?.(history.epochs.at(-1)!);
+            if (onEpoch !== undefined) await this.#turns.lend(() => onEpoch(history.epochs.at(-1)!));
           } catch (error) {
             throw isAbortBy(signal, error) ? stopped() : error;
-          } finally {
-            this.#callback = undefined;
           }
         }
         return history;
@@ -207,20 +219,24 @@ export class SparseMLP {
         samples.train?.dispose();
         samples.validation?.dispose();
       }
-    });
+    };
+    return this.#turn('fit', work, { signal, gaveUp: stopped });
   }
 
   /**
    * Mean loss and accuracy on labelled samples. Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE,
    * ERR_OUT_OF_RANGE or ERR_NON_FINITE for samples that do not fit the model, naming the row.
    */
-  evaluate(samples: Samples): Promise<Evaluation> {
-    return this.#exclusive('evaluate', async () => {
+  evaluate(samples: Samples, options: CallOptions = {}): Promise<Evaluation> {
+    return this.#stoppable('evaluate', options, async () => {
       checkSamplesFor(this.#ends, 'evaluate', samples);
-      return this.#onUpload('evaluate', samples, async (uploaded) => {
+      const uploaded = upload('evaluate', samples);
+      try {
         const { loss, accuracy } = await this.#model.evaluate(uploaded);
         return { loss, accuracy };
-      });
+      } finally {
+        uploaded.dispose();
+      }
     });
   }
 
@@ -228,33 +244,50 @@ export class SparseMLP {
    * Outputs after softmax, sigmoid or nothing, as the loss has it. The same samples give the same bits for
    * any number of threads; how many are asked for at once may change the last ones.
    *
-   * Rejects with ERR_NON_FINITE, naming the row, where an output overflows.
+   * Rejects with ERR_NON_FINITE, naming the row, where an output overflows; with ERR_ABORTED when the signal
+   * fires; with ERR_BUSY where 10,000 predictions wait already.
    *
-   * @param x  count × inputs, row-major
+   * @param x  count × inputs, row-major; copied before the call returns
    * @returns  count × outputs, row-major, of the realm of `x`
    */
-  predict(x: Float32Array): Promise<Float32Array> {
-    return this.#exclusive('predict', async () => {
-      checkRowsFor(this.#ends, 'predict', x);
-      const samples = { x, features: this.#ends.inputs };
-      const outputs = await this.#onUpload('predict', samples, (uploaded) => this.#model.predict(uploaded));
-      return inRealmOf(x, outputs);
-    });
+  async predict(x: Float32Array, options: CallOptions = {}): Promise<Float32Array> {
+    const signal = this.#begin('predict', options);
+    checkRowsFor(this.#ends, 'predict', x);
+    const samples = upload('predict', { x, features: this.#ends.inputs });
+    return inRealmOf(x, await this.#requests.predict(samples, signal));
   }
 
   /** Shape, links and their ages, layer by layer. */
   layers(): Promise<LayerSummary[]> {
-    return this.#exclusive('layers', async () => {
-      const layers = ofThisRealm(await converted(() => this.#model.stats()));
+    return this.#turn('layers', async () => {
+      const layers = ofThisRealm(await this.#model.stats());
       return layers.map((layer) => ({ ...layer, density: layer.nnz / (layer.inputs * layer.outputs) }));
     });
   }
 
   /** The arrays of every layer, copied. */
   download(): Promise<LayerData[]> {
-    return this.#exclusive('download', async () =>
-      ofThisRealm(await converted(() => this.#model.download())),
-    );
+    return this.#turn('download', async () => ofThisRealm(await this.#model.download()));
+  }
+
+  /**
+   * Takes no more calls, lets those that were made come to their end, and frees the native memory. May be
+   * called again.
+   */
+  async close(): Promise<void> {
+    if (this.#turns.inCallback) {
+      throw new SetNativeError(
+        'ERR_BUSY',
+        '[close] a callback of fit cannot wait for the fit that waits for it; abort its signal, or call dispose',
+      );
+    }
+    this.#closed = true;
+    await this.#turns.idle();
+    this.dispose();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   /** Stops a running call and frees the native memory. May be called again. */
@@ -267,32 +300,50 @@ export class SparseMLP {
     this.dispose();
   }
 
-  async #exclusive<T>(operation: string, work: () => Promise<T>): Promise<T> {
-    if (this.#disposed) {
-      throw new SetNativeError('ERR_DISPOSED', `[${operation}] the model was disposed; create a new one`);
-    }
-    if (this.#running !== undefined) {
-      throw new SetNativeError(
-        'ERR_BUSY',
-        `[${operation}] the model is busy with ${this.#running}${this.#advice(operation)}`,
-      );
-    }
-    this.#running = operation;
-    try {
-      return await work();
-    } finally {
-      this.#running = undefined;
-    }
+  /** Calls `work` when its turn comes. Errors of the addon become SetNativeError. */
+  async #turn<T>(operation: string, work: () => Promise<T>, options?: TurnOptions): Promise<T> {
+    this.#checkOpen(operation);
+    return this.#turns.take(async () => {
+      if (this.#disposed) throw disposed(operation);
+      try {
+        return await work();
+      } catch (error) {
+        throw fromNative(error);
+      }
+    }, options);
   }
 
-  /** Advice for a caller while the model is busy: a callback that awaited `fit` would wait for itself. */
-  #advice(operation: string): string {
-    if (this.#callback === undefined) return '; await it first';
-    const instead = `call ${operation} when fit is done`;
-    return (
-      `, which waits for ${this.#callback}: no method of the model but dispose can be called there; ` +
-      (this.#callback === 'onEpoch' ? `use what the report holds, or ${instead}` : instead)
-    );
+  /** The same, for work that the signal of `options` stops. */
+  async #stoppable<T>(operation: string, options: CallOptions, work: () => Promise<T>): Promise<T> {
+    const signal = this.#begin(operation, options);
+    const stopped = () => aborted(operation, signal, 'before it was done');
+    const abort = () => this.#model.abort();
+    const watched = async () => {
+      signal?.addEventListener('abort', abort);
+      try {
+        return await work();
+      } catch (cause) {
+        const error = fromNative(cause);
+        throw isSetNativeError(error, 'ERR_ABORTED') && signal?.aborted ? stopped() : error;
+      } finally {
+        signal?.removeEventListener('abort', abort);
+      }
+    };
+    return this.#turn(operation, watched, { signal, gaveUp: stopped });
+  }
+
+  /** Checks what every call that can be stopped begins with. Returns its signal. */
+  #begin(operation: string, options: CallOptions): AbortSignal | undefined {
+    checkKeys(operation, options, ['signal']);
+    const { signal } = options;
+    checkHooks(operation, { signal });
+    this.#checkOpen(operation);
+    checkSignal(operation, signal, 'before it began');
+    return signal;
+  }
+
+  #checkOpen(operation: string): void {
+    if (this.#disposed || this.#closed) throw disposed(operation);
   }
 
   /** Whether `error` comes from `dispose`: of the native call that it stopped, or of the next. */
@@ -303,42 +354,15 @@ export class SparseMLP {
       ['ERR_ABORTED', 'ERR_DISPOSED'].includes(error.code)
     );
   }
+}
 
-  #called<T>(callback: string, call: () => T): T {
-    this.#callback = callback;
-    try {
-      return call();
-    } finally {
-      this.#callback = undefined;
-    }
-  }
-
-  async #onUpload<T>(
-    operation: string,
-    samples: Pick<Samples, 'x' | 'features'>,
-    work: (uploaded: NativeSamples) => Promise<T>,
-  ): Promise<T> {
-    const uploaded = upload(operation, samples);
-    try {
-      return await converted(() => work(uploaded));
-    } finally {
-      uploaded.dispose();
-    }
-  }
+function disposed(operation: string): SetNativeError<'ERR_DISPOSED'> {
+  return new SetNativeError(
+    'ERR_DISPOSED',
+    `[${operation}] the model was disposed of, or closed; create a new one`,
+  );
 }
 
 function emitWarning({ code, message }: TrainingWarning): void {
   process.emitWarning(`[fit] ${message}`, { type: 'SetNativeWarning', code });
-}
-
-/**
- * Calls the addon, and turns its errors into SetNativeError. Callbacks must not be called in here, because
- * their errors stay as they are.
- */
-async function converted<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw fromNative(error);
-  }
 }

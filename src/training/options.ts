@@ -84,6 +84,11 @@ export interface ModelOptions {
   threads?: number;
   /** Default `auto`: the fastest one that is available. A back end asked for by name is never replaced. */
   backend?: BackendChoice;
+  /**
+   * Whether predictions that wait for their turn are computed together, each to the bits that it would get
+   * alone. Default true.
+   */
+  batching?: boolean;
 }
 
 export interface EvolutionOptions {
@@ -202,6 +207,7 @@ const modelKeys = [
   'seed',
   'threads',
   'backend',
+  'batching',
 ] as const satisfies (keyof ModelOptions)[];
 
 /** Checked, with defaults; `auto` is decided. */
