@@ -51,11 +51,14 @@ export {
 } from './selection/select.js';
 export type { Difference, Estimate } from './statistics.js';
 export {
+  type CallOptions,
   type Evaluation,
   type FitOptions,
   type History,
   type LayerData,
   type LayerSummary,
+  type LoadOptions,
+  type SaveOptions,
   SparseMLP,
 } from './training/model.js';
 export type {

@@ -159,7 +159,8 @@ Layer layer_from_js(const Napi::Value& value, const std::string& what) {
 }
 
 /**
- * Returns a checked model of given layers, whose sizes must be those of `spec`; it also gives loss and seed.
+ * Returns a model of given layers, whose sizes must be those of `spec`; it also gives loss and seed. Back ends
+ * check the rest when they take the model, on another thread.
  */
 Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
   if (!value.IsArray()) throw Error(ErrorCode::invalid_argument, "[create] layers must be an array");
@@ -181,7 +182,6 @@ Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
     start_moments(layer, spec.optimizer);
     model.layers.push_back(std::move(layer));
   }
-  check_model(model, "create");
   return model;
 }
 
@@ -396,7 +396,8 @@ Napi::Value ModelObject::predict_each(const Napi::CallbackInfo& info) {
       return [out, failures](Napi::Env env) -> Napi::Value {
         auto results = Napi::Array::New(env, out->size());
         for (uint32_t r = 0; r < out->size(); ++r)
-          results.Set(r, failures[r] == nullptr ? typed_array(env, (*out)[r]) : error_value(env, failures[r]));
+          results.Set(r,
+                      failures[r] == nullptr ? typed_array(env, (*out)[r]) : error_value(env, failures[r]));
         return results;
       };
     };
