@@ -159,8 +159,8 @@ Layer layer_from_js(const Napi::Value& value, const std::string& what) {
 }
 
 /**
- * Returns a model of given layers, whose sizes must be those of `spec`; it also gives loss and seed. Back ends
- * check the rest when they take the model, on another thread.
+ * Returns a model of given layers, whose sizes must be those of `spec`; it also gives loss and seed. Back
+ * ends check the rest when they take the model, on another thread.
  */
 Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
   if (!value.IsArray()) throw Error(ErrorCode::invalid_argument, "[create] layers must be an array");

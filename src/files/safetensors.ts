@@ -1,9 +1,9 @@
 import { SetNativeError } from '../errors.js';
 
 /*
- * Files of named arrays in the format safetensors: eight bytes with the length of a header, the header in JSON,
- * and the arrays one behind the other, little-endian, row by row. Python's `safetensors` reads what is written
- * here, and the other way round.
+ * Files of named arrays in the format safetensors: eight bytes with the length of a header, the header in
+ * JSON, and the arrays one behind the other, little-endian, row by row. Python's `safetensors` reads what is
+ * written here, and the other way round.
  *
  * Files come from strangers. Everything that the header says is checked against the bytes that there are
  * before anything of its size is allocated.
@@ -138,7 +138,8 @@ function readHeader(bytes: Uint8Array, file: string): Header {
   const most = Math.min(mostHeader, bytes.length - lengthBytes);
   if (length > BigInt(most)) throw refuse(file, 0, `a header of at most ${most} bytes`, `${length}`);
   const start = lengthBytes + Number(length);
-  // JSON: an object, in UTF-8. What JSON.parse makes of a key that is there twice shows in the number of keys.
+  // JSON: an object, in UTF-8. What JSON.parse makes of a key that is there twice shows in the number of
+  // keys.
   let text: string;
   let parsed: unknown;
   try {

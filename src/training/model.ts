@@ -49,8 +49,8 @@ export interface CallOptions {
 
 export interface SaveOptions {
   /**
-   * Whether the file holds what training goes on from, too: momenta and the ages of links, 14 bytes per link in
-   * all, with AdamW 18; else 8. Default true.
+   * Whether the file holds what training goes on from, too: momenta and the ages of links, 14 bytes per link
+   * in all, with AdamW 18; else 8. Default true.
    */
   optimizer?: boolean;
 }
@@ -162,8 +162,9 @@ export class SparseMLP {
    * of a training that was never interrupted, where the file holds the state of the optimizer. (The back end
    * `reference` computes in double precision, and a file holds single.)
    *
-   * Rejects with ERR_DATA_FORMAT for a file that is damaged or of another kind, ERR_IO where it cannot be read,
-   * ERR_OUT_OF_MEMORY, ERR_ABORTED when the signal fires, and for its options with the errors of `create`.
+   * Rejects with ERR_DATA_FORMAT for a file that is damaged or of another kind, ERR_IO where it cannot be
+   * read, ERR_OUT_OF_MEMORY, ERR_ABORTED when the signal fires, and for its options with the errors of
+   * `create`.
    *
    * @param source  a file, or its bytes
    */

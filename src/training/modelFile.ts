@@ -10,11 +10,11 @@ import { type ModelOptions, modelSpec } from './options.js';
 /*
  * Files of models, in the format safetensors.
  *
- * `layers.<k>.indptr`, `.indices` and `.data` are the links of layer k, CSR by source, I32 as SciPy and PyTorch
- * have it; a dense layer has `.data` of shape inputs x outputs alone. `.bias` has one number per target, `.pieces`
- * four of an activation of straight pieces. What training goes on from stands under `optimizer.layers.<k>`, and
- * may be left out: momentum (or first moment), second moment, the birth of each link. The metadata name the
- * format and hold the options of the model and how far it was trained.
+ * `layers.<k>.indptr`, `.indices` and `.data` are the links of layer k, CSR by source, I32 as SciPy and
+ * PyTorch have it; a dense layer has `.data` of shape inputs x outputs alone. `.bias` has one number per
+ * target, `.pieces` four of an activation of straight pieces. What training goes on from stands under
+ * `optimizer.layers.<k>`, and may be left out: momentum (or first moment), second moment, the birth of each
+ * link. The metadata name the format and hold the options of the model and how far it was trained.
  */
 
 const format = 'set-native';
