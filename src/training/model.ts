@@ -1,9 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';
 import { checkBoolean, checkHooks, checkKeys, describe, isArrayLike } from '../checks.js';
+import { checkEncoding, type Encoding, encodeRows } from '../datasets/encoding.js';
 import { isTensor } from '../datasets/samples.js';
+import type { Row } from '../datasets/table.js';
 import type { Samples } from '../datasets/types.js';
 import { aborted, checkSignal, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
+import { largest } from '../extremes.js';
 import { writeInBackground } from '../files/output.js';
 import {
   fromNative,
@@ -56,6 +59,15 @@ export interface SaveOptions {
 }
 
 export type LoadOptions = Pick<ModelOptions, 'backend' | 'threads' | 'batching'> & CallOptions;
+
+export interface Classification {
+  /** Name of the most probable class; the first of equals. */
+  className: string;
+  /** Its probability. */
+  probability: number;
+  /** Probability of each class, by name. */
+  probabilities: Record<string, number>;
+}
 
 export interface History {
   epochs: EpochReport[];
@@ -119,6 +131,7 @@ export class SparseMLP {
   #evolutionDue: number | undefined;
   readonly #turns = new Turns();
   readonly #requests: Requests;
+  readonly #encoding: Encoding | undefined;
   #closed = false;
   #diverged = false;
   #disposed = false;
@@ -126,7 +139,7 @@ export class SparseMLP {
   private constructor(
     model: NativeModel,
     spec: NativeModelSpec,
-    batching: boolean,
+    { batching, encoding }: { batching: boolean; encoding: Encoding | undefined },
     key: typeof madeByCreate,
   ) {
     if (key !== madeByCreate) {
@@ -138,6 +151,7 @@ export class SparseMLP {
     this.#model = model;
     this.#ends = { inputs: spec.sizes[0]!, outputs: spec.sizes.at(-1)! };
     this.#spec = spec;
+    this.#encoding = encoding;
     this.#requests = new Requests(model, this.#turns, batching);
   }
 
@@ -150,8 +164,9 @@ export class SparseMLP {
   static async create(options: ModelOptions): Promise<SparseMLP> {
     const spec = modelSpec('create', options);
     const batching = checkBoolean('create', 'batching', options.batching ?? true);
+    const encoding = encodingFor('create', options.encoding, spec);
     try {
-      return new SparseMLP(await native().createModel(spec), spec, batching, madeByCreate);
+      return new SparseMLP(await native().createModel(spec), spec, { batching, encoding }, madeByCreate);
     } catch (error) {
       throw fromNative(error);
     }
@@ -182,7 +197,7 @@ export class SparseMLP {
       .catch((error) => {
         throw asFileError(file, fromNative(error));
       });
-    const model = new SparseMLP(made, saved.spec, batching, madeByCreate);
+    const model = new SparseMLP(made, saved.spec, { batching, encoding: saved.encoding }, madeByCreate);
     if (signal?.aborted) {
       model.dispose();
       throw aborted('load', signal, 'before it was done');
@@ -217,6 +232,11 @@ export class SparseMLP {
   /** What computes; `auto` is decided. */
   get backend(): BackendName {
     return this.#model.backend;
+  }
+
+  /** What was done to the data, as `create` was given it, or the file held it. */
+  get encoding(): Encoding | undefined {
+    return structuredClone(this.#encoding);
   }
 
   /** Threads that compute. */
@@ -341,6 +361,37 @@ export class SparseMLP {
     return inRealmOf(x, await this.#requests.predict(samples, signal));
   }
 
+  /**
+   * Names the classes of raw rows: encodes them as the data was that the model was trained on, predicts, and
+   * gives for each row the most probable class and the probabilities of all. With a single output that is the
+   * probability of the second class.
+   *
+   * Rejects as `predict` does; with ERR_DATA_FORMAT, naming row and column, for a cell that the encoding does
+   * not know; with ERR_INVALID_ARGUMENT for a model without `encoding`, or with loss `mse`.
+   *
+   * @param rows lists of cells, objects by the names of the columns, or one typed array of raw features
+   */
+  async classify(
+    rows: readonly Row[] | ArrayLike<number>,
+    options: CallOptions = {},
+  ): Promise<Classification[]> {
+    const signal = this.#begin('classify', options);
+    const encoding = this.#encoding;
+    if (encoding === undefined || this.#spec.loss === 'mse') {
+      throw new SetNativeError(
+        'ERR_INVALID_ARGUMENT',
+        encoding === undefined
+          ? '[classify] the model does not know how rows become features: create it with { encoding } of prepare, or ' +
+              'use predict'
+          : '[classify] outputs of mse are no probabilities of classes; use predict',
+      );
+    }
+    const x = encodeRows('classify', rows, encoding);
+    const samples = upload('classify', { x, features: this.#ends.inputs });
+    const outputs = await this.#requests.predict(samples, signal);
+    return classifications(outputs, this.#ends.outputs, encoding.classNames);
+  }
+
   /** Shape, links and their ages, layer by layer. */
   layers(): Promise<LayerSummary[]> {
     return this.#turn('layers', async () => {
@@ -396,7 +447,7 @@ export class SparseMLP {
     }
     const layers = ofThisRealm(await this.#model.download());
     const state = { spec: this.#spec, layers, epochs: this.#epochs, evolutionDue: this.#evolutionDue };
-    return modelPieces(state, { optimizer });
+    return modelPieces({ ...state, encoding: this.#encoding }, { optimizer });
   }
 
   /** The arrays of every layer, copied. */
@@ -488,6 +539,31 @@ export class SparseMLP {
       ['ERR_ABORTED', 'ERR_DISPOSED'].includes(error.code)
     );
   }
+}
+
+function encodingFor(
+  operation: string,
+  encoding: Encoding | undefined,
+  { sizes }: NativeModelSpec,
+): Encoding | undefined {
+  if (encoding === undefined) return undefined;
+  const ends = { inputs: sizes[0]!, outputs: sizes.at(-1)! };
+  return structuredClone(checkEncoding(operation, encoding, ends));
+}
+
+/** The class of each row of outputs. */
+function classifications(outputs: Float32Array, width: number, classNames: string[]): Classification[] {
+  return Array.from({ length: outputs.length / width }, (_, row) => {
+    const own = outputs.subarray(row * width, (row + 1) * width);
+    const values = width === 1 ? [1 - own[0]!, own[0]!] : [...own];
+    const best = values.indexOf(largest(values));
+    const probabilities = new Map(classNames.map((name, i) => [name, values[i]!]));
+    return {
+      className: classNames[best]!,
+      probability: values[best]!,
+      probabilities: Object.fromEntries(probabilities),
+    };
+  });
 }
 
 function disposed(operation: string): SetNativeError<'ERR_DISPOSED'> {

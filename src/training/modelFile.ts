@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { describe } from '../checks.js';
 import { machineMemory } from '../datasets/bytes.js';
+import { checkEncoding, type Encoding } from '../datasets/encoding.js';
 import { aborted, SetNativeError } from '../errors.js';
 import { type Dtype, readSafetensors, safetensorsPieces, type Tensor } from '../files/safetensors.js';
 import type { NativeLayer, NativeModelSpec } from '../native.js';
@@ -28,6 +29,7 @@ export interface SavedModel {
   epochs: number;
   /** The epoch after which its links have yet to evolve. */
   evolutionDue?: number | undefined;
+  encoding?: Encoding | undefined;
 }
 
 /** Options of a model that its file holds: those that do not depend on the machine. */
@@ -102,7 +104,7 @@ const views = {
 
 /** The bytes of a file of `model`, in pieces; without what only training needs where `optimizer` is false. */
 export function modelPieces(
-  { spec, layers, epochs, evolutionDue }: SavedModel,
+  { spec, layers, epochs, evolutionDue, encoding }: SavedModel,
   { optimizer }: { optimizer: boolean },
 ): Uint8Array[] {
   const tensors = new Map<string, Tensor>();
@@ -127,6 +129,7 @@ export function modelPieces(
     ['epochs', String(epochs)],
     ['seed', String(spec.seed)],
   ]);
+  if (encoding !== undefined) metadata.set('encoding', JSON.stringify(encoding));
   if (optimizer && evolutionDue !== undefined) metadata.set('evolutionDue', String(evolutionDue));
   return safetensorsPieces({ tensors, metadata });
 }
@@ -203,13 +206,34 @@ export function readModel(
   const foreign = [...tensors.keys()].find((name) => !taken.has(name));
   if (foreign !== undefined)
     throw fail('tensors of such a model alone', JSON.stringify(foreign.slice(0, 100)));
-  return { spec, layers, epochs, evolutionDue };
+  const encoding = readEncoding(metadata.get('encoding'), spec, fail);
+  return { spec, layers, epochs, evolutionDue, encoding };
+}
+
+type Fail = (expected: string, came: string, cause?: unknown) => Error;
+
+function readEncoding(
+  text: string | undefined,
+  { sizes }: NativeModelSpec,
+  fail: Fail,
+): Encoding | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return checkEncoding('load', JSON.parse(text), { inputs: sizes[0]!, outputs: sizes.at(-1)! });
+  } catch (cause) {
+    throw fail('the encoding of data in the metadata "encoding"', said(cause), cause);
+  }
+}
+
+/** What an error says of a part of the file. */
+function said(error: unknown): string {
+  return `another: ${(error as Error).message.replace('[load] ', '').slice(0, 300)}`;
 }
 
 function readOptions(
   text: string | undefined,
   options: Pick<ModelOptions, 'backend' | 'threads'>,
-  fail: (expected: string, came: string, cause: unknown) => Error,
+  fail: Fail,
 ): NativeModelSpec {
   modelSpec('load', { layers: [1, 1], ...options }); // errors of the caller's own options stay as they are
   try {
@@ -220,8 +244,7 @@ function readOptions(
     if (foreign.length > 0) throw new Error(`it has ${foreign.join(', ')}`);
     return modelSpec('load', { ...(config as unknown as ModelOptions), ...options });
   } catch (cause) {
-    const said = (cause as Error).message.replace('[load] ', '').slice(0, 300);
-    throw fail('the options of a model in the metadata "config"', `others: ${said}`, cause);
+    throw fail('the options of a model in the metadata "config"', said(cause), cause);
   }
 }
 

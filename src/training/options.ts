@@ -10,6 +10,7 @@ import {
   show,
   wholeNumber,
 } from '../checks.js';
+import type { Encoding } from '../datasets/encoding.js';
 import { SetNativeError } from '../errors.js';
 import type { NativeEvolutionPolicy, NativeModelSpec, NativeTrainOptions } from '../native.js';
 import {
@@ -89,6 +90,10 @@ export interface ModelOptions {
    * alone. Default true.
    */
   batching?: boolean;
+  /**
+   * What was done to the data, as `prepare` gives it: the model's file keeps it, and `classify` takes raw rows.
+   */
+  encoding?: Encoding;
 }
 
 export interface EvolutionOptions {
@@ -208,6 +213,7 @@ const modelKeys = [
   'threads',
   'backend',
   'batching',
+  'encoding',
 ] as const satisfies (keyof ModelOptions)[];
 
 /** Checked, with defaults; `auto` is decided. */
