@@ -1,3 +1,4 @@
+export type { Encoding } from './datasets/encoding.js';
 export {
   type DatasetListing,
   type DatasetShape,
@@ -6,13 +7,24 @@ export {
   loadDataset,
 } from './datasets/registry.js';
 export {
+  type Cell,
+  type FromArraysOptions,
+  fromArrays,
+  type MissingRule,
+  type ReadCsvOptions,
+  type Row,
+  type RowLabels,
+  readCsv,
+} from './datasets/table.js';
+export {
+  type Prepared,
   type PrepareOptions,
   prepare,
   type SplitOptions,
   splitSamples,
   subsetSamples,
 } from './datasets/transform.js';
-export type { Dataset, Samples, Scaling } from './datasets/types.js';
+export type { Column, Dataset, Samples, Scaling } from './datasets/types.js';
 export { type ErrorCode, type ErrorDetails, isSetNativeError, SetNativeError } from './errors.js';
 export {
   type ExperimentConfig,
@@ -51,11 +63,15 @@ export {
 } from './selection/select.js';
 export type { Difference, Estimate } from './statistics.js';
 export {
+  type CallOptions,
+  type Classification,
   type Evaluation,
   type FitOptions,
   type History,
   type LayerData,
   type LayerSummary,
+  type LoadOptions,
+  type SaveOptions,
   SparseMLP,
 } from './training/model.js';
 export type {

@@ -145,6 +145,11 @@ export interface NativeModel {
    * overflows.
    */
   predict(samples: NativeSamples): Promise<Float32Array>;
+  /**
+   * Predicts each of several samples as `predict` does, to the same bits, together. Resolves to the outputs
+   * of each, or to the error that `predict` would have rejected with.
+   */
+  predictEach(samples: NativeSamples[]): Promise<(Float32Array | Error)[]>;
   evolve(
     policy: NativeEvolutionPolicy,
     epoch: number,

@@ -159,7 +159,8 @@ Layer layer_from_js(const Napi::Value& value, const std::string& what) {
 }
 
 /**
- * Returns a checked model of given layers, whose sizes must be those of `spec`; it also gives loss and seed.
+ * Returns a model of given layers, whose sizes must be those of `spec`; it also gives loss and seed. Back
+ * ends check the rest when they take the model, on another thread.
  */
 Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
   if (!value.IsArray()) throw Error(ErrorCode::invalid_argument, "[create] layers must be an array");
@@ -181,7 +182,6 @@ Model model_from_js(const Napi::Value& value, const ModelSpec& spec) {
     start_moments(layer, spec.optimizer);
     model.layers.push_back(std::move(layer));
   }
-  check_model(model, "create");
   return model;
 }
 
@@ -225,6 +225,7 @@ Napi::Function ModelObject::define(Napi::Env env) {
       env, "Model",
       {InstanceMethod<&ModelObject::train_epoch>("trainEpoch"),
        InstanceMethod<&ModelObject::evaluate>("evaluate"), InstanceMethod<&ModelObject::predict>("predict"),
+       InstanceMethod<&ModelObject::predict_each>("predictEach"),
        InstanceMethod<&ModelObject::evolve>("evolve"), InstanceMethod<&ModelObject::stats>("stats"),
        InstanceMethod<&ModelObject::reachability>("reachability"),
        InstanceMethod<&ModelObject::download>("download"), InstanceMethod<&ModelObject::abort>("abort"),
@@ -357,6 +358,50 @@ Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
       return [out](Napi::Env env) -> Napi::Value { return typed_array(env, *out); };
     };
     const bool at_once = state_->backend == "cpu" && samples->count * state_->links <= kAtOnce;
+    return start(info.Env(), "predict", Purpose::compute, predict, at_once);
+  });
+}
+
+/** Returns the exception as a JavaScript error. */
+Napi::Value error_value(Napi::Env env, const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (...) {
+    return current_error(env).Value();
+  }
+}
+
+Napi::Value ModelObject::predict_each(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsArray())
+      throw Error(ErrorCode::invalid_argument, "[predict] expected an array of Samples objects");
+    const auto list = info[0].As<Napi::Array>();
+    std::vector<std::shared_ptr<const SamplesData>> all;
+    uint64_t rows = 0;
+    for (uint32_t r = 0; r < list.Length(); ++r) {
+      all.push_back(SamplesObject::from(list.Get(r), "predict"));
+      rows += all.back()->count;
+    }
+    const auto predict = [all, rows](ModelState& state) -> Convert {
+      const size_t outputs = state.outputs;
+      require_memory(2.0 * sizeof(float) * static_cast<double>(rows) * static_cast<double>(outputs),
+                     "[predict] " + std::to_string(rows) + " rows of outputs");
+      auto out = std::make_shared<std::vector<std::vector<float>>>();
+      std::vector<Request> requests;
+      for (const auto& samples : all) {
+        out->emplace_back(samples->count * outputs);
+        requests.push_back({samples->view(), out->back().data()});
+      }
+      const auto failures = state.model->predict_each(requests, state.cancel);
+      return [out, failures](Napi::Env env) -> Napi::Value {
+        auto results = Napi::Array::New(env, out->size());
+        for (uint32_t r = 0; r < out->size(); ++r)
+          results.Set(r,
+                      failures[r] == nullptr ? typed_array(env, (*out)[r]) : error_value(env, failures[r]));
+        return results;
+      };
+    };
+    const bool at_once = state_->backend == "cpu" && rows * state_->links <= kAtOnce;
     return start(info.Env(), "predict", Purpose::compute, predict, at_once);
   });
 }

@@ -39,6 +39,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   Napi::Value train_epoch(const Napi::CallbackInfo& info);
   Napi::Value evaluate(const Napi::CallbackInfo& info);
   Napi::Value predict(const Napi::CallbackInfo& info);
+  Napi::Value predict_each(const Napi::CallbackInfo& info);
   Napi::Value evolve(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value reachability(const Napi::CallbackInfo& info);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,12 @@
 #include "core/training.h"
 
 namespace set_native {
+
+/** Samples to predict, and where their outputs go: out [count][outputs]. */
+struct Request {
+  Samples samples;
+  float* out = nullptr;
+};
 
 /** A model on a device. Two threads must not use it at the same time. */
 class BackendModel {
@@ -39,6 +46,23 @@ class BackendModel {
    * sigmoid.
    */
   virtual void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) = 0;
+
+  /**
+   * Predicts every request as `predict` does, to the same bits. Returns for each request the exception that
+   * `predict` would have thrown, or null: a request that fails leaves the others as they are.
+   */
+  virtual std::vector<std::exception_ptr> predict_each(const std::vector<Request>& requests,
+                                                       const std::atomic<bool>& cancel) {
+    std::vector<std::exception_ptr> failures(requests.size());
+    for (size_t r = 0; r < requests.size(); ++r) {
+      try {
+        predict(requests[r].samples, requests[r].out, cancel);
+      } catch (...) {
+        failures[r] = std::current_exception();
+      }
+    }
+    return failures;
+  }
 
   /**
    * Prunes and regrows every sparse hidden layer, and the output layer if the policy says so. Returns one

@@ -178,6 +178,11 @@ void check_arrays(const Layer& layer, Optimizer optimizer, const std::string& na
         check(array, values, length);
       },
       layer);
+  for (const auto* second : {&layer.second_moment, &layer.bias_second_moment, &layer.pieces_second_moment})
+    for (const float value : *second)
+      if (value < 0.0f)
+        refuse(ErrorCode::out_of_range, operation,
+               name + ": second moments must be at least 0, got " + std::to_string(value));
 }
 
 }  // namespace

@@ -70,6 +70,16 @@ float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t firs
   return work.rows[network_.layers.size() % 2].data();
 }
 
+/** Makes two matrices of so many floats for each thread of a team. */
+void Inference::reserve(unsigned team, size_t floats, size_t batch, const char* operation) {
+  require_memory(2.0 * team * static_cast<double>(floats) * sizeof(float),
+                 "[" + std::string(operation) + "] " + std::to_string(team) + " batch(es) of " +
+                     std::to_string(batch) + " samples");
+  work_.resize(std::max<size_t>(work_.size(), team));
+  for (unsigned t = 0; t < team; ++t)
+    for (AlignedVector<float>& matrix : work_[t].rows) matrix.resize(std::max(matrix.size(), floats));
+}
+
 /**
  * Calls body(number, first, batch, logits, stride) for every batch. Each thread takes the next batch when it
  * is free.
@@ -81,13 +91,7 @@ void Inference::for_batches(const Samples& samples, const char* operation, const
   const uint64_t batches = (samples.count + size - 1) / size;
   const auto team = static_cast<unsigned>(std::min<uint64_t>(pool_.size(), batches));
   const size_t stride = row_stride(table_, std::min<uint64_t>(size, samples.count));
-  // Two matrices per thread.
-  require_memory(2.0 * team * static_cast<double>(rows * stride) * sizeof(float),
-                 "[" + std::string(operation) + "] " + std::to_string(team) + " batch(es) of " +
-                     std::to_string(size) + " samples");
-  work_.resize(std::max<size_t>(work_.size(), team));
-  for (unsigned t = 0; t < team; ++t)
-    for (AlignedVector<float>& matrix : work_[t].rows) matrix.resize(std::max(matrix.size(), rows * stride));
+  reserve(team, rows * stride, size, operation);
   std::atomic<uint64_t> next{0};
   const auto work = [&](unsigned thread) {
     const FlushDenormals flush;
@@ -134,21 +138,74 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
   return {loss / count, static_cast<double>(correct) / count};
 }
 
-void Inference::predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) {
+/** Writes the outputs of a batch row by row. Returns whether all logits are finite. */
+bool Inference::write_outputs(float* z, size_t batch, size_t stride, float* out) const {
   const size_t outputs = network_.outputs();
-  std::atomic<bool> overflowed{false};
+  const bool finite = all_finite(z, outputs * stride);
+  if (!finite) spoil_overflowed(z, outputs, batch, stride);
+  output_activation(network_.loss, z, outputs, batch, stride);
+  for (size_t b = 0; b < batch; ++b)
+    for (size_t o = 0; o < outputs; ++o) out[b * outputs + o] = z[o * stride + b];
+  return finite;
+}
+
+void Inference::predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) {
+  std::atomic<bool> finite{true};
   for_batches(samples, "predict", cancel,
               [&](uint64_t, uint64_t first, size_t batch, float* z, size_t stride) {
-                if (!all_finite(z, outputs * stride)) {
-                  overflowed = true;
-                  spoil_overflowed(z, outputs, batch, stride);
-                }
-                output_activation(network_.loss, z, outputs, batch, stride);
-                for (size_t b = 0; b < batch; ++b)
-                  for (size_t o = 0; o < outputs; ++o) out[(first + b) * outputs + o] = z[o * stride + b];
+                if (!write_outputs(z, batch, stride, out + first * network_.outputs())) finite = false;
               });
-  if (!overflowed) return;
-  const uint64_t row = first_overflow(out, samples.count, outputs);
+  if (!finite) check_outputs(samples, out);
+}
+
+/** Predicts a request that fits into a batch, as `predict` does. */
+void Inference::predict_small(ThreadWork& work, const Request& request) {
+  const auto batch = static_cast<size_t>(request.samples.count);
+  const size_t stride = row_stride(table_, batch);
+  float* z = logits(work, request.samples, 0, batch, stride);
+  if (!write_outputs(z, batch, stride, request.out)) check_outputs(request.samples, request.out);
+}
+
+std::vector<std::exception_ptr> Inference::predict_each(const std::vector<Request>& requests,
+                                                        const std::atomic<bool>& cancel) {
+  std::vector<std::exception_ptr> failures(requests.size());
+  const auto attempt = [&](size_t r, auto&& work) {
+    try {
+      work(requests[r]);
+    } catch (...) {
+      failures[r] = std::current_exception();
+    }
+  };
+  const size_t rows = widest(network_), size = batch_size(rows);
+  std::vector<size_t> small, large;
+  for (size_t r = 0; r < requests.size(); ++r)
+    attempt(r, [&](const Request& request) {
+      check_samples(request.samples, network_.features(), network_.outputs(), "predict");
+      (request.samples.count <= size ? small : large).push_back(r);
+    });
+  // Threads take small requests one by one.
+  if (!small.empty()) {
+    const auto team = static_cast<unsigned>(std::min<size_t>(pool_.size(), small.size()));
+    reserve(team, rows * row_stride(table_, size), size, "predict");
+    std::atomic<size_t> next{0};
+    pool_.run(team, [&](unsigned thread) {
+      const FlushDenormals flush;
+      for (size_t k; (k = next.fetch_add(1)) < small.size();)
+        attempt(small[k], [&](const Request& request) {
+          if (cancel.load(std::memory_order_relaxed)) throw Error(ErrorCode::aborted, "[predict] cancelled");
+          predict_small(work_[thread], request);
+        });
+    });
+  }
+  // They share the batches of large ones.
+  for (const size_t r : large)
+    attempt(r, [&](const Request& request) { predict(request.samples, request.out, cancel); });
+  return failures;
+}
+
+/** Throws non_finite, naming the first row with an output that overflowed, if there is one. */
+void Inference::check_outputs(const Samples& samples, const float* out) const {
+  const uint64_t row = first_overflow(out, samples.count, network_.outputs());
   if (row == samples.count) return;  // only padding overflowed
   const uint64_t size = batch_size(widest(network_)), first = row / size * size;
   refuse_outputs(row, place_of_overflow(samples, first, std::min(size, samples.count - first)));

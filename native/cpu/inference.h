@@ -1,8 +1,10 @@
 #pragma once
 
 #include <atomic>
+#include <exception>
+#include <vector>
 
-#include "core/training.h"
+#include "core/backend.h"
 #include "cpu/passes.h"
 #include "layout/network.h"
 #include "layout/thread_pool.h"
@@ -11,8 +13,8 @@ namespace set_native::cpu {
 
 /**
  * Evaluation and prediction. One thread takes a batch of samples through the whole network, so threads share
- * only the weights. The cut of samples into batches depends only on the network, so the bits are the same for
- * any number of threads.
+ * only the weights. The cut of samples into batches depends only on the network and their number, so the bits
+ * are the same for any number of threads, and for requests that are predicted together or one by one.
  */
 class Inference {
  public:
@@ -21,6 +23,12 @@ class Inference {
 
   Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel);
   void predict(const Samples& samples, float* out, const std::atomic<bool>& cancel);
+  /**
+   * Predicts every request, of which threads take whole ones where they fit into a batch. Returns for each
+   * the exception that it failed with, or null.
+   */
+  std::vector<std::exception_ptr> predict_each(const std::vector<Request>& requests,
+                                               const std::atomic<bool>& cancel);
 
  private:
   /** Two matrices of a thread that alternate as input and output of a layer. */
@@ -31,7 +39,11 @@ class Inference {
   template <class Batch>
   void for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel,
                    Batch&& body);
+  void reserve(unsigned team, size_t floats, size_t batch, const char* operation);
+  bool write_outputs(float* z, size_t batch, size_t stride, float* out) const;
+  void predict_small(ThreadWork& work, const Request& request);
   float* logits(ThreadWork& work, const Samples& samples, uint64_t first, size_t batch, size_t stride);
+  void check_outputs(const Samples& samples, const float* out) const;
   std::string place_of_overflow(const Samples& samples, uint64_t first, size_t batch) const;
 
   const PackedNetwork& network_;

@@ -43,6 +43,12 @@ class CpuModel final : public BackendModel {
     inference_.predict(samples, out, cancel);
   }
 
+  std::vector<std::exception_ptr> predict_each(const std::vector<Request>& requests,
+                                               const std::atomic<bool>& cancel) override {
+    require_index();
+    return inference_.predict_each(requests, cancel);
+  }
+
   std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
                                      const Samples* probe) override;
 

@@ -57,7 +57,7 @@ function countUp(cells: string[]): boolean {
  * @param first cells of the first line, the label last
  * @param others labels of the other lines, each once
  */
-function isHeader(first: string[], others: ReadonlySet<string>): boolean {
+export function isHeader(first: string[], others: ReadonlySet<string>): boolean {
   const names = first.slice(0, -1);
   const name = first.at(-1)!;
   const numbers = names.filter((cell) => parseDecimal(cell) !== undefined);
@@ -81,7 +81,7 @@ function findLine(bytes: Uint8Array, test: (line: Uint8Array) => boolean): numbe
 }
 
 /** ERR_DATA_FORMAT unless the bytes are text in UTF-8. */
-function checkText(bytes: Uint8Array, file: string): void {
+export function checkText(bytes: Uint8Array, file: string): void {
   const advice = 'save the file as text in UTF-8';
   const [first, second] = bytes;
   if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) {

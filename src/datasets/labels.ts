@@ -1,7 +1,7 @@
 import type { SetNativeError } from '../errors.js';
 import { ADVICE, formatError } from './bytes.js';
 import { parseDecimal } from './numbers.js';
-import { checkSamples } from './transform.js';
+import { checkSamples } from './samples.js';
 import type { Dataset, Samples } from './types.js';
 
 /*
@@ -22,6 +22,8 @@ export interface RawSamples {
   labels: Labels;
   count: number;
   features: number;
+  /** Whether NaN stands for a missing value. */
+  gaps?: boolean;
 }
 
 /** Facts of a Dataset beside its rows. */
@@ -114,7 +116,7 @@ export function makeDataset(facts: DatasetFacts, train: RawSamples, test?: RawSa
       labels[row] = label;
     }
     const samples = { x: raw.x, labels, count: raw.count, features: raw.features };
-    checkSamples(samples, { where: raw.file, classes: classNames.length });
+    checkSamples(samples, { where: raw.file, classes: classNames.length, gaps: raw.gaps });
     return samples;
   };
 

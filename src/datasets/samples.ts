@@ -142,14 +142,89 @@ function hasBigInts(value: unknown): boolean {
   return Array.isArray(value) && value.some((each) => typeof each === 'bigint');
 }
 
-/** First number that is NaN or infinite, with its row and feature, both from 0. */
-export function firstNonFinite({
-  x,
-  features,
-}: Pick<Samples, 'x' | 'features'>): { row: number; feature: number; value: number } | undefined {
+/** First number that is NaN (unless it stands for a gap) or infinite, with its row and feature, both from 0. */
+export function firstNonFinite(
+  { x, features }: Pick<Samples, 'x' | 'features'>,
+  gaps = false,
+): { row: number; feature: number; value: number } | undefined {
   for (let i = 0; i < x.length; i++) {
-    if (Number.isFinite(x[i])) continue;
+    if (Number.isFinite(x[i]) || (gaps && Number.isNaN(x[i]))) continue;
     return { row: Math.floor(i / features), feature: i % features, value: x[i]! };
   }
   return undefined;
+}
+
+/** Names of samples in messages. */
+export interface Naming {
+  /** Name of the samples: a file, or "train samples". */
+  where: string;
+  /** Operation in front of the message; default `data`. */
+  operation?: string;
+  /** Rows of `where` that they are; default: its first, in order. */
+  rows?: Uint32Array | undefined;
+  /** Whether NaN stands for a missing value. */
+  gaps?: boolean | undefined;
+}
+
+/**
+ * Checks that samples are sound.
+ *
+ * @param classes labels must be below this
+ * @throws SetNativeError ERR_OUT_OF_RANGE (no samples, no features, a label out of range), ERR_SHAPE (lengths
+ * that do not fit), ERR_NON_FINITE (NaN or infinity, naming row and feature, both from 0)
+ */
+export function checkSamples(samples: Samples, { classes, ...naming }: Naming & { classes: number }): void {
+  const { where, operation = 'data' } = naming;
+  const { labels } = samples;
+  checkShape(samples, naming);
+  const badLabel = labels.findIndex((label) => label >= classes);
+  if (badLabel >= 0) {
+    throw new SetNativeError(
+      'ERR_OUT_OF_RANGE',
+      `[${operation}] ${where}: expected labels below ${classes}, came ${labels[badLabel]} in row ${badLabel}`,
+      { details: { where, row: badLabel, label: labels[badLabel], classes } },
+    );
+  }
+  checkFinite(samples, naming);
+}
+
+/** Throws ERR_OUT_OF_RANGE without samples or features, ERR_SHAPE where lengths do not fit. */
+export function checkShape(
+  { x, labels, count, features }: Samples,
+  { where, operation = 'data' }: Naming,
+): void {
+  for (const [name, value] of [
+    ['count', count],
+    ['features', features],
+  ] as const) {
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new SetNativeError(
+        'ERR_OUT_OF_RANGE',
+        `[${operation}] ${where}: expected at least 1 as ${name}, came ${show(value)}`,
+        { details: { where, [name]: value } },
+      );
+    }
+  }
+  if (x.length !== count * features || labels.length !== count) {
+    throw new SetNativeError(
+      'ERR_SHAPE',
+      `[${operation}] ${where}: expected ${count} × ${features} values and ${count} labels, ` +
+        `came ${x.length} values and ${labels.length} labels`,
+      { details: { where, count, features, values: x.length, labels: labels.length } },
+    );
+  }
+}
+
+/** Throws ERR_NON_FINITE, naming the first row and feature (from 0) that is NaN or infinite in float32. */
+export function checkFinite(samples: Samples, { where, operation = 'data', rows, gaps }: Naming): void {
+  const found = firstNonFinite(samples, gaps);
+  if (found === undefined) return;
+  const { feature, value } = found;
+  const row = rows?.[found.row] ?? found.row;
+  throw new SetNativeError(
+    'ERR_NON_FINITE',
+    `[${operation}] ${where}: expected finite numbers, came ${value} in row ${row}, feature ${feature}; ` +
+      'fill or drop such rows first',
+    { details: { where, row, feature, value } },
+  );
 }

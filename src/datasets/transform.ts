@@ -12,83 +12,15 @@ import {
 import { SetNativeError } from '../errors.js';
 import { native } from '../native.js';
 import { scalingKinds } from '../vocabulary.js';
-import { checkSampleKinds, firstNonFinite } from './samples.js';
+import { type Encoding, encodingOf } from './encoding.js';
+import { checkSampleKinds, checkSamples, checkShape } from './samples.js';
+import { applyScaling, type FittedScaling, fitScaling } from './scaling.js';
 import type { Dataset, Samples, Scaling } from './types.js';
 
 /*
  * Transforms samples: checks, subsets, splits and scaling; `prepare` does all of it in one call. Nothing here
  * changes its input. Random draws depend on the seed alone.
  */
-
-/** Names of samples in messages. */
-interface Naming {
-  /** Name of the samples: a file, or "train samples". */
-  where: string;
-  /** Operation in front of the message; default `data`. */
-  operation?: string;
-  /** Rows of `where` that they are; default: its first, in order. */
-  rows?: Uint32Array | undefined;
-}
-
-/**
- * Checks that samples are sound.
- *
- * @param classes labels must be below this
- * @throws SetNativeError ERR_OUT_OF_RANGE (no samples, no features, a label out of range), ERR_SHAPE (lengths
- * that do not fit), ERR_NON_FINITE (NaN or infinity, naming row and feature, both from 0)
- */
-export function checkSamples(samples: Samples, { classes, ...naming }: Naming & { classes: number }): void {
-  const { where, operation = 'data' } = naming;
-  const { labels } = samples;
-  checkShape(samples, naming);
-  const badLabel = labels.findIndex((label) => label >= classes);
-  if (badLabel >= 0) {
-    throw new SetNativeError(
-      'ERR_OUT_OF_RANGE',
-      `[${operation}] ${where}: expected labels below ${classes}, came ${labels[badLabel]} in row ${badLabel}`,
-      { details: { where, row: badLabel, label: labels[badLabel], classes } },
-    );
-  }
-  checkFinite(samples, naming);
-}
-
-/** Throws ERR_OUT_OF_RANGE without samples or features, ERR_SHAPE where lengths do not fit. */
-function checkShape({ x, labels, count, features }: Samples, { where, operation = 'data' }: Naming): void {
-  for (const [name, value] of [
-    ['count', count],
-    ['features', features],
-  ] as const) {
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new SetNativeError(
-        'ERR_OUT_OF_RANGE',
-        `[${operation}] ${where}: expected at least 1 as ${name}, came ${show(value)}`,
-        { details: { where, [name]: value } },
-      );
-    }
-  }
-  if (x.length !== count * features || labels.length !== count) {
-    throw new SetNativeError(
-      'ERR_SHAPE',
-      `[${operation}] ${where}: expected ${count} × ${features} values and ${count} labels, ` +
-        `came ${x.length} values and ${labels.length} labels`,
-      { details: { where, count, features, values: x.length, labels: labels.length } },
-    );
-  }
-}
-
-/** Throws ERR_NON_FINITE, naming the first row and feature (from 0) that is NaN or infinite in float32. */
-function checkFinite(samples: Samples, { where, operation = 'data', rows }: Naming): void {
-  const found = firstNonFinite(samples);
-  if (found === undefined) return;
-  const { feature, value } = found;
-  const row = rows?.[found.row] ?? found.row;
-  throw new SetNativeError(
-    'ERR_NON_FINITE',
-    `[${operation}] ${where}: expected finite numbers, came ${value} in row ${row}, feature ${feature}; ` +
-      'fill or drop such rows first',
-    { details: { where, row, feature, value } },
-  );
-}
 
 /** Copies the given rows, in the given order. */
 function takeRows({ x, labels, features }: Samples, rows: Uint32Array): Samples {
@@ -211,101 +143,6 @@ function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Arra
   return { train: rows.filter((row) => inTest[row] === 0), test: rows.filter((row) => inTest[row] === 1) };
 }
 
-function checkScaling(scaling: Scaling): void {
-  if (typeof scaling === 'string')
-    throw invalid('data', 'scaling', 'an object as { kind: "min-max" }', scaling);
-  checkChoice('data', 'scaling.kind', scaling?.kind, scalingKinds);
-  checkKeys('data', scaling, scaling.kind === 'divide' ? ['kind', 'by'] : ['kind'], { of: 'scaling' });
-  if (scaling.kind === 'divide') checkNumber('data', 'scaling.by', scaling.by, divisors);
-}
-
-const divisors: NumberRange = {
-  text: 'a divisor above 0',
-  accepts: (value) => value > 0 && Number.isFinite(value),
-};
-
-/**
- * A fitted scaling: scaled = (x - offset[feature]) / divisor[feature], computed in double, stored as float32.
- */
-interface FittedScaling {
-  offset: Float64Array;
-  divisor: Float64Array;
-}
-
-/**
- * Fits a scaling to the train samples only, so that nothing of the test set leaks in. A feature that is
- * constant in train gets divisor infinity: it carries no information and becomes 0 everywhere, in test as
- * well (`min-max` and `standardise`).
- *
- * @throws SetNativeError ERR_NON_FINITE (naming row and feature), ERR_OUT_OF_RANGE (`divide` by zero or less,
- * or by a value that is not finite; no samples), ERR_INVALID_ARGUMENT (no such kind)
- */
-export function fitScaling(train: Samples, scaling: Scaling): FittedScaling {
-  const { x, count, features } = train;
-  checkScaling(scaling);
-  if (count < 1)
-    throw new SetNativeError('ERR_OUT_OF_RANGE', '[data] expected train samples to scale by, came none');
-  checkFinite(train, { where: 'train samples' });
-  const offset = new Float64Array(features);
-  const divisor = new Float64Array(features).fill(1);
-  if (scaling.kind === 'divide') divisor.fill(scaling.by);
-  if (scaling.kind === 'none' || scaling.kind === 'divide') return { offset, divisor };
-
-  const low = new Float64Array(features).fill(Infinity);
-  const high = new Float64Array(features).fill(-Infinity);
-  for (let i = 0, feature = 0; i < x.length; i++) {
-    if (x[i]! < low[feature]!) low[feature] = x[i]!;
-    if (x[i]! > high[feature]!) high[feature] = x[i]!;
-    if (++feature === features) feature = 0;
-  }
-  if (scaling.kind === 'min-max') {
-    for (let f = 0; f < features; f++) {
-      offset[f] = low[f]!;
-      divisor[f] = high[f]! > low[f]! ? high[f]! - low[f]! : Infinity;
-    }
-    return { offset, divisor };
-  }
-
-  // Two passes, because the sum of squares of large values would swallow a small spread.
-  const variance = new Float64Array(features);
-  for (let i = 0; i < x.length; i++) offset[i % features]! += x[i]! / count;
-  for (let i = 0; i < x.length; i++) variance[i % features]! += (x[i]! - offset[i % features]!) ** 2 / count;
-  for (let f = 0; f < features; f++) divisor[f] = high[f]! > low[f]! ? Math.sqrt(variance[f]!) : Infinity;
-  return { offset, divisor };
-}
-
-/**
- * Scales samples, as a copy; labels are shared. Test values may leave 0 .. 1 under `min-max`, because they
- * may leave the range of the train samples.
- *
- * @throws SetNativeError ERR_SHAPE (features differ from those fitted), ERR_NON_FINITE (naming row and
- * feature)
- */
-export function applyScaling(
-  samples: Samples,
-  { offset, divisor }: FittedScaling,
-  naming: Naming = { where: 'samples' },
-): Samples {
-  const { features } = samples;
-  if (offset.length !== features) {
-    throw new SetNativeError(
-      'ERR_SHAPE',
-      `[data] expected ${offset.length} features as fitted, came ${features}`,
-      {
-        details: { fitted: offset.length, features },
-      },
-    );
-  }
-  const x = new Float32Array(samples.x.length);
-  for (let i = 0, feature = 0; i < x.length; i++) {
-    x[i] = (samples.x[i]! - offset[feature]!) / divisor[feature]!;
-    if (++feature === features) feature = 0;
-  }
-  const scaled = { ...samples, x };
-  checkFinite(scaled, { ...naming, where: `${naming.where}, scaled` });
-  return scaled;
-}
-
 /** Options of `prepare`. */
 export interface PrepareOptions {
   /**
@@ -328,6 +165,8 @@ export interface Prepared {
   train: Samples;
   validation?: Samples;
   test: Samples;
+  /** What was done to the data, for the option `encoding` of a model. It can be written as JSON. */
+  encoding: Encoding;
 }
 
 const datasetKeys = Object.keys({
@@ -340,6 +179,8 @@ const datasetKeys = Object.keys({
   test: 0,
   imageShape: 0,
   scaling: 0,
+  columns: 0,
+  gaps: 0,
   note: 0,
 } satisfies Record<keyof Dataset, 0>);
 
@@ -361,7 +202,7 @@ function checkDataset(dataset: Dataset): void {
     const samples = dataset[part];
     if (samples === undefined && part === 'test') continue;
     checkSampleKinds(operation, samples!, part);
-    checkSamples(samples!, { operation, where: `${part} samples`, classes });
+    checkSamples(samples!, { operation, where: `${part} samples`, classes, gaps: dataset.gaps });
     checkFeatures(samples!.features, part, dataset);
   }
 }
@@ -425,13 +266,14 @@ export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepare
   const samplesOf = ({ of, rows }: Part) =>
     rows === undefined ? dataset[of]! : takeRows(dataset[of]!, rows);
   const train = samplesOf(parts.train);
-  const fitted = fitScaling(train, scaling);
+  const fitted = fitScaling(train, scaling, dataset.gaps);
   const scaled = ({ of, rows }: Part, samples: Samples) =>
     applyScaling(samples, fitted, { operation: 'prepare', where: `${of} samples`, rows });
   return {
     train: scaled(parts.train, train),
     ...(parts.validation && { validation: scaled(parts.validation, samplesOf(parts.validation)) }),
     test: scaled(parts.test, samplesOf(parts.test)),
+    encoding: encodingOf(dataset, fitted),
   };
 }
 

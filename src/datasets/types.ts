@@ -17,6 +17,9 @@ export interface Samples {
  */
 export type Scaling = { kind: Exclude<ScalingKind, 'divide'> } | { kind: 'divide'; by: number };
 
+/** A column of a table: of numbers, one feature; or of words, one feature for each. */
+export type Column = { name: string } | { name: string; categories: string[] };
+
 /** A data set in memory: features as stored (unscaled), labels mapped to 0 .. classes - 1. */
 export interface Dataset {
   /** Name that was asked for; name of the first file where the content is not the published one. */
@@ -34,6 +37,10 @@ export interface Dataset {
   imageShape?: [number, number];
   /** Scaling of the features unless another is asked for. */
   scaling: Scaling;
+  /** Columns of a table, in the order of the features. */
+  columns?: Column[];
+  /** Whether NaN stands for a missing value, which `prepare` fills. */
+  gaps?: boolean;
   /** Caveat that must stand beside every result, e.g. "lung, rounded to 4 levels". */
   note?: string;
 }

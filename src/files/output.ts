@@ -8,6 +8,7 @@ import {
   fchmodSync,
   fchownSync,
   fstatSync,
+  fsync,
   fsyncSync,
   ftruncateSync,
   lstatSync,
@@ -20,11 +21,13 @@ import {
   renameSync,
   rmSync,
   statSync,
+  write as writeBytes,
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { SetNativeError } from '../errors.js';
-import { closing } from './closing.js';
+import { closing, closingAsync } from './closing.js';
 import { isAlive, machine } from './machine.js';
 
 /*
@@ -126,10 +129,32 @@ export function writeAtomically(file: string, pieces: Pieces): void {
       );
     }
   } catch (cause) {
-    throw new SetNativeError('ERR_IO', `[write] could not write ${file}: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw notWritten(file, cause);
   }
+}
+
+/**
+ * Does the same as writeAtomically without holding up other work while a regular file is written. The pieces
+ * must not change meanwhile.
+ */
+export async function writeInBackground(file: string, pieces: readonly Uint8Array[]): Promise<void> {
+  try {
+    const target = targetOf(file);
+    if (target.kind === 'file' && !isShared(target.old)) {
+      removeLeftovers(path.dirname(target.path));
+      if (target.old !== undefined) probeFile(target.path);
+      if (await replaceInBackground(target.path, target.old, pieces)) return;
+    }
+  } catch (cause) {
+    throw notWritten(file, cause);
+  }
+  writeAtomically(file, pieces);
+}
+
+function notWritten(file: string, cause: unknown): SetNativeError {
+  return new SetNativeError('ERR_IO', `[write] could not write ${file}: ${(cause as Error).message}`, {
+    cause,
+  });
 }
 
 /**
@@ -239,21 +264,19 @@ function realFolder(folder: string): string {
 function writeFile(file: string, old: BigIntStats | undefined, pieces: Pieces): void {
   removeLeftovers(path.dirname(file));
   if (old !== undefined) probeFile(file);
-  const shared = old !== undefined && old.nlink > 1n;
-  if (shared || !replace(file, old, pieces)) overwrite(file, pieces);
+  if (isShared(old) || !replace(file, old, pieces)) overwrite(file, pieces);
+}
+
+/** Whether a file has other names, which replacing it would part from it. */
+function isShared(old: BigIntStats | undefined): boolean {
+  return old !== undefined && old.nlink > 1n;
 }
 
 /** Replaces a file. Returns false, without touching `pieces`, where that is not allowed. */
 function replace(file: string, old: BigIntStats | undefined, pieces: Pieces): boolean {
-  const folder = path.dirname(file);
-  const temporary = path.join(folder, temporaryName());
-  let open: number;
-  try {
-    open = openSync(temporary, 'wx', old === undefined ? 0o666 : 0o600);
-  } catch (error) {
-    if (old !== undefined && isDenied(error)) return false;
-    throw error;
-  }
+  const temporary = openBeside(file, old);
+  if (temporary === undefined) return false;
+  const { name, open } = temporary;
   const write = () => {
     if (old !== undefined && !makeAlike(open, old)) return false;
     writeAll(open, pieces);
@@ -262,16 +285,65 @@ function replace(file: string, old: BigIntStats | undefined, pieces: Pieces): bo
   };
   const writeAndRename = () => {
     if (!closing(write, () => closeSync(open))) return false;
-    try {
-      renameSync(temporary, file);
-    } catch (error) {
-      if (old === undefined || !isDenied(error)) throw error;
-      overwrite(file, contentOf(temporary));
-    }
-    syncFolder(folder);
+    takePlace(name, file, old);
     return true;
   };
-  return closing(writeAndRename, () => rmSync(temporary, { force: true }));
+  return closing(writeAndRename, () => rmSync(name, { force: true }));
+}
+
+/** Does the same as `replace`. What may take long, writing and flushing, runs on other threads. */
+async function replaceInBackground(
+  file: string,
+  old: BigIntStats | undefined,
+  pieces: readonly Uint8Array[],
+): Promise<boolean> {
+  const temporary = openBeside(file, old);
+  if (temporary === undefined) return false;
+  const { name, open } = temporary;
+  const write = async () => {
+    if (old !== undefined && !makeAlike(open, old)) return false;
+    for (const piece of pieces) {
+      for (let done = 0; done < piece.length; ) {
+        done += await writePart(open, piece, done, Math.min(piece.length - done, 2 ** 24));
+      }
+    }
+    await flush(open).catch(unlessUnknown);
+    return true;
+  };
+  const writeAndRename = async () => {
+    if (!(await closingAsync(write, () => closeSync(open)))) return false;
+    takePlace(name, file, old);
+    return true;
+  };
+  return closingAsync(writeAndRename, () => rmSync(name, { force: true }));
+}
+
+const flush = promisify(fsync);
+const writePart = (fd: number, bytes: Uint8Array, from: number, length: number) =>
+  new Promise<number>((resolve, reject) => {
+    writeBytes(fd, bytes, from, length, null, (error, written) => (error ? reject(error) : resolve(written)));
+  });
+
+/** Opens a new file beside another; undefined where that is not allowed. */
+function openBeside(file: string, old: BigIntStats | undefined): { name: string; open: number } | undefined {
+  const name = path.join(path.dirname(file), temporaryName());
+  try {
+    return { name, open: openSync(name, 'wx', old === undefined ? 0o666 : 0o600) };
+  } catch (error) {
+    if (old !== undefined && isDenied(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Gives a file that is written the name of the one that it replaces. */
+function takePlace(temporary: string, file: string, old: BigIntStats | undefined): void {
+  try {
+    renameSync(temporary, file);
+  } catch (error) {
+    if (old === undefined || !isDenied(error)) throw error;
+    overwrite(file, contentOf(temporary));
+  }
+  syncFolder(path.dirname(file));
 }
 
 /** Gives an open file the owner and the mode of another; returns false where that is not allowed. */
@@ -338,8 +410,13 @@ function sync(open: number): void {
   try {
     fsyncSync(open);
   } catch (error) {
-    if (!['EINVAL', 'ENOSYS', 'ENOTSUP'].includes(codeOf(error) ?? '')) throw error; // a file system that has no such thing
+    unlessUnknown(error);
   }
+}
+
+/** Throws an error of flushing, unless the file system has no such thing. */
+function unlessUnknown(error: unknown): void {
+  if (!['EINVAL', 'ENOSYS', 'ENOTSUP'].includes(codeOf(error) ?? '')) throw error;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { applyScaling, fitScaling } from '../datasets/transform.js';
+import { applyScaling, fitScaling } from '../datasets/scaling.js';
 import type { Dataset, Samples } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
 import type { NativeLayer } from '../native.js';

@@ -10,6 +10,7 @@ import {
   show,
   wholeNumber,
 } from '../checks.js';
+import type { Encoding } from '../datasets/encoding.js';
 import { SetNativeError } from '../errors.js';
 import type { NativeEvolutionPolicy, NativeModelSpec, NativeTrainOptions } from '../native.js';
 import {
@@ -84,6 +85,15 @@ export interface ModelOptions {
   threads?: number;
   /** Default `auto`: the fastest one that is available. A back end asked for by name is never replaced. */
   backend?: BackendChoice;
+  /**
+   * Whether predictions that wait for their turn are computed together, each to the bits that it would get
+   * alone. Default true.
+   */
+  batching?: boolean;
+  /**
+   * What was done to the data, as `prepare` gives it: the model's file keeps it, and `classify` takes raw rows.
+   */
+  encoding?: Encoding;
 }
 
 export interface EvolutionOptions {
@@ -202,6 +212,8 @@ const modelKeys = [
   'seed',
   'threads',
   'backend',
+  'batching',
+  'encoding',
 ] as const satisfies (keyof ModelOptions)[];
 
 /** Checked, with defaults; `auto` is decided. */

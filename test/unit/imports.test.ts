@@ -37,7 +37,7 @@ const mayImport: Record<string, string[]> = {
   'backend.ts': ['vocabulary.ts', 'errors.ts', 'native.ts', 'gpuTrial.ts'],
   'info.ts': ['native.ts', 'backend.ts'],
   datasets: [...ground, 'files', 'native.ts'],
-  training: [...ground, ...addon, 'datasets'],
+  training: [...ground, ...addon, 'files', 'datasets'],
   thesis: [...ground, 'native.ts', 'datasets'],
   experiment: [...ground, ...addon, 'files', 'datasets', 'training', 'thesis'],
   selection: [...ground, ...addon, 'files', 'datasets', 'training', 'experiment'],

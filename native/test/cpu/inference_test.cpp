@@ -216,6 +216,85 @@ TEST("inference: the reference refuses predictions that overflow a double, or th
   CHECK(single.message(*on_reference(single.model)).find("for row 1,") != std::string::npos);
 }
 
+/** The outputs of requests of `counts` rows, each cut from the samples behind the one before. */
+std::vector<std::vector<float>> outputs_of(BackendModel& model, const Data& data,
+                                           const std::vector<uint64_t>& counts, bool together) {
+  std::vector<std::vector<float>> outputs;
+  std::vector<Request> requests;
+  uint64_t first = 0;
+  for (const uint64_t count : counts) {
+    Samples samples = data.samples();
+    samples.x += first * samples.features;
+    samples.labels = nullptr;
+    samples.count = count;
+    outputs.emplace_back(count * 10, -1.0f);
+    requests.push_back({samples, outputs.back().data()});
+    first += count;
+  }
+  if (together) {
+    for (const std::exception_ptr& failure : model.predict_each(requests, kGoOn)) CHECK(failure == nullptr);
+  } else {
+    for (const Request& request : requests) model.predict(request.samples, request.out, kGoOn);
+  }
+  return outputs;
+}
+
+TEST("inference: requests that are predicted together get the bits that each gets alone") {
+  const Data data = make_data(61, 10, 700, 46);
+  const std::vector<uint64_t> counts = {1, 200, 3, 1, 2, 64, 65, 17, 1, 130, 31};
+  for (const Model& model : models()) {
+    const auto alone = outputs_of(*on_cpu(model, 1), data, counts, false);
+    for (const unsigned threads : {1u, 2u, 5u})
+      CHECK(outputs_of(*on_cpu(model, threads), data, counts, true) == alone);
+  }
+  const Model first = models().front();
+  CHECK(outputs_of(*on_reference(first), data, counts, true) ==
+        outputs_of(*on_reference(first), data, counts, false));
+}
+
+TEST("inference: of requests that are predicted together those fail that would fail alone") {
+  const Data data = make_data(61, 10, 200, 47);
+  Data overflowing = make_data(61, 10, 100, 48);
+  overflowing.x[61 * 70 + 5] = 3e38f;
+  Data narrow = make_data(60, 10, 5, 49);
+  Model model = models().front();
+  for (float& w : model.layers[0].weights) w *= 1e3f;
+  for (const unsigned threads : {1u, 3u}) {
+    const auto cpu = on_cpu(model, threads);
+    std::vector<std::vector<float>> outputs(5, std::vector<float>(200 * 10));
+    std::vector<Request> requests;
+    const auto request = [&](const Data& of, uint64_t count) {
+      Samples samples = of.samples();
+      samples.labels = nullptr;
+      samples.count = count;
+      requests.push_back({samples, outputs[requests.size()].data()});
+    };
+    request(data, 3);
+    request(overflowing, 100);
+    request(narrow, 5);
+    request(overflowing, 70);
+    request(data, 200);
+    const auto failures = cpu->predict_each(requests, kGoOn);
+    for (const size_t r : {0, 3, 4}) {
+      CHECK(failures[r] == nullptr);
+      std::vector<float> alone(outputs[r].size());
+      cpu->predict(requests[r].samples, alone.data(), kGoOn);
+      CHECK(outputs[r] == alone);
+    }
+    const auto message = [&](size_t r) -> std::string {
+      try {
+        std::rethrow_exception(failures[r]);
+      } catch (const Error& error) {
+        return error.what();
+      }
+    };
+    CHECK(message(1).find("for row 70,") != std::string::npos);
+    CHECK(message(2).find("[predict]") == 0);
+    std::atomic<bool> cancel{true};
+    for (const std::exception_ptr& failure : cpu->predict_each(requests, cancel)) CHECK(failure != nullptr);
+  }
+}
+
 TEST("inference: cancelled at any time, and used again") {
   const Data data = make_data(61, 10, 1000, 44);
   const PackedNetwork network = pack_network(models().front());

@@ -39,6 +39,10 @@ bool is_sound(const Csr& links) {
   return std::adjacent_find(cells.begin(), cells.end(), std::greater_equal<>()) == cells.end();
 }
 
+bool are_moments(const AlignedVector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v) && v >= 0.0f; });
+}
+
 bool is_sound(const Layer& layer, Optimizer optimizer) {
   if (layer.inputs == 0 || layer.outputs == 0) return false;
   const uint64_t links = layer.dense ? uint64_t{layer.inputs} * layer.outputs : layer.links.nnz();
@@ -54,9 +58,10 @@ bool is_sound(const Layer& layer, Optimizer optimizer) {
          layer.bias.size() == layer.outputs && layer.bias_velocity.size() == layer.outputs &&
          layer.bias_second_moment.size() == second * layer.outputs && layer.pieces.size() == pieces &&
          layer.pieces_velocity.size() == learned && layer.pieces_second_moment.size() == second * learned &&
-         is_finite(layer.weights) && is_finite(layer.velocity) && is_finite(layer.second_moment) &&
-         is_finite(layer.bias) && is_finite(layer.bias_velocity) && is_finite(layer.bias_second_moment) &&
-         is_finite(layer.pieces) && is_finite(layer.pieces_velocity) && is_finite(layer.pieces_second_moment);
+         is_finite(layer.weights) && is_finite(layer.velocity) && are_moments(layer.second_moment) &&
+         is_finite(layer.bias) && is_finite(layer.bias_velocity) && are_moments(layer.bias_second_moment) &&
+         is_finite(layer.pieces) && is_finite(layer.pieces_velocity) &&
+         are_moments(layer.pieces_second_moment);
 }
 
 bool is_sound(const Model& model) {
@@ -165,7 +170,7 @@ bool is_accepted(const Model& model) {
     return true;
   } catch (const Error& error) {
     const auto codes = {ErrorCode::shape, ErrorCode::invalid_csr, ErrorCode::non_finite,
-                        ErrorCode::invalid_argument};
+                        ErrorCode::invalid_argument, ErrorCode::out_of_range};
     CHECK_MSG(std::find(codes.begin(), codes.end(), error.code()) != codes.end(), error.what());
     return false;
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { proceduralDataset } from '../../../src/datasets/procedural.js';
-import { checkSamples } from '../../../src/datasets/transform.js';
+import { checkSamples } from '../../../src/datasets/samples.js';
 import type { Samples } from '../../../src/datasets/types.js';
 import { probeAccuracy } from '../../support/probe.js';
 

@@ -1,12 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import {
-  applyScaling,
-  checkSamples,
-  fitScaling,
-  prepare,
-  splitSamples,
-  subsetSamples,
-} from '../../../src/datasets/transform.js';
+import { checkSamples } from '../../../src/datasets/samples.js';
+import { applyScaling, fitScaling } from '../../../src/datasets/scaling.js';
+import { prepare, splitSamples, subsetSamples } from '../../../src/datasets/transform.js';
 import type { Dataset, Samples, Scaling } from '../../../src/datasets/types.js';
 import { errorOf } from '../../support/errorOf.js';
 

@@ -47,51 +47,6 @@ test.each(methods)('%s works on a new model, and again', async (_, call) => {
   await call(model);
 });
 
-test.each(methods)('%s on a busy model is ERR_BUSY, and disturbs nothing', async (name, call) => {
-  const model = await create({ layers: longLayers });
-  const training = model.fit(long, { epochs: 1 });
-  await expect(call(model)).rejects.toEqual(failing('ERR_BUSY', `[${name}] the model is busy with fit`));
-  expect((await training).epochs).toHaveLength(1);
-  await call(model);
-});
-
-test.each(methods)(
-  '%s in a callback of fit is ERR_BUSY, and nobody is told to await fit there',
-  async (name, call) => {
-    const model = await create({ epsilon: 100 }); // dense, of which fit warns
-    const told: Record<string, Error> = {};
-    const history = await model.fit(train, {
-      learningRate: () => {
-        call(model).catch((error) => {
-          told.learningRate = error;
-        });
-        return 0.05;
-      },
-      onWarning: () => {
-        call(model).catch((error) => {
-          told.onWarning = error;
-        });
-      },
-      onEpoch: async () => {
-        await sleep(1);
-        told.onEpoch = await call(model).then(
-          () => new Error('worked'),
-          (error) => error,
-        );
-      },
-    });
-    expect(history.epochs).toHaveLength(1);
-    expect(told.onEpoch).toEqual(
-      failing('ERR_BUSY', `[${name}] the model is busy with fit, which waits for onEpoch`),
-    );
-    expect(told.onEpoch!.message).toContain(`use what the report holds, or call ${name} when fit is done`);
-    expect(told.learningRate).toEqual(failing('ERR_BUSY', `waits for learningRate`));
-    expect(told.onWarning).toEqual(failing('ERR_BUSY', `waits for onWarning`));
-    for (const { message } of Object.values(told)) expect(message).not.toContain('await it');
-    await call(model);
-  },
-);
-
 test.each(methods)('%s on a disposed model is ERR_DISPOSED', async (name, call) => {
   const model = await create();
   model.dispose();
