@@ -15,8 +15,8 @@ export interface Encoding {
   /** Columns of a row, in order. Absent where a row is its features, all numbers. */
   columns?: Column[];
   /**
-   * Scaling, one number per feature: scaled = (x - offset) / divisor; without a divisor (null) it is 0. `fill`
-   * takes the place of missing numbers.
+   * Scaling, one number per feature: scaled = (x - offset) / divisor; without a divisor (null) it is 0.
+   * `fill` takes the place of missing numbers.
    */
   scaling: { offset: number[]; divisor: (number | null)[]; fill?: number[] };
   /** Names of the classes, in the order of the outputs. */
@@ -109,8 +109,8 @@ function shape(operation: string, what: string, model: string): SetNativeError {
  * Raw rows as features of a model: count x inputs, scaled.
  *
  * @param rows lists of cells, objects by the names of the columns, or one typed array of raw features
- * @throws SetNativeError ERR_DATA_FORMAT, naming the row (from 1) and the column, for a cell that the columns do
- * not know; ERR_SHAPE, ERR_INVALID_ARGUMENT for anything but rows; ERR_NON_FINITE
+ * @throws SetNativeError ERR_DATA_FORMAT, naming the row (from 1) and the column, for a cell that the columns
+ * do not know; ERR_SHAPE, ERR_INVALID_ARGUMENT for anything but rows; ERR_NON_FINITE
  */
 export function encodeRows(
   operation: string,

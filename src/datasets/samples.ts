@@ -142,7 +142,9 @@ function hasBigInts(value: unknown): boolean {
   return Array.isArray(value) && value.some((each) => typeof each === 'bigint');
 }
 
-/** First number that is NaN (unless it stands for a gap) or infinite, with its row and feature, both from 0. */
+/**
+ * First number that is NaN (unless it stands for a gap) or infinite, with its row and feature, both from 0.
+ */
 export function firstNonFinite(
   { x, features }: Pick<Samples, 'x' | 'features'>,
   gaps = false,

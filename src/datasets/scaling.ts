@@ -27,7 +27,10 @@ const divisors: NumberRange = {
 export interface FittedScaling {
   offset: Float64Array;
   divisor: Float64Array;
-  /** What takes the place of missing values: the mean over the train samples. Absent where none may be missing. */
+  /**
+   * What takes the place of missing values: the mean over the train samples. Absent where none may be
+   * missing.
+   */
   fill?: Float64Array;
 }
 

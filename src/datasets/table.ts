@@ -2,7 +2,7 @@ import { types } from 'node:util';
 import { checkChoice, checkKeys, describe, isArrayLike, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { ADVICE, checkSampleCount, formatError, machineMemory, type Place, readBytes } from './bytes.js';
-import { type CsvOptions, checkText, isHeader } from './csv.js';
+import { checkText, isHeader } from './csv.js';
 import { csvRecords } from './csvRecords.js';
 import { makeDataset } from './labels.js';
 import { isMissing, parseDecimal } from './numbers.js';
@@ -42,7 +42,9 @@ export interface ReadCsvOptions extends TableOptions {
   label?: string;
   /** Whether the first line names the columns. Default: decided by the cells. */
   header?: boolean;
-  /** Character between cells. Default: of `,`, `;`, tab and `|` the one that parts the first line most often. */
+  /**
+   * Character between cells. Default: of `,`, `;`, tab and `|` the one that parts the first line most often.
+   */
   delimiter?: string;
 }
 
@@ -379,8 +381,8 @@ export interface FromArraysOptions extends TableOptions {
  * columns, or one typed array of numbers with `features` in a row.
  *
  * @param labels  one per row; they become the names of the classes
- * @throws SetNativeError ERR_DATA_FORMAT, naming the row (from 1, as a line) and column; ERR_SHAPE for another
- * number of labels than rows; ERR_OUT_OF_MEMORY; ERR_INVALID_ARGUMENT for its options
+ * @throws SetNativeError ERR_DATA_FORMAT, naming the row (from 1, as a line) and column; ERR_SHAPE for
+ * another number of labels than rows; ERR_OUT_OF_MEMORY; ERR_INVALID_ARGUMENT for its options
  */
 export function fromArrays(
   rows: readonly Row[] | ArrayLike<number>,

@@ -1,20 +1,17 @@
 import {
   checkBoolean,
-  checkChoice,
   checkKeys,
   checkNumber,
   describe,
-  invalid,
   type NumberRange,
   show,
   wholeNumber,
 } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { native } from '../native.js';
-import { scalingKinds } from '../vocabulary.js';
 import { type Encoding, encodingOf } from './encoding.js';
 import { checkSampleKinds, checkSamples, checkShape } from './samples.js';
-import { applyScaling, type FittedScaling, fitScaling } from './scaling.js';
+import { applyScaling, fitScaling } from './scaling.js';
 import type { Dataset, Samples, Scaling } from './types.js';
 
 /*

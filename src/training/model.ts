@@ -139,7 +139,7 @@ export class SparseMLP {
   private constructor(
     model: NativeModel,
     spec: NativeModelSpec,
-    { batching, encoding }: { batching: boolean; encoding: Encoding | undefined },
+    settings: { batching: boolean; encoding: Encoding | undefined },
     key: typeof madeByCreate,
   ) {
     if (key !== madeByCreate) {
@@ -151,6 +151,7 @@ export class SparseMLP {
     this.#model = model;
     this.#ends = { inputs: spec.sizes[0]!, outputs: spec.sizes.at(-1)! };
     this.#spec = spec;
+    const { batching, encoding } = settings;
     this.#encoding = encoding;
     this.#requests = new Requests(model, this.#turns, batching);
   }

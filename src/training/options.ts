@@ -91,7 +91,8 @@ export interface ModelOptions {
    */
   batching?: boolean;
   /**
-   * What was done to the data, as `prepare` gives it: the model's file keeps it, and `classify` takes raw rows.
+   * What was done to the data, as `prepare` gives it: the model's file keeps it, and `classify` takes raw
+   * rows.
    */
   encoding?: Encoding;
 }

@@ -202,15 +202,15 @@ describe('prepare', () => {
     const square = rowsOf(train).reduce((sum, value) => sum + value ** 2, 0) / 30;
     expect(mean).toBeCloseTo(0, 6);
     expect(square).toBeCloseTo(1, 5);
-    expect(prepare(dataset, { seed: 5, train: 30, test: 15 })).toEqual({ train, test });
-    expect(prepare(dataset, { seed: 6, train: 30, test: 15 })).not.toEqual({ train, test });
+    expect(prepare(dataset, { seed: 5, train: 30, test: 15 })).toMatchObject({ train, test });
+    expect(prepare(dataset, { seed: 6, train: 30, test: 15 })).not.toMatchObject({ train, test });
   });
 
   it('holds validation samples out of the training set; the train samples do not depend on how many', () => {
     const raw = { seed: 5, train: 30, test: 15, scaling: { kind: 'none' as const } };
     const without = prepare(dataset, raw);
     const { train, validation, test } = prepare(dataset, { ...raw, validation: 20 });
-    expect({ train, test }).toEqual(without);
+    expect(without).toMatchObject({ train, test });
     expect(without.validation).toBeUndefined();
     expect(validation!.count).toBe(20);
     const rest = prepare(dataset, { ...raw, train: undefined, validation: 20 });
