@@ -2,7 +2,7 @@
 export const errorCodes = [
   'ERR_ABORTED', // the AbortSignal fired, or Ctrl-C
   'ERR_BACKEND_UNAVAILABLE', // a device or instruction set that this machine does not have was asked for
-  'ERR_BUSY', // the model is already training, or otherwise at work
+  'ERR_BUSY', // too much waits for the model, or a callback would wait for itself
   'ERR_DATA_FORMAT', // a damaged or foreign data file
   'ERR_DATA_NOT_FOUND', // no such data set, or its files are not in the folders searched
   'ERR_DISPOSED', // used after dispose()

@@ -78,14 +78,14 @@ function arraysOf(
     ...form('indices', 'colIndices', 'I32', cells, !dense),
     ...form('data', 'weights', 'F32', cells),
     ...form('bias', 'bias', 'F32', [outputs]),
-    ...form('pieces', 'pieces', 'F32', [outputs, 4], hasPieces),
+    ...form('pieces', 'pieces', 'F32', [4, outputs], hasPieces),
     ...state('birth', 'birth', cells, !dense),
     ...state('momentum', 'momentum', cells),
     ...state('second_moment', 'secondMoment', cells, adamw),
     ...state('bias_momentum', 'biasMomentum', [outputs]),
     ...state('bias_second_moment', 'biasSecondMoment', [outputs], adamw),
-    ...state('pieces_momentum', 'piecesMomentum', [outputs, 4], learnt),
-    ...state('pieces_second_moment', 'piecesSecondMoment', [outputs, 4], learnt && adamw),
+    ...state('pieces_momentum', 'piecesMomentum', [4, outputs], learnt),
+    ...state('pieces_second_moment', 'piecesSecondMoment', [4, outputs], learnt && adamw),
   ];
 }
 

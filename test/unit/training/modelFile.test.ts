@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -128,6 +129,36 @@ test('a file is replaced in one piece, through links, with its mode', async () =
   );
   await expect(model.save(file, { optimizer: 1 as never })).rejects.toEqual(failing('ERR_INVALID_ARGUMENT'));
 });
+
+const scipy = (() => {
+  try {
+    execFileSync('python3', ['-c', 'import numpy, scipy.sparse'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+test.skipIf(!scipy).each(['erdos-renyi', 'dense'] as const)(
+  'the Python program of docs/model-files.md predicts the same, topology %s (needs python3 with SciPy)',
+  async (topology) => {
+    const model = await create({ topology, loss: 'mse', epsilon: 2 });
+    await model.fit(train, { epochs: 3, onWarning: () => {} });
+    const file = inFolder('python.safetensors');
+    await model.save(file);
+    const page = readFileSync(path.join(import.meta.dirname, '../../../docs/model-files.md'), 'utf8');
+    const [, program] = /```python\n(.*?)```/s.exec(page)!;
+    writeFileSync(inFolder('x.f32'), train.x);
+    const main = `
+x = np.fromfile(sys.argv[2], "<f4").reshape(-1, 20)
+print(json.dumps(np.asarray(logits(load_file(sys.argv[1]), x)).ravel().tolist()))`;
+    const args = ['-c', program + main, file, inFolder('x.f32')];
+    const got = JSON.parse(execFileSync('python3', args, { encoding: 'utf8' })) as number[];
+    const want = await model.predict(train.x);
+    expect(got).toHaveLength(want.length);
+    for (const [i, value] of want.entries()) expect(Math.abs(got[i]! - value)).toBeLessThan(1e-5);
+  },
+);
 
 test('a signal stops saving and loading before anything is written', async () => {
   const model = await create();
