@@ -1,0 +1,30 @@
+import { SetNativeError } from '../errors.js';
+
+/** Most characters of a part of a message: a file may be one long name. */
+const mostShown = 250;
+
+/**
+ * The error of a file that is not what it should be: place, what was expected, what came, what to do. Both
+ * may hold text of the file.
+ */
+export function refusal(
+  file: string,
+  offset: number,
+  expected: string,
+  came: string,
+  advice: string,
+  cause?: unknown,
+): SetNativeError<'ERR_DATA_FORMAT'> {
+  const [wanted, got] = [printable(expected), printable(came)];
+  return new SetNativeError(
+    'ERR_DATA_FORMAT',
+    `[load] ${file}, byte ${offset}: expected ${wanted}, came ${got}; ${advice}`,
+    { details: { file, offset, expected: wanted, came: got }, cause },
+  );
+}
+
+/** Text that is safe on a terminal: short, without control characters. */
+function printable(text: string): string {
+  const short = text.length > mostShown ? `${text.slice(0, mostShown)}…` : text;
+  return short.replace(/\p{Cc}/gu, '\ufffd');
+}
