@@ -1,4 +1,6 @@
-import { SetNativeError } from '../errors.js';
+import { getHeapStatistics } from 'node:v8';
+import type { SetNativeError } from '../errors.js';
+import { refusal } from './refusal.js';
 
 /*
  * Files of named arrays in the format safetensors: eight bytes with the length of a header, the header in
@@ -39,6 +41,11 @@ export interface TensorFile {
 /** Most bytes of a header: a hundred thousand times what a model of three layers needs. */
 const mostHeader = 2 ** 24;
 const mostTensors = 100_000;
+/** Of a header: itself, the metadata, and of each tensor its entry, shape and offsets. */
+const mostObjects = 2 + 3 * mostTensors;
+const mostDepth = 3;
+/** Bytes of the heap per byte of JSON: objects and short texts take this many at worst. */
+const heapPerByte = 32;
 /** Bytes in front of the header. */
 const lengthBytes = 8;
 const metadataKey = '__metadata__';
@@ -51,12 +58,10 @@ const metadataKey = '__metadata__';
  */
 export function safetensorsPieces({ tensors, metadata }: TensorFile): Uint8Array[] {
   const width = ({ dtype }: Tensor) => arrays[dtype].BYTES_PER_ELEMENT;
-  const ordered = [...tensors].sort(
-    ([name, a], [other, b]) => width(b) - width(a) || (name < other ? -1 : name > other ? 1 : 0),
-  );
+  const ordered = [...tensors].sort((one, other) => width(other[1]) - width(one[1]) || byName(one, other));
   // Null prototype: `__proto__` may be a name.
   const header: Record<string, unknown> = Object.create(null);
-  if (metadata.size > 0) header[metadataKey] = Object.fromEntries([...metadata].sort());
+  if (metadata.size > 0) header[metadataKey] = Object.fromEntries([...metadata].sort(byName));
   const pieces: Uint8Array[] = [];
   let end = 0;
   for (const [name, { dtype, shape, data }] of ordered) {
@@ -102,6 +107,11 @@ export function readSafetensors(bytes: Uint8Array, file: string): TensorFile {
   return { tensors, metadata };
 }
 
+/** Orders by code units, the same everywhere. */
+function byName([name]: [string, unknown], [other]: [string, unknown]): number {
+  return name < other ? -1 : name > other ? 1 : 0;
+}
+
 function refuse(
   file: string,
   offset: number,
@@ -109,17 +119,8 @@ function refuse(
   came: string,
   cause?: unknown,
 ): SetNativeError<'ERR_DATA_FORMAT'> {
-  return new SetNativeError(
-    'ERR_DATA_FORMAT',
-    `[load] ${file}, byte ${offset}: expected ${expected}, came ${printable(came)}; the file is damaged, cut off, or no ` +
-      'safetensors file',
-    { details: { file, offset, expected, came }, cause },
-  );
-}
-
-/** Text of a file that is safe on a terminal. */
-function printable(text: string): string {
-  return text.slice(0, 200).replace(/\p{Cc}/gu, '\ufffd');
+  const advice = 'the file is damaged, cut off, or no safetensors file';
+  return refusal(file, offset, expected, came, advice, cause);
 }
 
 interface Header {
@@ -135,18 +136,25 @@ function readHeader(bytes: Uint8Array, file: string): Header {
   if (bytes.length < lengthBytes + 2) throw refuse(file, 0, 'at least 10 bytes', `${bytes.length}`);
   // Length: within the file, and small enough to be read.
   const length = view.getBigUint64(0, true);
-  const most = Math.min(mostHeader, bytes.length - lengthBytes);
+  const { heap_size_limit: heap } = getHeapStatistics();
+  const most = Math.min(mostHeader, Math.floor(heap / heapPerByte), bytes.length - lengthBytes);
   if (length > BigInt(most)) throw refuse(file, 0, `a header of at most ${most} bytes`, `${length}`);
   const start = lengthBytes + Number(length);
   // JSON: an object, in UTF-8. What JSON.parse makes of a key that is there twice shows in the number of
-  // keys.
+  // keys; what it makes of a million lists takes seconds, and more memory than there may be.
+  const fail = (expected: string, came: string) => refuse(file, lengthBytes, expected, came);
   let text: string;
+  let outline: Outline;
   let parsed: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
       bytes.subarray(lengthBytes, start),
     );
     if (!text.startsWith('{')) throw new SyntaxError('it does not begin with {');
+    outline = outlineOf(text);
+    if (outline.depth > mostDepth || outline.objects > mostObjects) {
+      throw new SyntaxError(`more than ${mostObjects} objects and lists, or some ${mostDepth + 1} deep`);
+    }
     parsed = JSON.parse(text);
   } catch (cause) {
     const { message } = cause as Error;
@@ -155,32 +163,43 @@ function readHeader(bytes: Uint8Array, file: string): Header {
   const { [metadataKey]: given = {}, ...named } = parsed as Record<string, unknown>;
   // The rest parameter drops no own key, `__proto__` included.
   const entries = Object.entries(named);
-  const fail = (expected: string, came: string) => refuse(file, lengthBytes, expected, came);
   if (entries.length > mostTensors) throw fail(`at most ${mostTensors} tensors`, `${entries.length}`);
   if (!isObject(given) || !Object.values(given).every((value) => typeof value === 'string')) {
     throw fail(`texts in ${metadataKey}`, show(given));
   }
   const metadata = new Map(Object.entries(given as Record<string, string>));
-  const keys = countKeys(text);
   const expected =
     entries.length +
     (metadataKey in (parsed as object) ? 1 + metadata.size : 0) +
     entries.reduce((sum, [, entry]) => sum + (isObject(entry) ? Object.keys(entry).length : 0), 0);
-  if (keys !== expected)
-    throw fail(`${expected} different keys`, `${keys}: some are there twice, or out of place`);
+  if (outline.keys !== expected)
+    throw fail(`${expected} different keys`, `${outline.keys}: some are there twice, or out of place`);
   return { entries, metadata, start };
 }
 
-/** Keys of a text in JSON, those that are there twice counted twice: the colons outside of strings. */
-function countKeys(text: string): number {
-  let keys = 0;
+interface Outline {
+  /** Keys, those that are there twice counted twice. */
+  keys: number;
+  objects: number;
+  depth: number;
+}
+
+/** Counts, outside of strings, the colons of a text in JSON and its objects and lists. */
+function outlineOf(text: string): Outline {
+  let [keys, objects, depth, most] = [0, 0, 0, 0];
   for (let i = 0, inside = false; i < text.length; i++) {
     const character = text[i];
     if (character === '"') inside = !inside;
-    else if (inside && character === '\\') i += 1;
-    else if (!inside && character === ':') keys += 1;
+    else if (inside) {
+      if (character === '\\') i += 1;
+    } else if (character === ':') keys += 1;
+    else if (character === '{' || character === '[') {
+      objects += 1;
+      depth += 1;
+      if (depth > most) most = depth;
+    } else if (character === '}' || character === ']') depth -= 1;
   }
-  return keys;
+  return { keys, objects, depth: most };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -195,7 +214,7 @@ interface Entry {
   end: number;
 }
 
-/** A value of the header, for messages. It may be nested as deeply as the header is long. */
+/** A value of the header, for messages. */
 function show(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) {
