@@ -1,4 +1,4 @@
-import { getHeapStatistics } from 'node:v8';
+import v8 from 'node:v8';
 import type { SetNativeError } from '../errors.js';
 import { refusal } from './refusal.js';
 
@@ -44,8 +44,8 @@ const mostTensors = 100_000;
 /** Of a header: itself, the metadata, and of each tensor its entry, shape and offsets. */
 const mostObjects = 2 + 3 * mostTensors;
 const mostDepth = 3;
-/** Bytes of the heap per byte of JSON: objects and short texts take this many at worst. */
-const heapPerByte = 32;
+/** Bytes of the heap per byte of JSON: metadata of short texts take half of them, the costliest header. */
+const heapPerByte = 64;
 /** Bytes in front of the header. */
 const lengthBytes = 8;
 const metadataKey = '__metadata__';
@@ -136,7 +136,7 @@ function readHeader(bytes: Uint8Array, file: string): Header {
   if (bytes.length < lengthBytes + 2) throw refuse(file, 0, 'at least 10 bytes', `${bytes.length}`);
   // Length: within the file, and small enough to be read.
   const length = view.getBigUint64(0, true);
-  const { heap_size_limit: heap } = getHeapStatistics();
+  const { heap_size_limit: heap } = v8.getHeapStatistics();
   const most = Math.min(mostHeader, Math.floor(heap / heapPerByte), bytes.length - lengthBytes);
   if (length > BigInt(most)) throw refuse(file, 0, `a header of at most ${most} bytes`, `${length}`);
   const start = lengthBytes + Number(length);

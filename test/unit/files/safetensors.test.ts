@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import v8 from 'node:v8';
+import { describe, expect, test, vi } from 'vitest';
 import { SetNativeError } from '../../../src/errors.js';
 import {
   readSafetensors,
@@ -81,6 +82,13 @@ test('the bytes are those of the format, wide elements first, and depend on no o
   expect(Buffer.from(bytesOf(small))).toEqual(expected);
   small.tensors = new Map([...small.tensors].reverse());
   expect(Buffer.from(bytesOf(small))).toEqual(expected);
+  const pairs: [string, string][] = [
+    ['a', 'b,c'],
+    ['a,b', 'c'], // the same as the other, when joined
+  ];
+  const empty = { tensors: new Map() };
+  const one = bytesOf({ ...empty, metadata: new Map(pairs) });
+  expect(bytesOf({ ...empty, metadata: new Map(pairs.reverse()) })).toEqual(one);
 });
 
 test('names of objects of JavaScript are names like any other', () => {
@@ -177,7 +185,9 @@ describe('refused', () => {
       fileOf(`{${Array.from({ length: 100_001 }, (_, i) => `"${i}":0`)}}`),
       'at most 100000 tensors',
     ],
+    ['a tensor within a tensor', fileOf(json({ a: { b: { c: {} } } })), 'or some 4 deep'],
     ['control characters are not repeated', fileOf(json({ '\u001b[2J': null })), '\\u001b[2J'],
+    ['nor are those beyond ASCII', fileOf(json({ '\u009b2J': null })), '"\ufffd2J"'],
   ])('%s', (_, bytes, text) => {
     const error = errorOf(bytes);
     expect(error.message).toContain(text);
@@ -189,6 +199,31 @@ describe('refused', () => {
     errorOf(fileOf(`{"a":${'['.repeat(4_000_000)}`));
     errorOf(fileOf(`{"a":${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}}`));
     errorOf(fileOf(`{"a":${'{"a":'.repeat(1_000_000)}1${'}'.repeat(1_000_000)}}`));
+  });
+
+  test('many lists, before they are made', () => {
+    for (const items of ['[]', '{}']) {
+      const file = fileOf(`{"a":[${Array(300_001).fill(items)}]}`);
+      expect(errorOf(file).message).toContain('more than 300002 objects and lists');
+    }
+  });
+
+  test('a long name, in a short message', () => {
+    expect(errorOf(fileOf(json({ ['n'.repeat(1e6)]: null }))).message.length).toBeLessThan(1000);
+  });
+
+  test('a header for which the heap may have no room', () => {
+    // Of 2 MiB: as metadata of short texts it would take more than 64 MiB.
+    const file = fileOf(`{"__metadata__":{"a":"${'x'.repeat(2 ** 21)}"}}`);
+    readSafetensors(file, 'x');
+    const statistics = v8.getHeapStatistics();
+    const heap = vi.spyOn(v8, 'getHeapStatistics');
+    heap.mockReturnValue({ ...statistics, heap_size_limit: 64 * 2 ** 20 });
+    try {
+      expect(errorOf(file).message).toContain(`a header of at most ${2 ** 20} bytes`);
+    } finally {
+      heap.mockRestore();
+    }
   });
 
   test('every file that was cut', () => {
