@@ -1,4 +1,5 @@
 export type { Encoding } from './datasets/encoding.js';
+export { readNpy } from './datasets/npy.js';
 export {
   type DatasetListing,
   type DatasetShape,
@@ -45,6 +46,7 @@ export type {
   Experiment,
   LayerDegrees,
 } from './experiment/results.js';
+export type { NpyArray, NpyNumbers, NpyNumberType, NpyTexts } from './files/npy.js';
 export { type Info, info } from './info.js';
 export { renderTable } from './report/terminal/experiment.js';
 export type { SelectionConfig } from './selection/config.js';

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { gunzipSync } from 'node:zlib';
 import { SetNativeError } from '../errors.js';
+import { type Place, refusal } from '../files/refusal.js';
 
 /*
  * Reads files, unpacks them, and reads their bytes within bounds. Parsers take bytes and the name of the
@@ -71,13 +72,6 @@ export function checkSampleCount(
   );
 }
 
-/** A place in a file: a byte offset, or a line and column (both from 1). */
-export interface Place {
-  offset?: number | undefined;
-  line?: number;
-  column?: number;
-}
-
 /** Advice by the kind of error. Only errors that fetching may fix advise to fetch. */
 export const ADVICE = {
   /** The file was cut off, or changed on the way. */
@@ -92,15 +86,6 @@ export const ADVICE = {
   missing: 'drop such rows or fill them in; what is a value must be called otherwise',
 } as const;
 
-/** Most characters of a file that a message repeats. */
-const MAX_QUOTE = 250;
-
-/** Text of a file that is safe on a terminal: short, without control characters. */
-function quote(text: string): string {
-  const short = text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE)}…` : text;
-  return short.replace(/\p{Cc}/gu, '\ufffd');
-}
-
 /**
  * `ERR_DATA_FORMAT` with a message of one form: file, place, what was expected, what came, what to do.
  *
@@ -114,20 +99,7 @@ export function formatError(
   advice: string,
   cause?: unknown,
 ): SetNativeError<'ERR_DATA_FORMAT'> {
-  const where = [
-    place.offset === undefined ? '' : `, byte ${place.offset}`,
-    place.line === undefined ? '' : `, line ${place.line}`,
-    place.column === undefined ? '' : `, column ${place.column}`,
-  ].join('');
-  const [wanted, got] = [quote(expected), quote(came)];
-  return new SetNativeError(
-    'ERR_DATA_FORMAT',
-    `[data] ${file}${where}: expected ${wanted}, came ${got}; ${advice}`,
-    {
-      details: { file, ...place, expected: wanted, came: got },
-      cause,
-    },
-  );
+  return refusal('data', file, place, expected, came, advice, cause);
 }
 
 /** Whether the bytes start as gzip does. */

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { SetNativeError } from '../errors.js';
-import { ADVICE, checkSampleCount, formatError, machineMemory, type Place, readBytes } from './bytes.js';
+import type { Place } from '../files/refusal.js';
+import { ADVICE, checkSampleCount, formatError, machineMemory, readBytes } from './bytes.js';
 import { csvRecords } from './csvRecords.js';
 import { DistinctLabels, type RawSamples } from './labels.js';
 import { isMissing, NumberList, parseDecimal } from './numbers.js';

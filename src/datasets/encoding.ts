@@ -1,7 +1,7 @@
-import { checkKeys, describe, isArrayLike } from '../checks.js';
+import { checkKeys, describe, isArrayLike, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { applyScaling, type FittedScaling } from './scaling.js';
-import { cellsOf, encodeCell, type Row, widthOf } from './table.js';
+import { cellsOf, encodeCell, hasNoValue, type Row, widthOf } from './table.js';
 import type { Column, Dataset } from './types.js';
 
 /*
@@ -110,7 +110,8 @@ function shape(operation: string, what: string, model: string): SetNativeError {
  *
  * @param rows lists of cells, objects by the names of the columns, or one typed array of raw features
  * @throws SetNativeError ERR_DATA_FORMAT, naming the row (from 1) and the column, for a cell that the columns
- * do not know; ERR_SHAPE, ERR_INVALID_ARGUMENT for anything but rows; ERR_NON_FINITE
+ * do not know, or that has no value where the model was trained on none such; ERR_SHAPE, ERR_INVALID_ARGUMENT
+ * for anything but rows; ERR_NON_FINITE
  */
 export function encodeRows(
   operation: string,
@@ -160,6 +161,9 @@ export function encodeRows(
             details: { line: row + 1, column: i + 1, expected, came },
           },
         );
+      if (scaling.fill === undefined && hasNoValue(cells[i])) {
+        throw refuse(`a value of ${column.name}`, `${show(cells[i])}, a missing value`);
+      }
       encodeCell(cells[i], column, x, at, refuse);
       at += widthOf(column);
     }

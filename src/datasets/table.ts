@@ -1,7 +1,8 @@
 import { types } from 'node:util';
 import { checkChoice, checkKeys, describe, isArrayLike, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
-import { ADVICE, checkSampleCount, formatError, machineMemory, type Place, readBytes } from './bytes.js';
+import type { Place } from '../files/refusal.js';
+import { ADVICE, checkSampleCount, formatError, machineMemory, readBytes } from './bytes.js';
 import { checkText, isHeader } from './csv.js';
 import { csvRecords } from './csvRecords.js';
 import { makeDataset } from './labels.js';
@@ -22,7 +23,7 @@ export type MissingRule = (typeof missingRules)[number];
 export type Cell = number | string | boolean | bigint | null | undefined;
 
 /** A row: its cells in order, or by the names of their columns. */
-export type Row = readonly Cell[] | ArrayLike<number> | Readonly<Record<string, Cell>>;
+export type Row = readonly Cell[] | ArrayLike<number | bigint> | Readonly<Record<string, Cell>>;
 
 export interface TableOptions {
   /** Columns that are features, by name, in this order. Default: all but the label. */
@@ -367,7 +368,7 @@ function namesColumns(first: string[], records: Iterable<{ cells: string[] }>): 
 }
 
 /** Labels of rows: names, numbers or truth values. */
-export type RowLabels = readonly (string | number | boolean | bigint)[] | ArrayLike<number>;
+export type RowLabels = readonly (string | number | boolean | bigint)[] | ArrayLike<number | bigint>;
 
 export interface FromArraysOptions extends TableOptions {
   /** Number of numbers in a row, where `rows` is one typed array. */
@@ -385,7 +386,7 @@ export interface FromArraysOptions extends TableOptions {
  * another number of labels than rows; ERR_OUT_OF_MEMORY; ERR_INVALID_ARGUMENT for its options
  */
 export function fromArrays(
-  rows: readonly Row[] | ArrayLike<number>,
+  rows: readonly Row[] | ArrayLike<number | bigint>,
   labels: RowLabels,
   options: FromArraysOptions = {},
 ): Dataset {

@@ -1,5 +1,12 @@
 import { SetNativeError } from '../errors.js';
 
+/** A place in a file: a byte offset, or a line and column (both from 1). */
+export interface Place {
+  offset?: number | undefined;
+  line?: number;
+  column?: number;
+}
+
 /** Most characters of a part of a message: a file may be one long name. */
 const mostShown = 250;
 
@@ -8,18 +15,24 @@ const mostShown = 250;
  * may hold text of the file.
  */
 export function refusal(
+  operation: string,
   file: string,
-  offset: number,
+  place: Place,
   expected: string,
   came: string,
   advice: string,
   cause?: unknown,
 ): SetNativeError<'ERR_DATA_FORMAT'> {
+  const where = [
+    place.offset === undefined ? '' : `, byte ${place.offset}`,
+    place.line === undefined ? '' : `, line ${place.line}`,
+    place.column === undefined ? '' : `, column ${place.column}`,
+  ].join('');
   const [wanted, got] = [printable(expected), printable(came)];
   return new SetNativeError(
     'ERR_DATA_FORMAT',
-    `[load] ${file}, byte ${offset}: expected ${wanted}, came ${got}; ${advice}`,
-    { details: { file, offset, expected: wanted, came: got }, cause },
+    `[${operation}] ${file}${where}: expected ${wanted}, came ${got}; ${advice}`,
+    { details: { file, ...place, expected: wanted, came: got }, cause },
   );
 }
 

@@ -120,7 +120,7 @@ function refuse(
   cause?: unknown,
 ): SetNativeError<'ERR_DATA_FORMAT'> {
   const advice = 'the file is damaged, cut off, or no safetensors file';
-  return refusal(file, offset, expected, came, advice, cause);
+  return refusal('load', file, { offset }, expected, came, advice, cause);
 }
 
 interface Header {

@@ -6,7 +6,7 @@ import { aborted, SetNativeError } from '../errors.js';
 import { type Dtype, readSafetensors, safetensorsPieces, type Tensor } from '../files/safetensors.js';
 import type { NativeLayer, NativeModelSpec } from '../native.js';
 import { type ActivationName, type OptimizerName, piecewiseActivations } from '../vocabulary.js';
-import { type ModelOptions, modelSpec } from './options.js';
+import { type ModelOptions, modelSpec, networkKeys } from './options.js';
 
 /*
  * Files of models, in the format safetensors.
@@ -31,19 +31,6 @@ export interface SavedModel {
   evolutionDue?: number | undefined;
   encoding?: Encoding | undefined;
 }
-
-/** Options of a model that its file holds: those that do not depend on the machine. */
-const savedOptions = [
-  'epsilon',
-  'topology',
-  'motifSize',
-  'init',
-  'activation',
-  'alpha',
-  'optimizer',
-  'loss',
-  'seed',
-] as const satisfies (keyof ModelOptions)[];
 
 /** An array of a layer: its name in a file, how it is stored, and its shape. */
 interface ArrayForm {
@@ -121,7 +108,9 @@ export function modelPieces(
       tensors.set(tensorName(k, name), { dtype, shape, data } as Tensor);
     }
   }
-  const config = { layers: spec.sizes, ...Object.fromEntries(savedOptions.map((key) => [key, spec[key]])) };
+  const config = Object.fromEntries(
+    networkKeys.map((key) => [key, key === 'layers' ? spec.sizes : spec[key]]),
+  );
   const metadata = new Map([
     ['format', format],
     ['formatVersion', String(formatVersion)],
@@ -238,9 +227,9 @@ function readOptions(
   modelSpec('load', { layers: [1, 1], ...options }); // errors of the caller's own options stay as they are
   try {
     const config = JSON.parse(text ?? '') as Record<string, unknown>;
-    const missing = ['layers', ...savedOptions].filter((key) => !Object.hasOwn(config, key));
+    const missing = networkKeys.filter((key) => !Object.hasOwn(config, key));
     if (missing.length > 0) throw new Error(`it has no ${missing.join(', ')}`);
-    const foreign = Object.keys(config).filter((key) => !['layers', ...savedOptions].includes(key));
+    const foreign = Object.keys(config).filter((key) => !networkKeys.some((known) => known === key));
     if (foreign.length > 0) throw new Error(`it has ${foreign.join(', ')}`);
     return modelSpec('load', { ...(config as unknown as ModelOptions), ...options });
   } catch (cause) {

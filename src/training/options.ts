@@ -200,7 +200,8 @@ export const ranges = {
   alpha: { text: 'a number from 0 to 1', accepts: (value) => value >= 0 && value <= 1 },
 } satisfies Record<string, NumberRange>;
 
-const modelKeys = [
+/** Options that decide the bits of a model; a model's file holds them. */
+export const networkKeys = [
   'layers',
   'epsilon',
   'topology',
@@ -211,6 +212,10 @@ const modelKeys = [
   'optimizer',
   'loss',
   'seed',
+] as const satisfies (keyof ModelOptions)[];
+
+const modelKeys = [
+  ...networkKeys,
   'threads',
   'backend',
   'batching',

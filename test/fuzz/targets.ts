@@ -1,7 +1,7 @@
 import { datasetTargets } from './datasets.js';
 import type { Target } from './engine.js';
 import { experimentTargets } from './experiments.js';
-import { modelTargets } from './models.js';
+import { fileTargets } from './files.js';
 
 /** Every parser of bytes from outside. A new one comes with a target here. */
-export const targets: Target[] = [...datasetTargets, ...experimentTargets, ...modelTargets];
+export const targets: Target[] = [...datasetTargets, ...experimentTargets, ...fileTargets];

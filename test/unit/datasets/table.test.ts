@@ -3,7 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, expect, test } from 'vitest';
-import { fromArrays, prepare, type Row, readCsv, SetNativeError } from '../../../src/index.js';
+import { npyBytes } from '../../../src/files/npy.js';
+import { fromArrays, prepare, type Row, readCsv, readNpy, SetNativeError } from '../../../src/index.js';
 
 const failing = (code: string, text = '') =>
   expect.objectContaining({ code, message: expect.stringContaining(text) });
@@ -217,6 +218,21 @@ test('a key that a row lacks is a missing value; one that no other row has is re
   expect(errorOf(() => fromArrays([...many, { z: 1 }], new Uint8Array(1002)))).toEqual(
     failing('ERR_INVALID_ARGUMENT', '[fromArrays] row 1002 has "z"'),
   );
+});
+
+test('arrays of NumPy become a data set', () => {
+  const x = npyBytes({ dtype: 'f8', shape: [3, 2], data: Float64Array.of(1, 2, 3, 4, 5, 6) });
+  const y = npyBytes({ dtype: 'i8', shape: [3], data: BigInt64Array.of(7n, -1n, 7n) });
+  const file = path.join(folder, 'x.npy');
+  writeFileSync(file, x);
+  const { data, shape } = readNpy(file);
+  const labels = readNpy(y).data;
+  const made = fromArrays(data as Float64Array, labels as BigInt64Array, { features: shape[1]! });
+  expect(made.train.x).toEqual(Float32Array.of(1, 2, 3, 4, 5, 6));
+  expect(made.classNames).toEqual(['-1', '7']);
+  expect(errorOf(() => readNpy(path.join(folder, 'none.npy')))).toEqual(failing('ERR_DATA_NOT_FOUND'));
+  expect(errorOf(() => readNpy(x.subarray(0, 90)))).toEqual(failing('ERR_DATA_FORMAT', 'these bytes, byte'));
+  expect(errorOf(() => readNpy(3 as never))).toEqual(failing('ERR_INVALID_ARGUMENT', '[readNpy] expected'));
 });
 
 test.each<[string, () => unknown, string, string]>([

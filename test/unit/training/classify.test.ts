@@ -121,6 +121,17 @@ test.each<[string, unknown, string, string]>([
   expect(await model.classify([['red', 1]])).toHaveLength(1);
 });
 
+test('a missing value is refused where the model was trained without any', async () => {
+  const whole = prepare(readCsv(csv, { label: 'kind', missing: 'drop' })).encoding;
+  const model = await create({ layers: [4, 8, 3], topology: 'dense', encoding: whole });
+  for (const [row, text] of [
+    [{ color: 'red' }, 'row 2: expected a value of size, came undefined, a missing value'],
+    [['', 1], 'row 2: expected a value of color, came "", a missing value'],
+  ] as const) {
+    await expect(model.classify([['red', 1], row])).rejects.toEqual(failing('ERR_DATA_FORMAT', text));
+  }
+});
+
 test('classify takes a model that knows its data, and probabilities', async () => {
   const bare = await create({ layers: [4, 8, 3] });
   await expect(bare.classify([['red', 1]])).rejects.toEqual(failing('ERR_INVALID_ARGUMENT', '{ encoding }'));

@@ -1,5 +1,5 @@
-import { refusal } from '../files/refusal.js';
 import { mostAxes, otherType, parseNpyHeader } from './npyHeader.js';
+import { refusal } from './refusal.js';
 
 /*
  * Arrays in NumPy's format .npy: a magic number, the version, the length of a header, the header as a dict in
@@ -110,9 +110,9 @@ function packTexts(texts: string[]): [descr: string, Uint8Array] {
  * @throws SetNativeError ERR_DATA_FORMAT for everything that is not exactly such a file, and for arrays of
  * objects, records, dates, complex numbers and half or long precision, naming the place
  */
-export function readNpy(bytes: Uint8Array, file: string): NpyArray {
+export function parseNpy(bytes: Uint8Array, file: string): NpyArray {
   const fail: Fail = (offset, expected, came, advice = damaged) =>
-    refusal(file, offset, expected, came, advice);
+    refusal('load', file, { offset }, expected, came, advice);
   const { text, begin, start } = readHeader(bytes, fail);
   const { descr, fortranOrder, shape } = parseNpyHeader(text, begin, file);
   const type = typeOf(descr, begin, fail);

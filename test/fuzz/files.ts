@@ -1,5 +1,5 @@
+import { type NpyNumbers, type NpyTexts, npyBytes, parseNpy } from '../../src/files/npy.js';
 import { readSafetensors, safetensorsPieces, type Tensor } from '../../src/files/safetensors.js';
-import { type NpyNumbers, type NpyTexts, npyBytes, readNpy } from '../../src/models/npy.js';
 import type { Target } from './engine.js';
 
 /*
@@ -46,7 +46,7 @@ const text = Buffer.from(
   'latin1',
 );
 
-export const modelTargets: Target[] = [
+export const fileTargets: Target[] = [
   {
     name: 'safetensors',
     ...model,
@@ -76,10 +76,10 @@ export const modelTargets: Target[] = [
       ...["'descr'", "'shape'", "'fortran_order'", '<f4', '>f8', '|O', '|S1', '<U1', '>U1', '|b1', '<i2'],
     ],
     read(bytes) {
-      const array = readNpy(bytes, 'f.npy');
+      const array = parseNpy(bytes, 'f.npy');
       checkElements(array);
       if (array.dtype === 'U') return;
-      const again = readNpy(npyBytes(array as NpyNumbers), 'f.npy');
+      const again = parseNpy(npyBytes(array as NpyNumbers), 'f.npy');
       if (String(again.data) !== String(array.data)) throw new Error('broken promise: what is read is kept');
     },
     file: 'f.npy',

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SetNativeError } from '../../../src/errors.js';
-import { type NpyArray, type NpyNumbers, npyBytes, readNpy } from '../../../src/models/npy.js';
+import { type NpyArray, type NpyNumbers, npyBytes, parseNpy } from '../../../src/files/npy.js';
 import { mutate } from '../../fuzz/mutate.js';
 import { Random } from '../../fuzz/random.js';
 import { errorOf } from '../../support/errorOf.js';
@@ -23,7 +23,7 @@ function fileOf(
 
 const dict = (descr: string, shape: string, order = 'False') =>
   `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }\n`;
-const read = (bytes: Uint8Array) => readNpy(bytes, 'f.npy');
+const read = (bytes: Uint8Array) => parseNpy(bytes, 'f.npy');
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');
 
 const matrix: NpyNumbers = {

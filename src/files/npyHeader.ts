@@ -1,4 +1,4 @@
-import { refusal } from '../files/refusal.js';
+import { refusal } from './refusal.js';
 
 /*
  * The header of NumPy's format .npy, a dict in Python: `{'descr': '<f4', 'fortran_order': False, 'shape': (3,
@@ -49,7 +49,7 @@ class Tokens {
 export function parseNpyHeader(text: string, begin: number, file: string): NpyHeader {
   const tokens = new Tokens(text);
   const wrong = (expected: string, came: string, advice = 'the header is damaged, or not by NumPy') =>
-    refusal(file, begin + tokens.at, expected, came, advice);
+    refusal('load', file, { offset: begin + tokens.at }, expected, came, advice);
   const expect = (expected: string) => {
     const came = tokens.take();
     if (came !== expected) throw wrong(expected, came);
