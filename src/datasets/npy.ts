@@ -9,8 +9,8 @@ import { readBytes } from './bytes.js';
  *
  * @param source  a file (.gz or not), or its bytes
  * @returns data are copies, row by row; texts are an Array of strings
- * @throws SetNativeError ERR_DATA_FORMAT, naming the byte, for anything but an array of numbers, truth values or
- * texts; ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY; ERR_INVALID_ARGUMENT
+ * @throws SetNativeError ERR_DATA_FORMAT, naming the byte, for anything but an array of numbers, truth values
+ * or texts; ERR_DATA_NOT_FOUND, ERR_IO, ERR_OUT_OF_MEMORY; ERR_INVALID_ARGUMENT
  */
 export function readNpy(source: string | Uint8Array): NpyArray {
   if (types.isUint8Array(source)) return parseNpy(source, 'these bytes');
