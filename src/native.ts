@@ -44,6 +44,12 @@ export interface NativeTrainOptions {
   epoch: number;
   batchSize: number;
   learningRate: number;
+  /**
+   * Learning rates of all steps of the epoch, and their decays, in place of `learningRate` and `decay`;
+   * absent: the same in all steps.
+   */
+  learningRates?: Float32Array;
+  decays?: Float32Array;
   /** beta1 of AdamW. */
   momentum: number;
   /** beta2 and tiny: of AdamW. */
@@ -118,6 +124,8 @@ export interface NativeLayer {
 export interface NativeSamples {
   readonly count: number;
   readonly features: number;
+  /** Whether they have labels, the numbers of classes. */
+  readonly classes: boolean;
   /** Largest |x|. */
   readonly largest: number;
   /** Frees the memory at once; a job that still uses it keeps it alive until it ends. */
@@ -125,12 +133,12 @@ export interface NativeSamples {
 }
 
 /**
- * A model on a device. Every method but `abort` and `dispose` runs on native threads, one at a time. A second
- * call while one runs throws ERR_BUSY, and a call after `dispose` ERR_DISPOSED. Once trainEpoch has rejected
- * with ERR_NON_FINITE, all other calls throw that code, except stats, reachability and download. Wrong
- * arguments and these three errors are thrown, not rejected. `abort` and the end of a worker thread stop
- * trainEpoch, evaluate and predict at their next batch; the others run to their end, which takes tens of
- * nanoseconds per link. Durations are measured on the native side.
+ * A model on a device. Every method but `stepsDone`, `abort` and `dispose` runs on native threads, one at a
+ * time. A second call while one runs throws ERR_BUSY, and a call after `dispose` ERR_DISPOSED. Once
+ * trainEpoch has rejected with ERR_NON_FINITE, all other calls throw that code, except stats, reachability
+ * and download. Wrong arguments and these three errors are thrown, not rejected. `abort` and the end of a
+ * worker thread stop trainEpoch, evaluate and predict at their next batch; the others run to their end, which
+ * takes tens of nanoseconds per link. Durations are measured on the native side.
  */
 export interface NativeModel {
   readonly backend: BackendName;
@@ -139,6 +147,11 @@ export interface NativeModel {
     samples: NativeSamples,
     options: NativeTrainOptions,
   ): Promise<{ loss: number; durationMs: number }>;
+  /**
+   * Steps of the epoch that `trainEpoch` trains which are done; on a GPU, which are queued. May be called
+   * while it runs.
+   */
+  stepsDone(): number;
   evaluate(samples: NativeSamples): Promise<{ loss: number; accuracy: number; durationMs: number }>;
   /**
    * Resolves to count × outputs, row-major; rejects with ERR_NON_FINITE, naming the row, where one of them
@@ -239,11 +252,15 @@ interface Addon {
   refuse(name: BackendName, reason: string): boolean;
   /** Permutation of 0 .. count - 1 by seed, for subsets and splits (random stream `split`). */
   permutation(seed: number, count: number): Uint32Array;
-  /** Copies samples and checks them: finite values, one label per row. */
+  /** Copies samples and checks them: finite values, as many labels, targets and weights as there are rows. */
   Samples: new (
     x: Float32Array,
     features: number,
-    labels?: Uint32Array,
+    given?: {
+      labels?: Uint32Array | undefined;
+      targets?: Float32Array | undefined;
+      weights?: Float32Array | undefined;
+    },
   ) => NativeSamples;
   /** Expected bytes that training such a model takes on the CPU; throws for a network that cannot be. */
   modelBytes(spec: NativeModelSpec): number;

@@ -179,7 +179,7 @@ Result loss(const Case& c, Context& context) {
   bench.device->download(&after, *bench.state, 0, sizeof after);
   const double got_sum = gpu::value_of(*bench.device, after.loss);
   const double sum = cpu::loss_and_gradient(network.loss, logits.data(), outputs, c.batch, bench.stride,
-                                            labels.data(), nullptr, want.data());
+                                            {labels.data()}, want.data());
   if (!(std::fabs(got_sum - sum) <= 1e-5 * sum) || !near(got, {want.begin(), want.end()}))
     return failed("loss or gradient differ from the CPU's");
   return bench.time(loss_work(outputs, bench.stride), 0.0, body);

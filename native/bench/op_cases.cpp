@@ -125,12 +125,12 @@ Result loss(const Case& c, Context& context) {
   }
   const auto kind = Loss::softmax_cross_entropy;
   const double want_loss =
-      reference::loss_and_gradient(kind, by_sample, outputs, batch, labels.data(), nullptr, &want_by_sample);
+      reference::loss_and_gradient(kind, by_sample, outputs, batch, {labels.data()}, &want_by_sample);
   for (size_t b = 0; b < batch; ++b)
     for (size_t j = 0; j < outputs; ++j) want[j * stride + b] = want_by_sample[b * outputs + j];
   double sum = 0.0;
   const auto body = [&] {
-    sum = cpu::loss_and_gradient(kind, z.data(), outputs, batch, stride, labels.data(), nullptr, dz.data());
+    sum = cpu::loss_and_gradient(kind, z.data(), outputs, batch, stride, {labels.data()}, dz.data());
   };
   body();
   if (!(std::fabs(sum - want_loss) <= 1e-5 * want_loss) || !near(dz, want))

@@ -83,6 +83,8 @@ TrainOptions train_options(const Napi::Object& options) {
   out.epoch = integer(options.Get("epoch"), "[train] epoch", 1, 0xffffffffu);
   out.batch_size = integer(options.Get("batchSize"), "[train] batchSize", 1, 1u << 16);
   out.learning_rate = finite_float(options.Get("learningRate"), "[train] learningRate");
+  copy_array(options, "learningRates", "[train]", out.learning_rates);
+  copy_array(options, "decays", "[train]", out.decays);
   out.momentum = finite_float(options.Get("momentum"), "[train] momentum");
   out.beta2 = finite_float(options.Get("beta2"), "[train] beta2");
   out.tiny = finite_float(options.Get("tiny"), "[train] tiny");
@@ -202,7 +204,8 @@ Napi::Object stats_to_js(Napi::Env env, const LayerStats& stats) {
  * Trains an epoch, and notes in the state if it diverged: weights may be NaN then, and a ReLU would turn them
  * into 0 without a trace.
  */
-double train(ModelState& state, const SamplesData& samples, const TrainOptions& options) {
+double train(ModelState& state, const SamplesData& samples, TrainOptions options) {
+  options.progress = &state.steps_done;
   try {
     return state.model->train_epoch(samples.view(), options, state.cancel);
   } catch (const Error& error) {
@@ -224,6 +227,7 @@ Napi::Function ModelObject::define(Napi::Env env) {
   return DefineClass(
       env, "Model",
       {InstanceMethod<&ModelObject::train_epoch>("trainEpoch"),
+       InstanceMethod<&ModelObject::steps_done>("stepsDone"),
        InstanceMethod<&ModelObject::evaluate>("evaluate"), InstanceMethod<&ModelObject::predict>("predict"),
        InstanceMethod<&ModelObject::predict_each>("predictEach"),
        InstanceMethod<&ModelObject::evolve>("evolve"), InstanceMethod<&ModelObject::stats>("stats"),
@@ -321,6 +325,7 @@ Napi::Value ModelObject::train_epoch(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto samples = SamplesObject::from(info[0], "train");
     const TrainOptions options = train_options(object(info[1], "[train] options"));
+    if (!state_->busy) state_->steps_done = options.first_step;
     return start(info.Env(), "train", Purpose::compute, [samples, options](ModelState& state) -> Convert {
       const auto begin = Clock::now();
       const double loss = train(state, *samples, options);
@@ -330,6 +335,10 @@ Napi::Value ModelObject::train_epoch(const Napi::CallbackInfo& info) {
       };
     });
   });
+}
+
+Napi::Value ModelObject::steps_done(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(state_->steps_done.load()));
 }
 
 Napi::Value ModelObject::evaluate(const Napi::CallbackInfo& info) {

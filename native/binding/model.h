@@ -24,6 +24,7 @@ struct ModelState {
   uint64_t links = 0;
   int64_t bytes = 0;  // approximate memory of the model, as V8 knows it
   std::atomic<bool> cancel{false};
+  std::atomic<uint64_t> steps_done{0};  // of the epoch that is being trained
   uint32_t diverged = 0;  // epoch in which training diverged, or 0. While a job runs, only it may use this
   bool busy = false;
   bool disposed = false;
@@ -37,6 +38,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
 
  private:
   Napi::Value train_epoch(const Napi::CallbackInfo& info);
+  Napi::Value steps_done(const Napi::CallbackInfo& info);
   Napi::Value evaluate(const Napi::CallbackInfo& info);
   Napi::Value predict(const Napi::CallbackInfo& info);
   Napi::Value predict_each(const Napi::CallbackInfo& info);

@@ -13,15 +13,27 @@ namespace set_native::binding {
 /** A native copy of samples, because JavaScript may detach or change its arrays while a job reads them. */
 struct SamplesData {
   AlignedVector<float> x;
-  std::vector<uint32_t> labels;  // empty: no labels
+  std::vector<uint32_t> labels;         // empty: no labels
+  std::vector<float> targets, weights;  // empty: none
   uint64_t count = 0;
   uint32_t features = 0;
   float largest = 0;  // largest |x|
   uint64_t id = next_samples_id();
 
-  int64_t bytes() const { return static_cast<int64_t>((x.size() + labels.size()) * sizeof(float)); }
+  int64_t bytes() const {
+    return static_cast<int64_t>((x.size() + labels.size() + targets.size() + weights.size()) * sizeof(float));
+  }
   Samples view() const {
-    return {x.data(), labels.empty() ? nullptr : labels.data(), nullptr, count, features, 0, id};
+    Samples view;
+    view.x = x.data();
+    if (!labels.empty()) view.labels = labels.data();
+    if (!targets.empty()) view.targets = targets.data();
+    if (!weights.empty()) view.weights = weights.data();
+    view.count = count;
+    view.features = features;
+    view.outputs = static_cast<uint32_t>(targets.size() / count);
+    view.id = id;
+    return view;
   }
 };
 

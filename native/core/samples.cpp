@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
 #include "core/error.h"
 
@@ -10,6 +11,14 @@ namespace set_native {
 uint64_t next_samples_id() {
   static std::atomic<uint64_t> last{0};
   return ++last;
+}
+
+Targets targets_from(const Samples& samples, uint64_t first) {
+  Targets targets;
+  if (samples.labels != nullptr) targets.labels = samples.labels + first;
+  if (samples.targets != nullptr) targets.values = samples.targets + first * samples.outputs;
+  if (samples.weights != nullptr) targets.weights = samples.weights + first;
+  return targets;
 }
 
 namespace {
@@ -48,11 +57,29 @@ void check_samples(const Samples& samples, uint32_t features, uint32_t outputs,
                  " expects 0 to " + std::to_string(classes - 1));
 }
 
-void check_targets(const Samples& samples, uint32_t features, uint32_t outputs,
+void check_targets(const Samples& samples, uint32_t features, uint32_t outputs, Loss loss,
                    const std::string& operation) {
   check_samples(samples, features, outputs, operation);
   if (samples.labels == nullptr && samples.targets == nullptr)
     refuse(ErrorCode::invalid_argument, operation, "expected labels or targets, got neither");
+  if (samples.targets == nullptr || loss == Loss::mse) return;
+  for (uint64_t s = 0; s < samples.count; ++s) {
+    const float* row = samples.targets + s * outputs;
+    double sum = 0.0;
+    for (uint32_t o = 0; o < outputs; ++o) {
+      sum += row[o];
+      if (!(row[o] >= 0.0f && row[o] <= 1.0f))
+        refuse(ErrorCode::out_of_range, operation,
+               "target " + std::to_string(o) + " of sample " + std::to_string(s) + " is " +
+                   std::to_string(row[o]) +
+                   ", a cross entropy expects 0 to 1; real numbers need the loss mse");
+    }
+    if (loss == Loss::softmax_cross_entropy && std::fabs(sum - 1.0) > 1e-3)
+      refuse(
+          ErrorCode::out_of_range, operation,
+          "targets of sample " + std::to_string(s) + " add up to " + std::to_string(sum) +
+              ", softmax-cross-entropy expects 1; several labels need the loss sigmoid-binary-cross-entropy");
+  }
 }
 
 }  // namespace set_native

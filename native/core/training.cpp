@@ -39,22 +39,45 @@ void check_options(const TrainOptions& options, const std::string& operation) {
       refuse(ErrorCode::out_of_range, operation,
              std::string(rate.name) + " must be a finite number of at least 0, got " +
                  std::to_string(rate.value));
+  for (const auto& [name, values] :
+       {std::pair{"learning rates", &options.learning_rates}, {"weight decays", &options.decays}})
+    for (const float value : *values)
+      if (!std::isfinite(value) || value < 0.0f)
+        refuse(ErrorCode::out_of_range, operation,
+               std::string(name) + " must be finite numbers of at least 0, got " + std::to_string(value));
   for (const auto& [name, value] : {std::pair{"momentum", options.momentum}, {"beta2", options.beta2}})
     if (!(value < 1.0f))
       refuse(ErrorCode::out_of_range, operation,
              std::string(name) + " must be below 1, got " + std::to_string(value));
 }
 
-UpdateRule update_rule(const TrainOptions& options, Optimizer optimizer, uint64_t t) {
+namespace {
+
+float of_step(const std::vector<float>& values, float otherwise, uint64_t step) {
+  return values.empty() ? otherwise : values[std::min<uint64_t>(step, values.size() - 1)];
+}
+
+}  // namespace
+
+float learning_rate_of(const TrainOptions& options, uint64_t step) {
+  return of_step(options.learning_rates, options.learning_rate, step);
+}
+
+float decay_of(const TrainOptions& options, uint64_t step) {
+  return of_step(options.decays, options.decay, step);
+}
+
+UpdateRule update_rule(const TrainOptions& options, Optimizer optimizer, uint64_t t, uint64_t step) {
+  const float rate = learning_rate_of(options, step);
   UpdateRule rule{};
-  rule.rate = options.learning_rate;
+  rule.rate = rate;
   rule.momentum = options.momentum;
   rule.l2 = options.l2;
-  rule.decay = options.decay;
+  rule.decay = decay_of(options, step);
   if (optimizer != Optimizer::adamw) return rule;
   // AdamW: fold the corrections of the bias of both moments into rate and scale.
   const double steps = static_cast<double>(t), beta1 = options.momentum, beta2 = options.beta2;
-  rule.rate = static_cast<float>(options.learning_rate / (1.0 - std::pow(beta1, steps)));
+  rule.rate = static_cast<float>(rate / (1.0 - std::pow(beta1, steps)));
   rule.beta2 = options.beta2;
   rule.tiny = options.tiny;
   rule.scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(beta2, steps)));
@@ -72,6 +95,11 @@ StepRange step_range(const TrainOptions& options, uint64_t samples, const std::s
     refuse(ErrorCode::out_of_range, operation,
            "expected a first step below " + std::to_string(all) + ", the steps of an epoch, got " +
                std::to_string(options.first_step));
+  for (const std::vector<float>* values : {&options.learning_rates, &options.decays})
+    if (!values->empty() && values->size() != all)
+      refuse(ErrorCode::shape, operation,
+             "expected a learning rate and a decay for each of " + std::to_string(all) +
+                 " steps of the epoch, got " + std::to_string(values->size()));
   StepRange range;
   range.begin = options.first_step;
   range.end = range.begin + std::min(options.steps, all - range.begin);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -24,12 +25,23 @@ struct TrainOptions {
   float tiny = 1e-8f;     // term that keeps the denominator of AdamW above 0
   float l2 = 0.0f;
   float decay = 0.0002f;
+  // Learning rates of the steps of the epoch, in place of learning_rate, and their decays, in place of decay;
+  // empty: the same in all steps.
+  std::vector<float> learning_rates, decays;
   bool shuffle = true;
   // An epoch may be trained in parts, so that the caller can act between steps. The bits are those of
   // training it at once.
   uint64_t first_step = 0;      // first step of this part, counted from 0 in the epoch
   uint64_t steps = UINT64_MAX;  // largest number of steps of this part
+  // Number of steps of the epoch that are done, for another thread to read; null: nobody asks. A GPU counts
+  // the steps that are queued.
+  std::atomic<uint64_t>* progress = nullptr;
 };
+
+/** Learning rate and decay of a step of the epoch, counted from 0; beyond the last step, those of the last.
+ */
+float learning_rate_of(const TrainOptions& options, uint64_t step);
+float decay_of(const TrainOptions& options, uint64_t step);
 
 /** Steps [begin, end) of an epoch that options name. */
 struct StepRange {
@@ -39,11 +51,15 @@ struct StepRange {
   uint64_t before = 0;   // number of steps of earlier epochs, each assumed to have as many as this one
 };
 
-/** Returns the steps that the options name. Throws out_of_range if the first step lies beyond the epoch. */
+/**
+ * Returns the steps that the options name. Throws out_of_range if the first step lies beyond the epoch, shape
+ * unless there are as many learning rates and decays as the epoch has steps, or none.
+ */
 StepRange step_range(const TrainOptions& options, uint64_t samples, const std::string& operation);
 
-/** Returns the rule of step t, counted from 1 over the life of the model. */
-UpdateRule update_rule(const TrainOptions& options, Optimizer optimizer, uint64_t t);
+/** Returns the rule of step t, counted from 1 over the life of the model, which is step `step` of the epoch.
+ */
+UpdateRule update_rule(const TrainOptions& options, Optimizer optimizer, uint64_t t, uint64_t step = 0);
 
 struct Evaluation {
   double loss = 0.0;      // mean over the samples
@@ -54,8 +70,8 @@ struct Evaluation {
 std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count, bool shuffle);
 
 /**
- * Throws out_of_range unless the batch size is at least 1, all rates are finite and not negative, and
- * momentum and beta2 are below 1.
+ * Throws out_of_range unless the batch size is at least 1, all rates and decays are finite and not negative,
+ * and momentum and beta2 are below 1.
  */
 void check_options(const TrainOptions& options, const std::string& operation);
 

@@ -116,17 +116,16 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
   for_batches(
       samples, "evaluate", cancel,
       [&](uint64_t number, uint64_t first, size_t batch, const float* z, size_t stride) {
-        const uint32_t* labels = samples.labels != nullptr ? samples.labels + first : nullptr;
-        const float* targets = samples.targets != nullptr ? samples.targets + first * outputs : nullptr;
+        const Targets targets = targets_from(samples, first);
         BatchResult& result = results[number];
-        result.loss = loss_and_gradient(network_.loss, z, outputs, batch, stride, labels, targets, nullptr);
+        result.loss = loss_and_gradient(network_.loss, z, outputs, batch, stride, targets, nullptr);
         if (!std::isfinite(result.loss))
           throw Error(ErrorCode::non_finite, "[evaluate] the loss must be a finite number, but " +
                                                  place_of_overflow(samples, first, batch) +
                                                  " overflowed: lower the learning rate or scale the data");
         result.correct = 0;
-        for (size_t b = 0; labels != nullptr && b < batch; ++b)
-          result.correct += is_correct(network_.loss, z + b, outputs, stride, labels[b]) ? 1 : 0;
+        for (size_t b = 0; targets.labels != nullptr && b < batch; ++b)
+          result.correct += is_correct(network_.loss, z + b, outputs, stride, targets.labels[b]) ? 1 : 0;
       });
   double loss = 0.0;
   uint64_t correct = 0;

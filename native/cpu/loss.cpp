@@ -7,16 +7,16 @@ namespace set_native::cpu {
 
 namespace {
 
-/** Targets of a batch, in either form. */
-struct Targets {
-  const uint32_t* labels;
-  const float* values;
+/** Targets of a batch, in either form, and weights. */
+struct TargetOf {
+  const Targets& given;
   size_t outputs;
 
   double operator()(size_t sample, size_t output) const {
-    if (values != nullptr) return values[sample * outputs + output];
-    return outputs == 1 ? labels[sample] : (labels[sample] == output ? 1.0 : 0.0);
+    if (given.values != nullptr) return given.values[sample * outputs + output];
+    return outputs == 1 ? given.labels[sample] : (given.labels[sample] == output ? 1.0 : 0.0);
   }
+  double weight(size_t sample) const { return given.weights == nullptr ? 1.0 : given.weights[sample]; }
 };
 
 double sigmoid(double z) {
@@ -32,7 +32,7 @@ double largest(const float* z, size_t outputs, size_t stride) {
 
 /** Loss of one sample, whose columns z and dz point at. dz holds exp(z - top) until the sum is known. */
 double softmax_cross_entropy(const float* z, size_t outputs, size_t batch, size_t stride,
-                             const Targets& target, size_t sample, float* dz) {
+                             const TargetOf& target, size_t sample, float* dz) {
   const double top = largest(z, outputs, stride);
   double sum = 0.0;
   for (size_t o = 0; o < outputs; ++o) {
@@ -46,30 +46,34 @@ double softmax_cross_entropy(const float* z, size_t outputs, size_t batch, size_
     const double t = target(sample, o);
     if (t != 0.0) loss += t * (log_sum - z[o * stride]);
     if (dz != nullptr)
-      dz[o * stride] = static_cast<float>((dz[o * stride] / sum - t) / static_cast<double>(batch));
+      dz[o * stride] = static_cast<float>(target.weight(sample) *
+                                          ((dz[o * stride] / sum - t) / static_cast<double>(batch)));
   }
   return loss;
 }
 
 double sigmoid_cross_entropy(const float* z, size_t outputs, size_t batch, size_t stride,
-                             const Targets& target, size_t sample, float* dz) {
+                             const TargetOf& target, size_t sample, float* dz) {
   double loss = 0.0;
   for (size_t o = 0; o < outputs; ++o) {
     const double v = z[o * stride], t = target(sample, o);
     loss += (v < 0.0 ? 0.0 : v) - v * t + std::log1p(std::exp(-std::fabs(v)));
-    if (dz != nullptr) dz[o * stride] = static_cast<float>((sigmoid(v) - t) / static_cast<double>(batch));
+    if (dz != nullptr)
+      dz[o * stride] =
+          static_cast<float>(target.weight(sample) * ((sigmoid(v) - t) / static_cast<double>(batch)));
   }
   return loss;
 }
 
-double squared_error(const float* z, size_t outputs, size_t batch, size_t stride, const Targets& target,
+double squared_error(const float* z, size_t outputs, size_t batch, size_t stride, const TargetOf& target,
                      size_t sample, float* dz) {
   double loss = 0.0;
   for (size_t o = 0; o < outputs; ++o) {
     const double error = z[o * stride] - target(sample, o);
     loss += error * error;
     if (dz != nullptr)
-      dz[o * stride] = static_cast<float>(2.0 * error / static_cast<double>(outputs * batch));
+      dz[o * stride] =
+          static_cast<float>(target.weight(sample) * (2.0 * error / static_cast<double>(outputs * batch)));
   }
   return loss / static_cast<double>(outputs);
 }
@@ -77,14 +81,15 @@ double squared_error(const float* z, size_t outputs, size_t batch, size_t stride
 }  // namespace
 
 double loss_and_gradient(Loss loss, const float* z, size_t outputs, size_t batch, size_t stride,
-                         const uint32_t* labels, const float* targets, float* dz) {
+                         const Targets& targets, float* dz) {
   const auto of_sample = loss == Loss::softmax_cross_entropy          ? softmax_cross_entropy
                          : loss == Loss::sigmoid_binary_cross_entropy ? sigmoid_cross_entropy
                                                                       : squared_error;
-  const Targets target{labels, targets, outputs};
+  const TargetOf target{targets, outputs};
   double sum = 0.0;
   for (size_t b = 0; b < batch; ++b)
-    sum += of_sample(z + b, outputs, batch, stride, target, b, dz == nullptr ? nullptr : dz + b);
+    sum += target.weight(b) *
+           of_sample(z + b, outputs, batch, stride, target, b, dz == nullptr ? nullptr : dz + b);
   for (size_t o = 0; dz != nullptr && o < outputs; ++o)
     for (size_t b = batch; b < stride; ++b) dz[o * stride + b] = 0.0f;
   return sum;

@@ -32,7 +32,7 @@ class CpuModel final : public BackendModel {
                      const std::atomic<bool>& cancel) override;
 
   Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) override {
-    check_targets(samples, network_.features(), network_.outputs(), "evaluate");
+    check_targets(samples, network_.features(), network_.outputs(), network_.loss, "evaluate");
     require_index();
     return inference_.evaluate(samples, cancel);
   }
@@ -81,7 +81,7 @@ class CpuModel final : public BackendModel {
 
 double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options,
                              const std::atomic<bool>& cancel) {
-  check_targets(samples, network_.features(), network_.outputs(), "train");
+  check_targets(samples, network_.features(), network_.outputs(), network_.loss, "train");
   check_options(options, "train");
   require_index();
   const EpochResult result = trainer_.run_epoch(samples, options, cancel);

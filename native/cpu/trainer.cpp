@@ -192,6 +192,7 @@ void Trainer::gather_samples(unsigned thread, const Step& step) {
     if (step.samples.targets != nullptr)
       std::copy_n(step.samples.targets + s * outputs, outputs,
                   targets_.begin() + static_cast<ptrdiff_t>(b * outputs));
+    if (step.samples.weights != nullptr) sample_weights_[b] = step.samples.weights[s];
   }
   if (thread == 0) stopping_ = step.cancel.load(std::memory_order_relaxed);
   const uint32_t begin = features_[thread], end = features_[thread + 1];
@@ -381,8 +382,10 @@ std::optional<double> Trainer::step(unsigned thread, const Step& step) {
   float* dz = thread_work_[thread].dz.data();
   const double loss =
       loss_and_gradient(network_.loss, work_.back().z.own(thread), network_.outputs(), step.batch, stride_,
-                        step.samples.labels != nullptr ? labels_.data() : nullptr,
-                        step.samples.targets != nullptr ? targets_.data() : nullptr, dz);
+                        {step.samples.labels != nullptr ? labels_.data() : nullptr,
+                         step.samples.targets != nullptr ? targets_.data() : nullptr,
+                         step.samples.weights != nullptr ? sample_weights_.data() : nullptr},
+                        dz);
   if (!std::isfinite(loss)) return loss;
   if (thread == 0) update_output_bias(dz, step.rule);
   backward(thread, step.rule);
@@ -398,6 +401,7 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   const bool small = pool_.size() == 1 || network_.nnz() * stride_ < kWorthSharing;
   labels_.resize(samples.labels != nullptr ? full_batch : 0);
   targets_.resize(samples.targets != nullptr ? full_batch * network_.outputs() : 0);
+  sample_weights_.resize(samples.weights != nullptr ? full_batch : 0);
   const std::vector<uint32_t> order =
       epoch_order(network_.seed, options.epoch, samples.count, options.shuffle);
 
@@ -420,7 +424,7 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
         Step now{samples, order.data(), cancel};
         now.first = s * full_batch;
         now.batch = static_cast<size_t>(std::min<uint64_t>(full_batch, samples.count - now.first));
-        now.rule = update_rule(options, network_.optimizer, range.before + s + 1);
+        now.rule = update_rule(options, network_.optimizer, range.before + s + 1, s);
         const std::optional<double> loss = step(thread, now);
         if (!loss) return;
         if (!std::isfinite(*loss)) {
@@ -434,6 +438,7 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
     if (until == done + pace_.steps()) pace_.report(time.count() / static_cast<double>(until - done));
     done = until;
+    if (options.progress != nullptr) options.progress->store(done, std::memory_order_relaxed);
   }
   // The last update follows the last loss, so only this check shows that it overflowed.
   result.cancelled = stopping_;

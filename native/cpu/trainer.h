@@ -104,7 +104,7 @@ class Trainer {
   AlignedVector<float> shared_input_;
   Replicas input_;
   std::vector<uint32_t> labels_;
-  std::vector<float> targets_;
+  std::vector<float> targets_, sample_weights_;
   bool stopping_ = false;  // thread 0 writes it before a step's first barrier, all threads read it after it
 };
 

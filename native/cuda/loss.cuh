@@ -14,16 +14,17 @@
  */
 namespace set_native::cuda {
 
-/** The target of an output of a sample, by its label or by values. */
+/** The target of an output of a sample, by its label or by values, and the weight of a sample. */
 struct TargetOf {
   const uint32_t* labels;
-  const float* values;
+  const float *values, *weights;
   uint32_t outputs;
 
   __device__ double operator()(uint64_t sample, uint32_t output) const {
     if (values != nullptr) return values[sample * outputs + output];
     return outputs == 1 ? labels[sample] : labels[sample] == output ? 1.0 : 0.0;
   }
+  __device__ double weight(uint64_t sample) const { return weights == nullptr ? 1.0 : weights[sample]; }
 };
 
 __device__ inline double sigmoid_of(double z) {
@@ -76,17 +77,18 @@ __device__ inline double loss_of(Loss loss, const float* z, uint32_t outputs, ui
 /** Writes dz of a sample. Requires that `loss` is known. */
 __device__ inline void gradient_of(Loss loss, const float* z, uint32_t outputs, uint32_t stride,
                                    const TargetOf& target, uint64_t sample, double batch, float* dz) {
+  const double weight = target.weight(sample);
   if (loss == Loss::softmax_cross_entropy) {
     const Softmax softmax(z, outputs, stride);
     for (uint32_t o = 0; o < outputs; ++o)
-      dz[o * stride] =
-          static_cast<float>((exp(z[o * stride] - softmax.top) / softmax.sum - target(sample, o)) / batch);
+      dz[o * stride] = static_cast<float>(
+          weight * ((exp(z[o * stride] - softmax.top) / softmax.sum - target(sample, o)) / batch));
     return;
   }
   for (uint32_t o = 0; o < outputs; ++o) {
     const double v = z[o * stride], t = target(sample, o);
-    dz[o * stride] = static_cast<float>(loss == Loss::mse ? 2.0 * (v - t) / (outputs * batch)
-                                                          : (sigmoid_of(v) - t) / batch);
+    dz[o * stride] = static_cast<float>(
+        weight * (loss == Loss::mse ? 2.0 * (v - t) / (outputs * batch) : (sigmoid_of(v) - t) / batch));
   }
 }
 
@@ -110,15 +112,15 @@ __device__ inline void add_loss(gpu::LossSum* sum, double value) {
 
 /** Computes loss and dz of the state's batch. One thread block. */
 __global__ void loss(gpu::LossParams p, gpu::StepState* state, const uint32_t* order, const uint32_t* labels,
-                     const float* targets, const float* z, float* dz) {
+                     const float* targets, const float* weights, const float* z, float* dz) {
   SET_SHARED(memory);
   if (stopped(state)) return;
-  const TargetOf target{labels, targets, p.outputs};
+  const TargetOf target{labels, targets, weights, p.outputs};
   const uint32_t first = state->first, batch = state->batch;
   double sum = 0.0;
   for (uint32_t b = threadIdx.x; b < batch; b += blockDim.x) {
     const uint64_t sample = order != nullptr ? order[first + b] : first + b;
-    sum += loss_of(p.loss, z + b, p.outputs, p.stride, target, sample);
+    sum += target.weight(sample) * loss_of(p.loss, z + b, p.outputs, p.stride, target, sample);
   }
   sum = over_block(sum, reinterpret_cast<double*>(memory));
   // All threads have the same sum, and have read `stop` before the last barrier.
@@ -156,14 +158,14 @@ __device__ inline bool is_correct(Loss loss, const float* z, uint32_t outputs, u
 }
 
 /** Writes the loss and the number of correct answers of a batch. One thread block. */
-__global__ void evaluate(gpu::EvaluateParams p, const uint32_t* labels, const float* targets, const float* z,
-                         gpu::LossSum* sums, uint32_t* correct) {
+__global__ void evaluate(gpu::EvaluateParams p, const uint32_t* labels, const float* targets,
+                         const float* weights, const float* z, gpu::LossSum* sums, uint32_t* correct) {
   SET_SHARED(memory);
-  const TargetOf target{labels, targets, p.outputs};
+  const TargetOf target{labels, targets, weights, p.outputs};
   double sum = 0.0, right = 0.0;
   for (uint32_t b = threadIdx.x; b < p.batch; b += blockDim.x) {
     const uint64_t sample = static_cast<uint64_t>(p.first) + b;
-    sum += loss_of(p.loss, z + b, p.outputs, p.stride, target, sample);
+    sum += target.weight(sample) * loss_of(p.loss, z + b, p.outputs, p.stride, target, sample);
     if (labels != nullptr && is_correct(p.loss, z + b, p.outputs, p.stride, labels[sample])) right += 1.0;
   }
   auto* shared = reinterpret_cast<double*>(memory);

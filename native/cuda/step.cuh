@@ -30,8 +30,10 @@ __global__ void end_step(gpu::EndStepParams p, gpu::StepState* state, const uint
   if (next >= state->count) return;
   state->first = static_cast<uint32_t>(next);
   if (corrections != nullptr) {
-    state->rule.rate = corrections[2 * static_cast<uint64_t>(state->step)];
-    state->rule.scale = corrections[2 * static_cast<uint64_t>(state->step) + 1];
+    const uint64_t at = 3 * static_cast<uint64_t>(state->step);
+    state->rule.rate = corrections[at];
+    state->rule.scale = corrections[at + 1];
+    state->rule.decay = corrections[at + 2];
   }
   const uint32_t left = state->count - state->first;
   state->batch = left < state->full_batch ? left : state->full_batch;

@@ -40,6 +40,7 @@ Inference::Batch Inference::stage(const Samples& samples, const DeviceSamples* t
     batch.x = there->x;
     batch.labels = there->labels;
     batch.targets = there->targets;
+    batch.weights = there->weights;
     batch.first = static_cast<uint32_t>(first);
     return batch;
   }
@@ -57,6 +58,11 @@ Inference::Batch Inference::stage(const Samples& samples, const DeviceSamples* t
     fit_buffer(targets_, batch_ * outputs * sizeof(float), what);
     device_.upload(*targets_, 0, samples.targets + first * outputs, size * outputs * sizeof(float));
     batch.targets = targets_;
+  }
+  if (samples.weights != nullptr) {
+    fit_buffer(weights_, batch_ * sizeof(float), what);
+    device_.upload(*weights_, 0, samples.weights + first, size * sizeof(float));
+    batch.weights = weights_;
   }
   return batch;
 }
@@ -111,6 +117,7 @@ Evaluation Inference::evaluate(const Samples& samples, const std::atomic<bool>& 
     EvaluateBuffers buffers;
     buffers.labels = batch.labels;
     buffers.targets = batch.targets;
+    buffers.weights = batch.weights;
     buffers.z = batch.logits;
     buffers.sums = sums_;
     buffers.correct = correct_;

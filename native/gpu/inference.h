@@ -34,8 +34,8 @@ class Inference {
 
   /** Place of a batch on the device. */
   struct Batch {
-    Binding x, labels, targets;
-    uint32_t first = 0;  // first sample of the batch in x, labels and targets
+    Binding x, labels, targets, weights;
+    uint32_t first = 0;  // first sample of the batch in these
     uint32_t size = 0;
     const Buffer* logits = nullptr;
   };
@@ -53,8 +53,9 @@ class Inference {
   SampleCache& cache_;
   FiniteFlags flags_;  // one flag
   uint32_t batch_ = 0, stride_ = 0;
-  std::unique_ptr<Buffer> rows_[2];               // input and output of a layer, in turn
-  std::unique_ptr<Buffer> x_, labels_, targets_;  // one batch of samples that do not stay
+  std::unique_ptr<Buffer> rows_[2];  // input and output of a layer, in turn
+  // One batch of samples that do not stay.
+  std::unique_ptr<Buffer> x_, labels_, targets_, weights_;
   std::unique_ptr<Buffer> outputs_, sums_, correct_;
 };
 

@@ -73,7 +73,7 @@ Model GpuModel::download() const {
 
 double GpuModel::train_epoch(const Samples& samples, const TrainOptions& options,
                              const std::atomic<bool>& cancel) {
-  check_targets(samples, network_.features(), network_.outputs(), "train");
+  check_targets(samples, network_.features(), network_.outputs(), network_.loss, "train");
   check_options(options, "train");
   const EpochResult result = trainer_.run_epoch(samples, options, cancel);
   return mean_loss(result, options, samples.count, network_.layers.size(),
@@ -81,7 +81,7 @@ double GpuModel::train_epoch(const Samples& samples, const TrainOptions& options
 }
 
 Evaluation GpuModel::evaluate(const Samples& samples, const std::atomic<bool>& cancel) {
-  check_targets(samples, network_.features(), network_.outputs(), "evaluate");
+  check_targets(samples, network_.features(), network_.outputs(), network_.loss, "evaluate");
   return inference_.evaluate(samples, cancel);
 }
 

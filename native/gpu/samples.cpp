@@ -22,6 +22,9 @@ size_t features_bytes(const Samples& samples) {
 size_t labels_bytes(const Samples& samples) {
   return samples.labels != nullptr ? samples.count * sizeof(uint32_t) : 0;
 }
+size_t weights_bytes(const Samples& samples) {
+  return samples.weights != nullptr ? samples.count * sizeof(float) : 0;
+}
 size_t targets_bytes(const Samples& samples) {
   return samples.targets != nullptr ? samples.count * samples.outputs * sizeof(float) : 0;
 }
@@ -30,7 +33,8 @@ size_t targets_bytes(const Samples& samples) {
 bool same(const DeviceSamples& there, const Samples& samples) {
   return there.id == samples.id && there.count == samples.count && there.features == samples.features &&
          there.outputs == samples.outputs && (there.labels != nullptr) == (samples.labels != nullptr) &&
-         (there.targets != nullptr) == (samples.targets != nullptr);
+         (there.targets != nullptr) == (samples.targets != nullptr) &&
+         (there.weights != nullptr) == (samples.weights != nullptr);
 }
 
 }  // namespace
@@ -44,7 +48,7 @@ void require_device_memory(const Device& device, size_t bytes, const std::string
 }
 
 size_t sample_bytes(const Samples& samples) {
-  return features_bytes(samples) + labels_bytes(samples) + targets_bytes(samples);
+  return features_bytes(samples) + labels_bytes(samples) + targets_bytes(samples) + weights_bytes(samples);
 }
 
 const DeviceSamples* SampleCache::find(const Samples& samples) {
@@ -73,6 +77,7 @@ const DeviceSamples& SampleCache::get(const Samples& samples) {
   to.x = upload(device_, samples.x, features_bytes(samples));
   to.labels = upload(device_, samples.labels, labels_bytes(samples));
   to.targets = upload(device_, samples.targets, targets_bytes(samples));
+  to.weights = upload(device_, samples.weights, weights_bytes(samples));
   kept_.push_front(std::move(to));
   return kept_.front();
 }

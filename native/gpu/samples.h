@@ -19,6 +19,7 @@ struct DeviceSamples {
   std::unique_ptr<Buffer> x;        // f32[count][features]
   std::unique_ptr<Buffer> labels;   // u32[count], or null
   std::unique_ptr<Buffer> targets;  // f32[count][outputs], or null
+  std::unique_ptr<Buffer> weights;  // f32[count], or null
 };
 
 /**
@@ -33,8 +34,8 @@ size_t sample_bytes(const Samples& samples);
 /**
  * A cache of the samples that epochs and evaluations use again. The latest kKept samples with an id stay on
  * the device, fewer where memory is short. Samples without an id do not stay: nobody could tell whether the
- * host's memory still holds the same. Samples of the same id but of other sizes, or with labels or targets
- * where there were none, or without, count as other samples.
+ * host's memory still holds the same. Samples of the same id but of other sizes, or with labels, targets or
+ * weights where there were none, or without, count as other samples.
  */
 class SampleCache {
  public:

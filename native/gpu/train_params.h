@@ -136,6 +136,7 @@ struct LossBuffers {
   Binding order;    // u32[count], or null: samples in their own order
   Binding labels;   // u32[count], or null
   Binding targets;  // f32[count][outputs], or null
+  Binding weights;  // f32[count], or null: 1 each
   Binding z;        // f32[outputs][stride]
   Binding dz;       // f32[outputs][stride]
 };
@@ -154,6 +155,7 @@ struct EvaluateParams {
 struct EvaluateBuffers {
   Binding labels;   // u32[count], or null
   Binding targets;  // f32[count][outputs], or null
+  Binding weights;  // f32[count], or null: 1 each
   Binding z;        // f32[outputs][stride]
   Binding sums;     // LossSum[results]
   Binding correct;  // u32[results]
@@ -243,7 +245,7 @@ struct EndStepBuffers {
   Binding bias;                // f32[outputs]
   Binding bias_velocity;       // f32[outputs]
   Binding bias_second_moment;  // f32[outputs], or null
-  Binding corrections;         // f32[steps of the epoch][2]: rate and scale of each step; or null: they stay
+  Binding corrections;  // f32[steps of the epoch][3]: rate, scale, decay of each step; or null: they stay
 };
 
 /**

@@ -106,15 +106,16 @@ void Trainer::fit_order(uint64_t count) {
 }
 
 /**
- * Uploads rate and scale of AdamW's rule for each step and for the one after them, whose rule the last step
- * of a part of an epoch reads. The device cannot take powers in double.
+ * Uploads rate, scale and decay of the rule of each step and of the one after them, whose rule the last step
+ * of a part of an epoch reads. The device cannot take the powers of AdamW in double.
  */
 void Trainer::upload_corrections(const TrainOptions& options, const StepRange& range) {
-  std::vector<float> corrections(2 * (static_cast<size_t>(range.end) + 1));
+  std::vector<float> corrections(3 * (static_cast<size_t>(range.end) + 1));
   for (uint64_t s = range.begin; s <= range.end; ++s) {
-    const UpdateRule rule = update_rule(options, network_.optimizer, range.before + s + 1);
-    corrections[2 * s] = rule.rate;
-    corrections[2 * s + 1] = rule.scale;
+    const UpdateRule rule = update_rule(options, network_.optimizer, range.before + s + 1, s);
+    corrections[3 * s] = rule.rate;
+    corrections[3 * s + 1] = rule.scale;
+    corrections[3 * s + 2] = rule.decay;
   }
   const size_t bytes = corrections.size() * sizeof corrections[0];
   if (corrections_ == nullptr || corrections_->bytes() < bytes) {
@@ -140,6 +141,7 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   loss.order = order;
   loss.labels = samples.labels;
   loss.targets = samples.targets;
+  loss.weights = samples.weights;
   loss.z = rows_[layers];
   loss.dz = dz_;
   queue_loss(device_, network_, stride_, loss);
@@ -161,18 +163,18 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   end.bias = network_.layers.back().bias;
   end.bias_velocity = network_.layers.back().bias_velocity;
   end.bias_second_moment = network_.layers.back().bias_second_moment;
-  end.corrections = corrections_;
+  if (corrects_) end.corrections = corrections_;
   device_.dispatch({{Op::end_step}}, EndStepParams{network_.outputs(), stride_}, end);
 }
 
-/** Replays `steps` steps, recorded first if necessary; calls watch() before each. */
+/** Replays `steps` steps, recorded first if necessary; calls watch(steps before it) before each. */
 template <class Watch>
 void Trainer::replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t steps, Watch&& watch) {
-  const StepKey key{samples.upload, shuffle};
+  const StepKey key{samples.upload, shuffle, corrects_};
   if (step_ == nullptr || !(key == step_key_)) step_ = device_.record([&] { queue_step(samples, shuffle); });
   step_key_ = key;
   for (uint64_t s = 0; s < steps; ++s) {
-    watch();
+    watch(s);
     device_.replay(*step_);
   }
 }
@@ -199,20 +201,22 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   state.first = state.step * state.full_batch;
   state.batch = std::min(state.full_batch, state.count - state.first);
   state.stop = cancel.load(std::memory_order_relaxed) ? StopReason::cancelled : StopReason::running;
-  state.rule = update_rule(options, network_.optimizer, range.before + range.begin + 1);
-  if (network_.optimizer == Optimizer::adamw) upload_corrections(options, range);
+  state.rule = update_rule(options, network_.optimizer, range.before + range.begin + 1, range.begin);
+  corrects_ = network_.optimizer == Optimizer::adamw || !options.learning_rates.empty();
+  if (corrects_) upload_corrections(options, range);
   device_.upload(*state_, 0, &state, sizeof state);
   volatile uint32_t* const stop = static_cast<uint32_t*>(cancel_->data());
   *stop = 0;
-  const auto watch = [&] {
+  const auto watch = [&](uint64_t queued) {
     if (cancel.load(std::memory_order_relaxed)) *stop = 1;
+    if (options.progress != nullptr) options.progress->store(range.begin + queued, std::memory_order_relaxed);
   };
 
   // Queue the order and all steps, and wait. Cancelling reaches the device by way of the flag.
   if (options.shuffle) queue_order(device_, network_.seed, options.epoch, state.count, *draws_, *order_);
   replay_steps(data, options.shuffle, range.end - range.begin, watch);
   while (!device_.idle()) {
-    watch();
+    watch(range.end - range.begin);
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   device_.download(&state, *state_, 0, sizeof state);

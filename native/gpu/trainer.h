@@ -56,8 +56,10 @@ class Trainer {
   /** The samples and the order that a recording of a step uses. */
   struct StepKey {
     uint64_t upload = 0;  // DeviceSamples::upload
-    bool shuffle = false;
-    bool operator==(const StepKey& other) const { return upload == other.upload && shuffle == other.shuffle; }
+    bool shuffle = false, corrects = false;
+    bool operator==(const StepKey& other) const {
+      return upload == other.upload && shuffle == other.shuffle && corrects == other.corrects;
+    }
   };
 
   Device& device_;
@@ -71,7 +73,8 @@ class Trainer {
   std::unique_ptr<Buffer> dz_;             // gradient by the logits
   std::unique_ptr<Buffer> dx_[2];          // beyond kPassStride: gradients of two neighbouring layers in turn
   std::unique_ptr<Buffer> draws_, order_;  // random draws, and samples sorted by them
-  std::unique_ptr<Buffer> corrections_;    // rate and scale of AdamW's rule by step, or null
+  std::unique_ptr<Buffer> corrections_;    // rate, scale and decay of the rule by step, or null
+  bool corrects_ = false;                  // whether the rule differs from step to step
   std::unique_ptr<Buffer> state_;          // StepState
   FiniteFlags flags_;                      // one flag per layer
   std::unique_ptr<SharedBuffer> cancel_;   // u32: not 0 tells the device to stop

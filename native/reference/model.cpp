@@ -71,23 +71,26 @@ struct Batch {
   size_t size;
   std::vector<double> x;
   std::vector<uint32_t> labels;
-  std::vector<float> targets;
+  std::vector<float> values, weights;
 
-  const uint32_t* labels_or_null() const { return labels.empty() ? nullptr : labels.data(); }
-  const float* targets_or_null() const { return targets.empty() ? nullptr : targets.data(); }
+  Targets targets() const {
+    return {labels.empty() ? nullptr : labels.data(), values.empty() ? nullptr : values.data(),
+            weights.empty() ? nullptr : weights.data()};
+  }
 };
 
 /** Collects the samples order[0] .. order[size - 1]. */
 Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
-  Batch batch{size, {}, {}, {}};
+  Batch batch{size, {}, {}, {}, {}};
   for (size_t s = 0; s < size; ++s) {
     const size_t row = order[s];
     const float* x = samples.x + row * samples.features;
     batch.x.insert(batch.x.end(), x, x + samples.features);
     if (samples.labels != nullptr) batch.labels.push_back(samples.labels[row]);
+    if (samples.weights != nullptr) batch.weights.push_back(samples.weights[row]);
     if (samples.targets == nullptr) continue;
     const float* targets = samples.targets + row * samples.outputs;
-    batch.targets.insert(batch.targets.end(), targets, targets + samples.outputs);
+    batch.values.insert(batch.values.end(), targets, targets + samples.outputs);
   }
   return batch;
 }
@@ -114,10 +117,13 @@ class ReferenceModel final : public BackendModel {
 
   double train_epoch(const Samples& samples, const TrainOptions& options,
                      const std::atomic<bool>& cancel) override {
-    check_targets(samples, model_.layers.front().inputs, model_.layers.back().outputs, "train");
+    check_targets(samples, model_.layers.front().inputs, model_.layers.back().outputs, network_.loss,
+                  "train");
     check_options(options, "train");
-    TrainOptions without_decay = options;
-    without_decay.l2 = without_decay.decay = 0.0f;
+    TrainOptions now = options, without_decay = options;
+    without_decay.l2 = 0.0f;
+    without_decay.decays.clear();
+    without_decay.decay = 0.0f;
     // The order of the samples, and the steps to train.
     const std::vector<uint32_t> order =
         epoch_order(model_.seed, options.epoch, samples.count, options.shuffle);
@@ -131,8 +137,8 @@ class ReferenceModel final : public BackendModel {
       const Batch batch = gather(samples, &order[begin], size);
       const auto values = forward(network_, batch.x, size);
       std::vector<double> dz;
-      const double loss = loss_and_gradient(network_.loss, values.back(), outputs(), size,
-                                            batch.labels_or_null(), batch.targets_or_null(), &dz);
+      const double loss =
+          loss_and_gradient(network_.loss, values.back(), outputs(), size, batch.targets(), &dz);
       if (!std::isfinite(loss)) throw_non_finite(values, options.epoch, step + 1);
       total += loss;
       // Backward and update.
@@ -140,12 +146,15 @@ class ReferenceModel final : public BackendModel {
       for (size_t l = 0; l < network_.layers.size(); ++l) {
         NetworkLayer& layer = network_.layers[l];
         const uint64_t t = range.before + step + 1;
-        update(layer.weights, layer.velocity, layer.second_moment, gradients.weights[l], options, t);
-        update(layer.bias, layer.bias_velocity, layer.bias_second_moment, gradients.bias[l], options, t);
+        now.learning_rate = without_decay.learning_rate = learning_rate_of(options, step);
+        now.decay = decay_of(options, step);
+        update(layer.weights, layer.velocity, layer.second_moment, gradients.weights[l], now, t);
+        update(layer.bias, layer.bias_velocity, layer.bias_second_moment, gradients.bias[l], now, t);
         if (learns_pieces(layer.activation))
           update(layer.pieces, layer.pieces_velocity, layer.pieces_second_moment, gradients.pieces[l],
                  without_decay, t);
       }
+      if (options.progress != nullptr) options.progress->store(step + 1, std::memory_order_relaxed);
     }
     // The last update follows the last loss, so only this check shows that it overflowed.
     for (size_t l = 0; l < network_.layers.size(); ++l)
@@ -156,16 +165,16 @@ class ReferenceModel final : public BackendModel {
   }
 
   Evaluation evaluate(const Samples& samples, const std::atomic<bool>& cancel) override {
-    check_targets(samples, model_.layers.front().inputs, model_.layers.back().outputs, "evaluate");
+    check_targets(samples, model_.layers.front().inputs, model_.layers.back().outputs, network_.loss,
+                  "evaluate");
     double total = 0.0;
     uint64_t correct = 0;
-    for_each_batch(samples, cancel, "evaluate",
-                   [&](const Batch& batch, const std::vector<double>& z, size_t) {
-                     total += loss_and_gradient(network_.loss, z, outputs(), batch.size,
-                                                batch.labels_or_null(), batch.targets_or_null(), nullptr);
-                     if (samples.labels != nullptr)
-                       correct += count_correct(network_.loss, z, outputs(), batch.size, batch.labels.data());
-                   });
+    for_each_batch(
+        samples, cancel, "evaluate", [&](const Batch& batch, const std::vector<double>& z, size_t) {
+          total += loss_and_gradient(network_.loss, z, outputs(), batch.size, batch.targets(), nullptr);
+          if (samples.labels != nullptr)
+            correct += count_correct(network_.loss, z, outputs(), batch.size, batch.labels.data());
+        });
     if (!std::isfinite(total))
       throw Error(ErrorCode::non_finite, "[evaluate] the loss must be a finite number: a layer overflowed");
     const double count = static_cast<double>(samples.count);

@@ -156,11 +156,11 @@ void adamw_update(std::vector<double>& weights, std::vector<double>& first_momen
 }
 
 double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch,
-                         const uint32_t* labels, const float* targets, std::vector<double>* dz) {
+                         const Targets& targets, std::vector<double>* dz) {
   const auto target = [&](size_t s, size_t j) -> double {
-    if (targets != nullptr) return targets[s * outputs + j];
-    if (outputs == 1) return labels[s];
-    return labels[s] == j ? 1.0 : 0.0;
+    if (targets.values != nullptr) return targets.values[s * outputs + j];
+    if (outputs == 1) return targets.labels[s];
+    return targets.labels[s] == j ? 1.0 : 0.0;
   };
   std::vector<double> y = z;
   output_activation(loss, y, outputs, batch);
@@ -176,22 +176,23 @@ double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs
     for (size_t j = 0; j < outputs; ++j) exponentials += std::exp(zs[j] - largest);
     const double log_sum = largest + std::log(exponentials);  // log of the sum of e^z; cannot overflow
 
+    const double weight = targets.weights == nullptr ? 1.0 : targets.weights[s];
     for (size_t j = 0; j < outputs; ++j) {
       const double t = target(s, j), error = y[s * outputs + j] - t;
       double slope = error;
       switch (loss) {
         case Loss::softmax_cross_entropy:
-          if (t != 0.0) total -= t * (zs[j] - log_sum);  // 0 log 0 = 0
+          if (t != 0.0) total -= weight * (t * (zs[j] - log_sum));  // 0 log 0 = 0
           break;
         case Loss::sigmoid_binary_cross_entropy:
-          total += std::max(zs[j], 0.0) - zs[j] * t + std::log1p(std::exp(-std::fabs(zs[j])));
+          total += weight * (std::max(zs[j], 0.0) - zs[j] * t + std::log1p(std::exp(-std::fabs(zs[j]))));
           break;
         case Loss::mse:
-          total += error * error / width;
+          total += weight * (error * error / width);
           slope = 2.0 * error / width;
           break;
       }
-      if (dz != nullptr) (*dz)[s * outputs + j] = slope / samples;
+      if (dz != nullptr) (*dz)[s * outputs + j] = weight * (slope / samples);
     }
   }
   return total;

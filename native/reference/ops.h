@@ -74,8 +74,8 @@ void adamw_update(std::vector<double>& weights, std::vector<double>& first_momen
 
 /**
  * Returns the sum of the losses of a batch and, unless `dz` is null, sets it to the gradient of their *mean*
- * by the logits z [batch][outputs]. Targets are as in Samples: `labels` [batch] (one-hot; with one output the
- * label itself) or `targets` [batch][outputs].
+ * by the logits z [batch][outputs]. Targets are as in Samples: labels [batch] (one-hot; with one output the
+ * label itself) or values [batch][outputs]. Loss and gradient of each sample are multiplied by its weight.
  *
  * softmax_cross_entropy:
  *   -sum t log softmax(z),  dz = (softmax(z) - t) / batch, which holds for targets that sum to 1
@@ -85,7 +85,7 @@ void adamw_update(std::vector<double>& weights, std::vector<double>& first_momen
  *   mean over outputs of (z - t)^2,  dz = 2 (z - t) / (outputs batch)
  */
 double loss_and_gradient(Loss loss, const std::vector<double>& z, size_t outputs, size_t batch,
-                         const uint32_t* labels, const float* targets, std::vector<double>* dz);
+                         const Targets& targets, std::vector<double>* dz);
 
 /**
  * Turns logits [batch][outputs] into outputs in place: by softmax over the outputs, sigmoid, or (mse) not at

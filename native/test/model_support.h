@@ -30,7 +30,7 @@ struct Data {
   uint32_t features = 0, outputs = 0;
   std::vector<float> x;
   std::vector<uint32_t> labels;
-  std::vector<float> targets;
+  std::vector<float> targets, weights;
 
   Samples samples() const { return first(x.size() / features); }
   Samples first(uint64_t count) const {
@@ -41,6 +41,7 @@ struct Data {
     view.outputs = outputs;
     if (!labels.empty()) view.labels = labels.data();
     if (!targets.empty()) view.targets = targets.data();
+    if (!weights.empty()) view.weights = weights.data();
     return view;
   }
 };

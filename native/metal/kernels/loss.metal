@@ -56,10 +56,11 @@ inline void write_sum(device LossSum& to, LongSum sum) {
   to.words[1] = as_type<uint32_t>(sum.low);
 }
 
-/** The target of an output of a sample, by its label or by values. */
+/** The target of an output of a sample, by its label or by values, and the weight of a sample. */
 struct TargetOf {
   device const uint32_t* labels;
   device const float* values;
+  device const float* weights;
   uint32_t outputs;
 
   float at(uint64_t sample, uint32_t output) const {
@@ -67,6 +68,7 @@ struct TargetOf {
     const uint32_t label = labels[sample];
     return outputs == 1 ? static_cast<float>(label) : label == output ? 1.0f : 0.0f;
   }
+  float weight(uint64_t sample) const { return weights == nullptr ? 1.0f : weights[sample]; }
 };
 
 /**
@@ -144,23 +146,24 @@ inline float loss_of(Loss loss, device const float* z, uint32_t outputs, uint32_
 /** Writes dz of a sample. Requires that `loss` is known. */
 inline void gradient_of(Loss loss, device const float* z, uint32_t outputs, uint32_t stride,
                         thread const TargetOf& target, uint64_t sample, float batch, device float* dz) {
+  const float weight = target.weight(sample);
   if (loss == Loss::softmax_cross_entropy) {
     const Softmax softmax(z, outputs, stride);
     const float total = 1.0f + softmax.rest;
     for (uint32_t o = 0; o < outputs; ++o) {
       const float t = target.at(sample, o), own = precise::exp(z[o * stride] - softmax.top);
       const float others = o == softmax.largest ? softmax.rest : total - own;
-      dz[o * stride] = (own * (1.0f - t) - others * t) / total / batch;  // own / total - t
+      dz[o * stride] = weight * ((own * (1.0f - t) - others * t) / total / batch);  // own / total - t
     }
     return;
   }
   for (uint32_t o = 0; o < outputs; ++o) {
     const float v = z[o * stride], t = target.at(sample, o);
     if (loss == Loss::mse) {
-      dz[o * stride] = 2.0f * (v - t) / (static_cast<float>(outputs) * batch);
+      dz[o * stride] = weight * (2.0f * (v - t) / (static_cast<float>(outputs) * batch));
     } else {
       const Sigmoid sigmoid(v);
-      dz[o * stride] = (sigmoid.value * (1.0f - t) - sigmoid.rest * t) / batch;
+      dz[o * stride] = weight * ((sigmoid.value * (1.0f - t) - sigmoid.rest * t) / batch);
     }
   }
 }
@@ -168,17 +171,19 @@ inline void gradient_of(Loss loss, device const float* z, uint32_t outputs, uint
 /** Computes loss and dz of the state's batch. One threadgroup. */
 kernel void loss(constant LossParams& p [[buffer(0)]], device StepState* state [[buffer(1)]],
                  device const uint32_t* order [[buffer(2)]], device const uint32_t* labels [[buffer(3)]],
-                 device const float* targets [[buffer(4)]], device const float* z [[buffer(5)]],
-                 device float* dz [[buffer(6)]], constant uint32_t& given [[buffer(30)]],
-                 threadgroup float* sums [[threadgroup(0)]], uint32_t index [[thread_index_in_threadgroup]]) {
+                 device const float* targets [[buffer(4)]], device const float* weights [[buffer(5)]],
+                 device const float* z [[buffer(6)]], device float* dz [[buffer(7)]],
+                 constant uint32_t& given [[buffer(30)]], threadgroup float* sums [[threadgroup(0)]],
+                 uint32_t index [[thread_index_in_threadgroup]]) {
   if (stopped(state)) return;
   order = SET_GIVEN(given, 2, order);
-  const TargetOf target = {SET_GIVEN(given, 3, labels), SET_GIVEN(given, 4, targets), p.outputs};
+  const TargetOf target = {SET_GIVEN(given, 3, labels), SET_GIVEN(given, 4, targets),
+                           SET_GIVEN(given, 5, weights), p.outputs};
   const uint32_t first = state->first, batch = state->batch;
   LongSum sum;
   for (uint32_t b = index; b < batch; b += kTrainThreads) {
     const uint64_t sample = order != nullptr ? order[first + b] : first + b;
-    sum.add(loss_of(p.loss, z + b, p.outputs, p.stride, target, sample));
+    sum.add(target.weight(sample) * loss_of(p.loss, z + b, p.outputs, p.stride, target, sample));
   }
   sum = over_threads(sum, index, sums);
   // All threads have the same sum, and have read `stop` before the barriers of over_threads.
@@ -220,16 +225,17 @@ inline bool is_correct(Loss loss, device const float* z, uint32_t outputs, uint3
 
 /** Writes the loss and the number of correct answers of a batch. One threadgroup. */
 kernel void evaluate(constant EvaluateParams& p [[buffer(0)]], device const uint32_t* labels [[buffer(1)]],
-                     device const float* targets [[buffer(2)]], device const float* z [[buffer(3)]],
-                     device LossSum* sums [[buffer(4)]], device uint32_t* correct [[buffer(5)]],
-                     constant uint32_t& given [[buffer(30)]], threadgroup float* shared [[threadgroup(0)]],
+                     device const float* targets [[buffer(2)]], device const float* weights [[buffer(3)]],
+                     device const float* z [[buffer(4)]], device LossSum* sums [[buffer(5)]],
+                     device uint32_t* correct [[buffer(6)]], constant uint32_t& given [[buffer(30)]],
+                     threadgroup float* shared [[threadgroup(0)]],
                      uint32_t index [[thread_index_in_threadgroup]]) {
   labels = SET_GIVEN(given, 1, labels);
-  const TargetOf target = {labels, SET_GIVEN(given, 2, targets), p.outputs};
+  const TargetOf target = {labels, SET_GIVEN(given, 2, targets), SET_GIVEN(given, 3, weights), p.outputs};
   LongSum sum, right;
   for (uint32_t b = index; b < p.batch; b += kTrainThreads) {
     const uint64_t sample = static_cast<uint64_t>(p.first) + b;
-    sum.add(loss_of(p.loss, z + b, p.outputs, p.stride, target, sample));
+    sum.add(target.weight(sample) * loss_of(p.loss, z + b, p.outputs, p.stride, target, sample));
     if (labels != nullptr && is_correct(p.loss, z + b, p.outputs, p.stride, labels[sample])) right.add(1.0f);
   }
   sum = over_threads(sum, index, shared);

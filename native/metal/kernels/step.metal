@@ -37,8 +37,10 @@ kernel void end_step(constant EndStepParams& p [[buffer(0)]], device StepState* 
   state->step = state->step + 1;
   if (next >= state->count) return;
   if (corrections != nullptr) {
-    state->rule.rate = corrections[2 * static_cast<uint64_t>(state->step)];
-    state->rule.scale = corrections[2 * static_cast<uint64_t>(state->step) + 1];
+    const uint64_t at = 3 * static_cast<uint64_t>(state->step);
+    state->rule.rate = corrections[at];
+    state->rule.scale = corrections[at + 1];
+    state->rule.decay = corrections[at + 2];
   }
   const uint32_t first = static_cast<uint32_t>(next), left = state->count - first;
   state->first = first;

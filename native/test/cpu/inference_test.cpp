@@ -25,7 +25,10 @@ TEST("evaluation and prediction: agree with the reference for every loss and for
         if (with_targets) {
           for (const uint32_t label : data.labels)
             for (uint32_t o = 0; o < outputs; ++o)
-              data.targets.push_back(outputs == 1 ? static_cast<float>(label) : label == o ? 0.75f : 0.25f);
+              data.targets.push_back(outputs == 1 ? static_cast<float>(label)
+                                     : label == o ? 0.75f
+                                                  : 0.25f / static_cast<float>(outputs - 1));
+          for (size_t s = 0; s < 300; ++s) data.weights.push_back(static_cast<float>(s % 5));
           data.labels.clear();
         }
         const Model model = build_model(make_spec({20, 32, outputs}, 4.0, Activation::relu, loss));

@@ -134,16 +134,21 @@ std::vector<std::vector<float>> logit_sets(size_t count, Random& random) {
 struct Target {
   std::string name;
   std::vector<uint32_t> labels;
-  std::vector<float> values;
+  std::vector<float> values, weights;
 };
 
-/** Labels, the same one-hot, and soft targets that sum to 1 over the outputs (with one output: any share). */
+/**
+ * Labels, the same one-hot, and soft targets that sum to 1 over the outputs (with one output: any share), of
+ * samples that count up to 2.
+ */
 std::vector<Target> target_sets(size_t outputs, size_t batch, Random& random) {
-  Target labels{"labels", {}, {}}, one_hot{"one-hot", {}, {}}, soft{"soft targets", {}, {}};
+  Target labels{"labels", {}, {}, {}}, one_hot{"one-hot", {}, {}, {}},
+      soft{"soft targets, weighed", {}, {}, {}};
   for (size_t s = 0; s < batch; ++s) {
     const auto label = static_cast<uint32_t>(random.below(std::max<size_t>(outputs, 2)));
     labels.labels.push_back(label);
     float sum = 0.0f;
+    soft.weights.push_back(random.in(0.0f, 2.0f));
     for (size_t j = 0; j < outputs; ++j) {
       one_hot.values.push_back(outputs == 1 ? static_cast<float>(label) : j == label ? 1.0f : 0.0f);
       soft.values.push_back(random.in(0.05f, 1.0f));
@@ -173,16 +178,17 @@ TEST("parity: loss, its gradient and the output activation") {
 
           for (const Target& target : target_sets(outputs, batch, random)) {
             const std::string what = shape + ", " + target.name;
-            const uint32_t* const labels = target.labels.empty() ? nullptr : target.labels.data();
-            const float* const values = target.values.empty() ? nullptr : target.values.data();
+            const Targets given{target.labels.empty() ? nullptr : target.labels.data(),
+                                target.values.empty() ? nullptr : target.values.data(),
+                                target.weights.empty() ? nullptr : target.weights.data()};
             Doubles want_dz;
             const double want =
-                reference::loss_and_gradient(loss, widen(logits), outputs, batch, labels, values, &want_dz);
+                reference::loss_and_gradient(loss, widen(logits), outputs, batch, given, &want_dz);
             Guarded dz(outputs * stride, 12345.0f);
             const double got =
-                cpu::loss_and_gradient(loss, z.data(), outputs, batch, stride, labels, values, dz.data());
+                cpu::loss_and_gradient(loss, z.data(), outputs, batch, stride, given, dz.data());
             const double alone =
-                cpu::loss_and_gradient(loss, z.data(), outputs, batch, stride, labels, values, nullptr);
+                cpu::loss_and_gradient(loss, z.data(), outputs, batch, stride, given, nullptr);
             CHECK_MSG(got == alone, what << ": the loss depends on whether the gradient is wanted");
             const double scale = static_cast<double>(batch) * (loss == Loss::mse ? 0.0 : largest);
             CHECK_MSG(std::fabs(got - want) <= kLoss.scaled * scale + kLoss.relative * std::fabs(want),

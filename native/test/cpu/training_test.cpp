@@ -629,6 +629,11 @@ TEST("samples: what does not fit the model is refused by both back ends") {
     wide.targets = out.data();
     wide.outputs = 5;
     refused(ErrorCode::shape, wide, true);
+    const std::vector<float> soft(data.labels.size() * 4, 0.3f);  // they add up to 1.2
+    Samples shares = data.samples();
+    shares.labels = nullptr;
+    shares.targets = soft.data();
+    refused(ErrorCode::out_of_range, shares, false);
     Samples unlabelled = data.samples();
     unlabelled.labels = nullptr;
     refused(ErrorCode::invalid_argument, unlabelled, false);
@@ -643,6 +648,73 @@ TEST("samples: what does not fit the model is refused by both back ends") {
     options.momentum = -0.1f;
     CHECK_THROWS(out_of_range, model->train_epoch(data.samples(), options, kGoOn));
     CHECK(same_bits(model->download(), start));
+  }
+}
+
+TEST("training: a rate for each step gives the bits of a call for each step, and of the reference") {
+  const Data data = make_data(20, 4, 53, 3);
+  ModelSpec spec = make_spec({20, 32, 24, 4}, 3.0, Activation::srelu, Loss::softmax_cross_entropy);
+  for (const Optimizer optimizer : {Optimizer::sgd, Optimizer::adamw}) {
+    spec.optimizer = optimizer;
+    for (const bool reference : {false, true}) {
+      const Model start = build_model(spec);
+      const auto whole = reference ? on_reference(start) : on_cpu(start, 2);
+      const auto steps = reference ? on_reference(start) : on_cpu(start);
+      TrainOptions options = options_for(1, 20);
+      TrainOptions by_step = options;
+      by_step.learning_rates = {0.01f, 0.002f, 0.03f};
+      by_step.decays = {0.001f, 0.0f, 0.0002f};
+      std::atomic<uint64_t> done{0};
+      by_step.progress = &done;
+      whole->train_epoch(data.samples(), by_step, kGoOn);
+      CHECK_EQ(done.load(), uint64_t{3});
+      for (size_t s = 0; s < 3; ++s) {
+        options.first_step = s;
+        options.steps = 1;
+        options.learning_rate = by_step.learning_rates[s];
+        options.decay = by_step.decays[s];
+        steps->train_epoch(data.samples(), options, kGoOn);
+      }
+      CHECK(same_bits(whole->download(), steps->download()));
+      by_step.learning_rates.pop_back();
+      CHECK_THROWS(shape, whole->train_epoch(data.samples(), by_step, kGoOn));
+      by_step.learning_rates = {0.01f, -1.0f, 0.0f};
+      CHECK_THROWS(out_of_range, whole->train_epoch(data.samples(), by_step, kGoOn));
+    }
+  }
+}
+
+TEST("training: samples that count 0, 1 and 2 are samples left out, alone and twice") {
+  // One step over all samples, without momentum: the gradients are the same but for the number of samples.
+  const Model start = build_model(make_spec({20, 16, 4}, 4.0, Activation::tanh, Loss::softmax_cross_entropy));
+  Data weighed = make_data(20, 4, 12, 15), repeated = weighed;
+  repeated.x.clear();
+  repeated.labels.clear();
+  for (size_t s = 0; s < 12; ++s) {
+    weighed.weights.push_back(static_cast<float>(s % 3));
+    for (size_t times = 0; times < s % 3; ++times) {
+      repeated.x.insert(repeated.x.end(), weighed.x.begin() + static_cast<ptrdiff_t>(s * 20),
+                        weighed.x.begin() + static_cast<ptrdiff_t>(s * 20 + 20));
+      repeated.labels.push_back(weighed.labels[s]);
+    }
+  }
+  CHECK_EQ(repeated.labels.size(), size_t{12});  // so the means are over as many
+  for (const bool reference : {false, true}) {
+    const auto train = [&](const Data& data) {
+      auto model = reference ? on_reference(start) : on_cpu(start);
+      TrainOptions options;
+      options.batch_size = 12;
+      const double loss = model->train_epoch(data.samples(), options, kGoOn);
+      const double evaluated = model->evaluate(data.samples(), kGoOn).loss;
+      return std::tuple{loss, evaluated, model->download()};
+    };
+    const auto [loss, evaluated, trained] = train(weighed);
+    const auto [want_loss, want_evaluated, want_trained] = train(repeated);
+    CHECK(std::fabs(loss - want_loss) < 1e-6);
+    CHECK(std::fabs(evaluated - want_evaluated) < 1e-6);
+    for (size_t l = 0; l < 2; ++l)
+      for (size_t k = 0; k < trained.layers[l].weights.size(); ++k)
+        CHECK(std::fabs(trained.layers[l].weights[k] - want_trained.layers[l].weights[k]) < 1e-6f);
   }
 }
 

@@ -292,15 +292,18 @@ TEST("gpu kernels: losses and their gradients follow the reference") {
         std::vector<uint32_t> labels(batch.size);
         for (uint32_t& label : labels) label = static_cast<uint32_t>(random.below(std::max(outputs, 2u)));
         Doubles want_dz;
-        const double want = reference::loss_and_gradient(loss, widen(z), outputs, batch.size, labels.data(),
-                                                         nullptr, &want_dz);
+        const std::vector<float> weights = random.list(batch.size, 0.0f, 3.0f);
+        const double want = reference::loss_and_gradient(loss, widen(z), outputs, batch.size,
+                                                         {labels.data(), nullptr, weights.data()}, &want_dz);
         const auto state = upload_state(device, batch.size);
         const auto logits = upload(device, by_feature(z, outputs, batch.size, stride, outputs));
         const auto dz = device.allocate(outputs * stride * sizeof(float)),
-                   on_device = device.allocate(batch.size * sizeof(uint32_t));
+                   on_device = device.allocate(batch.size * sizeof(uint32_t)),
+                   counts = device.allocate(batch.size * sizeof(float));
         device.upload(*on_device, 0, labels.data(), batch.size * sizeof(uint32_t));
+        device.upload(*counts, 0, weights.data(), batch.size * sizeof(float));
         device.dispatch(loss_launch(gpu::Op::loss), gpu::LossParams{outputs, stride, loss},
-                        gpu::LossBuffers{state, {}, on_device, {}, logits, dz});
+                        gpu::LossBuffers{state, {}, on_device, {}, counts, logits, dz});
         gpu::StepState after{};
         device.download(&after, *state, 0, sizeof after);
         const std::string what = "loss " + std::to_string(static_cast<int>(loss)) + ", outputs " +
@@ -334,9 +337,9 @@ TEST("gpu kernels: sums of losses keep the digits that a float would lose") {
   device.clear(*labels, 0, labels->bytes());
   for (uint32_t step = 0; step < kSteps; ++step)
     device.dispatch(loss_launch(gpu::Op::loss), gpu::LossParams{1, kStride, Loss::mse},
-                    gpu::LossBuffers{state, {}, labels, {}, logits, dz});
+                    gpu::LossBuffers{state, {}, labels, {}, {}, logits, dz});
   device.dispatch(loss_launch(gpu::Op::evaluate), gpu::EvaluateParams{1, kStride, Loss::mse, 0, kBatch, 0},
-                  gpu::EvaluateBuffers{labels, {}, logits, sum, correct});
+                  gpu::EvaluateBuffers{labels, {}, {}, logits, sum, correct});
   gpu::StepState after{};
   gpu::LossSum once{};
   uint32_t right = 0;
@@ -359,7 +362,7 @@ TEST("gpu kernels: a loss that is too large for the device's numbers is infinite
   device.upload(*logits, 0, z.data(), kStride * sizeof(float));
   device.clear(*labels, 0, labels->bytes());
   device.dispatch(loss_launch(gpu::Op::evaluate), gpu::EvaluateParams{1, kStride, Loss::mse, 0, 2, 0},
-                  gpu::EvaluateBuffers{labels, {}, logits, sum, correct});
+                  gpu::EvaluateBuffers{labels, {}, {}, logits, sum, correct});
   gpu::LossSum found{};
   device.download(&found, *sum, 0, sizeof found);
   const double got = gpu::value_of(device, found);
@@ -381,7 +384,7 @@ TEST("gpu kernels: losses and gradients of confident answers keep their digits")
                labels = device.allocate(sizeof label);
     device.upload(*labels, 0, &label, sizeof label);
     device.dispatch(loss_launch(gpu::Op::loss), gpu::LossParams{outputs, kStride, loss},
-                    gpu::LossBuffers{state, {}, labels, {}, logits, dz});
+                    gpu::LossBuffers{state, {}, labels, {}, {}, logits, dz});
     gpu::StepState after{};
     device.download(&after, *state, 0, sizeof after);
     const double got = gpu::value_of(device, after.loss), got_dz = download(device, *dz)[0];

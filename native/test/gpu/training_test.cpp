@@ -105,6 +105,34 @@ TEST("gpu training: an epoch in parts gives the bits of one at once, evolutions 
   CHECK(same_bits(whole.model->download(), cpu->download()));
 }
 
+TEST("gpu training: a rate for each step gives the bits of a call for each step") {
+  skip_with_threads();
+  const Data data = make_data(20, 4, 53, 3);
+  ModelSpec spec = make_spec({20, 32, 24, 4}, 3.0, Activation::srelu, Loss::softmax_cross_entropy);
+  for (const Optimizer optimizer : {Optimizer::sgd, Optimizer::adamw}) {
+    spec.optimizer = optimizer;
+    const OnGpu whole = on_gpu(build_model(spec)), steps = on_gpu(build_model(spec));
+    TrainOptions options = optimizer == Optimizer::adamw ? adamw_options(1, 20) : options_for(1, 20);
+    TrainOptions by_step = options;
+    by_step.learning_rates = {0.01f, 0.002f, 0.03f};
+    by_step.decays = {0.001f, 0.0f, 0.0002f};
+    whole.model->train_epoch(data.samples(), by_step, kGoOn);
+    for (size_t s = 0; s < 3; ++s) {
+      options.first_step = s;
+      options.steps = 1;
+      options.learning_rate = by_step.learning_rates[s];
+      options.decay = by_step.decays[s];
+      steps.model->train_epoch(data.samples(), options, kGoOn);
+    }
+    CHECK(same_bits(whole.model->download(), steps.model->download()));
+    // An epoch without such rates, on the same samples, records its steps anew.
+    options = optimizer == Optimizer::adamw ? adamw_options(2, 20) : options_for(2, 20);
+    CHECK_EQ(whole.model->train_epoch(data.samples(), options, kGoOn),
+             steps.model->train_epoch(data.samples(), options, kGoOn));
+    CHECK(same_bits(whole.model->download(), steps.model->download()));
+  }
+}
+
 TEST("gpu training: follows the CPU over 50 steps") {
   skip_with_threads();
   const Data data = make_data(20, 4, 78, 2);
@@ -113,7 +141,7 @@ TEST("gpu training: follows the CPU over 50 steps") {
   follow(start, data, 8, 5, 5e-5, "50 steps");
 }
 
-TEST("gpu training: every loss and activation, sparse and dense, labels and targets") {
+TEST("gpu training: every loss and activation, sparse and dense, labels, targets and weights") {
   skip_with_threads();
   for (const Activation activation : {Activation::tanh, Activation::sigmoid, Activation::linear})
     for (const Loss loss : {Loss::softmax_cross_entropy, Loss::sigmoid_binary_cross_entropy, Loss::mse})
@@ -125,9 +153,11 @@ TEST("gpu training: every loss and activation, sparse and dense, labels and targ
           for (size_t s = 0; s < data.labels.size(); ++s)
             for (uint32_t o = 0; o < outputs; ++o)
               data.targets.push_back(data.labels[s] % outputs == o ? 0.75f
-                                                                   : 0.25f / static_cast<float>(outputs));
+                                                                   : 0.25f / static_cast<float>(outputs - 1));
           data.labels.clear();
         }
+        for (size_t s = 0; activation != Activation::linear && s < 23; ++s)
+          data.weights.push_back(static_cast<float>(s % 4) / 2.0f);
         follow(build_model(make_spec({12, 18, 10, outputs}, epsilon, activation, loss)), data, 10, 2, 5e-5,
                "activation " + std::to_string(static_cast<int>(activation)) + ", loss " +
                    std::to_string(static_cast<int>(loss)) + ", outputs " + std::to_string(outputs));
@@ -395,12 +425,13 @@ TEST("gpu training: an id that comes back with other sizes is taken for other sa
   Samples first{x.data(), labels.data(), nullptr, 6, 5, 0, id};
   const uint64_t upload = cache.get(first).upload;
   CHECK_EQ(cache.get(first).upload, upload);
-  std::vector<Samples> others(5, first);
+  std::vector<Samples> others(6, first);
   others[0].count = 5;
   others[1].features = 6;
   others[2].outputs = 1;
   others[3].labels = nullptr;
   others[4].targets = targets.data();
+  others[5].weights = targets.data();
   for (const Samples& other : others) {
     cache.get(first);
     CHECK(cache.find(other) == nullptr);

@@ -112,7 +112,7 @@ double mean_loss(const reference::Network& network, const Doubles& x, const Prob
                  Doubles* dz = nullptr) {
   const size_t count = x.size() / problem.model.layers.front().inputs;
   const Doubles z = reference::forward(network, x, count).back();
-  return reference::loss_and_gradient(network.loss, z, 4, count, nullptr, problem.targets.data(), dz) /
+  return reference::loss_and_gradient(network.loss, z, 4, count, {nullptr, problem.targets.data()}, dz) /
          static_cast<double>(count);
 }
 
@@ -204,9 +204,9 @@ TEST("gradient: labels and their one-hot targets have the same loss and gradient
   const Doubles z{0.3, -1.0, 2.0, 0.1, 0.0, 0.0, 0.0, 0.0, 5.0, -5.0, 1.0, 1.5};
   for (const Loss loss : kLosses) {
     Doubles by_label, by_target;
-    const double label_loss = reference::loss_and_gradient(loss, z, 4, 3, labels.data(), nullptr, &by_label);
+    const double label_loss = reference::loss_and_gradient(loss, z, 4, 3, {labels.data()}, &by_label);
     const double target_loss =
-        reference::loss_and_gradient(loss, z, 4, 3, nullptr, one_hot.data(), &by_target);
+        reference::loss_and_gradient(loss, z, 4, 3, {nullptr, one_hot.data()}, &by_target);
     CHECK(label_loss == target_loss);
     CHECK(by_label == by_target);
   }
