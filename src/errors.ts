@@ -143,6 +143,9 @@ export interface ErrorDetails {
     inputs?: number;
     values?: number;
     labels?: number;
+    targets?: number;
+    weights?: number;
+    outputs?: number;
     length?: number;
     expected?: number;
     /** Number of features that a scaling was fitted to. */

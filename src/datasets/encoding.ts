@@ -2,12 +2,12 @@ import { checkKeys, describe, isArrayLike, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { applyScaling, type FittedScaling } from './scaling.js';
 import { cellsOf, encodeCell, hasNoValue, type Row, widthOf } from './table.js';
-import type { Column, Dataset } from './types.js';
+import type { Column, Dataset, TargetDataset } from './types.js';
 
 /*
  * What was done to the data that a model was trained on, so that the same can be done to new rows: which
- * features each column makes, their scaling, and the names of the classes. It is plain JSON, and kept in a
- * model's file.
+ * features each column makes, their scaling, and the names of the classes, or of the numbers to predict. It
+ * is plain JSON, and kept in a model's file.
  */
 
 /** Encoding of raw rows, as features of a model, and of its outputs, as names of classes. */
@@ -19,23 +19,37 @@ export interface Encoding {
    * `fill` takes the place of missing numbers.
    */
   scaling: { offset: number[]; divisor: (number | null)[]; fill?: number[] };
-  /** Names of the classes, in the order of the outputs. */
-  classNames: string[];
+  /** Names of the classes, in the order of the outputs. Either these or `targets`. */
+  classNames?: string[];
+  /**
+   * Numbers to predict: their names, in the order of the outputs, and how they were scaled,
+   * scaled = (target - offset) / divisor.
+   */
+  targets?: { names: string[]; offset: number[]; divisor: number[] };
 }
 
 /** The encoding of a data set whose features were scaled by `fitted`. */
 export function encodingOf(
-  { columns, classNames }: Dataset,
+  dataset: Dataset | TargetDataset,
   { offset, divisor, fill }: FittedScaling,
+  targetScaling?: FittedScaling,
 ): Encoding {
   return {
-    ...(columns && { columns }),
+    ...(dataset.columns && { columns: dataset.columns }),
     scaling: {
       offset: [...offset],
       divisor: Array.from(divisor, (value) => (Number.isFinite(value) ? value : null)),
       ...(fill && { fill: [...fill] }),
     },
-    classNames,
+    ...('classNames' in dataset
+      ? { classNames: dataset.classNames }
+      : {
+          targets: {
+            names: dataset.targetNames,
+            offset: [...targetScaling!.offset],
+            divisor: [...targetScaling!.divisor],
+          },
+        }),
   };
 }
 
@@ -58,16 +72,33 @@ export function checkEncoding(operation: string, encoding: Encoding, { inputs, o
     );
   const isObject = (value: unknown) => typeof value === 'object' && value !== null && !isArrayLike(value);
   if (!isObject(encoding)) throw fail('', 'what prepare gives as encoding', encoding);
-  checkKeys(operation, encoding, ['columns', 'scaling', 'classNames'], { of: 'encoding' });
-  const { columns, scaling, classNames } = encoding;
+  checkKeys(operation, encoding, ['columns', 'scaling', 'classNames', 'targets'], { of: 'encoding' });
+  const { columns, scaling, classNames, targets } = encoding;
   const areNames = (values: unknown): values is string[] =>
     Array.isArray(values) &&
     values.every((value) => typeof value === 'string') &&
     new Set(values).size === values.length;
-  if (!areNames(classNames)) throw fail('.classNames', 'a list of different names', classNames);
-  const classes = Math.max(2, outputs);
-  if (classNames.length !== classes)
-    throw shape(operation, `classNames has ${classNames.length} names`, `${classes} classes`);
+  // Classes, or targets: a name for each.
+  if (targets === undefined) {
+    if (!areNames(classNames)) throw fail('.classNames', 'a list of different names', classNames);
+    const classes = Math.max(2, outputs);
+    if (classNames.length !== classes)
+      throw shape(operation, `classNames has ${classNames.length} names`, `${classes} classes`);
+  } else {
+    if (classNames !== undefined) throw fail('', 'of classNames or of targets, not both', encoding);
+    if (!isObject(targets)) throw fail('.targets', '{ names, offset, divisor }', targets);
+    checkKeys(operation, targets, ['names', 'offset', 'divisor'], { of: 'encoding.targets' });
+    if (!areNames(targets.names)) throw fail('.targets.names', 'a list of different names', targets.names);
+    for (const key of ['offset', 'divisor'] as const) {
+      const accepts = (value: unknown) =>
+        Number.isFinite(value) && (key === 'offset' || (value as number) > 0);
+      if (!Array.isArray(targets[key]) || !targets[key].every(accepts))
+        throw fail(`.targets.${key}`, 'a list of numbers', targets[key]);
+    }
+    const length = [targets.names, targets.offset, targets.divisor].find((list) => list.length !== outputs);
+    if (length !== undefined)
+      throw shape(operation, `targets have lists of ${length.length}`, `${outputs} outputs`);
+  }
   // Scaling: a number for each feature.
   if (!isObject(scaling)) throw fail('.scaling', '{ offset, divisor }', scaling);
   checkKeys(operation, scaling, ['offset', 'divisor', 'fill'], { of: 'encoding.scaling' });
@@ -173,6 +204,5 @@ export function encodeRows(
     divisor: Float64Array.from(scaling.divisor, (value) => value ?? Infinity),
     ...(scaling.fill && { fill: Float64Array.from(scaling.fill) }),
   };
-  const samples = { x, labels: new Uint32Array(count), count, features };
-  return applyScaling(samples, fitted, { operation, where: 'rows' }).x;
+  return applyScaling({ x, features }, fitted, { operation, where: 'rows' }).x;
 }

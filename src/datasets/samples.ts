@@ -1,29 +1,25 @@
 import { types } from 'node:util';
 import { checkKeys, checkNumber, describe, isArrayLike, type NumberRange, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
-import type { Samples } from './types.js';
+import type { AnySamples, Samples, TargetSamples } from './types.js';
 
 /*
  * Checks that given samples have the right kinds of values, before anything reads them; errors say what came
  * and what to do. The code that knows the expected lengths and values checks these.
  */
 
-const sampleKeys = Object.keys({ x: 0, labels: 0, count: 0, features: 0 } satisfies Record<keyof Samples, 0>);
+const sampleKeys = ['x', 'labels', 'targets', 'weights', 'count', 'features'];
 
-const noWeights = 'all samples count alike: repeat or leave out rows instead';
-const noRegression = 'there is no regression yet: labels name the class of each row';
+const useWeights = 'what each sample counts are its weights';
+const useClassWeight = 'it is an option of fit';
 
 /** Advice for keys that samples of other libraries have. */
 const notes: Record<string, string> = {
-  sampleWeight: noWeights,
-  sampleWeights: noWeights,
-  sample_weight: noWeights,
-  classWeight: noWeights,
-  class_weight: noWeights,
-  weight: noWeights,
-  weights: noWeights,
-  target: noRegression,
-  targets: noRegression,
+  sampleWeight: useWeights,
+  sampleWeights: useWeights,
+  sample_weight: useWeights,
+  classWeight: useClassWeight,
+  class_weight: useClassWeight,
 };
 
 const rowLength: NumberRange = {
@@ -33,18 +29,31 @@ const rowLength: NumberRange = {
 
 /**
  * Throws ERR_INVALID_ARGUMENT (and ERR_OUT_OF_RANGE for `features`) unless `samples` have a Float32Array,
- * labels in a Uint32Array, the number of features, and nothing else but a count.
+ * labels in a Uint32Array or targets in a Float32Array, the number of features, and nothing else but a count
+ * and weights.
  *
  * @param name name of the samples in messages: "validation", "train"; none for those that the call itself
  * takes
  */
-export function checkSampleKinds(operation: string, samples: Samples, name?: string): void {
+export function checkSampleKinds(operation: string, samples: AnySamples, name?: string): void {
   checkObject(operation, samples, name);
   checkKeys(operation, samples, sampleKeys, { of: name ?? 'samples', notes });
   const part = (key: string) => (name === undefined ? key : `${name}.${key}`);
   checkX(operation, part('x'), samples.x);
   checkNumber(operation, part('features'), samples.features, rowLength);
-  checkLabels(operation, part('labels'), samples.labels);
+  const { labels, targets, weights } = samples as Partial<Samples & TargetSamples>;
+  if (weights !== undefined) checkFloats(operation, part('weights'), weights, 'count numbers, one per row');
+  if (targets === undefined) {
+    checkLabels(operation, part('labels'), labels);
+    return;
+  }
+  checkFloats(operation, part('targets'), targets, 'count × outputs numbers, row by row');
+  if (labels === undefined) return;
+  throw new SetNativeError(
+    'ERR_INVALID_ARGUMENT',
+    `[${operation}] ${name ?? 'samples'} must have labels or targets, got both`,
+    { details: { option: part('targets') } },
+  );
 }
 
 function checkObject(operation: string, samples: unknown, name: string | undefined): void {
@@ -71,12 +80,15 @@ function checkObject(operation: string, samples: unknown, name: string | undefin
 
 /** Throws ERR_INVALID_ARGUMENT for anything but a Float32Array, with advice to convert it. */
 export function checkX(operation: string, option: string, x: unknown): void {
+  checkFloats(operation, option, x, 'count × features numbers, row by row');
+}
+
+function checkFloats(operation: string, option: string, x: unknown, numbers: string): void {
   if (types.isFloat32Array(x)) return;
   const advice = adviceForX(x);
   throw new SetNativeError(
     'ERR_INVALID_ARGUMENT',
-    `[${operation}] ${option} must be a Float32Array of count × features numbers, row by row, got ${describe(x)}` +
-      `${advice && `; ${advice}`}`,
+    `[${operation}] ${option} must be a Float32Array of ${numbers}, got ${describe(x)}${advice && `; ${advice}`}`,
     { details: { option, value: x } },
   );
 }
@@ -109,7 +121,9 @@ function checkLabels(operation: string, option: string, labels: unknown): void {
 }
 
 function adviceForLabels(labels: unknown): string {
-  if (labels === undefined) return 'every row needs one; for outputs alone there is predict(x)';
+  if (labels === undefined) {
+    return 'every row needs one, or targets, numbers to predict; for outputs alone there is predict(x)';
+  }
   const convert = 'use Uint32Array.from(labels)';
   if (isTensor(labels)) return 'of a tensor, use Uint32Array.from(await labels.data())';
   if (hasBigInts(labels)) return 'use Uint32Array.from(labels, Number)';
@@ -128,7 +142,9 @@ function adviceForLabels(labels: unknown): string {
   if (values.some((value) => typeof value !== 'number')) return 'use Uint32Array.from(labels, Number)';
   const row = values.findIndex((value) => !(Number.isInteger(value) && (value as number) >= 0));
   if (row < 0) return convert;
-  const reason = Number.isInteger(values[row]) ? 'classes -1 and 1 become 0 and 1' : noRegression;
+  const reason = Number.isInteger(values[row])
+    ? 'classes -1 and 1 become 0 and 1'
+    : 'hand in numbers to predict as targets, for the loss mse';
   return `${show(values[row])} in row ${row} is no class: ${reason}`;
 }
 
@@ -146,7 +162,7 @@ function hasBigInts(value: unknown): boolean {
  * First number that is NaN (unless it stands for a gap) or infinite, with its row and feature, both from 0.
  */
 export function firstNonFinite(
-  { x, features }: Pick<Samples, 'x' | 'features'>,
+  { x, features }: Pick<AnySamples, 'x' | 'features'>,
   gaps = false,
 ): { row: number; feature: number; value: number } | undefined {
   for (let i = 0; i < x.length; i++) {
@@ -191,10 +207,8 @@ export function checkSamples(samples: Samples, { classes, ...naming }: Naming & 
 }
 
 /** Throws ERR_OUT_OF_RANGE without samples or features, ERR_SHAPE where lengths do not fit. */
-export function checkShape(
-  { x, labels, count, features }: Samples,
-  { where, operation = 'data' }: Naming,
-): void {
+export function checkShape(samples: AnySamples, { where, operation = 'data' }: Naming): void {
+  const { x, count, features, weights } = samples;
   for (const [name, value] of [
     ['count', count],
     ['features', features],
@@ -207,18 +221,35 @@ export function checkShape(
       );
     }
   }
-  if (x.length !== count * features || labels.length !== count) {
+  const [kind, length, fits] =
+    'labels' in samples && samples.labels !== undefined
+      ? ['labels', samples.labels.length, samples.labels.length === count]
+      : ['targets', targetsOf(samples).length, isWhole(targetsOf(samples).length / count)];
+  if (x.length !== count * features || !fits || (weights !== undefined && weights.length !== count)) {
+    const weighed = (number: number) => (weights === undefined ? '' : `, ${number} weights`);
     throw new SetNativeError(
       'ERR_SHAPE',
-      `[${operation}] ${where}: expected ${count} × ${features} values and ${count} labels, ` +
-        `came ${x.length} values and ${labels.length} labels`,
-      { details: { where, count, features, values: x.length, labels: labels.length } },
+      `[${operation}] ${where}: expected ${count} × ${features} values and ${count} ` +
+        `${kind === 'labels' ? kind : '× outputs targets'}${weighed(count)}, ` +
+        `came ${x.length} values and ${length} ${kind}${weighed(weights?.length ?? 0)}`,
+      { details: { where, count, features, values: x.length, [kind]: length } },
     );
   }
 }
 
+function targetsOf(samples: AnySamples): Float32Array {
+  return (samples as TargetSamples).targets;
+}
+
+function isWhole(value: number): boolean {
+  return Number.isInteger(value) && value >= 1;
+}
+
 /** Throws ERR_NON_FINITE, naming the first row and feature (from 0) that is NaN or infinite in float32. */
-export function checkFinite(samples: Samples, { where, operation = 'data', rows, gaps }: Naming): void {
+export function checkFinite(
+  samples: Pick<AnySamples, 'x' | 'features'>,
+  { where, operation = 'data', rows, gaps }: Naming,
+): void {
   const found = firstNonFinite(samples, gaps);
   if (found === undefined) return;
   const { feature, value } = found;

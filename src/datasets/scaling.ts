@@ -2,7 +2,7 @@ import { checkChoice, checkKeys, checkNumber, invalid, type NumberRange } from '
 import { SetNativeError } from '../errors.js';
 import { scalingKinds } from '../vocabulary.js';
 import { checkFinite, type Naming } from './samples.js';
-import type { Samples, Scaling } from './types.js';
+import type { AnySamples, Scaling } from './types.js';
 
 /*
  * Scales features: a scaling is fitted to train samples, and applied to any.
@@ -43,7 +43,11 @@ export interface FittedScaling {
  * @throws SetNativeError ERR_NON_FINITE (naming row and feature), ERR_OUT_OF_RANGE (`divide` by zero or less,
  * or by a value that is not finite; no samples), ERR_INVALID_ARGUMENT (no such kind)
  */
-export function fitScaling(train: Samples, scaling: Scaling, gaps = false): FittedScaling {
+export function fitScaling(
+  train: Omit<AnySamples, 'labels' | 'targets'>,
+  scaling: Scaling,
+  gaps = false,
+): FittedScaling {
   const { x, count, features } = train;
   checkScaling(scaling);
   if (count < 1)
@@ -92,17 +96,17 @@ export function fitScaling(train: Samples, scaling: Scaling, gaps = false): Fitt
 }
 
 /**
- * Scales samples, as a copy; labels are shared. Test values may leave 0 .. 1 under `min-max`, because they
- * may leave the range of the train samples.
+ * Scales samples, as a copy; labels, targets and weights are shared. Test values may leave 0 .. 1 under
+ * `min-max`, because they may leave the range of the train samples.
  *
  * @throws SetNativeError ERR_SHAPE (features differ from those fitted), ERR_NON_FINITE (naming row and
  * feature)
  */
-export function applyScaling(
-  samples: Samples,
+export function applyScaling<S extends Pick<AnySamples, 'x' | 'features'>>(
+  samples: S,
   { offset, divisor, fill }: FittedScaling,
   naming: Naming = { where: 'samples' },
-): Samples {
+): S {
   const { features } = samples;
   if (offset.length !== features) {
     throw new SetNativeError(

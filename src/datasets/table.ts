@@ -1,18 +1,16 @@
 import { types } from 'node:util';
-import { checkChoice, checkKeys, describe, isArrayLike, show } from '../checks.js';
+import { checkChoice, describe, isArrayLike, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import type { Place } from '../files/refusal.js';
-import { ADVICE, checkSampleCount, formatError, machineMemory, readBytes } from './bytes.js';
-import { checkText, isHeader } from './csv.js';
-import { csvRecords } from './csvRecords.js';
+import { ADVICE, checkSampleCount, formatError, machineMemory } from './bytes.js';
 import { makeDataset } from './labels.js';
 import { isMissing, parseDecimal } from './numbers.js';
-import type { Column, Dataset } from './types.js';
+import type { Column, Dataset, TargetDataset } from './types.js';
 
 /*
- * Makes data sets of one's own tables: rows of cells, of which one column is the label and the others are
- * features. A column of numbers is one feature; a column of words is one feature for each word, 1 where the
- * cell has it (one-hot).
+ * Makes data sets of one's own tables: rows of cells, of which one column is the label, or some are numbers
+ * to predict, and the others are features. A column of numbers is one feature; a column of words is one
+ * feature for each word, 1 where the cell has it (one-hot).
  */
 
 /** What becomes of cells without a value. */
@@ -26,40 +24,32 @@ export type Cell = number | string | boolean | bigint | null | undefined;
 export type Row = readonly Cell[] | ArrayLike<number | bigint> | Readonly<Record<string, Cell>>;
 
 export interface TableOptions {
-  /** Columns that are features, by name, in this order. Default: all but the label. */
+  /** Columns that are features, by name, in this order. Default: all but the label or the targets. */
   columns?: readonly string[];
   /**
    * What becomes of features without a value. `refuse`, the default: an error names the first. `drop`: such
    * rows are left out. `mean`: a number becomes the mean of its column over the train samples that `prepare`
-   * makes, a word none of the words. A label without a value is refused, or its row dropped.
+   * makes, a word none of the words. A label or target without a value is refused, or its row dropped.
    */
   missing?: MissingRule;
   /** Name of the data set; default: that of the file, or `table`. */
   name?: string;
 }
 
-export interface ReadCsvOptions extends TableOptions {
-  /** Name of the label column. Default: the last column. */
-  label?: string;
-  /** Whether the first line names the columns. Default: decided by the cells. */
-  header?: boolean;
-  /**
-   * Character between cells. Default: of `,`, `;`, tab and `|` the one that parts the first line most often.
-   */
-  delimiter?: string;
-}
-
 /** Most different words of a column: a column of names or free text is no feature. */
-const mostWords = 1000;
+export const mostWords = 1000;
 
 /** A table that can be read more than once. */
-interface Source {
+export interface Source {
   /** Its name, for messages. */
   file: string;
-  /** Names of the columns, the label among them if it has one. */
+  /** Names of the columns, those of the label or the targets among them. */
   names: readonly string[];
   rows(): Iterable<{ cells: readonly Cell[]; place: Place }>;
 }
+
+/** Columns of what is to be predicted: the label, or numbers. */
+export type Answers = { label: number } | { targets: readonly number[] };
 
 /** The number that a cell states; undefined for a word and where there is no value. */
 export function numberOf(cell: Cell): number | undefined {
@@ -95,18 +85,21 @@ interface Survey {
  * Makes a data set of a table: one reading finds the rows that stay and what each column holds, a second one
  * fills in the features.
  */
-function makeTable(
+export function makeTable(
   source: Source,
-  label: number,
+  answers: Answers,
   { columns, missing = 'refuse', name }: TableOptions,
   memory = machineMemory(),
-): Dataset {
+): Dataset | TargetDataset {
   const { file, names } = source;
   checkChoice('table', 'missing', missing, missingRules);
-  const taken = columnsOf(source, label, columns);
+  const asked = 'label' in answers ? [answers.label] : answers.targets;
+  const taken = columnsOf(source, asked, columns);
   // First reading.
   const surveys: Survey[] = taken.map(() => ({ texts: new Set(), isFull: false, hasWords: false }));
   const labels: (number | string)[] = [];
+  const targets: number[] = [];
+  let count = 0;
   const dropped = new Set<number>();
   let row = 0;
   let gaps = 0;
@@ -115,10 +108,11 @@ function makeTable(
     if (cells.length !== names.length) {
       throw formatError(file, place, `${names.length} cells`, `${cells.length}`, ADVICE.content);
     }
-    const empty = [label, ...taken].find((column) => hasNoValue(cells[column]));
-    if (empty !== undefined && (empty === label || missing !== 'mean')) {
+    const empty = [...asked, ...taken].find((column) => hasNoValue(cells[column]));
+    if (empty !== undefined && (asked.includes(empty) || missing !== 'mean')) {
       if (missing !== 'drop') {
-        const expected = empty === label ? 'a label' : `a value of ${names[empty]}`;
+        const isLabel = 'label' in answers && empty === answers.label;
+        const expected = isLabel ? 'a label' : `a value of ${names[empty]}`;
         throw formatError(
           file,
           at(empty),
@@ -130,7 +124,15 @@ function makeTable(
       dropped.add(row);
     } else {
       if (empty !== undefined) gaps += 1;
-      labels.push(labelOf(cells[label]));
+      count += 1;
+      if ('label' in answers) labels.push(labelOf(cells[answers.label]));
+      else
+        for (const column of asked)
+          targets.push(
+            targetOf(cells[column], (came) =>
+              formatError(file, at(column), `a number in ${names[column]}`, came, ADVICE.content),
+            ),
+          );
       for (const [i, survey] of surveys.entries()) {
         const cell = cells[taken[i]!];
         if (hasNoValue(cell)) continue;
@@ -141,11 +143,11 @@ function makeTable(
         survey.isFull ||= survey.texts.size === mostWords && !survey.texts.has(textOf(cell));
         if (!survey.isFull) survey.texts.add(textOf(cell));
       }
-      checkSampleCount(file, labels.length, taken.length, memory);
+      checkSampleCount(file, count, taken.length + asked.length, memory);
     }
     row += 1;
   }
-  if (labels.length === 0) {
+  if (count === 0) {
     const came = dropped.size > 0 ? `none: each of ${dropped.size} rows lacks a value` : 'none';
     throw formatError(file, {}, 'at least one row', came, ADVICE.content);
   }
@@ -166,8 +168,8 @@ function makeTable(
   });
   // Second reading.
   const features = described.reduce((sum, column) => sum + widthOf(column), 0);
-  checkSampleCount(file, labels.length, features, memory);
-  const x = new Float32Array(labels.length * features);
+  checkSampleCount(file, count, features + asked.length, memory);
+  const x = new Float32Array(count * features);
   let at = 0;
   row = 0;
   for (const { cells, place } of source.rows()) {
@@ -182,20 +184,29 @@ function makeTable(
     row += 1;
   }
   const facts = { name: name ?? file, source: file, scaling: { kind: 'standardise' } as const };
-  const raw = { file, x, labels, count: labels.length, features, gaps: missing === 'mean' };
   const notes = [
     dropped.size > 0 ? `${dropped.size} of ${row} rows were left out: they lack a value` : '',
     gaps > 0 ? `${gaps} of ${row} rows lack a value: it becomes the mean` : '',
   ].filter((note) => note !== '');
-  return {
-    ...makeDataset({ ...facts, ...(notes.length > 0 && { note: notes.join('; ') }) }, raw),
-    columns: described,
-    ...(missing === 'mean' && { gaps: true }),
-  };
+  const about = { ...facts, ...(notes.length > 0 && { note: notes.join('; ') }) };
+  const rest = { columns: described, ...(missing === 'mean' && { gaps: true }) };
+  if ('label' in answers) {
+    const raw = { file, x, labels, count, features, gaps: missing === 'mean' };
+    return { ...makeDataset(about, raw), ...rest };
+  }
+  const train = { x, targets: Float32Array.from(targets), count, features };
+  return { ...about, features, targetNames: asked.map((column) => names[column]!), train, ...rest };
 }
 
 function labelOf(cell: Cell): number | string {
   return typeof cell === 'number' ? cell : String(cell).trim();
+}
+
+/** The number of a cell that is to be predicted. */
+function targetOf(cell: Cell, refuse: (came: string) => SetNativeError): number {
+  const value = numberOf(cell);
+  if (value === undefined || !Number.isFinite(Math.fround(value))) throw refuse(show(cell));
+  return value;
 }
 
 /** A word as it is compared: text without the blanks around it. */
@@ -233,11 +244,21 @@ export function encodeCell(
 }
 
 /** Numbers of the columns that are features. */
-function columnsOf({ file, names }: Source, label: number, columns: readonly string[] | undefined): number[] {
-  const others = names.flatMap((_, column) => (column === label ? [] : [column]));
+function columnsOf(
+  { file, names }: Source,
+  asked: readonly number[],
+  columns: readonly string[] | undefined,
+): number[] {
+  const others = names.flatMap((_, column) => (asked.includes(column) ? [] : [column]));
   if (columns === undefined) {
     if (others.length === 0)
-      throw formatError(file, {}, 'at least one feature and a label', '1 column', 'check its delimiter');
+      throw formatError(
+        file,
+        {},
+        'at least one feature beside what is predicted',
+        `${names.length} columns`,
+        'check its delimiter',
+      );
     return others;
   }
   if (!Array.isArray(columns) || columns.length === 0) {
@@ -263,191 +284,6 @@ function columnsOf({ file, names }: Source, label: number, columns: readonly str
     }
     return column;
   });
-}
-
-/**
- * Reads a table with one row per sample: the label column says what the row is, all others are features.
- * Columns of words become one feature per word. The data set knows its columns and class names; `prepare`
- * makes samples of it.
- *
- * @param source  a file (.gz or not), or the text itself: a string with a line end in it, or bytes
- * @throws SetNativeError ERR_DATA_FORMAT, naming line and column: not UTF-8, rows of different length, a
- * missing value, broken quotes, no label column, fewer than two classes; ERR_DATA_NOT_FOUND, ERR_IO,
- * ERR_OUT_OF_MEMORY; ERR_INVALID_ARGUMENT for its options
- */
-export function readCsv(source: string | Uint8Array, options: ReadCsvOptions = {}): Dataset {
-  checkKeys('readCsv', options, ['label', 'columns', 'missing', 'name', 'header', 'delimiter']);
-  const isText = typeof source === 'string' && /[\r\n]/.test(source);
-  if (typeof source !== 'string' && !types.isUint8Array(source)) {
-    throw new SetNativeError(
-      'ERR_INVALID_ARGUMENT',
-      `[readCsv] expected the name of a file, or its text or bytes, got ${describe(source)}`,
-    );
-  }
-  const file = typeof source === 'string' && !isText ? source : 'the table';
-  const bytes = typeof source !== 'string' ? source : isText ? Buffer.from(source) : readBytes(source);
-  checkText(bytes, file);
-  const { label, header, name = isText ? 'table' : file } = options;
-  const delimiter = options.delimiter ?? delimiterOf(bytes);
-  if (typeof delimiter !== 'string' || delimiter.length !== 1 || /["\r\n]/.test(delimiter)) {
-    throw new SetNativeError(
-      'ERR_INVALID_ARGUMENT',
-      `[readCsv] delimiter must be one character, got ${show(delimiter)}`,
-      {
-        details: { option: 'delimiter', value: delimiter },
-      },
-    );
-  }
-  const [first] = firstOf(csvRecords(bytes, file, delimiter));
-  if (first === undefined) throw formatError(file, {}, 'at least one row', 'none', ADVICE.content);
-  const cells = first.cells;
-  const isNamed = header ?? (label !== undefined || namesColumns(cells, csvRecords(bytes, file, delimiter)));
-  const names = isNamed ? cells : cells.map((_, column) => `column ${column + 1}`);
-  const twice = names.find((each, column) => names.indexOf(each) !== column);
-  if (twice !== undefined)
-    throw formatError(
-      file,
-      { line: first.line },
-      'names of columns that differ',
-      `${twice} twice`,
-      ADVICE.content,
-    );
-  const at = label === undefined ? names.length - 1 : names.indexOf(label);
-  if (at < 0) {
-    throw formatError(
-      file,
-      { line: first.line },
-      `a column named ${label}`,
-      names.slice(0, 20).join(', '),
-      ADVICE.content,
-    );
-  }
-  function* rows() {
-    for (const { cells: row, line } of csvRecords(bytes, file, delimiter)) {
-      if (!isNamed || line !== first!.line) yield { cells: row, place: { line } };
-    }
-  }
-  const { columns, missing } = options;
-  return makeTable({ file, names, rows }, at, {
-    name,
-    ...(columns && { columns }),
-    ...(missing && { missing }),
-  });
-}
-
-/** The first of some items, in a list; an empty one where there is none. */
-function firstOf<T>(items: Iterable<T>): [T?] {
-  for (const item of items) return [item];
-  return [];
-}
-
-/** The delimiter that parts the first line most often; a comma where none does. */
-function delimiterOf(bytes: Uint8Array): string {
-  const end = bytes.findIndex((byte) => byte === 10 || byte === 13);
-  const line = Buffer.from(bytes.subarray(0, Math.min(end < 0 ? bytes.length : end, 2 ** 20))).toString();
-  const unquoted = line.replace(/"[^"]*"/g, '');
-  const count = (delimiter: string) => unquoted.split(delimiter).length;
-  return [',', ';', '\t', '|'].reduce((best, each) => (count(each) > count(best) ? each : best));
-}
-
-/**
- * Whether the first of some records names the columns. Words that no other row has in the same column are
- * names; else the rules for columns of numbers decide.
- */
-function namesColumns(first: string[], records: Iterable<{ cells: string[] }>): boolean {
-  const areWords = first.every((cell) => !isMissing(cell) && parseDecimal(cell) === undefined);
-  const labels = new Set<string>();
-  let isFirst = true;
-  for (const { cells } of records) {
-    if (!isFirst) labels.add(cells.at(-1)!);
-    if (!isFirst && areWords && cells.some((cell, column) => cell === first[column])) return false;
-    isFirst = false;
-    if (labels.size > mostWords) break;
-  }
-  return areWords || isHeader(first, labels);
-}
-
-/** Labels of rows: names, numbers or truth values. */
-export type RowLabels = readonly (string | number | boolean | bigint)[] | ArrayLike<number | bigint>;
-
-export interface FromArraysOptions extends TableOptions {
-  /** Number of numbers in a row, where `rows` is one typed array. */
-  features?: number;
-  /** Names of the columns, in the order of the cells, where rows are lists. Default: `column 1` and so on. */
-  names?: readonly string[];
-}
-
-/**
- * Makes a data set of rows in memory, as readCsv does of a file: lists of cells, objects by the names of
- * columns, or one typed array of numbers with `features` in a row.
- *
- * @param labels  one per row; they become the names of the classes
- * @throws SetNativeError ERR_DATA_FORMAT, naming the row (from 1, as a line) and column; ERR_SHAPE for
- * another number of labels than rows; ERR_OUT_OF_MEMORY; ERR_INVALID_ARGUMENT for its options
- */
-export function fromArrays(
-  rows: readonly Row[] | ArrayLike<number | bigint>,
-  labels: RowLabels,
-  options: FromArraysOptions = {},
-): Dataset {
-  checkKeys('fromArrays', options, ['features', 'names', 'columns', 'missing', 'name']);
-  const fail = (code: 'ERR_INVALID_ARGUMENT' | 'ERR_SHAPE', text: string) =>
-    new SetNativeError(code, `[fromArrays] ${text}`);
-  if (!isArrayLike(rows) || types.isDataView(rows)) {
-    throw fail(
-      'ERR_INVALID_ARGUMENT',
-      `rows must be an Array of rows or a typed array, got ${describe(rows)}`,
-    );
-  }
-  if (!isArrayLike(labels) || types.isDataView(labels) || typeof labels === 'string') {
-    throw fail('ERR_INVALID_ARGUMENT', `labels must be an Array or a typed array, got ${describe(labels)}`);
-  }
-  const { features, names: given, name = 'table', columns, missing } = options;
-  const isFlat = types.isTypedArray(rows);
-  if (isFlat !== (features !== undefined) || (isFlat && !(Number.isInteger(features) && features! > 0))) {
-    throw fail(
-      'ERR_INVALID_ARGUMENT',
-      `features must be the length of a row where rows is a typed array, and only there, got ${show(features)}`,
-    );
-  }
-  if (isFlat && rows.length % features! !== 0) {
-    throw fail('ERR_SHAPE', `rows must hold whole rows of ${features} features, got ${rows.length} numbers`);
-  }
-  const count = isFlat ? rows.length / features! : rows.length;
-  if (labels.length !== count)
-    throw fail('ERR_SHAPE', `expected one label per row, ${count}, got ${labels.length}`);
-  if (count === 0) throw fail('ERR_SHAPE', 'expected at least one row, got none');
-  const rowAt = (row: number): unknown =>
-    isFlat
-      ? Array.from({ length: features! }, (_, i) => (rows as ArrayLike<Cell>)[row * features! + i])
-      : rows[row];
-  const names = given ?? namesOf(rowAt(0), rows as readonly Row[]);
-  if (
-    !Array.isArray(names) ||
-    names.some((each: unknown, i: number) => typeof each !== 'string' || names.indexOf(each) !== i)
-  ) {
-    throw fail('ERR_INVALID_ARGUMENT', `names must be an Array of different names, got ${show(names)}`);
-  }
-  function* records() {
-    for (let row = 0; row < count; row++) {
-      const cells = cellsOf('fromArrays', rowAt(row), names, row);
-      yield { cells: [...cells, (labels as ArrayLike<Cell>)[row]], place: { line: row + 1 } };
-    }
-  }
-  const source = { file: name, names: [...names, labelName], rows: records };
-  return makeTable(source, names.length, { name, ...(columns && { columns }), ...(missing && { missing }) });
-}
-
-/** Name of the labels that fromArrays is given; no column of the caller's can be mistaken for it. */
-const labelName = '(label)';
-
-/** Names of the columns: the keys of the objects, else numbers. */
-function namesOf(first: unknown, rows: readonly Row[]): string[] {
-  if (isArrayLike(first))
-    return Array.from(first as ArrayLike<unknown>, (_: unknown, column) => `column ${column + 1}`);
-  const names = new Set<string>();
-  for (const row of rows.slice(0, 1000)) for (const key of Object.keys(row ?? {})) names.add(key);
-  return [...names];
 }
 
 /** Cells of a row in the order of `names`. */

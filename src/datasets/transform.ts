@@ -1,8 +1,10 @@
 import {
   checkBoolean,
+  checkChoice,
   checkKeys,
   checkNumber,
   describe,
+  invalid,
   type NumberRange,
   show,
   wholeNumber,
@@ -10,9 +12,9 @@ import {
 import { SetNativeError } from '../errors.js';
 import { native } from '../native.js';
 import { type Encoding, encodingOf } from './encoding.js';
-import { checkSampleKinds, checkSamples, checkShape } from './samples.js';
+import { checkFinite, checkSampleKinds, checkSamples, checkShape, type Naming } from './samples.js';
 import { applyScaling, fitScaling } from './scaling.js';
-import type { Dataset, Samples, Scaling } from './types.js';
+import type { AnySamples, Dataset, Samples, Scaling, TargetDataset, TargetSamples } from './types.js';
 
 /*
  * Transforms samples: checks, subsets, splits and scaling; `prepare` does all of it in one call. Nothing here
@@ -20,18 +22,25 @@ import type { Dataset, Samples, Scaling } from './types.js';
  */
 
 /** Copies the given rows, in the given order. */
-function takeRows({ x, labels, features }: Samples, rows: Uint32Array): Samples {
-  const taken = {
-    x: new Float32Array(rows.length * features),
-    labels: new Uint32Array(rows.length),
+function takeRows<S extends AnySamples>(samples: S, rows: Uint32Array): S {
+  const take = <T extends Float32Array | Uint32Array>(values: T, width: number, taken: T): T => {
+    rows.forEach((row, i) => {
+      taken.set(values.subarray(row * width, (row + 1) * width), i * width);
+    });
+    return taken;
+  };
+  const { labels, targets } = samples as Partial<Samples & TargetSamples>;
+  const { x, features, count, weights } = samples;
+  const floats = (values: Float32Array, width: number) =>
+    take(values, width, new Float32Array(rows.length * width));
+  return {
+    x: floats(x, features),
+    ...(labels && { labels: take(labels, 1, new Uint32Array(rows.length)) }),
+    ...(targets && { targets: floats(targets, targets.length / count) }),
+    ...(weights && { weights: floats(weights, 1) }),
     count: rows.length,
     features,
-  };
-  rows.forEach((row, i) => {
-    taken.x.set(x.subarray(row * features, (row + 1) * features), i * features);
-    taken.labels[i] = labels[row]!;
-  });
-  return taken;
+  } as unknown as S;
 }
 
 function checkSeed(seed: number): void {
@@ -51,7 +60,7 @@ function checkSeed(seed: number): void {
  * @throws SetNativeError ERR_OUT_OF_RANGE: count is no whole number in 1 .. samples.count, or a bad seed;
  * ERR_INVALID_ARGUMENT, ERR_SHAPE: `samples` are not samples
  */
-export function subsetSamples(samples: Samples, count: number, seed: number): Samples {
+export function subsetSamples<S extends AnySamples>(samples: S, count: number, seed: number): S {
   checkSampleKinds('subset', samples);
   checkShape(samples, { where: 'samples', operation: 'subset' });
   return takeRows(samples, subsetRows(samples.count, count, seed));
@@ -76,7 +85,10 @@ export interface SplitOptions {
   seed?: number;
   /** Share of the samples that becomes the test set, above 0 and below 1; default 1/3. */
   testFraction?: number;
-  /** Whether each class is split by itself, so that both parts have the same mix; default true. */
+  /**
+   * Whether each class is split by itself, so that both parts have the same mix. Default true where samples
+   * have labels.
+   */
   stratified?: boolean;
 }
 
@@ -88,10 +100,10 @@ export interface SplitOptions {
  * @throws SetNativeError ERR_OUT_OF_RANGE: testFraction outside (0, 1), a bad seed, or so few samples that a
  * part would be empty; ERR_INVALID_ARGUMENT: an unknown option, or `samples` are not samples; ERR_SHAPE
  */
-export function splitSamples(
-  samples: Samples,
+export function splitSamples<S extends AnySamples>(
+  samples: S,
   options: SplitOptions = {},
-): { train: Samples; test: Samples } {
+): { train: S; test: S } {
   checkSampleKinds('split', samples);
   checkShape(samples, { where: 'samples', operation: 'split' });
   const rows = splitRows(samples, options);
@@ -104,14 +116,17 @@ const openUnitInterval: NumberRange = {
 };
 
 /** Rows of either part, ascending. */
-function splitRows(samples: Samples, options: SplitOptions): { train: Uint32Array; test: Uint32Array } {
+function splitRows(samples: AnySamples, options: SplitOptions): { train: Uint32Array; test: Uint32Array } {
   checkKeys('split', options, ['seed', 'testFraction', 'stratified']);
-  const { seed = 0, testFraction = 1 / 3, stratified = true } = options;
+  const labels = 'labels' in samples ? samples.labels : undefined;
+  const { seed = 0, testFraction = 1 / 3, stratified = labels !== undefined } = options;
   checkSeed(seed);
   checkNumber('split', 'testFraction', testFraction, openUnitInterval);
   checkBoolean('split', 'stratified', stratified);
+  if (stratified && labels === undefined)
+    throw invalid('split', 'stratified', 'false, or absent: the samples have no labels', stratified);
   // Number of samples of each group (a class, or all) that still go to the test set.
-  const groupOf = (row: number) => (stratified ? samples.labels[row]! : 0);
+  const groupOf = (row: number) => (stratified ? labels![row]! : 0);
   const sizes = new Map<number, number>();
   for (let row = 0; row < samples.count; row++) sizes.set(groupOf(row), (sizes.get(groupOf(row)) ?? 0) + 1);
   const quota = new Map<number, number>();
@@ -155,13 +170,18 @@ export interface PrepareOptions {
   test?: number | undefined;
   /** Scaling; default: that of the data set. */
   scaling?: Scaling;
+  /**
+   * Scaling of targets: `standardise` to mean 0 and standard deviation 1 over the train samples, which large
+   * numbers need; `estimate` of a model with the `encoding` gives them as they were. Default `none`.
+   */
+  targetScaling?: 'none' | 'standardise';
 }
 
 /** Samples that `prepare` makes; `validation` is there where some were asked for. */
-export interface Prepared {
-  train: Samples;
-  validation?: Samples;
-  test: Samples;
+export interface Prepared<S extends AnySamples = Samples> {
+  train: S;
+  validation?: S;
+  test: S;
   /** What was done to the data, for the option `encoding` of a model. It can be written as JSON. */
   encoding: Encoding;
 }
@@ -172,6 +192,7 @@ const datasetKeys = Object.keys({
   features: 0,
   classes: 0,
   classNames: 0,
+  targetNames: 0,
   train: 0,
   test: 0,
   imageShape: 0,
@@ -179,10 +200,10 @@ const datasetKeys = Object.keys({
   columns: 0,
   gaps: 0,
   note: 0,
-} satisfies Record<keyof Dataset, 0>);
+} satisfies Record<keyof Dataset | keyof TargetDataset, 0>);
 
 /** Throws unless a value is a data set with sound samples. */
-function checkDataset(dataset: Dataset): void {
+function checkDataset(dataset: Dataset | TargetDataset): void {
   const operation = 'prepare';
   if (typeof dataset !== 'object' || dataset === null || !('train' in dataset)) {
     const isSamples = typeof dataset === 'object' && dataset !== null && 'x' in dataset;
@@ -194,21 +215,51 @@ function checkDataset(dataset: Dataset): void {
     );
   }
   checkKeys(operation, dataset, datasetKeys, { of: 'the data set' });
-  const classes = checkNumber(operation, 'classes', dataset.classes, wholeNumber(1, 2 ** 32));
+  const classes = hasTargets(dataset)
+    ? undefined
+    : checkNumber(operation, 'classes', dataset.classes, wholeNumber(1, 2 ** 32));
   for (const part of ['train', 'test'] as const) {
     const samples = dataset[part];
     if (samples === undefined && part === 'test') continue;
     checkSampleKinds(operation, samples!, part);
-    checkSamples(samples!, { operation, where: `${part} samples`, classes, gaps: dataset.gaps });
+    const naming = { operation, where: `${part} samples`, gaps: dataset.gaps };
+    if (classes !== undefined) checkSamples(samples as Samples, { ...naming, classes });
+    else checkTargets(samples as TargetSamples, dataset as TargetDataset, naming);
     checkFeatures(samples!.features, part, dataset);
   }
+}
+
+/** Whether a data set has numbers to predict. */
+function hasTargets(dataset: Dataset | TargetDataset): dataset is TargetDataset {
+  return 'targetNames' in dataset;
+}
+
+/** Throws unless samples are sound, and have as many targets in a row as the data set has names of them. */
+function checkTargets(samples: TargetSamples, { targetNames }: TargetDataset, naming: Naming): void {
+  checkShape(samples, naming);
+  checkFinite(samples, naming);
+  const outputs = samples.targets.length / samples.count;
+  if (Array.isArray(targetNames) && targetNames.length === outputs) {
+    const where = `targets of ${naming.where}`;
+    checkFinite({ x: samples.targets, features: outputs }, { ...naming, where, gaps: false });
+    return;
+  }
+  throw new SetNativeError(
+    'ERR_SHAPE',
+    `[prepare] targetNames must be an Array of ${outputs} names, one for each target of a row, got ${show(targetNames)}`,
+    { details: { option: 'targetNames' } },
+  );
 }
 
 /**
  * Throws unless samples have as many features as the data set states or, where it states none, as the train
  * samples.
  */
-function checkFeatures(features: number, part: 'train' | 'test', { features: said, train }: Dataset): void {
+function checkFeatures(
+  features: number,
+  part: 'train' | 'test',
+  { features: said, train }: Dataset | TargetDataset,
+): void {
   const expected = said ?? train.features;
   if (features === expected) return;
   throw new SetNativeError(
@@ -236,15 +287,23 @@ interface Part {
  * classes; a bad seed), ERR_NON_FINITE, ERR_SHAPE, ERR_INVALID_ARGUMENT (an option, or a key of the data set,
  * that is unknown or of the wrong kind)
  */
-export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepared {
-  checkKeys('prepare', options, ['seed', 'train', 'validation', 'test', 'scaling']);
+export function prepare(dataset: Dataset, options?: PrepareOptions): Prepared;
+export function prepare(dataset: TargetDataset, options?: PrepareOptions): Prepared<TargetSamples>;
+export function prepare(
+  dataset: Dataset | TargetDataset,
+  options: PrepareOptions = {},
+): Prepared<AnySamples> {
+  checkKeys('prepare', options, ['seed', 'train', 'validation', 'test', 'scaling', 'targetScaling']);
   for (const part of ['train', 'validation', 'test'] as const) {
     const least = part === 'validation' ? 0 : 1;
     if (options[part] !== undefined)
       checkNumber('prepare', part, options[part], wholeNumber(least, 2 ** 31 - 1));
   }
   checkDataset(dataset);
-  const { seed = 0, validation = 0, scaling = dataset.scaling } = options;
+  const { seed = 0, validation = 0, scaling = dataset.scaling, targetScaling = 'none' } = options;
+  checkChoice('prepare', 'targetScaling', targetScaling, ['none', 'standardise']);
+  if (targetScaling !== 'none' && !hasTargets(dataset))
+    throw invalid('prepare', 'targetScaling', 'absent: the data set has classes', targetScaling);
   const whole = partsOf(dataset, seed);
   const countOf = ({ of, rows }: Part) => rows?.length ?? dataset[of]!.count;
   const draw = (part: Part, count: number | undefined): Part => {
@@ -260,22 +319,37 @@ export function prepare(dataset: Dataset, options: PrepareOptions = {}): Prepare
     ...(validation > 0 && { validation: { of: drawn.of, rows: drawn.rows!.subarray(trainCount) } }),
     test: draw(whole.test, options.test),
   };
-  const samplesOf = ({ of, rows }: Part) =>
+  const samplesOf = ({ of, rows }: Part): AnySamples =>
     rows === undefined ? dataset[of]! : takeRows(dataset[of]!, rows);
   const train = samplesOf(parts.train);
   const fitted = fitScaling(train, scaling, dataset.gaps);
-  const scaled = ({ of, rows }: Part, samples: Samples) =>
-    applyScaling(samples, fitted, { operation: 'prepare', where: `${of} samples`, rows });
+  const targetsFitted = hasTargets(dataset) ? fitTargets(train as TargetSamples, targetScaling) : undefined;
+  const scaled = ({ of, rows }: Part, samples: AnySamples) => {
+    const naming = { operation: 'prepare', where: `${of} samples`, rows };
+    const some = applyScaling(samples, fitted, naming);
+    if (targetsFitted === undefined || !('targets' in some)) return some;
+    const targets = { x: some.targets, features: some.targets.length / some.count };
+    return { ...some, targets: applyScaling(targets, targetsFitted, naming).x };
+  };
   return {
     train: scaled(parts.train, train),
     ...(parts.validation && { validation: scaled(parts.validation, samplesOf(parts.validation)) }),
     test: scaled(parts.test, samplesOf(parts.test)),
-    encoding: encodingOf(dataset, fitted),
+    encoding: encodingOf(dataset, fitted, targetsFitted),
   };
 }
 
+/** The scaling of targets; one that is constant in the train samples keeps its unit. */
+function fitTargets(
+  { targets, count }: TargetSamples,
+  kind: 'none' | 'standardise',
+): { offset: Float64Array; divisor: Float64Array } {
+  const { offset, divisor } = fitScaling({ x: targets, count, features: targets.length / count }, { kind });
+  return { offset, divisor: divisor.map((value) => (Number.isFinite(value) ? value : 1)) };
+}
+
 /** The train and test parts of a data set, which has a test set or gives a third of its samples. */
-function partsOf(dataset: Dataset, seed: number): { train: Part; test: Part } {
+function partsOf(dataset: Dataset | TargetDataset, seed: number): { train: Part; test: Part } {
   if (dataset.test !== undefined)
     return { train: { of: 'train', rows: undefined }, test: { of: 'test', rows: undefined } };
   const { train, test } = splitRows(dataset.train, { seed });

@@ -1,14 +1,31 @@
 import type { ScalingKind } from '../vocabulary.js';
 
-/** Samples, row by row, in the form that the native core takes. */
-export interface Samples {
+/** Rows of features, in the form that the native core takes. */
+interface Rows {
   /** Features: count × features, row-major. */
   x: Float32Array;
-  /** Class of each sample, 0 .. classes - 1. */
-  labels: Uint32Array;
   count: number;
   features: number;
+  /** What each sample counts in the loss, at least 0; absent: 1 each. */
+  weights?: Float32Array;
 }
+
+/** Samples of classes. */
+export interface Samples extends Rows {
+  /** Class of each sample, 0 .. classes - 1. */
+  labels: Uint32Array;
+}
+
+/**
+ * Samples of numbers to predict: any for the loss `mse`; from 0 to 1 for `sigmoid-binary-cross-entropy`, such
+ * as 0 and 1 of labels that do not exclude each other; for `softmax-cross-entropy` shares that add up to 1.
+ */
+export interface TargetSamples extends Rows {
+  /** Numbers to predict: count × outputs, row-major. */
+  targets: Float32Array;
+}
+
+export type AnySamples = Samples | TargetSamples;
 
 /**
  * Scaling of features.
@@ -20,19 +37,13 @@ export type Scaling = { kind: Exclude<ScalingKind, 'divide'> } | { kind: 'divide
 /** A column of a table: of numbers, one feature; or of words, one feature for each. */
 export type Column = { name: string } | { name: string; categories: string[] };
 
-/** A data set in memory: features as stored (unscaled), labels mapped to 0 .. classes - 1. */
-export interface Dataset {
+/** What data sets of every kind have beside their samples. */
+interface DatasetBase {
   /** Name that was asked for; name of the first file where the content is not the published one. */
   name: string;
   /** Folder that it was loaded from, or `embedded`. */
   source: string;
   features: number;
-  classes: number;
-  /** Names of the classes, in label order. */
-  classNames: string[];
-  train: Samples;
-  /** Test samples; absent where the source has no test set of its own: see `splitSamples`. */
-  test?: Samples;
   /** Rows and columns of an image, for image data. */
   imageShape?: [number, number];
   /** Scaling of the features unless another is asked for. */
@@ -43,4 +54,22 @@ export interface Dataset {
   gaps?: boolean;
   /** Caveat that must stand beside every result, e.g. "lung, rounded to 4 levels". */
   note?: string;
+}
+
+/** A data set in memory: features as stored (unscaled), labels mapped to 0 .. classes - 1. */
+export interface Dataset extends DatasetBase {
+  classes: number;
+  /** Names of the classes, in label order. */
+  classNames: string[];
+  train: Samples;
+  /** Test samples; absent where the source has no test set of its own: see `splitSamples`. */
+  test?: Samples;
+}
+
+/** A data set of numbers to predict: features and targets as stored (unscaled). */
+export interface TargetDataset extends DatasetBase {
+  /** Names of the targets, in their order. */
+  targetNames: string[];
+  train: TargetSamples;
+  test?: TargetSamples;
 }

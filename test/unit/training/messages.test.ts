@@ -124,12 +124,20 @@ test.each<[string, Wrong, string]>([
   ],
   ['truth', [true, false, true], 'got an Array of 3 booleans; use Uint32Array.from(labels, Number)'],
   ['negative classes', Int8Array.of(1, 1, -1), '-1 in row 2 is no class: classes -1 and 1 become 0 and 1'],
-  ['real targets', [0, 0.5, 1], '0.5 in row 1 is no class: there is no regression yet'],
+  [
+    'real targets',
+    [0, 0.5, 1],
+    '0.5 in row 1 is no class: hand in numbers to predict as targets, for the loss mse',
+  ],
   ['NaN', Float32Array.of(0, Number.NaN), 'NaN in row 1 is no class'],
   ['big integers', [0n, 1n, 2n], 'use Uint32Array.from(labels, Number)'],
   ['a gap', [0, null, 2], 'row 1 has none: leave out such rows, and those of x'],
   ['a tensor', new Tensor(), 'of a tensor, use Uint32Array.from(await labels.data())'],
-  ['nothing', undefined, 'got undefined; every row needs one; for outputs alone there is predict(x)'],
+  [
+    'nothing',
+    undefined,
+    'got undefined; every row needs one, or targets, numbers to predict; for outputs alone there is predict(x)',
+  ],
 ])('%s as labels', async (_, wrong, message) => {
   for (const call of [
     () => model.fit({ ...samples, labels: wrong }),
@@ -177,7 +185,7 @@ test.each<[string, () => unknown, string]>([
   [
     'a Map of samples',
     () => model.fit(new Map([['x', x]]) as Wrong),
-    'samples must be an object of x, labels, count',
+    'samples must be an object of x, labels, targets, weights, count',
   ],
   [
     'a scaling by name',
@@ -366,13 +374,11 @@ test('a bad row of the validation samples is found before anything is trained', 
 });
 
 test.each([
-  ['sampleWeight', 'all samples count alike'],
-  ['weights', 'all samples count alike'],
-  ['targets', 'there is no regression yet: labels name the class of each row'],
+  ['sampleWeight', 'what each sample counts are its weights'],
   ['y', 'did you mean labels?'],
   ['Labels', 'did you mean labels?'],
   ['n_features', 'did you mean features?'],
-  ['mask', 'the keys are x, labels, count, features'],
+  ['mask', 'the keys are x, labels, targets, weights, count, features'],
 ])('samples with %s are refused, wherever samples come in', async (key, message) => {
   const more = { ...samples, [key]: labels };
   for (const [call, of] of [
