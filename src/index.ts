@@ -1,5 +1,12 @@
 export type { Encoding } from './datasets/encoding.js';
+export {
+  type FromArraysOptions,
+  fromArrays,
+  type RowLabels,
+  type RowTargets,
+} from './datasets/fromArrays.js';
 export { readNpy } from './datasets/npy.js';
+export { type ReadCsvOptions, readCsv } from './datasets/readCsv.js';
 export {
   type DatasetListing,
   type DatasetShape,
@@ -7,16 +14,7 @@ export {
   listDatasets,
   loadDataset,
 } from './datasets/registry.js';
-export {
-  type Cell,
-  type FromArraysOptions,
-  fromArrays,
-  type MissingRule,
-  type ReadCsvOptions,
-  type Row,
-  type RowLabels,
-  readCsv,
-} from './datasets/table.js';
+export type { Cell, MissingRule, Row } from './datasets/table.js';
 export {
   type Prepared,
   type PrepareOptions,
@@ -25,7 +23,15 @@ export {
   splitSamples,
   subsetSamples,
 } from './datasets/transform.js';
-export type { Column, Dataset, Samples, Scaling } from './datasets/types.js';
+export type {
+  AnySamples,
+  Column,
+  Dataset,
+  Samples,
+  Scaling,
+  TargetDataset,
+  TargetSamples,
+} from './datasets/types.js';
 export { type ErrorCode, type ErrorDetails, isSetNativeError, SetNativeError } from './errors.js';
 export {
   type ExperimentConfig,
@@ -64,17 +70,19 @@ export {
   selectFeatures,
 } from './selection/select.js';
 export type { Difference, Estimate } from './statistics.js';
+export type { CallOptions } from './training/calls.js';
+export type { Classification } from './training/classify.js';
+export type { CheckpointOptions, ClassWeight, History, Progress, TrainOptions } from './training/fitting.js';
+export type { LearningRate, LearningRateSchedule, RateScheduleName } from './training/learningRate.js';
+export type { ClassFigures, ErrorFigures } from './training/metrics.js';
 export {
-  type CallOptions,
-  type Classification,
   type Evaluation,
   type FitOptions,
-  type History,
   type LayerData,
-  type LayerSummary,
   type LoadOptions,
   type SaveOptions,
   SparseMLP,
+  type TargetEvaluation,
 } from './training/model.js';
 export type {
   EvolutionOptions,
@@ -82,6 +90,8 @@ export type {
   TrainingOptions,
 } from './training/options.js';
 export type { EpochReport } from './training/run.js';
+export type { EarlyStopping, MonitorName } from './training/stopping.js';
+export type { LayerSummary } from './training/summary.js';
 export type { TrainingWarning, TrainingWarningCode } from './training/warnings.js';
 export type {
   ActivationName,

@@ -1,53 +1,56 @@
 import { fileURLToPath } from 'node:url';
-import { types } from 'node:util';
+import { type InspectOptions, inspect, types } from 'node:util';
 import { checkBoolean, checkHooks, checkKeys, describe, isArrayLike } from '../checks.js';
 import { checkEncoding, type Encoding, encodeRows } from '../datasets/encoding.js';
 import { isTensor } from '../datasets/samples.js';
 import type { Row } from '../datasets/table.js';
-import type { Samples } from '../datasets/types.js';
-import { aborted, checkSignal, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
-import { largest } from '../extremes.js';
+import type { AnySamples, Samples, TargetSamples } from '../datasets/types.js';
+import { aborted, checkSignal, SetNativeError } from '../errors.js';
 import { writeInBackground } from '../files/output.js';
 import {
   fromNative,
   inRealmOf,
   type NativeLayer,
-  type NativeModel,
   type NativeModelSpec,
-  type NativeSamples,
   native,
   ofThisRealm,
 } from '../native.js';
 import type { BackendName, LossName, OptimizerName } from '../vocabulary.js';
-import { asFileError, modelPieces, readModel, readModelFile } from './modelFile.js';
-import { type ModelOptions, modelSpec, type TrainingOptions, trainingKeys, trainingPlan } from './options.js';
+import { type CallOptions, Calls } from './calls.js';
+import { type Classification, classifications, estimates } from './classify.js';
+import {
+  checkTrainOptions,
+  Fitting,
+  type FittingOptions,
+  type History,
+  stopOf,
+  type TrainOptions,
+  trainKeys,
+} from './fitting.js';
+import { LiveModel } from './live.js';
+import {
+  type ClassFigures,
+  classFigures,
+  confusionOf,
+  type ErrorFigures,
+  errorFigures,
+  labelFigures,
+} from './metrics.js';
+import { asFileError, readModel, readModelFile } from './modelFile.js';
+import { type ModelOptions, modelSpec } from './options.js';
 import { Requests } from './requests.js';
-import { type EpochReport, TrainingRun } from './run.js';
+import type { EpochReport } from './run.js';
 import { checkRowsFor, checkSamplesFor, type Ends, upload } from './samples.js';
-import { type TurnOptions, Turns } from './turns.js';
-import { type TrainingWarning, type TrainingWarningCode, TrainingWatch } from './warnings.js';
+import { type LayerSummary, summaryOf } from './summary.js';
+import type { TrainingWarningCode } from './warnings.js';
 
-export interface FitOptions extends TrainingOptions {
-  /** Samples evaluated after every epoch: `validationLoss` and `validationAccuracy` of the reports. */
-  validation?: Samples;
+export interface FitOptions extends TrainOptions {
   /**
-   * Called, and awaited, after every epoch; `fit` goes on when it is done. It may call the methods of the
-   * model but `fit` and `close`. An error thrown here ends the training and rejects `fit` with it.
+   * Called, and awaited, after every epoch; `fit` goes on when it is done, or ends, and resolves, where it
+   * gives `false`. (The links have evolved by then, but after the last epoch.) It may call the methods of the
+   * model but `fit`, `train` and `close`. An error thrown here ends the training and rejects `fit` with it.
    */
-  onEpoch?: (report: EpochReport) => void | Promise<void>;
-  /**
-   * Called with what keeps the network from learning, in place of a process warning (`process.on('warning')`,
-   * type SetNativeWarning, with a code). It stops nothing.
-   */
-  onWarning?: (warning: TrainingWarning) => void;
-  /** Stops within one batch, or when `onEpoch` is done; `fit` rejects with ERR_ABORTED. Of any realm. */
-  signal?: AbortSignal;
-}
-
-/** Options of calls that can be stopped. */
-export interface CallOptions {
-  /** Gives the call up: it rejects with ERR_ABORTED, whose cause is the signal's reason. Of any realm. */
-  signal?: AbortSignal;
+  onEpoch?: (report: EpochReport) => unknown;
 }
 
 export interface SaveOptions {
@@ -60,51 +63,24 @@ export interface SaveOptions {
 
 export type LoadOptions = Pick<ModelOptions, 'backend' | 'threads' | 'batching'> & CallOptions;
 
-export interface Classification {
-  /** Name of the most probable class; the first of equals. */
-  className: string;
-  /** Its probability. */
-  probability: number;
-  /** Probability of each class, by name. */
-  probabilities: Record<string, number>;
-}
-
-export interface History {
-  epochs: EpochReport[];
-  /**
-   * Warnings of this call of what keeps the network from learning; each kind comes once in the life of the
-   * model.
-   */
-  warnings: TrainingWarning[];
-}
-
-declare module '../errors.js' {
-  interface AbortedDetails {
-    /** The epochs that `fit` completed. */
-    history?: History;
-  }
-}
-
+/** Figures of samples with labels. */
 export interface Evaluation {
-  /** Mean loss over the samples. */
+  /** Mean loss over the samples, each times its weight. */
   loss: number;
   /** Share of the samples whose largest output is their label. */
   accuracy: number;
+  /** Figures of each class, in the order of the classes. */
+  classes: ClassFigures[];
+  /** Samples by their class (row) and the class that they are taken for (column), by their outputs. */
+  confusion: number[][];
 }
 
-export interface LayerSummary {
-  inputs: number;
-  outputs: number;
-  /** Whether all cells are links, because the link probability reached 1. Such a layer never evolves. */
-  dense: boolean;
-  nnz: number;
-  /** nnz / (inputs · outputs) */
-  density: number;
-  /**
-   * Links by the epoch whose evolution grew them; [0] = initial links, [65535] = of that epoch and all later
-   * ones.
-   */
-  linksByBirth: number[];
+/** Figures of samples with targets: of errors for the loss `mse`, else of each label. */
+export interface TargetEvaluation extends Partial<ErrorFigures> {
+  /** Mean loss over the samples, each times its weight. */
+  loss: number;
+  /** Figures of each output, compared with its targets at one half. */
+  labels?: ClassFigures[];
 }
 
 /**
@@ -123,37 +99,27 @@ const madeByCreate = Symbol('made by create');
  * everything rejects with ERR_DISPOSED.
  */
 export class SparseMLP {
-  readonly #model: NativeModel;
+  readonly #live: LiveModel;
   readonly #ends: Ends;
-  readonly #spec: NativeModelSpec;
+  readonly #batching: boolean;
   readonly #warned = new Set<TrainingWarningCode>();
-  #epochs = 0;
-  #evolutionDue: number | undefined;
-  readonly #turns = new Turns();
+  readonly #calls: Calls;
   readonly #requests: Requests;
-  readonly #encoding: Encoding | undefined;
-  #closed = false;
-  #diverged = false;
-  #disposed = false;
+  #iterating = false;
 
-  private constructor(
-    model: NativeModel,
-    spec: NativeModelSpec,
-    settings: { batching: boolean; encoding: Encoding | undefined },
-    key: typeof madeByCreate,
-  ) {
+  private constructor(live: LiveModel, batching: boolean, key: typeof madeByCreate) {
     if (key !== madeByCreate) {
       throw new SetNativeError(
         'ERR_INVALID_ARGUMENT',
         '[create] models are drawn on native threads: use await SparseMLP.create({ layers: [784, 300, 10] }), not new',
       );
     }
-    this.#model = model;
-    this.#ends = { inputs: spec.sizes[0]!, outputs: spec.sizes.at(-1)! };
-    this.#spec = spec;
-    const { batching, encoding } = settings;
-    this.#encoding = encoding;
-    this.#requests = new Requests(model, this.#turns, batching);
+    this.#live = live;
+    const { sizes } = live.spec;
+    this.#ends = { inputs: sizes[0]!, outputs: sizes.at(-1)! };
+    this.#batching = batching;
+    this.#calls = new Calls(live);
+    this.#requests = new Requests(live, this.#calls.turns, batching);
   }
 
   /**
@@ -167,7 +133,8 @@ export class SparseMLP {
     const batching = checkBoolean('create', 'batching', options.batching ?? true);
     const encoding = encodingFor('create', options.encoding, spec);
     try {
-      return new SparseMLP(await native().createModel(spec), spec, { batching, encoding }, madeByCreate);
+      const live = new LiveModel(await native().createModel(spec), spec, { encoding });
+      return new SparseMLP(live, batching, madeByCreate);
     } catch (error) {
       throw fromNative(error);
     }
@@ -198,14 +165,15 @@ export class SparseMLP {
       .catch((error) => {
         throw asFileError(file, fromNative(error));
       });
-    const model = new SparseMLP(made, saved.spec, { batching, encoding: saved.encoding }, madeByCreate);
-    if (signal?.aborted) {
-      model.dispose();
-      throw aborted('load', signal, 'before it was done');
-    }
-    model.#epochs = saved.epochs;
-    model.#evolutionDue = saved.evolutionDue;
-    return model;
+    const model = new SparseMLP(new LiveModel(made, saved.spec, saved), batching, madeByCreate);
+    if (!signal?.aborted) return model;
+    model.dispose();
+    throw aborted('load', signal, 'before it was done');
+  }
+
+  /** Neurons per layer, inputs first, outputs last. */
+  get sizes(): number[] {
+    return [...this.#live.spec.sizes];
   }
 
   /** Features of a sample. */
@@ -219,35 +187,35 @@ export class SparseMLP {
   }
 
   get loss(): LossName {
-    return this.#spec.loss;
+    return this.#live.spec.loss;
   }
 
   get optimizer(): OptimizerName {
-    return this.#spec.optimizer;
+    return this.#live.spec.optimizer;
   }
 
   get seed(): number {
-    return this.#spec.seed;
+    return this.#live.spec.seed;
   }
 
   /** What computes; `auto` is decided. */
   get backend(): BackendName {
-    return this.#model.backend;
+    return this.#live.network.backend;
   }
 
   /** What was done to the data, as `create` was given it, or the file held it. */
   get encoding(): Encoding | undefined {
-    return structuredClone(this.#encoding);
+    return structuredClone(this.#live.encoding);
   }
 
   /** Threads that compute. */
   get threads(): number {
-    return this.#model.threads;
+    return this.#live.network.threads;
   }
 
   /** Epochs trained so far, over all calls of `fit`. */
   get epochs(): number {
-    return this.#epochs;
+    return this.#live.point.epochs;
   }
 
   /**
@@ -264,81 +232,136 @@ export class SparseMLP {
    * number. Then the model can be looked at, by `layers` and `download`; `fit`, `evaluate` and `predict`
    * reject with the same code from then on.
    */
-  async fit(train: Samples, options: FitOptions = {}): Promise<History> {
-    if (isArrayLike(options) || isTensor(options)) {
-      throw new SetNativeError(
-        'ERR_INVALID_ARGUMENT',
-        `[fit] takes one samples object and options: fit({ x, labels, features }, options), got ${describe(train)} ` +
-          `and ${describe(options)}`,
-      );
-    }
-    checkKeys('fit', options, [...trainingKeys, 'validation', 'onEpoch', 'onWarning', 'signal']);
-    const { validation, onEpoch, onWarning = emitWarning, signal } = options;
-    checkHooks('fit', { onEpoch, onWarning, signal });
-    const plan = trainingPlan('fit', options, this.#spec);
-    if (this.#turns.inCallback) {
-      throw new SetNativeError(
-        'ERR_BUSY',
-        '[fit] a callback of fit cannot train the model that waits for it; let fit go on, or call it when the first is done',
-      );
-    }
-    const history: History = { epochs: [], warnings: [] };
-    const stopped = () => {
-      const by = signal?.aborted ? signal : undefined;
-      return aborted('fit', by, `after ${history.epochs.length} complete epochs`, { history });
-    };
+  async fit(train: AnySamples, options: FitOptions = {}): Promise<History> {
+    const { onEpoch } = options;
+    const checked = this.#checkTraining('fit', train, options, ['onEpoch']);
+    checkHooks('fit', { onEpoch });
+    const { signal } = options;
+    const nothing: History = { epochs: [], warnings: [] };
     const work = async () => {
-      const warn = (warning: TrainingWarning) => {
-        history.warnings.push(warning);
-        onWarning(warning);
-      };
-      checkSamplesFor(this.#ends, 'fit', train);
-      if (validation !== undefined) checkSamplesFor(this.#ends, 'fit', validation, 'validation');
-      const samples: { train?: NativeSamples; validation?: NativeSamples } = {};
+      const fitting = this.#fitting('fit', train, checked);
       try {
-        samples.train = upload('fit', train);
-        if (validation !== undefined) samples.validation = upload('fit', validation, 'validation');
-        const uploaded = { train: samples.train, validation: samples.validation };
-        const past = { epochsBefore: this.#epochs, evolutionDue: this.#evolutionDue };
-        const watch = new TrainingWatch(this.#model, this.#spec, warn, this.#warned);
-        const run = new TrainingRun(this.#model, plan, uploaded, { ...past, signal, watch });
-        while (!run.done) {
+        while (!fitting.done) {
+          const report = await fitting.next();
           try {
-            if (run.trained === 0) await watch.network(plan.policy?.evolveOutput ?? false);
-            history.epochs.push(await run.next());
+            const goesOn = onEpoch && (await this.#calls.turns.lend(() => onEpoch(report)));
+            if (goesOn === false) break;
           } catch (error) {
-            this.#diverged ||= isSetNativeError(error, 'ERR_NON_FINITE');
-            throw isAbortBy(signal, error) || this.#isDisposal(error) ? stopped() : error;
-          } finally {
-            this.#epochs = run.trained;
-            this.#evolutionDue = run.evolutionDue;
+            throw fitting.asStop(error);
           }
-          try {
-            if (onEpoch !== undefined) await this.#turns.lend(() => onEpoch(history.epochs.at(-1)!));
-          } catch (error) {
-            throw isAbortBy(signal, error) ? stopped() : error;
-          }
+          if (!fitting.done) await fitting.checkpoint();
         }
-        return history;
+        return await fitting.finish();
       } finally {
-        samples.train?.dispose();
-        samples.validation?.dispose();
+        fitting.dispose();
       }
     };
-    return this.#turn('fit', work, { signal, gaveUp: stopped });
+    const gaveUp = () => stopOf('fit', signal?.aborted ? signal : undefined, nothing);
+    return this.#calls.turn('fit', work, { signal, gaveUp });
   }
 
   /**
-   * Mean loss and accuracy on labelled samples. Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE,
-   * ERR_OUT_OF_RANGE or ERR_NON_FINITE for samples that do not fit the model, naming the row.
+   * Trains as `fit` does, one epoch for each report that is taken: `for await (const report of
+   * model.train(...))`. Between two epochs, and so in the body of the loop, other calls take their turns,
+   * predictions of a service among them. Leaving the loop ends the training. Returns the history.
+   *
+   * Rejects as `fit` does; with ERR_BUSY inside a callback of `fit`, or while another iteration is not done:
+   * `fit` too rejects so, as long as this one is not.
    */
-  evaluate(samples: Samples, options: CallOptions = {}): Promise<Evaluation> {
-    return this.#stoppable('evaluate', options, async () => {
+  async *train(train: AnySamples, options: TrainOptions = {}): AsyncGenerator<EpochReport, History, void> {
+    const checked = this.#checkTraining('train', train, options);
+    const { signal } = options;
+    const nothing: History = { epochs: [], warnings: [] };
+    let fitting: Fitting | undefined;
+    let failed = false;
+    const gaveUp = () => fitting?.stopped() ?? stopOf('train', signal?.aborted ? signal : undefined, nothing);
+    const turn = <T>(work: () => Promise<T>) =>
+      this.#calls.turn('train', work, { signal, gaveUp }).catch((error) => {
+        failed = true;
+        throw error;
+      });
+    this.#iterating = true;
+    try {
+      const made = await turn(async () => this.#fitting('train', train, checked));
+      fitting = made;
+      while (!made.done) {
+        yield await turn(async () => {
+          const report = await made.next();
+          if (!made.done) await made.checkpoint();
+          return report;
+        });
+      }
+      return made.history;
+    } finally {
+      this.#iterating = false;
+      const made = fitting;
+      try {
+        // A caller may leave the loop: what was trained is kept all the same.
+        if (made !== undefined && !failed && !this.#calls.ended)
+          await this.#calls.turn('train', () => made.finish());
+      } finally {
+        made?.dispose();
+      }
+    }
+  }
+
+  /** Checks what every training begins with. */
+  #checkTraining(
+    operation: string,
+    train: AnySamples,
+    options: FitOptions,
+    more: readonly string[] = [],
+  ): FittingOptions {
+    if (isArrayLike(options) || isTensor(options)) {
+      throw new SetNativeError(
+        'ERR_INVALID_ARGUMENT',
+        `[${operation}] takes one samples object and options: ${operation}({ x, labels, features }, options), got ` +
+          `${describe(train)} and ${describe(options)}`,
+      );
+    }
+    const checked = checkTrainOptions(operation, this.#live, options, [...trainKeys, ...more]);
+    this.#calls.checkOpen(operation);
+    if (this.#calls.turns.inCallback || this.#iterating) {
+      throw new SetNativeError(
+        'ERR_BUSY',
+        this.#iterating
+          ? `[${operation}] an iteration of train is not done; take its epochs to the end, or leave its loop, first`
+          : `[${operation}] a callback of fit cannot train the model that waits for it; let fit go on, or call it ` +
+              'when the first is done',
+      );
+    }
+    return checked;
+  }
+
+  #fitting(operation: string, train: AnySamples, checked: FittingOptions): Fitting {
+    return new Fitting(operation, this.#live, train, checked, { ends: this.#ends, warned: this.#warned });
+  }
+
+  /**
+   * Loss and figures of samples: of labels accuracy, precision and recall of each class, and the confusion
+   * matrix; of targets with the loss `mse` mean absolute error and r2, else precision and recall of each
+   * output. (Figures other than loss and accuracy come from the outputs in single precision.)
+   *
+   * Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE or ERR_NON_FINITE for samples that do not
+   * fit the model, naming the row.
+   */
+  evaluate(samples: Samples, options?: CallOptions): Promise<Evaluation>;
+  evaluate(samples: TargetSamples, options?: CallOptions): Promise<TargetEvaluation>;
+  evaluate(samples: AnySamples, options?: CallOptions): Promise<Evaluation | TargetEvaluation>;
+  evaluate(samples: AnySamples, options: CallOptions = {}): Promise<Evaluation | TargetEvaluation> {
+    return this.#calls.stoppable('evaluate', options, async () => {
       checkSamplesFor(this.#ends, 'evaluate', samples);
       const uploaded = upload('evaluate', samples);
       try {
-        const { loss, accuracy } = await this.#model.evaluate(uploaded);
-        return { loss, accuracy };
+        const { loss, accuracy } = await this.#live.network.evaluate(uploaded);
+        const outputs = await this.#live.network.predict(uploaded);
+        const width = this.#ends.outputs;
+        if (!('targets' in samples) || samples.targets === undefined) {
+          const confusion = confusionOf(outputs, width, (samples as Samples).labels);
+          return { loss, accuracy, classes: classFigures(confusion), confusion };
+        }
+        if (this.loss === 'mse') return { loss, ...errorFigures(outputs, samples.targets, width) };
+        return { loss, labels: labelFigures(outputs, samples.targets, width) };
       } finally {
         uploaded.dispose();
       }
@@ -356,7 +379,7 @@ export class SparseMLP {
    * @returns  count × outputs, row-major, of the realm of `x`
    */
   async predict(x: Float32Array, options: CallOptions = {}): Promise<Float32Array> {
-    const signal = this.#begin('predict', options);
+    const signal = this.#calls.begin('predict', options);
     checkRowsFor(this.#ends, 'predict', x);
     const samples = upload('predict', { x, features: this.#ends.inputs });
     return inRealmOf(x, await this.#requests.predict(samples, signal));
@@ -376,27 +399,64 @@ export class SparseMLP {
     rows: readonly Row[] | ArrayLike<number>,
     options: CallOptions = {},
   ): Promise<Classification[]> {
-    const signal = this.#begin('classify', options);
-    const encoding = this.#encoding;
-    if (encoding === undefined || this.#spec.loss === 'mse') {
+    const { classNames } = this.#live.encoding ?? {};
+    if (this.#live.encoding !== undefined && (classNames === undefined || this.loss === 'mse')) {
       throw new SetNativeError(
         'ERR_INVALID_ARGUMENT',
-        encoding === undefined
-          ? '[classify] the model does not know how rows become features: create it with { encoding } of prepare, or ' +
-              'use predict'
-          : '[classify] outputs of mse are no probabilities of classes; use predict',
+        '[classify] the outputs of this model are no probabilities of classes; use estimate, or predict',
       );
     }
-    const x = encodeRows('classify', rows, encoding);
-    const samples = upload('classify', { x, features: this.#ends.inputs });
-    const outputs = await this.#requests.predict(samples, signal);
-    return classifications(outputs, this.#ends.outputs, encoding.classNames);
+    const outputs = await this.#predictRows('classify', rows, options);
+    return classifications(outputs, this.#ends.outputs, classNames!);
+  }
+
+  /**
+   * Predicts the numbers of raw rows: encodes them as the data was that the model was trained on, and gives
+   * for each row its targets by name, in their own units. With the loss `sigmoid-binary-cross-entropy` these
+   * are the probabilities of labels.
+   *
+   * Rejects as `classify` does; with ERR_INVALID_ARGUMENT for a model whose encoding has class names.
+   *
+   * @param rows lists of cells, objects by the names of the columns, or one typed array of raw features
+   */
+  async estimate(
+    rows: readonly Row[] | ArrayLike<number>,
+    options: CallOptions = {},
+  ): Promise<Record<string, number>[]> {
+    const { encoding } = this.#live;
+    if (encoding !== undefined && encoding.targets === undefined) {
+      throw new SetNativeError(
+        'ERR_INVALID_ARGUMENT',
+        '[estimate] the model was trained on classes; use classify, or predict',
+      );
+    }
+    const outputs = await this.#predictRows('estimate', rows, options);
+    return estimates(outputs, encoding!.targets!);
+  }
+
+  /** Outputs for raw rows. */
+  async #predictRows(
+    operation: string,
+    rows: readonly Row[] | ArrayLike<number>,
+    options: CallOptions,
+  ): Promise<Float32Array> {
+    const signal = this.#calls.begin(operation, options);
+    const { encoding } = this.#live;
+    if (encoding === undefined) {
+      throw new SetNativeError(
+        'ERR_INVALID_ARGUMENT',
+        `[${operation}] the model does not know how rows become features: create it with { encoding } of prepare, or ` +
+          'use predict',
+      );
+    }
+    const x = encodeRows(operation, rows, encoding);
+    return this.#requests.predict(upload(operation, { x, features: this.#ends.inputs }), signal);
   }
 
   /** Shape, links and their ages, layer by layer. */
   layers(): Promise<LayerSummary[]> {
-    return this.#turn('layers', async () => {
-      const layers = ofThisRealm(await this.#model.stats());
+    return this.#calls.turn('layers', async () => {
+      const layers = ofThisRealm(await this.#live.network.stats());
       return layers.map((layer) => ({ ...layer, density: layer.nnz / (layer.inputs * layer.outputs) }));
     });
   }
@@ -409,7 +469,8 @@ export class SparseMLP {
    * ERR_ABORTED when the signal fires before anything is written.
    */
   async save(file: string | URL, options: SaveOptions & CallOptions = {}): Promise<void> {
-    const { optimizer, ...rest } = options;
+    const { optimizer = true, ...rest } = options;
+    checkBoolean('save', 'optimizer', optimizer);
     const name = file instanceof URL ? fileURLToPath(file) : file;
     if (typeof name !== 'string' || name === '') {
       throw new SetNativeError(
@@ -417,16 +478,17 @@ export class SparseMLP {
         `[save] file must be the name of a file, got ${describe(file)}`,
       );
     }
-    return this.#stoppable('save', rest, async () =>
-      writeInBackground(name, await this.#pieces('save', options)),
+    return this.#calls.stoppable('save', rest, async () =>
+      writeInBackground(name, await this.#live.pieces('save', { optimizer })),
     );
   }
 
   /** The bytes of the file that `save` writes. */
   async toBuffer(options: SaveOptions & CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
-    const { optimizer, ...rest } = options;
-    return this.#stoppable('toBuffer', rest, async () => {
-      const pieces = await this.#pieces('toBuffer', options);
+    const { optimizer = true, ...rest } = options;
+    checkBoolean('toBuffer', 'optimizer', optimizer);
+    return this.#calls.stoppable('toBuffer', rest, async () => {
+      const pieces = await this.#live.pieces('toBuffer', { optimizer });
       const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
       let at = 0;
       for (const piece of pieces) {
@@ -437,23 +499,39 @@ export class SparseMLP {
     });
   }
 
-  async #pieces(operation: string, { optimizer = true }: SaveOptions): Promise<Uint8Array[]> {
-    checkBoolean(operation, 'optimizer', optimizer);
-    if (this.#diverged) {
-      throw new SetNativeError(
-        'ERR_NON_FINITE',
-        `[${operation}] the training of this model diverged: its weights are no numbers any more; save it before, ` +
-          'or train a new one with a lower learning rate or scaled data',
-      );
-    }
-    const layers = ofThisRealm(await this.#model.download());
-    const state = { spec: this.#spec, layers, epochs: this.#epochs, evolutionDue: this.#evolutionDue };
-    return modelPieces({ ...state, encoding: this.#encoding }, { optimizer });
+  /**
+   * A model of its own with the same network, which goes on as this one would: to serve what is there while
+   * this one is trained on. In a callback of `fit`, or between epochs of `train`, it is that of the epoch.
+   *
+   * Rejects with ERR_OUT_OF_MEMORY, ERR_NON_FINITE for a model whose training diverged, ERR_ABORTED.
+   */
+  replicate(options: CallOptions = {}): Promise<SparseMLP> {
+    return this.#calls.stoppable('replicate', options, async () => {
+      const { spec, encoding, point } = this.#live;
+      this.#live.checkSound('replicate');
+      const layers = await this.#live.network.download();
+      const live = new LiveModel(await native().createModel(spec, layers), spec, { ...point, encoding });
+      return new SparseMLP(live, this.#batching, madeByCreate);
+    });
+  }
+
+  /** A table of the layers, as text. */
+  async summary(): Promise<string> {
+    return summaryOf(this.#live.spec, await this.layers(), this.epochs);
+  }
+
+  /** What `console.log` prints of a model. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    const { sizes, loss, optimizer, seed } = this.#live.spec;
+    const state = this.#calls.ended;
+    const { backend, threads, epochs } = this;
+    const shown = { layers: sizes, loss, optimizer, seed, backend, threads, epochs, ...(state && { state }) };
+    return `SparseMLP ${inspect(shown, options)}`;
   }
 
   /** The arrays of every layer, copied. */
   download(): Promise<LayerData[]> {
-    return this.#turn('download', async () => ofThisRealm(await this.#model.download()));
+    return this.#calls.turn('download', async () => ofThisRealm(await this.#live.network.download()));
   }
 
   /**
@@ -461,14 +539,13 @@ export class SparseMLP {
    * called again.
    */
   async close(): Promise<void> {
-    if (this.#turns.inCallback) {
+    if (this.#calls.turns.inCallback) {
       throw new SetNativeError(
         'ERR_BUSY',
         '[close] a callback of fit cannot wait for the fit that waits for it; abort its signal, or call dispose',
       );
     }
-    this.#closed = true;
-    await this.#turns.idle();
+    await this.#calls.close();
     this.dispose();
   }
 
@@ -478,67 +555,11 @@ export class SparseMLP {
 
   /** Stops a running call and frees the native memory. May be called again. */
   dispose(): void {
-    this.#disposed = true;
-    this.#model.dispose();
+    this.#live.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  /** Calls `work` when its turn comes. Errors of the addon become SetNativeError. */
-  async #turn<T>(operation: string, work: () => Promise<T>, options?: TurnOptions): Promise<T> {
-    this.#checkOpen(operation);
-    return this.#turns.take(async () => {
-      if (this.#disposed) throw disposed(operation);
-      try {
-        return await work();
-      } catch (error) {
-        throw fromNative(error);
-      }
-    }, options);
-  }
-
-  /** The same, for work that the signal of `options` stops. */
-  async #stoppable<T>(operation: string, options: CallOptions, work: () => Promise<T>): Promise<T> {
-    const signal = this.#begin(operation, options);
-    const stopped = () => aborted(operation, signal, 'before it was done');
-    const abort = () => this.#model.abort();
-    const watched = async () => {
-      signal?.addEventListener('abort', abort);
-      try {
-        return await work();
-      } catch (cause) {
-        const error = fromNative(cause);
-        throw isSetNativeError(error, 'ERR_ABORTED') && signal?.aborted ? stopped() : error;
-      } finally {
-        signal?.removeEventListener('abort', abort);
-      }
-    };
-    return this.#turn(operation, watched, { signal, gaveUp: stopped });
-  }
-
-  /** Checks what every call that can be stopped begins with. Returns its signal. */
-  #begin(operation: string, options: CallOptions): AbortSignal | undefined {
-    checkKeys(operation, options, ['signal']);
-    const { signal } = options;
-    checkHooks(operation, { signal });
-    this.#checkOpen(operation);
-    checkSignal(operation, signal, 'before it began');
-    return signal;
-  }
-
-  #checkOpen(operation: string): void {
-    if (this.#disposed || this.#closed) throw disposed(operation);
-  }
-
-  /** Whether `error` comes from `dispose`: of the native call that it stopped, or of the next. */
-  #isDisposal(error: unknown): boolean {
-    return (
-      this.#disposed &&
-      error instanceof SetNativeError &&
-      ['ERR_ABORTED', 'ERR_DISPOSED'].includes(error.code)
-    );
   }
 }
 
@@ -550,30 +571,4 @@ function encodingFor(
   if (encoding === undefined) return undefined;
   const ends = { inputs: sizes[0]!, outputs: sizes.at(-1)! };
   return structuredClone(checkEncoding(operation, encoding, ends));
-}
-
-/** The class of each row of outputs. */
-function classifications(outputs: Float32Array, width: number, classNames: string[]): Classification[] {
-  return Array.from({ length: outputs.length / width }, (_, row) => {
-    const own = outputs.subarray(row * width, (row + 1) * width);
-    const values = width === 1 ? [1 - own[0]!, own[0]!] : [...own];
-    const best = values.indexOf(largest(values));
-    const probabilities = new Map(classNames.map((name, i) => [name, values[i]!]));
-    return {
-      className: classNames[best]!,
-      probability: values[best]!,
-      probabilities: Object.fromEntries(probabilities),
-    };
-  });
-}
-
-function disposed(operation: string): SetNativeError<'ERR_DISPOSED'> {
-  return new SetNativeError(
-    'ERR_DISPOSED',
-    `[${operation}] the model was disposed of, or closed; create a new one`,
-  );
-}
-
-function emitWarning({ code, message }: TrainingWarning): void {
-  process.emitWarning(`[fit] ${message}`, { type: 'SetNativeWarning', code });
 }

@@ -5,6 +5,7 @@ import {
   checkKeys,
   checkNumber,
   describe,
+  invalid,
   isArrayLike,
   type NumberRange,
   show,
@@ -39,6 +40,7 @@ import {
   type WeightDecayMode,
   weightDecayModes,
 } from '../vocabulary.js';
+import { checkRates, type EpochOfRun, type LearningRate, positiveRate } from './learningRate.js';
 import type { EvolutionSchedule } from './schedule.js';
 
 /*
@@ -131,12 +133,20 @@ export interface EvolutionOptions {
 }
 
 export interface TrainingOptions {
-  /** Default 1. */
+  /** Epochs to train. Default 1. */
   epochs?: number;
+  /**
+   * Epochs that the model is to have been trained for in all, in place of `epochs`: a run that was
+   * interrupted goes on to the same end. Where it has been trained for as many, nothing is left to do.
+   */
+  until?: number;
   /** Default 40. */
   batchSize?: number;
-  /** A number, or a function of the epoch (1-based). Default 0.05, with `adamw` 0.001. */
-  learningRate?: number | ((epoch: number) => number);
+  /**
+   * A number, a function of the epoch (1-based), or a schedule by name, such as
+   * `{ schedule: 'cosine', warmup: 1 }`, which changes from step to step. Default 0.05, with `adamw` 0.001.
+   */
+  learningRate?: LearningRate;
   /** Share of the last step that is taken again, of `sgd`. Default 0.9. */
   momentum?: number;
   /** Decay of the first moment of `adamw`, from 0 to below 1. Default 0.9. */
@@ -164,9 +174,11 @@ export interface TrainingOptions {
 
 /** `TrainingOptions`, checked and complete: what one epoch needs, as the addon takes it. */
 export interface TrainingPlan {
-  epochs: number;
+  /** Number of epochs, or the epoch to train to. */
+  length: { epochs: number } | { until: number };
   /** Throws ERR_OUT_OF_RANGE when a learning rate function returns something impossible. */
-  epoch(epoch: number): NativeTrainOptions;
+  epoch(of: EpochOfRun): NativeTrainOptions;
+  batchSize: number;
   /** Absent for `static`. */
   policy?: Omit<NativeEvolutionPolicy, 'zeta'>;
   schedule: EvolutionSchedule;
@@ -186,10 +198,7 @@ export const ranges = {
   threads: wholeNumber(0, 1024),
   epochs: wholeNumber(1, 65_535),
   batchSize: wholeNumber(1, 65_536),
-  learningRate: {
-    text: 'a number above 0 (in float32)',
-    accepts: (value) => Math.fround(value) > 0 && Number.isFinite(Math.fround(value)),
-  },
+  learningRate: positiveRate,
   momentum: belowOne,
   weightDecay: belowOne,
   zeta: { text: 'a number above 0 and below 1', accepts: (value) => value > 0 && value < 1 },
@@ -267,6 +276,7 @@ export function modelSpec(operation: string, options: ModelOptions): NativeModel
 
 export const trainingKeys = [
   'epochs',
+  'until',
   'batchSize',
   'learningRate',
   'momentum',
@@ -325,7 +335,7 @@ export function trainingPlan(
 ): TrainingPlan {
   checkOptimizerKeys(operation, optimizer, options);
   const defaults = optimizerDefaults[optimizer];
-  const epochs = checkNumber(operation, 'epochs', options.epochs ?? 1, ranges.epochs);
+  const length = runLength(operation, options);
   const batchSize = checkNumber(operation, 'batchSize', options.batchSize ?? 40, ranges.batchSize);
   const first = optimizer === 'adamw' ? 'beta1' : 'momentum';
   const momentum = checkNumber(operation, first, options[first] ?? 0.9, ranges.momentum);
@@ -343,23 +353,27 @@ export function trainingPlan(
     options.weightDecayMode ?? defaults.weightDecayMode,
     weightDecayModes,
   );
-  const rate = options.learningRate ?? defaults.learningRate;
-  if (typeof rate !== 'function') checkNumber(operation, 'learningRate', rate, ranges.learningRate);
+  const rates = checkRates(operation, options.learningRate ?? defaults.learningRate, defaults.learningRate);
   const shuffle = checkBoolean(operation, 'shuffle', options.shuffle ?? true);
   const policy = evolutionPolicy(operation, options.evolution ?? {}, motifSize);
   return {
-    epochs,
-    epoch(epoch) {
-      const learningRate =
-        typeof rate === 'function'
-          ? checkNumber(operation, `learningRate(${epoch})`, rate(epoch), ranges.learningRate)
-          : rate;
-      const decay = { thesis: weightDecay, decoupled: learningRate * weightDecay, l2: 0 }[mode];
+    length,
+    batchSize,
+    epoch(of) {
+      const rate = rates(of);
+      const learningRate = typeof rate === 'number' ? rate : rate[0]!;
+      const decayOf = (own: number) => ({ thesis: weightDecay, decoupled: own * weightDecay, l2: 0 })[mode];
+      const byStep = typeof rate !== 'number' && {
+        learningRates: Float32Array.from(rate),
+        decays: Float32Array.from(rate, decayOf),
+      };
+      const decay = decayOf(learningRate);
       const l2 = mode === 'l2' ? weightDecay : 0;
       return {
-        epoch,
+        epoch: of.epoch,
         batchSize,
         learningRate,
+        ...byStep,
         momentum,
         beta2,
         tiny,
@@ -373,6 +387,15 @@ export function trainingPlan(
     ...(policy && { policy }),
     schedule: evolutionSchedule(operation, options.evolution ?? {}),
   };
+}
+
+function runLength(
+  operation: string,
+  { epochs, until }: TrainingOptions,
+): { epochs: number } | { until: number } {
+  if (until === undefined) return { epochs: checkNumber(operation, 'epochs', epochs ?? 1, ranges.epochs) };
+  if (epochs !== undefined) throw invalid(operation, 'until', 'absent where epochs are given', until);
+  return { until: checkNumber(operation, 'until', until, ranges.epochs) };
 }
 
 function evolutionPolicy(

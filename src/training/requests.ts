@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import { aborted, SetNativeError } from '../errors.js';
-import { fromNative, type NativeModel, type NativeSamples } from '../native.js';
+import { fromNative, type NativeSamples } from '../native.js';
+import type { LiveModel } from './live.js';
 import type { Turns } from './turns.js';
 
 /*
@@ -23,13 +24,13 @@ interface Request {
 
 /** Requests that take one turn. */
 class Batch {
-  readonly #model: NativeModel;
+  readonly #live: LiveModel;
   readonly #requests = new Set<Request>();
   #rows = 0;
   #running = false;
 
-  constructor(model: NativeModel) {
-    this.#model = model;
+  constructor(live: LiveModel) {
+    this.#live = live;
   }
 
   /** Whether it holds requests, and has room for one of so many rows. */
@@ -46,7 +47,7 @@ class Batch {
   withdraw(request: Request): void {
     this.#requests.delete(request);
     if (!this.#running) this.#rows -= request.samples.count;
-    else if (this.#requests.size === 0) this.#model.abort();
+    else if (this.#requests.size === 0) this.#live.network.abort();
   }
 
   async start(): Promise<void> {
@@ -65,8 +66,8 @@ class Batch {
   async #results(requests: Request[]): Promise<unknown[]> {
     const samples = requests.map((request) => request.samples);
     try {
-      if (samples.length === 1) return [await this.#model.predict(samples[0]!)];
-      return await this.#model.predictEach(samples);
+      if (samples.length === 1) return [await this.#live.network.predict(samples[0]!)];
+      return await this.#live.network.predictEach(samples);
     } catch (error) {
       return requests.map(() => error);
     } finally {
@@ -77,13 +78,13 @@ class Batch {
 
 /** The predictions that a model is asked for. */
 export class Requests {
-  readonly #model: NativeModel;
+  readonly #live: LiveModel;
   readonly #turns: Turns;
   readonly #batching: boolean;
   #waiting = 0;
 
-  constructor(model: NativeModel, turns: Turns, batching: boolean) {
-    this.#model = model;
+  constructor(live: LiveModel, turns: Turns, batching: boolean) {
+    this.#live = live;
     this.#turns = turns;
     this.#batching = batching;
   }
@@ -126,7 +127,7 @@ export class Requests {
       signal?.addEventListener('abort', giveUp);
       const waiting = this.#batching ? this.#turns.last : undefined;
       const joins = waiting instanceof Batch && waiting.takes(samples.count);
-      const batch = joins ? waiting : new Batch(this.#model);
+      const batch = joins ? waiting : new Batch(this.#live);
       batch.add(request);
       if (!joins) this.#turns.add(batch);
     });

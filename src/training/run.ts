@@ -62,6 +62,34 @@ interface TrainingPast {
   evolutionDue?: number | undefined;
 }
 
+/** Figures of an epoch, as they are before the links evolve. */
+export type EpochFigures = Pick<EpochReport, 'epoch' | 'trainLoss' | 'validationLoss' | 'validationAccuracy'>;
+
+/** How far an epoch has come. */
+export interface StepsDone {
+  epoch: number;
+  /** The last epoch of the run. */
+  epochs: number;
+  /** Samples that are done, and those of the epoch. */
+  samples: number;
+  of: number;
+  /** Time since the epoch began. */
+  ms: number;
+}
+
+/** What a run tells while it goes on, and is told. */
+interface RunHooks {
+  signal?: AbortSignal | undefined;
+  watch?: TrainingWatch;
+  /** Called some times a second while steps are trained. An error of it ends the epoch. */
+  onSteps?: (done: StepsDone) => void;
+  /** Looks at an epoch before its links evolve; resolves to true where it is to be the last. */
+  judge?: (figures: EpochFigures) => Promise<boolean>;
+}
+
+/** Time between two looks at the steps that are done. */
+const lookMs = 200;
+
 type Policy = NonNullable<TrainingPlan['policy']>;
 
 /** Links exchanged in an epoch, and the time that took. */
@@ -94,9 +122,8 @@ export class TrainingRun {
   readonly #model: NativeModel;
   readonly #plan: TrainingPlan;
   readonly #samples: TrainingSamples;
-  readonly #signal: AbortSignal | undefined;
-  readonly #watch: TrainingWatch | undefined;
-  readonly #lastEpoch: number;
+  readonly #hooks: RunHooks;
+  #lastEpoch: number;
   #trained: number;
   #evolutionDue: number | undefined;
   #hasEvolved = false;
@@ -105,21 +132,16 @@ export class TrainingRun {
     model: NativeModel,
     plan: TrainingPlan,
     samples: TrainingSamples,
-    {
-      epochsBefore = 0,
-      evolutionDue,
-      signal,
-      watch,
-    }: TrainingPast & { signal?: AbortSignal | undefined; watch?: TrainingWatch } = {},
+    { epochsBefore = 0, evolutionDue, ...hooks }: TrainingPast & RunHooks = {},
   ) {
     this.#model = model;
     this.#plan = plan;
     this.#samples = samples;
-    this.#signal = signal;
-    this.#watch = watch;
+    this.#hooks = hooks;
     this.#trained = epochsBefore;
     this.#evolutionDue = evolutionDue;
-    this.#lastEpoch = epochsBefore + plan.epochs;
+    const { length } = plan;
+    this.#lastEpoch = 'until' in length ? Math.max(epochsBefore, length.until) : epochsBefore + length.epochs;
   }
 
   /** Epochs trained in the life of the model. */
@@ -143,43 +165,40 @@ export class TrainingRun {
    */
   async next(): Promise<EpochReport> {
     const epoch = this.#trained + 1;
-    const options = this.#plan.epoch(epoch);
+    const { signal } = this.#hooks;
     const abort = () => this.#model.abort();
-    this.#signal?.addEventListener('abort', abort);
+    signal?.addEventListener('abort', abort);
     try {
-      return await this.#epoch(epoch, options);
+      return await this.#epoch(epoch);
     } catch (cause) {
       const error = fromNative(cause);
-      const stopped = isSetNativeError(error, 'ERR_ABORTED') && this.#signal?.aborted;
-      throw stopped ? aborted('train', this.#signal, `in epoch ${epoch}`) : error;
+      const stopped = isSetNativeError(error, 'ERR_ABORTED') && signal?.aborted;
+      throw stopped ? aborted('train', signal, `in epoch ${epoch}`) : error;
     } finally {
-      this.#signal?.removeEventListener('abort', abort);
+      signal?.removeEventListener('abort', abort);
     }
   }
 
-  async #epoch(epoch: number, options: NativeTrainOptions): Promise<EpochReport> {
+  async #epoch(epoch: number): Promise<EpochReport> {
     this.#checkSignal(epoch);
     const { train, validation, test } = this.#samples;
-    const { policy, schedule } = this.#plan;
+    const { policy, schedule, batchSize } = this.#plan;
     const samples = typeof train === 'function' ? train(epoch) : train;
-    const steps = Math.ceil(samples.count / options.batchSize);
+    const steps = Math.ceil(samples.count / batchSize);
     const exchanged: Exchange = { pruned: 0, grown: 0, durationMs: 0 };
     const training = { loss: 0, durationMs: 0 };
     try {
+      const options = this.#plan.epoch({ epoch, epochs: this.#lastEpoch, steps });
       // The evolution that the epoch before, or the call before, has left over.
       if (policy !== undefined) await this.#evolveIfDue(policy, steps, exchanged);
       this.#checkSignal(epoch);
-      this.#watch?.inputs(samples, epoch);
+      this.#hooks.watch?.inputs(samples, epoch);
       // Train the epoch, in parts where the schedule counts steps: links evolve between two of them.
       const before = (epoch - 1) * steps;
       const parts = policy === undefined ? [{ first: 0, end: steps }] : partsOfEpoch(schedule, before, steps);
       for (const { first, end } of parts) {
-        const part = await this.#model.trainEpoch(samples, {
-          ...options,
-          firstStep: first,
-          steps: end - first,
-        });
-        const trained = Math.min(end * options.batchSize, samples.count) - first * options.batchSize;
+        const part = await this.#train(samples, { ...options, firstStep: first, steps: end - first });
+        const trained = Math.min(end * batchSize, samples.count) - first * batchSize;
         training.loss += part.loss * (trained / samples.count); // one part: as it is
         training.durationMs += part.durationMs;
         if (end === steps) break;
@@ -196,16 +215,26 @@ export class TrainingRun {
     this.#checkSignal(epoch);
     const held = validation && (await this.#model.evaluate(validation));
     this.#checkSignal(epoch);
+    const { judge, watch } = this.#hooks;
+    const figures = {
+      epoch,
+      trainLoss: training.loss,
+      ...(held && { validationLoss: held.loss }),
+      ...(held && validation.classes && { validationAccuracy: held.accuracy }),
+    };
+    if (judge !== undefined && (await judge(figures))) this.#lastEpoch = epoch;
     if (policy !== undefined && !this.done) await this.#evolveIfDue(policy, steps, exchanged);
     const layers = await this.#model.stats();
-    this.#watch?.loss(training.loss, epoch);
-    if (this.done && this.#hasEvolved) await this.#watch?.links(epoch);
+    watch?.loss(training.loss, epoch);
+    if (this.done && this.#hasEvolved) await watch?.links(epoch);
     const evolving = policy?.evolveOutput ? layers : layers.slice(0, -1);
+    const { validationLoss, validationAccuracy } = figures;
     return {
       epoch,
       trainLoss: training.loss,
       ...(evaluation && { testLoss: evaluation.loss, testAccuracy: evaluation.accuracy }),
-      ...(held && { validationLoss: held.loss, validationAccuracy: held.accuracy }),
+      ...(validationLoss !== undefined && { validationLoss }),
+      ...(validationAccuracy !== undefined && { validationAccuracy }),
       trainMs: training.durationMs,
       evolveMs: exchanged.durationMs,
       evaluateMs: (evaluation ?? held)?.durationMs ?? 0,
@@ -214,6 +243,38 @@ export class TrainingRun {
       grown: exchanged.grown,
       linksByBirth: addUp(evolving.filter((layer) => !layer.dense).map((layer) => layer.linksByBirth)),
     };
+  }
+
+  /** Trains steps of an epoch, and tells how far it has come. */
+  async #train(
+    samples: NativeSamples,
+    options: NativeTrainOptions,
+  ): Promise<{ loss: number; durationMs: number }> {
+    const { onSteps } = this.#hooks;
+    if (onSteps === undefined) return this.#model.trainEpoch(samples, options);
+    const { epoch, batchSize } = options;
+    const [epochs, of, start] = [this.#lastEpoch, samples.count, performance.now()];
+    let failure: { error: unknown } | undefined;
+    const look = () => {
+      const done = Math.min(this.#model.stepsDone() * batchSize, of);
+      try {
+        onSteps({ epoch, epochs, samples: done, of, ms: performance.now() - start });
+      } catch (error) {
+        failure ??= { error };
+        this.#model.abort();
+      }
+    };
+    const timer = setInterval(look, lookMs);
+    try {
+      const result = await this.#model.trainEpoch(samples, options);
+      look();
+      if (failure === undefined) return result;
+    } catch (error) {
+      if (failure === undefined) throw error;
+    } finally {
+      clearInterval(timer);
+    }
+    throw failure!.error;
   }
 
   /** The evolution that an epoch has left over, if there is one. */
@@ -252,7 +313,7 @@ export class TrainingRun {
   }
 
   #checkSignal(epoch: number): void {
-    checkSignal('train', this.#signal, `in epoch ${epoch}`);
+    checkSignal('train', this.#hooks.signal, `in epoch ${epoch}`);
   }
 }
 

@@ -1,6 +1,6 @@
 import { describe, show } from '../checks.js';
 import { checkSampleKinds, checkX, firstNonFinite } from '../datasets/samples.js';
-import type { Samples } from '../datasets/types.js';
+import type { AnySamples, Samples, TargetSamples } from '../datasets/types.js';
 import { type ErrorDetails, isSetNativeError, SetNativeError } from '../errors.js';
 import { fromNative, type NativeSamples, native } from '../native.js';
 
@@ -18,18 +18,18 @@ export interface Ends {
 /**
  * Throws unless the model can train on, or be evaluated by, the samples: ERR_INVALID_ARGUMENT for things of
  * the wrong kind, ERR_SHAPE for lengths that do not fit, ERR_OUT_OF_RANGE for a label beyond the outputs.
- * `upload` checks the values of x.
+ * `upload` checks the values of x, targets and weights.
  *
  * @param name of the samples in messages: "validation"; none for those that the call itself takes
  */
 export function checkSamplesFor(
   { inputs, outputs }: Ends,
   operation: string,
-  samples: Samples,
+  samples: AnySamples,
   name?: string,
 ): void {
   checkSampleKinds(operation, samples, name);
-  const { x, labels, count, features } = samples;
+  const { x, count, features, weights } = samples;
   const part = (key: string) => (name === undefined ? key : `${name}.${key}`);
   const fail = <Code extends 'ERR_SHAPE' | 'ERR_OUT_OF_RANGE'>(
     code: Code,
@@ -45,6 +45,30 @@ export function checkSamplesFor(
   }
   checkRows(operation, part('x'), x, features);
   const rows = x.length / features;
+  if (weights !== undefined && weights.length !== rows) {
+    throw fail(
+      'ERR_SHAPE',
+      `${part('weights')} must be one number per row of x: x has ${rows} rows, got ${weights.length} weights`,
+      { option: part('weights'), rows, weights: weights.length },
+    );
+  }
+  if (count !== undefined && count !== rows) {
+    throw fail(
+      'ERR_SHAPE',
+      `${part('count')} must be x.length / features = ${rows}, or absent, got ${show(count)}`,
+      { option: part('count'), rows, count },
+    );
+  }
+  const { labels, targets } = samples as Partial<Samples & TargetSamples>;
+  if (labels === undefined) {
+    if (targets!.length === rows * outputs) return;
+    throw fail(
+      'ERR_SHAPE',
+      `${part('targets')} must be ${outputs} numbers per row of x, as the model has outputs: x has ${rows} rows, got ` +
+        `${targets!.length} targets`,
+      { option: part('targets'), rows, outputs, targets: targets!.length },
+    );
+  }
   if (labels.length !== rows) {
     const oneHot = labels.length === rows * outputs && labels.every((label) => label <= 1);
     throw fail(
@@ -52,17 +76,6 @@ export function checkSamplesFor(
       `${part('labels')} must be one number per row of x: x has ${rows} rows of ${features}, got ${labels.length} labels` +
         `${oneHot ? '; of one-hot rows, hand in where the 1 is' : ''}`,
       { option: part('labels'), rows, labels: labels.length },
-    );
-  }
-  if (count !== undefined && count !== rows) {
-    throw fail(
-      'ERR_SHAPE',
-      `${part('count')} must be x.length / features = ${rows}, or absent, got ${show(count)}`,
-      {
-        option: part('count'),
-        rows,
-        count,
-      },
     );
   }
   const classes = Math.max(2, outputs); // a single output takes labels 0 and 1
@@ -109,15 +122,16 @@ function checkRows(operation: string, option: string, x: Float32Array, features:
  */
 export function upload(
   operation: string,
-  samples: Pick<Samples, 'x' | 'features'> & Partial<Samples>,
+  samples: Pick<AnySamples, 'x' | 'features'> & Partial<Samples & TargetSamples>,
   name?: string,
 ): NativeSamples {
   try {
-    return new (native().Samples)(samples.x, samples.features, samples.labels);
+    const { x, features, labels, targets, weights } = samples;
+    return new (native().Samples)(x, features, { labels, targets, weights });
   } catch (cause) {
     const error = fromNative(cause);
     const found = isSetNativeError(error, 'ERR_NON_FINITE') && firstNonFinite(samples);
-    if (!found) throw error;
+    if (!found) throw namedFor(operation, name, error);
     const { row, feature, value } = found;
     throw new SetNativeError(
       'ERR_NON_FINITE',
@@ -126,4 +140,11 @@ export function upload(
       { details: { row, feature, value }, cause },
     );
   }
+}
+
+/** The error of samples with the call, and the name of the samples, that it belongs to. */
+function namedFor(operation: string, name: string | undefined, error: unknown): unknown {
+  if (!(error instanceof SetNativeError)) return error;
+  const text = error.message.replace('[samples] ', name === undefined ? '' : `${name}.`);
+  return new SetNativeError(error.code, `[${operation}] ${text}`, { details: error.details, cause: error });
 }

@@ -29,7 +29,7 @@ export interface TrainingWarning {
 
 type Finding = Omit<TrainingWarning, 'epoch'>;
 
-type Network = Pick<NativeModelSpec, 'topology' | 'epsilon' | 'sizes'>;
+type Network = Pick<NativeModelSpec, 'topology' | 'epsilon' | 'sizes' | 'loss'>;
 
 /** Looks at a model while it trains, and warns once per code. */
 export class TrainingWatch {
@@ -76,7 +76,7 @@ export class TrainingWatch {
    * @param loss mean over its samples
    */
   loss(loss: number, epoch: number): void {
-    this.#notice(lossWarning(loss, epoch, this.#network.sizes.at(-1)!), epoch);
+    this.#notice(lossWarning(loss, epoch, this.#network), epoch);
   }
 
   /**
@@ -126,15 +126,15 @@ function nearestPower(value: number): string {
 }
 
 /** @param loss mean over the epoch */
-function lossWarning(loss: number, epoch: number, outputs: number): Finding | undefined {
-  const classes = Math.max(2, outputs);
+function lossWarning(loss: number, epoch: number, { sizes, loss: kind }: Network): Finding | undefined {
+  const classes = Math.max(2, sizes.at(-1)!);
   const bound = largestLoss * Math.log(classes);
   if (!(loss > bound)) return undefined;
   return {
     code: 'SET_NATIVE_LARGE_LOSS',
     message:
       `the mean training loss of epoch ${epoch} is ${loss.toPrecision(3)}, above ${largestLoss} ln(${classes}) = ` +
-      `${bound.toFixed(0)}, ${largestLoss} times that of guessing; scale the features or lower the learning rate`,
+      `${bound.toFixed(0)}, ${largestLoss} times that of guessing; scale the features${kind === 'mse' ? ' and targets' : ''} or lower the learning rate`,
   };
 }
 

@@ -73,7 +73,12 @@ test('every option that changes nothing of what a reading runs is noted', () => 
         const config = experimentConfig({ ...base, readings: [reading], ...given });
         const trial = { reading, method: 'set' as const, epsilon: 2, motifSize: 1, seed: 0 };
         const plan = trainingOf(config, trial, 1, 2);
-        return JSON.stringify([networkOf(config, trial, dataset), plan.epoch(1), plan.policy, plan.schedule]);
+        return JSON.stringify([
+          networkOf(config, trial, dataset),
+          plan.epoch({ epoch: 1, epochs: 2, steps: 3 }),
+          plan.policy,
+          plan.schedule,
+        ]);
       };
       const obeyed = ran({}) !== ran({ [option]: value });
       expect({ reading, option, noted: notes(reading, { [option]: value }).length > 0 }).toEqual({

@@ -63,12 +63,13 @@ test('calls of one epoch give the bits of one call, for any number of threads', 
 
 test('layers without moments start from moments of zero', async () => {
   const spec = modelSpec('test', { layers: [20, 60, 4], epsilon: 4, optimizer: 'adamw' });
-  const samples = new (native().Samples)(train.x, 20, train.labels);
-  const { epoch } = trainingPlan('test', {}, spec);
+  const samples = new (native().Samples)(train.x, 20, { labels: train.labels });
+  const plan = trainingPlan('test', {}, spec);
+  const first = plan.epoch({ epoch: 1, epochs: 1, steps: 10 });
   const drawn = await native().createModel(spec);
   const bare = (await drawn.download()).map(({ secondMoment, biasSecondMoment, ...rest }) => rest);
   const made = await native().createModel(spec, bare);
-  for (const model of [drawn, made]) await model.trainEpoch(samples, epoch(1));
+  for (const model of [drawn, made]) await model.trainEpoch(samples, first);
   expect(await made.download()).toEqual(await drawn.download());
   for (const model of [drawn, made]) model.dispose();
   samples.dispose();
@@ -76,7 +77,7 @@ test('layers without moments start from moments of zero', async () => {
 
 test('defaults are those of the optimizer', () => {
   const plan = (optimizer: 'sgd' | 'adamw', options = {}) =>
-    trainingPlan('fit', options, { optimizer, motifSize: 2 }).epoch(1);
+    trainingPlan('fit', options, { optimizer, motifSize: 2 }).epoch({ epoch: 1, epochs: 1, steps: 1 });
   expect(plan('sgd')).toMatchObject({ learningRate: 0.05, momentum: 0.9, decay: 0.0002, l2: 0 });
   expect(plan('adamw')).toMatchObject({
     learningRate: 0.001,

@@ -136,7 +136,7 @@ test('classify takes a model that knows its data, and probabilities', async () =
   const bare = await create({ layers: [4, 8, 3] });
   await expect(bare.classify([['red', 1]])).rejects.toEqual(failing('ERR_INVALID_ARGUMENT', '{ encoding }'));
   const mse = await create({ layers: [4, 8, 3], loss: 'mse', encoding });
-  await expect(mse.classify([['red', 1]])).rejects.toEqual(failing('ERR_INVALID_ARGUMENT', 'use predict'));
+  await expect(mse.classify([['red', 1]])).rejects.toEqual(failing('ERR_INVALID_ARGUMENT', 'or predict'));
   await expect(bare.classify([], { signal: AbortSignal.abort() })).rejects.toEqual(
     failing('ERR_ABORTED', '[classify]'),
   );

@@ -8,7 +8,7 @@ import { blobs } from './blobs.js';
 
 /* Models that are trained for more epochs than a link's birth can tell. */
 
-const upload = ({ x, features, labels }: Samples) => new (native().Samples)(x, features, labels);
+const upload = ({ x, features, labels }: Samples) => new (native().Samples)(x, features, { labels });
 
 test('training goes on beyond epoch 65,535, whose births stand for all later ones', async () => {
   const model = await native().createModel(modelSpec('create', { layers: [20, 60, 60, 4], epsilon: 4 }));
@@ -34,7 +34,8 @@ test('training goes on beyond epoch 65,535, whose births stand for all later one
 test('the last epoch that there is, 4,294,967,295, works, and the next is refused', async () => {
   const model = await native().createModel(modelSpec('create', { layers: [20, 60, 60, 4], epsilon: 4 }));
   const train = upload(blobs(40));
-  const { epoch: options, policy } = trainingPlan('fit', {}, sgd(2));
+  const { epoch: plan, policy } = trainingPlan('fit', {}, sgd(2));
+  const options = (epoch: number) => plan({ epoch, epochs: epoch, steps: 1 });
   const last = 2 ** 32 - 1;
   await model.trainEpoch(train, options(last));
   expect((await model.evolve({ ...policy!, zeta: 0.3 }, last)).layers[0]!.grown).toBeGreaterThan(0);

@@ -163,8 +163,9 @@ test.each(['all-relu', 'srelu', 'leaky-relu'] as const)(
   '%s trains, and goes on from layers that were downloaded',
   async (activation) => {
     const spec = modelSpec('test', { layers: [20, 60, 60, 4], epsilon: 4, activation, alpha: 0.5 });
-    const samples = new (native().Samples)(train.x, 20, train.labels);
-    const { epoch: options } = trainingPlan('test', {}, sgd(2));
+    const samples = new (native().Samples)(train.x, 20, { labels: train.labels });
+    const plan = trainingPlan('test', {}, sgd(2));
+    const options = (epoch: number) => plan.epoch({ epoch, epochs: epoch, steps: 10 });
     const straight = await native().createModel(spec);
     await straight.trainEpoch(samples, options(1));
     const middle = await straight.download();

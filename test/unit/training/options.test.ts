@@ -80,7 +80,11 @@ test.each([
 
 test('weight decay: thesis ignores the learning rate, decoupled scales by it, l2 goes into the gradient', () => {
   const epoch = (weightDecayMode: 'thesis' | 'decoupled' | 'l2') =>
-    trainingPlan('fit', { weightDecay: 0.01, learningRate: 0.5, weightDecayMode }, sgd(2)).epoch(1);
+    trainingPlan('fit', { weightDecay: 0.01, learningRate: 0.5, weightDecayMode }, sgd(2)).epoch({
+      epoch: 1,
+      epochs: 1,
+      steps: 1,
+    });
   expect(epoch('thesis')).toMatchObject({ decay: 0.01, l2: 0 });
   expect(epoch('decoupled')).toMatchObject({ decay: 0.005, l2: 0 });
   expect(epoch('l2')).toMatchObject({ decay: 0, l2: 0.01 });
@@ -88,8 +92,10 @@ test('weight decay: thesis ignores the learning rate, decoupled scales by it, l2
 
 test('the learning rate may follow the epoch, and is checked when it is asked for', () => {
   const plan = trainingPlan('fit', { learningRate: (epoch) => 2 - epoch }, sgd(2));
-  expect(plan.epoch(1).learningRate).toBe(1);
-  expect(() => plan.epoch(2)).toThrow('learningRate(2) must be a number above 0 (in float32), got 0');
+  expect(plan.epoch({ epoch: 1, epochs: 2, steps: 3 }).learningRate).toBe(1);
+  expect(() => plan.epoch({ epoch: 2, epochs: 2, steps: 3 })).toThrow(
+    'learningRate(2) must be a number above 0 (in float32), got 0',
+  );
 });
 
 test('static has no evolution; the motif size is that of the model unless given', () => {

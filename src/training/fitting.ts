@@ -1,0 +1,302 @@
+import { checkChoice, checkHooks, checkKeys, checkNumber, invalid, isArrayLike } from '../checks.js';
+import type { AnySamples } from '../datasets/types.js';
+import { aborted, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
+import { writeInBackground } from '../files/output.js';
+import { fromNative, type NativeLayer, type NativeSamples, ofThisRealm } from '../native.js';
+import type { LiveModel, TrainingPoint } from './live.js';
+import { type TrainingOptions, type TrainingPlan, trainingKeys, trainingPlan } from './options.js';
+import { type EpochFigures, type EpochReport, type StepsDone, TrainingRun } from './run.js';
+import { checkSamplesFor, type Ends, upload } from './samples.js';
+import { checkEarlyStopping, type EarlyStopping, Stopping } from './stopping.js';
+import { type TrainingWarning, type TrainingWarningCode, TrainingWatch } from './warnings.js';
+
+/*
+ * A training of a model by samples that are handed in: options that belong to one call, and what happens
+ * between epochs.
+ */
+
+export interface CheckpointOptions {
+  /** The model's file; `load` reads it, and `fit` with `until` goes on from there. */
+  file: string;
+  /** Least time between two checkpoints, in seconds. Default 0: one after every epoch. */
+  everySeconds?: number;
+}
+
+/** How far the training of an epoch has come. */
+export interface Progress {
+  /** 1-based, counted over the life of the model. */
+  epoch: number;
+  /** The last epoch of this call. */
+  epochs: number;
+  /** Samples of the epoch that are done, and all. */
+  samples: number;
+  of: number;
+  /** Samples per second, in this epoch. */
+  samplesPerSecond: number;
+}
+
+/**
+ * What each class counts: the same in sum (`balanced`: samples / (classes · samples of the class)), or as
+ * given.
+ */
+export type ClassWeight = 'balanced' | readonly number[];
+
+export interface TrainOptions extends TrainingOptions {
+  /** Samples evaluated after every epoch: `validationLoss` and `validationAccuracy` of the reports. */
+  validation?: AnySamples;
+  /** What each class counts in the loss, beside the weights of the samples. Default: 1 each. */
+  classWeight?: ClassWeight;
+  /** Ends the training when it has stopped to improve. */
+  earlyStopping?: EarlyStopping;
+  /**
+   * Writes the model to a file after epochs, and when the training is done: what was trained is not lost with
+   * the process. An interrupted training goes on with `SparseMLP.load(file)` and `until`.
+   */
+  checkpoint?: CheckpointOptions;
+  /** Called some times a second while an epoch is trained; its promise is not awaited. */
+  onProgress?: (progress: Progress) => void;
+  /**
+   * Called with what keeps the network from learning, in place of a process warning (`process.on('warning')`,
+   * type SetNativeWarning, with a code). It stops nothing.
+   */
+  onWarning?: (warning: TrainingWarning) => void;
+  /** Stops within one batch, or when `onEpoch` is done; `fit` rejects with ERR_ABORTED. Of any realm. */
+  signal?: AbortSignal;
+}
+
+export const trainKeys = [
+  ...trainingKeys,
+  'validation',
+  'classWeight',
+  'earlyStopping',
+  'checkpoint',
+  'onProgress',
+  'onWarning',
+  'signal',
+] as const satisfies (keyof TrainOptions)[];
+
+export interface History {
+  epochs: EpochReport[];
+  /**
+   * Warnings of this call of what keeps the network from learning; each kind comes once in the life of the
+   * model.
+   */
+  warnings: TrainingWarning[];
+  /** The epoch with the best figure, with `earlyStopping`. */
+  bestEpoch?: number;
+}
+
+declare module '../errors.js' {
+  interface AbortedDetails {
+    /** The epochs that `fit` completed. */
+    history?: History;
+  }
+}
+
+/** Options of a training, checked. */
+export interface FittingOptions {
+  options: TrainOptions;
+  plan: TrainingPlan;
+  earlyStopping: Required<EarlyStopping> | undefined;
+}
+
+/** Checks the options of a training; its samples are checked when its turn comes. */
+export function checkTrainOptions(
+  operation: string,
+  { spec }: LiveModel,
+  options: TrainOptions,
+  keys: readonly string[] = trainKeys,
+): FittingOptions {
+  checkKeys(operation, options, keys);
+  const { validation, onProgress, onWarning, signal, checkpoint, classWeight } = options;
+  checkHooks(operation, { onProgress, onWarning, signal });
+  const plan = trainingPlan(operation, options, spec);
+  if (checkpoint !== undefined) checkCheckpoint(operation, checkpoint);
+  if (classWeight !== undefined) checkClassWeight(operation, classWeight, Math.max(2, spec.sizes.at(-1)!));
+  const held = validation === undefined ? 'none' : 'targets' in Object(validation) ? 'targets' : 'labels';
+  const earlyStopping = options.earlyStopping && checkEarlyStopping(operation, options.earlyStopping, held);
+  return { options, plan, earlyStopping };
+}
+
+function checkCheckpoint(operation: string, checkpoint: CheckpointOptions): void {
+  checkKeys(operation, checkpoint, ['file', 'everySeconds'], { of: 'checkpoint' });
+  const { file, everySeconds = 0 } = checkpoint;
+  if (typeof file !== 'string' || file === '')
+    throw invalid(operation, 'checkpoint.file', 'the name of a file', file);
+  checkNumber(operation, 'checkpoint.everySeconds', everySeconds, {
+    text: 'a number of seconds of at least 0',
+    accepts: (value) => value >= 0,
+  });
+}
+
+function checkClassWeight(operation: string, weight: ClassWeight, classes: number): void {
+  if (!isArrayLike(weight)) {
+    checkChoice(operation, 'classWeight', weight, ['balanced']);
+    return;
+  }
+  const accepts = (value: number) => Number.isFinite(Math.fround(value)) && value >= 0;
+  const numbers = Array.from(weight as readonly number[]);
+  if (numbers.length !== classes || !numbers.every(accepts))
+    throw invalid(operation, 'classWeight', `"balanced" or ${classes} numbers of at least 0`, weight);
+}
+
+/** What each sample counts, with the weights of classes. */
+function weigh(operation: string, train: AnySamples, weight: ClassWeight, classes: number): AnySamples {
+  if (!('labels' in train) || train.labels === undefined)
+    throw invalid(operation, 'classWeight', 'absent: the samples have targets, no classes', weight);
+  const { labels, weights } = train;
+  const counts = new Float64Array(classes);
+  for (const label of labels) counts[label]! += 1;
+  const present = counts.reduce((sum, count) => sum + Number(count > 0), 0);
+  const ofClass =
+    weight === 'balanced'
+      ? counts.map((count) => labels.length / (present * count))
+      : Float64Array.from(weight);
+  const own = Float32Array.from(labels, (label, row) => ofClass[label]! * (weights?.[row] ?? 1));
+  return { ...train, weights: own };
+}
+
+/** One training: its samples in native memory, its epochs one by one, and how it ends. */
+export class Fitting {
+  readonly history: History = { epochs: [], warnings: [] };
+  readonly #operation: string;
+  readonly #live: LiveModel;
+  readonly #options: TrainOptions;
+  readonly #run: TrainingRun;
+  readonly #watch: TrainingWatch;
+  readonly #samples: { train: NativeSamples; validation: NativeSamples | undefined };
+  readonly #stopping: Stopping | undefined;
+  readonly #evolvesOutput: boolean;
+  #best: { layers: NativeLayer[]; point: TrainingPoint } | undefined;
+  #saved = performance.now();
+
+  /**
+   * Checks and copies the samples.
+   *
+   * @param warned codes that the model has been warned of before
+   */
+  constructor(
+    operation: string,
+    live: LiveModel,
+    train: AnySamples,
+    { options, plan, earlyStopping }: FittingOptions,
+    { ends, warned }: { ends: Ends; warned: Set<TrainingWarningCode> },
+  ) {
+    const { validation, signal, onWarning = emitWarning, onProgress, classWeight } = options;
+    this.#operation = operation;
+    this.#live = live;
+    this.#options = options;
+    this.#stopping = earlyStopping && new Stopping(earlyStopping);
+    this.#evolvesOutput = plan.policy?.evolveOutput ?? false;
+    checkSamplesFor(ends, operation, train);
+    if (validation !== undefined) checkSamplesFor(ends, operation, validation, 'validation');
+    const weighed =
+      classWeight === undefined ? train : weigh(operation, train, classWeight, Math.max(2, ends.outputs));
+    const uploaded = upload(operation, weighed);
+    try {
+      const held = validation && upload(operation, validation, 'validation');
+      this.#samples = { train: uploaded, validation: held };
+    } catch (error) {
+      uploaded.dispose();
+      throw error;
+    }
+    const warn = (warning: TrainingWarning) => {
+      this.history.warnings.push(warning);
+      onWarning(warning);
+    };
+    this.#watch = new TrainingWatch(live.network, live.spec, warn, warned);
+    const { epochs: epochsBefore, evolutionDue } = live.point;
+    this.#run = new TrainingRun(live.network, plan, this.#samples, {
+      ...{ epochsBefore, evolutionDue, signal, watch: this.#watch },
+      ...(onProgress && { onSteps: (done: StepsDone) => onProgress(progressOf(done)) }),
+      ...(this.#stopping && { judge: (figures: EpochFigures) => this.#judge(figures) }),
+    });
+  }
+
+  get done(): boolean {
+    return this.#run.done;
+  }
+
+  /** Trains the next epoch, and writes a checkpoint where one is due. */
+  async next(): Promise<EpochReport> {
+    try {
+      if (this.#run.trained === 0) await this.#watch.network(this.#evolvesOutput);
+      const report = await this.#run.next();
+      this.history.epochs.push(report);
+      return report;
+    } catch (error) {
+      this.#live.diverged ||= isSetNativeError(error, 'ERR_NON_FINITE');
+      throw this.asStop(error);
+    } finally {
+      this.#live.point = { epochs: this.#run.trained, evolutionDue: this.#run.evolutionDue };
+    }
+  }
+
+  /** Writes a checkpoint where one is due: between epochs, when the caller has seen the last one. */
+  async checkpoint(): Promise<void> {
+    const { everySeconds = 0 } = this.#options.checkpoint ?? {};
+    if (performance.now() - this.#saved >= everySeconds * 1000) await this.#save();
+  }
+
+  /** Ends the training: with the best network, if that is asked for, and with a checkpoint. */
+  async finish(): Promise<History> {
+    if (this.#stopping !== undefined && this.#stopping.bestEpoch > 0)
+      this.history.bestEpoch = this.#stopping.bestEpoch;
+    if (this.#best !== undefined && this.#best.point.epochs < this.#live.point.epochs)
+      await this.#live.restore(this.#best.layers, this.#best.point);
+    await this.#save();
+    return this.history;
+  }
+
+  /** Frees the samples. */
+  dispose(): void {
+    this.#samples.train.dispose();
+    this.#samples.validation?.dispose();
+  }
+
+  /** The error of a training that was stopped, with the epochs that it completed. */
+  stopped(): SetNativeError {
+    const { signal } = this.#options;
+    return stopOf(this.#operation, signal?.aborted ? signal : undefined, this.history);
+  }
+
+  /** `error`, or that of the stop that it comes from. */
+  asStop(cause: unknown): unknown {
+    const error = fromNative(cause);
+    const isDisposal =
+      this.#live.disposed &&
+      error instanceof SetNativeError &&
+      ['ERR_ABORTED', 'ERR_DISPOSED'].includes(error.code);
+    return isAbortBy(this.#options.signal, error) || isDisposal ? this.stopped() : error;
+  }
+
+  /** Judges an epoch before its links evolve; keeps the best. Returns whether it is the last. */
+  async #judge(figures: EpochFigures): Promise<boolean> {
+    const { isBest, ends } = this.#stopping!.judge(figures);
+    if (isBest && this.#options.earlyStopping!.restoreBest) {
+      const layers = ofThisRealm(await this.#live.network.download());
+      this.#best = { layers, point: { epochs: this.#run.trained, evolutionDue: this.#run.evolutionDue } };
+    }
+    return ends;
+  }
+
+  async #save(): Promise<void> {
+    const { checkpoint } = this.#options;
+    if (checkpoint === undefined || this.#live.disposed) return;
+    await writeInBackground(checkpoint.file, await this.#live.pieces(this.#operation, { optimizer: true }));
+    this.#saved = performance.now();
+  }
+}
+
+/** The error of a training that `signal` stopped or, without one, the disposal of its model. */
+export function stopOf(operation: string, signal: AbortSignal | undefined, history: History): SetNativeError {
+  return aborted(operation, signal, `after ${history.epochs.length} complete epochs`, { history });
+}
+
+function progressOf({ epoch, epochs, samples, of, ms }: StepsDone): Progress {
+  return { epoch, epochs, samples, of, samplesPerSecond: ms > 0 ? (samples / ms) * 1000 : 0 };
+}
+
+function emitWarning({ code, message }: TrainingWarning): void {
+  process.emitWarning(`[fit] ${message}`, { type: 'SetNativeWarning', code });
+}
