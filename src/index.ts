@@ -92,6 +92,7 @@ export type {
 export type { EpochReport } from './training/run.js';
 export type { EarlyStopping, MonitorName } from './training/stopping.js';
 export type { LayerSummary } from './training/summary.js';
+export { type ModelSamples, UploadedSamples, uploadSamples } from './training/upload.js';
 export type { TrainingWarning, TrainingWarningCode } from './training/warnings.js';
 export type {
   ActivationName,

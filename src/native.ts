@@ -126,10 +126,20 @@ export interface NativeSamples {
   readonly features: number;
   /** Whether they have labels, the numbers of classes. */
   readonly classes: boolean;
+  /** Targets of a row; 0 without targets. */
+  readonly outputs: number;
   /** Largest |x|. */
-  readonly largest: number;
+  largest(): number;
   /** Frees the memory at once; a job that still uses it keeps it alive until it ends. */
   dispose(): void;
+}
+
+/** Samples whose arrays come piece by piece, so that the JavaScript thread is never busy for long. */
+export interface NativeSamplesDraft extends NativeSamples {
+  append(array: 'x' | 'targets' | 'weights', part: Float32Array): void;
+  append(array: 'labels', part: Uint32Array): void;
+  /** Checks them on a native thread, as the constructor does; then they can be used. */
+  finish(): Promise<void>;
 }
 
 /**
@@ -253,15 +263,23 @@ interface Addon {
   /** Permutation of 0 .. count - 1 by seed, for subsets and splits (random stream `split`). */
   permutation(seed: number, count: number): Uint32Array;
   /** Copies samples and checks them: finite values, as many labels, targets and weights as there are rows. */
-  Samples: new (
-    x: Float32Array,
-    features: number,
-    given?: {
-      labels?: Uint32Array | undefined;
-      targets?: Float32Array | undefined;
-      weights?: Float32Array | undefined;
-    },
-  ) => NativeSamples;
+  Samples: {
+    new (
+      x: Float32Array,
+      features: number,
+      given?: {
+        labels?: Uint32Array | undefined;
+        targets?: Float32Array | undefined;
+        weights?: Float32Array | undefined;
+      },
+    ): NativeSamples;
+    /** A draft of `count` rows. */
+    new (
+      count: number,
+      features: number,
+      shape: { labels: boolean; weights: boolean; outputs: number },
+    ): NativeSamplesDraft;
+  };
   /** Expected bytes that training such a model takes on the CPU; throws for a network that cannot be. */
   modelBytes(spec: NativeModelSpec): number;
   /**

@@ -22,37 +22,33 @@ constexpr napi_type_tag kSamplesTag = {0x6f0d8a3b5c2e4917ull, 0x9be1742dc60f38a5
   throw Error(code, "[samples] " + array + " must be " + expected + ", got " + std::to_string(value) + place);
 }
 
-/** Copies the labels of samples, one per row. */
-void copy_labels(const Napi::Value& value, SamplesData& data) {
-  const auto labels = uint32_array(value, "[samples] labels");
-  if (labels.ElementLength() != data.count)
-    throw Error(ErrorCode::shape, "[samples] one label per row: " + std::to_string(data.count) + " rows, " +
-                                      std::to_string(labels.ElementLength()) + " labels");
-  data.labels.assign(labels.Data(), labels.Data() + labels.ElementLength());
+[[noreturn]] void refuse_length(const std::string& what, uint64_t expected, size_t got) {
+  throw Error(ErrorCode::shape, "[samples] " + what + ": expected " + std::to_string(expected) + ", got " +
+                                    std::to_string(got));
 }
 
-/** Copies the targets of samples, finite numbers, as many in each row. */
-void copy_targets(const Napi::Value& value, SamplesData& data) {
-  const auto targets = float_array(value, "[samples] targets");
-  const size_t length = targets.ElementLength();
-  if (length == 0 || length % data.count != 0 || length / data.count > 0xffffffffu)
-    throw Error(ErrorCode::shape, "[samples] as many targets in each row: " + std::to_string(data.count) +
-                                      " rows, " + std::to_string(length) + " targets");
-  data.targets.assign(targets.Data(), targets.Data() + length);
-  const size_t outputs = length / data.count;
-  for (size_t k = 0; k < length; ++k)
-    if (!std::isfinite(data.targets[k]))
-      refuse_number(ErrorCode::non_finite, "targets", "finite", data.targets[k],
-                    " in row " + std::to_string(k / outputs) + ", output " + std::to_string(k % outputs));
+/** Checks that numbers are finite, row by row, and returns the largest |x|. */
+float check_finite(const float* values, size_t count, size_t width, const char* array, const char* column) {
+  float largest = 0.0f;
+  for (size_t k = 0; k < count; ++k) {
+    if (!std::isfinite(values[k]))
+      refuse_number(ErrorCode::non_finite, array, "finite", values[k],
+                    " in row " + std::to_string(k / width) + ", " + column + " " + std::to_string(k % width));
+    largest = std::max(largest, std::abs(values[k]));
+  }
+  return largest;
 }
 
-/** Copies the weights of samples, finite numbers of at least 0, one per row, of which one is above 0. */
-void copy_weights(const Napi::Value& value, SamplesData& data) {
-  const auto weights = float_array(value, "[samples] weights");
-  if (weights.ElementLength() != data.count)
-    throw Error(ErrorCode::shape, "[samples] one weight per row: " + std::to_string(data.count) + " rows, " +
-                                      std::to_string(weights.ElementLength()) + " weights");
-  data.weights.assign(weights.Data(), weights.Data() + data.count);
+/**
+ * Checks all numbers of samples: finite x and targets, finite weights of at least 0 of which one is above 0.
+ * Any thread may call it.
+ */
+void check_numbers(SamplesData& data) {
+  data.largest = check_finite(data.x.data(), data.x.size(), data.features, "x", "feature");
+  if (!data.targets.empty())
+    check_finite(data.targets.data(), data.targets.size(), data.targets.size() / data.count, "targets",
+                 "output");
+  if (data.weights.empty()) return;
   for (size_t row = 0; row < data.count; ++row)
     if (!std::isfinite(data.weights[row]) || data.weights[row] < 0.0f)
       refuse_number(ErrorCode::out_of_range, "weights", "finite numbers of at least 0", data.weights[row],
@@ -61,83 +57,183 @@ void copy_weights(const Napi::Value& value, SamplesData& data) {
     throw Error(ErrorCode::out_of_range, "[samples] one of the weights must be above 0");
 }
 
-/**
- * Returns a checked copy of x, features and an object of labels, targets and weights, each of which may be
- * absent. Throws shape, out_of_range, non_finite.
- */
-std::shared_ptr<const SamplesData> copy_samples(const Napi::CallbackInfo& info) {
-  const auto x = float_array(info[0], "[samples] x");
-  const uint32_t features = integer(info[1], "[samples] features", 1, 0xffffffffu);
-  const uint64_t count = x.ElementLength() / features;
-  if (count == 0 || count * features != x.ElementLength())
-    throw Error(ErrorCode::shape, "[samples] x must hold at least one whole row of " +
-                                      std::to_string(features) + " features, got " +
-                                      std::to_string(x.ElementLength()) + " values");
-  if (count > 0xffffffffu)
+/** Checks that the arrays of samples have lengths that fit together. */
+void check_lengths(const SamplesData& data, const SamplesShape& shape) {
+  if (data.x.size() != data.count * data.features)
+    refuse_length("features of all rows", data.count * data.features, data.x.size());
+  if (data.labels.size() != (shape.labels ? data.count : 0))
+    refuse_length("one label per row", data.count, data.labels.size());
+  if (data.targets.size() != data.count * shape.outputs)
+    refuse_length("as many targets in each row", data.count * shape.outputs, data.targets.size());
+  if (data.weights.size() != (shape.weights ? data.count : 0))
+    refuse_length("one weight per row", data.count, data.weights.size());
+}
+
+void check_count(uint64_t count) {
+  if (count == 0 || count > 0xffffffffu)
     throw Error(ErrorCode::out_of_range,
-                "[samples] at most 4294967295 samples, got " + std::to_string(count));
+                "[samples] 1 to 4294967295 samples are possible, got " + std::to_string(count));
+}
+
+/** Returns a checked copy of samples whose arrays are given: x, features, { labels, targets, weights }. */
+std::shared_ptr<SamplesData> copy_samples(const Napi::CallbackInfo& info, SamplesShape& shape) {
   auto data = std::make_shared<SamplesData>();
-  data->count = count;
-  data->features = features;
+  const auto x = float_array(info[0], "[samples] x");
+  data->features = integer(info[1], "[samples] features", 1, 0xffffffffu);
+  data->count = x.ElementLength() / data->features;
+  if (data->count == 0 || data->count * data->features != x.ElementLength())
+    throw Error(ErrorCode::shape, "[samples] x must hold at least one whole row of " +
+                                      std::to_string(data->features) + " features, got " +
+                                      std::to_string(x.ElementLength()) + " values");
+  check_count(data->count);
   data->x.resize(x.ElementLength());
   std::memcpy(data->x.data(), x.Data(), x.ByteLength());
-  for (size_t k = 0; k < data->x.size(); ++k) {
-    if (!std::isfinite(data->x[k]))
-      throw Error(ErrorCode::non_finite, "[samples] x must be finite, got " + std::to_string(data->x[k]) +
-                                             " in row " + std::to_string(k / features) + ", feature " +
-                                             std::to_string(k % features));
-    data->largest = std::max(data->largest, std::abs(data->x[k]));
+  if (!info[2].IsUndefined()) {
+    const Napi::Object given = object(info[2], "[samples] labels, targets and weights");
+    copy_array(given, "labels", "[samples]", data->labels);
+    copy_array(given, "targets", "[samples]", data->targets);
+    copy_array(given, "weights", "[samples]", data->weights);
+    shape.labels = !given.Get("labels").IsUndefined();
+    shape.weights = !given.Get("weights").IsUndefined();
+    shape.outputs = static_cast<uint32_t>(data->targets.size() / data->count);
+    if (!given.Get("targets").IsUndefined() && shape.outputs == 0)
+      refuse_length("as many targets in each row", data->count, data->targets.size());
   }
-  if (info[2].IsUndefined()) return data;
-  const Napi::Object given = object(info[2], "[samples] labels, targets and weights");
-  const struct {
-    const char* key;
-    void (*copy)(const Napi::Value&, SamplesData&);
-  } arrays[] = {{"labels", copy_labels}, {"targets", copy_targets}, {"weights", copy_weights}};
-  for (const auto& [key, copy] : arrays) {
-    const Napi::Value value = given.Get(key);
-    if (!value.IsUndefined()) copy(value, *data);
-  }
+  check_lengths(*data, shape);
+  check_numbers(*data);
   return data;
+}
+
+/** Returns samples whose arrays are to come: count, features, { labels, outputs, weights }. */
+std::shared_ptr<SamplesData> draft_samples(const Napi::CallbackInfo& info, SamplesShape& shape) {
+  auto data = std::make_shared<SamplesData>();
+  data->count = integer(info[0], "[samples] count", 1, 0xffffffffu);
+  data->features = integer(info[1], "[samples] features", 1, 0xffffffffu);
+  const Napi::Object given = object(info[2], "[samples] shape");
+  shape.labels = boolean(given.Get("labels"), "[samples] labels");
+  shape.weights = boolean(given.Get("weights"), "[samples] weights");
+  shape.outputs = integer(given.Get("outputs"), "[samples] outputs", 0, 0xffffffffu);
+  const double numbers = static_cast<double>(data->count) * (1.0 + shape.outputs + data->features + 1.0);
+  require_memory(numbers * sizeof(float), "[samples] " + std::to_string(data->count) + " samples");
+  // Memory is touched when it is filled: this takes no time.
+  data->x.reserve(data->count * data->features);
+  data->labels.reserve(shape.labels ? data->count : 0);
+  data->targets.reserve(data->count * shape.outputs);
+  data->weights.reserve(shape.weights ? data->count : 0);
+  return data;
+}
+
+/** Appends the elements of a typed array, of which there may be `limit` in all. */
+template <class Vector, class Array>
+void append(Vector& to, const Array& part, uint64_t limit, const std::string& what) {
+  if (part.ElementLength() > limit - to.size()) refuse_length(what, limit, to.size() + part.ElementLength());
+  to.insert(to.end(), part.Data(), part.Data() + part.ElementLength());
 }
 
 }  // namespace
 
 Napi::Function SamplesObject::define(Napi::Env env) {
-  return DefineClass(env, "Samples", {InstanceMethod<&SamplesObject::dispose>("dispose")});
+  return DefineClass(
+      env, "Samples",
+      {InstanceMethod<&SamplesObject::append_part>("append"),
+       InstanceMethod<&SamplesObject::finish>("finish"), InstanceMethod<&SamplesObject::largest>("largest"),
+       InstanceMethod<&SamplesObject::dispose>("dispose")});
 }
 
 SamplesObject::SamplesObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SamplesObject>(info) {
-  data_ = guarded(info.Env(), [&] { return copy_samples(info); });
   const Napi::Env env = info.Env();
+  const bool is_draft = info[0].IsNumber();
+  const auto data =
+      guarded(env, [&] { return is_draft ? draft_samples(info, shape_) : copy_samples(info, shape_); });
+  state_ = std::make_shared<State>();
+  state_->data = data;
+  state_->complete = !is_draft;
   auto self = info.This().As<Napi::Object>();
   self.TypeTag(&kSamplesTag);
   // Own properties, because Node-API checks the receiver of a method but not that of an accessor.
   self.DefineProperties(
-      {Napi::PropertyDescriptor::Value("count", Napi::Number::New(env, static_cast<double>(data_->count)),
+      {Napi::PropertyDescriptor::Value("count", Napi::Number::New(env, static_cast<double>(data->count)),
                                        napi_enumerable),
-       Napi::PropertyDescriptor::Value("features", Napi::Number::New(env, data_->features), napi_enumerable),
-       Napi::PropertyDescriptor::Value("classes", Napi::Boolean::New(env, !data_->labels.empty()),
-                                       napi_enumerable),
-       Napi::PropertyDescriptor::Value("largest", Napi::Number::New(env, data_->largest), napi_enumerable)});
-  Napi::MemoryManagement::AdjustExternalMemory(env, data_->bytes());
+       Napi::PropertyDescriptor::Value("features", Napi::Number::New(env, data->features), napi_enumerable),
+       Napi::PropertyDescriptor::Value("outputs", Napi::Number::New(env, shape_.outputs), napi_enumerable),
+       Napi::PropertyDescriptor::Value("classes", Napi::Boolean::New(env, shape_.labels), napi_enumerable)});
+  bytes_ = data->bytes();
+  Napi::MemoryManagement::AdjustExternalMemory(env, bytes_);
+}
+
+/** append(array, part) adds the next elements of an array of a draft. */
+void SamplesObject::append_part(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), [&] {
+    const auto state = state_;
+    if (state == nullptr || state->complete || state->checking)
+      throw Error(ErrorCode::invalid_argument, "[samples] these samples are complete, or disposed of");
+    SamplesData& data = *state->data;
+    const std::string key = text(info[0], "[samples] array");
+    if (key == "x")
+      append(data.x, float_array(info[1], "[samples] x"), data.count * data.features, "features of all rows");
+    else if (key == "labels")
+      append(data.labels, uint32_array(info[1], "[samples] labels"), shape_.labels ? data.count : 0,
+             "one label per row");
+    else if (key == "targets")
+      append(data.targets, float_array(info[1], "[samples] targets"), data.count * shape_.outputs,
+             "as many targets in each row");
+    else if (key == "weights")
+      append(data.weights, float_array(info[1], "[samples] weights"), shape_.weights ? data.count : 0,
+             "one weight per row");
+    else
+      throw Error(ErrorCode::invalid_argument, "[samples] no array " + key);
+    const int64_t bytes = data.bytes();
+    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), bytes - bytes_);
+    bytes_ = bytes;
+  });
+}
+
+/** finish() checks a draft on another thread; the samples can be used when its promise has resolved. */
+Napi::Value SamplesObject::finish(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto state = state_;
+    if (state == nullptr || state->complete || state->checking)
+      throw Error(ErrorCode::invalid_argument, "[samples] these samples are complete, or disposed of");
+    state->checking = true;
+    const SamplesShape shape = shape_;
+    return run_job(
+        info.Env(),
+        [state, shape]() -> Convert {
+          check_lengths(*state->data, shape);
+          check_numbers(*state->data);
+          return [state](Napi::Env env) -> Napi::Value {
+            state->complete = true;
+            return env.Undefined();
+          };
+        },
+        [] {}, [] {});
+  });
+}
+
+Napi::Value SamplesObject::largest(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return Napi::Number::New(info.Env(), from(info.This(), "samples")->largest);
+  });
 }
 
 std::shared_ptr<const SamplesData> SamplesObject::from(const Napi::Value& value, const char* operation) {
   if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kSamplesTag))
     throw Error(ErrorCode::invalid_argument, std::string("[") + operation + "] expected a Samples object");
-  auto data = Unwrap(value.As<Napi::Object>())->data_;
-  if (data == nullptr)
+  const auto state = Unwrap(value.As<Napi::Object>())->state_;
+  if (state == nullptr)
     throw make_error(value.Env(), "ERR_DISPOSED",
                      std::string("[") + operation + "] these samples were disposed of");
-  return data;
+  if (!state->complete)
+    throw Error(ErrorCode::invalid_argument,
+                std::string("[") + operation + "] these samples are not complete: await finish() first");
+  return state->data;
 }
 
 /** Frees the data, and reports that to V8, which counts only the memory that it is told of. */
 void SamplesObject::release(Napi::Env env) {
-  if (data_ == nullptr) return;
-  Napi::MemoryManagement::AdjustExternalMemory(env, -data_->bytes());
-  data_.reset();
+  if (state_ == nullptr) return;
+  Napi::MemoryManagement::AdjustExternalMemory(env, -bytes_);
+  state_.reset();
 }
 
 void SamplesObject::Finalize(Napi::Env env) {

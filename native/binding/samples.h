@@ -37,6 +37,12 @@ struct SamplesData {
   }
 };
 
+/** Arrays that samples have beside x. */
+struct SamplesShape {
+  bool labels = false, weights = false;
+  uint32_t outputs = 0;  // targets of a row; 0: none
+};
+
 /** JavaScript class `Samples`; see NativeSamples in src/native.ts. */
 class SamplesObject : public Napi::ObjectWrap<SamplesObject> {
  public:
@@ -51,11 +57,21 @@ class SamplesObject : public Napi::ObjectWrap<SamplesObject> {
 
  private:
   void Finalize(Napi::Env env) override;
+  void append_part(const Napi::CallbackInfo& info);
+  Napi::Value finish(const Napi::CallbackInfo& info);
+  Napi::Value largest(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
   void release(Napi::Env env);
 
-  std::shared_ptr<const SamplesData> data_;
+  /** Data, which nobody changes once they are complete. The JavaScript thread alone changes the flags. */
+  struct State {
+    std::shared_ptr<SamplesData> data;
+    bool checking = false, complete = false;
+  };
+  std::shared_ptr<State> state_;  // null: disposed of
+  SamplesShape shape_;
+  int64_t bytes_ = 0;  // as V8 knows them
 };
 
 }  // namespace set_native::binding

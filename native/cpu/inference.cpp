@@ -89,7 +89,8 @@ void Inference::for_batches(const Samples& samples, const char* operation, const
                             Batch&& body) {
   const size_t rows = widest(network_), size = batch_size(rows);
   const uint64_t batches = (samples.count + size - 1) / size;
-  const auto team = static_cast<unsigned>(std::min<uint64_t>(pool_.size(), batches));
+  const ThreadPool::Share share(pool_, static_cast<unsigned>(std::min<uint64_t>(pool_.capacity(), batches)));
+  const unsigned team = pool_.size();
   const size_t stride = row_stride(table_, std::min<uint64_t>(size, samples.count));
   reserve(team, rows * stride, size, operation);
   std::atomic<uint64_t> next{0};
@@ -184,7 +185,9 @@ std::vector<std::exception_ptr> Inference::predict_each(const std::vector<Reques
     });
   // Threads take small requests one by one.
   if (!small.empty()) {
-    const auto team = static_cast<unsigned>(std::min<size_t>(pool_.size(), small.size()));
+    const ThreadPool::Share share(pool_,
+                                  static_cast<unsigned>(std::min<size_t>(pool_.capacity(), small.size())));
+    const unsigned team = pool_.size();
     reserve(team, rows * row_stride(table_, size), size, "predict");
     std::atomic<size_t> next{0};
     pool_.run(team, [&](unsigned thread) {

@@ -52,7 +52,7 @@ class CpuModel final : public BackendModel {
   std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
                                      const Samples* probe) override;
 
-  unsigned threads() const override { return pool_.size(); }
+  unsigned threads() const override { return pool_.capacity(); }
 
   std::vector<LayerStats> stats() const override {
     std::vector<LayerStats> all;
@@ -91,6 +91,7 @@ double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options
 
 std::vector<LayerEvolution> CpuModel::evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
                                              const Samples*) {
+  const ThreadPool::Share share(pool_, pool_.capacity());
   return evolve_layers(
       network_.layers.size(), network_.seed, policy, time,
       [&](size_t l, const EvolutionKey& key) {

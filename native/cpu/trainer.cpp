@@ -398,7 +398,8 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   // Arrays, targets and the order of the samples.
   const auto full_batch = static_cast<size_t>(std::min<uint64_t>(options.batch_size, samples.count));
   fit(full_batch);
-  const bool small = pool_.size() == 1 || network_.nnz() * stride_ < kWorthSharing;
+  const bool small = pool_.capacity() == 1 || network_.nnz() * stride_ < kWorthSharing;
+  ThreadPool::Share share(pool_, 1);
   labels_.resize(samples.labels != nullptr ? full_batch : 0);
   targets_.resize(samples.targets != nullptr ? full_batch * network_.outputs() : 0);
   sample_weights_.resize(samples.weights != nullptr ? full_batch : 0);
@@ -412,7 +413,10 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   TeamMode assembled{};
   for (uint64_t done = range.begin; done < range.end && !stopping_ && result.divergence.batch == 0;) {
     // Assemble the team that is to run the next few steps.
-    const TeamMode mode = small ? TeamMode{1, false} : pace_.mode();
+    TeamMode mode = small ? TeamMode{1, false} : pace_.mode();
+    share.renew(mode.threads);
+    const bool whole = pool_.size() == mode.threads;  // else other models use the CPUs, and times say little
+    if (!whole) mode = {pool_.size(), mode.replicated && pool_.size() > 1};
     if (team_ == 0 || mode.threads != assembled.threads || mode.replicated != assembled.replicated)
       assemble(mode);
     assembled = mode;
@@ -436,7 +440,8 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
     };
     pool_.run(team_, work);
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    if (until == done + pace_.steps()) pace_.report(time.count() / static_cast<double>(until - done));
+    if (whole && until == done + pace_.steps())
+      pace_.report(time.count() / static_cast<double>(until - done));
     done = until;
     if (options.progress != nullptr) options.progress->store(done, std::memory_order_relaxed);
   }

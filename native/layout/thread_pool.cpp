@@ -1,10 +1,12 @@
 #include "layout/thread_pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <system_error>
 #include <utility>
 
+#include "core/available_cpus.h"
 #include "core/error.h"
 
 namespace set_native {
@@ -66,9 +68,35 @@ void wake_sleepers(std::atomic<unsigned>& sleepers, std::mutex& mutex, std::cond
   wake.notify_all();
 }
 
+/** Number of threads that the shares of this process hold. */
+std::atomic<unsigned> shared_out{0};
+
+/** CPUs of this process, read once. */
+unsigned cpus() {
+  static const unsigned count = available_cpus();
+  return count;
+}
+
 }  // namespace
 
+ThreadPool::Share::~Share() {
+  shared_out.fetch_sub(held_);
+  pool_.size_ = pool_.capacity();
+}
+
+void ThreadPool::Share::renew(unsigned wanted) {
+  wanted = std::clamp(wanted, 1u, pool_.capacity());
+  const unsigned all = std::max(cpus(), pool_.capacity());
+  unsigned out = shared_out.load(), others, got;
+  do {
+    others = out - held_;
+    got = std::min(wanted, all > others ? all - others : 1u);
+  } while (!shared_out.compare_exchange_weak(out, others + got));
+  pool_.size_ = held_ = got;
+}
+
 ThreadPool::ThreadPool(unsigned threads) {
+  size_ = std::max(threads, 1u);
   try {
     workers_.reserve(threads);
     for (unsigned t = 1; t < threads; ++t) workers_.emplace_back([this, t] { work(t); });

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace set_native {
@@ -17,6 +18,8 @@ namespace set_native {
  * A pool of N threads has N - 1 workers; the thread that calls `run` is thread 0. A worker that waits for the
  * next run, or a caller that waits for the workers, spins for about 50 us and then sleeps: runs that follow
  * each other closely cost no system call, and an idle pool costs no CPU time. One caller at a time.
+ *
+ * The pools of a process share its CPUs: a Share tells how many threads of its pool a piece of work may use.
  */
 class ThreadPool {
  public:
@@ -26,15 +29,41 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
+  /** Number of threads of a run: all, or those of the share that is held. */
+  unsigned size() const { return size_; }
+  /** Number of threads that there are. */
+  unsigned capacity() const { return static_cast<unsigned>(workers_.size()) + 1; }
+
+  /**
+   * A share of the CPUs of this process, for the runs of a pool while it lives. It has as many threads as are
+   * wanted and as other shares leave, at least one. A pool that was made with more threads than there are
+   * CPUs may use them all. One share of a pool at a time.
+   */
+  class Share {
+   public:
+    Share(ThreadPool& pool, unsigned wanted) : pool_(pool) { renew(wanted); }
+    ~Share();
+    Share(const Share&) = delete;
+    Share& operator=(const Share&) = delete;
+
+    /** Gives the share back and takes another: a few nanoseconds, so that long work can do so often. */
+    void renew(unsigned wanted);
+
+   private:
+    ThreadPool& pool_;
+    unsigned held_ = 0;
+  };
 
   /** Calls task(t) for t = 0 .. team - 1, as below. A team of one is the caller alone and wakes no worker. */
   template <class Task>
   void run(unsigned team, Task&& task) {
     if (team == 1) return task(0u);
-    run([&](unsigned t) {
+    const auto of_team = [&](unsigned t) {
       if (t < team) task(t);
-    });
+    };
+    using Plain = decltype(of_team);
+    run_erased([](void* context, unsigned t) { (*static_cast<Plain*>(context))(t); },
+               const_cast<void*>(static_cast<const void*>(&of_team)));
   }
 
   /**
@@ -49,9 +78,7 @@ class ThreadPool {
    */
   template <class Task>
   void run(Task&& task) {
-    using Plain = std::remove_reference_t<Task>;
-    run_erased([](void* context, unsigned t) { (*static_cast<Plain*>(context))(t); },
-               const_cast<void*>(static_cast<const void*>(&task)));
+    run(size_, std::forward<Task>(task));
   }
 
  private:
@@ -63,6 +90,7 @@ class ThreadPool {
   void stop();
 
   std::vector<std::thread> workers_;
+  unsigned size_ = 1;
   Function function_ = nullptr;  // task of the current run; written before `run_number_`, read after it
   void* context_ = nullptr;
   bool stopping_ = false;

@@ -7,7 +7,7 @@ import { publishedRun } from '../thesis/draws.js';
 import { isDrawnByProgram } from '../thesis/readings.js';
 import type { TrainingPlan } from '../training/options.js';
 import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
-import { upload } from '../training/samples.js';
+import { upload } from '../training/upload.js';
 import { type TrainingWarning, TrainingWatch } from '../training/warnings.js';
 import type { TopologyName } from '../vocabulary.js';
 import type { GroupState } from './checkpoint.js';

@@ -1,13 +1,13 @@
 import { checkChoice, checkHooks, checkKeys, checkNumber, invalid, isArrayLike } from '../checks.js';
-import type { AnySamples } from '../datasets/types.js';
 import { aborted, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
 import { writeInBackground } from '../files/output.js';
-import { fromNative, type NativeLayer, type NativeSamples, ofThisRealm } from '../native.js';
+import { fromNative, type NativeLayer, ofThisRealm } from '../native.js';
 import type { LiveModel, TrainingPoint } from './live.js';
 import { type TrainingOptions, type TrainingPlan, trainingKeys, trainingPlan } from './options.js';
 import { type EpochFigures, type EpochReport, type StepsDone, TrainingRun } from './run.js';
-import { checkSamplesFor, type Ends, upload } from './samples.js';
+import { checkSamplesFor, type Ends } from './samples.js';
 import { checkEarlyStopping, type EarlyStopping, Stopping } from './stopping.js';
+import { type HeldSamples, holdSamples, type ModelSamples, UploadedSamples } from './upload.js';
 import { type TrainingWarning, type TrainingWarningCode, TrainingWatch } from './warnings.js';
 
 /*
@@ -43,7 +43,7 @@ export type ClassWeight = 'balanced' | readonly number[];
 
 export interface TrainOptions extends TrainingOptions {
   /** Samples evaluated after every epoch: `validationLoss` and `validationAccuracy` of the reports. */
-  validation?: AnySamples;
+  validation?: ModelSamples;
   /** What each class counts in the loss, beside the weights of the samples. Default: 1 each. */
   classWeight?: ClassWeight;
   /** Ends the training when it has stopped to improve. */
@@ -113,9 +113,13 @@ export function checkTrainOptions(
   const plan = trainingPlan(operation, options, spec);
   if (checkpoint !== undefined) checkCheckpoint(operation, checkpoint);
   if (classWeight !== undefined) checkClassWeight(operation, classWeight, Math.max(2, spec.sizes.at(-1)!));
-  const held = validation === undefined ? 'none' : 'targets' in Object(validation) ? 'targets' : 'labels';
+  const held = validation === undefined ? 'none' : hasTargets(validation) ? 'targets' : 'labels';
   const earlyStopping = options.earlyStopping && checkEarlyStopping(operation, options.earlyStopping, held);
   return { options, plan, earlyStopping };
+}
+
+function hasTargets(samples: ModelSamples): boolean {
+  return (Object(samples) as { targets?: unknown }).targets !== undefined;
 }
 
 function checkCheckpoint(operation: string, checkpoint: CheckpointOptions): void {
@@ -140,10 +144,14 @@ function checkClassWeight(operation: string, weight: ClassWeight, classes: numbe
     throw invalid(operation, 'classWeight', `"balanced" or ${classes} numbers of at least 0`, weight);
 }
 
-/** What each sample counts, with the weights of classes. */
-function weigh(operation: string, train: AnySamples, weight: ClassWeight, classes: number): AnySamples {
-  if (!('labels' in train) || train.labels === undefined)
-    throw invalid(operation, 'classWeight', 'absent: the samples have targets, no classes', weight);
+/** Samples that count as their classes do, beside their own weights. */
+function weigh(operation: string, train: ModelSamples, weight: ClassWeight, classes: number): ModelSamples {
+  if (train instanceof UploadedSamples || !('labels' in train) || train.labels === undefined) {
+    const why = hasTargets(train)
+      ? 'absent: the samples have targets, no classes'
+      : 'absent where samples were uploaded: give them weights before';
+    throw invalid(operation, 'classWeight', why, weight);
+  }
   const { labels, weights } = train;
   const counts = new Float64Array(classes);
   for (const label of labels) counts[label]! += 1;
@@ -164,53 +172,65 @@ export class Fitting {
   readonly #options: TrainOptions;
   readonly #run: TrainingRun;
   readonly #watch: TrainingWatch;
-  readonly #samples: { train: NativeSamples; validation: NativeSamples | undefined };
+  readonly #samples: { train: HeldSamples; validation: HeldSamples | undefined };
   readonly #stopping: Stopping | undefined;
   readonly #evolvesOutput: boolean;
   #best: { layers: NativeLayer[]; point: TrainingPoint } | undefined;
   #saved = performance.now();
 
-  /**
-   * Checks and copies the samples.
-   *
-   * @param warned codes that the model has been warned of before
-   */
-  constructor(
+  private constructor(
     operation: string,
     live: LiveModel,
-    train: AnySamples,
     { options, plan, earlyStopping }: FittingOptions,
-    { ends, warned }: { ends: Ends; warned: Set<TrainingWarningCode> },
+    samples: { train: HeldSamples; validation: HeldSamples | undefined },
+    warned: Set<TrainingWarningCode>,
   ) {
-    const { validation, signal, onWarning = emitWarning, onProgress, classWeight } = options;
+    const { signal, onWarning = emitWarning, onProgress } = options;
     this.#operation = operation;
     this.#live = live;
     this.#options = options;
+    this.#samples = samples;
     this.#stopping = earlyStopping && new Stopping(earlyStopping);
     this.#evolvesOutput = plan.policy?.evolveOutput ?? false;
-    checkSamplesFor(ends, operation, train);
-    if (validation !== undefined) checkSamplesFor(ends, operation, validation, 'validation');
-    const weighed =
-      classWeight === undefined ? train : weigh(operation, train, classWeight, Math.max(2, ends.outputs));
-    const uploaded = upload(operation, weighed);
-    try {
-      const held = validation && upload(operation, validation, 'validation');
-      this.#samples = { train: uploaded, validation: held };
-    } catch (error) {
-      uploaded.dispose();
-      throw error;
-    }
     const warn = (warning: TrainingWarning) => {
       this.history.warnings.push(warning);
       onWarning(warning);
     };
     this.#watch = new TrainingWatch(live.network, live.spec, warn, warned);
     const { epochs: epochsBefore, evolutionDue } = live.point;
-    this.#run = new TrainingRun(live.network, plan, this.#samples, {
+    const { train, validation } = samples;
+    const there = { train: train.native, validation: validation?.native };
+    this.#run = new TrainingRun(live.network, plan, there, {
       ...{ epochsBefore, evolutionDue, signal, watch: this.#watch },
       ...(onProgress && { onSteps: (done: StepsDone) => onProgress(progressOf(done)) }),
       ...(this.#stopping && { judge: (figures: EpochFigures) => this.#judge(figures) }),
     });
+  }
+
+  /**
+   * Checks and copies the samples.
+   *
+   * @param warned codes that the model has been warned of before
+   */
+  static async begin(
+    operation: string,
+    live: LiveModel,
+    train: ModelSamples,
+    checked: FittingOptions,
+    { ends, warned }: { ends: Ends; warned: Set<TrainingWarningCode> },
+  ): Promise<Fitting> {
+    const { validation, classWeight } = checked.options;
+    if (!(train instanceof UploadedSamples)) checkSamplesFor(ends, operation, train);
+    const weighed =
+      classWeight === undefined ? train : weigh(operation, train, classWeight, Math.max(2, ends.outputs));
+    const held = validation && (await holdSamples(ends, operation, validation, 'validation'));
+    try {
+      const samples = { train: await holdSamples(ends, operation, weighed), validation: held };
+      return new Fitting(operation, live, checked, samples, warned);
+    } catch (error) {
+      held?.release();
+      throw error;
+    }
   }
 
   get done(): boolean {
@@ -250,8 +270,8 @@ export class Fitting {
 
   /** Frees the samples. */
   dispose(): void {
-    this.#samples.train.dispose();
-    this.#samples.validation?.dispose();
+    this.#samples.train.release();
+    this.#samples.validation?.release();
   }
 
   /** The error of a training that was stopped, with the epochs that it completed. */

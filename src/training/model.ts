@@ -4,7 +4,7 @@ import { checkBoolean, checkHooks, checkKeys, describe, isArrayLike } from '../c
 import { checkEncoding, type Encoding, encodeRows } from '../datasets/encoding.js';
 import { isTensor } from '../datasets/samples.js';
 import type { Row } from '../datasets/table.js';
-import type { AnySamples, Samples, TargetSamples } from '../datasets/types.js';
+import type { Samples, TargetSamples } from '../datasets/types.js';
 import { aborted, checkSignal, SetNativeError } from '../errors.js';
 import { writeInBackground } from '../files/output.js';
 import {
@@ -40,8 +40,9 @@ import { asFileError, readModel, readModelFile } from './modelFile.js';
 import { type ModelOptions, modelSpec } from './options.js';
 import { Requests } from './requests.js';
 import type { EpochReport } from './run.js';
-import { checkRowsFor, checkSamplesFor, type Ends, upload } from './samples.js';
+import { checkRowsFor, type Ends } from './samples.js';
 import { type LayerSummary, summaryOf } from './summary.js';
+import { holdSamples, type ModelSamples, UploadedSamples, upload } from './upload.js';
 import type { TrainingWarningCode } from './warnings.js';
 
 export interface FitOptions extends TrainOptions {
@@ -232,14 +233,14 @@ export class SparseMLP {
    * number. Then the model can be looked at, by `layers` and `download`; `fit`, `evaluate` and `predict`
    * reject with the same code from then on.
    */
-  async fit(train: AnySamples, options: FitOptions = {}): Promise<History> {
+  async fit(train: ModelSamples, options: FitOptions = {}): Promise<History> {
     const { onEpoch } = options;
     const checked = this.#checkTraining('fit', train, options, ['onEpoch']);
     checkHooks('fit', { onEpoch });
     const { signal } = options;
     const nothing: History = { epochs: [], warnings: [] };
     const work = async () => {
-      const fitting = this.#fitting('fit', train, checked);
+      const fitting = await this.#fitting('fit', train, checked);
       try {
         while (!fitting.done) {
           const report = await fitting.next();
@@ -268,7 +269,7 @@ export class SparseMLP {
    * Rejects as `fit` does; with ERR_BUSY inside a callback of `fit`, or while another iteration is not done:
    * `fit` too rejects so, as long as this one is not.
    */
-  async *train(train: AnySamples, options: TrainOptions = {}): AsyncGenerator<EpochReport, History, void> {
+  async *train(train: ModelSamples, options: TrainOptions = {}): AsyncGenerator<EpochReport, History, void> {
     const checked = this.#checkTraining('train', train, options);
     const { signal } = options;
     const nothing: History = { epochs: [], warnings: [] };
@@ -282,7 +283,7 @@ export class SparseMLP {
       });
     this.#iterating = true;
     try {
-      const made = await turn(async () => this.#fitting('train', train, checked));
+      const made = await turn(() => this.#fitting('train', train, checked));
       fitting = made;
       while (!made.done) {
         yield await turn(async () => {
@@ -308,7 +309,7 @@ export class SparseMLP {
   /** Checks what every training begins with. */
   #checkTraining(
     operation: string,
-    train: AnySamples,
+    train: ModelSamples,
     options: FitOptions,
     more: readonly string[] = [],
   ): FittingOptions {
@@ -333,8 +334,8 @@ export class SparseMLP {
     return checked;
   }
 
-  #fitting(operation: string, train: AnySamples, checked: FittingOptions): Fitting {
-    return new Fitting(operation, this.#live, train, checked, { ends: this.#ends, warned: this.#warned });
+  #fitting(operation: string, train: ModelSamples, checked: FittingOptions): Promise<Fitting> {
+    return Fitting.begin(operation, this.#live, train, checked, { ends: this.#ends, warned: this.#warned });
   }
 
   /**
@@ -347,23 +348,24 @@ export class SparseMLP {
    */
   evaluate(samples: Samples, options?: CallOptions): Promise<Evaluation>;
   evaluate(samples: TargetSamples, options?: CallOptions): Promise<TargetEvaluation>;
-  evaluate(samples: AnySamples, options?: CallOptions): Promise<Evaluation | TargetEvaluation>;
-  evaluate(samples: AnySamples, options: CallOptions = {}): Promise<Evaluation | TargetEvaluation> {
+  evaluate(samples: ModelSamples, options?: CallOptions): Promise<Evaluation | TargetEvaluation>;
+  evaluate(samples: ModelSamples, options: CallOptions = {}): Promise<Evaluation | TargetEvaluation> {
     return this.#calls.stoppable('evaluate', options, async () => {
-      checkSamplesFor(this.#ends, 'evaluate', samples);
-      const uploaded = upload('evaluate', samples);
+      const held = await holdSamples(this.#ends, 'evaluate', samples);
       try {
-        const { loss, accuracy } = await this.#live.network.evaluate(uploaded);
-        const outputs = await this.#live.network.predict(uploaded);
+        checkSignal('evaluate', options.signal, 'before it was done');
+        const { loss, accuracy } = await this.#live.network.evaluate(held.native);
+        const outputs = await this.#live.network.predict(held.native);
         const width = this.#ends.outputs;
-        if (!('targets' in samples) || samples.targets === undefined) {
+        const { targets } = samples as Partial<TargetSamples>;
+        if (targets === undefined) {
           const confusion = confusionOf(outputs, width, (samples as Samples).labels);
           return { loss, accuracy, classes: classFigures(confusion), confusion };
         }
-        if (this.loss === 'mse') return { loss, ...errorFigures(outputs, samples.targets, width) };
-        return { loss, labels: labelFigures(outputs, samples.targets, width) };
+        if (this.loss === 'mse') return { loss, ...errorFigures(outputs, targets, width) };
+        return { loss, labels: labelFigures(outputs, targets, width) };
       } finally {
-        uploaded.dispose();
+        held.release();
       }
     });
   }
@@ -375,10 +377,16 @@ export class SparseMLP {
    * Rejects with ERR_NON_FINITE, naming the row, where an output overflows; with ERR_ABORTED when the signal
    * fires; with ERR_BUSY where 10,000 predictions wait already.
    *
-   * @param x  count × inputs, row-major; copied before the call returns
+   * @param x  count × inputs, row-major, copied before the call returns; or what `uploadSamples` gave
    * @returns  count × outputs, row-major, of the realm of `x`
    */
-  async predict(x: Float32Array, options: CallOptions = {}): Promise<Float32Array> {
+  async predict(x: Float32Array | UploadedSamples, options: CallOptions = {}): Promise<Float32Array> {
+    if (x instanceof UploadedSamples) {
+      return this.#calls.stoppable('predict', options, async () => {
+        const { native: samples } = await holdSamples(this.#ends, 'predict', x);
+        return ofThisRealm(await this.#live.network.predict(samples));
+      });
+    }
     const signal = this.#calls.begin('predict', options);
     checkRowsFor(this.#ends, 'predict', x);
     const samples = upload('predict', { x, features: this.#ends.inputs });

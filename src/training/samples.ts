@@ -1,8 +1,7 @@
 import { describe, show } from '../checks.js';
-import { checkSampleKinds, checkX, firstNonFinite } from '../datasets/samples.js';
+import { checkSampleKinds, checkX } from '../datasets/samples.js';
 import type { AnySamples, Samples, TargetSamples } from '../datasets/types.js';
-import { type ErrorDetails, isSetNativeError, SetNativeError } from '../errors.js';
-import { fromNative, type NativeSamples, native } from '../native.js';
+import { type ErrorDetails, SetNativeError } from '../errors.js';
 
 /*
  * Checks of samples on their way to a model. An error comes before any of them is used, and names the call
@@ -18,7 +17,7 @@ export interface Ends {
 /**
  * Throws unless the model can train on, or be evaluated by, the samples: ERR_INVALID_ARGUMENT for things of
  * the wrong kind, ERR_SHAPE for lengths that do not fit, ERR_OUT_OF_RANGE for a label beyond the outputs.
- * `upload` checks the values of x, targets and weights.
+ * The copy in native memory checks the values of x, targets and weights.
  *
  * @param name of the samples in messages: "validation"; none for those that the call itself takes
  */
@@ -111,40 +110,4 @@ function checkRows(operation: string, option: string, x: Float32Array, features:
     `[${operation}] ${option} must hold one or more whole rows of ${features} features, got ${x.length} numbers`,
     { details: { option, features, length: x.length } },
   );
-}
-
-/**
- * Copies samples into native memory.
- *
- * @param name as in checkSamplesFor
- * @throws SetNativeError ERR_NON_FINITE, naming row and feature (from 0); ERR_OUT_OF_MEMORY; and the errors
- * of `checkSamplesFor`, where the samples were not checked before
- */
-export function upload(
-  operation: string,
-  samples: Pick<AnySamples, 'x' | 'features'> & Partial<Samples & TargetSamples>,
-  name?: string,
-): NativeSamples {
-  try {
-    const { x, features, labels, targets, weights } = samples;
-    return new (native().Samples)(x, features, { labels, targets, weights });
-  } catch (cause) {
-    const error = fromNative(cause);
-    const found = isSetNativeError(error, 'ERR_NON_FINITE') && firstNonFinite(samples);
-    if (!found) throw namedFor(operation, name, error);
-    const { row, feature, value } = found;
-    throw new SetNativeError(
-      'ERR_NON_FINITE',
-      `[${operation}] ${name === undefined ? 'x' : `${name}.x`} must be finite, got ${value} in row ${row}, ` +
-        `feature ${feature}; fill or leave out such rows first`,
-      { details: { row, feature, value }, cause },
-    );
-  }
-}
-
-/** The error of samples with the call, and the name of the samples, that it belongs to. */
-function namedFor(operation: string, name: string | undefined, error: unknown): unknown {
-  if (!(error instanceof SetNativeError)) return error;
-  const text = error.message.replace('[samples] ', name === undefined ? '' : `${name}.`);
-  return new SetNativeError(error.code, `[${operation}] ${text}`, { details: error.details, cause: error });
 }

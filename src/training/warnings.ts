@@ -67,7 +67,7 @@ export class TrainingWatch {
    * @param epoch that they are to train next
    */
   inputs(train: NativeSamples, epoch: number): void {
-    this.#notice(inputWarning(train.largest), epoch - 1);
+    this.#notice(inputWarning(train.largest()), epoch - 1);
   }
 
   /**

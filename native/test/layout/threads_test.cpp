@@ -3,6 +3,7 @@
 #include <ctime>
 #include <stdexcept>
 
+#include "core/available_cpus.h"
 #include "cpu/replicas.h"
 #include "test/cpu/kernel_support.h"
 #include "test/deadline.h"
@@ -41,6 +42,32 @@ TEST("threads: a team smaller than the pool leaves the others out") {
     for (unsigned t = 0; t < team; ++t) ++want[t];
   }
   CHECK(runs == want);
+}
+
+TEST("threads: pools share the CPUs of the process, and each has at least one") {
+  const unsigned cpus = available_cpus();
+  ThreadPool first(cpus), second(cpus), large(cpus + 3);
+  std::vector<unsigned> runs(cpus + 3, 0);
+  {
+    ThreadPool::Share all(first, cpus);
+    CHECK_EQ(first.size(), cpus);
+    ThreadPool::Share rest(second, cpus);
+    CHECK_EQ(second.size(), 1u);
+    second.run([&](unsigned t) { ++runs[t]; });
+    CHECK_EQ(runs[0], 1u);
+    all.renew(1);
+    CHECK_EQ(first.size(), 1u);
+    rest.renew(cpus);
+    CHECK_EQ(second.size(), std::max(1u, cpus - 1));
+    // A pool that was made larger than the machine may use all of its threads, as far as others leave some.
+    ThreadPool::Share more(large, cpus + 3);
+    CHECK_EQ(large.size(), std::max(1u, cpus + 3 - first.size() - second.size()));
+  }
+  CHECK_EQ(first.size(), cpus);
+  ThreadPool::Share alone(large, cpus + 3);
+  CHECK_EQ(large.size(), cpus + 3);
+  alone.renew(0);
+  CHECK_EQ(large.size(), 1u);
 }
 
 TEST("threads: a barrier lets nobody pass before all have come, and shows what they wrote") {
