@@ -16,13 +16,13 @@ type Given = Pick<AnySamples, 'x' | 'features'> & Partial<Samples & TargetSample
 
 /** Numbers that are copied and checked at once: less than a millisecond. */
 const atOnce = 2 ** 18;
-/** Numbers of a piece: two to four milliseconds, with memory that is touched for the first time. */
-const piece = 2 ** 21;
+/** Numbers of a piece: some milliseconds, with memory that is touched for the first time. */
+const piece = 2 ** 20;
 
-/** Calls `copy`, with errors that name the call and, of a number that is not finite, its row and feature. */
-function named<T>(operation: string, name: string | undefined, samples: Given, cause: unknown): T {
+/** Throws `cause` as an error that names the call and, of a number that is not finite, its row and feature. */
+function refuse(operation: string, name: string | undefined, samples: Given, cause: unknown): never {
   const error = fromNative(cause);
-  if (!(error instanceof SetNativeError)) throw error;
+  if (!(error instanceof SetNativeError) || !error.message.startsWith('[samples] ')) throw error;
   const found = isSetNativeError(error, 'ERR_NON_FINITE') && firstNonFinite(samples);
   if (!found) {
     const text = error.message.replace('[samples] ', name === undefined ? '' : `${name}.`);
@@ -49,7 +49,7 @@ export function upload(operation: string, samples: Given, name?: string): Native
     const { x, features, labels, targets, weights } = samples;
     return new (native().Samples)(x, features, { labels, targets, weights });
   } catch (cause) {
-    return named(operation, name, samples, cause);
+    return refuse(operation, name, samples, cause);
   }
 }
 
@@ -82,7 +82,7 @@ async function uploadInPieces(operation: string, samples: AnySamples, name?: str
     return made;
   } catch (cause) {
     draft?.dispose();
-    return named(operation, name, samples, cause);
+    return refuse(operation, name, samples, cause);
   }
 }
 
