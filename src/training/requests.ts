@@ -8,6 +8,9 @@ import type { Turns } from './turns.js';
  * Predictions that wait for their turn one behind the other are computed together: in one native call, whose
  * threads take them side by side. Each gets the bits that it would get alone, and one that fails leaves the
  * others as they are.
+ *
+ * One that comes alone is computed at once. Where a second one comes while the same events are handled, as in a
+ * busy service, the others of these events are waited for.
  */
 
 /** Predictions that may wait for their turn at a time, before further ones are refused. */
@@ -82,6 +85,8 @@ export class Requests {
   readonly #turns: Turns;
   readonly #batching: boolean;
   #waiting = 0;
+  /** Whether the events that are being handled have asked for a prediction before. */
+  #another = false;
 
   constructor(live: LiveModel, turns: Turns, batching: boolean) {
     this.#live = live;
@@ -129,7 +134,12 @@ export class Requests {
       const joins = waiting instanceof Batch && waiting.takes(samples.count);
       const batch = joins ? waiting : new Batch(this.#live);
       batch.add(request);
-      if (!joins) this.#turns.add(batch);
+      if (!joins) this.#turns.add(batch, { later: this.#batching && this.#another });
+      if (this.#another || !this.#batching) return;
+      this.#another = true;
+      setImmediate(() => {
+        this.#another = false;
+      });
     });
   }
 }

@@ -25,15 +25,23 @@ class Queue {
     return this.#waiting.at(-1);
   }
 
-  /** Starts the turn before it returns where nothing else is under way. */
-  add(turn: Turn): void {
+  /**
+   * Starts the turn before it returns where nothing else is under way; if `later`, when the events that have
+   * come in are handled, so that more can join it, or when another turn is added.
+   */
+  add(turn: Turn, later: boolean): void {
     this.#waiting.push(turn);
-    if (!this.#working) void this.#work();
+    if (this.#working) return;
+    if (!later) return void this.#work();
+    setImmediate(() => {
+      if (!this.#working) void this.#work();
+    });
   }
 
   /** Resolves when no call is under way or waits. */
   async idle(): Promise<void> {
-    if (this.#working) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    if (this.#working || this.#waiting.length > 0)
+      await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
   async #work(): Promise<void> {
@@ -75,8 +83,8 @@ export class Turns {
     return this.#here() !== this.#queue;
   }
 
-  add(turn: Turn): void {
-    this.#here().add(turn);
+  add(turn: Turn, { later = false } = {}): void {
+    this.#here().add(turn, later);
   }
 
   /** Calls `work` when its turn comes. */
