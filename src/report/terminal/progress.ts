@@ -203,7 +203,8 @@ function estimator(work: Work) {
   };
 }
 
-function clock(ms: number): string {
+/** Time as on a clock: 1:02:03, or 02:03 below an hour. */
+export function clock(ms: number): string {
   const seconds = Math.round(ms / 1000);
   const parts = [Math.floor(seconds / 60) % 60, seconds % 60].map((part) => String(part).padStart(2, '0'));
   return seconds >= 3600 ? `${Math.floor(seconds / 3600)}:${parts.join(':')}` : parts.join(':');
