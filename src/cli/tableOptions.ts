@@ -1,5 +1,6 @@
 import { Option } from 'commander';
-import { type MissingRule, missingRules } from '../datasets/table.js';
+import type { TableChoice } from '../datasets/choice.js';
+import { missingRules } from '../datasets/table.js';
 import { SetNativeError } from '../errors.js';
 import { filePath, oneOf } from './options.js';
 
@@ -7,29 +8,23 @@ import { filePath, oneOf } from './options.js';
  * Options of commands that take a data set: the name of a known one, or a table of the user's.
  */
 
-/** Options that name a table. */
-export interface TableFlags {
-  csv?: string;
-  label?: string;
-  missing?: MissingRule;
-  delimiter?: string;
-}
-
 export const delimiterOption = () =>
   new Option('--delimiter <char>', 'between cells: one character, or tab (default: found out)').argParser(
     (text) => (text === 'tab' || text === '\\t' ? '\t' : text),
   );
 
-export function tableOptions(): Option[] {
-  return [
-    new Option('--csv <file>', 'a table of your own, .gz or not, in place of --dataset').argParser(filePath),
-    new Option('--label <column>', 'column of --csv that says what a row is (default: the last)'),
-    new Option(
+export function tableOptions() {
+  return {
+    csv: new Option('--csv <file>', 'a table of your own, .gz or not, in place of --dataset').argParser(
+      filePath,
+    ),
+    label: new Option('--label <column>', 'column of --csv that says what a row is (default: the last)'),
+    missing: new Option(
       '--missing <rule>',
       `rows of --csv that lack a value: ${missingRules.join(', ')} (default: refuse)`,
     ).argParser(oneOf(missingRules)),
-    delimiterOption(),
-  ];
+    delimiter: delimiterOption(),
+  };
 }
 
 /**
@@ -37,7 +32,7 @@ export function tableOptions(): Option[] {
  *
  * @throws SetNativeError ERR_USAGE where both are named, or options of a table stand without one
  */
-export function tableOf(operation: string, flags: TableFlags & { dataset?: string }): TableFlags {
+export function tableOf(operation: string, flags: TableChoice & { dataset?: string }): TableChoice {
   const { csv, label, missing, delimiter, dataset } = flags;
   const rest = { ...(label !== undefined && { label }), ...(missing && { missing }) };
   const given = { ...rest, ...(delimiter !== undefined && { delimiter }) };

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { Command, Option } from 'commander';
 import { type NumberRange, wholeNumber } from '../checks.js';
+import type { TableChoice } from '../datasets/choice.js';
 import { datasetNames } from '../datasets/registry.js';
 import { isSetNativeError, SetNativeError } from '../errors.js';
 import { checkWritable, writeInBackground } from '../files/output.js';
@@ -27,7 +28,7 @@ import { filePath, listOf, numberIn, oneOf, progressOption, typed } from './opti
 import { tableStream } from './outputs.js';
 import { pathWord, shellCommand } from './shell.js';
 import { interruptible } from './signals.js';
-import { type TableFlags, tableOf, tableOptions } from './tableOptions.js';
+import { tableOf, tableOptions } from './tableOptions.js';
 import { type TrainingData, trainingData } from './trainingData.js';
 
 /** Options of the network, which its file keeps. */
@@ -38,7 +39,7 @@ type NetworkFlags = Omit<
   layers: number[];
 };
 
-type TrainFlags = TableFlags &
+type TrainFlags = TableChoice &
   NetworkFlags &
   Pick<ModelOptions, 'threads' | 'backend'> & {
     target?: string;
@@ -92,12 +93,13 @@ export function trainCommand(): Command {
     return value === undefined ? made : made.default(value, String(value));
   };
   const command = new Command('train').description('train one network on a table or data set, and save it');
-  const [csv, label, ...more] = tableOptions();
+  const { csv, label, missing, delimiter } = tableOptions();
   const all = [
-    csv!,
-    label!,
+    csv,
+    label,
     option('--target <column>', 'column of --csv of numbers to predict, in place of a label', String),
-    ...more,
+    missing,
+    delimiter,
     option('--dataset <name>', 'a known data set: see `set-native data list`', oneOf(datasetNames)),
     option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath),
     option('--scaling <name>', `of the features: ${scalings.join(', ')}`, oneOf(scalings), 'own'),
@@ -119,7 +121,11 @@ export function trainCommand(): Command {
     option('--init <name>', `initial weights: ${inits.join(', ')}`, oneOf(inits), 'he-fan-in'),
     option('--activation <name>', activations.join(', '), oneOf(activations), 'relu'),
     option('--alpha <x>', 'slope below 0 of leaky-relu and all-relu', numberIn(ranges.alpha)),
-    option('--optimizer <name>', optimizers.join(', '), oneOf(optimizers), 'sgd'),
+    option(
+      '--optimizer <name>',
+      `${optimizers.join(', ')} (default: sgd, with --target adamw)`,
+      oneOf(optimizers),
+    ),
     option('--seed <n>', 'decides everything that is drawn', numberIn(ranges.seed), 0),
     option('--threads <n>', '0: all CPUs it may use', numberIn(ranges.threads), 0),
     option('--backend <name>', backendChoices.join(', '), oneOf(backendChoices), 'auto'),
@@ -230,7 +236,8 @@ function checkFlags(flags: TrainFlags): void {
 
 async function create(flags: TrainFlags, { train, encoding }: TrainingData): Promise<SparseMLP> {
   const outputs = encoding.classNames?.length ?? encoding.targets!.names.length;
-  const { layers, epsilon, topology, motifSize, init, activation, alpha, optimizer, seed } = flags;
+  const { layers, epsilon, topology, motifSize, init, activation, alpha, seed } = flags;
+  const optimizer = flags.optimizer ?? (encoding.targets && 'adamw'); // steps of sgd grow with the targets
   const given = { epsilon, topology, motifSize, init, activation, alpha, optimizer, seed };
   const { threads, backend } = flags;
   return SparseMLP.create({

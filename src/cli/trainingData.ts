@@ -1,10 +1,10 @@
+import type { TableChoice } from '../datasets/choice.js';
 import type { Encoding } from '../datasets/encoding.js';
 import { readCsv } from '../datasets/readCsv.js';
 import { loadDataset } from '../datasets/registry.js';
 import { type PrepareOptions, prepare, splitSamples } from '../datasets/transform.js';
 import type { AnySamples, Dataset, TargetDataset } from '../datasets/types.js';
 import type { ScalingChoice } from '../vocabulary.js';
-import type { TableFlags } from './tableOptions.js';
 
 /*
  * Data of `set-native train`.
@@ -21,7 +21,7 @@ export interface TrainingData {
 }
 
 export interface DataChoice {
-  table: TableFlags;
+  table: TableChoice;
   /** Column of numbers to predict, in place of a label. */
   target?: string | undefined;
   dataset?: string | undefined;
