@@ -82,6 +82,7 @@ export function benchCommand(): Command {
     .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath))
     .addOption(table.csv)
     .addOption(table.label)
+    .addOption(table.columns)
     .addOption(table.missing)
     .addOption(table.delimiter)
     .addOption(

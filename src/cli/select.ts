@@ -46,6 +46,7 @@ export function selectCommand(): Command {
     .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath))
     .addOption(table.csv)
     .addOption(table.label)
+    .addOption(table.columns)
     .addOption(table.missing)
     .addOption(table.delimiter)
     .addOption(option('--keep <list>', 'percent of the features', listOf(numberIn(shareRange)), 'keep'))

@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import type { TableChoice } from '../datasets/choice.js';
 import { missingRules } from '../datasets/table.js';
 import { SetNativeError } from '../errors.js';
-import { filePath, oneOf } from './options.js';
+import { filePath, listOf, oneOf } from './options.js';
 
 /*
  * Options of commands that take a data set: the name of a known one, or a table of the user's.
@@ -19,6 +19,10 @@ export function tableOptions() {
       filePath,
     ),
     label: new Option('--label <column>', 'column of --csv that says what a row is (default: the last)'),
+    columns: new Option(
+      '--columns <list>',
+      'columns of --csv that are features (default: all but the label)',
+    ).argParser(listOf((name) => name)),
     missing: new Option(
       '--missing <rule>',
       `rows of --csv that lack a value: ${missingRules.join(', ')} (default: refuse)`,
@@ -33,8 +37,12 @@ export function tableOptions() {
  * @throws SetNativeError ERR_USAGE where both are named, or options of a table stand without one
  */
 export function tableOf(operation: string, flags: TableChoice & { dataset?: string }): TableChoice {
-  const { csv, label, missing, delimiter, dataset } = flags;
-  const rest = { ...(label !== undefined && { label }), ...(missing && { missing }) };
+  const { csv, label, columns, missing, delimiter, dataset } = flags;
+  const rest = {
+    ...(label !== undefined && { label }),
+    ...(columns && { columns }),
+    ...(missing && { missing }),
+  };
   const given = { ...rest, ...(delimiter !== undefined && { delimiter }) };
   const usage = (text: string, flag: string) =>
     new SetNativeError('ERR_USAGE', `[${operation}] ${text}`, { details: { flag } });

@@ -93,11 +93,12 @@ export function trainCommand(): Command {
     return value === undefined ? made : made.default(value, String(value));
   };
   const command = new Command('train').description('train one network on a table or data set, and save it');
-  const { csv, label, missing, delimiter } = tableOptions();
+  const { csv, label, columns, missing, delimiter } = tableOptions();
   const all = [
     csv,
     label,
     option('--target <column>', 'column of --csv of numbers to predict, in place of a label', String),
+    columns,
     missing,
     delimiter,
     option('--dataset <name>', 'a known data set: see `set-native data list`', oneOf(datasetNames)),

@@ -16,6 +16,8 @@ export interface TableChoice {
   csv?: string;
   /** Name of the label column of `csv`. Default: the last column. */
   label?: string;
+  /** Columns of `csv` that are features. Default: all but the label. */
+  columns?: readonly string[];
   /** What becomes of rows of `csv` that lack a value. Default `refuse`. */
   missing?: MissingRule;
   /** Character between the cells of `csv`. Default: found out. */
@@ -25,6 +27,7 @@ export interface TableChoice {
 export const tableChoiceKeys = [
   'csv',
   'label',
+  'columns',
   'missing',
   'delimiter',
 ] as const satisfies (keyof TableChoice)[];
@@ -36,6 +39,9 @@ export function checkTableChoice(operation: string, choice: TableChoice): void {
     if (value !== undefined && (typeof value !== 'string' || value === ''))
       throw invalid(operation, option, 'a text that is not empty', value);
   }
+  const { columns } = choice;
+  if (columns !== undefined && !(Array.isArray(columns) && columns.every((name) => typeof name === 'string')))
+    throw invalid(operation, 'columns', 'a list of names', columns);
   if (choice.missing !== undefined) checkChoice(operation, 'missing', choice.missing, missingRules);
   const alone = tableChoiceKeys.find((key) => choice[key] !== undefined);
   if (choice.csv === undefined && alone !== undefined) {
@@ -47,11 +53,12 @@ export function checkTableChoice(operation: string, choice: TableChoice): void {
 
 /** Loads what the options name. Throws as `readCsv` and `loadDataset` do. */
 export function loadChoice(choice: TableChoice & { dataset: string; dataDir?: string | undefined }): Dataset {
-  const { dataset, dataDir, csv, label, missing, delimiter } = choice;
+  const { dataset, dataDir, csv, label, columns, missing, delimiter } = choice;
   if (csv === undefined) return loadDataset(dataset, dataDir === undefined ? {} : { dataDir });
   return readCsv(csv, {
     name: dataset,
     ...(label !== undefined && { label }),
+    ...(columns && { columns }),
     ...(missing && { missing }),
     ...(delimiter !== undefined && { delimiter }),
   });

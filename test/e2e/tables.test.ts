@@ -207,6 +207,16 @@ describe('train', () => {
     expect(errors.reduce((sum, each) => sum + each, 0) / errors.length).toBeLessThan(0.4);
   });
 
+  test('--columns names the features', () => {
+    const few = ['--columns', 'width,colour', '--epochs', '2', '--save', 'few.st'];
+    expect(run([...training, ...few]).code).toBe(0);
+    const facts = JSON.parse(run(['inspect', 'few.st', '--json']).stdout);
+    expect(facts.encoding.columns.map(({ name }: { name: string }) => name)).toEqual(['width', 'colour']);
+    expect(run(['predict', 'few.st'], 'colour,width\nblé,3').stdout).toContain('setosa');
+    const unknown = run([...training, '--columns', 'height']);
+    expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('"height"') });
+  });
+
   test('missing values: refused by name of the place, dropped, or filled, then also in predictions', () => {
     const gaps = flowers(60)
       .replace('\r\n5,', '\r\n,')
