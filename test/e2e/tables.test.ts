@@ -430,6 +430,23 @@ describe('predict', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    '%s ends it, also while its reader does not read',
+    async (signal) => {
+      writeFileSync(place('unread.csv'), `id,"length, cm",colour,width\n${'1,4.2,blé,3\n'.repeat(300_000)}`);
+      // A pipe of the system, which nobody reads: the stream of a child would read ahead.
+      const program = `sh -c 'echo $$ > pid; exec "$0" "$@"' "$2" "$1" predict model.st --csv unread.csv`;
+      const reader = `{ sleep 2; kill -${signal.slice(3)} "$(cat pid)"; sleep 1; cat > rest; }`;
+      const script = `${program} | ${reader}; echo "\${PIPESTATUS[0]}"`;
+      const { stdout } = spawnSync('bash', ['-c', script, 'bash', main, process.execPath], {
+        cwd: folder,
+        env,
+        encoding: 'utf8',
+      });
+      expect(Number(stdout)).toBe(signal === 'SIGINT' ? 130 : 143);
+    },
+  );
+
   test('a model without an encoding gives its outputs', async () => {
     const model = await SparseMLP.create({ layers: [3, 5, 2], backend: 'cpu', threads: 1 });
     await model.save(place('plain.st'));
