@@ -1,3 +1,4 @@
+export type { TableChoice } from './datasets/choice.js';
 export type { Encoding } from './datasets/encoding.js';
 export {
   type FromArraysOptions,

@@ -22,7 +22,7 @@ import { refuseForeign } from '../files/own.js';
 import { writeReport } from '../report/index.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { renderTable } from '../report/terminal/experiment.js';
-import { createProgress, type Progress } from '../report/terminal/progress.js';
+import { createJsonProgress, createProgress, type Progress } from '../report/terminal/progress.js';
 import { optimizerDefaults, ranges } from '../training/options.js';
 import {
   activations,
@@ -37,10 +37,11 @@ import {
 } from '../vocabulary.js';
 import { presetCommand, resumeCommand } from './commandLines.js';
 import { kernelsCommand } from './kernels.js';
-import { besideResume, filePath, listOf, numberIn, oneOf, typed } from './options.js';
+import { besideResume, filePath, listOf, numberIn, oneOf, progressOption, typed } from './options.js';
 import { checkApart, tableStream, writeAndShow } from './outputs.js';
 import { shellCommand } from './shell.js';
 import { interruptible } from './signals.js';
+import { tableOf, tableOptions } from './tableOptions.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
   dataset?: string;
@@ -49,6 +50,7 @@ type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
   resume?: string;
   json?: string;
   out?: string;
+  progress: 'auto' | 'json';
 };
 
 export function benchCommand(): Command {
@@ -64,6 +66,7 @@ export function benchCommand(): Command {
   };
   const samplesDefault = (part: 'train' | 'test') =>
     `(default: ${defaultSamples[part]}, or all of a smaller data set)`;
+  const table = tableOptions();
   return new Command('bench')
     .description('train SET, SET-motif, static and dense networks side by side and compare them')
     .addOption(
@@ -77,6 +80,11 @@ export function benchCommand(): Command {
       ),
     )
     .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath))
+    .addOption(table.csv)
+    .addOption(table.label)
+    .addOption(table.columns)
+    .addOption(table.missing)
+    .addOption(table.delimiter)
     .addOption(
       option(
         '--reading <list>',
@@ -216,6 +224,7 @@ export function benchCommand(): Command {
         filePath,
       ),
     )
+    .addOption(progressOption())
     .addOption(option('--resume <dir>', 'go on with the experiment of an --out that was stopped', filePath))
     .addHelpText(
       'after',
@@ -243,7 +252,8 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
   const stream = tableStream(json);
   const out = options.resume ?? options.out;
   const begin = resume === undefined ? fresh(options, command) : resumed(resume, options, command);
-  const progress = createProgress(process.stderr);
+  const progress =
+    options.progress === 'json' ? createJsonProgress(process.stderr) : createProgress(process.stderr);
   let results: BenchResults;
   try {
     results = await interruptible(progress, (signal) =>
@@ -294,15 +304,18 @@ function filesOf(dir: string | undefined): Record<string, string> {
 type Begin = (signal: AbortSignal) => Events<ExperimentEvent, BenchResults>;
 
 function fresh(
-  { json, out, resume, preset: chosen, reading, ...options }: BenchOptions,
+  { json, out, resume, preset: chosen, reading, progress: _progress, ...options }: BenchOptions,
   command: Command,
 ): Begin {
   const preset = presets.find(({ name }) => name === chosen);
   const given = { ...options, readings: reading };
   const nameOf = (key: string) => (key === 'readings' ? 'reading' : key);
   const asked = typed(given, command, nameOf);
-  const config = { ...given, ...defaultsOf(options.optimizer), ...preset?.options, ...asked };
-  const dataset = config.dataset ?? defaultDataset(options.dataDir);
+  const table = tableOf('bench', options);
+  const ofPreset = table.csv === undefined ? preset?.options : withoutDataset(preset?.options);
+  const config = { ...given, ...defaultsOf(options.optimizer), ...ofPreset, ...asked };
+  const named = table.csv === undefined ? undefined : path.basename(table.csv);
+  const dataset = named ?? config.dataset ?? defaultDataset(options.dataDir);
   if (preset !== undefined) process.stderr.write(`${preset.name}: ${presetCommand(preset)}\n`);
   const line = shellCommand(['set-native', ...process.argv.slice(2)]);
   const place = out === undefined ? {} : { out };
@@ -310,7 +323,14 @@ function fresh(
 }
 
 function resumed(dir: string, options: BenchOptions, command: Command): Begin {
-  const changes = besideResume('bench', dir, options, command, ['jobs', 'threads', 'dataDir'], ['json']);
+  const changes = besideResume(
+    'bench',
+    dir,
+    options,
+    command,
+    ['jobs', 'threads', 'dataDir', 'csv'],
+    ['json', 'progress'],
+  );
   requireExperiment(dir);
   refuseForeign('dir', dir, ['report.html', 'summary.json', 'summary.csv']);
   return (signal) => resumeEvents(dir, changes, { signal });
@@ -320,6 +340,9 @@ function show(progress: Progress, event: ExperimentEvent): void {
   switch (event.kind) {
     case 'plan':
       progress.plan(event);
+      break;
+    case 'start':
+      progress.start(event.run, event.facts.samples.train);
       break;
     case 'epoch':
       progress.epoch(event.run, event.report);
@@ -331,6 +354,11 @@ function show(progress: Progress, event: ExperimentEvent): void {
       progress.log(event.why);
       break;
   }
+}
+
+/** Options of a preset, but for the data. */
+function withoutDataset({ dataset: _dataset, ...options }: Partial<ExperimentConfig> = {}) {
+  return options;
 }
 
 const wholeSample = numberIn(ranges.samples);

@@ -8,10 +8,11 @@ import { type KernelBenchOptions, runKernelBench } from '../kernels/run.js';
 import { sweepSpec } from '../report/figures/kernelSweep.js';
 import { loadVega } from '../report/figures/vega.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
+import { jsonDisplay, writeJsonLine } from '../report/terminal/jsonLines.js';
 import { renderKernels } from '../report/terminal/kernels.js';
 import { ranges } from '../training/options.js';
 import { isaNames, timedBackends } from '../vocabulary.js';
-import { filePath, numberIn, oneOf } from './options.js';
+import { filePath, numberIn, oneOf, progressOption } from './options.js';
 import { checkApart, tableStream, writeAndShow, writeOutput } from './outputs.js';
 import { interruptible } from './signals.js';
 import { type Display, plainDisplay } from './terminal.js';
@@ -22,6 +23,7 @@ interface KernelsOptions extends Omit<KernelBenchOptions, 'maxLinks'> {
   sweep?: boolean;
   maxLinks?: number;
   figure?: string;
+  progress: 'auto' | 'json';
 }
 
 const defaultMaxLinks = 1e8;
@@ -58,6 +60,7 @@ export function kernelsCommand(): Command {
     .addOption(
       new Option('--threads <n>', '0: all CPUs it may use').argParser(numberIn(ranges.threads)).default(0),
     )
+    .addOption(progressOption())
     .addOption(
       new Option('--isa <name>', `kernels for ${isaNames.join(', ')} (default: the widest)`).argParser(
         oneOf(isaNames),
@@ -81,7 +84,7 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   refuseOptionsOfBench(command);
   if (options.sweep && options.backend !== 'cpu')
     throw usage(`--sweep is for the CPU, not for --backend ${options.backend}`, '--sweep');
-  const { json, compare, sweep, maxLinks, figure, ...rest } = options;
+  const { json, compare, sweep, maxLinks, figure, progress: how, ...rest } = options;
   for (const [option, value] of Object.entries({ '--max-links': maxLinks, '--figure': figure })) {
     if (value !== undefined && !sweep) throw usage(`${option} belongs to --sweep`, option);
   }
@@ -92,7 +95,7 @@ async function kernels(options: KernelsOptions, command: Command): Promise<void>
   const old = compare === undefined ? undefined : readKernelResults(compare);
   const draw = figure === undefined ? undefined : await loadVega().catch(noVega);
 
-  const { onStep, ...display } = progress(process.stderr);
+  const { onStep, ...display } = how === 'json' ? jsonSteps(process.stderr) : progress(process.stderr);
   const showResults = (results: KernelResults) => {
     const comparison = old && compareKernels(old, results);
     const table = renderKernels(results, {
@@ -147,6 +150,11 @@ function noVega({ message }: Error): never {
 
 function usage(message: string, flag: string): SetNativeError {
   return new SetNativeError('ERR_USAGE', `[bench] ${message}`, { details: { flag } });
+}
+
+/** Progress as lines of JSON, one per step. */
+function jsonSteps(stream: NodeJS.WriteStream): Display & { onStep(text: string): void } {
+  return { ...jsonDisplay(stream), onStep: (step) => writeJsonLine(stream, { kind: 'step', step }) };
 }
 
 /** Display of progress: one line that changes on a terminal that can show it, elsewhere a line per step. */

@@ -8,10 +8,13 @@ import { benchCommand } from './bench.js';
 import { dataCommand } from './data.js';
 import { exitCode, messageFor } from './errors.js';
 import { infoCommand } from './info.js';
+import { inspectCommand } from './inspect.js';
+import { predictCommand } from './predict.js';
 import { reportCommand } from './report.js';
 import { selectCommand } from './select.js';
 import { endStopped, heedSignals } from './signals.js';
 import { restoreTerminalAtExit } from './terminal.js';
+import { trainCommand } from './train.js';
 
 /*
  * Exit codes: 0 done, 1 failed, 2 wrong command line, 128 + n stopped by signal n (130: Ctrl-C).
@@ -23,6 +26,9 @@ function program(): Command {
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .enablePositionalOptions() // options behind `bench kernels` are options of it
+    .addCommand(trainCommand())
+    .addCommand(predictCommand())
+    .addCommand(inspectCommand())
     .addCommand(benchCommand())
     .addCommand(reportCommand())
     .addCommand(selectCommand())

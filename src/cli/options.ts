@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { NumberRange } from '../checks.js';
 import { parseDecimal } from '../datasets/numbers.js';
 import { SetNativeError } from '../errors.js';
@@ -28,6 +28,16 @@ export function oneOf<T extends string>(choices: readonly T[]): (text: string) =
       throw new InvalidArgumentError(`Expected one of ${choices.join(', ')}.`);
     return text as T;
   };
+}
+
+/** How long work tells of its progress, on standard error. */
+export function progressOption(): Option {
+  return new Option(
+    '--progress <how>',
+    'on standard error: auto, or json for a line of JSON per epoch or other unit of work',
+  )
+    .argParser(oneOf(['auto', 'json']))
+    .default('auto');
 }
 
 /** Comma-separated values, each parsed by `item`. */

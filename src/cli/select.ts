@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { Command, Option } from 'commander';
 import { datasetNames } from '../datasets/registry.js';
 import { isSetNativeError, SetNativeError } from '../errors.js';
@@ -6,6 +7,7 @@ import { refuseForeign } from '../files/own.js';
 import { figureFiles, loadRenderer } from '../report/figures/render.js';
 import { figuresOf } from '../report/figures/selection.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
+import { jsonDisplay, writeJsonLine } from '../report/terminal/jsonLines.js';
 import { renderSelection } from '../report/terminal/selection.js';
 import { type SelectionConfig, selectionDefaults, share as shareRange } from '../selection/config.js';
 import type { SelectionResults } from '../selection/results.js';
@@ -13,11 +15,17 @@ import { resumeSelectionEvents, type SelectionEvent, selectionEvents } from '../
 import { ranges } from '../training/options.js';
 import { methods } from '../vocabulary.js';
 import { resumeCommand } from './commandLines.js';
-import { besideResume, filePath, listOf, numberIn, oneOf } from './options.js';
+import { besideResume, filePath, listOf, numberIn, oneOf, progressOption } from './options.js';
 import { interruptible } from './signals.js';
-import { plainDisplay } from './terminal.js';
+import { tableOf, tableOptions } from './tableOptions.js';
+import { type Display, plainDisplay } from './terminal.js';
 
-type SelectOptions = Omit<SelectionConfig, 'dataset'> & { dataset?: string; out?: string; resume?: string };
+type SelectOptions = Omit<SelectionConfig, 'dataset'> & {
+  dataset?: string;
+  out?: string;
+  resume?: string;
+  progress: 'auto' | 'json';
+};
 
 export function selectCommand(): Command {
   const option = <T>(
@@ -29,12 +37,18 @@ export function selectCommand(): Command {
     const made = new Option(flags, text).argParser(parse);
     return key ? made.default(selectionDefaults[key], String(selectionDefaults[key])) : made;
   };
+  const table = tableOptions();
   return new Command('select')
     .description(
       'rank the features of a data set by the first layer of an evolved network, and train on the strongest alone',
     )
     .addOption(option('--dataset <name>', 'see `set-native data list`', oneOf(datasetNames)))
     .addOption(option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath))
+    .addOption(table.csv)
+    .addOption(table.label)
+    .addOption(table.columns)
+    .addOption(table.missing)
+    .addOption(table.delimiter)
     .addOption(option('--keep <list>', 'percent of the features', listOf(numberIn(shareRange)), 'keep'))
     .addOption(option('--method <name>', methods.join(', '), oneOf(methods), 'method'))
     .addOption(
@@ -66,6 +80,7 @@ export function selectCommand(): Command {
     .addOption(option('--seed <n>', 'seed of the first run', numberIn(ranges.seed), 'seed'))
     .addOption(option('--threads <n>', '0: all CPUs it may use', numberIn(ranges.threads), 'threads'))
     .addOption(option('--out <dir>', 'keep the selection there while it runs, and its figures', filePath))
+    .addOption(progressOption())
     .addOption(option('--resume <dir>', 'go on with the selection of an --out that was stopped', filePath))
     .addHelpText(
       'after',
@@ -81,12 +96,14 @@ Examples:
 }
 
 async function select(options: SelectOptions, command: Command): Promise<void> {
-  const { log } = plainDisplay;
+  const display = options.progress === 'json' ? jsonDisplay(process.stderr) : plainDisplay;
+  const show = showing(display, options.progress);
+  const { log } = display;
   const out = options.resume ?? options.out;
   let results: SelectionResults;
   try {
     const begin = beginning(options, command);
-    results = await interruptible(plainDisplay, (signal) => follow(begin(signal), show));
+    results = await interruptible(display, (signal) => follow(begin(signal), show));
   } catch (error) {
     const partial = partialResults(error);
     if (partial && (partial.runs.length > 0 || isSetNativeError(error, 'ERR_ABORTED'))) {
@@ -105,18 +122,27 @@ function partialResults(error: unknown): SelectionResults | undefined {
 }
 
 function beginning(
-  { resume, ...options }: SelectOptions,
+  { resume, progress: _progress, ...options }: SelectOptions,
   command: Command,
 ): (signal: AbortSignal) => Events<SelectionEvent, SelectionResults> {
   if (resume !== undefined) {
-    const changes = besideResume('select', resume, options, command, ['threads', 'dataDir']);
+    const changes = besideResume(
+      'select',
+      resume,
+      options,
+      command,
+      ['threads', 'dataDir', 'csv'],
+      ['progress'],
+    );
     return (signal) => resumeSelectionEvents(resume, changes, { signal });
   }
-  const { out, dataset, ...config } = options;
+  const { out, dataset: known, ...config } = options;
+  const { csv } = tableOf('select', options);
+  const dataset = csv === undefined ? known : path.basename(csv);
   if (dataset === undefined) {
     throw new SetNativeError(
       'ERR_USAGE',
-      '[select] --dataset must name a data set; `set-native data list` has them',
+      '[select] --dataset must name a data set, `set-native data list` has them, or --csv a table',
       {
         details: { flag: '--dataset' },
       },
@@ -125,23 +151,30 @@ function beginning(
   return (signal) => selectionEvents({ ...config, dataset }, { signal, ...(out !== undefined && { out }) });
 }
 
-function show(event: SelectionEvent): void {
-  const { log } = plainDisplay;
-  switch (event.kind) {
-    case 'run': {
-      const { seed, keep, accuracy, randomAccuracy } = event.run;
-      log(
-        `seed ${seed}  ${keep} % of the features  accuracy ${accuracy.toFixed(3)}  random ${randomAccuracy.toFixed(3)}`,
-      );
-      break;
+/** Shows events as lines, of text or JSON. */
+function showing({ log }: Display, progress: 'auto' | 'json'): (event: SelectionEvent) => void {
+  return (event) => {
+    switch (event.kind) {
+      case 'run': {
+        const { seed, keep, features, accuracy, randomAccuracy } = event.run;
+        if (progress === 'json') {
+          const figures = { seed, keep, features: features.length, accuracy, randomAccuracy };
+          writeJsonLine(process.stderr, { kind: 'run', ...figures });
+          break;
+        }
+        log(
+          `seed ${seed}  ${keep} % of the features  accuracy ${accuracy.toFixed(3)}  random ${randomAccuracy.toFixed(3)}`,
+        );
+        break;
+      }
+      case 'note':
+        log(`Note: ${event.note}`);
+        break;
+      case 'wait':
+        log(event.why);
+        break;
     }
-    case 'note':
-      log(`Note: ${event.note}`);
-      break;
-    case 'wait':
-      log(event.why);
-      break;
-  }
+  };
 }
 
 /** Shows the table, then draws the figures. */

@@ -81,19 +81,23 @@ function findLine(bytes: Uint8Array, test: (line: Uint8Array) => boolean): numbe
   return line;
 }
 
-/** ERR_DATA_FORMAT unless the bytes are text in UTF-8. */
-export function checkText(bytes: Uint8Array, file: string): void {
+/**
+ * ERR_DATA_FORMAT unless the bytes are text in UTF-8.
+ *
+ * @param start number of the first line
+ */
+export function checkText(bytes: Uint8Array, file: string, start = 1): void {
   const advice = 'save the file as text in UTF-8';
   const [first, second] = bytes;
   if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) {
-    throw formatError(file, { line: 1 }, 'UTF-8', 'UTF-16, by its byte order mark', advice);
+    throw formatError(file, { line: start }, 'UTF-8', 'UTF-16, by its byte order mark', advice);
   }
   if (!isUtf8(bytes)) {
-    const line = findLine(bytes, (text) => !isUtf8(text));
+    const line = start - 1 + findLine(bytes, (text) => !isUtf8(text));
     throw formatError(file, { line }, 'UTF-8', 'bytes of another encoding', advice);
   }
   if (bytes.includes(0)) {
-    const line = findLine(bytes, (text) => text.includes(0));
+    const line = start - 1 + findLine(bytes, (text) => text.includes(0));
     throw formatError(file, { line }, 'text in UTF-8', 'a byte of 0, as in UTF-16 or no text at all', advice);
   }
 }

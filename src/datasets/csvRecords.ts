@@ -11,7 +11,7 @@ import { ADVICE, formatError } from './bytes.js';
  * Most bytes of one record, and so of its cells: a quote that is never closed would reach to the end of the
  * file.
  */
-const MAX_RECORD_BYTES = 2 ** 24;
+export const MAX_RECORD_BYTES = 2 ** 24;
 
 const LF = 10;
 const CR = 13;
@@ -30,12 +30,18 @@ interface CsvRecord {
  * from several has a mixture. Cells come without the blanks around them; quoted text is kept unchanged.
  *
  * @param bytes UTF-8, which may begin with a byte order mark
+ * @param first number of the first line
  * @throws SetNativeError ERR_DATA_FORMAT: a quote within a cell or not closed, a record that is too long
  */
-export function* csvRecords(bytes: Uint8Array, file: string, delimiter: string): Generator<CsvRecord> {
+export function* csvRecords(
+  bytes: Uint8Array,
+  file: string,
+  delimiter: string,
+  first = 1,
+): Generator<CsvRecord> {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let start = BOM.equals(text.subarray(0, BOM.length)) ? BOM.length : 0;
-  let line = 1;
+  let line = first;
   while (start < text.length) {
     const { end, breaks, hasQuotes, isOpen } = extent(text, start);
     if (end - start > MAX_RECORD_BYTES) {

@@ -125,7 +125,7 @@ function firstOf<T>(items: Iterable<T>): [T?] {
 }
 
 /** The delimiter that parts the first line most often; a comma where none does. */
-function delimiterOf(bytes: Uint8Array): string {
+export function delimiterOf(bytes: Uint8Array): string {
   const end = bytes.findIndex((byte) => byte === 10 || byte === 13);
   const line = Buffer.from(bytes.subarray(0, Math.min(end < 0 ? bytes.length : end, 2 ** 20))).toString();
   const unquoted = line.replace(/"[^"]*"/g, '');

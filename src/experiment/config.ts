@@ -1,4 +1,5 @@
 import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
+import { checkTableChoice, type TableChoice, tableChoiceKeys } from '../datasets/choice.js';
 import { SetNativeError } from '../errors.js';
 import { optimizerDefaults, ranges } from '../training/options.js';
 import {
@@ -22,8 +23,8 @@ import {
   sparseTopologies,
 } from '../vocabulary.js';
 
-export interface ExperimentConfig {
-  /** A name of `listDatasets`. */
+export interface ExperimentConfig extends TableChoice {
+  /** A name of `listDatasets`, or of the table `csv`. */
   dataset: string;
   /** Folder that data sets are looked for in first. */
   dataDir?: string;
@@ -123,6 +124,7 @@ export function defaultsOf(optimizer: OptimizerName = 'sgd'): Partial<Experiment
 }
 
 const optionalKeys = [
+  ...tableChoiceKeys,
   'dataDir',
   'topology',
   'optimizer',
@@ -147,6 +149,7 @@ export function experimentConfig(
   const config = { dataset, ...experimentDefaults, ...defaultsOf(rest.optimizer), ...rest };
   const number = (option: keyof ExperimentConfig, range: NumberRange) =>
     checkNumber('bench', option, config[option], range);
+  checkTableChoice('bench', config);
   list('readings', config.readings, (value) => checkChoice('bench', 'readings', value, readings));
   list('methods', config.methods, (value) => checkChoice('bench', 'methods', value, benchMethods));
   list('epsilon', config.epsilon, (value) => checkNumber('bench', 'epsilon', value, ranges.epsilon));

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { chooseBackend, isGpu } from '../backend.js';
 import { checkHooks, checkKeys } from '../checks.js';
-import { loadDataset } from '../datasets/registry.js';
+import { absoluteChoice, loadChoice, sameFiles } from '../datasets/choice.js';
 import { datasetSum } from '../datasets/sum.js';
 import type { Dataset } from '../datasets/types.js';
 import { aborted, checkSignal, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
@@ -88,8 +88,8 @@ export async function* experimentEvents(
 ): ExperimentEvents {
   const asked = experimentConfig(given);
   checkSignal('bench', signal, 'before it began');
-  const dataset = loadDataset(asked.dataset, { dataDir: asked.dataDir });
-  const plan = await planOf(absolute(asked), dataset);
+  const dataset = loadChoice(asked);
+  const plan = await planOf(absoluteChoice(asked), dataset);
   const experiment = newExperiment(plan.config, dataset, command);
   experiment.notes.push(...setAside(plan.config, chosen, dataset));
   const folder =
@@ -101,7 +101,7 @@ export async function* experimentEvents(
 }
 
 /** What may differ when an experiment goes on: none of it changes a result. */
-export type ResumeOptions = Partial<Pick<ExperimentConfig, 'jobs' | 'threads' | 'dataDir'>>;
+export type ResumeOptions = Partial<Pick<ExperimentConfig, 'jobs' | 'threads' | 'dataDir' | 'csv'>>;
 
 /**
  * Goes on with the experiment kept in `dir`, wherever it was stopped. On the same machine its results are,
@@ -125,7 +125,7 @@ export async function* resumeEvents(
   options: ResumeOptions = {},
   { signal }: Pick<ExperimentHooks, 'signal'> = {},
 ): ExperimentEvents {
-  checkKeys('bench', options, ['jobs', 'threads', 'dataDir']);
+  checkKeys('bench', options, ['jobs', 'threads', 'dataDir', 'csv']);
   checkSignal('bench', signal, 'before it began');
   const { folder, experiment, runs } = yield* onceDecided(() => ExperimentFolder.resume(dir), signal);
   for (const place of [dir, path.dirname(folder.checkpoint(''))]) removeLeftovers(place); // half-written files
@@ -134,7 +134,7 @@ export async function* resumeEvents(
     const dataset = dataAgain(asked, experiment, options.dataDir === undefined);
     checkSameData(experiment, dataset, dir);
     experiment.dataset.source = placeOf(dataset);
-    const plan = await planOf(absolute(asked), dataset);
+    const plan = await planOf(absoluteChoice(asked), dataset);
     const now = environment(plan.config);
     const notes = [...experiment.notes];
     for (const key of ['version', 'cpu', 'isa'] as const) {
@@ -280,25 +280,17 @@ async function* train(
 }
 
 /** The options, with the absolute path of the folder of the data. */
-function absolute(config: ExperimentConfig): ExperimentConfig {
-  return config.dataDir === undefined ? config : { ...config, dataDir: path.resolve(config.dataDir) };
-}
-
 /**
  * Loads the data set of an experiment that goes on: from the folder of its options or, where that is not
  * there and the user named no other, from the place where the experiment found it.
  */
-function dataAgain(
-  { dataset, dataDir }: ExperimentConfig,
-  { dataset: then }: Experiment,
-  asThen: boolean,
-): Dataset {
+function dataAgain(asked: ExperimentConfig, { dataset: then }: Experiment, asThen: boolean): Dataset {
   try {
-    return loadDataset(dataset, { dataDir });
+    return loadChoice(asked);
   } catch (error) {
-    const isMissing = isSetNativeError(error, 'ERR_DATA_NOT_FOUND');
+    const isMissing = asked.csv === undefined && isSetNativeError(error, 'ERR_DATA_NOT_FOUND');
     if (!isMissing || !asThen || !path.isAbsolute(then.source)) throw error;
-    return loadDataset(dataset, { dataDir: then.source });
+    return loadChoice({ ...asked, dataDir: then.source });
   }
 }
 
@@ -309,7 +301,7 @@ function placeOf({ source }: Dataset): string {
 
 /** SHA-256 of all that decides the bits of an experiment's results, but for the machine. */
 function experimentSum(config: ExperimentConfig, data: string): string {
-  const { jobs: _jobs, threads: _threads, dataDir: _dataDir, ...options } = config;
+  const { jobs: _jobs, threads: _threads, dataDir: _dataDir, csv: _csv, ...options } = config;
   const inOrder = Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash('sha256')
     .update(JSON.stringify([inOrder, data]))
@@ -415,14 +407,15 @@ function checkMemory(config: ExperimentConfig, sizes: GroupSize[]): void {
   );
 }
 
-function checkSameData({ dataset: then }: Experiment, now: Dataset, dir: string): void {
+function checkSameData({ dataset: then, config }: Experiment, now: Dataset, dir: string): void {
+  const advice = sameFiles(config);
   const sameSizes =
     then.features === now.features && then.classes === now.classes && then.available === now.train.count;
   if (!sameSizes) {
     throw new SetNativeError(
       'ERR_SHAPE',
       `[bench] the experiment in ${dir} began with ${then.available} samples of ${then.features} features of ${then.name}, ` +
-        `but ${now.source} has ${now.train.count} of ${now.features}; point \`dataDir\` at the same files`,
+        `but ${now.source} has ${now.train.count} of ${now.features}; ${advice}`,
       { details: { then, source: now.source } },
     );
   }
@@ -433,7 +426,7 @@ function checkSameData({ dataset: then }: Experiment, now: Dataset, dir: string)
   throw new SetNativeError(
     'ERR_DATA_FORMAT',
     `[bench] the experiment in ${dir} began with the data in ${then.source} (SHA-256 ${short(then.sha256)}), but ` +
-      `${placeOf(now)} has others (${short(sum)}); point \`dataDir\` at the same files`,
+      `${placeOf(now)} has others (${short(sum)}); ${advice}`,
     { details: { then, source: now.source, sha256: sum } },
   );
 }

@@ -1,9 +1,11 @@
 import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
+import { checkTableChoice, type TableChoice, tableChoiceKeys } from '../datasets/choice.js';
 import { SetNativeError } from '../errors.js';
 import { ranges } from '../training/options.js';
 import { type MethodName, methods } from '../vocabulary.js';
 
-export interface SelectionConfig {
+export interface SelectionConfig extends TableChoice {
+  /** A name of `listDatasets`, or of the table `csv`. */
   dataset: string;
   dataDir?: string;
   /** Percent of the features to keep, each above 0 and at most 100. */
@@ -43,6 +45,7 @@ export const selectionDefaults: Omit<SelectionConfig, 'dataset'> = {
 export const selectionKeys: readonly (keyof SelectionConfig)[] = [
   ...(Object.keys(selectionDefaults) as (keyof typeof selectionDefaults)[]),
   ...(['dataset', 'dataDir', 'train', 'test'] as const),
+  ...tableChoiceKeys,
 ];
 
 export const share: NumberRange = {
@@ -59,6 +62,7 @@ export function selectionConfig(
   const config = Object.fromEntries(
     selectionKeys.map((key) => [key, all[key]]),
   ) as unknown as SelectionConfig;
+  checkTableChoice('select', config);
   for (const [key, range] of [
     ['keep', share],
     ['hidden', ranges.layerSize],

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { checkHooks, checkKeys } from '../checks.js';
-import { loadDataset } from '../datasets/registry.js';
+import { absoluteChoice, loadChoice, sameFiles } from '../datasets/choice.js';
 import { datasetSum } from '../datasets/sum.js';
 import { prepare } from '../datasets/transform.js';
 import type { Dataset, Samples } from '../datasets/types.js';
@@ -66,7 +66,7 @@ export async function* selectionEvents(
 ): SelectionEvents {
   const config = selectionConfig(given);
   checkSignal('select', signal, 'before it began');
-  const dataset = load(config);
+  const dataset = loadChoice(config);
   const selection = newSelection(config, dataset);
   const folder =
     out === undefined ? undefined : yield* onceDecided(() => SelectionFolder.create(out), signal);
@@ -76,7 +76,7 @@ export async function* selectionEvents(
 }
 
 /** What may differ when a selection goes on: none of it changes a result. */
-export type SelectionResumeOptions = Partial<Pick<SelectionConfig, 'threads' | 'dataDir'>>;
+export type SelectionResumeOptions = Partial<Pick<SelectionConfig, 'threads' | 'dataDir' | 'csv'>>;
 
 /**
  * Goes on with the selection kept in `dir`, wherever it was stopped. On the same machine its results are
@@ -99,12 +99,12 @@ export async function* resumeSelectionEvents(
   options: SelectionResumeOptions = {},
   { signal }: Pick<SelectionHooks, 'signal'> = {},
 ): SelectionEvents {
-  checkKeys('select', options, ['threads', 'dataDir']);
+  checkKeys('select', options, ['threads', 'dataDir', 'csv']);
   checkSignal('select', signal, 'before it began');
   const { folder, selection, finished } = yield* onceDecided(() => SelectionFolder.resume(dir), signal);
   const goOn = async function* (): SelectionEvents {
     const config = selectionConfig({ ...selection.config, ...options });
-    const data = load(config);
+    const data = loadChoice(config);
     const now = newSelection(config, data);
     checkSameData(selection, now, dir);
     checkSizes(selection, now, dir);
@@ -266,15 +266,11 @@ function checkSelectionHooks(hooks: SelectionHooks): void {
   checkHooks('select', { onRun, onNote, onWait, signal });
 }
 
-function load({ dataset, dataDir }: SelectionConfig): Dataset {
-  return loadDataset(dataset, dataDir === undefined ? {} : { dataDir });
-}
-
 function newSelection(config: SelectionConfig, dataset: Dataset): Selection {
   const { name, features, classes, note, imageShape, source } = dataset;
   const { version, cpu, isa } = info();
   return {
-    config: { ...config, ...(config.dataDir !== undefined && { dataDir: path.resolve(config.dataDir) }) },
+    config: absoluteChoice(config),
     dataset: {
       ...{ name, features, classes, train: 0, test: 0 }, // sizes: when samples are drawn
       ...(note !== undefined && { note }),
@@ -288,13 +284,13 @@ function newSelection(config: SelectionConfig, dataset: Dataset): Selection {
   };
 }
 
-function checkSameData({ dataset: then }: Selection, { dataset: now }: Selection, dir: string): void {
+function checkSameData({ dataset: then, config }: Selection, { dataset: now }: Selection, dir: string): void {
   if (then.sha256 === now.sha256) return;
   const short = (text: string) => text.slice(0, 12);
   throw new SetNativeError(
     'ERR_DATA_FORMAT',
     `[select] the selection in ${dir} began with the data in ${then.source} (SHA-256 ${short(then.sha256)}), but ` +
-      `${now.source} has others (${short(now.sha256)}); point \`dataDir\` at the same files`,
+      `${now.source} has others (${short(now.sha256)}); ${sameFiles(config)}`,
     { details: { then, now } },
   );
 }

@@ -5,6 +5,7 @@ import { armLabel, trialKey } from '../../experiment/trial.js';
 import { largest } from '../../extremes.js';
 import type { EpochReport } from '../../training/run.js';
 import { takesEscapeCodes } from './escapeCodes.js';
+import { epochRecord, jsonDisplay, writeJsonLine } from './jsonLines.js';
 
 /**
  * Display of an experiment while it runs: a bar on a terminal that can show one, plain lines anywhere else.
@@ -12,6 +13,8 @@ import { takesEscapeCodes } from './escapeCodes.js';
 export interface Progress {
   /** Takes the plan, before the first epoch. */
   plan(plan: ProgressPlan): void;
+  /** A training begins, on so many samples. */
+  start(run: BenchRun, samples: number): void;
   epoch(run: BenchRun, report: EpochReport): void;
   /** Writes a line that stays. */
   log(line: string): void;
@@ -35,13 +38,40 @@ export function createProgress(stream: NodeJS.WriteStream): Progress {
     plan(plan) {
       shown = show(workOf(plan), stream);
     },
+    start() {},
     epoch: (run, report) => shown.epoch(run, report),
     log: (line) => shown.log(line),
     stop: () => shown.stop(),
   };
 }
 
-type Shown = Omit<Progress, 'plan'>;
+/** The same as lines of JSON. */
+export function createJsonProgress(stream: NodeJS.WriteStream): Progress {
+  let work: Work | undefined;
+  let timeLeft: ReturnType<typeof estimator> = () => undefined;
+  let samples: number | undefined;
+  return {
+    ...jsonDisplay(stream),
+    plan(plan) {
+      work = workOf(plan);
+      timeLeft = estimator(work);
+    },
+    start(_run, count) {
+      samples = count; // the same in all trainings
+    },
+    epoch(run, report) {
+      const trial = work!.trials.get(trialKey(run))!;
+      const msLeft = timeLeft(run, report, report.epoch - trial.done);
+      trial.done = report.epoch;
+      const { reading, method, epsilon, motifSize, seed } = run;
+      const facts = { epochs: trial.epochs, samples, msLeft };
+      const record = { kind: 'epoch', reading, method, epsilon, motifSize, seed };
+      writeJsonLine(stream, { ...record, ...epochRecord(report, facts) });
+    },
+  };
+}
+
+type Shown = Omit<Progress, 'plan' | 'start'>;
 
 /** Number of epochs to do and done, by training. */
 interface Work {
@@ -203,7 +233,8 @@ function estimator(work: Work) {
   };
 }
 
-function clock(ms: number): string {
+/** Time as on a clock: 1:02:03, or 02:03 below an hour. */
+export function clock(ms: number): string {
   const seconds = Math.round(ms / 1000);
   const parts = [Math.floor(seconds / 60) % 60, seconds % 60].map((part) => String(part).padStart(2, '0'));
   return seconds >= 3600 ? `${Math.floor(seconds / 3600)}:${parts.join(':')}` : parts.join(':');

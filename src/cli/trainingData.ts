@@ -1,0 +1,71 @@
+import type { TableChoice } from '../datasets/choice.js';
+import type { Encoding } from '../datasets/encoding.js';
+import { readCsv } from '../datasets/readCsv.js';
+import { loadDataset } from '../datasets/registry.js';
+import { type PrepareOptions, prepare, splitSamples } from '../datasets/transform.js';
+import type { AnySamples, Dataset, TargetDataset } from '../datasets/types.js';
+import type { ScalingChoice } from '../vocabulary.js';
+
+/*
+ * Data of `set-native train`.
+ */
+
+/** Samples to train on, to watch the training by, and to test it once. */
+export interface TrainingData {
+  train: AnySamples;
+  validation?: AnySamples;
+  /** The test set, where the data set has one of its own. */
+  test?: AnySamples;
+  encoding: Encoding;
+  note?: string;
+}
+
+export interface DataChoice {
+  table: TableChoice;
+  /** Column of numbers to predict, in place of a label. */
+  target?: string | undefined;
+  dataset?: string | undefined;
+  dataDir?: string | undefined;
+  /** Share of the training samples, of each class, that is held out; 0 for none. */
+  validation: number;
+  seed: number;
+  scaling: ScalingChoice;
+}
+
+/**
+ * Loads a table or data set, holds samples out by the seed, and scales all of it by those that are left to
+ * train on. Targets are standardised; the encoding undoes it.
+ */
+export function trainingData(choice: DataChoice): TrainingData {
+  const { table, target, dataset, dataDir } = choice;
+  const { csv, ...options } = table;
+  if (csv === undefined) {
+    const known = loadDataset(dataset!, dataDir === undefined ? {} : { dataDir });
+    return prepared(known, choice, (data, rest) => prepare(data, rest));
+  }
+  if (target === undefined) {
+    return prepared(readCsv(csv, options), choice, (data, rest) => prepare(data, rest));
+  }
+  const standardised = (data: TargetDataset, rest: PrepareOptions) =>
+    prepare(data, { ...rest, targetScaling: 'standardise' });
+  return prepared(readCsv(csv, { ...options, target }), choice, standardised);
+}
+
+function prepared<D extends Dataset | TargetDataset>(
+  dataset: D,
+  { validation, seed, scaling }: DataChoice,
+  scale: (dataset: D, options: PrepareOptions) => { train: AnySamples; test: AnySamples; encoding: Encoding },
+): TrainingData {
+  const split = validation > 0 ? splitSamples(dataset.train, { seed, testFraction: validation }) : undefined;
+  const train = split?.train ?? dataset.train;
+  const kind = scaling === 'own' ? dataset.scaling : ({ kind: scaling } as const);
+  const scaledBeside = (test: AnySamples) => scale({ ...dataset, train, test }, { scaling: kind });
+  const main = scaledBeside(split?.test ?? train);
+  return {
+    train: main.train,
+    ...(split && { validation: main.test }),
+    ...(dataset.test && { test: scaledBeside(dataset.test).test }),
+    encoding: main.encoding,
+    ...(dataset.note !== undefined && { note: dataset.note }),
+  };
+}
