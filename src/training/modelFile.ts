@@ -89,6 +89,11 @@ const views = {
   U16: [Uint16Array, Uint16Array],
 } as const;
 
+/** The options of a model that decide its bits, by name. */
+export function configOf(spec: NativeModelSpec): Record<string, unknown> {
+  return Object.fromEntries(networkKeys.map((key) => [key, key === 'layers' ? spec.sizes : spec[key]]));
+}
+
 /** The bytes of a file of `model`, in pieces; without what only training needs where `optimizer` is false. */
 export function modelPieces(
   { spec, layers, epochs, evolutionDue, encoding }: SavedModel,
@@ -108,13 +113,10 @@ export function modelPieces(
       tensors.set(tensorName(k, name), { dtype, shape, data } as Tensor);
     }
   }
-  const config = Object.fromEntries(
-    networkKeys.map((key) => [key, key === 'layers' ? spec.sizes : spec[key]]),
-  );
   const metadata = new Map([
     ['format', format],
     ['formatVersion', String(formatVersion)],
-    ['config', JSON.stringify(config)],
+    ['config', JSON.stringify(configOf(spec))],
     ['epochs', String(epochs)],
     ['seed', String(spec.seed)],
   ]);
@@ -199,9 +201,10 @@ export function readModel(
   return { spec, layers, epochs, evolutionDue, encoding };
 }
 
-type Fail = (expected: string, came: string, cause?: unknown) => Error;
+/** Makes the error of a file. */
+export type Fail = (expected: string, came: string, cause?: unknown) => Error;
 
-function readEncoding(
+export function readEncoding(
   text: string | undefined,
   { sizes }: NativeModelSpec,
   fail: Fail,
@@ -219,7 +222,7 @@ function said(error: unknown): string {
   return `another: ${(error as Error).message.replace('[load] ', '').slice(0, 300)}`;
 }
 
-function readOptions(
+export function readOptions(
   text: string | undefined,
   options: Pick<ModelOptions, 'backend' | 'threads'>,
   fail: Fail,
@@ -237,7 +240,8 @@ function readOptions(
   }
 }
 
-function emptyLayer(
+/** A layer whose arrays are still to come. */
+export function emptyLayer(
   inputs: number,
   outputs: number,
   dense: boolean,
@@ -266,7 +270,7 @@ function emptyLayer(
 }
 
 /** The error of a model that could not be made of what `file` holds, where its content is at fault. */
-export function asFileError(file: string, error: unknown): unknown {
+export function asFileError(file: string, error: unknown, operation = 'load'): unknown {
   const codes = [
     'ERR_INVALID_CSR',
     'ERR_SHAPE',
@@ -276,7 +280,7 @@ export function asFileError(file: string, error: unknown): unknown {
   ];
   if (!(error instanceof SetNativeError) || !codes.includes(error.code)) return error;
   const came = error.message.replace(/^\[create\] /, '');
-  return new SetNativeError('ERR_DATA_FORMAT', `[load] ${file}: expected a model, came ${came}`, {
+  return new SetNativeError('ERR_DATA_FORMAT', `[${operation}] ${file}: expected a model, came ${came}`, {
     details: { file, came },
     cause: error,
   });
@@ -286,11 +290,12 @@ export function asFileError(file: string, error: unknown): unknown {
 export async function readModelFile(
   source: string | URL,
   signal: AbortSignal | undefined,
+  operation = 'load',
 ): Promise<Uint8Array> {
   if (typeof source !== 'string' && !(source instanceof URL)) {
     throw new SetNativeError(
       'ERR_INVALID_ARGUMENT',
-      `[load] expected the name of a file or its bytes, a Uint8Array, got ${describe(source)}`,
+      `[${operation}] expected the name of a file or its bytes, a Uint8Array, got ${describe(source)}`,
     );
   }
   try {
@@ -300,17 +305,21 @@ export async function readModelFile(
     if (stats.size > limit) {
       throw new SetNativeError(
         'ERR_OUT_OF_MEMORY',
-        `[load] ${source} has ${stats.size} bytes, and a third of the memory here has room for ${limit}`,
+        `[${operation}] ${source} has ${stats.size} bytes, and a third of the memory here has room for ${limit}`,
         { details: { file: String(source), bytes: stats.size, available: limit } },
       );
     }
     return await readFile(source, { signal });
   } catch (cause) {
-    if (signal?.aborted) throw aborted('load', signal, 'before it was done');
+    if (signal?.aborted) throw aborted(operation, signal, 'before it was done');
     if (cause instanceof SetNativeError) throw cause;
-    throw new SetNativeError('ERR_IO', `[load] could not read ${source}: ${(cause as Error).message}`, {
-      details: { file: String(source) },
-      cause,
-    });
+    throw new SetNativeError(
+      'ERR_IO',
+      `[${operation}] could not read ${source}: ${(cause as Error).message}`,
+      {
+        details: { file: String(source) },
+        cause,
+      },
+    );
   }
 }
