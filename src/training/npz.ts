@@ -153,7 +153,6 @@ interface Manifest {
 
 function readManifest(folder: string, machine: Pick<ModelOptions, 'backend' | 'threads'>): Manifest {
   const file = path.join(folder, manifestName);
-  const fail = failure(file);
   let text: string;
   try {
     text = boundedText(file);
@@ -166,6 +165,16 @@ function readManifest(folder: string, machine: Pick<ModelOptions, 'backend' | 't
       { details: { file }, cause },
     );
   }
+  return parseManifest(text, file, machine);
+}
+
+/** Reads the text of a model.json. Throws ERR_DATA_FORMAT for any other. */
+export function parseManifest(
+  text: string,
+  file: string,
+  machine: Pick<ModelOptions, 'backend' | 'threads'>,
+): Manifest {
+  const fail = failure(file);
   let content: unknown;
   try {
     content = JSON.parse(text);
