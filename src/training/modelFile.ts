@@ -89,6 +89,23 @@ const views = {
   U16: [Uint16Array, Uint16Array],
 } as const;
 
+/** The arrays of layers by their names; without what only training needs where `optimizer` is undefined. */
+export function layerTensors(
+  layers: NativeLayer[],
+  optimizer: OptimizerName | undefined,
+): Map<string, Tensor> {
+  const tensors = new Map<string, Tensor>();
+  for (const [k, layer] of layers.entries()) {
+    const links = layer.weights.length;
+    for (const { key, name, dtype, shape } of arraysOf(layer, links, layer.activation, optimizer)) {
+      const { buffer, byteOffset, length } = layer[key]!;
+      const data = new views[dtype][0](buffer as ArrayBuffer, byteOffset, length);
+      tensors.set(tensorName(k, name), { dtype, shape, data } as Tensor);
+    }
+  }
+  return tensors;
+}
+
 /** The options of a model that decide its bits, by name. */
 export function configOf(spec: NativeModelSpec): Record<string, unknown> {
   return Object.fromEntries(networkKeys.map((key) => [key, key === 'layers' ? spec.sizes : spec[key]]));
@@ -99,20 +116,7 @@ export function modelPieces(
   { spec, layers, epochs, evolutionDue, encoding }: SavedModel,
   { optimizer }: { optimizer: boolean },
 ): Uint8Array[] {
-  const tensors = new Map<string, Tensor>();
-  for (const [k, layer] of layers.entries()) {
-    const state = optimizer ? spec.optimizer : undefined;
-    for (const { key, name, dtype, shape } of arraysOf(
-      layer,
-      layer.weights.length,
-      layer.activation,
-      state,
-    )) {
-      const { buffer, byteOffset, length } = layer[key]!;
-      const data = new views[dtype][0](buffer as ArrayBuffer, byteOffset, length);
-      tensors.set(tensorName(k, name), { dtype, shape, data } as Tensor);
-    }
-  }
+  const tensors = layerTensors(layers, optimizer ? spec.optimizer : undefined);
   const metadata = new Map([
     ['format', format],
     ['formatVersion', String(formatVersion)],
@@ -170,17 +174,40 @@ export function readModel(
   const epochs = whole('epochs', 2 ** 32 - 2);
   const evolutionDue = metadata.has('evolutionDue') ? whole('evolutionDue', epochs) : undefined;
   if (evolutionDue === 0) throw fail('evolutionDue from 1 on', '0');
-  // Layers: every array that they have, and no other.
   const withState = [...tensors.keys()].some((name) => name.startsWith('optimizer.'));
+  const optimizer = withState ? spec.optimizer : undefined;
+  const layers = layersOf(tensors, { ...spec, optimizer }, fail);
+  const encoding = readEncoding(metadata.get('encoding'), spec, fail);
+  return { spec, layers, epochs, evolutionDue, encoding };
+}
+
+/** Makes the error of a file that holds something else than was expected. */
+export type Fail = (expected: string, came: string, cause?: unknown) => Error;
+
+/** What decides which arrays layers have. */
+interface LayersForm {
+  /** Neurons per layer, inputs first. */
+  sizes: readonly number[];
+  /** Activation of the hidden layers. */
+  activation: ActivationName;
+  /** Undefined where the state of the optimizer is not there. */
+  optimizer: OptimizerName | undefined;
+}
+
+/** The layers of such arrays: every array that they have, and no other. */
+export function layersOf(
+  tensors: ReadonlyMap<string, Tensor>,
+  { sizes, activation: hidden, optimizer }: LayersForm,
+  fail: Fail,
+): NativeLayer[] {
   const taken = new Set<string>();
-  const layers = spec.sizes.slice(1).map((outputs, k): NativeLayer => {
-    const inputs = spec.sizes[k]!;
-    const activation = k + 2 < spec.sizes.length ? spec.activation : 'linear';
+  const layers = sizes.slice(1).map((outputs, k): NativeLayer => {
+    const inputs = sizes[k]!;
+    const activation = k + 2 < sizes.length ? hidden : 'linear';
     const dense = !tensors.has(tensorName(k, 'indptr'));
     const links = tensors.get(tensorName(k, 'data'))?.data.length ?? 0;
-    const optimizer = withState ? spec.optimizer : undefined;
     const layer = emptyLayer(inputs, outputs, dense, activation);
-    if (!withState && !dense) layer.birth = new Uint16Array(links); // all from the start
+    if (optimizer === undefined && !dense) layer.birth = new Uint16Array(links); // all from the start
     for (const { key, name, dtype, shape } of arraysOf(layer, links, activation, optimizer)) {
       const tensor = tensors.get(tensorName(k, name));
       const came =
@@ -197,12 +224,8 @@ export function readModel(
   const foreign = [...tensors.keys()].find((name) => !taken.has(name));
   if (foreign !== undefined)
     throw fail('tensors of such a model alone', JSON.stringify(foreign.slice(0, 100)));
-  const encoding = readEncoding(metadata.get('encoding'), spec, fail);
-  return { spec, layers, epochs, evolutionDue, encoding };
+  return layers;
 }
-
-/** Makes the error of a file. */
-export type Fail = (expected: string, came: string, cause?: unknown) => Error;
 
 export function readEncoding(
   text: string | undefined,
