@@ -3,8 +3,8 @@ import { refusal } from './refusal.js';
 import { readZip, type ZipSource, zipPieces } from './zip.js';
 
 /*
- * Archives of named arrays in NumPy's format .npz: a zip of a file .npy for each. NumPy and SciPy read what is
- * written here, and the other way round.
+ * Archives of named arrays in NumPy's format .npz: a zip of a file .npy for each. NumPy and SciPy read what
+ * is written here, and the other way round.
  */
 
 const extension = '.npy';

@@ -173,7 +173,7 @@ function checkpointOf(groupState: GroupState): Buffer {
   return readFileSync(file);
 }
 
-/** A checkpoint without its sum, which `resealed` puts right, whatever it holds: only then is it looked into. */
+/** A checkpoint without its sum, which `resealed` adds, whatever it holds: only then is it looked into. */
 function unsealed(bytes: Uint8Array): Buffer {
   const { tensors, metadata } = readSafetensors(bytes, 'seed');
   metadata.delete('sha256');

@@ -57,7 +57,7 @@ describe('.npz', () => {
       vi.useRealTimers();
       vi.unstubAllEnvs();
     }
-    // The entry's own header: version, flags (names in UTF-8, sizes behind the data), stored, 1980-01-01 12:00.
+    // The entry's own header: version, flags (UTF-8, sizes behind the data), stored, 1980-01-01 12:00.
     expect(bytes.subarray(0, 14).toString('hex')).toBe('504b030414000808000000602100');
   });
 
