@@ -85,6 +85,7 @@ export {
   SparseMLP,
   type TargetEvaluation,
 } from './training/model.js';
+export type { NpzOptions, NpzSource } from './training/npz.js';
 export type {
   EvolutionOptions,
   ModelOptions,

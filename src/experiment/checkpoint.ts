@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { types } from 'node:util';
-import { deserialize, serialize } from 'node:v8';
-import { z } from 'zod';
 import type { Dataset } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
+import { boundedBytes } from '../files/bounded.js';
 import { writeAtomically } from '../files/output.js';
+import { readSafetensors, safetensorsPieces, type Tensor, type TensorFile } from '../files/safetensors.js';
 import type { NativeLayer } from '../native.js';
 import { activationOf } from '../thesis/readings.js';
-import { type ActivationName, activations, type OptimizerName, piecewiseActivations } from '../vocabulary.js';
+import { layersOf, layerTensors } from '../training/modelFile.js';
 import type { ExperimentConfig } from './config.js';
 import type { Group } from './plan.js';
 import { runSchema } from './read.js';
@@ -19,11 +19,13 @@ import { trialKey, trialNameInFull } from './trial.js';
 /*
  * A checkpoint is a file with the state of a group between two epochs: enough to go on to the same bits.
  *
- * It begins with a line of text that names the format and a line with the SHA-256 of the rest in hexadecimal.
- * The rest, serialised by node:v8, says which group of which experiment it belongs to, and holds the state.
+ * It has the format safetensors. The tensors of training i are those of a model file with `trials.<i>.` in
+ * front, and `trials.<i>.run`, what its line of results is so far, as bytes of JSON; a training that has
+ * failed has that alone. The metadata say which group of which experiment it belongs to, the epoch, and the SHA-256
+ * of all that the file says without it.
+ *
  * The content of a file that was cut or changed is not read, because its sum is wrong; that of a file that
- * was renamed, copied from elsewhere or made up is checked like all input. In version 1 only the trainings
- * themselves said what they belong to.
+ * was renamed, copied from elsewhere or made up is checked like all input.
  */
 
 export interface GroupState {
@@ -45,14 +47,40 @@ export interface CheckpointOf {
   group: string;
 }
 
-const heading = 'set-native checkpoint ';
-const version = 2;
-/** Bytes before the serialised part. */
-const headLength = `${heading}${version}\n`.length + 65;
+const format = 'set-native checkpoint';
+const version = '3';
 
-export function writeCheckpoint(file: string, of: CheckpointOf, state: GroupState): void {
-  const body = serialize({ of, state });
-  writeAtomically(file, [`${heading}${version}\n${sumOf(body)}\n`, body]);
+export function writeCheckpoint(
+  file: string,
+  of: CheckpointOf,
+  { epoch, trials }: GroupState,
+  { optimizer = 'sgd' }: Pick<ExperimentConfig, 'optimizer'>,
+): void {
+  const tensors = new Map<string, Tensor>();
+  for (const [i, { run, layers = [] }] of trials.entries()) {
+    const text = new Uint8Array(Buffer.from(JSON.stringify(run)));
+    tensors.set(tensorName(i, 'run'), { dtype: 'U8', shape: [text.length], data: text });
+    for (const [name, tensor] of layerTensors(layers, optimizer)) tensors.set(tensorName(i, name), tensor);
+  }
+  const { experiment, group } = of;
+  const metadata = new Map(Object.entries({ format, version, experiment, group, epoch: String(epoch) }));
+  writeAtomically(file, sealed({ tensors, metadata }));
+}
+
+const tensorName = (trial: number, name: string) => `trials.${trial}.${name}`;
+
+/** The bytes of a checkpoint with its sum, in pieces. */
+export function sealed(content: TensorFile): Uint8Array[] {
+  return safetensorsPieces({
+    ...content,
+    metadata: new Map([...content.metadata, ['sha256', sumOf(content)]]),
+  });
+}
+
+function sumOf(content: TensorFile): string {
+  const hash = createHash('sha256');
+  for (const piece of safetensorsPieces(content)) hash.update(piece);
+  return hash.digest('hex');
 }
 
 /**
@@ -86,73 +114,99 @@ export function readCheckpoint(
       `[bench] ${file} ${what}; delete it, and the trainings of ${group.id} start again`,
       { details: { file }, cause },
     );
-  const body = bytes.subarray(headLength);
-  const written = [1, version].find((number) => {
-    const expected = `${heading}${number}\n${sumOf(body)}\n`;
-    return bytes.subarray(0, headLength).toString('latin1') === expected;
-  });
-  if (written === undefined) throw refuse('is damaged or not a checkpoint of this version');
-  let content: unknown;
-  try {
-    content = deserialize(body);
-  } catch (cause) {
-    throw refuse(`cannot be read back (${(cause as Error).message})`, cause);
+  const { tensors, metadata } = openSealed(bytes, file, refuse);
+  if (metadata.get('group') !== of.group) {
+    throw refuse(`is a checkpoint of ${metadata.get('group')?.slice(0, 100)}, not of ${of.group}`);
   }
-  const state = written === version ? stateOf(content, of, refuse) : content;
-  const { error } = stateSchema.safeParse(state);
-  if (error !== undefined) {
-    const { path: keys, message } = error.issues[0]!;
-    throw refuse(
-      `is no checkpoint: its ${keys.length > 0 ? keys.join('.') : 'content'} has ${message}`,
-      error,
-    );
-  }
-  const sound = state as GroupState;
-  const wrong = wrongState(sound, config, group, dataset);
-  if (wrong !== undefined) throw refuse(wrong);
-  return sound;
-}
-
-/** Takes the state out of what a file holds, if that belongs to `of`. */
-function stateOf(content: unknown, of: CheckpointOf, refuse: (what: string) => Error): unknown {
-  const named = z
-    .object({ of: z.object({ experiment: z.string(), group: z.string() }) })
-    .safeParse(content).data;
-  if (named === undefined) throw refuse('does not say what it is of');
-  if (named.of.group !== of.group) throw refuse(`is a checkpoint of ${named.of.group}, not of ${of.group}`);
-  if (named.of.experiment !== of.experiment) {
+  if (metadata.get('experiment') !== of.experiment) {
     throw refuse('is a checkpoint of another experiment: of other options or other data');
   }
-  return (content as { state: unknown }).state;
+  const epoch = Number(metadata.get('epoch'));
+  if (!Number.isInteger(epoch) || epoch < 1)
+    throw refuse('is no checkpoint: its epoch is no number from 1 on');
+  // Trainings: what they have been so far, then their links.
+  const own = byTrial(tensors, refuse);
+  const { trials: expected } = group;
+  if (own.length !== expected.length)
+    throw refuse(`has ${own.length} trainings, where ${expected.length} were expected`);
+  const sizes = [dataset.features, ...config.hidden, dataset.classes];
+  const trials = own.map(({ run: text, layers: arrays }, i) => {
+    const run = runOf(text, i, refuse);
+    if (arrays.size === 0) return { run };
+    const activation = activationOf(config, run.reading, run.method);
+    const { optimizer = 'sgd' } = config;
+    const layers = layersOf(arrays, { sizes, activation, optimizer }, (wanted, came) =>
+      refuse(`has a training, ${trialNameInFull(run)}, with ${came}, where ${wanted} was expected`),
+    );
+    return { run, layers };
+  });
+  const state = { epoch, trials };
+  const wrong = wrongState(state, config, group, dataset);
+  if (wrong !== undefined) throw refuse(wrong);
+  return state;
 }
 
-const float32s = z.custom<Float32Array>(types.isFloat32Array, 'what is not a Float32Array');
-const uint32s = z.custom<Uint32Array>(types.isUint32Array, 'what is not a Uint32Array');
-const uint16s = z.custom<Uint16Array>(types.isUint16Array, 'what is not a Uint16Array');
+type Refuse = (what: string, cause?: unknown) => Error;
 
-const layerSchema = z.object({
-  inputs: z.number(),
-  outputs: z.number(),
-  dense: z.boolean(),
-  activation: z.enum(activations),
-  rowOffsets: uint32s,
-  colIndices: uint32s,
-  weights: float32s,
-  momentum: float32s,
-  secondMoment: float32s.optional(),
-  birth: uint16s,
-  bias: float32s,
-  biasMomentum: float32s,
-  biasSecondMoment: float32s.optional(),
-  pieces: float32s,
-  piecesMomentum: float32s,
-  piecesSecondMoment: float32s.optional(),
-});
+/** What a file holds, if it is of this version and its sum is right. */
+function openSealed(bytes: Uint8Array, file: string, refuse: Refuse): TensorFile {
+  if (Buffer.from(bytes.subarray(0, format.length)).toString('latin1') === format) {
+    throw refuse('was written by an earlier version of set-native, and this one does not read it');
+  }
+  let content: TensorFile;
+  try {
+    content = readSafetensors(bytes, file);
+  } catch (cause) {
+    throw refuse('is damaged or not a checkpoint of this version', cause);
+  }
+  const { tensors, metadata } = content;
+  const sum = metadata.get('sha256');
+  metadata.delete('sha256');
+  const isOurs = metadata.get('format') === format && metadata.get('version') === version;
+  if (!isOurs || sum !== sumOf(content)) throw refuse('is damaged or not a checkpoint of this version');
+  return { tensors, metadata };
+}
 
-const stateSchema = z.object({
-  epoch: z.number().int().positive(),
-  trials: z.array(z.object({ run: runSchema, layers: z.array(layerSchema).optional() })),
-});
+interface TrialTensors {
+  run: Uint8Array;
+  /** Those of a model file, by their names there. */
+  layers: Map<string, Tensor>;
+}
+
+function byTrial(tensors: ReadonlyMap<string, Tensor>, refuse: Refuse): TrialTensors[] {
+  const trials: TrialTensors[] = [];
+  for (;;) {
+    const run = tensors.get(tensorName(trials.length, 'run'));
+    if (run === undefined) break;
+    if (run.dtype !== 'U8') throw refuse(`is no checkpoint: run ${trials.length} is ${run.dtype}, not U8`);
+    trials.push({ run: run.data, layers: new Map() });
+  }
+  for (const [name, tensor] of tensors) {
+    const [, trial = '', rest = ''] = /^trials\.(\d{1,6})\.(.*)$/s.exec(name) ?? [];
+    if (rest === 'run') continue;
+    const own = trials[Number(trial)];
+    if (own === undefined || tensorName(Number(trial), rest) !== name) {
+      throw refuse(`is no checkpoint: its tensor ${JSON.stringify(name.slice(0, 100))} is of no training`);
+    }
+    own.layers.set(rest, tensor);
+  }
+  return trials;
+}
+
+function runOf(text: Uint8Array, trial: number, refuse: Refuse): BenchRun {
+  let content: unknown;
+  try {
+    content = JSON.parse(boundedBytes(text));
+  } catch (cause) {
+    throw refuse(`is no checkpoint: run ${trial} is no JSON (${(cause as Error).message})`, cause);
+  }
+  const { data, error } = runSchema.safeParse(content);
+  if (error !== undefined) {
+    const { path: keys, message } = error.issues[0]!;
+    throw refuse(`is no checkpoint: run ${trial} has ${[...keys, message].join('.')}`, error);
+  }
+  return data as BenchRun;
+}
 
 function wrongState(
   { epoch, trials }: GroupState,
@@ -161,20 +215,14 @@ function wrongState(
   dataset: Pick<Dataset, 'features' | 'classes'>,
 ): string | undefined {
   const expected = group.trials;
-  if (trials.length !== expected.length)
-    return `has ${trials.length} trainings, where ${expected.length} were expected`;
   const other = expected.findIndex((trial, i) => trialKey(trial) !== trialKey(trials[i]!.run));
   if (other >= 0)
     return `has a training ${trialNameInFull(trials[other]!.run)}, where ${trialNameInFull(expected[other]!)} was expected`;
   if (epoch >= group.epochs) return `is of epoch ${epoch}, where less than ${group.epochs} were expected`;
   const check = runCheck(config, dataset);
-  const sizes = [dataset.features, ...config.hidden, dataset.classes];
   for (const { run, layers } of trials) {
-    const { optimizer } = config;
-    const activation = activationOf(config, run.reading, run.method);
     const wrong =
-      check(run, run.failure === undefined ? epoch : epoch + 1) ??
-      wrongLayers(run, layers, { sizes, activation, optimizer, epoch });
+      check(run, run.failure === undefined ? epoch : epoch + 1) ?? wrongLayers(run, layers, epoch);
     if (wrong !== undefined) return `has a training, ${trialNameInFull(run)}, that ${wrong}`;
   }
   return undefined;
@@ -183,79 +231,26 @@ function wrongState(
 function wrongLayers(
   { nnz, failure, degrees }: BenchRun,
   layers: NativeLayer[] | undefined,
-  {
-    sizes,
-    activation,
-    optimizer,
-    epoch,
-  }: { sizes: number[]; activation: ActivationName; optimizer: OptimizerName | undefined; epoch: number },
+  epoch: number,
 ): string | undefined {
   if ((layers === undefined) !== (failure !== undefined)) return 'should have layers, unless it failed';
   if (layers === undefined) return undefined;
-  if (layers.length !== sizes.length - 1)
-    return `has ${layers.length} layers, where ${sizes.length - 1} were expected`;
   for (const [l, layer] of layers.entries()) {
-    const expected = {
-      inputs: sizes[l]!,
-      outputs: sizes[l + 1]!,
-      activation: l + 1 < layers.length ? activation : 'linear',
-      optimizer,
-      drawn: degrees?.start[l],
-    };
-    const wrong = wrongLayer(layer, expected, epoch);
+    const wrong = wrongLayer(layer, degrees?.start[l], epoch);
     if (wrong !== undefined) return `has a layer ${l} ${wrong}`;
   }
   const links = layers.reduce((total, { weights }) => total + weights.length, 0);
   return links === nnz ? undefined : `has ${links} links, where ${nnz} were expected`;
 }
 
-/** What the experiment's options and the start of the training make of a layer. */
-interface ExpectedLayer {
-  inputs: number;
-  outputs: number;
-  activation: ActivationName;
-  optimizer: OptimizerName | undefined;
-  /** The layer at the start; absent in runs that earlier versions wrote. */
-  drawn: LayerDegrees | undefined;
-}
-
-function wrongLayer(
-  layer: NativeLayer,
-  { inputs, outputs, activation, optimizer, drawn }: ExpectedLayer,
-  epoch: number,
-): string | undefined {
-  if (layer.inputs !== inputs || layer.outputs !== outputs) {
-    return `of ${layer.inputs} × ${layer.outputs} neurons, where ${inputs} × ${outputs} were expected`;
-  }
-  if (layer.activation !== activation)
-    return `of activation ${layer.activation}, where ${activation} was expected`;
+/** @param drawn the layer at the start; absent in runs that earlier versions wrote */
+function wrongLayer(layer: NativeLayer, drawn: LayerDegrees | undefined, epoch: number): string | undefined {
   if (drawn !== undefined && layer.dense !== drawn.dense)
     return `that is ${layer.dense ? 'dense' : 'sparse'}, where another was drawn`;
-  const links = layer.dense ? inputs * outputs : layer.colIndices.length;
+  const links = layer.weights.length;
   const drawnLinks = drawn?.in.reduce((sum, targets, degree) => sum + targets * degree, 0);
   if (!layer.dense && drawnLinks !== undefined && links !== drawnLinks)
     return `of ${links} links, where ${drawnLinks} were drawn`;
-  const pieces = piecewiseActivations.some((name) => name === layer.activation) ? 4 * outputs : 0;
-  const learned = layer.activation === 'srelu' ? pieces : 0;
-  const moments = optimizer === 'adamw' ? 1 : 0;
-  const lengths = {
-    rowOffsets: layer.dense ? 0 : inputs + 1,
-    colIndices: layer.dense ? 0 : links,
-    weights: links,
-    momentum: links,
-    secondMoment: moments * links,
-    birth: layer.dense ? 0 : links,
-    bias: outputs,
-    biasMomentum: outputs,
-    biasSecondMoment: moments * outputs,
-    pieces,
-    piecesMomentum: learned,
-    piecesSecondMoment: moments * learned,
-  };
-  for (const [key, length] of Object.entries(lengths) as [keyof typeof lengths, number][]) {
-    const got = layer[key]?.length ?? 0;
-    if (got !== length) return `with ${got} ${key}, where ${length} were expected`;
-  }
   for (const [key, values] of Object.entries(layer)) {
     if (types.isFloat32Array(values) && !values.every(Number.isFinite))
       return `with ${key} that are not finite`;
@@ -278,8 +273,4 @@ function isCsr({ inputs, outputs, rowOffsets, colIndices }: NativeLayer): boolea
     }
   }
   return true;
-}
-
-function sumOf(body: Uint8Array): string {
-  return createHash('sha256').update(body).digest('hex');
 }

@@ -39,7 +39,7 @@ export async function* runResumable(
     : undefined;
   const snapshots = new Snapshots((taken) => {
     checkHeld(place.lock);
-    writeCheckpoint(place.file, of, taken);
+    writeCheckpoint(place.file, of, taken, config);
   });
   const afterRound = (snapshot: () => Promise<GroupState>) => snapshots.afterRound(snapshot);
   try {

@@ -20,6 +20,15 @@ export function boundedText(file: string): string {
   return text;
 }
 
+/** Text of bytes in UTF-8, to be parsed as a whole. Throws for too much text, and for what is no text. */
+export function boundedBytes(bytes: Uint8Array): string {
+  const most = Math.floor(getHeapStatistics().heap_size_limit / bytesPerByte);
+  if (bytes.length > most) throw tooLong(`it has ${bytes.length} bytes`, most);
+  const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  checkObjects(text, 'it');
+  return text;
+}
+
 /**
  * Lines of a file, to be parsed one by one. A last line without an end is left out. Throws as boundedText
  * does.

@@ -107,14 +107,23 @@ function packTexts(texts: string[]): [descr: string, Uint8Array] {
  * them column by column, which NumPy calls the order of Fortran.
  *
  * @param file its name, for messages
+ * @param options.operation what reads it, for messages
+ * @param options.rowsOnly refuse the order of Fortran, where that of the axes makes a difference
  * @throws SetNativeError ERR_DATA_FORMAT for everything that is not exactly such a file, and for arrays of
  * objects, records, dates, complex numbers and half or long precision, naming the place
  */
-export function parseNpy(bytes: Uint8Array, file: string): NpyArray {
+export function parseNpy(
+  bytes: Uint8Array,
+  file: string,
+  { operation = 'load', rowsOnly = false } = {},
+): NpyArray {
   const fail: Fail = (offset, expected, came, advice = damaged) =>
-    refusal('load', file, { offset }, expected, came, advice);
+    refusal(operation, file, { offset }, expected, came, advice);
   const { text, begin, start } = readHeader(bytes, fail);
-  const { descr, fortranOrder, shape } = parseNpyHeader(text, begin, file);
+  const { descr, fortranOrder, shape } = parseNpyHeader(text, begin, file, operation);
+  if (rowsOnly && fortranOrder && shape.length > 1) {
+    throw fail(begin, 'the order of C', 'that of Fortran', 'save numpy.ascontiguousarray of it');
+  }
   const type = typeOf(descr, begin, fail);
   const size = sizeOf(shape);
   const came = bytes.length - start;

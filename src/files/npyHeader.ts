@@ -46,10 +46,10 @@ class Tokens {
  * @param begin its place in the file, for messages
  * @throws SetNativeError ERR_DATA_FORMAT
  */
-export function parseNpyHeader(text: string, begin: number, file: string): NpyHeader {
+export function parseNpyHeader(text: string, begin: number, file: string, operation: string): NpyHeader {
   const tokens = new Tokens(text);
   const wrong = (expected: string, came: string, advice = 'the header is damaged, or not by NumPy') =>
-    refusal('load', file, { offset: begin + tokens.at }, expected, came, advice);
+    refusal(operation, file, { offset: begin + tokens.at }, expected, came, advice);
   const expect = (expected: string) => {
     const came = tokens.take();
     if (came !== expected) throw wrong(expected, came);

@@ -65,7 +65,7 @@ export function safetensorsPieces({ tensors, metadata }: TensorFile): Uint8Array
   const pieces: Uint8Array[] = [];
   let end = 0;
   for (const [name, { dtype, shape, data }] of ordered) {
-    if (shape.reduce((product, size) => product * size, 1) !== data.length || name === metadataKey) {
+    if (elementsOf(shape) !== data.length || name === metadataKey) {
       throw new RangeError(`tensor ${name} of shape [${shape}] holds ${data.length} numbers`);
     }
     header[name] = { dtype, shape, data_offsets: [end, end + data.byteLength] };
@@ -248,13 +248,16 @@ function checkEntry(
   const [begin, end] = offsets as [number, number];
   if (begin > end || end > bytes)
     throw fail(name, `data_offsets that ascend to at most ${bytes}`, show(offsets));
-  // The product of the sizes may be beyond all numbers, but not if it is that of the bytes.
   const { BYTES_PER_ELEMENT } = arrays[dtype as Dtype];
-  const elements = shape.includes(0) ? 0 : shape.reduce((product: number, size: number) => product * size, 1);
-  if (elements * BYTES_PER_ELEMENT !== end - begin) {
+  if (elementsOf(shape) * BYTES_PER_ELEMENT !== end - begin) {
     throw fail(name, `${end - begin} bytes`, `shape ${show(shape)} of ${BYTES_PER_ELEMENT} bytes each`);
   }
   return { name, dtype: dtype as Dtype, shape, begin, end };
+}
+
+/** Product of the sizes. It may be beyond all numbers, but not if it is that of the data. */
+function elementsOf(shape: readonly number[]): number {
+  return shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1);
 }
 
 /** Elements in bytes [begin, end): a view where they are aligned, else a copy. */

@@ -37,6 +37,7 @@ import {
   labelFigures,
 } from './metrics.js';
 import { asFileError, readModel, readModelFile } from './modelFile.js';
+import { checkNpzKeys, exportNpz, type NpzOptions, type NpzSource, readNpzModel } from './npz.js';
 import { type ModelOptions, modelSpec } from './options.js';
 import { Requests } from './requests.js';
 import type { EpochReport } from './run.js';
@@ -170,6 +171,25 @@ export class SparseMLP {
     if (!signal?.aborted) return model;
     model.dispose();
     throw aborted('load', signal, 'before it was done');
+  }
+
+  /**
+   * The model of a folder that `exportNpz` wrote; or of layers that Python made, one .npz each as
+   * `scipy.sparse.save_npz` writes a CSR matrix of inputs × outputs, whose options are given here as to
+   * `create`: see docs/model-files.md. Training starts anew from its weights.
+   *
+   * Rejects as `load` does.
+   *
+   * @param source  a folder; or a list of files, or of their bytes, one for each layer, in order
+   */
+  static async fromNpz(source: NpzSource, options: NpzOptions = {}): Promise<SparseMLP> {
+    checkNpzKeys(options);
+    const { batching: given = true, ...rest } = options;
+    const { signal } = rest;
+    checkHooks('fromNpz', { signal });
+    const batching = checkBoolean('fromNpz', 'batching', given);
+    checkSignal('fromNpz', signal, 'before it began');
+    return new SparseMLP(await readNpzModel(source, rest), batching, madeByCreate);
   }
 
   /** Neurons per layer, inputs first, outputs last. */
@@ -505,6 +525,25 @@ export class SparseMLP {
       }
       return bytes;
     });
+  }
+
+  /**
+   * Writes the weights for Python into a folder, which is made where there is none: of each layer a file
+   * that `scipy.sparse.load_npz` reads, with its bias, and the options of the model as model.json. What
+   * training goes on from is kept by `save` alone. Files of a former export are replaced, others stay.
+   *
+   * Rejects with ERR_IO where a file cannot be written, ERR_NON_FINITE for a model whose training diverged,
+   * ERR_ABORTED when the signal fires before all is written.
+   */
+  async exportNpz(folder: string | URL, options: CallOptions = {}): Promise<void> {
+    const name = folder instanceof URL ? fileURLToPath(folder) : folder;
+    if (typeof name !== 'string' || name === '') {
+      throw new SetNativeError(
+        'ERR_INVALID_ARGUMENT',
+        `[exportNpz] folder must be the name of a folder, got ${describe(folder)}`,
+      );
+    }
+    return this.#calls.stoppable('exportNpz', options, () => exportNpz(name, this.#live, options.signal));
   }
 
   /**

@@ -89,32 +89,38 @@ const views = {
   U16: [Uint16Array, Uint16Array],
 } as const;
 
-/** The bytes of a file of `model`, in pieces; without what only training needs where `optimizer` is false. */
-export function modelPieces(
-  { spec, layers, epochs, evolutionDue, encoding }: SavedModel,
-  { optimizer }: { optimizer: boolean },
-): Uint8Array[] {
+/** The arrays of layers by their names; without what only training needs where `optimizer` is undefined. */
+export function layerTensors(
+  layers: NativeLayer[],
+  optimizer: OptimizerName | undefined,
+): Map<string, Tensor> {
   const tensors = new Map<string, Tensor>();
   for (const [k, layer] of layers.entries()) {
-    const state = optimizer ? spec.optimizer : undefined;
-    for (const { key, name, dtype, shape } of arraysOf(
-      layer,
-      layer.weights.length,
-      layer.activation,
-      state,
-    )) {
+    const links = layer.weights.length;
+    for (const { key, name, dtype, shape } of arraysOf(layer, links, layer.activation, optimizer)) {
       const { buffer, byteOffset, length } = layer[key]!;
       const data = new views[dtype][0](buffer as ArrayBuffer, byteOffset, length);
       tensors.set(tensorName(k, name), { dtype, shape, data } as Tensor);
     }
   }
-  const config = Object.fromEntries(
-    networkKeys.map((key) => [key, key === 'layers' ? spec.sizes : spec[key]]),
-  );
+  return tensors;
+}
+
+/** The options of a model that decide its bits, by name. */
+export function configOf(spec: NativeModelSpec): Record<string, unknown> {
+  return Object.fromEntries(networkKeys.map((key) => [key, key === 'layers' ? spec.sizes : spec[key]]));
+}
+
+/** The bytes of a file of `model`, in pieces; without what only training needs where `optimizer` is false. */
+export function modelPieces(
+  { spec, layers, epochs, evolutionDue, encoding }: SavedModel,
+  { optimizer }: { optimizer: boolean },
+): Uint8Array[] {
+  const tensors = layerTensors(layers, optimizer ? spec.optimizer : undefined);
   const metadata = new Map([
     ['format', format],
     ['formatVersion', String(formatVersion)],
-    ['config', JSON.stringify(config)],
+    ['config', JSON.stringify(configOf(spec))],
     ['epochs', String(epochs)],
     ['seed', String(spec.seed)],
   ]);
@@ -168,17 +174,40 @@ export function readModel(
   const epochs = whole('epochs', 2 ** 32 - 2);
   const evolutionDue = metadata.has('evolutionDue') ? whole('evolutionDue', epochs) : undefined;
   if (evolutionDue === 0) throw fail('evolutionDue from 1 on', '0');
-  // Layers: every array that they have, and no other.
   const withState = [...tensors.keys()].some((name) => name.startsWith('optimizer.'));
+  const optimizer = withState ? spec.optimizer : undefined;
+  const layers = layersOf(tensors, { ...spec, optimizer }, fail);
+  const encoding = readEncoding(metadata.get('encoding'), spec, fail);
+  return { spec, layers, epochs, evolutionDue, encoding };
+}
+
+/** Makes the error of a file that holds something else than was expected. */
+export type Fail = (expected: string, came: string, cause?: unknown) => Error;
+
+/** What decides which arrays layers have. */
+interface LayersForm {
+  /** Neurons per layer, inputs first. */
+  sizes: readonly number[];
+  /** Activation of the hidden layers. */
+  activation: ActivationName;
+  /** Undefined where the state of the optimizer is not there. */
+  optimizer: OptimizerName | undefined;
+}
+
+/** The layers of such arrays: every array that they have, and no other. */
+export function layersOf(
+  tensors: ReadonlyMap<string, Tensor>,
+  { sizes, activation: hidden, optimizer }: LayersForm,
+  fail: Fail,
+): NativeLayer[] {
   const taken = new Set<string>();
-  const layers = spec.sizes.slice(1).map((outputs, k): NativeLayer => {
-    const inputs = spec.sizes[k]!;
-    const activation = k + 2 < spec.sizes.length ? spec.activation : 'linear';
+  const layers = sizes.slice(1).map((outputs, k): NativeLayer => {
+    const inputs = sizes[k]!;
+    const activation = k + 2 < sizes.length ? hidden : 'linear';
     const dense = !tensors.has(tensorName(k, 'indptr'));
     const links = tensors.get(tensorName(k, 'data'))?.data.length ?? 0;
-    const optimizer = withState ? spec.optimizer : undefined;
     const layer = emptyLayer(inputs, outputs, dense, activation);
-    if (!withState && !dense) layer.birth = new Uint16Array(links); // all from the start
+    if (optimizer === undefined && !dense) layer.birth = new Uint16Array(links); // all from the start
     for (const { key, name, dtype, shape } of arraysOf(layer, links, activation, optimizer)) {
       const tensor = tensors.get(tensorName(k, name));
       const came =
@@ -195,13 +224,10 @@ export function readModel(
   const foreign = [...tensors.keys()].find((name) => !taken.has(name));
   if (foreign !== undefined)
     throw fail('tensors of such a model alone', JSON.stringify(foreign.slice(0, 100)));
-  const encoding = readEncoding(metadata.get('encoding'), spec, fail);
-  return { spec, layers, epochs, evolutionDue, encoding };
+  return layers;
 }
 
-type Fail = (expected: string, came: string, cause?: unknown) => Error;
-
-function readEncoding(
+export function readEncoding(
   text: string | undefined,
   { sizes }: NativeModelSpec,
   fail: Fail,
@@ -219,7 +245,7 @@ function said(error: unknown): string {
   return `another: ${(error as Error).message.replace('[load] ', '').slice(0, 300)}`;
 }
 
-function readOptions(
+export function readOptions(
   text: string | undefined,
   options: Pick<ModelOptions, 'backend' | 'threads'>,
   fail: Fail,
@@ -237,7 +263,8 @@ function readOptions(
   }
 }
 
-function emptyLayer(
+/** A layer whose arrays are still to come. */
+export function emptyLayer(
   inputs: number,
   outputs: number,
   dense: boolean,
@@ -266,7 +293,7 @@ function emptyLayer(
 }
 
 /** The error of a model that could not be made of what `file` holds, where its content is at fault. */
-export function asFileError(file: string, error: unknown): unknown {
+export function asFileError(file: string, error: unknown, operation = 'load'): unknown {
   const codes = [
     'ERR_INVALID_CSR',
     'ERR_SHAPE',
@@ -276,7 +303,7 @@ export function asFileError(file: string, error: unknown): unknown {
   ];
   if (!(error instanceof SetNativeError) || !codes.includes(error.code)) return error;
   const came = error.message.replace(/^\[create\] /, '');
-  return new SetNativeError('ERR_DATA_FORMAT', `[load] ${file}: expected a model, came ${came}`, {
+  return new SetNativeError('ERR_DATA_FORMAT', `[${operation}] ${file}: expected a model, came ${came}`, {
     details: { file, came },
     cause: error,
   });
@@ -286,11 +313,12 @@ export function asFileError(file: string, error: unknown): unknown {
 export async function readModelFile(
   source: string | URL,
   signal: AbortSignal | undefined,
+  operation = 'load',
 ): Promise<Uint8Array> {
   if (typeof source !== 'string' && !(source instanceof URL)) {
     throw new SetNativeError(
       'ERR_INVALID_ARGUMENT',
-      `[load] expected the name of a file or its bytes, a Uint8Array, got ${describe(source)}`,
+      `[${operation}] expected the name of a file or its bytes, a Uint8Array, got ${describe(source)}`,
     );
   }
   try {
@@ -300,17 +328,21 @@ export async function readModelFile(
     if (stats.size > limit) {
       throw new SetNativeError(
         'ERR_OUT_OF_MEMORY',
-        `[load] ${source} has ${stats.size} bytes, and a third of the memory here has room for ${limit}`,
+        `[${operation}] ${source} has ${stats.size} bytes, and a third of the memory here has room for ${limit}`,
         { details: { file: String(source), bytes: stats.size, available: limit } },
       );
     }
     return await readFile(source, { signal });
   } catch (cause) {
-    if (signal?.aborted) throw aborted('load', signal, 'before it was done');
+    if (signal?.aborted) throw aborted(operation, signal, 'before it was done');
     if (cause instanceof SetNativeError) throw cause;
-    throw new SetNativeError('ERR_IO', `[load] could not read ${source}: ${(cause as Error).message}`, {
-      details: { file: String(source) },
-      cause,
-    });
+    throw new SetNativeError(
+      'ERR_IO',
+      `[${operation}] could not read ${source}: ${(cause as Error).message}`,
+      {
+        details: { file: String(source) },
+        cause,
+      },
+    );
   }
 }

@@ -23,8 +23,8 @@ export interface Target {
    */
   mutate?: (bytes: Buffer, random: Random) => Uint8Array | undefined;
   /**
-   * Reads an input, and throws unless what came of it is as promised. Refusals are SetNativeErrors, of these
-   * codes.
+   * Reads an input, now or by a promise, and throws unless what came of it is as promised. Refusals are
+   * SetNativeErrors, of these codes.
    */
   read(bytes: Uint8Array): unknown;
   codes: string[];
@@ -64,7 +64,7 @@ export interface Limits {
 const SLOWEST_MS = 1000;
 const MOST_SENTENCES = 200;
 
-export function fuzz(target: Target, { runs, seed, guided = true, watch }: Limits): Outcome {
+export async function fuzz(target: Target, { runs, seed, guided = true, watch }: Limits): Promise<Outcome> {
   const random = new Random(seed);
   restart();
   const corpus: Buffer[] = target.seeds.map((bytes) => Buffer.from(bytes));
@@ -76,12 +76,12 @@ export function fuzz(target: Target, { runs, seed, guided = true, watch }: Limit
   const outcome: Outcome = { executions: 0, accepted: 0, refused: 0, corpus: 0 };
 
   /** Reads one input, and keeps it when it shows something new. */
-  const execute = (input: Buffer): void => {
+  const execute = async (input: Buffer): Promise<void> => {
     outcome.executions++;
     watch?.(input, outcome.executions);
-    const { reason, refusal } = attempt(target, input);
+    const { reason, refusal } = await attempt(target, input);
     if (reason !== undefined) {
-      outcome.failure = { execution: outcome.executions, ...minimise(target, input, reason) };
+      outcome.failure = { execution: outcome.executions, ...(await minimise(target, input, reason)) };
       return;
     }
     outcome[refusal === undefined ? 'accepted' : 'refused']++;
@@ -106,7 +106,7 @@ export function fuzz(target: Target, { runs, seed, guided = true, watch }: Limit
   const more = () => outcome.executions < runs && outcome.failure === undefined;
   for (const input of plainChanges(corpus.slice())) {
     if (!more()) break;
-    execute(input);
+    await execute(input);
   }
   while (more()) {
     // Accepted ones lead further in; and the latest come oftener, for what is new in them has been tried
@@ -122,7 +122,7 @@ export function fuzz(target: Target, { runs, seed, guided = true, watch }: Limit
       const changed = byValue ? target.mutate!(input, random) : undefined;
       input = Buffer.from(changed ?? mutate(input, random, corpus, tokens)).subarray(0, longest);
     }
-    execute(input);
+    await execute(input);
   }
   outcome.corpus = corpus.length;
   return outcome;
@@ -152,7 +152,7 @@ export function* plainChanges(seeds: Buffer[]): Generator<Buffer> {
 }
 
 /** Reads one input. `reason`: what is wrong with how it went; `refusal`: the message of a proper refusal. */
-export function attempt(target: Target, input: Buffer): { reason?: string; refusal?: string } {
+export async function attempt(target: Target, input: Buffer): Promise<{ reason?: string; refusal?: string }> {
   const memory = () => {
     const { external_memory, used_heap_size } = getHeapStatistics();
     return external_memory + used_heap_size;
@@ -161,7 +161,7 @@ export function attempt(target: Target, input: Buffer): { reason?: string; refus
   const start = performance.now();
   let refusal: string | undefined;
   try {
-    target.read(input);
+    await target.read(input);
   } catch (error) {
     if (!(error instanceof SetNativeError)) return { reason: `threw ${textOf(error)}` };
     refusal = error.message;
@@ -171,7 +171,7 @@ export function attempt(target: Target, input: Buffer): { reason?: string; refus
   }
   const ms = performance.now() - start;
   const taken = memory() - before; // less than was taken where garbage was collected meanwhile
-  if (ms > SLOWEST_MS && cpuMsOf(target, input) > SLOWEST_MS) {
+  if (ms > SLOWEST_MS && (await cpuMsOf(target, input)) > SLOWEST_MS) {
     return { reason: `took more than ${SLOWEST_MS} ms` };
   }
   if (taken > target.memory) return { reason: `took more than ${target.memory} bytes of memory` };
@@ -179,10 +179,10 @@ export function attempt(target: Target, input: Buffer): { reason?: string; refus
 }
 
 /** Of a second reading: a busy machine makes one slow by the clock. */
-function cpuMsOf(target: Target, input: Buffer): number {
+async function cpuMsOf(target: Target, input: Buffer): Promise<number> {
   const start = process.cpuUsage();
   try {
-    target.read(input);
+    await target.read(input);
   } catch {
     // seen before
   }
@@ -198,13 +198,17 @@ function textOf(error: unknown): string {
 }
 
 /** Smaller input that fails in the same way: blocks are left out, then bytes become '0'. */
-function minimise(target: Target, input: Buffer, reason: string): Pick<Failure, 'input' | 'reason'> {
+async function minimise(
+  target: Target,
+  input: Buffer,
+  reason: string,
+): Promise<Pick<Failure, 'input' | 'reason'>> {
   const kind = (text: string | undefined) => text?.split(/[:\d]/, 1)[0];
   let best = { input, reason };
   let attempts = 2000;
-  const isBetter = (smaller: Buffer) => {
+  const isBetter = async (smaller: Buffer) => {
     if (attempts-- <= 0) return false;
-    const { reason: now } = attempt(target, smaller);
+    const { reason: now } = await attempt(target, smaller);
     if (now === undefined || kind(now) !== kind(reason)) return false;
     best = { input: smaller, reason: now };
     return true;
@@ -212,14 +216,14 @@ function minimise(target: Target, input: Buffer, reason: string): Pick<Failure, 
   for (let size = input.length >> 1; size >= 1; size >>= 1) {
     for (let at = 0; at < best.input.length; ) {
       const smaller = Buffer.concat([best.input.subarray(0, at), best.input.subarray(at + size)]);
-      if (!isBetter(smaller)) at += size;
+      if (!(await isBetter(smaller))) at += size;
     }
   }
   for (let at = 0; at < best.input.length; at++) {
     if (best.input[at] === 0x30) continue;
     const plain = Buffer.from(best.input);
     plain[at] = 0x30;
-    isBetter(plain);
+    await isBetter(plain);
   }
   return best;
 }

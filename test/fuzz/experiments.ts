@@ -1,13 +1,18 @@
-import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import os from 'node:os';
-import { deserialize, serialize } from 'node:v8';
-import { type GroupState, readCheckpoint } from '../../src/experiment/checkpoint.js';
+import { type GroupState, readCheckpoint, sealed, writeCheckpoint } from '../../src/experiment/checkpoint.js';
 import { experimentConfig } from '../../src/experiment/config.js';
 import { groupsOf } from '../../src/experiment/plan.js';
 import { type BenchRun, type Experiment, schemaVersion } from '../../src/experiment/results.js';
 import { summarize } from '../../src/experiment/summary.js';
 import type { Trial } from '../../src/experiment/trial.js';
 import { checkHeld, isLock } from '../../src/files/lock.js';
+import {
+  readSafetensors,
+  safetensorsPieces,
+  type Tensor,
+  type TensorFile,
+} from '../../src/files/safetensors.js';
 import { compareKernels } from '../../src/kernels/compare.js';
 import { readKernelResults } from '../../src/kernels/results.js';
 import type { NativeLayer } from '../../src/native.js';
@@ -161,10 +166,53 @@ const failed: GroupState = {
   ),
 };
 
-/** A checkpoint whose sum is right, whatever it holds: only then is it looked into. */
-function sealed(body: Uint8Array): Buffer {
-  const sum = createHash('sha256').update(body).digest('hex');
-  return Buffer.concat([Buffer.from(`set-native checkpoint 2\n${sum}\n`), body]);
+/** The file of a checkpoint. */
+function checkpointOf(groupState: GroupState): Buffer {
+  const file = scratch.file('seed.checkpoint', '');
+  writeCheckpoint(file, of, groupState, config);
+  return readFileSync(file);
+}
+
+/** A checkpoint without its sum, which `resealed` adds, whatever it holds: only then is it looked into. */
+function unsealed(bytes: Uint8Array): Buffer {
+  const { tensors, metadata } = readSafetensors(bytes, 'seed');
+  metadata.delete('sha256');
+  return Buffer.concat(safetensorsPieces({ tensors, metadata }));
+}
+
+function resealed(bytes: Uint8Array): Uint8Array {
+  let content: TensorFile;
+  try {
+    content = readSafetensors(bytes, 'f');
+  } catch {
+    return bytes;
+  }
+  content.metadata.delete('sha256');
+  return Buffer.concat(sealed(content));
+}
+
+/** Changes the JSON of one run of a checkpoint, or what the metadata say, or an element of an array. */
+function mutateCheckpoint(bytes: Buffer, random: Random): Buffer | undefined {
+  try {
+    const { tensors, metadata } = readSafetensors(bytes, 'f');
+    const [name, { dtype, shape, data }] = random.pick([...tensors]);
+    if (random.once(8)) {
+      const [key, text] = random.pick([...metadata]);
+      metadata.set(key, String(mutateValue(text, random)));
+    } else if (dtype === 'U8') {
+      const changed = mutateValue(JSON.parse(Buffer.from(data).toString('utf8')), random);
+      const text = new Uint8Array(Buffer.from(JSON.stringify(changed) ?? ''));
+      tensors.set(name, { dtype, shape: [text.length], data: text });
+    } else if (random.once(4)) tensors.delete(name);
+    else {
+      const copy = data.slice() as Float32Array;
+      if (copy.length > 0) copy[random.below(copy.length)] = random.pick([-1, 0, 1, 2, 3, 9, Number.NaN]);
+      tensors.set(name, { dtype, shape, data: copy } as Tensor);
+    }
+    return Buffer.concat(safetensorsPieces({ tensors, metadata }));
+  } catch {
+    return undefined;
+  }
 }
 
 const readState = (bytes: Uint8Array) =>
@@ -199,20 +247,14 @@ export const experimentTargets: Target[] = [
   {
     name: 'checkpoint',
     ...files,
-    seeds: [serialize({ of, state }), serialize({ of, state: failed })],
-    mutate(bytes, random) {
-      try {
-        return serialize(mutateValue(deserialize(bytes), random));
-      } catch {
-        return undefined;
-      }
-    },
-    read: (bytes) => readState(sealed(bytes)),
+    seeds: [unsealed(checkpointOf(state)), unsealed(checkpointOf(failed))],
+    mutate: mutateCheckpoint,
+    read: (bytes) => readState(resealed(bytes)),
   },
   {
     name: 'checkpoint-file',
     ...files,
-    seeds: [sealed(serialize({ of, state }))],
+    seeds: [checkpointOf(state), Buffer.from(`set-native checkpoint 2\n${'0'.repeat(64)}\n`)],
     read: (bytes) => readState(bytes),
   },
   {

@@ -64,11 +64,11 @@ function find(name: string): Target {
 }
 
 /** In the thread of the targets. */
-function work({ names, runs, seed, guided }: Task, last: LastInput): void {
+async function work({ names, runs, seed, guided }: Task, last: LastInput): Promise<void> {
   Error.stackTraceLimit = 0; // a refusal has a stack that nobody reads
   for (const target of names.map(find)) {
     const watch = (input: Uint8Array, execution: number) => last.set(input, execution);
-    parentPort!.postMessage(fuzz(target, { runs: runs ?? target.short, seed, guided, watch }));
+    parentPort!.postMessage(await fuzz(target, { runs: runs ?? target.short, seed, guided, watch }));
   }
 }
 
@@ -132,7 +132,7 @@ async function main(): Promise<void> {
   const names = positionals.length > 0 ? positionals : targets.map(({ name }) => name);
   for (const name of names) find(name);
   if (values.input !== undefined) {
-    const { reason, refusal } = attempt(find(names[0]!), fs.readFileSync(values.input));
+    const { reason, refusal } = await attempt(find(names[0]!), fs.readFileSync(values.input));
     console.log(reason === undefined ? `ok, ${refusal ?? 'accepted'}` : `FAILED: ${reason}`);
     process.exitCode = reason === undefined ? 0 : 1;
     return;
@@ -160,4 +160,4 @@ async function main(): Promise<void> {
 }
 
 if (isMainThread) await main();
-else work(workerData[0] as Task, new LastInput(workerData[1]));
+else await work(workerData[0] as Task, new LastInput(workerData[1]));

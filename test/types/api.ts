@@ -14,6 +14,8 @@ import {
   isSetNativeError,
   listDatasets,
   loadDataset,
+  type NpzOptions,
+  type NpzSource,
   prepare,
   renderTable,
   runExperiment,
@@ -44,6 +46,12 @@ export async function train(signal: AbortSignal): Promise<History> {
   const outputs: Float32Array = await model.predict(test.x);
   const links: number = (await model.layers()).reduce((sum, layer) => sum + layer.nnz, 0);
   const weights: Float32Array | undefined = (await model.download())[0]?.weights;
+  await model.exportNpz(new URL('file:///weights'), { signal: AbortSignal.timeout(1000) });
+  const given: NpzOptions = { activation: 'tanh', loss: 'mse', encoding: model.encoding!, threads: 2 };
+  const sources: NpzSource[] = ['weights', ['layer0.npz', new Uint8Array(0)], new URL('file:///weights')];
+  for (const source of sources) (await SparseMLP.fromNpz(source, given)).dispose();
+  // @ts-expect-error sizes are those of the layers
+  await SparseMLP.fromNpz('weights', { layers: [2, 3] });
   console.log(accuracy, outputs, links, weights);
   model.dispose();
   return history;

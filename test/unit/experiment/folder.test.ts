@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   existsSync,
@@ -15,11 +14,10 @@ import {
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { deserialize, serialize } from 'node:v8';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { datasetSum } from '../../../src/datasets/sum.js';
 import { follow } from '../../../src/events.js';
-import { type CheckpointOf, readCheckpoint } from '../../../src/experiment/checkpoint.js';
+import { type CheckpointOf, readCheckpoint, sealed } from '../../../src/experiment/checkpoint.js';
 import type { ExperimentConfig } from '../../../src/experiment/config.js';
 import { experimentEvents, resumeExperiment, runExperiment } from '../../../src/experiment/experiment.js';
 import { ExperimentFolder } from '../../../src/experiment/folder.js';
@@ -28,7 +26,8 @@ import { readExperiment } from '../../../src/experiment/read.js';
 import type { BenchRun } from '../../../src/experiment/results.js';
 import { trialName } from '../../../src/experiment/trial.js';
 import { writeAtomically } from '../../../src/files/output.js';
-import { loadDataset } from '../../../src/index.js';
+import { readSafetensors, type Tensor, type TensorFile } from '../../../src/files/safetensors.js';
+import { loadDataset, SparseMLP } from '../../../src/index.js';
 import { idxFile } from '../../support/idxFile.js';
 
 const tiny: Partial<ExperimentConfig> & { dataset: string } = {
@@ -213,22 +212,20 @@ function checkpoints(): string[] {
   return readdirSync(path.join(out, 'checkpoints')).map((name) => path.join(out, 'checkpoints', name));
 }
 
-/** What a checkpoint holds: of which it is, and the state. */
-interface Content {
-  of: CheckpointOf;
-  state: { epoch: number; trials: { run: BenchRun; layers?: Record<string, unknown>[] }[] };
+/** What a checkpoint says, without its sum. */
+function contentOf(file: string): TensorFile {
+  const content = readSafetensors(readFileSync(file), file);
+  content.metadata.delete('sha256');
+  return content;
 }
 
-function contentOf(file: string): Content {
-  const bytes = readFileSync(file);
-  return deserialize(bytes.subarray(bytes.indexOf('\n', 30) + 1));
+function ofContent({ metadata }: TensorFile): CheckpointOf {
+  return { experiment: metadata.get('experiment')!, group: metadata.get('group')! };
 }
 
 /** Writes a checkpoint of anything, with a sum that fits. */
-function put(file: string, content: unknown, version = 2): void {
-  const body = serialize(content);
-  const sum = createHash('sha256').update(body).digest('hex');
-  writeFileSync(file, Buffer.concat([Buffer.from(`set-native checkpoint ${version}\n${sum}\n`), body]));
+function put(file: string, content: TensorFile): void {
+  writeFileSync(file, Buffer.concat(sealed(content)));
 }
 
 test('a checkpoint that was cut or changed is refused by name', async () => {
@@ -236,13 +233,20 @@ test('a checkpoint that was cut or changed is refused by name', async () => {
   const [file] = checkpoints();
   const whole = readFileSync(file!);
   const { config } = readExperiment(out).experiment;
-  const { of } = contentOf(file!);
+  const of = ofContent(contentOf(file!));
   const places = { config, group: groupsOf(config)[0]!, dataset: loadDataset('procedural') };
   for (const damage of [
     () => truncateSync(file!, whole.length - 1),
     () => writeFileSync(file!, ''),
     () => writeFileSync(file!, whole.with(whole.length >> 1, whole[whole.length >> 1]! ^ 1)),
+    () =>
+      writeFileSync(
+        file!,
+        Buffer.from(whole.toString('latin1').replace('"epoch":"', '"epoch":"1'), 'latin1'),
+      ),
+    () => put(file!, { ...contentOf(file!), metadata: new Map() }),
   ]) {
+    writeFileSync(file!, whole);
     damage();
     expect(() => readCheckpoint(file!, of, places)).toThrow(
       expect.objectContaining({ code: 'ERR_DATA_FORMAT' }),
@@ -268,66 +272,129 @@ test('a device or pipe in the place of a checkpoint is refused, not read for as 
 test('what a checkpoint holds is checked before anything is made of it', async () => {
   await stoppedAfter(10);
   const [file] = checkpoints();
-  const layer = ({ state }: Content) => state.trials[0]!.layers![0]!;
-  const changes: [string, (content: Content) => unknown][] = [
-    ['does not say what it is of', ({ state }) => state],
-    ['its content has', ({ of }) => ({ of, state: null })],
-    ['its epoch has', ({ state }) => void Object.assign(state, { epoch: 0 })],
-    ['epoch 6, where less than 6', ({ state }) => void Object.assign(state, { epoch: 6 })],
-    ['has 0 epochs', ({ state }) => void state.trials[0]!.run.epochs.pop()],
-    ['5 trainings, where 6', ({ state }) => void state.trials.pop()],
-    ['not a Float32Array', (content) => void Object.assign(layer(content), { weights: [1, 2] })],
-    ['1 weights, where', (content) => void Object.assign(layer(content), { weights: new Float32Array(1) })],
-    [
-      'weights that are not finite',
-      (content) => void (layer(content).weights as Float32Array).set([Number.NaN], 3),
-    ],
-    ['not in the order of CSR', (content) => void (layer(content).colIndices as Uint32Array).set([1e9], 0)],
-    ['not in the order of CSR', (content) => void (layer(content).rowOffsets as Uint32Array).fill(7)],
-    ['bias, where 40', (content) => void Object.assign(layer(content), { bias: new Float32Array(39) })],
-    [
-      'of activation tanh, where relu was expected',
-      (content) => void Object.assign(layer(content), { activation: 'tanh' }),
-    ],
-    [
-      'of activation relu, where linear was expected',
-      ({ state }) => void Object.assign(state.trials[0]!.layers!.at(-1)!, { activation: 'relu' }),
-    ],
-    [
-      'that is dense, where another was drawn',
-      (content) => void Object.assign(layer(content), { dense: true }),
-    ],
-    [
-      'links, where',
-      (content) => {
-        const { colIndices } = layer(content) as { colIndices: Uint32Array };
-        Object.assign(layer(content), { colIndices: colIndices.subarray(1) });
-      },
-    ],
-    ['of 65 × 40 neurons', (content) => void Object.assign(layer(content), { inputs: 65 })],
-    ['born after the checkpoint', (content) => void (layer(content).birth as Uint16Array).fill(9)],
-    ['2 layers, where 3', ({ state }) => void state.trials[0]!.layers!.pop()],
-    ['should have layers', ({ state }) => void delete state.trials[0]!.layers],
-    ['degrees.start that do not fit', ({ state }) => void state.trials[0]!.run.degrees!.start[0]!.in.push(1)],
-  ];
   const { config } = readExperiment(out).experiment;
   const places = { config, group: groupsOf(config)[0]!, dataset: loadDataset('procedural') };
   const sound = contentOf(file!);
-  expect(readCheckpoint(file!, sound.of, places)).toEqual(sound.state);
+  const state = readCheckpoint(file!, ofContent(sound), places);
+  const set = (name: string, change: Partial<Tensor>) => (content: TensorFile) => {
+    content.tensors.set(name, { ...content.tensors.get(name)!, ...change } as Tensor);
+  };
+  const data = (name: string, change: (data: Float32Array) => unknown) => (content: TensorFile) =>
+    change(content.tensors.get(name)!.data as Float32Array);
+  const drop = (pattern: RegExp) => (content: TensorFile) => {
+    for (const name of content.tensors.keys()) if (pattern.test(name)) content.tensors.delete(name);
+  };
+  const text = (name: string, text: string) => {
+    const data = new Uint8Array(Buffer.from(text));
+    return set(name, { shape: [data.length], data });
+  };
+  const run = (change: (run: BenchRun) => unknown) => {
+    const changed = structuredClone(state.trials[0]!.run);
+    change(changed);
+    return text('trials.0.run', JSON.stringify(changed));
+  };
+  const first = 'trials.0.layers.0';
+  const changes: [string, (content: TensorFile) => unknown][] = [
+    ['not of', ({ metadata }) => metadata.delete('group')],
+    ['another experiment', ({ metadata }) => metadata.delete('experiment')],
+    ['its epoch is no number', ({ metadata }) => metadata.set('epoch', '0')],
+    ['its epoch is no number', ({ metadata }) => metadata.delete('epoch')],
+    ['epoch 6, where less than 6', ({ metadata }) => metadata.set('epoch', '6')],
+    ['run 0 is no JSON', text('trials.0.run', '{')],
+    ['run 0 is no JSON', set('trials.0.run', { shape: [1], data: Uint8Array.of(0xff) })],
+    ['run 0 is I8, not U8', set('trials.0.run', { dtype: 'I8', shape: [1], data: new Int8Array(1) })],
+    ['run 0 has reading', text('trials.0.run', '{}')],
+    ['has 0 epochs', run((changed) => changed.epochs.pop())],
+    ['5 trainings, where 6', drop(/^trials\.5/)],
+    ['"trials.5.layers.0.bias" is of no training', drop(/^trials\.5\.run/)],
+    ['"foreign" is of no training', set('foreign', { dtype: 'U8', shape: [0], data: new Uint8Array(0) })],
+    [
+      '"trials.00.x" is of no training',
+      set('trials.00.x', { dtype: 'U8', shape: [0], data: new Uint8Array(0) }),
+    ],
+    [
+      'layers.0.indices, I32 of [1] was expected',
+      set(`${first}.data`, { shape: [1], data: new Float32Array(1) }),
+    ],
+    ['weights that are not finite', data(`${first}.data`, (weights) => weights.set([Number.NaN], 3))],
+    [
+      'momentum that are not finite',
+      data('trials.0.optimizer.layers.0.momentum', (values) => values.set([Infinity], 3)),
+    ],
+    ['not in the order of CSR', data(`${first}.indices`, (columns) => columns.set([1e9], 0))],
+    ['not in the order of CSR', data(`${first}.indptr`, (offsets) => offsets.fill(7))],
+    ['F32 of [39], where', set(`${first}.bias`, { shape: [39], data: new Float32Array(39) })],
+    ['none, where tensor optimizer.layers.0.birth', drop(/optimizer\.layers\.0\.birth/)],
+    [
+      'with "layers.0.pieces", where',
+      set(`${first}.pieces`, { dtype: 'U8', shape: [0], data: new Uint8Array(0) }),
+    ],
+    [
+      'with "layers.3.bias", where',
+      set('trials.0.layers.3.bias', { dtype: 'U8', shape: [0], data: new Uint8Array(0) }),
+    ],
+    ['born after the checkpoint', data('trials.0.optimizer.layers.0.birth', (births) => births.fill(9))],
+    ['tensor layers.2.', drop(/^trials\.0\.(optimizer\.)?layers\.2/)],
+    [
+      'that is dense, where another was drawn',
+      (content) => {
+        drop(/^trials\.0\.(layers\.0\.ind|optimizer\.layers\.0\.birth)/)(content);
+        for (const name of [`${first}.data`, 'trials.0.optimizer.layers.0.momentum']) {
+          set(name, { shape: [784, 40], data: new Float32Array(784 * 40) })(content);
+        }
+      },
+    ],
+    ['should have layers', drop(/^trials\.0\.(optimizer|layers)/)],
+    ['degrees.start that do not fit', run((changed) => changed.degrees!.start[0]!.in.push(1))],
+  ];
   for (const [message, change] of changes) {
     const content = structuredClone(sound);
-    put(file!, change(content) ?? content);
-    const reading = () => readCheckpoint(file!, sound.of, places);
-    expect(reading).toThrow(expect.objectContaining({ code: 'ERR_DATA_FORMAT' }));
+    change(content);
+    put(file!, content);
+    const reading = () => readCheckpoint(file!, ofContent(sound), places);
+    expect(reading, message).toThrow(expect.objectContaining({ code: 'ERR_DATA_FORMAT' }));
     expect(reading).toThrow(message);
     expect(reading).toThrow(file);
   }
 });
 
-test('a checkpoint of another group or experiment is not taken for its own, also where it does not say what it is of', async () => {
+test('a checkpoint of an earlier version is refused, with what to do', async () => {
   await stoppedAfter(10);
   const [file] = checkpoints();
-  const { of, state } = contentOf(file!);
+  for (const version of [1, 2]) {
+    writeFileSync(file!, `set-native checkpoint ${version}\n${'0'.repeat(64)}\nbytes of node:v8`);
+    await expect(resumeExperiment(out)).rejects.toMatchObject({
+      code: 'ERR_DATA_FORMAT',
+      message: expect.stringMatching(
+        /written by an earlier version of set-native, .* delete it, and the trainings of/,
+      ),
+    });
+  }
+  rmSync(file!);
+  expect((await resumeExperiment(out)).complete).toBe(true);
+});
+
+test('the tensors of a training are those of a model file', async () => {
+  await stoppedAfter(10);
+  const [file] = checkpoints();
+  const { tensors } = contentOf(file!);
+  const model = await SparseMLP.create({
+    layers: [64, 40, 40, 10],
+    epsilon: 2,
+    motifSize: 2,
+    backend: 'cpu',
+  });
+  const saved = readSafetensors(await model.toBuffer(), 'model').tensors;
+  model.dispose();
+  const own = [...tensors.keys()].filter((name) => name.startsWith('trials.0.'));
+  expect(own.sort()).toEqual(['run', ...saved.keys()].map((name) => `trials.0.${name}`).sort());
+  for (const [name, { dtype }] of saved) expect(tensors.get(`trials.0.${name}`)!.dtype).toBe(dtype);
+});
+
+test('a checkpoint of another group or experiment is not taken for its own', async () => {
+  await stoppedAfter(10);
+  const [file] = checkpoints();
+  const of = ofContent(contentOf(file!));
   const { config } = readExperiment(out).experiment;
   const [group, other] = groupsOf(config);
   const dataset = loadDataset('procedural');
@@ -337,11 +404,11 @@ test('a checkpoint of another group or experiment is not taken for its own, also
     `is a checkpoint of ${group!.id}, not of ${other!.id}; delete it`,
   );
   expect(() => read({ ...of, experiment: '0' }, {})).toThrow('is a checkpoint of another experiment');
-  put(file!, state, 1); // as earlier versions wrote them
-  expect(read(of, {})).toEqual(state);
-  expect(() => read(of, { config: { ...config, activation: 'tanh' } })).toThrow(
-    'a layer 0 of activation relu, where tanh was expected',
+  // What it is of does not replace a look at what it holds.
+  expect(() => read(of, { config: { ...config, activation: 'srelu' } })).toThrow(
+    'with none, where tensor layers.0.pieces, F32 of [4,40] was expected',
   );
+  expect(() => read(of, { config: { ...config, hidden: [40, 41] } })).toThrow('layers.1.');
   const denser = group!.trials.map((trial) => ({ ...trial, epsilon: 4 }));
   expect(() => read(of, { group: { ...group, trials: denser } })).toThrow(
     'set at epsilon 2, seed 0, where plain, set at epsilon 4, seed 0 was expected',
