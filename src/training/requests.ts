@@ -9,8 +9,8 @@ import type { Turns } from './turns.js';
  * threads take them side by side. Each gets the bits that it would get alone, and one that fails leaves the
  * others as they are.
  *
- * One that comes alone is computed at once. Where a second one comes while the same events are handled, as in a
- * busy service, the others of these events are waited for.
+ * One that comes alone is computed at once. Where a second one comes while the same events are handled, as in
+ * a busy service, the others of these events are waited for.
  */
 
 /** Predictions that may wait for their turn at a time, before further ones are refused. */

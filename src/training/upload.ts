@@ -19,7 +19,9 @@ const atOnce = 2 ** 18;
 /** Numbers of a piece: some milliseconds, with memory that is touched for the first time. */
 const piece = 2 ** 20;
 
-/** Throws `cause` as an error that names the call and, of a number that is not finite, its row and feature. */
+/**
+ * Throws `cause` as an error that names the call and, of a number that is not finite, its row and feature.
+ */
 function refuse(operation: string, name: string | undefined, samples: Given, cause: unknown): never {
   const error = fromNative(cause);
   if (!(error instanceof SetNativeError) || !error.message.startsWith('[samples] ')) throw error;
@@ -98,9 +100,9 @@ function changed(operation: string, array: string): SetNativeError {
 let nativeOf: (samples: UploadedSamples) => NativeSamples;
 
 /**
- * Samples that were copied and checked once, for any number of calls of any models: `fit`, `train`, `evaluate`
- * and `predict` take them in the place of samples. They keep native memory until `dispose`, or until nobody
- * refers to them.
+ * Samples that were copied and checked once, for any number of calls of any models: `fit`, `train`,
+ * `evaluate` and `predict` take them in the place of samples. They keep native memory until `dispose`, or
+ * until nobody refers to them.
  */
 export class UploadedSamples {
   readonly count: number;
@@ -138,11 +140,11 @@ export class UploadedSamples {
 export type ModelSamples = AnySamples | UploadedSamples;
 
 /**
- * Copies samples into native memory, to be used by several calls. The arrays must not change until the promise
- * has settled.
+ * Copies samples into native memory, to be used by several calls. The arrays must not change until the
+ * promise has settled.
  *
- * Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE, ERR_NON_FINITE (naming row and feature, from
- * 0), ERR_OUT_OF_MEMORY, ERR_ABORTED.
+ * Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE, ERR_NON_FINITE (naming row and feature,
+ * from 0), ERR_OUT_OF_MEMORY, ERR_ABORTED.
  */
 export async function uploadSamples(
   samples: AnySamples,
@@ -170,7 +172,9 @@ export interface HeldSamples {
   release(): void;
 }
 
-/** Checks samples for a model, and copies them unless that was done before. Errors as of `checkSamplesFor`. */
+/**
+ * Checks samples for a model, and copies them unless that was done before. Errors as of `checkSamplesFor`.
+ */
 export async function holdSamples(
   ends: Ends,
   operation: string,
