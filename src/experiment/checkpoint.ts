@@ -21,8 +21,8 @@ import { trialKey, trialNameInFull } from './trial.js';
  *
  * It has the format safetensors. The tensors of training i are those of a model file with `trials.<i>.` in
  * front, and `trials.<i>.run`, what its line of results is so far, as bytes of JSON; a training that has
- * failed has that alone. The metadata say which group of which experiment it belongs to, the epoch, and the SHA-256
- * of all that the file says without it.
+ * failed has that alone. The metadata say which group of which experiment it belongs to, the epoch, and the
+ * SHA-256 of all that the file says without it.
  *
  * The content of a file that was cut or changed is not read, because its sum is wrong; that of a file that
  * was renamed, copied from elsewhere or made up is checked like all input.

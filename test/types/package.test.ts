@@ -55,7 +55,7 @@ beforeAll(() => {
   writeFileSync(path.join(project, 'common.cts'), source);
 }, 60_000);
 
-// [module, moduleResolution, files]. A CommonJS file may require a module of ES from nodenext on, as Node does.
+// [module, moduleResolution, files]. CommonJS files may require modules of ES, but for module node16.
 const ways = [
   ['node16', 'node16', ['module.ts']],
   ['node20', 'node16', ['module.ts', 'common.cts']],
