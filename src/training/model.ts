@@ -532,8 +532,9 @@ export class SparseMLP {
    * that `scipy.sparse.load_npz` reads, with its bias, and the options of the model as model.json. What
    * training goes on from is kept by `save` alone. Files of a former export are replaced, others stay.
    *
-   * Rejects with ERR_IO where a file cannot be written, ERR_NON_FINITE for a model whose training diverged,
-   * ERR_ABORTED when the signal fires before all is written.
+   * Rejects with ERR_IO where a file cannot be written, ERR_IN_USE where the folder holds such files of
+   * others, ERR_NON_FINITE for a model whose training diverged, ERR_ABORTED when the signal fires before all
+   * is written.
    */
   async exportNpz(folder: string | URL, options: CallOptions = {}): Promise<void> {
     const name = folder instanceof URL ? fileURLToPath(folder) : folder;

@@ -1,36 +1,36 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';
-import { z } from 'zod';
 import { checkKeys, describe } from '../checks.js';
 import { machineMemory } from '../datasets/bytes.js';
 import { checkEncoding, type Encoding } from '../datasets/encoding.js';
 import { checkSignal, SetNativeError } from '../errors.js';
-import { boundedText } from '../files/bounded.js';
 import { npzPieces, readNpz } from '../files/npz.js';
 import { makeFolder, notWritable, writeInBackground } from '../files/output.js';
 import { fromNative, type NativeLayer, type NativeModelSpec, native, ofThisRealm } from '../native.js';
 import { piecewiseActivations } from '../vocabulary.js';
 import type { CallOptions } from './calls.js';
 import { LiveModel } from './live.js';
-import {
-  asFileError,
-  configOf,
-  emptyLayer,
-  type Fail,
-  readEncoding,
-  readModelFile,
-  readOptions,
-} from './modelFile.js';
+import { asFileError, emptyLayer, readModelFile } from './modelFile.js';
 import { layerArrays, layerNames, layerOf, type NpzLayer, otherArrays } from './npzLayer.js';
+import {
+  begunManifest,
+  failure,
+  isManifest,
+  layerName,
+  layerPattern,
+  manifestBytes,
+  manifestName,
+  operation,
+  readManifest,
+} from './npzManifest.js';
 import { type ModelOptions, modelSpec, networkKeys } from './options.js';
 
 /*
  * Models as folders that Python reads: `layer<k>.npz` for each layer, a file of SciPy's `save_npz` with the
- * bias beside, and `model.json` with the options of the model and what was done to the data. What training
- * goes on from is not in it. `model.json` is written last, so that a folder without it is known to be half
- * written.
+ * bias beside, and `model.json` (npzManifest.ts). What training goes on from is not in it.
  */
 
 /** A folder that `exportNpz` wrote; or the files of the layers, or their bytes, in order. */
@@ -38,13 +38,6 @@ export type NpzSource = string | URL | readonly (string | URL | Uint8Array)[];
 
 /** Options of `fromNpz`. Those of the network, and `encoding`, are for given layers: a folder has its own. */
 export type NpzOptions = Omit<ModelOptions, 'layers'> & CallOptions;
-
-const operation = 'fromNpz';
-const format = 'set-native-npz';
-const formatVersion = 1;
-const manifestName = 'model.json';
-const layerPattern = /^layer(\d+)\.npz$/;
-const layerName = (k: number) => `layer${k}.npz`;
 
 /**
  * Writes the files of a model into a folder, which is made where there is none; files of a former export are
@@ -57,27 +50,43 @@ export async function exportNpz(
 ): Promise<void> {
   live.checkSound('exportNpz');
   const layers = ofThisRealm(await live.network.download());
-  const manifest = path.join(folder, manifestName);
+  let former: string[];
   try {
     makeFolder(folder);
-    await rm(manifest, { force: true });
+    former = checkOwn(folder);
+  } catch (cause) {
+    throw cause instanceof SetNativeError ? cause : notWritable('exportNpz', 'folder', folder, cause);
+  }
+  const write = (name: string, pieces: Uint8Array[]) => writeInBackground(path.join(folder, name), pieces);
+  await write(manifestName, [begunManifest()]);
+  for (const [k, layer] of layers.entries()) {
+    checkSignal('exportNpz', signal, 'before it was done');
+    await write(layerName(k), await npzPieces(layerArrays(layer)));
+  }
+  try {
+    const deeper = former.filter((name) => !layers.some((_, k) => layerName(k) === name));
+    for (const name of deeper) await rm(path.join(folder, name), { force: true });
   } catch (cause) {
     throw notWritable('exportNpz', 'folder', folder, cause);
   }
-  for (const [k, layer] of layers.entries()) {
-    checkSignal('exportNpz', signal, 'before it was done');
-    await writeInBackground(path.join(folder, layerName(k)), await npzPieces(layerArrays(layer)));
+  const { spec, encoding, point } = live;
+  const dense = layers.map((layer) => layer.dense);
+  await write(manifestName, [manifestBytes({ spec, dense, epochs: point.epochs, encoding })]);
+}
+
+/** The layers of a former export in a folder. Throws ERR_IN_USE where files of their names are of others. */
+function checkOwn(folder: string): string[] {
+  const names = readdirSync(folder).filter((name) => layerPattern.test(name) || name === manifestName);
+  if (names.length === 0 || isManifest(path.join(folder, manifestName))) {
+    return names.filter((name) => name !== manifestName);
   }
-  const record = {
-    ...{ format, formatVersion, config: configOf(live.spec), dense: layers.map(({ dense }) => dense) },
-    ...{ epochs: live.point.epochs, encoding: live.encoding },
-  };
-  await writeInBackground(manifest, [Buffer.from(`${JSON.stringify(record, undefined, 2)}\n`)]);
-  // Layers of a deeper model that was here before.
-  const left = (await readdir(folder)).filter(
-    (name) => Number(layerPattern.exec(name)?.[1]) >= layers.length,
+  const [name] = names;
+  throw new SetNativeError(
+    'ERR_IN_USE',
+    `[exportNpz] folder must hold no ${manifestName} and no layers but those of a former export, but ${folder} holds ` +
+      `${name}, and ${manifestName} says of none; name another folder, or move these files away`,
+    { details: { option: 'folder', dir: folder, foreign: names } },
   );
-  for (const name of left) await rm(path.join(folder, name), { force: true });
 }
 
 /** The model of a folder, or of layers. */
@@ -120,79 +129,6 @@ export async function readNpzModel(
     throw failure(folder)(`layers of ${spec.sizes.join(', ')} neurons, as ${manifestName} says`, `${sizes}`);
   }
   return makeModel(layers, spec, dense, { epochs, encoding: kept }, signal);
-}
-
-const failure =
-  (file: string): Fail =>
-  (expected, came, cause) =>
-    new SetNativeError('ERR_DATA_FORMAT', `[${operation}] ${file}: expected ${expected}, came ${came}`, {
-      details: { file, expected, came },
-      cause,
-    });
-
-const manifestSchema = z.strictObject({
-  format: z.literal(format),
-  formatVersion: z.literal(formatVersion),
-  config: z.unknown(),
-  dense: z.array(z.boolean()).min(1),
-  epochs: z
-    .number()
-    .int()
-    .min(0)
-    .max(2 ** 32 - 2),
-  encoding: z.unknown().optional(),
-});
-
-interface Manifest {
-  spec: NativeModelSpec;
-  /** Of each layer, whether it is dense. */
-  dense: boolean[];
-  epochs: number;
-  encoding: Encoding | undefined;
-}
-
-function readManifest(folder: string, machine: Pick<ModelOptions, 'backend' | 'threads'>): Manifest {
-  const file = path.join(folder, manifestName);
-  let text: string;
-  try {
-    text = boundedText(file);
-  } catch (cause) {
-    const { message } = cause as Error;
-    throw new SetNativeError(
-      'ERR_IO',
-      `[${operation}] could not read ${file}: ${message}; a folder without it is no whole export, and layers ` +
-        'that Python made are given as a list of files',
-      { details: { file }, cause },
-    );
-  }
-  return parseManifest(text, file, machine);
-}
-
-/** Reads the text of a model.json. Throws ERR_DATA_FORMAT for any other. */
-export function parseManifest(
-  text: string,
-  file: string,
-  machine: Pick<ModelOptions, 'backend' | 'threads'>,
-): Manifest {
-  const fail = failure(file);
-  let content: unknown;
-  try {
-    content = JSON.parse(text);
-  } catch (cause) {
-    throw fail('a text in JSON', (cause as Error).message.slice(0, 100), cause);
-  }
-  const { data, error } = manifestSchema.safeParse(content);
-  if (error !== undefined) {
-    const { path: keys, message } = error.issues[0]!;
-    throw fail('what exportNpz writes', `${keys.join('.')}: ${message}`.slice(0, 300), error);
-  }
-  const spec = readOptions(JSON.stringify(data.config), machine, fail);
-  if (data.dense.length !== spec.sizes.length - 1) {
-    throw fail(`dense of ${spec.sizes.length - 1} layers`, `${data.dense.length}`);
-  }
-  const { dense, epochs, encoding } = data;
-  const kept = encoding === undefined ? undefined : JSON.stringify(encoding);
-  return { spec, dense, epochs, encoding: readEncoding(kept, spec, fail) };
 }
 
 /** A layer and the name of its file. */

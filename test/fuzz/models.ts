@@ -2,8 +2,8 @@ import { npyBytes, parseNpy } from '../../src/files/npy.js';
 import { npzPieces, readNpz } from '../../src/files/npz.js';
 import type { NativeLayer } from '../../src/native.js';
 import { configOf, modelPieces, readModel, type SavedModel } from '../../src/training/modelFile.js';
-import { parseManifest } from '../../src/training/npz.js';
 import { layerArrays, layerNames, layerOf, otherArrays } from '../../src/training/npzLayer.js';
+import { parseManifest } from '../../src/training/npzManifest.js';
 import { modelSpec } from '../../src/training/options.js';
 import { type ZipPart, zipFile } from '../support/zipFile.js';
 import type { Target } from './engine.js';
@@ -87,7 +87,14 @@ const npz = [
 ];
 
 const manifest = {
-  ...{ format: 'set-native-npz', formatVersion: 1, config: configOf(spec), dense: [false, true], epochs: 2 },
+  ...{
+    format: 'set-native-npz',
+    formatVersion: 1,
+    complete: true,
+    config: configOf(spec),
+    dense: [false, true],
+    epochs: 2,
+  },
   encoding,
 };
 

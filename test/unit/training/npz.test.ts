@@ -136,14 +136,39 @@ test('an export takes the place of a former one, and leaves other files', async 
   expect((await fromNpz(to)).sizes).toEqual([20, 4]);
 });
 
+test('what others wrote is not written over', async () => {
+  const model = await create();
+  for (const [name, text] of [
+    ['model.json', '{"format":"layers-model"}'], // a model of TensorFlow.js
+    ['model.json', 'null'],
+    ['model.json', 'no JSON'],
+    ['layer0.npz', 'from Python'],
+    ['layer17.npz', 'from Python'],
+  ] as const) {
+    const to = mkdtempSync(inFolder('others-'));
+    writeFileSync(path.join(to, name), text);
+    const error = await model.exportNpz(to).catch((reason) => reason);
+    expect(error).toEqual(failing('ERR_IN_USE', `${to} holds ${name}, and model.json says of none`));
+    expect(error.details).toEqual({ option: 'folder', dir: to, foreign: [name] });
+    expect(readdirSync(to)).toEqual([name]);
+    expect(readFileSync(path.join(to, name), 'utf8')).toBe(text);
+  }
+});
+
 test('an export that was stopped is none', async () => {
   const [model, to] = [await create(), inFolder('half')];
   await model.exportNpz(to);
   mkdirSync(path.join(to, 'layer3.npz')); // cannot be written
   const deeper = await create({ layers: [20, 8, 8, 8, 4] });
   await expect(deeper.exportNpz(to)).rejects.toEqual(failing('ERR_IO', 'layer3.npz'));
-  expect(existsSync(path.join(to, 'model.json'))).toBe(false);
-  await expect(fromNpz(to)).rejects.toEqual(failing('ERR_IO', 'a folder without it is no whole export'));
+  await expect(fromNpz(to)).rejects.toEqual(
+    failing('ERR_DATA_FORMAT', 'a whole export, came one that was not'),
+  );
+  // Nor can it be removed; without it the next export is whole.
+  await expect(model.exportNpz(to)).rejects.toEqual(failing('ERR_IO', '[exportNpz] folder must name'));
+  rmSync(path.join(to, 'layer3.npz'), { recursive: true });
+  await model.exportNpz(to);
+  expect((await fromNpz(to)).sizes).toEqual(model.sizes);
   const signal = AbortSignal.abort(new Error('enough'));
   await expect(model.exportNpz(inFolder('never'), { signal })).rejects.toEqual(failing('ERR_ABORTED'));
   expect(existsSync(inFolder('never'))).toBe(false);
@@ -372,7 +397,7 @@ describe('layers that Python may make', () => {
 
 describe('model.json', () => {
   const valid = async (name: string, options: Partial<ModelOptions> = {}) => {
-    const to = inFolder(name);
+    const to = mkdtempSync(inFolder(name));
     await (await create(options)).exportNpz(to);
     const file = path.join(to, 'model.json');
     return { to, file, record: JSON.parse(readFileSync(file, 'utf8')) };
@@ -384,6 +409,7 @@ describe('model.json', () => {
     ['null', () => null, 'what exportNpz writes'],
     ['another format', (r) => ({ ...r, format: 'other' }), 'format: '],
     ['a later version', (r) => ({ ...r, formatVersion: 2 }), 'formatVersion: '],
+    ['an export under way', (r) => ({ format: r.format, formatVersion: 1, complete: false }), 'not finished'],
     ['a key more', (r) => ({ ...r, more: 1 }), 'more'],
     ['no options', ({ config: _, ...r }) => r, 'config: '],
     ['options of another kind', (r) => ({ ...r, config: { ...r.config, loss: 'x' } }), 'loss must be one of'],
