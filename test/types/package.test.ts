@@ -65,18 +65,24 @@ const ways = [
   ['preserve', 'bundler', ['module.ts', 'common.cts']],
 ] as const;
 
-test.each(ways)('module %s, moduleResolution %s', (module, resolution, files) => {
-  const options = [
-    ...['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess'],
-    ...['--skipLibCheck', 'false', '--target', 'es2022', '--lib', 'es2023', '--types', 'node'],
-    ...['--module', module, '--moduleResolution', resolution],
-  ];
-  expect(run(process.execPath, tsc, ...options, ...files)).toEqual({ output: '', status: 0 });
-  // The same, where the type of an option is wrong.
-  const wrong = "import { SparseMLP } from 'set-native';\nvoid SparseMLP.create({ layers: '784' });\n";
-  writeFileSync(path.join(project, 'wrong.ts'), wrong);
-  expect(run(process.execPath, tsc, ...options, 'wrong.ts').output).toContain('wrong.ts(2,25): error TS2322');
-});
+test.each(ways)(
+  'module %s, moduleResolution %s',
+  (module, resolution, files) => {
+    const options = [
+      ...['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess'],
+      ...['--skipLibCheck', 'false', '--target', 'es2022', '--lib', 'es2023', '--types', 'node'],
+      ...['--module', module, '--moduleResolution', resolution],
+    ];
+    expect(run(process.execPath, tsc, ...options, ...files)).toEqual({ output: '', status: 0 });
+    // The same, where the type of an option is wrong.
+    const wrong = "import { SparseMLP } from 'set-native';\nvoid SparseMLP.create({ layers: '784' });\n";
+    writeFileSync(path.join(project, 'wrong.ts'), wrong);
+    expect(run(process.execPath, tsc, ...options, 'wrong.ts').output).toContain(
+      'wrong.ts(2,25): error TS2322',
+    );
+  },
+  120_000,
+);
 
 test('attw finds nothing wrong with the package', () => {
   const attw = programOf('@arethetypeswrong/cli', 'attw');
