@@ -114,8 +114,10 @@ export function checkTrainOptions(
   if (checkpoint !== undefined) checkCheckpoint(operation, checkpoint);
   if (classWeight !== undefined) checkClassWeight(operation, classWeight, Math.max(2, spec.sizes.at(-1)!));
   const held = validation === undefined ? 'none' : hasTargets(validation) ? 'targets' : 'labels';
-  const earlyStopping = options.earlyStopping && checkEarlyStopping(operation, options.earlyStopping, held);
-  return { options, plan, earlyStopping };
+  const { earlyStopping } = options;
+  const stopping =
+    earlyStopping === undefined ? undefined : checkEarlyStopping(operation, earlyStopping, held);
+  return { options, plan, earlyStopping: stopping };
 }
 
 function hasTargets(samples: ModelSamples): boolean {
