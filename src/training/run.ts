@@ -196,8 +196,9 @@ export class TrainingRun {
       // Train the epoch, in parts where the schedule counts steps: links evolve between two of them.
       const before = (epoch - 1) * steps;
       const parts = policy === undefined ? [{ first: 0, end: steps }] : partsOfEpoch(schedule, before, steps);
+      const began = performance.now();
       for (const { first, end } of parts) {
-        const part = await this.#train(samples, { ...options, firstStep: first, steps: end - first });
+        const part = await this.#train(samples, { ...options, firstStep: first, steps: end - first }, began);
         const trained = Math.min(end * batchSize, samples.count) - first * batchSize;
         training.loss += part.loss * (trained / samples.count); // one part: as it is
         training.durationMs += part.durationMs;
@@ -245,15 +246,16 @@ export class TrainingRun {
     };
   }
 
-  /** Trains steps of an epoch, and tells how far it has come. */
+  /** Trains steps of an epoch that began at `start`, and tells how far it has come. */
   async #train(
     samples: NativeSamples,
     options: NativeTrainOptions,
+    start: number,
   ): Promise<{ loss: number; durationMs: number }> {
     const { onSteps } = this.#hooks;
     if (onSteps === undefined) return this.#model.trainEpoch(samples, options);
     const { epoch, batchSize } = options;
-    const [epochs, of, start] = [this.#lastEpoch, samples.count, performance.now()];
+    const [epochs, of] = [this.#lastEpoch, samples.count];
     let failure: { error: unknown } | undefined;
     const look = () => {
       const done = Math.min(this.#model.stepsDone() * batchSize, of);
