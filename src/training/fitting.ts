@@ -241,13 +241,16 @@ export class Fitting {
 
   /** Trains the next epoch, and writes a checkpoint where one is due. */
   async next(): Promise<EpochReport> {
+    const before = this.#run.trained;
     try {
-      if (this.#run.trained === 0) await this.#watch.network(this.#evolvesOutput);
+      if (before === 0) await this.#watch.network(this.#evolvesOutput);
       const report = await this.#run.next();
       this.history.epochs.push(report);
       return report;
     } catch (error) {
-      this.#live.diverged ||= isSetNativeError(error, 'ERR_NON_FINITE');
+      // Samples that are held out may overflow in a network that is sound.
+      if (isSetNativeError(error, 'ERR_NON_FINITE'))
+        this.#live.diverged ||= this.#run.trained === before || !(await this.#live.isFinite());
       throw this.asStop(error);
     } finally {
       this.#live.point = { epochs: this.#run.trained, evolutionDue: this.#run.evolutionDue };

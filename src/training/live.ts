@@ -49,6 +49,12 @@ export class LiveModel {
     this.point = point;
   }
 
+  /** Whether all weights and biases are finite numbers. */
+  async isFinite(): Promise<boolean> {
+    const layers = ofThisRealm(await this.#network.download());
+    return layers.every(({ weights, bias }) => weights.every(Number.isFinite) && bias.every(Number.isFinite));
+  }
+
   /** Throws ERR_NON_FINITE where the training diverged. */
   checkSound(operation: string): void {
     if (this.diverged) {
