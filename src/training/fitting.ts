@@ -53,7 +53,10 @@ export interface TrainOptions extends TrainingOptions {
    * the process. An interrupted training goes on with `SparseMLP.load(file)` and `until`.
    */
   checkpoint?: CheckpointOptions;
-  /** Called some times a second while an epoch is trained; its promise is not awaited. */
+  /**
+   * Called some times a second while an epoch is trained, and at its end and before each evolution; its
+   * promise is not awaited.
+   */
   onProgress?: (progress: Progress) => void;
   /**
    * Called with what keeps the network from learning, in place of a process warning (`process.on('warning')`,
@@ -140,8 +143,9 @@ function checkClassWeight(operation: string, weight: ClassWeight, classes: numbe
     checkChoice(operation, 'classWeight', weight, ['balanced']);
     return;
   }
-  const accepts = (value: number) => Number.isFinite(Math.fround(value)) && value >= 0;
-  const numbers = Array.from(weight as readonly number[]);
+  const accepts = (value: unknown) =>
+    typeof value === 'number' && Number.isFinite(Math.fround(value)) && value >= 0;
+  const numbers: unknown[] = Array.from(weight as readonly unknown[]);
   if (numbers.length !== classes || !numbers.every(accepts))
     throw invalid(operation, 'classWeight', `"balanced" or ${classes} numbers of at least 0`, weight);
 }

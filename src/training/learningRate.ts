@@ -14,7 +14,8 @@ export type RateScheduleName = (typeof rateSchedules)[number];
 export interface LearningRateSchedule {
   /**
    * `constant`; `linear` and `cosine` fall from `rate` to `end` over the run (Loshchilov and Hutter 2017,
-   * without restarts); `step` multiplies the rate by `factor` after every `every` epochs.
+   * without restarts); `step` multiplies the rate by `factor` after every `every`
+   * epochs, counted from the start of the run.
    */
   schedule: RateScheduleName;
   /**

@@ -301,18 +301,24 @@ export class SparseMLP {
         failed = true;
         throw error;
       });
+    const nextOf = async (made: Fitting) => {
+      if (made.done) return undefined;
+      const report = await made.next();
+      if (!made.done) await made.checkpoint();
+      return report;
+    };
     this.#iterating = true;
     try {
-      const made = await turn(() => this.#fitting('train', train, checked));
-      fitting = made;
-      while (!made.done) {
-        yield await turn(async () => {
-          const report = await made.next();
-          if (!made.done) await made.checkpoint();
-          return report;
-        });
+      // One turn from the samples to the end of the first epoch: a close that comes later waits for it.
+      let report = await turn(async () => {
+        fitting = await this.#fitting('train', train, checked);
+        return nextOf(fitting);
+      });
+      while (report !== undefined) {
+        yield report;
+        report = await turn(() => nextOf(fitting!));
       }
-      return made.history;
+      return fitting!.history;
     } finally {
       this.#iterating = false;
       const made = fitting;

@@ -1,4 +1,3 @@
-import cliProgress from 'cli-progress';
 import type { Group } from '../../experiment/plan.js';
 import type { BenchRun } from '../../experiment/results.js';
 import { armLabel, trialKey } from '../../experiment/trial.js';
@@ -6,6 +5,7 @@ import { largest } from '../../extremes.js';
 import type { EpochReport } from '../../training/run.js';
 import { takesEscapeCodes } from './escapeCodes.js';
 import { epochRecord, jsonDisplay, writeJsonLine } from './jsonLines.js';
+import { statusBar } from './statusBar.js';
 
 /**
  * Display of an experiment while it runs: a bar on a terminal that can show one, plain lines anywhere else.
@@ -96,73 +96,29 @@ function bar(work: Work, stream: NodeJS.WriteStream): Shown {
   const timeLeft = estimator(work);
   const trials = [...work.trials.values()];
   const total = trials.reduce((sum, { epochs }) => sum + epochs, 0);
-  const bars = new cliProgress.MultiBar(
-    {
-      stream,
-      format: (_options, { progress }, status: Status) => statusLine(status, progress, stream.columns || 80),
-      hideCursor: true,
-      clearOnComplete: true,
-      gracefulExit: false, // the program handles signals itself
-      linewrap: false,
-    },
-    cliProgress.Presets.shades_classic,
-  );
   const width = largest(trials.map((trial) => trial.label.length));
   const before = trials.reduce((sum, { done }) => sum + done, 0);
   let done = before;
-  const single = bars.create(total, before, { done: `${before}/${total}`, run: 'starting' } satisfies Status);
+  const { update, log, stop } = statusBar(stream, total, before);
   return {
+    log,
+    stop,
     epoch(run, report) {
       const trial = work.trials.get(trialKey(run))!;
       const step = report.epoch - trial.done;
       trial.done = report.epoch;
       done += step;
       const left = timeLeft(run, report, step);
-      single.update(done, {
+      update(done, {
         done: `${done}/${total}`,
         run: armLabel(run).padEnd(width),
         seed: `seed ${run.seed}`,
         epoch: `epoch ${report.epoch}/${trial.epochs}`,
         accuracy: `accuracy ${report.testAccuracy!.toFixed(3)}`,
         left: left === undefined ? '' : `${clock(left)} left`,
-      } satisfies Status);
-    },
-    log(line) {
-      if (!bars.isActive) return void stream.write(`${line}\n`);
-      bars.log(`${line}\n`);
-      bars.update(); // now, since stop() forgets lines that were not shown yet
-    },
-    stop() {
-      if (bars.isActive) bars.stop();
+      });
     },
   };
-}
-
-/** Texts beside the bar, in this order; empty ones are not shown. */
-export interface Status {
-  done: string;
-  run: string;
-  seed?: string;
-  epoch?: string;
-  accuracy?: string;
-  left?: string;
-}
-
-/** A line that fits `columns`: the least important texts are left out first, and the bar takes the rest. */
-export function statusLine(status: Status, progress: number, columns: number): string {
-  const shown = { ...status };
-  const text = () =>
-    [shown.done, shown.run, shown.seed, shown.epoch, shown.accuracy, shown.left].filter(Boolean).join('  ');
-  const fullBar = 24;
-  const shortBar = 6;
-  for (const part of ['seed', 'epoch', 'done', 'run', 'left'] as const) {
-    if (shortBar + 2 + text().length < columns) break;
-    shown[part] = '';
-  }
-  const size = Math.min(fullBar, columns - 3 - text().length);
-  if (size < 1) return text().slice(0, columns - 1);
-  const filled = Math.round(size * progress);
-  return `${'█'.repeat(filled)}${'░'.repeat(size - filled)}  ${text()}`;
 }
 
 /** Display of one line per finished run, one for its first epoch and about four more. */

@@ -1,8 +1,8 @@
-import cliProgress from 'cli-progress';
 import type { EpochReport } from '../../training/run.js';
 import { takesEscapeCodes } from './escapeCodes.js';
 import { epochRecord, jsonDisplay, writeJsonLine } from './jsonLines.js';
-import { clock, type Status, statusLine } from './progress.js';
+import { clock } from './progress.js';
+import { statusBar } from './statusBar.js';
 
 /** Display of one training: a bar on a terminal that can show one, else lines of text or of JSON. */
 export interface TrainingProgress {
@@ -56,38 +56,18 @@ function bar(
   { before, epochs }: TrainingWork,
   timeLeft: (report: EpochReport) => number,
 ): TrainingProgress {
-  const bars = new cliProgress.MultiBar(
-    {
-      stream,
-      format: (_options, { progress }, status: Status) => statusLine(status, progress, stream.columns || 80),
-      hideCursor: true,
-      clearOnComplete: true,
-      gracefulExit: false, // the program handles signals itself
-      linewrap: false,
-    },
-    cliProgress.Presets.shades_classic,
-  );
-  const single = bars.create(epochs, before, {
-    done: `${before}/${epochs}`,
-    run: 'starting',
-  } satisfies Status);
+  const { update, log, stop } = statusBar(stream, epochs, before);
   return {
+    log,
+    stop,
     epoch(report) {
       const left = timeLeft(report);
-      single.update(report.epoch, {
+      update(report.epoch, {
         done: `${report.epoch}/${epochs}`,
         run: `loss ${report.trainLoss.toFixed(4)}`,
         accuracy: accuracyText(report),
         left: `${clock(left)} left`,
-      } satisfies Status);
-    },
-    log(line) {
-      if (!bars.isActive) return void stream.write(`${line}\n`);
-      bars.log(`${line}\n`);
-      bars.update(); // now, since stop() forgets lines that were not shown yet
-    },
-    stop() {
-      if (bars.isActive) bars.stop();
+      });
     },
   };
 }

@@ -125,6 +125,13 @@ test('train gives the epochs of fit, and lets other calls in between', async () 
   await expect(open.next()).rejects.toEqual(failing('ERR_DISPOSED'));
 });
 
+test('an epoch of train that was asked for before close comes to its end', async () => {
+  const model = await create();
+  const first = model.train(train, { epochs: 2 }).next();
+  await model.close();
+  expect((await first).value).toMatchObject({ epoch: 1 });
+});
+
 test('weights count as often as samples are repeated, and classes as they are told', async () => {
   const few = splitSamples(train, { testFraction: 0.1 }).test;
   const once = { batchSize: 4096, evolution: { method: 'static' } } as const;
@@ -137,9 +144,16 @@ test('weights count as often as samples are repeated, and classes as they are to
   expect(await balanced.toBuffer()).toEqual(await weighed.toBuffer());
   const wrong = { ...few, weights: weights.with(2, -1) };
   await expect(weighed.fit(wrong)).rejects.toEqual(failing('ERR_OUT_OF_RANGE', 'row 2'));
-  await expect(weighed.fit(few, { classWeight: [1, 2] })).rejects.toEqual(
-    failing('ERR_INVALID_ARGUMENT', 'classWeight'),
-  );
+  for (const classWeight of [
+    [1, 2],
+    ['1', 1, 1, 1],
+    [null, 1, 1, 1],
+    [1, 1, 1, -1],
+  ]) {
+    await expect(weighed.fit(few, { classWeight: classWeight as number[] })).rejects.toEqual(
+      failing('ERR_INVALID_ARGUMENT', 'classWeight'),
+    );
+  }
 });
 
 test('numbers are predicted in their own units, also by a loaded model', async () => {

@@ -4,12 +4,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type ExperimentConfig, experimentConfig } from '../../../../src/experiment/config.js';
 import { groupsOf } from '../../../../src/experiment/plan.js';
 import type { BenchRun } from '../../../../src/experiment/results.js';
-import {
-  createProgress,
-  type Progress,
-  type Status,
-  statusLine,
-} from '../../../../src/report/terminal/progress.js';
+import { createProgress, type Progress } from '../../../../src/report/terminal/progress.js';
+import { type Status, statusLine } from '../../../../src/report/terminal/statusBar.js';
 
 const config = experimentConfig({
   dataset: 'procedural',
