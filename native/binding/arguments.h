@@ -21,8 +21,11 @@ inline std::string shown(const Napi::Value& value) {
   return value.IsSymbol() ? "a symbol" : value.ToString().Utf8Value();
 }
 
+/** Returns an object of named values, which arrays, functions and promises are not. */
 inline Napi::Object object(const Napi::Value& value, const std::string& what) {
-  if (!value.IsObject()) throw Error(ErrorCode::invalid_argument, what + " must be an object");
+  const bool is_list = value.IsArray() || value.IsTypedArray() || value.IsDataView() || value.IsArrayBuffer();
+  if (!value.IsObject() || is_list || value.IsFunction() || value.IsPromise())
+    throw Error(ErrorCode::invalid_argument, what + " must be an object");
   return value.As<Napi::Object>();
 }
 

@@ -53,6 +53,11 @@ export function encodingOf(
   };
 }
 
+/** A copy that nobody else changes, of this module's realm, as structuredClone's may not be. */
+export function copyEncoding(encoding: Encoding): Encoding {
+  return JSON.parse(JSON.stringify(encoding)) as Encoding;
+}
+
 /** Sizes of a model that an encoding must fit. */
 interface Ends {
   inputs: number;

@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
+import { TextDecoder } from 'node:util';
 import { getHeapStatistics } from 'node:v8';
 import { z } from 'zod';
 

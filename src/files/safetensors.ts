@@ -1,3 +1,4 @@
+import { TextDecoder } from 'node:util';
 import v8 from 'node:v8';
 import type { SetNativeError } from '../errors.js';
 import { refusal } from './refusal.js';

@@ -1,7 +1,7 @@
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, URL } from 'node:url';
 import { type InspectOptions, inspect, types } from 'node:util';
 import { checkBoolean, checkHooks, checkKeys, describe, isArrayLike } from '../checks.js';
-import { checkEncoding, type Encoding, encodeRows } from '../datasets/encoding.js';
+import { checkEncoding, copyEncoding, type Encoding, encodeRows } from '../datasets/encoding.js';
 import { isTensor } from '../datasets/samples.js';
 import type { Row } from '../datasets/table.js';
 import type { Samples, TargetSamples } from '../datasets/types.js';
@@ -226,7 +226,7 @@ export class SparseMLP {
 
   /** What was done to the data, as `create` was given it, or the file held it. */
   get encoding(): Encoding | undefined {
-    return structuredClone(this.#live.encoding);
+    return this.#live.encoding && copyEncoding(this.#live.encoding);
   }
 
   /** Threads that compute. */
@@ -624,5 +624,5 @@ function encodingFor(
 ): Encoding | undefined {
   if (encoding === undefined) return undefined;
   const ends = { inputs: sizes[0]!, outputs: sizes.at(-1)! };
-  return structuredClone(checkEncoding(operation, encoding, ends));
+  return copyEncoding(checkEncoding(operation, encoding, ends));
 }

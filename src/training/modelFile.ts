@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
+import { URL } from 'node:url';
 import { describe } from '../checks.js';
 import { machineMemory } from '../datasets/bytes.js';
 import { checkEncoding, type Encoding } from '../datasets/encoding.js';

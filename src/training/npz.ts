@@ -1,11 +1,11 @@
 import { readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, URL } from 'node:url';
 import { types } from 'node:util';
 import { checkKeys, describe } from '../checks.js';
 import { machineMemory } from '../datasets/bytes.js';
-import { checkEncoding, type Encoding } from '../datasets/encoding.js';
+import { checkEncoding, copyEncoding, type Encoding } from '../datasets/encoding.js';
 import { checkSignal, SetNativeError } from '../errors.js';
 import { npzPieces, readNpz } from '../files/npz.js';
 import { makeFolder, notWritable, writeInBackground } from '../files/output.js';
@@ -100,7 +100,7 @@ export async function readNpzModel(
     const layers = await readLayers(source, signal);
     const spec = modelSpec(operation, { layers: sizesOf(layers), ...network, ...machine });
     const ends = { inputs: spec.sizes[0]!, outputs: spec.sizes.at(-1)! };
-    const checked = encoding && structuredClone(checkEncoding(operation, encoding, ends));
+    const checked = encoding && copyEncoding(checkEncoding(operation, encoding, ends));
     const isFull = ({ layer: { inputs, outputs, weights } }: Named) => weights.length === inputs * outputs;
     return makeModel(layers, spec, layers.map(isFull), { encoding: checked }, signal);
   }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import { types } from 'node:util';
 import { aborted, SetNativeError } from '../errors.js';
 import { fromNative, type NativeSamples } from '../native.js';

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setImmediate } from 'node:timers';
 
 /*
  * The order of the calls of a model. They take turns in the order in which they were made: each begins when

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { inspect } from 'node:util';
 import { isExternal } from 'node:util/types';
 import { Worker } from 'node:worker_threads';
 
@@ -57,6 +58,7 @@ const trap = new Error('trap');
 const thrower = () => {
   throw trap;
 };
+const noArrays = {}; // of samples that have only x: all right as those alone
 /** No argument of the addon may be any of these. */
 const strange = [
   undefined,
@@ -69,7 +71,7 @@ const strange = [
   'x',
   Symbol('s'),
   [],
-  {},
+  noArrays,
   () => {},
   new Float64Array(3),
   new DataView(new ArrayBuffer(8)),
@@ -78,6 +80,7 @@ const strange = [
 ];
 
 let calls = 0;
+let current; // the strange value that is tried
 /** The error of a call that throws or rejects. */
 async function errorOf(call) {
   calls += 1;
@@ -86,7 +89,7 @@ async function errorOf(call) {
   } catch (error) {
     return error;
   }
-  return assert.fail(`accepted: ${call}`);
+  return assert.fail(`accepted: ${call}, with ${inspect(current)}`);
 }
 async function refused(call, code = /^ERR_/) {
   const error = await errorOf(call);
@@ -97,7 +100,9 @@ async function illegal(call) {
   assert.ok((await errorOf(call)) instanceof Error);
 }
 
-const samples = new addon.Samples(x, 20, labels);
+const shape = { labels: true, weights: false, outputs: 0 };
+const draft = () => new addon.Samples(10, 20, shape);
+const samples = new addon.Samples(x, 20, { labels });
 const model = await addon.createModel(spec);
 const benchOptions = { backend: 'cpu', isa: '', threads: 1, full: false, filter: 'loss' };
 const bench = addon.createKernelBench(benchOptions);
@@ -105,6 +110,7 @@ const sweepPoint = { links: 1e5, motifSize: 1, threads: 1, isa: 'portable' };
 
 // Wrong types and impossible values, argument by argument and key by key.
 for (const value of strange) {
+  current = value;
   await refused(() => addon.createModel(value));
   await refused(() => addon.modelBytes(value));
   await refused(() => addon.untried(value));
@@ -113,9 +119,23 @@ for (const value of strange) {
   if (value !== 'x') await refused(() => addon.refuse('cuda', value));
   await refused(() => addon.permutation(value, 3));
   await refused(() => addon.permutation(1, value));
-  await refused(() => new addon.Samples(value, 20, labels));
-  await refused(() => new addon.Samples(x, value, labels));
-  if (value !== undefined) await refused(() => new addon.Samples(x, 20, value));
+  await refused(() => new addon.Samples(value, 20, { labels }));
+  await refused(() => new addon.Samples(x, value, { labels }));
+  if (value !== undefined && value !== noArrays) await refused(() => new addon.Samples(x, 20, value));
+  for (const array of ['labels', 'targets', 'weights']) {
+    if (value !== undefined) await refused(() => new addon.Samples(x, 20, { [array]: value }));
+    await refused(() => draft().append(array, value));
+  }
+  for (const key of Object.keys(shape))
+    await refused(() => new addon.Samples(10, 20, { ...shape, [key]: value }));
+  await refused(() => draft().append('x', value));
+  if (value !== 'x') await refused(() => draft().append(value, x));
+  await refused(() => new addon.Samples(10, value, shape));
+  await refused(() => new addon.Samples(10, 20, value));
+  if (value !== undefined) {
+    await refused(() => model.trainEpoch(samples, { ...options, learningRates: value }));
+    await refused(() => model.trainEpoch(samples, { ...options, decays: value }));
+  }
   for (const method of ['trainEpoch', 'evaluate', 'predict'])
     await refused(() => model[method](value, options));
   await refused(() => model.trainEpoch(samples, value));
@@ -240,7 +260,7 @@ assert.equal(await errorOf(() => addon.createModel({ ...spec, sizes })), trap);
   await refused(() => victim.trainEpoch(samples, bad), /ERR_DISPOSED/);
 }
 {
-  const victim = new addon.Samples(x, 20, labels);
+  const victim = new addon.Samples(x, 20, { labels });
   const shuffle = {
     get() {
       victim.dispose();
@@ -258,7 +278,7 @@ const detached = (array) => {
   return array;
 };
 await refused(() => new addon.Samples(detached(new Float32Array(40)), 20), /ERR_SHAPE/);
-await refused(() => new addon.Samples(x, 20, detached(new Uint32Array(10))), /ERR_SHAPE/);
+await refused(() => new addon.Samples(x, 20, { labels: detached(new Uint32Array(10)) }), /ERR_SHAPE/);
 const resizable = new ArrayBuffer(160, { maxByteLength: 320 });
 const shrunk = new Float32Array(resizable, 0, 40);
 resizable.resize(8);
@@ -332,11 +352,11 @@ for (const bad of [
 // A subclass of Samples makes samples; what only looks like one of either kind does not work.
 {
   class Own extends addon.Samples {}
-  const own = new Own(x, 20, labels);
+  const own = new Own(x, 20, { labels });
   assert.ok(own instanceof Own);
   assert.equal(own.count, 10);
   await model.evaluate(own);
-  const disguised = Reflect.construct(addon.Samples, [x, 20, labels], Model);
+  const disguised = Reflect.construct(addon.Samples, [x, 20, { labels }], Model);
   assert.ok(disguised instanceof Model);
   await illegal(() => disguised.stats());
   await illegal(() => disguised.dispose());
@@ -416,7 +436,7 @@ await refused(() => model.evolve(policy, 1), /ERR_BUSY/);
 await epoch;
 await (async () => {
   const own = await addon.createModel({ ...spec, sizes: [20, 2000, 2000, 4] });
-  return own.trainEpoch(new addon.Samples(x, 20, labels), options);
+  return own.trainEpoch(new addon.Samples(x, 20, { labels }), options);
 })();
 const jobs = Array.from({ length: 8 }, async () => (await addon.createModel(spec)).stats());
 for (let i = 0; i < 5; i++) {

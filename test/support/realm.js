@@ -78,7 +78,11 @@ function assertInside(value) {
 }
 
 const options = { layers: [4, 6, 3], epsilon: 1, threads: 1 };
-const model = await inside.SparseMLP.create(options);
+const encoding = {
+  scaling: { offset: [0, 0, 0, 0], divisor: [1, null, 1, 2] },
+  classNames: ['a', 'b', 'c'],
+};
+const model = await inside.SparseMLP.create({ ...options, encoding });
 const x = new own.Float32Array(8).fill(0.5);
 const samples = { x, labels: new own.Uint32Array(2), count: 2, features: 4 };
 assertInside(await model.fit(samples, { validation: samples, epochs: 2 }));
@@ -86,6 +90,11 @@ assertInside(await model.evaluate(samples));
 assertInside(await model.predict(x));
 assertInside(await model.layers());
 assertInside(await model.download());
+assertInside(model.encoding);
+assertInside(await model.classify([[1, 2, 3, 4]]));
+const [first, second] = await Promise.all([model.predict(x), model.predict(x)]);
+assert.deepEqual(first, second);
+assertInside((await inside.SparseMLP.load(await model.toBuffer())).encoding);
 assertInside(inside.info());
 
 // The outputs are of the realm of x, wherever the library was loaded; subclasses count as what they descend
@@ -120,5 +129,6 @@ for (const call of [
   assert.ok(error instanceof inside.SetNativeError && error instanceof own.Error, `${error}`);
   assert.match(error.code, /^ERR_/);
 }
+for await (const epoch of model.train(samples, { epochs: 1 })) assertInside(epoch);
 model.dispose();
 console.log('all of its own realm');
