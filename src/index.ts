@@ -1,3 +1,7 @@
+/*
+ * Entry point `set-native`: models and data.
+ */
+
 export type { TableChoice } from './datasets/choice.js';
 export type { Encoding } from './datasets/encoding.js';
 export {
@@ -34,43 +38,8 @@ export type {
   TargetSamples,
 } from './datasets/types.js';
 export { type ErrorCode, type ErrorDetails, isSetNativeError, SetNativeError } from './errors.js';
-export {
-  type ExperimentConfig,
-  experimentDefaults,
-} from './experiment/config.js';
-export {
-  type ExperimentHooks,
-  type ResumeOptions,
-  resumeExperiment,
-  runExperiment,
-} from './experiment/experiment.js';
-export type {
-  BenchDataset,
-  BenchEnvironment,
-  BenchResults,
-  BenchRun,
-  BenchSummary,
-  Experiment,
-  LayerDegrees,
-} from './experiment/results.js';
 export type { NpyArray, NpyNumbers, NpyNumberType, NpyTexts } from './files/npy.js';
 export { type Info, info } from './info.js';
-export { renderTable } from './report/terminal/experiment.js';
-export type { SelectionConfig } from './selection/config.js';
-export type {
-  Selection,
-  SelectionDataset,
-  SelectionResults,
-  SelectionRun,
-  SelectionSummary,
-} from './selection/results.js';
-export {
-  resumeSelection,
-  type SelectionHooks,
-  type SelectionResumeOptions,
-  selectFeatures,
-} from './selection/select.js';
-export type { Difference, Estimate } from './statistics.js';
 export type { CallOptions } from './training/calls.js';
 export type { Classification } from './training/classify.js';
 export type { CheckpointOptions, ClassWeight, History, Progress, TrainOptions } from './training/fitting.js';
@@ -100,7 +69,6 @@ export type {
   ActivationName,
   BackendChoice,
   BackendName,
-  BenchMethod,
   InitName,
   IsaName,
   LossName,
@@ -108,7 +76,6 @@ export type {
   MotifParseName,
   MotifScoreName,
   PruneName,
-  Reading,
   RegrowInitName,
   ScalingChoice,
   TopologyName,

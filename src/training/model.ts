@@ -37,7 +37,7 @@ import {
   labelFigures,
 } from './metrics.js';
 import { asFileError, readModel, readModelFile } from './modelFile.js';
-import { checkNpzKeys, exportNpz, type NpzOptions, type NpzSource, readNpzModel } from './npz.js';
+import type { NpzOptions, NpzSource } from './npz.js';
 import { type ModelOptions, modelSpec } from './options.js';
 import { Requests } from './requests.js';
 import type { EpochReport } from './run.js';
@@ -183,6 +183,7 @@ export class SparseMLP {
    * @param source  a folder; or a list of files, or of their bytes, one for each layer, in order
    */
   static async fromNpz(source: NpzSource, options: NpzOptions = {}): Promise<SparseMLP> {
+    const { checkNpzKeys, readNpzModel } = await npz();
     checkNpzKeys(options);
     const { batching: given = true, ...rest } = options;
     const { signal } = rest;
@@ -550,7 +551,10 @@ export class SparseMLP {
         `[exportNpz] folder must be the name of a folder, got ${describe(folder)}`,
       );
     }
-    return this.#calls.stoppable('exportNpz', options, () => exportNpz(name, this.#live, options.signal));
+    return this.#calls.stoppable('exportNpz', options, async () => {
+      const { exportNpz } = await npz();
+      return exportNpz(name, this.#live, options.signal);
+    });
   }
 
   /**
@@ -616,6 +620,9 @@ export class SparseMLP {
     this.dispose();
   }
 }
+
+/** What reads and writes .npz, with its zip and schemas: loaded when it is used. */
+const npz = () => import('./npz.js');
 
 function encodingFor(
   operation: string,

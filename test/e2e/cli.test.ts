@@ -12,7 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type BenchResults, info, listDatasets } from '../../src/index.js';
+import type { BenchResults } from '../../src/bench.js';
+import { info, listDatasets } from '../../src/index.js';
 import { idxFile } from '../support/idxFile.js';
 
 /*

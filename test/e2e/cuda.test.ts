@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import type { BenchResults } from '../../src/index.js';
+import type { BenchResults } from '../../src/bench.js';
 import type { NativeInfo } from '../../src/native.js';
 
 /*

@@ -2,13 +2,12 @@
  * The public types as a user of the built package meets them. Compiled, never run: a line that must not
  * compile is marked, and the compiler complains when it does.
  */
+
 import {
-  type BenchResults,
   type Dataset,
   type EpochReport,
   type ErrorCode,
   type ErrorDetails,
-  experimentDefaults,
   type History,
   info,
   isSetNativeError,
@@ -17,12 +16,11 @@ import {
   type NpzOptions,
   type NpzSource,
   prepare,
-  renderTable,
-  runExperiment,
   type Samples,
   SetNativeError,
   SparseMLP,
 } from 'set-native';
+import { type BenchResults, experimentDefaults, renderTable, runExperiment } from 'set-native/bench';
 
 export async function train(signal: AbortSignal): Promise<History> {
   const dataset: Dataset = loadDataset('procedural');

@@ -1,6 +1,6 @@
 import os from 'node:os';
 import { expect, test, vi } from 'vitest';
-import { type BenchResults, type ExperimentConfig, runExperiment } from '../../../src/index.js';
+import { type BenchResults, type ExperimentConfig, runExperiment } from '../../../src/bench.js';
 
 const tiny: Partial<ExperimentConfig> & { dataset: string } = {
   dataset: 'procedural',

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { runExperiment } from '../../../src/bench.js';
 import { resultsJson } from '../../../src/experiment/json.js';
-import { runExperiment } from '../../../src/index.js';
 
 test('the file is the same object, with one epoch per line', async () => {
   const results = await runExperiment({

@@ -5,12 +5,12 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
-  type LayerData,
   resumeSelection,
   type SelectionConfig,
   type SelectionResults,
   selectFeatures,
-} from '../../../src/index.js';
+} from '../../../src/bench.js';
+import type { LayerData } from '../../../src/index.js';
 import { jaccard, strengths, strongest } from '../../../src/selection/strength.js';
 
 const execute = promisify(execFile);

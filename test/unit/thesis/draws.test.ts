@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { runExperiment } from '../../../src/bench.js';
 import { experimentConfig } from '../../../src/experiment/config.js';
-import { listDatasets, loadDataset, runExperiment } from '../../../src/index.js';
+import { listDatasets, loadDataset } from '../../../src/index.js';
 import { publishedRun } from '../../../src/thesis/draws.js';
 import { realDataDir, realDataSkip } from '../../support/realData.js';
 

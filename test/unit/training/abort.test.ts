@@ -4,14 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
-import {
-  type FitOptions,
-  resumeExperiment,
-  runExperiment,
-  SetNativeError,
-  SparseMLP,
-  selectFeatures,
-} from '../../../src/index.js';
+import { resumeExperiment, runExperiment, selectFeatures } from '../../../src/bench.js';
+import { type FitOptions, SetNativeError, SparseMLP } from '../../../src/index.js';
 import { runKernelBench } from '../../../src/kernels/run.js';
 import { blobs } from './blobs.js';
 

@@ -1,11 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import {
-  runExperiment,
-  type Samples,
-  SparseMLP,
-  selectFeatures,
-  type TrainingWarning,
-} from '../../../src/index.js';
+import { runExperiment, selectFeatures } from '../../../src/bench.js';
+import { type Samples, SparseMLP, type TrainingWarning } from '../../../src/index.js';
 
 /*
  * What keeps a network from learning is noticed, told once, kept in the record, and stops nothing.
