@@ -10,6 +10,12 @@ export {
   type RowLabels,
   type RowTargets,
 } from './datasets/fromArrays.js';
+export {
+  loadDatasetAsync,
+  prepareAsync,
+  readCsvAsync,
+  type ThreadOptions,
+} from './datasets/inThread.js';
 export { readNpy } from './datasets/npy.js';
 export { type ReadCsvOptions, readCsv } from './datasets/readCsv.js';
 export {

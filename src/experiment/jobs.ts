@@ -1,8 +1,8 @@
 import { on } from 'node:events';
-import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import type { Dataset, Samples } from '../datasets/types.js';
-import { type ErrorCode, type ErrorDetails, SetNativeError } from '../errors.js';
 import { type Events, eventsOf } from '../events.js';
+import { nodeOptions, receivedError } from '../threads.js';
 import type { ExperimentConfig } from './config.js';
 import type { ExperimentEvent, GroupEvents } from './events.js';
 import type { Group } from './plan.js';
@@ -90,7 +90,7 @@ function startJob(config: ExperimentConfig, dataset: Dataset, signal: AbortSigna
         for (;;) {
           const message = await next();
           if (message.kind === 'done') return message.runs;
-          if (message.kind === 'failed') throw asError(message.error, signal);
+          if (message.kind === 'failed') throw receivedError(message.error, signal);
           yield message;
         }
       } finally {
@@ -122,21 +122,6 @@ async function* messagesOf(worker: Worker): AsyncGenerator<FromWorker, never, vo
   throw new Error(`a worker of bench ended with code ${code}`);
 }
 
-/**
- * Options that keep a worker from inheriting `--input-type`, the option for the text of `node -e`: node runs
- * no file with it. Where it is among node's arguments the worker inherits none of them, because a worker
- * accepts only a few in a list of its own.
- */
-function nodeOptions(): WorkerOptions {
-  const { execArgv, env } = process;
-  const given = env.NODE_OPTIONS ?? '';
-  const taken = given.replaceAll(/(?<!\S)--input-type[= ]\s*\S+/g, '');
-  return {
-    ...(execArgv.some((option) => option.startsWith('--input-type')) && { execArgv: [] }),
-    ...(taken !== given && { env: { ...env, NODE_OPTIONS: taken } }),
-  };
-}
-
 /** The data set with its features in memory that all workers see. */
 function shared(dataset: Dataset): Dataset {
   const share = (samples: Samples): Samples => {
@@ -145,16 +130,4 @@ function shared(dataset: Dataset): Dataset {
     return { ...samples, x };
   };
   return { ...dataset, train: share(dataset.train), ...(dataset.test && { test: share(dataset.test) }) };
-}
-
-/** The error of a worker; the reason of the signal, which stayed on this side, is its cause. */
-function asError(sent: unknown, signal: AbortSignal | undefined): Error {
-  const { code, message, details } = sent as {
-    code?: ErrorCode;
-    message: string;
-    details?: ErrorDetails[ErrorCode];
-  };
-  if (code === undefined) return new Error(message);
-  const cause = code === 'ERR_ABORTED' ? signal?.reason : undefined;
-  return new SetNativeError(code, message, { ...(details && { details }), cause });
 }

@@ -1,8 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Dataset } from '../datasets/types.js';
-import { SetNativeError } from '../errors.js';
 import { follow } from '../events.js';
-import { fromNative } from '../native.js';
+import { type SentError, sentError } from '../threads.js';
 import type { ExperimentConfig } from './config.js';
 import type { ExperimentEvent } from './events.js';
 import type { Group } from './plan.js';
@@ -25,7 +24,7 @@ export type ToWorker = { group: Group; place: CheckpointPlace | undefined } | 's
 export type FromWorker =
   | ExperimentEvent
   | { kind: 'done'; runs: BenchRun[] }
-  | { kind: 'failed'; error: unknown };
+  | { kind: 'failed'; error: SentError };
 
 const { config, dataset } = workerData as WorkerSetup;
 const port = parentPort!;
@@ -42,8 +41,6 @@ port.on('message', async (message: ToWorker) => {
     );
     send({ kind: 'done', runs });
   } catch (cause) {
-    const error = fromNative(cause);
-    const plain = error instanceof SetNativeError ? { code: error.code, details: error.details } : {};
-    send({ kind: 'failed', error: { ...plain, message: (error as Error).message } });
+    send({ kind: 'failed', error: sentError(cause) });
   }
 });
