@@ -81,6 +81,7 @@ export type {
   MethodName,
   MotifParseName,
   MotifScoreName,
+  OptimizerName,
   PruneName,
   RegrowInitName,
   ScalingChoice,
