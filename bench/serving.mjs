@@ -90,7 +90,11 @@ async function throughput(model, clients) {
   const start = performance.now();
   await Promise.all(Array.from({ length: clients }, (_, c) => client(c)));
   const list = sorted(waits);
-  return { perSecond: (1000 * waits.length) / (performance.now() - start), p50: at(list, 0.5), p99: at(list, 0.99) };
+  return {
+    perSecond: (1000 * waits.length) / (performance.now() - start),
+    p50: at(list, 0.5),
+    p99: at(list, 0.99),
+  };
 }
 
 const model = await SparseMLP.create({ layers, epsilon: 13, threads });
@@ -127,7 +131,9 @@ for (const [name, list] of Object.entries(times)) {
 
 // 2. Throughput.
 const alone = await SparseMLP.create({ layers, epsilon: 13, threads, batching: false });
-console.log('\n| clients | batching | answers/s | median wait | 99th percentile |\n| --: | --- | --: | --: | --: |');
+console.log(
+  '\n| clients | batching | answers/s | median wait | 99th percentile |\n| --: | --- | --: | --: | --: |',
+);
 for (const clients of [1, 16, 256]) {
   for (const [name, served] of [
     ['on', model],

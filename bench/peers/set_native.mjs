@@ -41,7 +41,11 @@ const requests = {
 
   // `fit` evolves between epochs: two of one batch each
   async evolve({ zeta, hyper }) {
-    const { epochs } = await model.fit(first(hyper.batch), { ...options(hyper), epochs: 2, evolution: { zeta } });
+    const { epochs } = await model.fit(first(hyper.batch), {
+      ...options(hyper),
+      epochs: 2,
+      evolution: { zeta },
+    });
     return { ms: epochs[0].evolveMs || null }; // 0: every layer is dense
   },
 
@@ -59,7 +63,10 @@ const requests = {
   async save({ folder }) {
     await writeNetwork(folder);
     const outputs = [await model.predict(first(samples.count).x), await model.predict(first(1).x)];
-    await writeFile(path.join(folder, 'outputs.f32'), Buffer.concat(outputs.map(({ buffer }) => Buffer.from(buffer))));
+    await writeFile(
+      path.join(folder, 'outputs.f32'),
+      Buffer.concat(outputs.map(({ buffer }) => Buffer.from(buffer))),
+    );
   },
 };
 
