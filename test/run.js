@@ -46,6 +46,7 @@ async function step(title, work) {
   const pieces = [];
   const show = sideBySide ? (text) => pieces.push(text) : (text) => process.stdout.write(text);
   const start = performance.now();
+  if (sideBySide) console.log(`.. ${title}`); // began
   show(`\n== ${title}\n`);
   const counts = await work(show);
   const seconds = Math.round((performance.now() - start) / 1000);
@@ -168,42 +169,49 @@ if (tidy && sources) {
 }
 
 await check('addon: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`]);
-if (await builds('native tests: build', 'test')) {
+
+const typescript = () =>
+  suite('TypeScript tests', bin('vitest'), ['run', '--reporter=default', '--no-color'], (output) => {
+    const line = /^\s*Tests\s+(.*)$/m.exec(output)?.[1] ?? '1 failed';
+    const number = (word) => Number(new RegExp(`(\\d+) ${word}`).exec(line)?.[1] ?? 0);
+    return { passed: number('passed'), failed: number('failed') };
+  });
+
+/** Steps of the native tests, all of which run for long on one core. */
+function nativeSuites() {
   const program = (name) => path.join(folderOf('test'), name);
   const tests = program('set_native_test');
   // The tests of GPU code on the Metal kernels: those before were on the CUDA kernels.
   const metal = { SET_NATIVE_TEST_DEVICE: 'emulated-metal' };
-  const side = [() => suite('native tests for Metal, emulated', tests, ['gpu'], lastLine, metal)];
-  await suite('native tests', tests, [], lastLine);
-  if (process.platform === 'linux') {
-    // Through the same boundary as on a GPU, to a library that runs the kernels in the emulator.
-    const library = program('libset_native_cuda_fake.so');
-    const cuda = {
-      SET_NATIVE_TEST_DEVICE: 'cuda',
-      SET_NATIVE_CUDA_LIBRARY: library,
-      SET_FAKE_CUDA: 'emulate',
-    };
-    const bounds = 'GPU kernels under AddressSanitizer';
-    const sanitized = program('set_native_gpu_asan');
-    side.unshift(
-      () => suite(`${bounds}: CUDA, and planted bugs`, sanitized, [], lastLine),
-      () => suite(`${bounds}: Metal`, sanitized, ['gpu'], lastLine, metal),
-      () => suite('native tests for a GPU, emulated', tests, ['hardware'], lastLine, cuda),
-    );
-    const [command, ...args] = [...atFixedAddresses(), program('set_native_gpu_tsan')];
-    await suite('GPU kernels under ThreadSanitizer: Metal, and planted bugs', command, args, lastLine, metal);
-  }
-  await together(
+  const steps = [
+    () => suite('native tests', tests, [], lastLine),
+    () => suite('native tests for Metal, emulated', tests, ['gpu'], lastLine, metal),
     () => suite('instructions per link', process.execPath, ['test/instructions.js'], lastLine),
-    ...side,
-  );
-  await suite('native fuzzing', process.execPath, ['test/fuzz/native.js'], lastLine);
+    () => suite('native fuzzing', process.execPath, ['test/fuzz/native.js'], lastLine),
+  ];
+  if (process.platform !== 'linux') return steps;
+  // Through the same boundary as on a GPU, to a library that runs the kernels in the emulator.
+  const library = program('libset_native_cuda_fake.so');
+  const cuda = {
+    SET_NATIVE_TEST_DEVICE: 'cuda',
+    SET_NATIVE_CUDA_LIBRARY: library,
+    SET_FAKE_CUDA: 'emulate',
+  };
+  const bounds = 'GPU kernels under AddressSanitizer';
+  const sanitized = program('set_native_gpu_asan');
+  const [command, ...args] = [...atFixedAddresses(), program('set_native_gpu_tsan')];
+  const races = 'GPU kernels under ThreadSanitizer: Metal, and planted bugs';
+  return [
+    () => suite(races, command, args, lastLine, metal),
+    () => suite(`${bounds}: CUDA, and planted bugs`, sanitized, [], lastLine),
+    () => suite(`${bounds}: Metal`, sanitized, ['gpu'], lastLine, metal),
+    () => suite('native tests for a GPU, emulated', tests, ['hardware'], lastLine, cuda),
+    ...steps,
+  ];
 }
-await suite('TypeScript tests', bin('vitest'), ['run', '--reporter=default', '--no-color'], (output) => {
-  const line = /^\s*Tests\s+(.*)$/m.exec(output)?.[1] ?? '1 failed';
-  const number = (word) => Number(new RegExp(`(\\d+) ${word}`).exec(line)?.[1] ?? 0);
-  return { passed: number('passed'), failed: number('failed') };
-});
+
+const isBuilt = await builds('native tests: build', 'test');
+await together(typescript, ...(isBuilt ? nativeSuites() : []));
 
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Dispatcher, EnvHttpProxyAgent, interceptors, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { invalid } from '../checks.js';
 import { checkSignal, SetNativeError } from '../errors.js';
 
@@ -45,7 +45,7 @@ const MAX_REDIRECTS = 5;
  * @param folderOf sub-folder of a folder in which the files of the data set may lie, too
  * @throws SetNativeError ERR_INVALID_ARGUMENT (another kind of address), ERR_DATA_NOT_FOUND (no such folder)
  */
-export function originAt(from: unknown, folderOf: string): Origin {
+export async function originAt(from: unknown, folderOf: string): Promise<Origin> {
   if (typeof from !== 'string' || from === '')
     throw invalid('data', 'from', 'a web address or a folder', from);
   if (/^https?:/i.test(from)) return webOrigin(webAddress(from));
@@ -131,8 +131,9 @@ async function* filePieces(file: string, signal: AbortSignal | undefined): Async
   }
 }
 
-function webOrigin(base: URL): Origin {
+async function webOrigin(base: URL): Promise<Origin> {
   const proxies = environmentProxies();
+  const { EnvHttpProxyAgent, interceptors } = await import('undici'); // large, and seldom needed
   const agent = new EnvHttpProxyAgent({
     // Plain http goes to a proxy without a tunnel: many allow tunnels to port 443 only.
     proxyTunnel: false,
@@ -198,6 +199,7 @@ async function* webPieces(
   const stop = () => quiet.abort();
   signal?.addEventListener('abort', stop);
   try {
+    const { request } = await import('undici');
     const { statusCode, headers, body } = await request(url, {
       dispatcher,
       headers: { 'accept-encoding': 'identity', 'user-agent': 'set-native' },

@@ -57,7 +57,7 @@ export async function pullDataset(name: string, options: PullOptions = {}): Prom
     );
   }
   const folder = path.join(dataFolder(lookup).folder, name);
-  const origin = originAt(from ?? publication.base, name);
+  const origin = await originAt(from ?? publication.base, name);
   const bringAll = async () => {
     inFolder(folder, () => makeFolder(folder));
     removeLeftovers(
