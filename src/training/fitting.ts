@@ -1,6 +1,6 @@
 import { checkChoice, checkHooks, checkKeys, checkNumber, invalid, isArrayLike } from '../checks.js';
 import { aborted, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
-import { writeInBackground } from '../files/output.js';
+import { checkWritable, writeInBackground } from '../files/output.js';
 import { fromNative, type NativeLayer, ofThisRealm } from '../native.js';
 import type { LiveModel, TrainingPoint } from './live.js';
 import { type TrainingOptions, type TrainingPlan, trainingKeys, trainingPlan } from './options.js';
@@ -16,7 +16,7 @@ import { type TrainingWarning, type TrainingWarningCode, TrainingWatch } from '.
  */
 
 export interface CheckpointOptions {
-  /** The model's file; `load` reads it, and `fit` with `until` goes on from there. */
+  /** The model's file; `load` reads it, and `fit` with `until` goes on from there. Tried before the first epoch. */
   file: string;
   /** Least time between two checkpoints, in seconds. Default 0: one after every epoch. */
   everySeconds?: number;
@@ -225,7 +225,8 @@ export class Fitting {
     checked: FittingOptions,
     { ends, warned }: { ends: Ends; warned: Set<TrainingWarningCode> },
   ): Promise<Fitting> {
-    const { validation, classWeight } = checked.options;
+    const { validation, classWeight, checkpoint } = checked.options;
+    if (checkpoint !== undefined) checkWritable(operation, 'checkpoint.file', checkpoint.file);
     if (!(train instanceof UploadedSamples)) checkSamplesFor(ends, operation, train);
     const weighed =
       classWeight === undefined ? train : weigh(operation, train, classWeight, Math.max(2, ends.outputs));
@@ -258,6 +259,7 @@ export class Fitting {
       throw this.asStop(error);
     } finally {
       this.#live.point = { epochs: this.#run.trained, evolutionDue: this.#run.evolutionDue };
+      if (this.#live.diverged && !this.#live.disposed) await this.#restoreBest();
     }
   }
 
@@ -271,10 +273,16 @@ export class Fitting {
   async finish(): Promise<History> {
     if (this.#stopping !== undefined && this.#stopping.bestEpoch > 0)
       this.history.bestEpoch = this.#stopping.bestEpoch;
-    if (this.#best !== undefined && this.#best.point.epochs < this.#live.point.epochs)
-      await this.#live.restore(this.#best.layers, this.#best.point);
+    await this.#restoreBest();
     await this.#save();
     return this.history;
+  }
+
+  /** Puts the best network in the place of a later or broken one, where it was kept. */
+  async #restoreBest(): Promise<void> {
+    if (this.#best === undefined) return;
+    if (this.#live.diverged || this.#best.point.epochs < this.#live.point.epochs)
+      await this.#live.restore(this.#best.layers, this.#best.point);
   }
 
   /** Frees the samples. */

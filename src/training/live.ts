@@ -40,13 +40,14 @@ export class LiveModel {
     return this.#disposed;
   }
 
-  /** Puts a network of such layers in the place of the present one. */
+  /** Puts a network of such layers, which is sound, in the place of the present one. */
   async restore(layers: NativeLayer[], point: TrainingPoint): Promise<void> {
     const network = await native().createModel(this.spec, layers);
     if (this.#disposed) return network.dispose();
     this.#network.dispose();
     this.#network = network;
     this.point = point;
+    this.diverged = false;
   }
 
   /** Whether all weights and biases are finite numbers. */

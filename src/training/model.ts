@@ -317,6 +317,7 @@ export class SparseMLP {
       });
       while (report !== undefined) {
         yield report;
+        if (this.#calls.ended) throw gaveUp(); // by dispose or close in the body of the loop
         report = await turn(() => nextOf(fitting!));
       }
       return fitting!.history;

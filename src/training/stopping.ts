@@ -19,7 +19,8 @@ export interface EarlyStopping {
   minDelta?: number;
   /**
    * Whether the model ends as it was after its best epoch, links and optimizer included, from which `fit`
-   * goes on. A copy of the model is kept meanwhile. Default false.
+   * goes on; so it does, too, where the training diverges and rejects. A copy of the model is kept meanwhile.
+   * Default false.
    */
   restoreBest?: boolean;
 }

@@ -5,8 +5,8 @@ import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 
 /*
- * The built package in processes of other kinds than a module that imports it. (Worker threads: worker.test.ts;
- * contexts of node:vm, as Jest makes them: realm.test.ts.)
+ * The built package in processes of other kinds than a module that imports it. (Worker threads:
+ * worker.test.ts; contexts of node:vm, as Jest makes them: realm.test.ts.)
  */
 
 const root = path.resolve(import.meta.dirname, '../..');

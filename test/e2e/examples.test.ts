@@ -149,7 +149,8 @@ test('fastify-service: trains, predicts at once for many, swaps, stops and start
   expect(short.map(({ type, epoch }) => epoch ?? type)).toEqual([1, 2, 3, 4, 5, 'done']);
   expect((await first.ask('GET', '/health')).body.model.classes).toEqual(['no', 'yes']);
 
-  // 100 requests at once, of 1, 3 and 600 rows, get the answers that one at a time would; a bad row fails alone.
+  // 100 requests at once, of 1, 3 and 600 rows, get the answers that one at a time would; a bad row fails
+  // alone.
   const sizes = Array.from({ length: 100 }, (_, i) => [1, 3, rows.length][i % 3]!);
   const asked = sizes.map((size, i) => rows.slice(i % 40, (i % 40) + size));
   const predict = (some: unknown) => first.ask('POST', '/predictions', { rows: some });

@@ -189,8 +189,28 @@ test('a training that diverges rejects with ERR_NON_FINITE, whatever is judged',
     const learningRate = (epoch: number) => (epoch < 3 ? 0.01 : 1e30);
     const training = model.fit(train, { ...options, learningRate, earlyStopping });
     await expect(training).rejects.toMatchObject({ code: 'ERR_NON_FINITE' });
-    await expect(model.fit(train, options)).rejects.toMatchObject({ code: 'ERR_NON_FINITE' });
   }
+});
+
+test('with restoreBest a model whose training diverges is that of its best epoch, else it is lost', async () => {
+  const learningRate = (epoch: number) => (epoch < 3 ? 0.01 : 1e30);
+  const earlyStopping = { monitor: 'trainLoss', patience: 5 } as const;
+  const before = await create();
+  await before.fit(train, { ...options, learningRate, epochs: 2 });
+
+  const restored = await create();
+  const diverging = { ...options, learningRate, earlyStopping: { ...earlyStopping, restoreBest: true } };
+  await expect(restored.fit(train, diverging)).rejects.toMatchObject({ code: 'ERR_NON_FINITE' });
+  expect(restored.epochs).toBe(2);
+  expect(await bytesOf(restored)).toBe(await bytesOf(before));
+  await restored.fit(train, { ...options, learningRate: 0.01, epochs: 1 });
+  expect(restored.epochs).toBe(3);
+
+  const lost = await create();
+  await expect(lost.fit(train, { ...options, learningRate, earlyStopping })).rejects.toMatchObject({
+    code: 'ERR_NON_FINITE',
+  });
+  await expect(lost.toBuffer()).rejects.toMatchObject({ code: 'ERR_NON_FINITE' });
 });
 
 test('the rule, over many sequences of figures', () => {

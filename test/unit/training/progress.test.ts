@@ -451,3 +451,30 @@ test('a timer of onProgress does not outlive its training', () => {
   const printed = execFileSync(process.execPath, ['--input-type=module', '-e', code], { timeout: 20_000 });
   expect(printed.toString()).toBe('1\n');
 });
+
+test('a checkpoint that cannot be written is refused before the first epoch', async () => {
+  const model = await create();
+  const file = path.join(folder, 'nowhere', 'model.safetensors');
+  const onEpoch = () => expect.unreachable();
+  await expect(model.fit(train, { checkpoint: { file }, onEpoch })).rejects.toMatchObject({
+    code: 'ERR_IO',
+    message: expect.stringContaining('[fit] '),
+  });
+  expect(model.epochs).toBe(0);
+});
+
+test.each(['dispose', 'close'] as const)('%s in the loop of train ends it with its history', async (end) => {
+  const model = await create();
+  const epochs: number[] = [];
+  const loop = async () => {
+    for await (const { epoch } of model.train(train, { epochs: 5 })) {
+      epochs.push(epoch);
+      if (epoch === 2) await model[end]();
+    }
+  };
+  await expect(loop()).rejects.toMatchObject({
+    code: 'ERR_ABORTED',
+    details: { history: { epochs: [{ epoch: 1 }, { epoch: 2 }] } },
+  });
+  expect(epochs).toEqual([1, 2]);
+});
