@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 
 #include "core/error.h"
 #include "core/finite.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr size_t kBatch = 64;                       // samples per batch, halved for wide networks
 constexpr size_t kLargestMatrix = size_t{1} << 19;  // floats; larger matrices halve the batch
 constexpr size_t kLeastBatch = 16;
+constexpr size_t kWorthSorting = 16;  // single samples after which links are sorted by target for them
 
 /**
  * Whether a column of logits predicts `label`: by its largest logit (the first of equals), or, with a single
@@ -64,10 +66,43 @@ float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t firs
     // Blocks that extend beyond a layer read rows beyond its sources, which must be zero.
     const size_t sources = layer.inputs * stride, rows = layer.input_rows() * stride;
     std::fill(x + sources, x + rows, 0.0f);
-    forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), x, z, stride, 0,
-                 layer.outputs);
+    if (stride == 1 && !rows_.empty() && rows_[l])
+      dot_rows(table_, network_, l, *rows_[l], x, z);
+    else
+      forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), x, z, stride, 0,
+                   layer.outputs);
   }
   return work.rows[network_.layers.size() % 2].data();
+}
+
+/**
+ * Counts single samples, and sorts the links of layers by target when there were enough of them, if there is
+ * memory. The outputs have the same bits either way.
+ */
+void Inference::expect_singles(size_t count) {
+  singles_ += count;
+  if (singles_ < kWorthSorting || !rows_.empty()) return;
+  const auto has_rows = [](const PackedLayer& layer) { return !layer.dense && layer.height() == 1; };
+  double bytes = 0.0;
+  for (const PackedLayer& layer : network_.layers)
+    if (has_rows(layer)) bytes += target_rows_bytes(layer.blocks);
+  try {
+    require_memory(bytes, "[predict] links by target");
+    std::vector<std::optional<AnyTargetRows>> rows;
+    for (const PackedLayer& layer : network_.layers)
+      rows.push_back(has_rows(layer) ? std::make_optional(target_rows(layer.blocks)) : std::nullopt);
+    rows_ = std::move(rows);
+  } catch (const Error&) {
+    singles_ = 0;  // it goes without, and is tried again later
+  } catch (const std::bad_alloc&) {
+    singles_ = 0;
+  }
+}
+
+void Inference::weights_change() {
+  rows_.clear();
+  rows_.shrink_to_fit();
+  singles_ = 0;
 }
 
 /** Makes two matrices of so many floats for each thread of a team. */
@@ -150,6 +185,7 @@ bool Inference::write_outputs(float* z, size_t batch, size_t stride, float* out)
 }
 
 void Inference::predict(const Samples& samples, float* out, const std::atomic<bool>& cancel) {
+  if (samples.count == 1) expect_singles(1);
   std::atomic<bool> finite{true};
   for_batches(samples, "predict", cancel,
               [&](uint64_t, uint64_t first, size_t batch, float* z, size_t stride) {
@@ -183,6 +219,8 @@ std::vector<std::exception_ptr> Inference::predict_each(const std::vector<Reques
       check_samples(request.samples, network_.features(), network_.outputs(), "predict");
       (request.samples.count <= size ? small : large).push_back(r);
     });
+  expect_singles(static_cast<size_t>(
+      std::count_if(small.begin(), small.end(), [&](size_t r) { return requests[r].samples.count == 1; })));
   // Threads take small requests one by one.
   if (!small.empty()) {
     const ThreadPool::Share share(pool_,

@@ -2,11 +2,13 @@
 
 #include <atomic>
 #include <exception>
+#include <optional>
 #include <vector>
 
 #include "core/backend.h"
 #include "cpu/passes.h"
 #include "layout/network.h"
+#include "layout/target_rows.h"
 #include "layout/thread_pool.h"
 
 namespace set_native::cpu {
@@ -29,6 +31,8 @@ class Inference {
    */
   std::vector<std::exception_ptr> predict_each(const std::vector<Request>& requests,
                                                const std::atomic<bool>& cancel);
+  /** Forgets what was made of the weights: they are about to change. */
+  void weights_change();
 
  private:
   /** Two matrices of a thread that alternate as input and output of a layer. */
@@ -39,6 +43,7 @@ class Inference {
   template <class Batch>
   void for_batches(const Samples& samples, const char* operation, const std::atomic<bool>& cancel,
                    Batch&& body);
+  void expect_singles(size_t count);
   void reserve(unsigned team, size_t floats, size_t batch, const char* operation);
   bool write_outputs(float* z, size_t batch, size_t stride, float* out) const;
   void predict_small(ThreadWork& work, const Request& request);
@@ -50,6 +55,9 @@ class Inference {
   const KernelTable& table_;
   ThreadPool& pool_;
   std::vector<ThreadWork> work_;
+  // Layers by target for single samples, none for those of other forms; empty until it pays to have them.
+  std::vector<std::optional<AnyTargetRows>> rows_;
+  size_t singles_ = 0;  // single samples that were predicted since the weights changed
 };
 
 }  // namespace set_native::cpu

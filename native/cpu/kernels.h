@@ -5,6 +5,7 @@
 
 #include "core/update_rule.h"
 #include "core/vocabulary.h"
+#include "layout/bundle.h"
 
 /*
  * Kernels that exist once per instruction set, as plain functions over plain pointers.
@@ -53,6 +54,20 @@ constexpr size_t kLongestScattered = 2;  // largest number of samples of rows th
 inline bool scatters(size_t height, size_t stride) {
   return height > 1 || stride <= kLongestScattered;
 }
+
+/** z = f(b + W x) for one sample and all targets of a layer of single links, in the order of TargetRows. */
+template <class Index>
+struct Dot {
+  const uint32_t* targets;  // m
+  const uint32_t* lengths;  // m
+  const Index* sources;     // nnz
+  const float* weights;     // nnz
+  const float* bias;        // m
+  const float* x;           // n
+  float* z;                 // m
+  size_t outputs;           // number of targets, m
+  Activation activation;
+};
 
 /** z_j = f(b_j + sum of `count` parts), j in [begin, end): completes a forward pass scattered in parts. */
 struct FinishForward {
@@ -153,6 +168,7 @@ struct SparseKernels {
    * samples and the blocks in [firsts, lasts). `finish_forward` adds the bias and applies f.
    */
   void (*scatter)(const SparseForward<Index>&, size_t begin, size_t end);
+  void (*dot)(const Dot<Index>&);
   void (*backward)(const SparseBackward<Index>&, size_t begin, size_t end);
 };
 

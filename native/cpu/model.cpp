@@ -84,6 +84,7 @@ double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options
   check_targets(samples, network_.features(), network_.outputs(), network_.loss, "train");
   check_options(options, "train");
   require_index();
+  inference_.weights_change();
   const EpochResult result = trainer_.run_epoch(samples, options, cancel);
   return mean_loss(result, options, samples.count, network_.layers.size(),
                    [&] { return trainer_.place_of_divergence(result.divergence.samples); });
@@ -92,6 +93,7 @@ double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options
 std::vector<LayerEvolution> CpuModel::evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
                                              const Samples*) {
   const ThreadPool::Share share(pool_, pool_.capacity());
+  inference_.weights_change();
   return evolve_layers(
       network_.layers.size(), network_.seed, policy, time,
       [&](size_t l, const EvolutionKey& key) {

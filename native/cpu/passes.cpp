@@ -23,6 +23,28 @@ void forward_rows(const KernelTable& table, const PackedNetwork& network, size_t
   piecewise_rows(table, network, l, z, pre_activation, stride, begin, end);
 }
 
+void dot_rows(const KernelTable& table, const PackedNetwork& network, size_t l, const AnyTargetRows& rows,
+              const float* x, float* z) {
+  const PackedLayer& layer = network.layers[l];
+  std::visit(
+      [&](const auto& r) {
+        using Index = typename std::decay_t<decltype(r.sources)>::value_type;
+        Dot<Index> op{};
+        op.targets = r.targets.data();
+        op.lengths = r.lengths.data();
+        op.sources = r.sources.data();
+        op.weights = r.weights.data();
+        op.bias = layer.bias.data();
+        op.x = x;
+        op.z = z;
+        op.outputs = layer.outputs;
+        op.activation = pointwise(layer.activation);
+        sparse_kernels<Index>(table).dot(op);
+      },
+      rows);
+  piecewise_rows(table, network, l, z, nullptr, 1, 0, layer.outputs);
+}
+
 void piecewise_rows(const KernelTable& table, const PackedNetwork& network, size_t l, float* z,
                     float* pre_activation, size_t stride, size_t begin, size_t end) {
   const PackedLayer& layer = network.layers[l];

@@ -6,6 +6,7 @@
 #include "core/samples.h"
 #include "cpu/kernels.h"
 #include "layout/network.h"
+#include "layout/target_rows.h"
 
 namespace set_native::cpu {
 
@@ -52,6 +53,10 @@ Cut whole_cut(const PackedLayer& layer);
 void forward_rows(const KernelTable& table, const PackedNetwork& network, size_t l, const Cut& cut,
                   const float* weights, const float* x, float* z, size_t stride, size_t begin, size_t end,
                   float* pre_activation = nullptr);
+
+/** Computes all targets of layer l for one sample, from x into z. `rows` are those of the layer. */
+void dot_rows(const KernelTable& table, const PackedNetwork& network, size_t l, const AnyTargetRows& rows,
+              const float* x, float* z);
 
 /**
  * Applies the activation of layer l in place, if it is piecewise. `pre_activation`, if given, receives z

@@ -16,7 +16,10 @@ import { type TrainingWarning, type TrainingWarningCode, TrainingWatch } from '.
  */
 
 export interface CheckpointOptions {
-  /** The model's file; `load` reads it, and `fit` with `until` goes on from there. Tried before the first epoch. */
+  /**
+   * The model's file; `load` reads it, and `fit` with `until` goes on from there. Whether it can be written
+   * is tried before the first epoch.
+   */
   file: string;
   /** Least time between two checkpoints, in seconds. Default 0: one after every epoch. */
   everySeconds?: number;

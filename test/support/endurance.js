@@ -3,8 +3,8 @@
  *
  *   node --expose-gc test/support/endurance.js [requests] [cycles]
  *
- * The first part answers requests of 1, 3 and 40 rows, 64 at a time; the second creates models, trains, saves,
- * loads and disposes of them. The last line is a JSON object of the resident bytes that each added.
+ * The first part answers requests of 1, 3 and 40 rows, 64 at a time; the second creates models, trains,
+ * saves, loads and disposes of them. The last line is a JSON object of the resident bytes that each added.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

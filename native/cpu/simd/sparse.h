@@ -19,6 +19,8 @@ void backward(const SparseBackward<uint32_t>& op, size_t begin, size_t end);
 /** Adds the shares of groups [begin, end) to z, in rows of one or two samples. */
 void scatter_small(const SparseForward<uint16_t>& op, size_t begin, size_t end);
 void scatter_small(const SparseForward<uint32_t>& op, size_t begin, size_t end);
+void dot(const Dot<uint16_t>& op);
+void dot(const Dot<uint32_t>& op);
 void finish_forward(const FinishForward& op, size_t begin, size_t end);
 
 /**

@@ -15,8 +15,8 @@ void update_parameters(const Parameters& parameters, const float* gradient, size
 extern const KernelTable table;
 const KernelTable table = {SET_TEXT(SET_ISA),
                            kHalf,
-                           {forward, scatter_small, backward},
-                           {forward, scatter_small, backward},
+                           {forward, scatter_small, dot, backward},
+                           {forward, scatter_small, dot, backward},
                            finish_forward,
                            piecewise,
                            piecewise_backward,

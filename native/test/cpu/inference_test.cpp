@@ -127,6 +127,89 @@ void inference_parity(const cpu::KernelTable& table) {
 TEST_EACH_ISA("inference: agrees with the reference, with the same bits on any number of threads",
               inference_parity)
 
+/** Single samples get the bits of scattering before and after links are sorted by target. */
+void sorted_links(const cpu::KernelTable& table) {
+  const Data data = make_data(61, 10, 40, 51);
+  std::vector<Model> all = models();
+  // Sources and targets beyond 16 bits; a target without links; fewer targets than a bundle; bundles of equal
+  // and unequal lengths.
+  all.push_back(build_model(make_spec({61, 70000, 10}, 0.5, Activation::relu, Loss::softmax_cross_entropy)));
+  all.push_back(build_model(make_spec({61, 9, 10}, 1.0, Activation::tanh, Loss::softmax_cross_entropy)));
+  all.push_back(build_model(make_spec({61, 333, 10}, 0.6, Activation::leaky_relu, Loss::mse)));
+  for (const Model& model : all) {
+    const std::string what = std::string(table.name) + ", model " + std::to_string(&model - &all[0]);
+    const PackedNetwork network = pack_network(model);
+    ThreadPool pool(2);
+    cpu::Inference inference(network, table, pool);
+    const auto one_by_one = [&] {
+      std::vector<float> outputs(40 * network.outputs(), NAN);
+      for (uint64_t s = 0; s < 40; ++s) {
+        Samples one = data.samples();
+        one.x += s * 61;
+        one.count = 1;
+        inference.predict(one, outputs.data() + s * network.outputs(), kGoOn);
+      }
+      return outputs;
+    };
+    // Each sample by a model that has answered nothing yet.
+    std::vector<float> want(40 * network.outputs(), NAN);
+    for (uint64_t s = 0; s < 40; ++s) {
+      Samples one = data.samples();
+      one.x += s * 61;
+      one.count = 1;
+      cpu::Inference(network, table, pool).predict(one, want.data() + s * network.outputs(), kGoOn);
+    }
+    CHECK_MSG(one_by_one() == want, what << ": the first answers have other bits");
+    CHECK_MSG(one_by_one() == want, what << ": later answers have other bits");
+    // Requests that are computed together, of one and of several rows.
+    std::vector<float> together(40 * network.outputs(), NAN);
+    std::vector<Request> requests;
+    for (uint64_t s = 0; s < 40; ++s) {
+      Request request{data.samples(), together.data() + s * network.outputs()};
+      request.samples.x += s * 61;
+      request.samples.count = 1;
+      requests.push_back(request);
+    }
+    for (const std::exception_ptr& failure : inference.predict_each(requests, kGoOn))
+      CHECK(failure == nullptr);
+    CHECK_MSG(together == want, what << ": requests together have other bits");
+  }
+}
+
+TEST_EACH_ISA("inference: single samples keep their bits when links are sorted by target for them",
+              sorted_links)
+
+TEST("inference: links sorted by target follow training and evolution") {
+  const Data data = make_data(61, 10, 100, 52);
+  for (const Model& model : models()) {
+    const auto served = on_cpu(model, 2), fresh = on_cpu(model, 2);
+    Samples one = data.samples();
+    one.count = 1;
+    const auto ask = [&](BackendModel& of) {
+      std::vector<float> outputs(10);
+      of.predict(one, outputs.data(), kGoOn);
+      return outputs;
+    };
+    TrainOptions options;
+    options.batch_size = 20;
+    EvolutionPolicy policy;
+    policy.zeta = 0.3f;
+    for (uint32_t epoch = 1; epoch <= 3; ++epoch) {
+      std::vector<float> before;
+      for (int time = 0; time < 40; ++time) before = ask(*served);
+      options.epoch = epoch;
+      for (BackendModel* each : {served.get(), fresh.get()}) {
+        each->train_epoch(data.samples(), options, kGoOn);
+        if (epoch == 2) each->evolve(policy, {2});
+      }
+      std::vector<float> after;
+      for (int time = 0; time < 40; ++time) after = ask(*served);
+      CHECK(after == ask(*fresh));
+      CHECK(after != before);
+    }
+  }
+}
+
 TEST("inference: batches of wide networks are cut smaller, with the same answers") {
   for (const uint32_t motif_size : {1u, 8u}) {
     ModelSpec spec = make_spec({9, 20001, 4}, 1.0, Activation::tanh, Loss::softmax_cross_entropy);
