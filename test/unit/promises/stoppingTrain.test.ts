@@ -1,0 +1,183 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { isSetNativeError, type SparseMLP, type TrainOptions } from '../../../src/index.js';
+import { bitsOf, failing, figures, points, testModels } from './networks.js';
+
+/* What stops a loop over `train` from outside: a signal, `dispose`, `close`, an error of a callback. */
+
+const { create } = testModels();
+const train = points(60);
+const kind = { layers: [4, 12, 12, 3] };
+const reason = new Error('enough');
+
+/** The error that a loop ends with, and the epochs that it reported. */
+async function endOf(
+  model: SparseMLP,
+  options: TrainOptions,
+  body: (epoch: number) => unknown,
+  samples = train,
+) {
+  const seen: number[] = [];
+  try {
+    for await (const { epoch } of model.train(samples, options)) {
+      seen.push(epoch);
+      await body(epoch);
+    }
+  } catch (error) {
+    return { error, seen };
+  }
+  return { error: undefined, seen };
+}
+
+test('a signal that fires in the body ends the loop when the next epoch is asked for', async () => {
+  const [model, other] = [await create(kind), await create(kind)];
+  const controller = new AbortController();
+  const { error, seen } = await endOf(model, { epochs: 5, signal: controller.signal }, (epoch) => {
+    if (epoch === 2) controller.abort(reason);
+  });
+  const fitted = await other.fit(train, { epochs: 5, onEpoch: ({ epoch }) => epoch !== 2 });
+  expect(error).toMatchObject({ code: 'ERR_ABORTED', name: 'AbortError', cause: reason });
+  expect(seen).toEqual([1, 2]);
+  if (!isSetNativeError(error, 'ERR_ABORTED')) throw error;
+  expect(error.details.history!.epochs.map(figures)).toEqual(fitted.epochs.map(figures));
+  expect(await bitsOf(model)).toBe(await bitsOf(other));
+  await model.fit(train, { until: 5 });
+  await other.fit(train, { until: 5 });
+  expect(await bitsOf(model)).toBe(await bitsOf(other));
+});
+
+// Expected: "A signal that fires when the last epoch is done changes nothing", as in `onEpoch` of fit.
+test.fails('a signal that fires in the last body changes nothing', async () => {
+  const [model, other] = [await create(kind), await create(kind)];
+  const controller = new AbortController();
+  const { error, seen } = await endOf(model, { epochs: 2, signal: controller.signal }, (epoch) => {
+    if (epoch === 2) controller.abort(reason);
+  });
+  expect({ error, seen }).toEqual({ error: undefined, seen: [1, 2] });
+  await other.fit(train, { epochs: 2 });
+  expect(await bitsOf(model)).toBe(await bitsOf(other));
+});
+
+test('a signal that has fired before trains nothing', async () => {
+  const [model, other] = [await create(kind), await create(kind)];
+  const { error, seen } = await endOf(model, { signal: AbortSignal.abort(reason) }, () => {});
+  expect(error).toMatchObject({ code: 'ERR_ABORTED', cause: reason });
+  expect(seen).toEqual([]);
+  expect(await bitsOf(model)).toBe(await bitsOf(other));
+});
+
+test('a signal that fires within an epoch stops it soon, and leaves a sound model', async () => {
+  const many = points(200_000);
+  const model = await create({ layers: [4, 200, 3] });
+  const controller = new AbortController();
+  let fired = 0;
+  const options: TrainOptions = {
+    epochs: 3,
+    batchSize: 1,
+    signal: controller.signal,
+    onWarning: () => {},
+    onProgress: ({ epoch, samples, of }) => {
+      if (epoch === 1 && samples > 0 && samples < of && fired === 0) {
+        fired = Date.now();
+        controller.abort(reason);
+      }
+    },
+  };
+  const { error, seen } = await endOf(model, options, () => {}, many);
+  expect(fired).toBeGreaterThan(0);
+  expect(Date.now() - fired).toBeLessThan(1000);
+  expect(error).toMatchObject({ code: 'ERR_ABORTED', cause: reason, details: { history: { epochs: [] } } });
+  expect(seen).toEqual([]);
+  expect(model.epochs).toBe(0);
+  expect((await model.evaluate(train)).loss).toBeGreaterThan(0);
+  expect((await model.fit(train, { onWarning: () => {} })).epochs.map(({ epoch }) => epoch)).toEqual([1]);
+});
+
+test('a signal of AbortSignal.timeout stops it, too', async () => {
+  const model = await create({ layers: [4, 100, 3] });
+  const signal = AbortSignal.timeout(60);
+  const options = { epochs: 65_535, signal, onWarning: () => {} };
+  const { error, seen } = await endOf(model, options, () => {});
+  expect(error).toMatchObject({ code: 'ERR_ABORTED', cause: { name: 'TimeoutError' } });
+  expect(model.epochs).toBe(seen.length);
+  await model.predict(train.x);
+});
+
+test('dispose in the body: the loop rejects, and so does everything after', async () => {
+  const model = await create(kind);
+  const { error, seen } = await endOf(model, { epochs: 5 }, (epoch) => {
+    if (epoch === 2) model.dispose();
+  });
+  expect(seen).toEqual([1, 2]);
+  expect(error).toEqual(failing('ERR_DISPOSED', '[train]'));
+  await expect(model.predict(train.x)).rejects.toEqual(failing('ERR_DISPOSED'));
+  await expect(model.train(train).next()).rejects.toEqual(failing('ERR_DISPOSED'));
+});
+
+test('dispose within an epoch stops it with ERR_ABORTED', async () => {
+  const model = await create({ layers: [4, 200, 3] });
+  const loop = endOf(
+    model,
+    { batchSize: 1, onWarning: () => {}, onProgress: () => model.dispose() },
+    () => {},
+    points(50_000),
+  );
+  expect(await loop).toEqual({ error: failing('ERR_ABORTED', '[train]'), seen: [] });
+});
+
+test('dispose in the body and break: nothing is thrown', async () => {
+  const model = await create(kind);
+  for await (const _ of model.train(train, { epochs: 5 })) {
+    model.dispose();
+    break;
+  }
+  await expect(model.fit(train)).rejects.toEqual(failing('ERR_DISPOSED'));
+});
+
+test('close in the body, awaited: it comes to its end, and the loop ends with ERR_DISPOSED', async () => {
+  const model = await create(kind);
+  const { error, seen } = await endOf(model, { epochs: 5 }, async (epoch) => {
+    if (epoch === 2)
+      await Promise.race([model.close(), sleep(5000).then(() => Promise.reject(new Error('late')))]);
+  });
+  expect(seen).toEqual([1, 2]);
+  expect(error).toEqual(failing('ERR_DISPOSED', '[train]'));
+});
+
+test('close while an epoch of the loop is trained lets that one come to its end', async () => {
+  const model = await create(kind);
+  const iterator = model.train(train, { epochs: 3 });
+  const next = iterator.next();
+  await model.close();
+  expect((await next).value).toMatchObject({ epoch: 1 });
+  await expect(iterator.next()).rejects.toEqual(failing('ERR_DISPOSED', '[train]'));
+  expect(await iterator.next()).toEqual({ done: true, value: undefined });
+});
+
+test('an error of onProgress rejects the loop with itself, and the model trains on', async () => {
+  const model = await create(kind);
+  const mine = new Error('mine');
+  const onProgress = () => {
+    throw mine;
+  };
+  const { error, seen } = await endOf(model, { onProgress }, () => {});
+  expect(error).toBe(mine);
+  expect(seen).toEqual([]);
+  for await (const { epoch } of model.train(train)) expect(epoch).toBe(model.epochs);
+});
+
+test('a loop that diverges rejects with ERR_NON_FINITE, and so does what follows, but not a look at it', async () => {
+  const model = await create(kind);
+  const options = {
+    epochs: 5,
+    learningRate: (epoch: number) => (epoch < 3 ? 0.01 : 1e30),
+    onWarning: () => {},
+  };
+  const { error, seen } = await endOf(model, options, () => {});
+  expect(error).toEqual(failing('ERR_NON_FINITE', 'epoch 3'));
+  expect(seen).toEqual([1, 2]);
+  await expect(model.train(train).next()).rejects.toEqual(failing('ERR_NON_FINITE'));
+  await expect(model.predict(train.x)).rejects.toEqual(failing('ERR_NON_FINITE'));
+  expect(await model.layers()).toHaveLength(3);
+  expect(await model.download()).toHaveLength(3);
+});
