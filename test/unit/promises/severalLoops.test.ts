@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { bitsOf, failing, points, testModels } from './networks.js';
 
@@ -39,6 +40,15 @@ test('a loop that was refused is done; another one may follow the first', async 
   await first.return(undefined as never);
   expect(await second.next()).toEqual({ done: true, value: undefined });
   expect((await model.train(train).next()).value).toMatchObject({ epoch: 2 });
+});
+
+test('a loop that was made while another one ran, and begun when that was done, trains', async () => {
+  const model = await create(kind);
+  const [first, second] = [model.train(train, { epochs: 2 }), model.train(train, { epochs: 2 })];
+  const epochs: number[] = [];
+  for await (const { epoch } of first) epochs.push(epoch);
+  for await (const { epoch } of second) epochs.push(epoch);
+  expect(epochs).toEqual([1, 2, 3, 4]);
 });
 
 test('two loops begun in the same moment: one trains, the other is refused', async () => {
@@ -93,6 +103,23 @@ test('inside a callback of fit it is refused', async () => {
   expect(model.epochs).toBe(1);
 });
 
+test('a timer of onEpoch is no callback of fit: fit, train and close may be called in it', async () => {
+  const model = await create(kind);
+  let later: Promise<unknown> | undefined;
+  await model.fit(train, {
+    onEpoch: () => {
+      later = (async () => {
+        await sleep(20);
+        await model.fit(train);
+        for await (const { epoch } of model.train(train)) expect(epoch).toBe(3);
+        await model.close();
+      })();
+    },
+  });
+  await later;
+  expect(model.epochs).toBe(3);
+});
+
 test('a loop that failed leaves the model free', async () => {
   const model = await create(kind);
   const bad = { ...train, labels: train.labels.map(() => 9) };
@@ -103,6 +130,16 @@ test('a loop that failed leaves the model free', async () => {
   );
   await model.fit(train);
   expect(model.epochs).toBe(1);
+});
+
+test('a checkpoint that cannot be written rejects the loop, and leaves the model free', async () => {
+  const model = await create(kind);
+  const checkpoint = { file: '/nonexistent/model.safetensors' };
+  await expect(model.train(train, { epochs: 2, checkpoint }).next()).rejects.toEqual(failing('ERR_IO'));
+  await model.fit(train, { until: 2 });
+  const other = await create(kind);
+  await other.fit(train, { epochs: 2 });
+  expect(await bitsOf(model)).toBe(await bitsOf(other));
 });
 
 test('onEpoch is no option of train, which has a body', async () => {

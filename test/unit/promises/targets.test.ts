@@ -101,6 +101,16 @@ test('r2 of an output whose targets are all the same: 1 where all are met, else 
   expect(await model.evaluate(one)).toMatchObject({ loss: 0, mae: 0, r2: 1 });
 });
 
+test('r2 of two outputs, of which one is always the same: the mean of its 0 and the other', async () => {
+  const model = await create(mse);
+  const half = withTargets(2, (row, output) => (output === 0 ? x[row * 4]! : 7));
+  const pairs = await pairsOf(model, half, 'mse');
+  const middle = mean(pairs.map(({ targets }) => targets[0]!));
+  const unexplained = mean(pairs.map(({ targets, outputs }) => (outputs[0]! - targets[0]!) ** 2));
+  const first = 1 - unexplained / mean(pairs.map(({ targets }) => (targets[0]! - middle) ** 2));
+  expect((await model.evaluate(half)).r2).toBeCloseTo(first / 2, 4);
+});
+
 test('several labels: precision, recall and f1 of each, compared at one half', async () => {
   const model = await create(several);
   await model.fit(labels, { epochs: 6 });

@@ -233,6 +233,18 @@ test('balanced: samples / (classes x samples of the class), for each sample', as
   expect(await bitsOf(plain)).not.toBe(await bitsOf(weighed));
 });
 
+test('balanced counts samples, not their weights, which are beside it', async () => {
+  const [both, product] = [await create(), await create()];
+  const counts = [0, 1, 2].map((label) => train.labels.filter((each) => each === label).length);
+  await both.fit(weighted, { epochs: 2, classWeight: 'balanced' });
+  const uneven = withWeights(
+    train,
+    (row) => weighted.weights![row]! * (24 / (3 * counts[train.labels[row]!]!)),
+  );
+  await product.fit(uneven, { epochs: 2 });
+  expect(await distance(both, product)).toBeLessThan(1e-6);
+});
+
 test('classWeight counts beside the weights of the samples: their product', async () => {
   const [both, product] = [await create(), await create()];
   const classWeight = [2, 0, 0.5];
@@ -324,4 +336,34 @@ test('classWeight for samples with targets, which have no classes, is refused', 
       failing('ERR_INVALID_ARGUMENT', 'classWeight'),
     );
   }
+});
+
+test('mean absolute error and r2 count samples, whatever their weights', async () => {
+  const model = await create({ loss: 'mse' });
+  const { labels, ...rest } = train;
+  const targets = Float32Array.from({ length: 72 }, (_, i) => labels[Math.floor(i / 3)]! + (i % 3));
+  const { weights } = weighted;
+  const { loss: plainLoss, ...plain } = await model.evaluate({ ...rest, targets });
+  const { loss, ...given } = await model.evaluate({ ...rest, targets, weights: weights! });
+  expect(given).toEqual(plain);
+  expect(loss).not.toBe(plainLoss);
+});
+
+test('in batches, the last of them smaller, the mean of each is over its samples', async () => {
+  const model = await create();
+  const before = await model.download();
+  const options = { ...oneStep, batchSize: 16, learningRate: 0.1 };
+  await model.fit(weighted, options);
+  const parts = await create();
+  const part = (from: number, to: number): Samples => ({
+    x: train.x.slice(from * 4, to * 4),
+    labels: train.labels.slice(from, to),
+    weights: weighted.weights!.slice(from, to),
+    count: to - from,
+    features: 4,
+  });
+  await parts.fit(part(0, 16), options);
+  await parts.fit(part(16, 24), options);
+  expect(await distance(model, parts)).toBeLessThan(1e-6);
+  expect((await model.download())[0]!.weights).not.toEqual(before[0]!.weights);
 });
