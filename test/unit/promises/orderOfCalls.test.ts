@@ -81,6 +81,26 @@ test('calls settle in the order in which they were made', async () => {
   expect(settled).toEqual(['fit', 'predict', 'evaluate', 'fit again', 'classes']);
 });
 
+test('a prediction asked for by a timer of onEpoch, while the next epoch is trained, waits for the fit', async () => {
+  const many = points(5000);
+  const [model, other] = [await create(kind), await create(kind)];
+  const options = { epochs: 3, batchSize: 1, onWarning: () => {} };
+  const asked: Promise<Float32Array>[] = [];
+  let training = true;
+  const onEpoch = ({ epoch }: { epoch: number }) => {
+    if (epoch === 3) return;
+    setTimeout(() => {
+      if (training) asked.push(model.predict(train.x));
+    }, 1);
+  };
+  await model.fit(many, { ...options, onEpoch });
+  training = false;
+  await other.fit(many, options);
+  const expected = await other.predict(train.x);
+  expect(asked.length).toBeGreaterThan(0);
+  for (const answer of await Promise.all(asked)) expect(answer).toEqual(expected);
+});
+
 test('a call that fails does not hold up or hurt those behind it', async () => {
   const [model, other] = [await create(kind), await create(kind)];
   const bad = { ...train, x: train.x.with(0, Number.NaN) };

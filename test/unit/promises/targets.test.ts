@@ -256,6 +256,13 @@ test.fails('a target out of range is told of as an error of fit', async () => {
   await expect(model.fit(samples)).rejects.toEqual(failing('ERR_OUT_OF_RANGE', '[fit]'));
 });
 
+// Expected as above.
+test.fails('a divergence is told of as an error of fit', async () => {
+  const model = await create(mse);
+  const options = { learningRate: 1e30, onWarning: () => {} };
+  await expect(model.fit(real, options)).rejects.toEqual(failing('ERR_NON_FINITE', '[fit]'));
+});
+
 // Expected: "`details` holds the values of the message for programs" (docs/errors.md); they are empty.
 test.fails.each([
   ['out of range', several, { ...labels, targets: labels.targets.with(100, 1.5) }, 33],
