@@ -58,6 +58,32 @@ test.each(looks)('%s sees the network of each epoch, and changes no bit of the t
   expect(await bitsOf(model)).toBe(await bitsOf(expected[2]!));
 });
 
+test.each([
+  ['a replica', async (model: SparseMLP) => model.replicate()],
+  ['a saved model', async (model: SparseMLP) => SparseMLP.load(await model.toBuffer(), { backend: 'cpu' })],
+] as const)('%s made in the body goes on to the bits of the loop', async (_, copyOf) => {
+  const model = await create(kind);
+  const copies: SparseMLP[] = [];
+  for await (const _ of model.train(train, { until: 4 })) copies.push(kept(await copyOf(model)));
+  for (const [k, copy] of copies.entries()) {
+    expect(copy.epochs).toBe(k + 1);
+    await copy.fit(train, { until: 4 });
+    expect(await bitsOf(copy)).toBe(await bitsOf(model));
+  }
+});
+
+test('a copy made in the body may be trained, by other samples, beside the loop', async () => {
+  const [model, other] = [await create(kind), await create(kind)];
+  const fits: Promise<unknown>[] = [];
+  for await (const _ of model.train(train, { epochs: 3 })) {
+    const copy = kept(await model.replicate());
+    fits.push(copy.fit(points(100, { seed: 9 }), { epochs: 5 }));
+  }
+  await Promise.all(fits);
+  await other.fit(train, { epochs: 3 });
+  expect(await bitsOf(model)).toBe(await bitsOf(other));
+});
+
 test('classify of raw rows', async () => {
   const rows = Array.from({ length: 60 }, (_, i) => [i % 7, i % 3 === 0 ? 'a' : 'b']);
   const data = fromArrays(

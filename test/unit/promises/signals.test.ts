@@ -158,6 +158,28 @@ test('one signal gives up many calls, and no others', async () => {
   });
 });
 
+test('predictions that are given up while they are computed leave the others to their bits', async () => {
+  const model = await create({ layers: [4, 400, 400, 3], epsilon: 5, threads: 2 });
+  const requests = Array.from({ length: 24 }, (_, i) =>
+    large.x.subarray(i * 400, i * 400 + 4 * [1, 7, 90][i % 3]!),
+  );
+  const expected: Float32Array[] = [];
+  for (const request of requests) expected.push(await model.predict(request));
+  for (const delay of [0, 1, 2, 4]) {
+    const controller = new AbortController();
+    const calls = requests.map((request, i) =>
+      model.predict(request, i % 4 === 1 ? { signal: controller.signal } : undefined),
+    );
+    const settled = Promise.allSettled(calls);
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    controller.abort(reason);
+    for (const [i, result] of (await settled).entries()) {
+      if (result.status === 'fulfilled') expect(result.value).toEqual(expected[i]);
+      else expect({ i: i % 4, reason: result.reason }).toMatchObject({ i: 1, reason: { cause: reason } });
+    }
+  }
+});
+
 test('what is no signal, or an unknown option, is refused', async () => {
   const model = await create();
   for (const signal of [null, 'now', {}, new AbortController()]) {

@@ -52,6 +52,14 @@ test.each(trainings)('%s: the same bits, reports and history', async (_, kind, o
   expect(await bitsOf(looped)).toBe(await bitsOf(fitted));
 });
 
+test('the same bits for any number of threads', async () => {
+  const wide = { layers: [4, 40, 40, 3], epsilon: 3 };
+  const [one, two] = [await create(wide), await create({ ...wide, threads: 2 })];
+  await loop(one, { epochs: 4 });
+  await loop(two, { epochs: 4 });
+  expect(await bitsOf(two)).toBe(await bitsOf(one));
+});
+
 test('calls of train and fit in turn are one training', async () => {
   const [whole, parts] = [await create({ layers: [4, 12, 12, 3] }), await create({ layers: [4, 12, 12, 3] })];
   await whole.fit(train, { epochs: 7 });
