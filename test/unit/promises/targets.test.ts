@@ -259,7 +259,7 @@ test.fails('a target out of range is told of as an error of fit', async () => {
 // Expected as above.
 test.fails('a divergence is told of as an error of fit', async () => {
   const model = await create(mse);
-  const options = { learningRate: 1e30, onWarning: () => {} };
+  const options = { learningRate: 1e30, batchSize: 5, onWarning: () => {} };
   await expect(model.fit(real, options)).rejects.toEqual(failing('ERR_NON_FINITE', '[fit]'));
 });
 
