@@ -134,7 +134,7 @@ test('a bad row is named as a row of its own call, whatever calls it was compute
 
 test('what was handed to predict may change when the call has returned', async () => {
   const model = await trained();
-  for (const count of [1, 3, 1000, 20_000]) {
+  for (const count of [1, 3, 1000, 5000]) {
     const x = rowsOf(count);
     const expected = await model.predict(x.slice());
     const [one, two] = [model.predict(x), model.predict(x)];

@@ -71,7 +71,7 @@ test('dispose: what runs is stopped, what waits is refused, at once', async () =
   const begun = Date.now();
   model.dispose();
   const codes = (await results).map((result) => (result as PromiseRejectedResult).reason.code as string);
-  expect(Date.now() - begun).toBeLessThan(1000);
+  expect(Date.now() - begun).toBeLessThan(5000);
   expect(codes[0]).toBe('ERR_ABORTED');
   expect(new Set(codes.slice(1))).toEqual(new Set(['ERR_DISPOSED']));
 });

@@ -82,7 +82,7 @@ test('calls settle in the order in which they were made', async () => {
 });
 
 test('a prediction asked for by a timer of onEpoch, while the next epoch is trained, waits for the fit', async () => {
-  const many = points(5000);
+  const many = points(20_000);
   const [model, other] = [await create(kind), await create(kind)];
   const options = { epochs: 3, batchSize: 1, onWarning: () => {} };
   const asked: Promise<Float32Array>[] = [];
@@ -121,7 +121,7 @@ test('a replica serves the old weights while the original trains, and goes on to
   const served = kept(await model.replicate());
   const old = await other.predict(train.x);
   let training = true;
-  const fitting = model.fit(train, { epochs: 200 }).finally(() => {
+  const fitting = model.fit(train, { epochs: 100 }).finally(() => {
     training = false;
   });
   let answers = 0;
@@ -133,7 +133,7 @@ test('a replica serves the old weights while the original trains, and goes on to
   await fitting;
   expect(answers).toBeGreaterThan(2);
   expect(await model.predict(train.x)).not.toEqual(old);
-  await served.fit(train, { until: 201 });
+  await served.fit(train, { until: 101 });
   expect(await bitsOf(served)).toBe(await bitsOf(model));
 });
 

@@ -125,7 +125,7 @@ test.each(long)('%s, by a signal that fires while it runs: soon, and the model g
   const begun = Date.now();
   controller.abort(reason);
   expect(await settled).toMatchObject({ code: 'ERR_ABORTED', cause: reason });
-  expect(Date.now() - begun).toBeLessThan(1000);
+  expect(Date.now() - begun).toBeLessThan(5000);
   expect(await model.predict(row)).toHaveLength(3);
 });
 

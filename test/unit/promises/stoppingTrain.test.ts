@@ -112,7 +112,7 @@ test('a signal that fires within an epoch stops it soon, and leaves a sound mode
   };
   const { error, seen } = await endOf(model, options, () => {}, many);
   expect(fired).toBeGreaterThan(0);
-  expect(Date.now() - fired).toBeLessThan(1000);
+  expect(Date.now() - fired).toBeLessThan(5000);
   expect(error).toMatchObject({ code: 'ERR_ABORTED', cause: reason, details: { history: { epochs: [] } } });
   expect(seen).toEqual([]);
   expect(model.epochs).toBe(0);

@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest';
-import { type ClassWeight, type Samples, type SparseMLP, uploadSamples } from '../../../src/index.js';
+import {
+  type ClassWeight,
+  prepare,
+  type Samples,
+  type SparseMLP,
+  splitSamples,
+  subsetSamples,
+  uploadSamples,
+} from '../../../src/index.js';
 import { bitsOf, failing, logitsOf, points, softmax, testModels } from './networks.js';
 
 /* Weights of samples and of classes: how often a sample counts in the loss. */
@@ -366,4 +374,27 @@ test('in batches, the last of them smaller, the mean of each is over its samples
   await parts.fit(part(16, 24), options);
   expect(await distance(model, parts)).toBeLessThan(1e-6);
   expect((await model.download())[0]!.weights).not.toEqual(before[0]!.weights);
+});
+
+test('prepare, splitSamples and subsetSamples keep weights with their rows', () => {
+  const samples: Samples = {
+    x: Float32Array.from({ length: 30 }, (_, row) => row),
+    labels: Uint32Array.from({ length: 30 }, (_, row) => row % 3),
+    weights: Float32Array.from({ length: 30 }, (_, row) => row + 0.5),
+    count: 30,
+    features: 1,
+  };
+  const classNames = ['a', 'b', 'c'];
+  const dataset = { name: 'mine', source: 'embedded', features: 1, classes: 3, classNames, train: samples };
+  const scaling = { kind: 'none' } as const;
+  const prepared = prepare({ ...dataset, scaling }, { seed: 2, validation: 5 });
+  const split = splitSamples(samples, { seed: 2 });
+  const parts = [prepared.train, prepared.validation!, prepared.test, split.train, split.test];
+  for (const part of [...parts, subsetSamples(samples, 9, 4)]) {
+    part.x.forEach((row, at) => {
+      expect(part.weights![at]).toBe(row + 0.5);
+      expect(part.labels[at]).toBe(row % 3);
+    });
+    expect(part.weights).toHaveLength(part.count);
+  }
 });
