@@ -149,7 +149,7 @@ test('a signal of AbortSignal.timeout stops it, too', async () => {
   const options = { epochs: 65_535, signal, onWarning: () => {} };
   const { error, seen } = await endOf(model, options, () => {});
   expect(error).toMatchObject({ code: 'ERR_ABORTED', cause: { name: 'TimeoutError' } });
-  expect(model.epochs).toBe(seen.length);
+  expect([seen.length, seen.length + 1]).toContain(model.epochs); // see above
   await model.predict(train.x);
 });
 
