@@ -215,7 +215,7 @@ test('one typed array of raw features, where all columns are numbers', async () 
   );
 });
 
-// Expected: rows may be "one typed array of raw features"; the message of a wrong one even asks for 5 numbers.
+// Expected: rows may be "one typed array of raw features"; a message of classify asks for 5 numbers, too.
 test.fails('one typed array of raw features, where a column of words makes three', async () => {
   const model = await trained();
   const words = (model.encoding!.columns![0] as { categories: string[] }).categories;

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { SparseMLP } from '../../../src/index.js';
 import { bitsOf, figures, points, testModels } from './networks.js';
 
-/* A loop over `train` that is left early leaves a sound model: that of a `fit` which ended after the epoch. */
+/* A loop over `train` that is left early leaves the model of a `fit` which ended after that epoch. */
 
 const { create, kept } = testModels();
 const train = points(60);

@@ -100,3 +100,43 @@ export function outputsOf(loss: LossName, logits: number[]): number[] {
   if (loss === 'mse') return logits;
   return loss === 'softmax-cross-entropy' ? softmax(logits) : logits.map(sigmoid);
 }
+
+/** One step over all samples at once, in their order: what it makes of the weights tells the gradient. */
+export const oneStep = {
+  epochs: 1,
+  batchSize: 4096,
+  shuffle: false,
+  momentum: 0,
+  weightDecay: 0,
+  evolution: { method: 'static' },
+} as const;
+
+/** Samples, each with the weight of its row. */
+export const withWeights = (samples: Samples, weightOf: (row: number) => number): Samples => ({
+  ...samples,
+  weights: Float32Array.from({ length: samples.count }, (_, row) => weightOf(row)),
+});
+
+/** Rows of samples, each as often as it is named. */
+export function rowsOf({ x, labels, features }: Samples, rows: number[]): Samples {
+  return {
+    x: Float32Array.from(rows.flatMap((row) => [...x.subarray(row * features, (row + 1) * features)])),
+    labels: Uint32Array.from(rows, (row) => labels[row]!),
+    count: rows.length,
+    features,
+  };
+}
+
+/** The largest difference of a weight or bias of two models. */
+export async function distance(one: SparseMLP, two: SparseMLP): Promise<number> {
+  const [a, b] = [await one.download(), await two.download()];
+  let most = 0;
+  for (const [k, layer] of a.entries()) {
+    for (const part of ['weights', 'bias'] as const) {
+      layer[part].forEach((value, i) => {
+        most = Math.max(most, Math.abs(value - b[k]![part][i]!));
+      });
+    }
+  }
+  return most;
+}

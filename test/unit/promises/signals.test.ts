@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { fromArrays, prepare, SparseMLP, uploadSamples } from '../../../src/index.js';
 import { bitsOf, failing, points, testModels } from './networks.js';
 
-/* An AbortSignal gives up each call that may take long: ERR_ABORTED, the reason its cause, the model sound. */
+/* An AbortSignal gives up each long call: ERR_ABORTED, the reason its cause, the model sound. */
 
 const { create } = testModels();
 const train = points(60);

@@ -9,7 +9,7 @@ import {
 } from '../../../src/index.js';
 import { errorOf } from '../../support/errorOf.js';
 
-/* Tables with numbers to predict: `readCsv` with `target`, `fromArrays` with `targets`, and `prepare` of these. */
+/* Tables with numbers to predict: of `readCsv` with `target`, `fromArrays` with `targets`; and `prepare`. */
 
 const csv = `size,colour,price,rooms
 1,red,100,2

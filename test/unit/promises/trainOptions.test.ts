@@ -93,7 +93,8 @@ test('restoreBest: a loop that is left ends with the best network so far, as a f
   };
   const [probe, looped, fitted] = [await create(kind), await create(kind), await create(kind)];
   const losses = (await probe.fit(train, options)).epochs.map(({ validationLoss }) => validationLoss!);
-  const worse = losses.findIndex((loss, k) => k > 1 && loss > losses[k - 1]!) + 1; // an epoch behind a better one
+  // An epoch behind a better one.
+  const worse = losses.findIndex((loss, k) => k > 1 && loss > losses[k - 1]!) + 1;
   expect(worse).toBeGreaterThan(1);
   for await (const { epoch } of looped.train(train, options)) if (epoch === worse) break;
   const { bestEpoch } = await fitted.fit(train, { ...options, onEpoch: ({ epoch }) => epoch !== worse });
