@@ -188,16 +188,18 @@ export function isSetNativeError<Code extends ErrorCode>(
 /**
  * The error of a call that was stopped: ERR_ABORTED.
  *
- * @param signal signal that stopped it, whose reason becomes the `cause`; undefined where `dispose()` did
+ * @param signal signal that stopped it, whose reason becomes the `cause`; undefined where something else did
  * @param when end of the message: "after 2 complete epochs"
+ * @param otherwise what stopped it where no signal did
  */
 export function aborted(
   operation: string,
   signal: AbortSignal | undefined,
   when: string,
   details: AbortedDetails = {},
+  otherwise = 'dispose()',
 ): SetNativeError<'ERR_ABORTED'> {
-  const by = signal === undefined ? 'dispose()' : 'the signal';
+  const by = signal === undefined ? otherwise : 'the signal';
   return new SetNativeError('ERR_ABORTED', `[${operation}] stopped by ${by} ${when}`, {
     details,
     cause: signal?.reason,

@@ -162,6 +162,8 @@ export interface NativeModel {
    * while it runs.
    */
   stepsDone(): number;
+  /** Rejects, as an error of `operation`, unless the model can be trained and evaluated on the samples. */
+  check(samples: NativeSamples, operation: string): Promise<void>;
   evaluate(samples: NativeSamples): Promise<{ loss: number; accuracy: number; durationMs: number }>;
   /**
    * Resolves to count × outputs, row-major; rejects with ERR_NON_FINITE, naming the row, where one of them
@@ -344,7 +346,18 @@ export function fromNative(error: unknown): unknown {
   const known = errorCodes.find((each) => each === code);
   if (error instanceof SetNativeError || known === undefined || !String(message).startsWith('['))
     return error;
-  return new SetNativeError(known, String(message), { cause: error });
+  return new SetNativeError(known, String(message), { details: placeIn(String(message)), cause: error });
+}
+
+/** Row, and feature or output, that a message of the addon names. */
+function placeIn(message: string): { row?: number; feature?: number } {
+  const number = (pattern: RegExp) => {
+    const found = pattern.exec(message)?.[1];
+    return found === undefined ? undefined : Number(found);
+  };
+  const row = number(/\b(?:row|sample) (\d+)/);
+  const feature = number(/\bfeature (\d+)/);
+  return { ...(row !== undefined && { row }), ...(feature !== undefined && { feature }) };
 }
 
 /**

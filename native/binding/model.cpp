@@ -1,5 +1,6 @@
 #include "binding/model.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <optional>
@@ -228,7 +229,8 @@ Napi::Function ModelObject::define(Napi::Env env) {
       env, "Model",
       {InstanceMethod<&ModelObject::train_epoch>("trainEpoch"),
        InstanceMethod<&ModelObject::steps_done>("stepsDone"),
-       InstanceMethod<&ModelObject::evaluate>("evaluate"), InstanceMethod<&ModelObject::predict>("predict"),
+       InstanceMethod<&ModelObject::evaluate>("evaluate"), InstanceMethod<&ModelObject::check>("check"),
+       InstanceMethod<&ModelObject::predict>("predict"),
        InstanceMethod<&ModelObject::predict_each>("predictEach"),
        InstanceMethod<&ModelObject::evolve>("evolve"), InstanceMethod<&ModelObject::stats>("stats"),
        InstanceMethod<&ModelObject::reachability>("reachability"),
@@ -275,7 +277,9 @@ Napi::Value create_model(const Napi::CallbackInfo& info) {
         [state, spec, given, &backend, backend_options]() -> Convert {
           state->bytes = static_cast<int64_t>(backend.model_bytes(spec));
           Model model = given->has_value() ? std::move(given->value()) : build_model(spec);
+          state->features = model.layers.front().inputs;
           state->outputs = model.layers.back().outputs;
+          state->loss = model.loss;
           for (const Layer& layer : model.layers) state->links += layer.nnz();
           state->model = backend.create(std::move(model), backend_options);
           return [state](Napi::Env env) -> Napi::Value {
@@ -355,6 +359,35 @@ Napi::Value ModelObject::evaluate(const Napi::CallbackInfo& info) {
   });
 }
 
+/** check(samples, operation) rejects unless the model can be trained and evaluated on the samples. */
+Napi::Value ModelObject::check(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto samples = SamplesObject::from(info[0], "check");
+    const std::string operation = text(info[1], "[check] operation");
+    return start(info.Env(), "check", Purpose::look, [samples, operation](ModelState& state) -> Convert {
+      check_targets(samples->view(), state.features, state.outputs, state.loss, operation);
+      return [](Napi::Env env) -> Napi::Value { return env.Undefined(); };
+    });
+  });
+}
+
+/**
+ * Samples to predict, whose labels and targets may be those of another model: then they go without, and
+ * without the id by which a device keeps them.
+ */
+Samples rows_of(const SamplesData& data, uint32_t outputs) {
+  Samples rows = data.view();
+  const uint32_t classes = std::max(outputs, 2u);
+  const bool fit =
+      (rows.targets == nullptr || rows.outputs == outputs) &&
+      std::all_of(data.labels.begin(), data.labels.end(), [&](uint32_t l) { return l < classes; });
+  if (fit) return rows;
+  rows.labels = nullptr;
+  rows.targets = rows.weights = nullptr;
+  rows.id = 0;
+  return rows;
+}
+
 Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const auto samples = SamplesObject::from(info[0], "predict");
@@ -363,7 +396,7 @@ Napi::Value ModelObject::predict(const Napi::CallbackInfo& info) {
       require_memory(2 * sizeof(float) * cells,
                      "[predict] " + std::to_string(samples->count) + " rows of outputs");
       auto out = std::make_shared<std::vector<float>>(samples->count * state.outputs);
-      state.model->predict(samples->view(), out->data(), state.cancel);
+      state.model->predict(rows_of(*samples, state.outputs), out->data(), state.cancel);
       return [out](Napi::Env env) -> Napi::Value { return typed_array(env, *out); };
     };
     const bool at_once = state_->backend == "cpu" && samples->count * state_->links <= kAtOnce;

@@ -20,7 +20,8 @@ namespace set_native::binding {
 struct ModelState {
   std::unique_ptr<BackendModel> model;
   std::string backend;
-  uint32_t outputs = 0;
+  uint32_t features = 0, outputs = 0;
+  Loss loss = Loss::softmax_cross_entropy;
   uint64_t links = 0;
   int64_t bytes = 0;  // approximate memory of the model, as V8 knows it
   std::atomic<bool> cancel{false};
@@ -38,6 +39,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
 
  private:
   Napi::Value train_epoch(const Napi::CallbackInfo& info);
+  Napi::Value check(const Napi::CallbackInfo& info);
   Napi::Value steps_done(const Napi::CallbackInfo& info);
   Napi::Value evaluate(const Napi::CallbackInfo& info);
   Napi::Value predict(const Napi::CallbackInfo& info);

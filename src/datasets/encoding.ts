@@ -163,7 +163,11 @@ export function encodeRows(
     );
   }
   const isFlat = ArrayBuffer.isView(rows);
-  const described = columns ?? Array.from({ length: features }, (_, i) => ({ name: `feature ${i}` }));
+  // Numbers alone are the cells or, where some columns are of words, the features that these make.
+  const takesCells = columns !== undefined && !(isFlat && columns.some((column) => 'categories' in column));
+  const described = takesCells
+    ? columns
+    : Array.from({ length: features }, (_, i) => ({ name: `feature ${i}` }));
   const width = isFlat ? described.length : 1;
   if (isFlat && (rows as ArrayLike<number>).length % width !== 0) {
     throw new SetNativeError(
@@ -186,6 +190,7 @@ export function encodeRows(
         'ERR_SHAPE',
         `[${operation}] row ${row + 1} must have ${described.length} cells, ${names.slice(0, 8).join(', ')}` +
           `${names.length > 8 ? ' ...' : ''}, got ${cells.length}`,
+        { details: { row, expected: described.length, length: cells.length } },
       );
     }
     for (const [i, column] of described.entries()) {

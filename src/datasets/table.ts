@@ -310,5 +310,7 @@ export function cellsOf(
       { details: { option: foreign } },
     );
   }
-  return names.map((name) => (Object.hasOwn(row, name) ? (row as Record<string, Cell>)[name] : undefined));
+  // Values may be inherited, as the getters of a class are, but not from Object itself.
+  const has = (name: string) => Object.hasOwn(row, name) || (name in row && !(name in Object.prototype));
+  return names.map((name) => (has(name) ? (row as Record<string, Cell>)[name] : undefined));
 }

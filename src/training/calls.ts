@@ -3,6 +3,7 @@ import { aborted, checkSignal, isSetNativeError, SetNativeError } from '../error
 import { fromNative } from '../native.js';
 import type { LiveModel } from './live.js';
 import { type TurnOptions, Turns } from './turns.js';
+import { whenAborted } from './whenAborted.js';
 
 /** Options of calls that can be stopped. */
 export interface CallOptions {
@@ -25,6 +26,11 @@ export class Calls {
     return this.#live.disposed ? 'disposed' : this.#closed ? 'closed' : undefined;
   }
 
+  /** Name of the method that ended it, `dispose()` where nobody called `close()` before. */
+  get endedBy(): string {
+    return this.#closed ? 'close()' : 'dispose()';
+  }
+
   /** Calls `work` when its turn comes. Errors of the addon become SetNativeError. */
   async turn<T>(operation: string, work: () => Promise<T>, options?: TurnOptions): Promise<T> {
     this.checkOpen(operation);
@@ -44,14 +50,14 @@ export class Calls {
     const stopped = () => aborted(operation, signal, 'before it was done');
     const abort = () => this.#live.network.abort();
     const watched = async () => {
-      signal?.addEventListener('abort', abort);
+      const forget = whenAborted(signal, abort);
       try {
         return await work();
       } catch (cause) {
         const error = fromNative(cause);
         throw isSetNativeError(error, 'ERR_ABORTED') && signal?.aborted ? stopped() : error;
       } finally {
-        signal?.removeEventListener('abort', abort);
+        forget();
       }
     };
     return this.turn(operation, watched, { signal, gaveUp: stopped });

@@ -233,12 +233,18 @@ export class Fitting {
     if (!(train instanceof UploadedSamples)) checkSamplesFor(ends, operation, train);
     const weighed =
       classWeight === undefined ? train : weigh(operation, train, classWeight, Math.max(2, ends.outputs));
-    const held = validation && (await holdSamples(ends, operation, validation, 'validation'));
+    const all: HeldSamples[] = [];
+    const hold = async (samples: ModelSamples, name?: string) => {
+      const held = await holdSamples(ends, operation, samples, name);
+      all.push(held);
+      await live.network.check(held.native, operation);
+      return held;
+    };
     try {
-      const samples = { train: await holdSamples(ends, operation, weighed), validation: held };
-      return new Fitting(operation, live, checked, samples, warned);
+      const held = validation && (await hold(validation, 'validation').catch(ofValidation));
+      return new Fitting(operation, live, checked, { train: await hold(weighed), validation: held }, warned);
     } catch (error) {
-      held?.release();
+      for (const { release } of all) release();
       throw error;
     }
   }
@@ -256,6 +262,10 @@ export class Fitting {
       this.history.epochs.push(report);
       return report;
     } catch (error) {
+      // An epoch that was trained counts, though its figures may be missing.
+      const stops = isSetNativeError(error, 'ERR_ABORTED') && !this.#live.disposed;
+      const unreported = stops ? await this.#run.unreported() : undefined;
+      if (unreported !== undefined) this.history.epochs.push(unreported);
       // Samples that are held out may overflow in a network that is sound.
       if (isSetNativeError(error, 'ERR_NON_FINITE'))
         this.#live.diverged ||= this.#run.trained === before || !(await this.#live.isFinite());
@@ -307,7 +317,8 @@ export class Fitting {
       this.#live.disposed &&
       error instanceof SetNativeError &&
       ['ERR_ABORTED', 'ERR_DISPOSED'].includes(error.code);
-    return isAbortBy(this.#options.signal, error) || isDisposal ? this.stopped() : error;
+    if (isAbortBy(this.#options.signal, error) || isDisposal) return this.stopped();
+    return named(this.#operation, error);
   }
 
   /** Judges an epoch before its links evolve; keeps the best. Returns whether it is the last. */
@@ -328,9 +339,32 @@ export class Fitting {
   }
 }
 
+/** An error of the native training or of the evaluation in it as one of the call that was made. */
+function named(operation: string, error: unknown): unknown {
+  if (!(error instanceof SetNativeError)) return error;
+  const message = error.message
+    .replace(/^\[train\] /, `[${operation}] `)
+    .replace(/^\[evaluate\] /, `[${operation}] validation: `);
+  if (message === error.message) return error;
+  return new SetNativeError(error.code, message, { details: error.details, cause: error.cause });
+}
+
+/** Throws an error of the native check of samples as one of those that are held out. */
+function ofValidation(cause: unknown): never {
+  const error = fromNative(cause);
+  if (!(error instanceof SetNativeError) || error.message.includes('validation')) throw error;
+  const message = error.message.replace(/^(\[\w+\]) /, '$1 validation: ');
+  throw new SetNativeError(error.code, message, { details: error.details, cause: error.cause });
+}
+
 /** The error of a training that `signal` stopped or, without one, the disposal of its model. */
-export function stopOf(operation: string, signal: AbortSignal | undefined, history: History): SetNativeError {
-  return aborted(operation, signal, `after ${history.epochs.length} complete epochs`, { history });
+export function stopOf(
+  operation: string,
+  signal: AbortSignal | undefined,
+  history: History,
+  otherwise?: string,
+): SetNativeError {
+  return aborted(operation, signal, `after ${history.epochs.length} complete epochs`, { history }, otherwise);
 }
 
 function progressOf({ epoch, epochs, samples, of, ms }: StepsDone): Progress {

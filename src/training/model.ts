@@ -43,7 +43,7 @@ import { Requests } from './requests.js';
 import type { EpochReport } from './run.js';
 import { checkRowsFor, type Ends } from './samples.js';
 import { type LayerSummary, summaryOf } from './summary.js';
-import { holdSamples, type ModelSamples, UploadedSamples, upload } from './upload.js';
+import { holdSamples, keepUploaded, type ModelSamples, UploadedSamples, upload } from './upload.js';
 import type { TrainingWarningCode } from './warnings.js';
 
 export interface FitOptions extends TrainOptions {
@@ -279,7 +279,9 @@ export class SparseMLP {
       }
     };
     const gaveUp = () => stopOf('fit', signal?.aborted ? signal : undefined, nothing);
-    return this.#calls.turn('fit', work, { signal, gaveUp });
+    return this.#keeping('fit', [train, options.validation], work, (kept) =>
+      this.#calls.turn('fit', kept, { signal, gaveUp }),
+    );
   }
 
   /**
@@ -308,6 +310,7 @@ export class SparseMLP {
       if (!made.done) await made.checkpoint();
       return report;
     };
+    const release = keepUploaded('train', train, options.validation);
     this.#iterating = true;
     try {
       // One turn from the samples to the end of the first epoch: a close that comes later waits for it.
@@ -317,7 +320,9 @@ export class SparseMLP {
       });
       while (report !== undefined) {
         yield report;
-        if (this.#calls.ended) throw gaveUp(); // by dispose or close in the body of the loop
+        if (fitting!.done) break; // whatever the body has done
+        // The body may have ended the model.
+        if (this.#calls.ended) throw stopOf('train', undefined, fitting!.history, this.#calls.endedBy);
         report = await turn(() => nextOf(fitting!));
       }
       return fitting!.history;
@@ -330,6 +335,7 @@ export class SparseMLP {
           await this.#calls.turn('train', () => made.finish());
       } finally {
         made?.dispose();
+        release();
       }
     }
   }
@@ -362,8 +368,38 @@ export class SparseMLP {
     return checked;
   }
 
-  #fitting(operation: string, train: ModelSamples, checked: FittingOptions): Promise<Fitting> {
-    return Fitting.begin(operation, this.#live, train, checked, { ends: this.#ends, warned: this.#warned });
+  async #fitting(operation: string, train: ModelSamples, checked: FittingOptions): Promise<Fitting> {
+    const model = { ends: this.#ends, warned: this.#warned };
+    try {
+      return await Fitting.begin(operation, this.#live, train, checked, model);
+    } catch (error) {
+      throw this.#live.disposed ? stopOf(operation, undefined, { epochs: [], warnings: [] }) : error;
+    }
+  }
+
+  /** Makes a call of `work` that keeps uploaded samples from being freed until it has ended. */
+  #keeping<T>(
+    operation: string,
+    samples: (ModelSamples | undefined)[],
+    work: () => Promise<T>,
+    call: (work: () => Promise<T>) => Promise<T>,
+  ): Promise<T> {
+    let release: () => void;
+    try {
+      release = keepUploaded(operation, ...samples);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const kept = async () => {
+      try {
+        return await work();
+      } finally {
+        release();
+      }
+    };
+    const made = call(kept);
+    made.catch(release); // of a call that was refused, or given up before its turn
+    return made;
   }
 
   /**
@@ -378,7 +414,7 @@ export class SparseMLP {
   evaluate(samples: TargetSamples, options?: CallOptions): Promise<TargetEvaluation>;
   evaluate(samples: ModelSamples, options?: CallOptions): Promise<Evaluation | TargetEvaluation>;
   evaluate(samples: ModelSamples, options: CallOptions = {}): Promise<Evaluation | TargetEvaluation> {
-    return this.#calls.stoppable('evaluate', options, async () => {
+    const figures = async () => {
       const held = await holdSamples(this.#ends, 'evaluate', samples);
       try {
         checkSignal('evaluate', options.signal, 'before it was done');
@@ -395,7 +431,10 @@ export class SparseMLP {
       } finally {
         held.release();
       }
-    });
+    };
+    return this.#keeping('evaluate', [samples], figures, (kept) =>
+      this.#calls.stoppable('evaluate', options, kept),
+    );
   }
 
   /**
@@ -410,15 +449,18 @@ export class SparseMLP {
    */
   async predict(x: Float32Array | UploadedSamples, options: CallOptions = {}): Promise<Float32Array> {
     if (x instanceof UploadedSamples) {
-      return this.#calls.stoppable('predict', options, async () => {
+      const outputs = async () => {
         const { native: samples } = await holdSamples(this.#ends, 'predict', x);
         return ofThisRealm(await this.#live.network.predict(samples));
-      });
+      };
+      return this.#keeping('predict', [x], outputs, (kept) =>
+        this.#calls.stoppable('predict', options, kept),
+      );
     }
     const signal = this.#calls.begin('predict', options);
     checkRowsFor(this.#ends, 'predict', x);
     const samples = upload('predict', { x, features: this.#ends.inputs });
-    return inRealmOf(x, await this.#requests.predict(samples, signal));
+    return inRealmOf(x, await this.#requests.predict('predict', samples, signal));
   }
 
   /**
@@ -486,12 +528,17 @@ export class SparseMLP {
       );
     }
     const x = encodeRows(operation, rows, encoding);
-    return this.#requests.predict(upload(operation, { x, features: this.#ends.inputs }), signal);
+    const samples = upload(operation, { x, features: this.#ends.inputs });
+    return this.#requests.predict(operation, samples, signal);
   }
 
   /** Shape, links and their ages, layer by layer. */
   layers(): Promise<LayerSummary[]> {
-    return this.#calls.turn('layers', async () => {
+    return this.#layers('layers');
+  }
+
+  #layers(operation: string): Promise<LayerSummary[]> {
+    return this.#calls.turn(operation, async () => {
       const layers = ofThisRealm(await this.#live.network.stats());
       return layers.map((layer) => ({ ...layer, density: layer.nnz / (layer.inputs * layer.outputs) }));
     });
@@ -576,7 +623,7 @@ export class SparseMLP {
 
   /** A table of the layers, as text. */
   async summary(): Promise<string> {
-    return summaryOf(this.#live.spec, await this.layers(), this.epochs);
+    return summaryOf(this.#live.spec, await this.#layers('summary'), this.epochs);
   }
 
   /** What `console.log` prints of a model. */

@@ -4,6 +4,7 @@ import { aborted, SetNativeError } from '../errors.js';
 import { fromNative, type NativeSamples } from '../native.js';
 import type { LiveModel } from './live.js';
 import type { Turns } from './turns.js';
+import { whenAborted } from './whenAborted.js';
 
 /*
  * Predictions that wait for their turn one behind the other are computed together: in one native call, whose
@@ -100,18 +101,18 @@ export class Requests {
    *
    * @throws SetNativeError ERR_BUSY where 10,000 wait already
    */
-  predict(samples: NativeSamples, signal: AbortSignal | undefined): Promise<Float32Array> {
+  predict(operation: string, samples: NativeSamples, signal: AbortSignal | undefined): Promise<Float32Array> {
     if (this.#waiting >= mostWaiting) {
       samples.dispose();
       throw new SetNativeError(
         'ERR_BUSY',
-        `[predict] ${mostWaiting} predictions wait for this model already; turn requests away until they are answered`,
+        `[${operation}] ${mostWaiting} predictions wait for this model already; turn requests away until they are answered`,
       );
     }
     return new Promise<Float32Array>((resolve, reject) => {
       const settled = () => {
         this.#waiting -= 1;
-        signal?.removeEventListener('abort', giveUp);
+        forget();
       };
       const request: Request = {
         samples,
@@ -127,10 +128,10 @@ export class Requests {
       const giveUp = () => {
         batch.withdraw(request);
         samples.dispose();
-        request.reject(aborted('predict', signal, 'before the outputs were there'));
+        request.reject(aborted(operation, signal, 'before the outputs were there'));
       };
       this.#waiting += 1;
-      signal?.addEventListener('abort', giveUp);
+      const forget = whenAborted(signal, giveUp);
       const waiting = this.#batching ? this.#turns.last : undefined;
       const joins = waiting instanceof Batch && waiting.takes(samples.count);
       const batch = joins ? waiting : new Batch(this.#live);

@@ -99,6 +99,24 @@ interface Exchange {
   durationMs: number;
 }
 
+type Figures = Awaited<ReturnType<NativeModel['evaluate']>>;
+
+/** What is known of an epoch that was trained. */
+interface TrainedEpoch {
+  epoch: number;
+  training: { loss: number; durationMs: number };
+  exchanged: Exchange;
+  evaluation?: Figures;
+  held?: Figures & { classes: boolean };
+}
+
+function heldFigures({ held }: TrainedEpoch): { validationLoss?: number; validationAccuracy?: number } {
+  return {
+    ...(held && { validationLoss: held.loss }),
+    ...(held?.classes && { validationAccuracy: held.accuracy }),
+  };
+}
+
 /**
  * When an evolution takes place: at the end of an epoch or, where evolutions count steps, after a step of it.
  */
@@ -127,6 +145,7 @@ export class TrainingRun {
   #trained: number;
   #evolutionDue: number | undefined;
   #hasEvolved = false;
+  #unreported: TrainedEpoch | undefined;
 
   constructor(
     model: NativeModel,
@@ -211,31 +230,40 @@ export class TrainingRun {
     }
     this.#trained = epoch;
     this.#evolutionDue = policy && evolvesAfter(schedule, epoch, steps) ? epoch : undefined;
+    const done: TrainedEpoch = { epoch, training, exchanged };
+    this.#unreported = done;
+    // Evaluate.
     this.#checkSignal(epoch);
-    const evaluation = test && (await this.#model.evaluate(test));
+    if (test) done.evaluation = await this.#model.evaluate(test);
     this.#checkSignal(epoch);
-    const held = validation && (await this.#model.evaluate(validation));
+    if (validation) done.held = { ...(await this.#model.evaluate(validation)), classes: validation.classes };
     this.#checkSignal(epoch);
+    // Evolve, unless it was the last epoch.
     const { judge, watch } = this.#hooks;
-    const figures = {
-      epoch,
-      trainLoss: training.loss,
-      ...(held && { validationLoss: held.loss }),
-      ...(held && validation.classes && { validationAccuracy: held.accuracy }),
-    };
+    const figures = { epoch, trainLoss: training.loss, ...heldFigures(done) };
     if (judge !== undefined && (await judge(figures))) this.#lastEpoch = epoch;
     if (policy !== undefined && !this.done) await this.#evolveIfDue(policy, steps, exchanged);
-    const layers = await this.#model.stats();
+    const report = await this.#report(done);
     watch?.loss(training.loss, epoch);
     if (this.done && this.#hasEvolved) await watch?.links(epoch);
-    const evolving = policy?.evolveOutput ? layers : layers.slice(0, -1);
-    const { validationLoss, validationAccuracy } = figures;
+    this.#unreported = undefined;
+    return report;
+  }
+
+  /** The report of an epoch that was trained, but stopped before `next` could give one. */
+  async unreported(): Promise<EpochReport | undefined> {
+    return this.#unreported && (await this.#report(this.#unreported));
+  }
+
+  async #report(done: TrainedEpoch): Promise<EpochReport> {
+    const { epoch, training, exchanged, evaluation, held } = done;
+    const layers = await this.#model.stats();
+    const evolving = this.#plan.policy?.evolveOutput ? layers : layers.slice(0, -1);
     return {
       epoch,
       trainLoss: training.loss,
       ...(evaluation && { testLoss: evaluation.loss, testAccuracy: evaluation.accuracy }),
-      ...(validationLoss !== undefined && { validationLoss }),
-      ...(validationAccuracy !== undefined && { validationAccuracy }),
+      ...heldFigures(done),
       trainMs: training.durationMs,
       evolveMs: exchanged.durationMs,
       evaluateMs: (evaluation ?? held)?.durationMs ?? 0,

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate } from 'node:timers';
+import { whenAborted } from './whenAborted.js';
 
 /*
  * The order of the calls of a model. They take turns in the order in which they were made: each begins when
@@ -97,10 +98,10 @@ export class Turns {
         waits = false;
         reject(gaveUp?.());
       };
-      if (gaveUp !== undefined) signal?.addEventListener('abort', giveUp, { once: true });
+      const forget = gaveUp === undefined ? () => {} : whenAborted(signal, giveUp);
       this.add({
         async start() {
-          signal?.removeEventListener('abort', giveUp);
+          forget();
           if (waits) await work().then(resolve, reject);
         },
       });

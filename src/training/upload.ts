@@ -98,6 +98,7 @@ function changed(operation: string, array: string): SetNativeError {
 
 /** Gives what only this module may reach. */
 let nativeOf: (samples: UploadedSamples) => NativeSamples;
+let use: (samples: UploadedSamples, operation: string) => () => void;
 
 /**
  * Samples that were copied and checked once, for any number of calls of any models: `fit`, `train`,
@@ -112,9 +113,12 @@ export class UploadedSamples {
   /** Copy of the targets, where they have such. */
   readonly targets: Float32Array | undefined;
   readonly #native: NativeSamples;
+  #users = 0;
+  #disposed = false;
 
   static {
     nativeOf = (samples) => samples.#native;
+    use = (samples, operation) => samples.#use(operation);
   }
 
   /** Use `uploadSamples`. */
@@ -126,9 +130,24 @@ export class UploadedSamples {
     this.targets = targets?.slice();
   }
 
-  /** Frees the memory; calls that use it end as they would. May be called again. */
+  /** Frees the memory, when the calls that use it have ended, as they would. May be called again. */
   dispose(): void {
-    this.#native.dispose();
+    this.#disposed = true;
+    if (this.#users === 0) this.#native.dispose();
+  }
+
+  #use(operation: string): () => void {
+    if (this.#disposed) {
+      throw new SetNativeError(
+        'ERR_DISPOSED',
+        `[${operation}] these samples were disposed of; upload them anew`,
+      );
+    }
+    this.#users += 1;
+    return () => {
+      this.#users -= 1;
+      if (this.#disposed && this.#users === 0) this.#native.dispose();
+    };
   }
 
   [Symbol.dispose](): void {
@@ -166,6 +185,25 @@ export async function uploadSamples(
   return made;
 }
 
+/**
+ * Keeps uploaded samples, of those given, until the function that it returns is called. Throws ERR_DISPOSED
+ * where they were disposed of.
+ */
+export function keepUploaded(operation: string, ...given: (ModelSamples | undefined)[]): () => void {
+  const releases: (() => void)[] = [];
+  const release = () => {
+    for (const each of releases.splice(0)) each();
+  };
+  try {
+    for (const samples of given)
+      if (samples instanceof UploadedSamples) releases.push(use(samples, operation));
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return release;
+}
+
 /** Samples in native memory, and what frees them when the call is done. */
 export interface HeldSamples {
   native: NativeSamples;
@@ -173,7 +211,8 @@ export interface HeldSamples {
 }
 
 /**
- * Checks samples for a model, and copies them unless that was done before. Errors as of `checkSamplesFor`.
+ * Checks samples for a model, and copies them unless that was done before: then the caller keeps them. Errors
+ * as of `checkSamplesFor`.
  */
 export async function holdSamples(
   ends: Ends,

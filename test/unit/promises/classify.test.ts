@@ -186,8 +186,7 @@ test('a bad row is named by its number and column, also in details', async () =>
   expect(error).toMatchObject({ code: 'ERR_DATA_FORMAT', details: { line: 3, column: 3, came: '"old"' } });
 });
 
-// Expected: "`details` holds the values of the message for programs" (docs/errors.md); they are empty.
-test.fails('details of a row of another length name it', async () => {
+test('details of a row of another length name it', async () => {
   const model = await trained();
   const error = await model.classify([['red', 1]]).catch((caught: { details: object }) => caught);
   expect(Object.keys((error as { details: object }).details)).not.toEqual([]);
@@ -215,8 +214,7 @@ test('one typed array of raw features, where all columns are numbers', async () 
   );
 });
 
-// Expected: rows may be "one typed array of raw features"; a message of classify asks for 5 numbers, too.
-test.fails('one typed array of raw features, where a column of words makes three', async () => {
+test('one typed array of raw features, where a column of words makes three', async () => {
   const model = await trained();
   const words = (model.encoding!.columns![0] as { categories: string[] }).categories;
   const features = [...words.map((word) => (word === 'red' ? 1 : 0)), 4, 6];

@@ -114,8 +114,7 @@ test.each(everyCall)('%s after dispose, and after close: ERR_DISPOSED', async (n
   }
 });
 
-// Expected: the message begins with the operation, `[summary]` (docs/errors.md); it says `[layers]`.
-test.fails('summary after dispose: ERR_DISPOSED, as an error of summary', async () => {
+test('summary after dispose: ERR_DISPOSED, as an error of summary', async () => {
   const model = await create();
   model.dispose();
   await expect(model.summary()).rejects.toEqual(failing('ERR_DISPOSED', '[summary]'));

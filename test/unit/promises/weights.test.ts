@@ -238,8 +238,7 @@ test('the message names the row of a bad weight', async () => {
   }
 });
 
-// Expected: "`details` holds the values of the message for programs" (docs/errors.md); they are empty.
-test.fails('details name the row of a bad weight', async () => {
+test('details name the row of a bad weight', async () => {
   const model = await create();
   const samples = { ...train, weights: weighted.weights!.with(7, -1) };
   await expect(model.fit(samples)).rejects.toMatchObject({ details: { row: 7 } });

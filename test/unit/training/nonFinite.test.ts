@@ -52,7 +52,7 @@ test.each([
   ['predict one sample', 'predict', (model: SparseMLP) => model.predict(train.x.subarray(0, 20))],
   ['predict', 'predict', (model: SparseMLP) => model.predict(train.x)],
   ['evaluate', 'evaluate', (model: SparseMLP) => model.evaluate(train)],
-  ['train on', 'train', (model: SparseMLP) => model.fit(train)],
+  ['train on', 'fit', (model: SparseMLP) => model.fit(train)],
 ])('a model whose training diverged refuses to %s, naming the epoch', async (_, operation, call) => {
   for (const loss of losses) {
     const model = await diverged({ loss });

@@ -122,7 +122,7 @@ test('train gives the epochs of fit, and lets other calls in between', async () 
   const open = model.train(train, { epochs: 2 });
   await open.next();
   model.dispose();
-  await expect(open.next()).rejects.toEqual(failing('ERR_DISPOSED'));
+  await expect(open.next()).rejects.toEqual(failing('ERR_ABORTED'));
 });
 
 test('an epoch of train that was asked for before close comes to its end', async () => {
