@@ -47,7 +47,11 @@ export type ClassWeight = 'balanced' | readonly number[];
 export interface TrainOptions extends TrainingOptions {
   /** Samples evaluated after every epoch: `validationLoss` and `validationAccuracy` of the reports. */
   validation?: ModelSamples;
-  /** What each class counts in the loss, beside the weights of the samples. Default: 1 each. */
+  /**
+   * What each class counts in the loss, beside the weights of the samples: a number of at least 0 for each,
+   * or `balanced`: samples / (classes that occur · samples of the class). For samples with labels that were
+   * not uploaded before. Default: 1 each.
+   */
   classWeight?: ClassWeight;
   /** Ends the training when it has stopped to improve. */
   earlyStopping?: EarlyStopping;

@@ -287,7 +287,12 @@ export class SparseMLP {
   /**
    * Trains as `fit` does, one epoch for each report that is taken: `for await (const report of
    * model.train(...))`. Between two epochs, and so in the body of the loop, other calls take their turns,
-   * predictions of a service among them. Leaving the loop ends the training. Returns the history.
+   * predictions of a service among them. Returns the history. Samples are copied when the first report is
+   * asked for.
+   *
+   * Leaving the loop, by `break` or an error, ends the training as `false` from `onEpoch` of `fit` does: the
+   * links have evolved after the last epoch, the best network is restored and a checkpoint written, where
+   * that is asked for. `close` does not wait for a loop: the next epoch rejects, as after `dispose`.
    *
    * Rejects as `fit` does; with ERR_BUSY inside a callback of `fit`, or while another iteration is not done:
    * `fit` too rejects so, as long as this one is not.
@@ -405,7 +410,8 @@ export class SparseMLP {
   /**
    * Loss and figures of samples: of labels accuracy, precision and recall of each class, and the confusion
    * matrix; of targets with the loss `mse` mean absolute error and r2, else precision and recall of each
-   * output. (Figures other than loss and accuracy come from the outputs in single precision.)
+   * output. (Figures other than loss and accuracy come from the outputs in single precision.) Weights of
+   * samples count in the loss alone; with scaled targets errors are in the scaled unit.
    *
    * Rejects with ERR_INVALID_ARGUMENT, ERR_SHAPE, ERR_OUT_OF_RANGE or ERR_NON_FINITE for samples that do not
    * fit the model, naming the row.

@@ -77,7 +77,10 @@ export interface ModelOptions {
    * evolution grows starts with moments of zero.
    */
   optimizer?: OptimizerName;
-  /** Default `softmax-cross-entropy`; it also decides the output activation. */
+  /**
+   * Default `softmax-cross-entropy`; it also decides the output activation. The cross entropies are summed
+   * over the outputs of a sample, `mse` is their mean.
+   */
   loss?: LossName;
   /**
    * 0 .. 2^53 - 1. Same seed, same options, same samples: same bits, for any number of threads. Default 0.
@@ -133,7 +136,7 @@ export interface EvolutionOptions {
 }
 
 export interface TrainingOptions {
-  /** Epochs to train. Default 1. */
+  /** Epochs to train, 1 .. 65,535. Default 1. */
   epochs?: number;
   /**
    * Epochs that the model is to have been trained for in all, in place of `epochs`: a run that was

@@ -13,7 +13,10 @@ export type MonitorName = (typeof monitors)[number];
 export interface EarlyStopping {
   /** Figure of the epochs' reports that is to improve. Default `validationLoss`. */
   monitor?: MonitorName;
-  /** Epochs without an improvement, in a row, after which the training goes on no more. Default 0. */
+  /**
+   * Epochs without an improvement, in a row, after which the training goes on no more; 0, the default, means
+   * the same as 1.
+   */
   patience?: number;
   /** What counts as an improvement must be larger than this. Default 0. */
   minDelta?: number;
