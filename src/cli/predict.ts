@@ -104,8 +104,10 @@ async function predict(file: string, flags: PredictFlags): Promise<void> {
       format === 'csv' ? csvWriter(keep, names, source.delimiter) : jsonWriter(keep, answers.object);
     const name = csv ?? 'standard input';
     let skipped = 0;
-    await output.write(write.start);
+    let { start } = write; // when the first rows are there: the file may turn out to be none of these
     for await (const batch of source.batches) {
+      await output.write(start);
+      start = '';
       for (let at = 0; at < batch.length && !output.closed; at += mostRows) {
         const lines: string[] = [];
         for (const result of await results(batch.slice(at, at + mostRows), name, answers)) {
@@ -122,6 +124,7 @@ async function predict(file: string, flags: PredictFlags): Promise<void> {
       }
       if (output.closed) break;
     }
+    await output.write(start);
     if (skipped > 0) process.stderr.write(`${skipped} ${skipped === 1 ? 'row was' : 'rows were'} skipped.\n`);
   } finally {
     model.dispose();

@@ -325,6 +325,12 @@ describe('predict', () => {
     expect(skipped.stdout.split('\n').map((line) => line.split(',')[0])).toEqual(['id', '1', '3', '']);
   });
 
+  test('a table without a column that is to be kept is refused before anything is written', () => {
+    const { code, stdout, stderr } = run(['predict', 'model.st', '--csv', 'flowers.csv', '--keep', 'name']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain('a column named name');
+  });
+
   test.each([
     ['{"id":1', 'line 2: expected a list or an object in JSON'],
     ['[1,2]', 'line 2: expected 4 cells, came 2'],
