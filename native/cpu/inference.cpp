@@ -66,7 +66,7 @@ float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t firs
     // Blocks that extend beyond a layer read rows beyond its sources, which must be zero.
     const size_t sources = layer.inputs * stride, rows = layer.input_rows() * stride;
     std::fill(x + sources, x + rows, 0.0f);
-    if (stride == 1 && !rows_.empty() && rows_[l])
+    if (stride == 1 && !rows_.empty() && rows_[l] != nullptr)
       dot_rows(table_, network_, l, *rows_[l], x, z);
     else
       forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), x, z, stride, 0,
@@ -88,9 +88,10 @@ void Inference::expect_singles(size_t count) {
     if (has_rows(layer)) bytes += target_rows_bytes(layer.blocks);
   try {
     require_memory(bytes, "[predict] links by target");
-    std::vector<std::optional<AnyTargetRows>> rows;
-    for (const PackedLayer& layer : network_.layers)
-      rows.push_back(has_rows(layer) ? std::make_optional(target_rows(layer.blocks)) : std::nullopt);
+    std::vector<std::unique_ptr<const AnyTargetRows>> rows(network_.layers.size());
+    for (size_t l = 0; l < rows.size(); ++l)
+      if (has_rows(network_.layers[l]))
+        rows[l] = std::make_unique<const AnyTargetRows>(target_rows(network_.layers[l].blocks));
     rows_ = std::move(rows);
   } catch (const Error&) {
     singles_ = 0;  // it goes without, and is tried again later

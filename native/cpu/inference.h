@@ -2,7 +2,7 @@
 
 #include <atomic>
 #include <exception>
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include "core/backend.h"
@@ -55,8 +55,8 @@ class Inference {
   const KernelTable& table_;
   ThreadPool& pool_;
   std::vector<ThreadWork> work_;
-  // Layers by target for single samples, none for those of other forms; empty until it pays to have them.
-  std::vector<std::optional<AnyTargetRows>> rows_;
+  // Layers by target for single samples, null for those of other forms; empty until it pays to have them.
+  std::vector<std::unique_ptr<const AnyTargetRows>> rows_;
   size_t singles_ = 0;  // single samples that were predicted since the weights changed
 };
 
