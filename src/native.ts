@@ -346,10 +346,11 @@ export function fromNative(error: unknown): unknown {
   const known = errorCodes.find((each) => each === code);
   if (error instanceof SetNativeError || known === undefined || !String(message).startsWith('['))
     return error;
-  return new SetNativeError(known, String(message), { details: placeIn(String(message)), cause: error });
+  const details = ['ERR_NON_FINITE', 'ERR_OUT_OF_RANGE'].includes(known) ? placeIn(String(message)) : {};
+  return new SetNativeError(known, String(message), { details, cause: error });
 }
 
-/** Row, and feature or output, that a message of the addon names. */
+/** Row and feature of samples that a message of the addon names. */
 function placeIn(message: string): { row?: number; feature?: number } {
   const number = (pattern: RegExp) => {
     const found = pattern.exec(message)?.[1];

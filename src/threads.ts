@@ -27,17 +27,23 @@ export interface SentError {
   code?: ErrorCode;
   message: string;
   details?: ErrorDetails[ErrorCode];
+  /** Sent as an Error without a code. */
+  cause?: Error;
 }
 
 export function sentError(cause: unknown): SentError {
   const error = fromNative(cause);
   const known = error instanceof SetNativeError ? { code: error.code, details: error.details } : {};
-  return { ...known, message: error instanceof Error ? error.message : String(error) };
+  if (!(error instanceof Error)) return { message: String(error) };
+  return { ...known, message: error.message, ...(error.cause instanceof Error && { cause: error.cause }) };
 }
 
 /** The error that was sent; the reason of the signal, which stayed on this side, is the cause of an abort. */
-export function receivedError({ code, message, details }: SentError, signal: AbortSignal | undefined): Error {
+export function receivedError(
+  { code, message, details, cause: sent }: SentError,
+  signal: AbortSignal | undefined,
+): Error {
   if (code === undefined) return new Error(message);
-  const cause = code === 'ERR_ABORTED' ? signal?.reason : undefined;
+  const cause = code === 'ERR_ABORTED' ? signal?.reason : sent;
   return new SetNativeError(code, message, { ...(details && { details }), cause });
 }

@@ -83,7 +83,7 @@ const suite = (title, command, args, countsOf, env) =>
 
 let sideBySide = false;
 
-/** Steps that use one core each, on all cores. */
+/** Steps that use one core for most of their time, on all cores. */
 async function together(...steps) {
   sideBySide = true;
   const worker = async () => {

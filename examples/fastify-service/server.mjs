@@ -16,7 +16,11 @@ import Fastify from 'fastify';
 import { isSetNativeError, prepareAsync, readCsvAsync, SetNativeError, SparseMLP } from 'set-native';
 
 const { PORT = '3000', MODEL = 'model.safetensors' } = process.env;
-const app = Fastify({ bodyLimit: 32 * 2 ** 20, forceCloseConnections: 'idle' });
+const app = Fastify({
+  bodyLimit: 32 * 2 ** 20,
+  forceCloseConnections: 'idle',
+  ajv: { customOptions: { removeAdditional: false } }, // unknown keys are refused
+});
 
 let served = existsSync(MODEL) ? await SparseMLP.load(MODEL) : undefined;
 
@@ -53,7 +57,7 @@ async function train(training, { csv, label, hidden = [64, 64], epochs = 50 }) {
     training.emit({ type: 'done' });
     await old?.close(); // those that were made are still answered by the old one
   } catch (error) {
-    model?.dispose();
+    if (served !== model) model?.dispose();
     training.running = false;
     const isStopped = isSetNativeError(error, 'ERR_ABORTED');
     training.emit(
@@ -166,6 +170,13 @@ app.addHook('preClose', async () => {
   await Promise.all([...trainings.values()].map(({ done }) => done));
 });
 app.addHook('onClose', () => served?.close()); // after the answers to all requests
-for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => app.close());
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  process.once(signal, () =>
+    app.close().catch((error) => {
+      console.error(error);
+      process.exitCode = 1;
+    }),
+  );
+}
 
 console.log(`listening on ${await app.listen({ port: Number(PORT), host: '127.0.0.1' })}`);

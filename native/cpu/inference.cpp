@@ -16,7 +16,8 @@ namespace {
 constexpr size_t kBatch = 64;                       // samples per batch, halved for wide networks
 constexpr size_t kLargestMatrix = size_t{1} << 19;  // floats; larger matrices halve the batch
 constexpr size_t kLeastBatch = 16;
-constexpr size_t kWorthSorting = 16;  // single samples after which links are sorted by target for them
+constexpr uint32_t kMostSorted = 1u << 14;  // sources of a layer; the inputs of more leave the nearest caches
+constexpr size_t kWorthSorting = 16;        // single samples after which links are sorted by target for them
 
 /**
  * Whether a column of logits predicts `label`: by its largest logit (the first of equals), or, with a single
@@ -82,7 +83,9 @@ float* Inference::logits(ThreadWork& work, const Samples& samples, uint64_t firs
 void Inference::expect_singles(size_t count) {
   singles_ += count;
   if (singles_ < kWorthSorting || !rows_.empty()) return;
-  const auto has_rows = [](const PackedLayer& layer) { return !layer.dense && layer.height() == 1; };
+  const auto has_rows = [](const PackedLayer& layer) {
+    return !layer.dense && layer.height() == 1 && layer.inputs <= kMostSorted;
+  };
   double bytes = 0.0;
   for (const PackedLayer& layer : network_.layers)
     if (has_rows(layer)) bytes += target_rows_bytes(layer.blocks);

@@ -1,12 +1,15 @@
 import { setImmediate as otherEvents } from 'node:timers/promises';
+import { URL } from 'node:url';
 import { types } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { checkHooks, checkKeys } from '../checks.js';
 import { aborted, checkSignal, SetNativeError } from '../errors.js';
 import { nodeOptions, receivedError } from '../threads.js';
+import { whenAborted } from '../whenAborted.js';
 import type { ReadCsvOptions } from './readCsv.js';
 import type { LookupOptions } from './registry.js';
-import type { Call, Reply, SharedArray, ThreadSetup, TypedArray } from './thread.js';
+import type { Call, Reply, ThreadSetup } from './thread.js';
+import { isArrayNumber, replaced, type SharedArray, type TypedArray } from './threadData.js';
 import type { Prepared, PrepareOptions } from './transform.js';
 import type { Dataset, TargetDataset, TargetSamples } from './types.js';
 
@@ -29,7 +32,10 @@ export function loadDatasetAsync(
   return inThread('loadDataset', name, options);
 }
 
-/** Does what `readCsv` does, on a worker thread. Bytes must not change until the promise has settled. */
+/**
+ * Does what `readCsv` does, on a worker thread. Bytes, which must not change until the promise has settled, are
+ * copied piece by piece; a text is copied at once.
+ */
 export function readCsvAsync(
   source: string | Uint8Array,
   options: ReadCsvOptions & ThreadOptions & { target: string | readonly string[] },
@@ -65,20 +71,45 @@ export function prepareAsync(
 const piece = 2 ** 20;
 
 async function inThread<T>(call: Call, source: unknown, options: ThreadOptions): Promise<T> {
-  if (typeof options !== 'object' || options === null) checkKeys(call, options, []);
+  checkKeys(call, options, Object.keys(Object(options))); // whether it is such an object; the thread checks its keys
   const { signal, ...rest } = options;
   checkHooks(call, { signal });
   checkSignal(call, signal, 'before it began');
-  const arrays: TypedArray[] = []; // those given, by the numbers of their copies
+  // Copy the arrays.
+  const arrays: TypedArray[] = [];
+  const numbered = numberArrays(call, source, arrays);
   const shared: SharedArray[] = [];
-  for (const array of arraysIn(source)) {
-    arrays.push(array);
-    shared.push(await share(call, array, signal));
-  }
-  const worker = start(call, { call, source: numbered(source, arrays), options: rest, shared });
+  for (const array of arrays) shared.push(await share(call, array, signal));
+  checkSignal(call, signal, 'before it was done');
+  // Make the call. Arrays that it hands through are those that were given.
+  const worker = start(call, { call, source: numbered, options: rest, shared });
   const reply = await replyOf(call, worker, signal);
   if ('error' in reply) throw receivedError(reply.error, signal);
-  return unnumbered(reply.result, arrays) as T;
+  return replaced(reply.result, (item) => {
+    if (types.isFloat32Array(item)) return new Float32Array(item.buffer, item.byteOffset, item.length);
+    if (types.isUint32Array(item)) return new Uint32Array(item.buffer, item.byteOffset, item.length);
+    return isArrayNumber(item) ? arrays[item.sharedArray] : item;
+  }) as T;
+}
+
+/** A copy of what is given with numbers in the place of its arrays, which are added to `arrays`. */
+function numberArrays(call: Call, source: unknown, arrays: TypedArray[]): unknown {
+  try {
+    return replaced(source, (item) => {
+      if (!types.isTypedArray(item)) return item;
+      const array = item as TypedArray;
+      if (!arrays.includes(array)) arrays.push(array);
+      return { sharedArray: arrays.indexOf(array) };
+    });
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause; // of the stack: an object that holds itself
+    throw notPlain(call, 'an object that holds itself', cause);
+  }
+}
+
+function notPlain(call: Call, came: string, cause: unknown): SetNativeError {
+  const text = `[${call}] expected plain data, which can be sent to a thread, came ${came}`;
+  return new SetNativeError('ERR_INVALID_ARGUMENT', text, { cause });
 }
 
 function start(call: Call, setup: ThreadSetup): Worker {
@@ -86,21 +117,16 @@ function start(call: Call, setup: ThreadSetup): Worker {
     return new Worker(new URL('./thread.js', import.meta.url), { workerData: setup, ...nodeOptions() });
   } catch (cause) {
     if ((cause as Error).name !== 'DataCloneError') throw cause;
-    throw new SetNativeError(
-      'ERR_INVALID_ARGUMENT',
-      `[${call}] expected plain data, which can be sent to a thread: ${(cause as Error).message}`,
-      { cause },
-    );
+    throw notPlain(call, `"${(cause as Error).message}"`, cause);
   }
 }
 
 /** The answer of the worker, or how it ended without one. The worker has ended when it settles. */
 async function replyOf(call: Call, worker: Worker, signal: AbortSignal | undefined): Promise<Reply> {
-  let stop: (() => void) | undefined;
+  let forget = () => {};
   try {
     return await new Promise<Reply>((resolve, reject) => {
-      stop = () => reject(aborted(call, signal, 'before it was done'));
-      signal?.addEventListener('abort', stop);
+      forget = whenAborted(signal, () => reject(aborted(call, signal, 'before it was done')));
       worker.once('message', resolve);
       worker.once('messageerror', reject);
       worker.once('error', (cause: Error & { code?: string }) => {
@@ -113,16 +139,9 @@ async function replyOf(call: Call, worker: Worker, signal: AbortSignal | undefin
       });
     });
   } finally {
-    if (stop) signal?.removeEventListener('abort', stop);
+    forget();
     await worker.terminate();
   }
-}
-
-/** Typed arrays within plain objects and arrays, each once. */
-function arraysIn(value: unknown, found = new Set<TypedArray>()): Set<TypedArray> {
-  if (types.isTypedArray(value)) found.add(value as TypedArray);
-  else if (isPlain(value)) for (const item of Object.values(value)) arraysIn(item, found);
-  return found;
 }
 
 /** Copies an array into memory that all threads see, without keeping the event loop for long. */
@@ -150,27 +169,4 @@ async function share(call: Call, array: TypedArray, signal: AbortSignal | undefi
     checkSignal(call, signal, 'before it was done');
   }
   return copy as SharedArray;
-}
-
-const isPlain = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !ArrayBuffer.isView(value);
-
-/** A copy of plain data in which numbers, { sharedArray }, stand for the arrays of a list. */
-function numbered(value: unknown, arrays: readonly TypedArray[]): unknown {
-  if (types.isTypedArray(value)) return { sharedArray: arrays.indexOf(value as TypedArray) };
-  return mapped(value, (item) => numbered(item, arrays));
-}
-
-/** What a thread sent, in objects of this realm, with the arrays that were given in the places of numbers. */
-function unnumbered(value: unknown, arrays: readonly TypedArray[]): unknown {
-  if (types.isFloat32Array(value)) return new Float32Array(value.buffer, value.byteOffset, value.length);
-  if (types.isUint32Array(value)) return new Uint32Array(value.buffer, value.byteOffset, value.length);
-  if (isPlain(value) && 'sharedArray' in value) return arrays[value.sharedArray as number];
-  return mapped(value, (item) => unnumbered(item, arrays));
-}
-
-function mapped(value: unknown, map: (item: unknown) => unknown): unknown {
-  if (!isPlain(value)) return value;
-  if (Array.isArray(value)) return Array.from(value, map);
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, map(item)]));
 }

@@ -1,9 +1,9 @@
 import { checkHooks, checkKeys } from '../checks.js';
 import { aborted, checkSignal, isSetNativeError, SetNativeError } from '../errors.js';
 import { fromNative } from '../native.js';
+import { whenAborted } from '../whenAborted.js';
 import type { LiveModel } from './live.js';
 import { type TurnOptions, Turns } from './turns.js';
-import { whenAborted } from './whenAborted.js';
 
 /** Options of calls that can be stopped. */
 export interface CallOptions {

@@ -39,8 +39,8 @@ export interface Progress {
 }
 
 /**
- * What each class counts: the same in sum (`balanced`: samples / (classes · samples of the class)), or as
- * given.
+ * What each class counts: the same in sum (`balanced`: samples / (classes that occur · samples of the class)),
+ * or as given.
  */
 export type ClassWeight = 'balanced' | readonly number[];
 
@@ -214,7 +214,7 @@ export class Fitting {
     const { train, validation } = samples;
     const there = { train: train.native, validation: validation?.native };
     this.#run = new TrainingRun(live.network, plan, there, {
-      ...{ epochsBefore, evolutionDue, signal, watch: this.#watch },
+      ...{ operation, epochsBefore, evolutionDue, signal, watch: this.#watch },
       ...(onProgress && { onSteps: (done: StepsDone) => onProgress(progressOf(done)) }),
       ...(this.#stopping && { judge: (figures: EpochFigures) => this.#judge(figures) }),
     });
@@ -268,15 +268,16 @@ export class Fitting {
     } catch (error) {
       // An epoch that was trained counts, though its figures may be missing.
       const stops = isSetNativeError(error, 'ERR_ABORTED') && !this.#live.disposed;
-      const unreported = stops ? await this.#run.unreported() : undefined;
+      const unreported = stops ? await this.#run.unreported().catch(() => undefined) : undefined;
       if (unreported !== undefined) this.history.epochs.push(unreported);
-      // Samples that are held out may overflow in a network that is sound.
-      if (isSetNativeError(error, 'ERR_NON_FINITE'))
-        this.#live.diverged ||= this.#run.trained === before || !(await this.#live.isFinite());
+      // Samples that are held out may overflow in a network whose weights are numbers.
+      const { overflowed } = this.#run;
+      if (overflowed) this.#live.diverged ||= overflowed === 'training' || !(await this.#live.isFinite());
       throw this.asStop(error);
     } finally {
       this.#live.point = { epochs: this.#run.trained, evolutionDue: this.#run.evolutionDue };
-      if (this.#live.diverged && !this.#live.disposed) await this.#restoreBest();
+      // Where that fails, the error of the epoch is told.
+      if (this.#run.overflowed && !this.#live.disposed) await this.#restoreBest().catch(() => {});
     }
   }
 
@@ -321,8 +322,7 @@ export class Fitting {
       this.#live.disposed &&
       error instanceof SetNativeError &&
       ['ERR_ABORTED', 'ERR_DISPOSED'].includes(error.code);
-    if (isAbortBy(this.#options.signal, error) || isDisposal) return this.stopped();
-    return named(this.#operation, error);
+    return isAbortBy(this.#options.signal, error) || isDisposal ? this.stopped() : error;
   }
 
   /** Judges an epoch before its links evolve; keeps the best. Returns whether it is the last. */
@@ -341,16 +341,6 @@ export class Fitting {
     await writeInBackground(checkpoint.file, await this.#live.pieces(this.#operation, { optimizer: true }));
     this.#saved = performance.now();
   }
-}
-
-/** An error of the native training or of the evaluation in it as one of the call that was made. */
-function named(operation: string, error: unknown): unknown {
-  if (!(error instanceof SetNativeError)) return error;
-  const message = error.message
-    .replace(/^\[train\] /, `[${operation}] `)
-    .replace(/^\[evaluate\] /, `[${operation}] validation: `);
-  if (message === error.message) return error;
-  return new SetNativeError(error.code, message, { details: error.details, cause: error.cause });
 }
 
 /** Throws an error of the native check of samples as one of those that are held out. */

@@ -2,9 +2,9 @@ import { setImmediate } from 'node:timers';
 import { types } from 'node:util';
 import { aborted, SetNativeError } from '../errors.js';
 import { fromNative, type NativeSamples } from '../native.js';
+import { whenAborted } from '../whenAborted.js';
 import type { LiveModel } from './live.js';
 import type { Turns } from './turns.js';
-import { whenAborted } from './whenAborted.js';
 
 /*
  * Predictions that wait for their turn one behind the other are computed together: in one native call, whose

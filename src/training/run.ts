@@ -1,7 +1,9 @@
+import { clearInterval, setInterval } from 'node:timers';
 import { checkNumber } from '../checks.js';
-import { aborted, checkSignal, isSetNativeError, type SetNativeError } from '../errors.js';
+import { aborted, checkSignal, isSetNativeError, SetNativeError } from '../errors.js';
 import { largest } from '../extremes.js';
 import { fromNative, type NativeModel, type NativeSamples, type NativeTrainOptions } from '../native.js';
+import { whenAborted } from '../whenAborted.js';
 import { ranges, type TrainingPlan } from './options.js';
 import { evolvesAfter, partsOfEpoch, zetaAt } from './schedule.js';
 import type { TrainingWatch } from './warnings.js';
@@ -20,7 +22,7 @@ export interface EpochReport {
   testAccuracy?: number;
   /**
    * Mean loss of the samples held out, `validation` of `fit`, before the evolution that follows; absent
-   * without them.
+   * without them, and where a stop came first.
    */
   validationLoss?: number;
   /** Share of the samples held out classified correctly. */
@@ -79,6 +81,8 @@ export interface StepsDone {
 
 /** What a run tells while it goes on, and is told. */
 interface RunHooks {
+  /** Method whose errors are told; default `train`. */
+  operation?: string;
   signal?: AbortSignal | undefined;
   watch?: TrainingWatch;
   /** Called some times a second while steps are trained. An error of it ends the epoch. */
@@ -146,6 +150,7 @@ export class TrainingRun {
   #evolutionDue: number | undefined;
   #hasEvolved = false;
   #unreported: TrainedEpoch | undefined;
+  #overflowed: 'training' | 'validation' | undefined;
 
   constructor(
     model: NativeModel,
@@ -173,6 +178,11 @@ export class TrainingRun {
     return this.#evolutionDue;
   }
 
+  /** Where numbers overflowed, if `next` rejected because of that. */
+  get overflowed(): 'training' | 'validation' | undefined {
+    return this.#overflowed;
+  }
+
   get done(): boolean {
     return this.#trained === this.#lastEpoch;
   }
@@ -186,15 +196,15 @@ export class TrainingRun {
     const epoch = this.#trained + 1;
     const { signal } = this.#hooks;
     const abort = () => this.#model.abort();
-    signal?.addEventListener('abort', abort);
+    const forget = whenAborted(signal, abort);
     try {
       return await this.#epoch(epoch);
     } catch (cause) {
       const error = fromNative(cause);
       const stopped = isSetNativeError(error, 'ERR_ABORTED') && signal?.aborted;
-      throw stopped ? aborted('train', signal, `in epoch ${epoch}`) : error;
+      throw stopped ? aborted(this.#operation, signal, `in epoch ${epoch}`) : error;
     } finally {
-      signal?.removeEventListener('abort', abort);
+      forget();
     }
   }
 
@@ -236,7 +246,7 @@ export class TrainingRun {
     this.#checkSignal(epoch);
     if (test) done.evaluation = await this.#model.evaluate(test);
     this.#checkSignal(epoch);
-    if (validation) done.held = { ...(await this.#model.evaluate(validation)), classes: validation.classes };
+    if (validation) done.held = { ...(await this.#evaluateHeld(validation)), classes: validation.classes };
     this.#checkSignal(epoch);
     // Evolve, unless it was the last epoch.
     const { judge, watch } = this.#hooks;
@@ -274,6 +284,36 @@ export class TrainingRun {
     };
   }
 
+  get #operation(): string {
+    return this.#hooks.operation ?? 'train';
+  }
+
+  async #evaluateHeld(validation: NativeSamples): Promise<Figures> {
+    try {
+      return await this.#model.evaluate(validation);
+    } catch (error) {
+      throw this.#ofCall(error, 'validation');
+    }
+  }
+
+  async #trainEpoch(samples: NativeSamples, options: NativeTrainOptions) {
+    try {
+      return await this.#model.trainEpoch(samples, options);
+    } catch (error) {
+      throw this.#ofCall(error, 'training');
+    }
+  }
+
+  /** An error of the native model as one of the method that was called; notes where numbers overflowed. */
+  #ofCall(cause: unknown, part: 'training' | 'validation'): unknown {
+    const error = fromNative(cause);
+    if (!(error instanceof SetNativeError)) return error;
+    if (error.code === 'ERR_NON_FINITE') this.#overflowed = part;
+    const start = `[${this.#operation}] ${part === 'validation' ? 'validation: ' : ''}`;
+    const message = error.message.replace(/^\[(?:train|evaluate)\] /, start);
+    return new SetNativeError(error.code, message, { details: error.details, cause });
+  }
+
   /** Trains steps of an epoch that began at `start`, and tells how far it has come. */
   async #train(
     samples: NativeSamples,
@@ -281,7 +321,7 @@ export class TrainingRun {
     start: number,
   ): Promise<{ loss: number; durationMs: number }> {
     const { onSteps } = this.#hooks;
-    if (onSteps === undefined) return this.#model.trainEpoch(samples, options);
+    if (onSteps === undefined) return this.#trainEpoch(samples, options);
     const { epoch, batchSize } = options;
     const [epochs, of] = [this.#lastEpoch, samples.count];
     let failure: { error: unknown } | undefined;
@@ -296,7 +336,7 @@ export class TrainingRun {
     };
     const timer = setInterval(look, lookMs);
     try {
-      const result = await this.#model.trainEpoch(samples, options);
+      const result = await this.#trainEpoch(samples, options);
       look();
       if (failure === undefined) return result;
     } catch (error) {
@@ -343,7 +383,7 @@ export class TrainingRun {
   }
 
   #checkSignal(epoch: number): void {
-    checkSignal('train', this.#hooks.signal, `in epoch ${epoch}`);
+    checkSignal(this.#operation, this.#hooks.signal, `in epoch ${epoch}`);
   }
 }
 

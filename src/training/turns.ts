@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate } from 'node:timers';
-import { whenAborted } from './whenAborted.js';
+import { whenAborted } from '../whenAborted.js';
 
 /*
  * The order of the calls of a model. They take turns in the order in which they were made: each begins when

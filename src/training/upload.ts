@@ -213,12 +213,15 @@ export interface HeldSamples {
 /**
  * Checks samples for a model, and copies them unless that was done before: then the caller keeps them. Errors
  * as of `checkSamplesFor`.
+ *
+ * @param options.answers whether their labels or targets are used
  */
 export async function holdSamples(
   ends: Ends,
   operation: string,
   samples: ModelSamples,
   name?: string,
+  { answers = true } = {},
 ): Promise<HeldSamples> {
   if (!(samples instanceof UploadedSamples)) {
     checkSamplesFor(ends, operation, samples, name);
@@ -227,11 +230,12 @@ export async function holdSamples(
   }
   const { features, outputs } = nativeOf(samples);
   const what = name ?? 'samples';
-  if (features !== ends.inputs || (samples.targets !== undefined && outputs !== ends.outputs)) {
+  const targets = answers ? samples.targets : undefined;
+  if (features !== ends.inputs || (targets !== undefined && outputs !== ends.outputs)) {
     throw new SetNativeError(
       'ERR_SHAPE',
-      `[${operation}] ${what} must have ${ends.inputs} features${samples.targets ? ` and ${ends.outputs} targets` : ''}, ` +
-        `as the model has, got ${features}${samples.targets ? ` and ${outputs}` : ''}`,
+      `[${operation}] ${what} must have ${ends.inputs} features${targets ? ` and ${ends.outputs} targets` : ''}, ` +
+        `as the model has, got ${features}${targets ? ` and ${outputs}` : ''}`,
       { details: { option: what, features, inputs: ends.inputs } },
     );
   }

@@ -70,6 +70,10 @@ test('each rejects as the synchronous form throws', async () => {
     [() => prepare(null as never), () => prepareAsync(null as never)],
     [() => prepare(bad, { seed: -1 }), () => prepareAsync(bad, { seed: -1 })],
   ];
+  // The cause comes along.
+  await expect(readCsvAsync('/nowhere.csv')).rejects.toMatchObject({
+    cause: { message: expect.stringContaining('ENOENT') },
+  });
   for (const [call, callAsync] of pairs) expect(await failureOf(callAsync)).toEqual(await failureOf(call));
   // What no thread can be sent.
   for (const call of [
@@ -77,6 +81,11 @@ test('each rejects as the synchronous form throws', async () => {
     () => loadDatasetAsync(Symbol('name') as never),
     () => readCsvAsync(table, null as never),
     () => readCsvAsync(table, { signal: 5 as never }),
+    () => readCsvAsync(table, [] as never),
+    () => readCsvAsync(table, new Map() as never),
+    () => readCsvAsync(new URL('file:///x') as never),
+    () => readCsvAsync(new ArrayBuffer(8) as never),
+    () => prepareAsync(Object.assign(bad, { note: bad }) as never),
   ])
     expect(await failureOf(call)).toMatchObject({ code: 'ERR_INVALID_ARGUMENT' });
 });
@@ -86,6 +95,7 @@ test('a signal stops each, with its reason as the cause', async () => {
   const calls = [
     (signal: AbortSignal) => loadDatasetAsync('procedural', { signal }),
     (signal: AbortSignal) => readCsvAsync(table, { signal }),
+    (signal: AbortSignal) => readCsvAsync(Buffer.from(table), { signal }),
     (signal: AbortSignal) => prepareAsync(dataset, { signal }),
   ];
   for (const call of calls) {
@@ -94,10 +104,12 @@ test('a signal stops each, with its reason as the cause', async () => {
       code: 'ERR_ABORTED',
       cause: reason,
     });
-    const controller = new AbortController();
-    const called = call(controller.signal);
-    setImmediate(() => controller.abort(reason));
-    await expect(called).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
+    for (const soon of [(act: () => void) => act(), queueMicrotask, setImmediate]) {
+      const controller = new AbortController();
+      const called = call(controller.signal);
+      soon(() => controller.abort(reason));
+      await expect(called).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason });
+    }
   }
 });
 

@@ -19,6 +19,7 @@ const ground = [
   'statistics.ts',
   'suggest.ts',
   'checks.ts',
+  'whenAborted.ts',
 ];
 const addon = ['native.ts', 'backend.ts', 'info.ts'];
 
@@ -31,6 +32,7 @@ const mayImport: Record<string, string[]> = {
   'statistics.ts': [],
   'suggest.ts': [],
   'checks.ts': ['errors.ts', 'suggest.ts'],
+  'whenAborted.ts': [],
   files: ['errors.ts'],
   'native.ts': ['vocabulary.ts', 'errors.ts'],
   'threads.ts': ['errors.ts', 'native.ts'],

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -142,7 +141,6 @@ test('a signal that fires when the call is done changes nothing', async () => {
 test('one signal gives up many calls, and no others', async () => {
   const model = await create();
   const controller = new AbortController();
-  setMaxListeners(0, controller.signal); // Node warns of more than ten
   const fitting = model.fit(train, { epochs: 20 });
   const calls = Array.from({ length: 60 }, (_, i) =>
     model.predict(row, i % 3 === 0 ? { signal: controller.signal } : undefined),

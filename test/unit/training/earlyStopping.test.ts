@@ -4,6 +4,7 @@ import {
   type FitOptions,
   type ModelOptions,
   type MonitorName,
+  SetNativeError,
   SparseMLP,
 } from '../../../src/index.js';
 import {
@@ -211,6 +212,53 @@ test('with restoreBest a model whose training diverges is that of its best epoch
     code: 'ERR_NON_FINITE',
   });
   await expect(lost.toBuffer()).rejects.toMatchObject({ code: 'ERR_NON_FINITE' });
+});
+
+test('so it is where the numbers of samples that are held out overflow', async () => {
+  const model = await create({ activation: 'linear', loss: 'mse', layers: [20, 30, 1] });
+  const numbers = (count: number, factor: number) => ({
+    x: Float32Array.from({ length: count * 20 }, (_, i) => factor * Math.sin(i)),
+    targets: new Float32Array(count).fill(0.5),
+    count,
+    features: 20,
+  });
+  const earlyStopping = { monitor: 'trainLoss', patience: 5, restoreBest: true } as const;
+  const learningRate = (epoch: number) => (epoch < 3 ? 1e-4 : 1e9);
+  const held = numbers(10, 1e30);
+  const training = model.fit(numbers(40, 1), {
+    epochs: 6,
+    batchSize: 40,
+    learningRate,
+    validation: held,
+    earlyStopping,
+    onWarning,
+  });
+  await expect(training).rejects.toMatchObject({
+    code: 'ERR_NON_FINITE',
+    message: expect.stringContaining('[fit] validation: '),
+  });
+  expect(model.epochs).toBeLessThan(3);
+  expect((await model.evaluate(numbers(40, 1))).loss).toBeLessThan(10);
+});
+
+test('errors that callbacks throw come out as they are, whatever they say', async () => {
+  const [model, other] = [await create(), await create()];
+  const bad = { ...validation, labels: validation.labels.map(() => 99) };
+  let mine: unknown;
+  const onEpoch = () =>
+    other.evaluate(bad).catch((error) => {
+      mine = error;
+      throw error;
+    });
+  const training = model.fit(train, { ...options, onEpoch: onEpoch as never });
+  await expect(training.catch((error) => error)).resolves.toBe(await training.catch(() => mine));
+  expect(mine).toMatchObject({ message: expect.stringContaining('[evaluate] ') });
+  const own = new SetNativeError('ERR_NON_FINITE', '[train] mine');
+  const onProgress = () => {
+    throw own;
+  };
+  await expect(model.fit(train, { ...options, onProgress }).catch((error) => error)).resolves.toBe(own);
+  expect((await model.evaluate(validation)).loss).toBeGreaterThan(0);
 });
 
 test('the rule, over many sequences of figures', () => {
