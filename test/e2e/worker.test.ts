@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const index = path.join(root, 'dist/index.js');
+const bench = path.join(root, 'dist/bench.js');
 
 /** Runs a program of its own and hands back its exit code, signal and output. */
 function node(program: string) {
@@ -99,7 +100,7 @@ test('process.exit in the middle of an epoch ends cleanly', () => {
 test('an experiment of several workers that its signal stops has the reason of the signal as cause', () => {
   const program = `
     import { getEventListeners } from 'node:events';
-    const { runExperiment } = await import(${JSON.stringify(`file://${index}`)});
+    const { runExperiment } = await import(${JSON.stringify(`file://${bench}`)});
     const controller = new AbortController();
     const reason = { only: 'on this side' };
     const error = await runExperiment(
@@ -120,7 +121,7 @@ test('an experiment of several workers that its signal stops has the reason of t
 test('an error thrown by a callback ends an experiment of several workers, which keep what they have', () => {
   const program = `
     import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-    const { runExperiment } = await import(${JSON.stringify(`file://${index}`)});
+    const { runExperiment } = await import(${JSON.stringify(`file://${bench}`)});
     const out = mkdtempSync(${JSON.stringify(path.join(tmpdir(), 'set-native-worker-'))});
     let epochs = 0;
     const onEpoch = () => {

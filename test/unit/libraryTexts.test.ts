@@ -12,7 +12,7 @@ const src = path.resolve(import.meta.dirname, '../../src');
 
 /** Texts outside src/cli/ that look like flags, each with the reason why it may stand there. */
 const allowed: Record<string, Record<string, string>> = {
-  'experiment/jobs.ts': { '--input-type': "an option of node's, which worker threads must not inherit" },
+  'threads.ts': { '--input-type': "an option of node's, which worker threads must not inherit" },
   'files/bounded.ts': { '--max-old-space-size': "an option of node's, the only way to more memory" },
   'report/html/page.ts': {
     ...{ '--ink': 'a property of CSS', '--line': 'a property of CSS', '--note': 'a property of CSS' },
