@@ -33,8 +33,8 @@ export function loadDatasetAsync(
 }
 
 /**
- * Does what `readCsv` does, on a worker thread. Bytes, which must not change until the promise has settled, are
- * copied piece by piece; a text is copied at once.
+ * Does what `readCsv` does, on a worker thread. Bytes, which must not change until the promise has settled,
+ * are copied piece by piece; a text is copied at once.
  */
 export function readCsvAsync(
   source: string | Uint8Array,

@@ -39,8 +39,8 @@ export interface Progress {
 }
 
 /**
- * What each class counts: the same in sum (`balanced`: samples / (classes that occur · samples of the class)),
- * or as given.
+ * What each class counts: the same in sum (`balanced`: samples / (classes that occur · samples of the
+ * class)), or as given.
  */
 export type ClassWeight = 'balanced' | readonly number[];
 
