@@ -122,9 +122,9 @@ void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, con
   size_t done = 0;
 #ifdef SET_PHILOX_X86
   static const bool has_avx2 = __builtin_cpu_supports("avx2");
-  const uint32_t last_word = static_cast<uint32_t>(stream) << 24 | layer << 12 | round;
-  if (has_avx2) done = draw_avx2(seed, epoch, last_word, index, count, out, second);
-  done += draw_sse2(seed, epoch, last_word, index + done, count - done, out + done,
+  const uint32_t last = last_word(stream, layer, round);
+  if (has_avx2) done = draw_avx2(seed, epoch, last, index, count, out, second);
+  done += draw_sse2(seed, epoch, last, index + done, count - done, out + done,
                     second == nullptr ? nullptr : second + done);
 #endif
   for (; done < count; ++done) {

@@ -27,10 +27,16 @@ enum class Stream : uint32_t {
   regrow_single = 5,   // the same for the single links that complete a motif regrowth
   regrow_weights = 6,  // index = cell
   split = 7,           // index = sample; subsets and train/test splits
+  dropout = 8,         // index = neuron / 8 << 32 | place of the sample in the order of the epoch
 };
 
 constexpr uint32_t kMaxLayers = 1u << 12;
 constexpr uint32_t kMaxRounds = 1u << 12;
+
+/** Returns the last word of the counter of a draw. */
+constexpr uint32_t last_word(Stream stream, uint32_t layer, uint32_t round = 0) {
+  return static_cast<uint32_t>(stream) << 24 | layer << 12 | round;
+}
 
 /**
  * Returns the random block of a draw:
@@ -39,7 +45,7 @@ constexpr uint32_t kMaxRounds = 1u << 12;
 inline PhiloxBlock draw(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, uint64_t index,
                         uint32_t round = 0) {
   return philox4x32_10({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), epoch,
-                        static_cast<uint32_t>(stream) << 24 | layer << 12 | round},
+                        last_word(stream, layer, round)},
                        {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
 }
 

@@ -31,9 +31,13 @@ void check_options(const TrainOptions& options, const std::string& operation) {
   const struct {
     const char* name;
     float value;
-  } rates[] = {
-      {"learning rate", options.learning_rate}, {"momentum", options.momentum}, {"l2", options.l2},
-      {"weight decay", options.decay},          {"beta2", options.beta2},       {"tiny", options.tiny}};
+  } rates[] = {{"learning rate", options.learning_rate},
+               {"momentum", options.momentum},
+               {"l2", options.l2},
+               {"weight decay", options.decay},
+               {"beta2", options.beta2},
+               {"tiny", options.tiny},
+               {"dropout", options.dropout}};
   for (const auto& rate : rates)
     if (!std::isfinite(rate.value) || rate.value < 0.0f)
       refuse(ErrorCode::out_of_range, operation,
@@ -45,7 +49,8 @@ void check_options(const TrainOptions& options, const std::string& operation) {
       if (!std::isfinite(value) || value < 0.0f)
         refuse(ErrorCode::out_of_range, operation,
                std::string(name) + " must be finite numbers of at least 0, got " + std::to_string(value));
-  for (const auto& [name, value] : {std::pair{"momentum", options.momentum}, {"beta2", options.beta2}})
+  for (const auto& [name, value] :
+       {std::pair{"momentum", options.momentum}, {"beta2", options.beta2}, {"dropout", options.dropout}})
     if (!(value < 1.0f))
       refuse(ErrorCode::out_of_range, operation,
              std::string(name) + " must be below 1, got " + std::to_string(value));

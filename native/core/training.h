@@ -28,6 +28,8 @@ struct TrainOptions {
   // Learning rates of the steps of the epoch, in place of learning_rate, and their decays, in place of decay;
   // empty: the same in all steps.
   std::vector<float> learning_rates, decays;
+  // Probability of dropping an output of a hidden layer, from 0 to below 1 (core/dropout.h).
+  float dropout = 0.0f;
   bool shuffle = true;
   // An epoch may be trained in parts, so that the caller can act between steps. The bits are those of
   // training it at once.
@@ -71,7 +73,7 @@ std::vector<uint32_t> epoch_order(uint64_t seed, uint32_t epoch, uint64_t count,
 
 /**
  * Throws out_of_range unless the batch size is at least 1, all rates and decays are finite and not negative,
- * and momentum and beta2 are below 1.
+ * and momentum, beta2 and dropout are below 1.
  */
 void check_options(const TrainOptions& options, const std::string& operation);
 

@@ -121,6 +121,9 @@ struct SparseBackward {
   Activation activation;  // activation of the layer below
   UpdateRule rule;
   float* scratch;  // scratch_size(...) floats, owned by the calling thread
+  // 1 - p and 1 / (1 - p) if DropOutputs went over x with these; else 1. dx_i is then 0 where x_i was
+  // dropped, and elsewhere gain f'(keep x_i) times the sum.
+  float keep = 1.0f, gain = 1.0f;
 };
 
 /** Number of gradients after which SparseBackward updates weights, at the end of a group. */
@@ -160,6 +163,21 @@ struct PiecewiseBackward {
   UpdateRule rule;  // rule for the bias; pieces follow it without l2 and decay
 };
 
+/**
+ * Dropout (core/dropout.h) of outputs z in rows [begin, end), in place: -0 where they are dropped, else gain
+ * z, and 0 in place of -0. So an output tells whether it was dropped, which SparseBackward needs to know, and
+ * no mask is kept. 8 bytes, a flop and an eighth of a block of Philox per number.
+ */
+struct DropOutputs {
+  float* z;  // m x stride
+  size_t stride;
+  uint32_t place;      // place of the first sample in the order of the epoch
+  uint32_t threshold;  // as in Dropout
+  float gain;
+  uint32_t epoch, last_word;  // words of the counter of Philox; the others are the place and the row / 8
+  uint32_t key[2];
+};
+
 template <class Index>
 struct SparseKernels {
   void (*forward)(const SparseForward<Index>&, size_t begin, size_t end);
@@ -180,6 +198,7 @@ struct KernelTable {
   void (*finish_forward)(const FinishForward&, size_t begin, size_t end);
   void (*piecewise)(const Piecewise&, size_t begin, size_t end);
   void (*piecewise_backward)(const PiecewiseBackward&, size_t begin, size_t end);
+  void (*drop_outputs)(const DropOutputs&, size_t begin, size_t end);
   /** Updates `count` parameters whose gradient is known (output bias, and on its own in benches). */
   void (*update)(const Parameters&, const float* gradient, size_t count, const UpdateRule&);
 };

@@ -223,8 +223,24 @@ void Trainer::scatter_sources(unsigned thread, size_t l, const float* x) {
       network_.layers[l].blocks);
 }
 
+/** Drops outputs of rows [begin, end) of layer l, unless it is the last or nothing is to be dropped. */
+void Trainer::drop_rows(size_t l, float* z, size_t begin, size_t end, const Step& step) {
+  if (!step.dropout.any() || l + 1 == work_.size()) return;
+  DropOutputs op{};
+  op.z = z;
+  op.stride = stride_;
+  op.place = static_cast<uint32_t>(step.first);
+  op.threshold = step.dropout.threshold;
+  op.gain = step.dropout.gain;
+  op.epoch = step.epoch;
+  op.last_word = last_word(Stream::dropout, static_cast<uint32_t>(l));
+  op.key[0] = static_cast<uint32_t>(network_.seed);
+  op.key[1] = static_cast<uint32_t>(network_.seed >> 32);
+  table_.drop_outputs(op, begin, end);
+}
+
 /** Runs the forward pass. Each thread computes its own targets of every layer. */
-void Trainer::forward(unsigned thread) {
+void Trainer::forward(unsigned thread, const Step& step) {
   for (size_t l = 0; l < work_.size(); ++l) {
     LayerWork& work = work_[l];
     const PackedLayer& layer = network_.layers[l];
@@ -245,16 +261,19 @@ void Trainer::forward(unsigned thread) {
       finish.activation = pointwise(layer.activation);
       table_.finish_forward(finish, begin, end);
       piecewise_rows(table_, network_, l, z, work.pre_activation.data(), stride_, begin, end);
+      drop_rows(l, z, begin, end, step);
       work.z.publish(thread, begin * stride_, end * stride_);
     } else {
       // Otherwise by target. Scattered layers are complete only after all groups, so all rows are done at
       // once.
-      const bool at_once = layer.height() > 1 || (team_ == 1 && !is_piecewise(network_.layers[l].activation));
+      const bool passes_follow = is_piecewise(layer.activation) || step.dropout.any();
+      const bool at_once = layer.height() > 1 || (team_ == 1 && !passes_follow);
       const uint32_t rows = at_once ? end - begin : kRowsAtOnce;
       for (uint32_t row = begin; row < end; row += rows) {
         const uint32_t row_end = std::min(end, row + rows);
         forward_rows(table_, network_, l, cut(thread, l), work.weights.own(thread), x, z, stride_, row,
                      row_end, work.pre_activation.data());
+        drop_rows(l, z, row, row_end, step);
         work.z.publish(thread, row * stride_, row_end * stride_);
       }
     }
@@ -292,8 +311,7 @@ void Trainer::backward_piecewise(size_t l, float* dy, size_t begin, size_t end, 
 }
 
 /** Computes dx of layer l and updates its weights, for the sources that the thread owns. */
-void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx,
-                             const UpdateRule& rule) {
+void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx, const Step& step) {
   PackedLayer& layer = network_.layers[l];
   LayerWork& work = work_[l];
   ThreadWork& own = thread_work_[thread];
@@ -323,8 +341,12 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
         if (has_bias) op.bias = bias_of(network_.layers[l - 1]);
         op.stride = stride_;
         op.activation = l == 0 ? Activation::linear : pointwise(network_.layers[l - 1].activation);
-        op.rule = rule;
+        op.rule = step.rule;
         op.scratch = own.gradients.data();
+        if (l > 0) {
+          op.keep = step.dropout.keep;
+          op.gain = step.dropout.gain;
+        }
         // Run it over a few groups at a time and publish what they have changed.
         const bool at_once = team_ == 1 && (l == 0 || !is_piecewise(network_.layers[l - 1].activation));
         const uint32_t chunk = at_once ? end - begin : kRowsAtOnce;
@@ -334,7 +356,7 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
           sparse_kernels<Index>(table_).backward(op, group, group_end);
           if (dx != nullptr)
             backward_piecewise(l - 1, dx->own(thread), group * height,
-                               std::min<size_t>(group_end * height, layer.inputs), rule);
+                               std::min<size_t>(group_end * height, layer.inputs), step.rule);
           // Publish whole cache lines of weights; the rest goes with the next chunk.
           size_t done = blocks.offsets[group_end] * height;
           if (group_end < end) done = std::max(published, done / kLine * kLine);
@@ -347,11 +369,11 @@ void Trainer::backward_layer(unsigned thread, size_t l, const float* dz, Replica
 }
 
 /** Runs the backward pass with updates, from the gradient by the output layer's z down to the first layer. */
-void Trainer::backward(unsigned thread, const UpdateRule& rule) {
+void Trainer::backward(unsigned thread, const Step& step) {
   const float* dz = thread_work_[thread].dz.data();
   for (size_t l = work_.size(); l-- > 0;) {
     Replicas* dx = l == 0 ? nullptr : &work_[l - 1].z;
-    backward_layer(thread, l, dz, dx, rule);
+    backward_layer(thread, l, dz, dx, step);
     pool_.barrier(team_);
     if (dx == nullptr) continue;
     const size_t row = source_stride(l);
@@ -378,7 +400,7 @@ std::optional<double> Trainer::step(unsigned thread, const Step& step) {
   gather_samples(thread, step);
   // Read only here: after this step thread 0 may already write it for the next one.
   if (stopping_) return std::nullopt;
-  forward(thread);
+  forward(thread, step);
   float* dz = thread_work_[thread].dz.data();
   const double loss =
       loss_and_gradient(network_.loss, work_.back().z.own(thread), network_.outputs(), step.batch, stride_,
@@ -388,7 +410,7 @@ std::optional<double> Trainer::step(unsigned thread, const Step& step) {
                         dz);
   if (!std::isfinite(loss)) return loss;
   if (thread == 0) update_output_bias(dz, step.rule);
-  backward(thread, step.rule);
+  backward(thread, step);
   pull_weights(thread);
   return loss;
 }
@@ -405,6 +427,8 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   sample_weights_.resize(samples.weights != nullptr ? full_batch : 0);
   const std::vector<uint32_t> order =
       epoch_order(network_.seed, options.epoch, samples.count, options.shuffle);
+
+  const Dropout dropout = dropout_of(options.dropout);
 
   EpochResult result;
   const StepRange range = step_range(options, samples.count, "train");
@@ -429,6 +453,8 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
         now.first = s * full_batch;
         now.batch = static_cast<size_t>(std::min<uint64_t>(full_batch, samples.count - now.first));
         now.rule = update_rule(options, network_.optimizer, range.before + s + 1, s);
+        now.epoch = options.epoch;
+        now.dropout = dropout;
         const std::optional<double> loss = step(thread, now);
         if (!loss) return;
         if (!std::isfinite(*loss)) {

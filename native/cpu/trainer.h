@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/dropout.h"
 #include "core/training.h"
 #include "cpu/pace.h"
 #include "cpu/passes.h"
@@ -72,6 +73,8 @@ class Trainer {
     uint64_t first = 0;  // place of the batch in the order
     size_t batch = 0;    // number of samples
     UpdateRule rule{};
+    uint32_t epoch = 1;
+    Dropout dropout{};
   };
 
   void fit(size_t batch);
@@ -80,13 +83,14 @@ class Trainer {
   std::optional<double> step(unsigned thread, const Step& step);
   void gather_samples(unsigned thread, const Step& step);
   void pull_weights(unsigned thread);
-  void forward(unsigned thread);
+  void forward(unsigned thread, const Step& step);
+  void drop_rows(size_t l, float* z, size_t begin, size_t end, const Step& step);
   void scatter_sources(unsigned thread, size_t l, const float* x);
   /** Whether batches are so small that the forward pass deals sources to threads, too. */
   bool tiny() const { return stride_ <= kLongestScattered; }
   Cut cut(unsigned thread, size_t l) const;
-  void backward(unsigned thread, const UpdateRule& rule);
-  void backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx, const UpdateRule& rule);
+  void backward(unsigned thread, const Step& step);
+  void backward_layer(unsigned thread, size_t l, const float* dz, Replicas* dx, const Step& step);
   void backward_piecewise(size_t l, float* dy, size_t begin, size_t end, const UpdateRule& rule);
   void update_output_bias(const float* dz, const UpdateRule& rule);
   size_t source_stride(size_t l) const;

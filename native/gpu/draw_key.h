@@ -19,8 +19,7 @@ struct DrawKey {
 namespace set_native::gpu {
 
 inline DrawKey draw_key(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch) {
-  return {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), epoch,
-          static_cast<uint32_t>(stream) << 24 | layer << 12};
+  return {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), epoch, last_word(stream, layer)};
 }
 
 }  // namespace set_native::gpu

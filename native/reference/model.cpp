@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "core/dropout.h"
 #include "core/error.h"
 #include "core/evolution.h"
 #include "core/finite.h"
@@ -32,17 +33,55 @@ Network make_network(const Model& model) {
   return network;
 }
 
-std::vector<std::vector<double>> forward(const Network& network, const std::vector<double>& x, size_t batch) {
+Factors dropout_factors(const Network& network, float p, uint64_t seed, uint32_t epoch, uint64_t place,
+                        size_t batch) {
+  const Dropout dropout = dropout_of(p);
+  if (!dropout.any()) return {};
+  Factors factors(network.layers.size());
+  for (size_t l = 0; l + 1 < network.layers.size(); ++l)
+    for (size_t s = 0; s < batch; ++s)
+      for (uint32_t j = 0; j < network.layers[l].links.cols; ++j) {
+        const uint64_t index = dropout_index(static_cast<uint32_t>(place + s), j);
+        const PhiloxBlock block = draw(seed, Stream::dropout, static_cast<uint32_t>(l), epoch, index);
+        factors[l].push_back(is_dropped(block, j, dropout.threshold) ? 0.0 : 1.0 / dropout.keep);
+      }
+  return factors;
+}
+
+std::vector<std::vector<double>> forward(const Network& network, const std::vector<double>& x, size_t batch,
+                                         const Factors& factors) {
   std::vector<std::vector<double>> values{x};
-  for (const NetworkLayer& layer : network.layers) {
+  for (size_t l = 0; l < network.layers.size(); ++l) {
+    const NetworkLayer& layer = network.layers[l];
     values.push_back(forward(layer.links, layer.weights, layer.bias, values.back(), batch, layer.activation));
-    if (is_piecewise(layer.activation)) piecewise(values.back(), layer.pieces, layer.links.cols, batch);
+    std::vector<double>& y = values.back();
+    if (is_piecewise(layer.activation)) piecewise(y, layer.pieces, layer.links.cols, batch);
+    if (factors.empty() || factors[l].empty()) continue;
+    for (size_t k = 0; k < y.size(); ++k) y[k] *= factors[l][k];
   }
   return values;
 }
 
+namespace {
+
+/**
+ * Computes the gradient by the outputs of a layer before dropout, from outputs `x` after it, and for
+ * activations that are not piecewise goes on to the one by their pre-activations.
+ */
+std::vector<double> gradient_below(const NetworkLayer& layer, std::vector<double> x,
+                                   const std::vector<double>& dz, size_t batch, Activation below,
+                                   const std::vector<double>& factors) {
+  for (size_t k = 0; k < factors.size(); ++k)
+    if (factors[k] != 0.0) x[k] /= factors[k];
+  std::vector<double> dx = input_gradient(layer.links, layer.weights, x, dz, batch, below);
+  for (size_t k = 0; k < factors.size(); ++k) dx[k] *= factors[k];
+  return dx;
+}
+
+}  // namespace
+
 Gradients backward(const Network& network, const std::vector<std::vector<double>>& values,
-                   const std::vector<double>& dz, size_t batch) {
+                   const std::vector<double>& dz, size_t batch, const Factors& factors) {
   const size_t count = network.layers.size();
   const std::vector<std::vector<double>> none(count);
   Gradients gradients{none, none, none, {}};
@@ -52,7 +91,9 @@ Gradients backward(const Network& network, const std::vector<std::vector<double>
     gradients.weights[l] = weight_gradient(layer.links, values[l], slope, batch);
     gradients.bias[l] = bias_gradient(slope, layer.links.cols, batch);
     const Activation below = l == 0 ? Activation::linear : network.layers[l - 1].activation;
-    slope = input_gradient(layer.links, layer.weights, values[l], slope, batch, below);
+    const bool drops = l > 0 && !factors.empty();
+    slope =
+        gradient_below(layer, values[l], slope, batch, below, drops ? factors[l - 1] : std::vector<double>());
     if (!is_piecewise(below)) continue;
     // An output does not determine the piece it comes from, so z is computed again.
     const NetworkLayer& source = network.layers[l - 1];
@@ -135,14 +176,16 @@ class ReferenceModel final : public BackendModel {
       const size_t begin = step * options.batch_size;
       const size_t size = std::min<size_t>(options.batch_size, order.size() - begin);
       const Batch batch = gather(samples, &order[begin], size);
-      const auto values = forward(network_, batch.x, size);
+      const Factors factors =
+          dropout_factors(network_, options.dropout, model_.seed, options.epoch, begin, size);
+      const auto values = forward(network_, batch.x, size, factors);
       std::vector<double> dz;
       const double loss =
           loss_and_gradient(network_.loss, values.back(), outputs(), size, batch.targets(), &dz);
       if (!std::isfinite(loss)) throw_non_finite(values, options.epoch, step + 1);
       total += loss;
       // Backward and update.
-      const Gradients gradients = backward(network_, values, dz, size);
+      const Gradients gradients = backward(network_, values, dz, size, factors);
       for (size_t l = 0; l < network_.layers.size(); ++l) {
         NetworkLayer& layer = network_.layers[l];
         const uint64_t t = range.before + step + 1;

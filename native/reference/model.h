@@ -35,11 +35,22 @@ struct Network {
 /** Converts a model to double. */
 Network make_network(const Model& model);
 
+/** Factors of dropout, per layer by output [batch][outputs]: 0 or 1 / (1 - p); empty: none. */
+using Factors = std::vector<std::vector<double>>;
+
+/**
+ * Returns the factors of a step whose first sample is at `place` in the order of the epoch. The output layer
+ * has none. Returns an empty list if p is 0.
+ */
+Factors dropout_factors(const Network& network, float p, uint64_t seed, uint32_t epoch, uint64_t place,
+                        size_t batch);
+
 /**
  * Returns the inputs of every layer and, last, the logits: layers + 1 matrices, the first one x
- * [batch][inputs].
+ * [batch][inputs]. Outputs are multiplied by `factors`.
  */
-std::vector<std::vector<double>> forward(const Network& network, const std::vector<double>& x, size_t batch);
+std::vector<std::vector<double>> forward(const Network& network, const std::vector<double>& x, size_t batch,
+                                         const Factors& factors = {});
 
 /** Gradients of the mean loss of a batch. */
 struct Gradients {
@@ -49,8 +60,11 @@ struct Gradients {
   std::vector<double> x;                     // by input, [batch][inputs]
 };
 
-/** Computes all gradients from the `values` that `forward` returned and the gradient `dz` by the logits. */
+/**
+ * Computes all gradients from the `values` that `forward` returned for the same factors and the gradient `dz`
+ * by the logits.
+ */
 Gradients backward(const Network& network, const std::vector<std::vector<double>>& values,
-                   const std::vector<double>& dz, size_t batch);
+                   const std::vector<double>& dz, size_t batch, const Factors& factors = {});
 
 }  // namespace set_native::reference

@@ -3,7 +3,8 @@
 
 /*
  * For sources i in groups [begin, end): dx_i = f'(x_i) sum of w_ij dz_j, g_ij = dot(x_i, dz_j), and the
- * update of w_ij and of the bias of neuron i, in one pass over the links by source.
+ * update of w_ij and of the bias of neuron i, in one pass over the links by source. Where outputs x_i were
+ * dropped, dx_i is 0.
  *
  * dx_i and x_i of up to four sources stay in registers (with only 16 registers, dx_i of two does and x_i may
  * stay in L1), and one load of row dz_j serves both products of each source: two passes over the links per
@@ -137,7 +138,16 @@ SET_INLINE void fused_sources(const SparseBackward<Index>& op, size_t group, siz
   for (size_t g = 0; kWithDx && g < G; ++g) {
     T& dx = sum[0][g];
     for (size_t s = 1; s < kSums; ++s) dx.add(sum[s][g]);
-    dx.go_through(op.activation, kHeld ? held[g] : T::load(x + g * stride));
+    const T outputs = kHeld ? held[g] : T::load(x + g * stride);
+    if (op.keep == 1.0f) {
+      dx.go_through(op.activation, outputs);
+    } else {
+      T before = outputs;
+      before.scale(op.keep);
+      dx.scale(op.gain);
+      dx.go_through(op.activation, before);
+      dx.drop(outputs);
+    }
     dx.store(op.dx + row_of_source + g * stride);
   }
 }

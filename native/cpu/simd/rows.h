@@ -63,6 +63,27 @@ SET_INLINE float where_positive(float x, float v) {
 }
 SET_THROUGH_ACTIVATION(float)
 
+/*
+ * v where x was not dropped, 0 elsewhere. DropOutputs marks dropped outputs by -0.
+ */
+// NOLINTBEGIN(bugprone-macro-parentheses): V and I are types.
+#define SET_WHERE_KEPT(V, I)                 \
+  SET_INLINE V where_kept(V x, V v) {        \
+    const I bits = reinterpret_cast<I>(x);   \
+    return bits == I{} + kDropped ? V{} : v; \
+  }
+// NOLINTEND(bugprone-macro-parentheses)
+constexpr int32_t kDropped = INT32_MIN;  // bits of -0
+SET_WHERE_KEPT(Vec, Ints)
+#if SET_VEC_WIDTH > 4
+SET_WHERE_KEPT(Half, HalfInts)
+#endif
+SET_INLINE float where_kept(float x, float v) {
+  int32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  return bits == kDropped ? 0.0f : v;
+}
+
 /** Updates one vector of parameters by AdamW. */
 SET_INLINE void adamw_vector(const Parameters& at, size_t k, const float* gradient, const UpdateRule& rule) {
   const Vec w = load(at.values + k);

@@ -113,6 +113,18 @@ void scatter_any(const SparseForward<Index>& op, size_t begin, size_t end) {
 
 // ---- Backward ---------------------------------------------------------------------------------------------
 
+/** Returns dx of an output x, whose links have the sum v. Index and the numbers have any type. */
+template <class Index>
+SET_INLINE Vec input_gradient(const SparseBackward<Index>& op, Vec x, Vec v) {
+  if (op.keep == 1.0f) return through_activation(x, v, op.activation);
+  return where_kept(x, through_activation(x * op.keep, v * op.gain, op.activation));
+}
+template <class Index>
+SET_INLINE float input_gradient(const SparseBackward<Index>& op, float x, float v) {
+  if (op.keep == 1.0f) return through_activation(x, v, op.activation);
+  return where_kept(x, through_activation(x * op.keep, v * op.gain, op.activation));
+}
+
 /**
  * Computes gradients and dx of G sources from source `part` of a group on. Blocks have G sources, or R is 1.
  */
@@ -147,8 +159,7 @@ SET_INLINE void backward_sources(const SparseBackward<Index>& op, size_t group, 
              return all_dz + targets[k + (u < left ? u : left - 1)] * S;
            }));
   }
-  if (op.dx != nullptr)
-    store_lowest<S * G>(op.dx + row, through_activation(x, fold<S * G>(sum), op.activation));
+  if (op.dx != nullptr) store_lowest<S * G>(op.dx + row, input_gradient(op, x, fold<S * G>(sum)));
 }
 
 /** Computes gradients and dx of one source, for blocks whose height fits no vector. */
@@ -164,8 +175,7 @@ void backward_single(const SparseBackward<Index>& op, size_t group, size_t part,
     for (size_t s = 1; s < S; ++s) dots[0] = fma(x[s], dz[s], dots[0]);
     for (size_t s = 0; s < S; ++s) sum[s] = fma(weights[0], dz[s], sum[s]);
   }
-  for (size_t s = 0; op.dx != nullptr && s < S; ++s)
-    op.dx[row + s] = through_activation(x[s], sum[s], op.activation);
+  for (size_t s = 0; op.dx != nullptr && s < S; ++s) op.dx[row + s] = input_gradient(op, x[s], sum[s]);
 }
 
 template <class Index, size_t S, size_t G>

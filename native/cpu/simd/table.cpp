@@ -1,3 +1,4 @@
+#include "cpu/simd/dropout.h"
 #include "cpu/simd/piecewise.h"
 #include "cpu/simd/sparse.h"
 
@@ -20,6 +21,7 @@ const KernelTable table = {SET_TEXT(SET_ISA),
                            finish_forward,
                            piecewise,
                            piecewise_backward,
+                           drop_outputs,
                            update_parameters};
 
 }  // namespace set_native::cpu::SET_ISA

@@ -56,6 +56,15 @@ struct Tile {
     for (size_t t = 0; t < F; ++t) full[t] = through_activation(x.full[t], full[t], activation);
     if (H == 1) half = through_activation(x.half, half, activation);
   }
+  SET_INLINE void scale(float s) {
+    for (size_t t = 0; t < F; ++t) full[t] *= broadcast(s);
+    if (H == 1) half *= lower(broadcast(s));
+  }
+  /** Zero where the outputs x were dropped. */
+  SET_INLINE void drop(const Tile& x) {
+    for (size_t t = 0; t < F; ++t) full[t] = where_kept(x.full[t], full[t]);
+    if (H == 1) half = where_kept(x.half, half);
+  }
 };
 
 /** Tile of N halves. */

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #if defined(__SSE2__)
 #include <immintrin.h>
@@ -183,6 +184,14 @@ SET_VECTOR_FUNCTIONS(Float8)
 #endif
 #if SET_VEC_WIDTH >= 16
 SET_VECTOR_FUNCTIONS(Float16)
+#endif
+
+/** Integers in the lanes of a vector. */
+typedef int32_t Ints __attribute__((vector_size(sizeof(Vec))));
+#if SET_VEC_WIDTH > 4
+typedef int32_t HalfInts __attribute__((vector_size(sizeof(Half))));
+#else
+typedef Ints HalfInts;
 #endif
 
 /** The square root of each lane, correctly rounded. */

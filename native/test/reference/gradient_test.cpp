@@ -109,24 +109,25 @@ Problem make_problem(Activation activation, Loss loss, bool sparse_output) {
 
 /** Mean loss of the samples x, the first of the problem's or variations of them. */
 double mean_loss(const reference::Network& network, const Doubles& x, const Problem& problem,
-                 Doubles* dz = nullptr) {
+                 Doubles* dz = nullptr, const reference::Factors& factors = {}) {
   const size_t count = x.size() / problem.model.layers.front().inputs;
-  const Doubles z = reference::forward(network, x, count).back();
+  const Doubles z = reference::forward(network, x, count, factors).back();
   return reference::loss_and_gradient(network.loss, z, 4, count, {nullptr, problem.targets.data()}, dz) /
          static_cast<double>(count);
 }
 
 reference::Gradients gradients_of(const reference::Network& network, const Problem& problem,
-                                  size_t count = kBatch) {
+                                  size_t count = kBatch, const reference::Factors& factors = {}) {
   const Doubles x = problem.inputs(count);
   Doubles dz;
-  mean_loss(network, x, problem, &dz);
-  return reference::backward(network, reference::forward(network, x, count), dz, count);
+  mean_loss(network, x, problem, &dz, factors);
+  return reference::backward(network, reference::forward(network, x, count, factors), dz, count, factors);
 }
 
 /** How near any hidden unit comes to a kink, of relu or of its own pieces. */
-double distance_to_kink(const reference::Network& network, const Doubles& x) {
-  const std::vector<Doubles> values = reference::forward(network, x, kBatch);
+double distance_to_kink(const reference::Network& network, const Doubles& x,
+                        const reference::Factors& factors = {}) {
+  const std::vector<Doubles> values = reference::forward(network, x, kBatch, factors);
   double smallest = INFINITY;
   for (size_t l = 0; l + 1 < network.layers.size(); ++l) {
     const reference::NetworkLayer& layer = network.layers[l];
@@ -164,37 +165,61 @@ void check_derivative(double& parameter, double gradient, MeanLoss loss, const s
             what << " [" << place << "]: gradient " << gradient << ", finite differences " << difference);
 }
 
+/** Checks the gradient by every parameter and input against finite differences. */
+void check_derivatives(const Problem& problem, const reference::Factors& factors = {}) {
+  reference::Network network = reference::make_network(problem.model);
+  const reference::Gradients gradients = gradients_of(network, problem, kBatch, factors);
+  Doubles x = problem.inputs();
+  // No step may carry a unit across a kink, where no derivative exists.
+  CHECK(distance_to_kink(network, x, factors) > 5e-4);
+  const auto evaluate = [&] { return mean_loss(network, x, problem, nullptr, factors); };
+
+  double largest = 0.0;
+  for (size_t l = 0; l < network.layers.size(); ++l) {
+    const std::string where = problem.name + ", layer " + std::to_string(l + 1);
+    reference::NetworkLayer& layer = network.layers[l];
+    CHECK_EQ(gradients.weights[l].size(), layer.weights.size());
+    for (size_t k = 0; k < layer.weights.size(); ++k) {
+      check_derivative(layer.weights[k], gradients.weights[l][k], evaluate, where + ", weight", k);
+      largest = std::max(largest, std::fabs(gradients.weights[l][k]));
+    }
+    for (size_t j = 0; j < layer.bias.size(); ++j)
+      check_derivative(layer.bias[j], gradients.bias[l][j], evaluate, where + ", bias", j);
+    CHECK_EQ(gradients.pieces[l].size(), layer.pieces.size());
+    for (size_t k = 0; k < layer.pieces.size(); ++k)
+      check_derivative(layer.pieces[k], gradients.pieces[l][k], evaluate, where + ", piece", k);
+  }
+  for (size_t k = 0; k < x.size(); ++k)
+    check_derivative(x[k], gradients.x[k], evaluate, problem.name + ", input", k);
+  CHECK_MSG(largest > 1e-2, problem.name << ": the gradient is too small to be tested");
+}
+
 TEST("gradient: the reference's backward pass is the derivative of its loss") {
   for (const Activation activation : kActivations)
     for (const Loss loss : kLosses)
-      for (const bool sparse_output : {false, true}) {
-        const Problem problem = make_problem(activation, loss, sparse_output);
-        reference::Network network = reference::make_network(problem.model);
-        const reference::Gradients gradients = gradients_of(network, problem);
-        Doubles x = problem.inputs();
-        // No step may carry a unit across a kink, where no derivative exists.
-        CHECK(distance_to_kink(network, x) > 5e-4);
-        const auto evaluate = [&] { return mean_loss(network, x, problem); };
+      for (const bool sparse_output : {false, true})
+        check_derivatives(make_problem(activation, loss, sparse_output));
+}
 
-        double largest = 0.0;
-        for (size_t l = 0; l < network.layers.size(); ++l) {
-          const std::string where = problem.name + ", layer " + std::to_string(l + 1);
-          reference::NetworkLayer& layer = network.layers[l];
-          CHECK_EQ(gradients.weights[l].size(), layer.weights.size());
-          for (size_t k = 0; k < layer.weights.size(); ++k) {
-            check_derivative(layer.weights[k], gradients.weights[l][k], evaluate, where + ", weight", k);
-            largest = std::max(largest, std::fabs(gradients.weights[l][k]));
-          }
-          for (size_t j = 0; j < layer.bias.size(); ++j)
-            check_derivative(layer.bias[j], gradients.bias[l][j], evaluate, where + ", bias", j);
-          CHECK_EQ(gradients.pieces[l].size(), layer.pieces.size());
-          for (size_t k = 0; k < layer.pieces.size(); ++k)
-            check_derivative(layer.pieces[k], gradients.pieces[l][k], evaluate, where + ", piece", k);
-        }
-        for (size_t k = 0; k < x.size(); ++k)
-          check_derivative(x[k], gradients.x[k], evaluate, problem.name + ", input", k);
-        CHECK_MSG(largest > 1e-2, problem.name << ": the gradient is too small to be tested");
+TEST("gradient: the same with dropout, of what was dropped") {
+  for (const Activation activation : kActivations)
+    for (const bool sparse_output : {false, true}) {
+      const Problem problem = make_problem(activation, Loss::softmax_cross_entropy, sparse_output);
+      const reference::Network network = reference::make_network(problem.model);
+      // The first step of which no unit comes near a kink.
+      uint64_t place = 0;
+      const auto factors = [&] { return reference::dropout_factors(network, 0.3f, 3, 1, place, kBatch); };
+      while (distance_to_kink(network, problem.inputs(), factors()) < 1e-3) place += kBatch;
+      const reference::Factors drawn = factors();
+      CHECK_EQ(drawn.size(), 4);
+      CHECK(drawn.back().empty());
+      for (size_t l = 0; l < 3; ++l) {
+        const auto dropped = static_cast<size_t>(std::count(drawn[l].begin(), drawn[l].end(), 0.0));
+        CHECK_EQ(drawn[l].size(), kBatch * network.layers[l].links.cols);
+        CHECK(dropped > 0 && dropped < drawn[l].size());
       }
+      check_derivatives(problem, drawn);
+    }
 }
 
 TEST("gradient: labels and their one-hot targets have the same loss and gradient") {
