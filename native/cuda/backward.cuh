@@ -65,7 +65,7 @@ __device__ inline void backward_rows(const gpu::BackwardParams& p, const Columns
   SET_UNROLL
   for (uint32_t r = 0; r < kRows; ++r) {
     const bool mine = c.slot == 0 && r < existing;
-    const float4 dx = through_activation(inputs[r], sums[r], p.activation);
+    const float4 dx = input_gradient_of(inputs[r], sums[r], p);
     if (mine) x[static_cast<uint64_t>(source + r) * c.row + c.column] = dx;
     if (bias.values == nullptr) continue;
     const float gradient = c.over_columns(mine ? sum4(dx) : 0.0f);

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "cuda/device_code.cuh"
+#include "gpu/dropout.h"
 #include "gpu/train_params.h"
 
 /*
@@ -153,9 +154,16 @@ __device__ inline float through_activation(float x, float v, Activation activati
       return NAN;
   }
 }
-__device__ inline float4 through_activation(float4 x, float4 v, Activation activation) {
-  return make_float4(through_activation(x.x, v.x, activation), through_activation(x.y, v.y, activation),
-                     through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
+
+/** Returns dx for outputs x of the layer below: f' times the sum v over links, 0 where x was dropped. */
+__device__ inline float input_gradient_of(float x, float v, const gpu::BackwardParams& p) {
+  if (p.keep == 1.0f) return through_activation(x, v, p.activation);
+  if (__float_as_uint(x) == gpu::kDroppedOutput) return 0.0f;
+  return through_activation(p.keep * x, p.gain * v, p.activation);
+}
+__device__ inline float4 input_gradient_of(float4 x, float4 v, const gpu::BackwardParams& p) {
+  return make_float4(input_gradient_of(x.x, v.x, p), input_gradient_of(x.y, v.y, p),
+                     input_gradient_of(x.z, v.z, p), input_gradient_of(x.w, v.w, p));
 }
 
 /** Parameters, and the moments that the optimizer keeps of each. */

@@ -6,6 +6,7 @@
 
 #include "cuda/backward.cuh"
 #include "cuda/cells.cuh"
+#include "cuda/dropout.cuh"
 #include "cuda/forward.cuh"
 #include "cuda/gather.cuh"
 #include "cuda/kernel_list.h"

@@ -46,7 +46,7 @@ __device__ inline void input_gradient_rows(const gpu::BackwardParams& p, const C
   for (uint32_t r = 0; r < kRows; ++r) {
     if (r >= existing) continue;
     const uint64_t place = static_cast<uint64_t>(source + r) * c.row + c.column;
-    dx[place] = through_activation(x[place], sums[r], p.activation);
+    dx[place] = input_gradient_of(x[place], sums[r], p);
   }
 }
 

@@ -22,6 +22,7 @@
   OP(gather, single, kTrainThreads, GatherParams, GatherBuffers)                           \
   OP(forward, per_height, kTrainThreads, ForwardParams, ForwardBuffers)                    \
   OP(piecewise, single, kTrainThreads, PiecewiseParams, PiecewiseBuffers)                  \
+  OP(dropout, single, kTrainThreads, DropoutParams, DropoutBuffers)                        \
   OP(loss, single, kTrainThreads, LossParams, LossBuffers)                                 \
   OP(evaluate, single, kTrainThreads, EvaluateParams, EvaluateBuffers)                     \
   OP(output, single, kTrainThreads, EvaluateParams, OutputBuffers)                         \

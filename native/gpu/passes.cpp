@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/philox.h"
+#include "gpu/dropout.h"
 
 namespace set_native::gpu {
 
@@ -46,7 +47,7 @@ ForwardParams forward_params(const Network& network, size_t l, uint32_t stride) 
   return params;
 }
 
-BackwardParams backward_params(const Network& network, size_t l, uint32_t stride) {
+BackwardParams backward_params(const Network& network, size_t l, uint32_t stride, const Dropout& dropout) {
   const Layer& layer = network.layers[l];
   BackwardParams params{};
   params.inputs = layer.inputs;
@@ -56,6 +57,8 @@ BackwardParams backward_params(const Network& network, size_t l, uint32_t stride
   params.warps = warps_for(layer.blocks, layer.groups, stride);
   params.wants_dx = l > 0;
   params.activation = l > 0 ? pointwise(network.layers[l - 1].activation) : Activation::linear;
+  params.keep = dropout.keep;
+  params.gain = dropout.gain;
   return params;
 }
 
@@ -139,15 +142,27 @@ void queue_forward(Device& device, const Network& network, size_t l, Binding sta
                   PiecewiseBuffers{state, layer.pieces, z, pre_activation});
 }
 
+void queue_dropout(Device& device, const Network& network, size_t l, Binding state, const Buffer& z,
+                   uint32_t stride, const Dropout& dropout) {
+  DropoutParams params{};
+  params.key = draw_key(network.seed, Stream::dropout, static_cast<uint32_t>(l), 0);
+  params.outputs = network.layers[l].outputs;
+  params.stride = stride;
+  params.threshold = dropout.threshold;
+  params.gain = dropout.gain;
+  const uint64_t threads = uint64_t{share(params.outputs, kDropoutNeurons)} * stride;
+  device.dispatch({{Op::dropout}, share(threads, kTrainThreads)}, params, DropoutBuffers{state, z});
+}
+
 void queue_loss(Device& device, const Network& network, uint32_t stride, const LossBuffers& buffers) {
   device.dispatch({{Op::loss}, 1, 1, kTrainThreads * sizeof(double)},
                   LossParams{network.outputs(), stride, network.loss}, buffers);
 }
 
 void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x,
-                    const Buffer& dz, const Buffer* dx, uint32_t stride) {
+                    const Buffer& dz, const Buffer* dx, uint32_t stride, const Dropout& dropout) {
   const Layer& layer = network.layers[l];
-  const BackwardParams params = backward_params(network, l, stride);
+  const BackwardParams params = backward_params(network, l, stride, dropout);
   const uint32_t teams = share(layer.groups, kTrainWarps / params.warps);
   const uint32_t rows = kernel_for(Op::backward, layer).height;
   const size_t shared = params.warps > 1 ? kTrainThreads * kFloat4 * (rows > 0 ? rows : kChunk) : 0;

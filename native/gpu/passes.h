@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/dropout.h"
 #include "core/model.h"
 #include "gpu/device.h"
 #include "gpu/layer.h"
@@ -54,16 +55,20 @@ void queue_gather(Device& device, const GatherParams& params, const GatherBuffer
 void queue_forward(Device& device, const Network& network, size_t l, Binding state, const Buffer& x,
                    const Buffer& z, const Buffer* pre_activation, uint32_t stride);
 
+/** Queues the dropout of the outputs z of layer l, for the batch that the state names. */
+void queue_dropout(Device& device, const Network& network, size_t l, Binding state, const Buffer& z,
+                   uint32_t stride, const Dropout& dropout);
+
 /** Queues dz of the batch that the state names; the sum of its losses is added to the state. */
 void queue_loss(Device& device, const Network& network, uint32_t stride, const LossBuffers& buffers);
 
 /**
  * Queues the backward pass through layer l from dz, with the updates of its links and of the bias of the
  * layer below. In rows of at most kPassStride floats dx replaces x; of longer rows it goes to `dx`. The first
- * layer has no dx.
+ * layer has no dx. `dropout` is what dropped x.
  */
 void queue_backward(Device& device, Network& network, size_t l, Binding state, const Buffer& x,
-                    const Buffer& dz, const Buffer* dx, uint32_t stride);
+                    const Buffer& dz, const Buffer* dx, uint32_t stride, const Dropout& dropout = {});
 
 /**
  * Queues the backward pass through the piecewise activation of layer l: dy, the gradient by its output,

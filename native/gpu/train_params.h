@@ -45,6 +45,7 @@ struct StepState {
   uint32_t first, batch;             // first sample and samples of this step
   StopReason stop;
   UpdateRule rule;  // rule of this step
+  uint32_t epoch;
 };
 
 // ---- The order of an epoch --------------------------------------------------------------------------------
@@ -121,6 +122,21 @@ struct PiecewiseBuffers {
   Binding pre_activation;  // f32[m][stride], or null
 };
 
+/**
+ * dropout: drops outputs z of a hidden layer (gpu/dropout.h). A thread for each column of kDropoutNeurons
+ * rows.
+ */
+struct DropoutParams {
+  DrawKey key;  // the state has the epoch
+  uint32_t outputs, stride;
+  uint32_t threshold;  // threshold and gain as in core/dropout.h
+  float gain;
+};
+struct DropoutBuffers {
+  Binding state;  // StepState
+  Binding z;      // f32[m][stride]
+};
+
 // ---- Losses and outputs -----------------------------------------------------------------------------------
 
 /**
@@ -182,6 +198,7 @@ struct BackwardParams {
   Activation activation;  // activation of the layer below, not a piecewise one
   uint32_t warps;
   uint32_t wants_dx;
+  float keep, gain;  // of the dropout of x, as in core/dropout.h; 1 without it
 };
 struct BackwardBuffers {
   Binding state;               // StepState

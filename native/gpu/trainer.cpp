@@ -134,8 +134,11 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   // Forward: samples, layers, losses.
   queue_gather(device_, GatherParams{network_.features(), stride_, 0, 0},
                GatherBuffers{state, samples.x, order, rows_[0]});
-  for (size_t l = 0; l < layers; ++l)
+  for (size_t l = 0; l < layers; ++l) {
     queue_forward(device_, network_, l, state, *rows_[l], *rows_[l + 1], pre_activation_[l].get(), stride_);
+    if (l + 1 < layers && dropout_.any())
+      queue_dropout(device_, network_, l, state, *rows_[l + 1], stride_, dropout_);
+  }
   LossBuffers loss;
   loss.state = state;
   loss.order = order;
@@ -150,7 +153,7 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
   const Buffer* dz = dz_.get();
   for (size_t l = layers; l-- > 0;) {
     const Buffer* dx = gradient_below(l);
-    queue_backward(device_, network_, l, state, *rows_[l], *dz, dx, stride_);
+    queue_backward(device_, network_, l, state, *rows_[l], *dz, dx, stride_, dropout_);
     if (l > 0 && pre_activation_[l - 1] != nullptr)
       queue_piecewise_backward(device_, network_, l - 1, state, *pre_activation_[l - 1], *dx, stride_);
     dz = dx;
@@ -170,7 +173,7 @@ void Trainer::queue_step(const DeviceSamples& samples, bool shuffle) {
 /** Replays `steps` steps, recorded first if necessary; calls watch(steps before it) before each. */
 template <class Watch>
 void Trainer::replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t steps, Watch&& watch) {
-  const StepKey key{samples.upload, shuffle, corrects_};
+  const StepKey key{samples.upload, shuffle, corrects_, dropout_.threshold};
   if (step_ == nullptr || !(key == step_key_)) step_ = device_.record([&] { queue_step(samples, shuffle); });
   step_key_ = key;
   for (uint64_t s = 0; s < steps; ++s) {
@@ -202,6 +205,8 @@ EpochResult Trainer::run_epoch(const Samples& samples, const TrainOptions& optio
   state.batch = std::min(state.full_batch, state.count - state.first);
   state.stop = cancel.load(std::memory_order_relaxed) ? StopReason::cancelled : StopReason::running;
   state.rule = update_rule(options, network_.optimizer, range.before + range.begin + 1, range.begin);
+  state.epoch = options.epoch;
+  dropout_ = dropout_of(options.dropout);
   corrects_ = network_.optimizer == Optimizer::adamw || !options.learning_rates.empty();
   if (corrects_) upload_corrections(options, range);
   device_.upload(*state_, 0, &state, sizeof state);

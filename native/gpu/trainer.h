@@ -53,12 +53,14 @@ class Trainer {
   void replay_steps(const DeviceSamples& samples, bool shuffle, uint64_t steps, Watch&& watch);
   const Buffer* gradient_below(size_t l) const;
 
-  /** The samples and the order that a recording of a step uses. */
+  /** The samples, the order and the numbers that a recording of a step uses. */
   struct StepKey {
     uint64_t upload = 0;  // DeviceSamples::upload
     bool shuffle = false, corrects = false;
+    uint32_t threshold = 0;  // of the dropout
     bool operator==(const StepKey& other) const {
-      return upload == other.upload && shuffle == other.shuffle && corrects == other.corrects;
+      return upload == other.upload && shuffle == other.shuffle && corrects == other.corrects &&
+             threshold == other.threshold;
     }
   };
 
@@ -75,6 +77,7 @@ class Trainer {
   std::unique_ptr<Buffer> draws_, order_;  // random draws, and samples sorted by them
   std::unique_ptr<Buffer> corrections_;    // rate, scale and decay of the rule by step, or null
   bool corrects_ = false;                  // whether the rule differs from step to step
+  Dropout dropout_;                        // of the epoch
   std::unique_ptr<Buffer> state_;          // StepState
   FiniteFlags flags_;                      // one flag per layer
   std::unique_ptr<SharedBuffer> cancel_;   // u32: not 0 tells the device to stop

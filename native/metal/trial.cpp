@@ -23,6 +23,7 @@ struct Case {
   const char* name;
   ModelSpec spec;
   uint32_t samples, batch;
+  float dropout;
   EvolutionPolicy policy;
 };
 
@@ -46,12 +47,14 @@ std::vector<Case> cases() {
   all.back().spec.activation = Activation::srelu;
   all.back().spec.loss = Loss::sigmoid_binary_cross_entropy;
   all.back().policy = policy_of(3);
+  all.back().dropout = 0.25f;
   all.push_back(make_case("pairs of links", {20, 40, 24, 5}, 90, 40));
   all.back().spec.topology = Topology::motif;
   all.back().spec.activation = Activation::tanh;
   all.back().spec.loss = Loss::mse;
   all.back().policy = policy_of(2);
   all.push_back(make_case("long batches", {20, 40, 24, 5}, 2100, 200));
+  all.back().dropout = 0.5f;
   all.push_back(make_case("dense layers", {12, 520, 3}, 90, 40));
   all.back().spec.topology = Topology::dense;
   all.back().spec.activation = Activation::sigmoid;
@@ -146,6 +149,7 @@ std::string difference(const Case& c, const std::shared_ptr<gpu::Device>& device
     options.epoch = epoch;
     options.batch_size = c.batch;
     options.l2 = 0.001f;
+    options.dropout = c.dropout;
     const std::vector<double> got = {gpu->train_epoch(data.samples, options, go_on)},
                               want = {cpu->train_epoch(data.samples, options, go_on)};
     compare("the loss of epoch " + std::to_string(epoch), distance(got, want));

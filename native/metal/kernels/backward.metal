@@ -68,7 +68,7 @@ inline void backward_rows(constant BackwardParams& p, thread const Columns& c, t
   SET_UNROLL
   for (uint32_t r = 0; r < kRows; ++r) {
     const bool mine = c.slot == 0 && r < existing;
-    const float4 dx = through_activation4(inputs[r], sums[r], p.activation);
+    const float4 dx = input_gradient_of4(inputs[r], sums[r], p);
     if (mine) x[(source + r) * c.row + c.column] = dx;
     if (bias.values != nullptr) {
       const float gradient = c.over_columns(mine ? sum4(dx) : 0.0f);

@@ -2,6 +2,7 @@
 
 #include <metal_stdlib>
 
+#include "gpu/dropout.h"
 #include "gpu/train_params.h"
 
 /*
@@ -152,9 +153,16 @@ inline float through_activation(float x, float v, Activation activation) {
       return NAN;
   }
 }
-inline float4 through_activation4(float4 x, float4 v, Activation activation) {
-  return float4(through_activation(x.x, v.x, activation), through_activation(x.y, v.y, activation),
-                through_activation(x.z, v.z, activation), through_activation(x.w, v.w, activation));
+
+/** Returns dx for outputs x of the layer below: f' times the sum v over links, 0 where x was dropped. */
+inline float input_gradient_of(float x, float v, constant BackwardParams& p) {
+  if (p.keep == 1.0f) return through_activation(x, v, p.activation);
+  if (as_type<uint32_t>(x) == kDroppedOutput) return 0.0f;
+  return through_activation(p.keep * x, p.gain * v, p.activation);
+}
+inline float4 input_gradient_of4(float4 x, float4 v, constant BackwardParams& p) {
+  return float4(input_gradient_of(x.x, v.x, p), input_gradient_of(x.y, v.y, p),
+                input_gradient_of(x.z, v.z, p), input_gradient_of(x.w, v.w, p));
 }
 
 /** Returns the rule of this step. Read once, because for the compiler every store might change the state. */

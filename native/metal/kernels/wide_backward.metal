@@ -47,7 +47,7 @@ inline void input_gradient_rows(constant BackwardParams& p, thread const Columns
   for (uint32_t r = 0; r < kRows; ++r)
     if (r < existing) {
       const uint32_t place = (source + r) * c.row + c.column;
-      dx[place] = through_activation4(x[place], sums[r], p.activation);
+      dx[place] = input_gradient_of4(x[place], sums[r], p);
     }
 }
 

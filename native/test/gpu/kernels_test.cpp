@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/dropout.h"
 #include "gpu/finite.h"
 #include "gpu/passes.h"
 #include "layout/blocks.h"
@@ -273,6 +274,48 @@ TEST("gpu kernels: samples become rows, in order, with padding of zeros") {
         CHECK_MSG(same, features << " features, " << batch.size << " samples of " << batch.room);
       }
     }
+}
+
+TEST("gpu kernels: outputs are dropped as core says, and marked") {
+  skip_with_threads();
+  Random random(97);
+  constexpr uint32_t kFirst = 7, kEpoch = 3;
+  for (const simt::Schedule& schedule : kSchedules)
+    for (const uint32_t outputs : {1u, 8u, 21u})
+      for (const uint32_t batch : {1u, 6u, 40u, 130u})
+        for (const float p : {0.5f, 0.1f}) {
+          EmulatedDevice::Options options;
+          options.schedule = schedule;
+          TestDevice device(options);
+          const uint32_t stride = gpu::row_stride(batch);
+          gpu::Network network;
+          network.seed = 0x123456789abcdef;
+          for (uint32_t l = 0; l < 3; ++l) network.layers.emplace_back();
+          network.layers[1].outputs = outputs;
+          gpu::StepState start{};
+          start.count = 1000;
+          start.full_batch = start.batch = batch;
+          start.first = kFirst;
+          start.epoch = kEpoch;
+          const auto state = device.allocate(sizeof start);
+          device.upload(*state, 0, &start, sizeof start);
+          Guarded z = Guarded::copy_of(random.list(size_t{outputs} * stride, -1.0f, 1.0f));
+          for (size_t k = 0; k < z.size(); k += 3) z[k] = k % 2 == 0 ? 0.0f : -0.0f;
+          const auto on_device = upload(device, z);
+          const Dropout dropout = dropout_of(p);
+          gpu::queue_dropout(device, network, 1, {state.get()}, *on_device, stride, dropout);
+          for (uint32_t j = 0; j < outputs; ++j)
+            for (uint32_t s = 0; s < stride; ++s) {
+              const PhiloxBlock block =
+                  draw(network.seed, Stream::dropout, 1, kEpoch, dropout_index(kFirst + s, j));
+              float& value = z[j * stride + s];
+              value = is_dropped(block, j, dropout.threshold) ? -0.0f
+                      : value == 0.0f                         ? 0.0f
+                                                              : dropout.gain * value;
+            }
+          CHECK_MSG(download(device, *on_device).same_bits(z),
+                    outputs << " neurons, " << batch << " samples, p " << p);
+        }
 }
 
 gpu::Launch loss_launch(gpu::Op op) {

@@ -66,12 +66,13 @@ std::string message_of(BackendModel& model, const Samples& samples, const TrainO
 
 /** Epochs on both; losses within 1e-4, parameters within `tolerance`. */
 void follow(const Model& start, const Data& data, uint32_t batch, uint32_t epochs, double tolerance,
-            const std::string& what) {
+            const std::string& what, float dropout = 0.0f) {
   const OnGpu gpu = on_gpu(start, kShuffled);
   const auto cpu = on_cpu(start);
   for (uint32_t epoch = 1; epoch <= epochs; ++epoch) {
-    const TrainOptions options =
+    TrainOptions options =
         start.optimizer == Optimizer::adamw ? adamw_options(epoch, batch) : options_for(epoch, batch);
+    options.dropout = dropout;
     const double got = gpu.model->train_epoch(data.samples(), options, kGoOn);
     const double want = cpu->train_epoch(data.samples(), options, kGoOn);
     CHECK_MSG(std::fabs(got - want) <= 1e-4 * want,
@@ -238,6 +239,50 @@ TEST("gpu training: blocks of every height, a last group cut off, rows of one pa
       follow(start, make_data(21, 4, batch * 2, 5), batch, 1, 5e-5,
              "motifs of " + std::to_string(motif) + ", batch " + std::to_string(batch));
     }
+}
+
+TEST("gpu training: dropout follows the CPU, every activation, blocks, rows of one pass and of two") {
+  skip_with_threads();
+  for (const uint32_t batch : {1u, 6u, 132u}) {
+    const Data data = make_data(21, 4, batch == 1 ? 3 : 2 * batch + 3, 5);
+    for (const Activation activation :
+         {Activation::relu, Activation::tanh, Activation::sigmoid, Activation::linear, Activation::all_relu,
+          Activation::srelu, Activation::leaky_relu})
+      follow(build_model(make_spec({21, 30, 26, 4}, 3.0, activation, Loss::softmax_cross_entropy)), data,
+             batch, 2, 5e-5,
+             "dropout, activation " + std::to_string(static_cast<int>(activation)) + ", batch " +
+                 std::to_string(batch),
+             0.4f);
+    for (const uint32_t motif : {2u, 3u, 8u})
+      follow(motif_model({21, 30, 26, 4}, 3.0, motif, Activation::tanh), data, batch, 1, 5e-5,
+             "dropout, motifs of " + std::to_string(motif) + ", batch " + std::to_string(batch), 0.25f);
+  }
+}
+
+TEST("gpu training: dropout in parts and on repeat, in the recording of other epochs and with another p") {
+  skip_with_threads();
+  Data data = make_data(20, 4, 53, 3);
+  Samples samples = data.samples();
+  samples.id = next_samples_id();
+  const Model start =
+      build_model(make_spec({20, 32, 24, 4}, 3.0, Activation::srelu, Loss::softmax_cross_entropy));
+  const OnGpu whole = on_gpu(start, kForward), parts = on_gpu(start, kReversed);
+  const auto cpu = on_cpu(start);
+  const float probabilities[] = {0.25f, 0.25f, 0.5f, 0.0f, 0.5f};
+  for (uint32_t epoch = 1; epoch <= 5; ++epoch) {
+    TrainOptions options = options_for(epoch, 20);
+    options.dropout = probabilities[epoch - 1];
+    const double got = whole.model->train_epoch(samples, options, kGoOn);
+    const double want = cpu->train_epoch(samples, options, kGoOn);
+    CHECK_MSG(std::fabs(got - want) <= 1e-4 * want, "epoch " << epoch << ": " << got << ", not " << want);
+    for (const uint64_t first : {0u, 1u, 2u}) {
+      options.first_step = first;
+      options.steps = 1;
+      parts.model->train_epoch(samples, options, kGoOn);
+    }
+    CHECK_MSG(same_bits(parts.model->download(), whole.model->download()), "epoch " << epoch);
+  }
+  check_close(whole.model->download(), cpu->download(), 5e-5, "dropout");
 }
 
 TEST("gpu training: rows without links, and one row with all of them") {
