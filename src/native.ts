@@ -57,6 +57,8 @@ export interface NativeTrainOptions {
   tiny: number;
   l2: number;
   decay: number;
+  /** Probability of dropping an output of a hidden layer, from 0 to below 1. */
+  dropout: number;
   shuffle: boolean;
   /** First step of the epoch to train, from 0: an epoch in parts gives the same bits as at once. */
   firstStep: number;

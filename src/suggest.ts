@@ -9,6 +9,7 @@ const words: Record<string, readonly string[]> = {
   batchSize: ['batch', 'bs', 'minibatch', 'minibatchsize'],
   epochs: ['nepochs', 'numepochs', 'iterations', 'maxiter'],
   weightDecay: ['wd', 'decay', 'l2', 'lambda', 'regularization'],
+  dropout: ['dropoutrate', 'droprate', 'pdropout', 'dropoutprobability'],
   validation: [
     'val',
     'valid',

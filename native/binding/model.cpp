@@ -91,6 +91,7 @@ TrainOptions train_options(const Napi::Object& options) {
   out.tiny = finite_float(options.Get("tiny"), "[train] tiny");
   out.l2 = finite_float(options.Get("l2"), "[train] l2");
   out.decay = finite_float(options.Get("decay"), "[train] decay");
+  out.dropout = finite_float(options.Get("dropout"), "[train] dropout");
   out.shuffle = boolean(options.Get("shuffle"), "[train] shuffle");
   out.first_step = integer(options.Get("firstStep"), "[train] firstStep", 0, 0xffffffffu);
   out.steps = integer(options.Get("steps"), "[train] steps", 1, 0xffffffffu);

@@ -54,6 +54,7 @@ type TrainFlags = TableChoice &
     warmup?: number;
     momentum?: number;
     weightDecay?: number;
+    dropout: number;
     method: (typeof methods)[number];
     zeta: number;
     evolveEvery: number;
@@ -144,6 +145,12 @@ export function trainCommand(): Command {
       '--weight-decay <x>',
       `per step (default: ${optimizerDefaults.sgd.weightDecay}; with adamw ${optimizerDefaults.adamw.weightDecay}, scaled)`,
       numberIn(ranges.weightDecay),
+    ),
+    option(
+      '--dropout <p>',
+      'probability of dropping an output of a hidden layer in a step',
+      numberIn(ranges.dropout),
+      0,
     ),
     option('--method <name>', `how links evolve: ${methods.join(', ')}`, oneOf(methods), 'set'),
     option('--zeta <x>', 'fraction of links replaced by an evolution', numberIn(ranges.zeta), 0.3),
@@ -374,7 +381,7 @@ async function trained(
 }
 
 function trainingOptions(flags: TrainFlags, { optimizer }: SparseMLP): TrainingOptions {
-  const { epochs, batchSize, learningRate, schedule, warmup, momentum, weightDecay } = flags;
+  const { epochs, batchSize, learningRate, schedule, warmup, momentum, weightDecay, dropout } = flags;
   const { method, zeta, evolveEvery, evolveUntil, prune, regrowInit } = flags;
   const rate =
     schedule === undefined ? learningRate : { schedule, ...present({ rate: learningRate, warmup }) };
@@ -383,6 +390,7 @@ function trainingOptions(flags: TrainFlags, { optimizer }: SparseMLP): TrainingO
       batchSize,
       learningRate: rate,
       weightDecay,
+      dropout,
       [optimizer === 'adamw' ? 'beta1' : 'momentum']: momentum,
     }) as TrainingOptions),
     until: epochs,

@@ -166,6 +166,12 @@ export interface TrainingOptions {
    * the gradient.
    */
   weightDecayMode?: WeightDecayMode;
+  /**
+   * Probability, from 0 to below 1, with which an output of a hidden layer is zero in a training step
+   * (Srivastava et al. 2014); the others are multiplied by 1 / (1 - dropout). It is rounded to a multiple of
+   * 2^-16. What is dropped follows from the model's seed and is the same on every back end. Default 0.
+   */
+  dropout?: number;
   /** New order of the samples in every epoch. Default true. */
   shuffle?: boolean;
   /**
@@ -204,6 +210,7 @@ export const ranges = {
   learningRate: positiveRate,
   momentum: belowOne,
   weightDecay: belowOne,
+  dropout: belowOne,
   zeta: { text: 'a number above 0 and below 1', accepts: (value) => value > 0 && value < 1 },
   runs: wholeNumber(1, 10_000),
   samples: wholeNumber(1, 2 ** 31 - 1),
@@ -288,6 +295,7 @@ export const trainingKeys = [
   'tiny',
   'weightDecay',
   'weightDecayMode',
+  'dropout',
   'shuffle',
   'evolution',
 ] as const satisfies (keyof TrainingOptions)[];
@@ -357,6 +365,7 @@ export function trainingPlan(
     weightDecayModes,
   );
   const rates = checkRates(operation, options.learningRate ?? defaults.learningRate, defaults.learningRate);
+  const dropout = checkNumber(operation, 'dropout', options.dropout ?? 0, ranges.dropout);
   const shuffle = checkBoolean(operation, 'shuffle', options.shuffle ?? true);
   const policy = evolutionPolicy(operation, options.evolution ?? {}, motifSize);
   return {
@@ -382,6 +391,7 @@ export function trainingPlan(
         tiny,
         l2,
         decay,
+        dropout,
         shuffle,
         firstStep: 0,
         steps: 2 ** 32 - 1,

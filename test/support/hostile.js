@@ -37,6 +37,7 @@ const options = {
   tiny: 1e-8,
   l2: 0,
   decay: 0,
+  dropout: 0,
   shuffle: true,
   firstStep: 0,
   steps: 9,
