@@ -84,6 +84,7 @@ describe('train', () => {
   test.each([
     ['set', []],
     ['set', ['--optimizer', 'adamw']],
+    ['set', ['--dropout', '0.3']],
     ['set-motif', ['--topology', 'motif']],
   ])('goes on to the bits of a training that never stopped: %s %j', (method, more) => {
     const options = [...training, '--method', method, ...more];
@@ -92,6 +93,17 @@ describe('train', () => {
     expect(bytesOf('parts.st')).not.toEqual(bytesOf('whole.st'));
     expect(run([...options, '--epochs', '7', '--resume', 'parts.st']).code).toBe(0);
     expect(bytesOf('parts.st')).toEqual(bytesOf('whole.st'));
+  });
+
+  test('--dropout reaches the training, and is from 0 to below 1', () => {
+    const options = [...training, '--epochs', '2'];
+    expect(run([...options, '--save', 'none.st']).code).toBe(0);
+    expect(run([...options, '--dropout', '0', '--save', 'zero.st']).code).toBe(0);
+    expect(run([...options, '--dropout', '0.5', '--save', 'half.st']).code).toBe(0);
+    expect(bytesOf('zero.st')).toEqual(bytesOf('none.st'));
+    expect(bytesOf('half.st')).not.toEqual(bytesOf('none.st'));
+    const { code, stderr } = run([...options, '--dropout', '1']);
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('below 1') });
   });
 
   test.each([

@@ -16,6 +16,7 @@ test.each([
   ['learningRate', '5e-2', 0.05],
   ['zeta', '.3', 0.3],
   ['momentum', '0', 0],
+  ['dropout', '.5', 0.5],
 ] as const)('%s takes %j', (name, text, value) => {
   expect(numberIn(ranges[name])(text)).toBe(value);
 });
@@ -25,6 +26,7 @@ test.each([
   ['zeta', '1'],
   ['epsilon', '0'],
   ['momentum', '1'],
+  ['dropout', '1'],
   ['seed', '9007199254740992'],
 ] as const)('%s refuses its bound %j', (name, text) => {
   expect(() => numberIn(ranges[name])(text)).toThrow(ranges[name].text);
