@@ -211,7 +211,7 @@ TEST("gradient: the same with dropout, of what was dropped") {
       const auto factors = [&] { return reference::dropout_factors(network, 0.3f, 3, 1, place, kBatch); };
       while (distance_to_kink(network, problem.inputs(), factors()) < 1e-3) place += kBatch;
       const reference::Factors drawn = factors();
-      CHECK_EQ(drawn.size(), 4);
+      CHECK_EQ(drawn.size(), 4u);
       CHECK(drawn.back().empty());
       for (size_t l = 0; l < 3; ++l) {
         const auto dropped = static_cast<size_t>(std::count(drawn[l].begin(), drawn[l].end(), 0.0));
