@@ -5,7 +5,9 @@ import { activations } from '../../../src/vocabulary.js';
 import { sgd } from '../../support/models.js';
 import { blobs } from './blobs.js';
 
-/* The option `dropout` as a user has it. What is dropped, and that steps are right, is for the native tests. */
+/*
+ * The option `dropout` as a user has it. What is dropped, and that steps are right, is for the native tests.
+ */
 
 const train = blobs(400);
 const validation = blobs(200, { seed: 2 });
