@@ -17,8 +17,8 @@ TargetRows<Index> make_rows(const Blocks<Index>& blocks) {
   TargetRows<Index> rows;
   rows.targets.resize(blocks.outputs);
   std::iota(rows.targets.begin(), rows.targets.end(), 0u);
-  std::stable_sort(rows.targets.begin(), rows.targets.end(),
-                   [&](uint32_t a, uint32_t b) { return length(a) > length(b); });
+  std::sort(rows.targets.begin(), rows.targets.end(),
+            [&](uint32_t a, uint32_t b) { return length(a) != length(b) ? length(a) > length(b) : a < b; });
   for (const uint32_t target : rows.targets) rows.lengths.push_back(length(target));
   // Copy the links, bundle by bundle.
   rows.sources.resize(blocks.size());
