@@ -5,10 +5,9 @@
 #include <vector>
 
 #include "core/dropout.h"
-#include "cpu/trainer.h"
 #include "reference/model.h"
 #include "test/cpu/kernel_support.h"
-#include "test/model_support.h"
+#include "test/cpu/trainer_support.h"
 
 /*
  * Dropout on the CPU: its kernel against core/dropout.h, whole epochs against the reference, and against
@@ -72,22 +71,6 @@ TEST_EACH_ISA("dropout: the kernel drops what core says, in any ranges of rows",
 
 // ---- Epochs -----------------------------------------------------------------------------------------------
 
-/** A trainer with its network and its threads. */
-struct Training {
-  PackedNetwork network;
-  ThreadPool pool;
-  cpu::Trainer trainer;
-
-  Training(const Model& model, unsigned threads, const cpu::KernelTable& table = cpu::kernels())
-      : network(pack_network(model)), pool(threads), trainer(network, table, pool) {}
-  double epoch(const Samples& samples, const TrainOptions& options) {
-    const EpochResult result = trainer.run_epoch(samples, options, kGoOn);
-    CHECK(!result.cancelled && result.divergence.batch == 0);
-    return result.loss;
-  }
-  Model model() const { return unpack_network(network); }
-};
-
 /** Small batches take small steps, or rounding grows into another course. */
 TrainOptions dropping(uint32_t epoch, uint32_t batch, float p) {
   TrainOptions options = options_for(epoch, batch);
@@ -97,11 +80,7 @@ TrainOptions dropping(uint32_t epoch, uint32_t batch, float p) {
 }
 
 ModelSpec spec_of(double epsilon, Activation activation, uint32_t motif_size) {
-  ModelSpec spec = make_spec({21, 35, 27, 4}, epsilon, activation, Loss::softmax_cross_entropy);
-  if (motif_size == 1) return spec;
-  spec.topology = Topology::motif;
-  spec.motif_size = motif_size;
-  return spec;
+  return motif_spec(make_spec({21, 35, 27, 4}, epsilon, activation, Loss::softmax_cross_entropy), motif_size);
 }
 
 void follow(const Model& start, const Data& data, uint32_t batch, float p, const cpu::KernelTable& table,
@@ -110,7 +89,7 @@ void follow(const Model& start, const Data& data, uint32_t batch, float p, const
   const auto want = on_reference(start);
   for (uint32_t epoch = 1; epoch <= 2; ++epoch) {
     const TrainOptions options = dropping(epoch, batch, p);
-    const double got_loss = got.epoch(data.samples(), options) / static_cast<double>(data.labels.size());
+    const double got_loss = got.epoch(data.samples(), options);
     const double want_loss = want->train_epoch(data.samples(), options, kGoOn);
     CHECK_MSG(std::fabs(got_loss - want_loss) <= 1e-5 * want_loss,
               what << ", epoch " << epoch << ": loss " << got_loss << ", expected " << want_loss);

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "test/cpu/kernel_support.h"
+#include "test/cpu/trainer_support.h"
 #include "test/deadline.h"
 #include "test/model_support.h"
 
@@ -58,29 +59,6 @@ class Spy {
   inline static uint64_t calls_ = 0, flag_at_ = 0;
   inline static std::atomic<bool>* flag_ = nullptr;
 };
-
-/** A trainer with its network and its threads. */
-struct Training {
-  PackedNetwork network;
-  ThreadPool pool;
-  cpu::Trainer trainer;
-
-  Training(const Model& model, unsigned threads, const cpu::KernelTable& table = cpu::kernels())
-      : network(pack_network(model)), pool(threads), trainer(network, table, pool) {}
-  double epoch(const Samples& samples, const TrainOptions& options) {
-    const EpochResult result = trainer.run_epoch(samples, options, kGoOn);
-    CHECK(!result.cancelled && result.divergence.batch == 0);
-    return result.loss / static_cast<double>(samples.count);
-  }
-  Model model() const { return unpack_network(network); }
-};
-
-ModelSpec motif_spec(ModelSpec spec, uint32_t motif_size) {
-  if (motif_size == 1) return spec;
-  spec.topology = Topology::motif;
-  spec.motif_size = motif_size;
-  return spec;
-}
 
 /** Of the first layer that is not dense. */
 uint32_t block_height(const PackedNetwork& network) {
