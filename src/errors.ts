@@ -115,7 +115,14 @@ export interface ErrorDetails {
     heartbeat?: string;
   };
   ERR_IO: CommonDetails & { file?: string; folder?: string; url?: string; variable?: string };
-  ERR_NATIVE_LOAD: CommonDetails;
+  ERR_NATIVE_LOAD: CommonDetails & {
+    /** Platform and architecture of the process, `linux-x64` for one. */
+    platform?: string;
+    /** Files that were tried, and why each cannot be loaded. */
+    tried?: { file: string; reason: string }[];
+    /** Command that compiles the addon. */
+    command?: string;
+  };
   ERR_NON_FINITE: SamplesDetails;
   ERR_OUT_OF_MEMORY: CommonDetails & {
     name?: string;

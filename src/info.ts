@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import type { AddonOrigin } from './addon.js';
 import { tryGpusApart } from './backend.js';
-import { type NativeInfo, native, ofThisRealm } from './native.js';
+import { type NativeInfo, native, nativePlace, ofThisRealm } from './native.js';
 
 /** Facts about this program on this machine. */
 export interface Info extends NativeInfo {
@@ -9,6 +10,8 @@ export interface Info extends NativeInfo {
   node: string;
   platform: string;
   cpu: string;
+  /** File of the compiled addon: one compiled on this machine, or one that the package brought. */
+  addon: { file: string; origin: AddonOrigin };
 }
 
 /** Version of the package, read without loading the addon. */
@@ -29,6 +32,7 @@ export function info(): Info {
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
     cpu: os.cpus()[0]?.model ?? 'unknown',
+    addon: nativePlace(),
     ...ofThisRealm(native().info()),
   };
 }

@@ -1,6 +1,4 @@
-import { createRequire } from 'node:module';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { type AddonPlace, loadAddon } from './addon.js';
 import { errorCodes, SetNativeError } from './errors.js';
 import type {
   ActivationName,
@@ -314,29 +312,23 @@ interface Addon {
   }): Promise<string>;
 }
 
-const packageRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+let loaded: { addon: Addon; place: AddonPlace } | undefined;
 
-let addon: Addon | undefined;
+function load(): { addon: Addon; place: AddonPlace } {
+  const { exports, ...place } = loadAddon();
+  return { addon: exports as Addon, place };
+}
 
 /** The addon, loaded at first use, so that help is printed without it too. */
 export function native(): Addon {
-  if (addon === undefined) {
-    const require = createRequire(import.meta.url);
-    try {
-      const load = require('node-gyp-build') as (root: string) => Addon;
-      addon = load(packageRoot);
-    } catch (cause) {
-      throw new SetNativeError(
-        'ERR_NATIVE_LOAD',
-        `[load] the compiled part of set-native could not be loaded from ${packageRoot} ` +
-          `(${process.platform}-${process.arch}, Node ${process.version}): ${(cause as Error).message.split('\n')[0]}. ` +
-          'Build it with a C++17 compiler, make and Python 3: `npm rebuild set-native` ' +
-          '(npm 12: first `npm install-scripts approve set-native`); in a checkout: `npm run build`.',
-        { cause },
-      );
-    }
-  }
-  return addon;
+  loaded ??= load();
+  return loaded.addon;
+}
+
+/** The file of the addon, which is loaded for it. */
+export function nativePlace(): AddonPlace {
+  native();
+  return loaded!.place;
 }
 
 /**

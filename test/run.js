@@ -168,7 +168,7 @@ if (tidy && sources) {
   skipped('C++: lint', 'it takes clang-tidy and a git checkout');
 }
 
-await check('addon: build', bin('node-gyp'), ['configure', 'build', '--silent', `--jobs=${jobs}`]);
+await check('addon: build', process.execPath, ['dist/cli/main.js', 'build']);
 
 const typescript = () =>
   suite('TypeScript tests', bin('vitest'), ['run', '--reporter=default', '--no-color'], (output) => {

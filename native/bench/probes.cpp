@@ -60,7 +60,12 @@ SET_PROBES(portable, , Float4, SET_FMA4)
 typedef float Float8 __attribute__((vector_size(32), may_alias));
 typedef float Float16 __attribute__((vector_size(64), may_alias));
 SET_PROBES(avx2, __attribute__((target("avx2,fma"))), Float8, _mm256_fmadd_ps)
+#if defined(__clang__) && __clang_major__ >= 18 && \
+    __clang_major__ <= 21  // 512 bits are a feature of their own there
+SET_PROBES(avx512, __attribute__((target("avx512f,evex512"))), Float16, _mm512_fmadd_ps)
+#else
 SET_PROBES(avx512, __attribute__((target("avx512f"))), Float16, _mm512_fmadd_ps)
+#endif
 #endif
 
 }  // namespace

@@ -3,6 +3,10 @@
 #include <cmath>
 #include <cstring>
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include "core/x86_features.h"
+#endif
+
 /*
  * This code is written so that compilers vectorise it: it has no branch, no call and no conversion that SSE2
  * or AVX2 lacks. GCC and clang compile it twice on x86-64, since vectors of four are twice as fast as those
@@ -88,7 +92,7 @@ void geometric_skips(const uint64_t* first, const uint64_t* second, size_t count
                      double* skips) {
   auto* skips_into = &skips_plain;
 #if defined(__x86_64__) && defined(__GNUC__)
-  static const bool has_avx2 = __builtin_cpu_supports("avx2");
+  static const bool has_avx2 = x86_features().avx2;
   if (has_avx2) skips_into = &skips_avx2;
 #endif
   skips_into(first, count, log_miss, skips);

@@ -6,6 +6,8 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #define SET_PHILOX_X86
 #include <immintrin.h>
+
+#include "core/x86_features.h"
 #endif
 
 namespace set_native {
@@ -121,7 +123,7 @@ void draw_many(uint64_t seed, Stream stream, uint32_t layer, uint32_t epoch, con
                uint32_t round, size_t count, uint64_t* out, uint64_t* second) {
   size_t done = 0;
 #ifdef SET_PHILOX_X86
-  static const bool has_avx2 = __builtin_cpu_supports("avx2");
+  static const bool has_avx2 = x86_features().avx2;
   const uint32_t last = last_word(stream, layer, round);
   if (has_avx2) done = draw_avx2(seed, epoch, last, index, count, out, second);
   done += draw_sse2(seed, epoch, last, index + done, count - done, out + done,

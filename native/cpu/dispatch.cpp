@@ -4,6 +4,9 @@
 
 #include "core/error.h"
 #include "cpu/kernels.h"
+#if defined(SET_HAVE_X86_KERNELS)
+#include "core/x86_features.h"
+#endif
 
 namespace set_native::cpu {
 
@@ -26,19 +29,11 @@ struct Candidate {
   bool (*supported)();
 };
 
-/**
- * Every table compiled in, widest first. The builtins also check that the operating system saves the
- * registers.
- */
+/** Every table compiled in, widest first. */
 const Candidate kCandidates[] = {
 #if defined(SET_HAVE_X86_KERNELS)
-    {&avx512::table,
-     [] {
-       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-              __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-     }},
-    {&avx2::table, [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
+    {&avx512::table, [] { return x86_features().avx512; }},
+    {&avx2::table, [] { return x86_features().avx2; }},
 #endif
     {&portable::table, [] { return true; }},
 };

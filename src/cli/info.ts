@@ -3,7 +3,9 @@ import { info } from '../info.js';
 
 export function infoCommand(): Command {
   return new Command('info')
-    .description('show version, instruction sets, threads and back ends, and why a back end is not there')
+    .description(
+      'show version, where the addon is from, instruction sets, threads and back ends, and why one is not there',
+    )
     .option('--json', 'print it as JSON')
     .addHelpText(
       'after',
@@ -21,10 +23,12 @@ Examples:
     });
 }
 
-function describe({ version, node, platform, cpu, isa, threads, backends }: ReturnType<typeof info>): string {
+function describe(all: ReturnType<typeof info>): string {
+  const { version, node, platform, cpu, addon, isa, threads, backends } = all;
   const rows = [
     ['set-native', version],
     ['Node', `${node} on ${platform}`],
+    ['addon', `${addon.origin}: ${addon.file}`],
     ['CPU', `${cpu}, ${threads} threads`],
     ['ISA', `${isa.used ?? 'none'} used; found: ${isa.available.join(', ')}`],
     ...backends.map(({ name, available, device, reason }) => [name, available ? device : reason]),

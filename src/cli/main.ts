@@ -5,6 +5,7 @@ import { isSetNativeError } from '../errors.js';
 import { version } from '../info.js';
 import { takesEscapeCodes } from '../report/terminal/escapeCodes.js';
 import { benchCommand } from './bench.js';
+import { buildCommand } from './build.js';
 import { dataCommand } from './data.js';
 import { exitCode, messageFor } from './errors.js';
 import { infoCommand } from './info.js';
@@ -34,6 +35,7 @@ function program(): Command {
     .addCommand(selectCommand())
     .addCommand(dataCommand())
     .addCommand(infoCommand())
+    .addCommand(buildCommand())
     .addHelpText('after', '\nset-native <command> --help explains a command.');
 }
 

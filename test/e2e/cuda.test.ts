@@ -13,7 +13,7 @@ import type { NativeInfo } from '../../src/native.js';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const main = path.join(root, 'dist/cli/main.js');
-const fake = path.join(root, 'build/test/libset_native_cuda_fake.so');
+const fake = path.join(root, 'build/release/libset_native_cuda_fake.so');
 
 function run(args: string[], env: NodeJS.ProcessEnv) {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-const release = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../build/Release');
+const release = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../build/release');
 
 /*
  * An inline function or template emitted by a kernel file would exist once per instruction set under one
@@ -14,9 +14,12 @@ const release = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../.
 test.for(['portable', 'avx2', 'avx512'])(
   'the %s kernels share no symbol with the rest of the program',
   (isa, { skip }) => {
-    const archive = path.join(release, `set_kernels_${isa}.a`);
-    skip(!existsSync(archive), `${path.basename(archive)} was not built here`);
-    const nm = spawnSync('nm', ['--defined-only', '-C', archive], { encoding: 'utf8' });
+    const folder = path.join(release, 'CMakeFiles', `set_kernels_${isa}.dir`);
+    skip(!existsSync(folder), `kernels for ${isa} were not built here`);
+    const objects = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.o'),
+    );
+    const nm = spawnSync('nm', ['--defined-only', '-C', ...objects], { cwd: folder, encoding: 'utf8' });
     skip(nm.error !== undefined, 'nm is not installed');
     const symbols = nm.stdout.split('\n');
     expect(

@@ -70,7 +70,7 @@ test.each([
   const worker = `
     import { createRequire } from 'node:module';
     import { parentPort } from 'node:worker_threads';
-    const addon = createRequire(${JSON.stringify(path.join(root, 'package.json'))})('node-gyp-build')(${JSON.stringify(root)});
+    const addon = createRequire(${JSON.stringify(path.join(root, 'package.json'))})('./build/release/set_native.node');
     const spec = {
       sizes: [3000, 3000, 3000, 10], topology: 'erdos-renyi', epsilon: 100, motifSize: 2, init: 'he-fan-in', activation: 'relu',
       alpha: 0.6, loss: 'softmax-cross-entropy', seed: 0, backend: 'cpu', threads: 2, optimizer: 'sgd',

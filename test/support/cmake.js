@@ -20,10 +20,13 @@ export function lacksCmake() {
   return isOld ? `${need}, and this is ${version}: ${get}` : undefined;
 }
 
-/** The folder that a preset builds in. */
-export const folderOf = (preset) => path.join(root, 'build', preset);
+/** The preset that configures for a build preset: the addon's build has the native tests, too. */
+const configuredBy = (preset) => (preset === 'test' ? 'release' : preset);
 
-export const configureArgs = (preset, defines = []) => ['--preset', preset, ...defines];
+/** The folder that a preset builds in. */
+export const folderOf = (preset) => path.join(root, 'build', configuredBy(preset));
+
+export const configureArgs = (preset, defines = []) => ['--preset', configuredBy(preset), ...defines];
 
 export const buildArgs = (preset) => [
   ...['--build', '--preset', preset],

@@ -11,8 +11,8 @@ import { inspect } from 'node:util';
 import { isExternal } from 'node:util/types';
 import { Worker } from 'node:worker_threads';
 
-const root = path.resolve(import.meta.dirname, '../..');
-const addon = createRequire(import.meta.url)('node-gyp-build')(root);
+const file = path.resolve(import.meta.dirname, '../../build/release/set_native.node');
+const addon = createRequire(import.meta.url)(file);
 
 const spec = {
   sizes: [20, 30, 4],
@@ -379,7 +379,7 @@ for (const bad of [
 {
   const worker = new Worker(
     `const { workerData, parentPort } = require('node:worker_threads');
-     const addon = require(workerData.build)(workerData.root);
+     const addon = require(workerData.file);
      const { Pipe } = process.binding('pipe_wrap');
      addon.createModel(workerData.spec).then((model) => {
        const answers = [undefined, {}, new Pipe(0)._externalStream, workerData.samples].map((value) => {
@@ -398,7 +398,7 @@ for (const bad of [
      });`,
     {
       eval: true,
-      workerData: { spec, samples, root, build: createRequire(import.meta.url).resolve('node-gyp-build') },
+      workerData: { spec, samples, file },
     },
   );
   const [answers] = await once(worker, 'message');

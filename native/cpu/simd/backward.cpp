@@ -53,7 +53,7 @@ template <>
 struct Partial<0> {
   typedef Half V;
 };
-SET_INLINE void begin_sum(Vec& sum, Half products) {
+[[maybe_unused]] SET_INLINE void begin_sum(Vec& sum, Half products) {
   sum = widen(products);
 }
 #if SET_VEC_WIDTH > 4
