@@ -70,11 +70,11 @@ export function addonPlaces(
   root: string = packageRoot,
   platform: string = process.platform,
   arch: string = process.arch,
-  ofLinux: Libc | undefined = libc(),
+  ofLinux: Libc | 'unknown' = libc() ?? 'unknown',
 ): AddonPlace[] {
   const glibc = `${platform}-${arch}`;
   const musl = `${glibc}-musl`;
-  const linux = ofLinux === undefined ? [glibc, musl] : [ofLinux === 'musl' ? musl : glibc];
+  const linux = ofLinux === 'unknown' ? [glibc, musl] : [ofLinux === 'musl' ? musl : glibc];
   return [
     { file: path.join(root, 'build', 'release', 'set_native.node'), origin: 'compiled' },
     ...(platform === 'linux' ? linux : [glibc]).map((folder): AddonPlace => {
@@ -157,9 +157,9 @@ const lockFiles: [string, PackageManager][] = [
 /** The package manager that runs this process, else the one that the folders around the package tell of. */
 export function packageManager(
   root: string = packageRoot,
-  agent: string | undefined = process.env.npm_config_user_agent,
+  agent: string = process.env.npm_config_user_agent ?? '',
 ): PackageManager {
-  const named = /^(\w+)\//.exec(agent ?? '')?.[1] ?? '';
+  const named = /^(\w+)\//.exec(agent)?.[1] ?? '';
   if (Object.hasOwn(runners, named)) return named as PackageManager;
   const { versions } = process;
   if (versions.pnp !== undefined) return 'yarn';

@@ -139,7 +139,7 @@ if (documents && cppFiles) {
   skipped('Documents and C++: format', 'this is no git checkout');
 }
 const kernels = [];
-// For one architecture: the rest is build:cuda's.
+// For one architecture: the rest is for `set-native build --cuda`.
 if (found('nvcc')) kernels.push(() => builds('CUDA: kernels compile (nvcc)', 'cuda-check'));
 else skipped('CUDA: compiling the kernels', 'it takes nvcc');
 await together(

@@ -81,7 +81,7 @@ Loaded load(const std::string& path) {
   if (!is_there(path))
     return {nullptr,
             "its library was not found at " + path +
-                "; with a CUDA toolkit `npm run build:cuda` builds it, and SET_NATIVE_CUDA_LIBRARY names one "
+                "; with a CUDA toolkit `npx set-native build --cuda` builds it, and SET_NATIVE_CUDA_LIBRARY names one "
                 "elsewhere"};
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) return {nullptr, "its library could not be opened: " + text_of_dlerror()};

@@ -48,7 +48,7 @@ test('without a library info says where it was looked for, and how to get one', 
   const { available, reason } = cudaOf({ SET_NATIVE_CUDA_LIBRARY: '/nowhere/lib.so' });
   expect(available).toBe(false);
   expect(reason).toMatch(
-    /^not available, because its library was not found at \/nowhere\/lib\.so; .*build:cuda/,
+    /^not available, because its library was not found at \/nowhere\/lib\.so; .*build --cuda/,
   );
 });
 

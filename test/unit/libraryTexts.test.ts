@@ -12,6 +12,11 @@ const src = path.resolve(import.meta.dirname, '../../src');
 
 /** Texts outside src/cli/ that look like flags, each with the reason why it may stand there. */
 const allowed: Record<string, Record<string, string>> = {
+  'addon.ts': {
+    '--permission': "an option of node's, which closes addons and files",
+    '--allow-addons': "an option of node's, the only way to an addon then",
+    '--allow-fs-read': "an option of node's, the only way to its folder then",
+  },
   'threads.ts': { '--input-type': "an option of node's, which worker threads must not inherit" },
   'files/bounded.ts': { '--max-old-space-size': "an option of node's, the only way to more memory" },
   'report/html/page.ts': {
