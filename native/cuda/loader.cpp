@@ -79,10 +79,10 @@ std::string library_path() {
 
 Loaded load(const std::string& path) {
   if (!is_there(path))
-    return {nullptr,
-            "its library was not found at " + path +
-                "; with a CUDA toolkit `npx set-native build --cuda` builds it, and SET_NATIVE_CUDA_LIBRARY names one "
-                "elsewhere"};
+    return {nullptr, "its library was not found at " + path +
+                         "; with a CUDA toolkit `npx set-native build --cuda` builds it, and "
+                         "SET_NATIVE_CUDA_LIBRARY names one "
+                         "elsewhere"};
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) return {nullptr, "its library could not be opened: " + text_of_dlerror()};
   const auto get = reinterpret_cast<GetLibrary>(dlsym(handle, kGetLibrary));

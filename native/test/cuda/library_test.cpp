@@ -89,7 +89,8 @@ TEST("cuda library: looked for beside the program, or where SET_NATIVE_CUDA_LIBR
   CHECK(cuda::untried_library().empty());
   const Loaded loaded = cuda::load(cuda::library_path());
   CHECK(loaded.table == nullptr);
-  for (const char* part : {"not found at /nowhere/lib.so", "npx set-native build --cuda", "SET_NATIVE_CUDA_LIBRARY"})
+  for (const char* part :
+       {"not found at /nowhere/lib.so", "npx set-native build --cuda", "SET_NATIVE_CUDA_LIBRARY"})
     CHECK_MSG(contains(loaded.reason, part), loaded.reason);
 }
 
