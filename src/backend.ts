@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { SetNativeError } from './errors.js';
 import { native } from './native.js';
@@ -71,14 +71,21 @@ const stopSignals: (NodeJS.Signals | null)[] = ['SIGINT', 'SIGTERM', 'SIGHUP', '
 function troubleApart(name: GpuName): string {
   const { NODE_OPTIONS: _, ...env } = process.env; // options such as those of a debugger are not for the child
   const seconds = trialSeconds[name];
-  const { status, signal, error, stdout, stderr } = spawnSync(process.execPath, [trialProgram, name], {
-    env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
-    encoding: 'utf8',
-    timeout: 1000 * seconds,
-    killSignal: 'SIGKILL',
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
   const trial = 'its trial in a process of its own';
+  let child: SpawnSyncReturns<string>;
+  try {
+    child = spawnSync(process.execPath, [trialProgram, name], {
+      env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
+      encoding: 'utf8',
+      timeout: 1000 * seconds,
+      killSignal: 'SIGKILL',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  } catch (error) {
+    // Node's permission model, or another that forbids processes.
+    return `${trial} could not be started: ${(error as Error).message}`;
+  }
+  const { status, signal, error, stdout, stderr } = child;
   if ((error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT') {
     return `${trial} did not end within ${seconds} seconds`;
   }

@@ -2,10 +2,10 @@
  * `npm run prebuilds [-- FOLDER ...]` builds the addons that the package brings, in prebuilds/FOLDER/: on
  * Linux x64 those of every Linux, on other systems the one of this machine.
  *
- * Zig compiles for every Linux, being clang with the headers and C libraries of all of them: the GNU C library
- * as old as 2.28, which Node itself takes, and musl; libc++ is linked into the addon. ZIG names the program,
- * else its npm package is fetched, once, and checked against the hash below. Each addon is checked as it is
- * built: see check.js. The same sources give the same bytes.
+ * Zig compiles for every Linux, being clang with the headers and C libraries of all of them: the GNU C
+ * library as old as 2.28, which Node itself takes, and musl; libc++ is linked into the addon. ZIG names the
+ * program, else its npm package is fetched, once, and checked against the hash below. Each addon is checked
+ * as it is built: see check.js.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

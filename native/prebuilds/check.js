@@ -1,6 +1,6 @@
 /*
- * What a prebuilt addon for Linux must be, told by readelf and objdump. Returns the lines that show it; throws
- * where it is something else.
+ * What a prebuilt addon for Linux must be, told by readelf and objdump. Returns the lines that show it;
+ * throws where it is something else.
  */
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
@@ -68,8 +68,8 @@ export function check(file, libc) {
 }
 
 /**
- * Checks that code for AVX and AVX-512 is in functions alone that say so by their name, which are called where
- * the processor has it: all others run on every x86-64.
+ * Checks that code for AVX and AVX-512 is in functions alone that say so by their name, which are called
+ * where the processor has it: all others run on every x86-64.
  */
 export function checkBaseline(archives) {
   const offenders = new Set();

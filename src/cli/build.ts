@@ -11,7 +11,7 @@ import { numberIn } from './options.js';
 
 export function buildCommand(): Command {
   return new Command('build')
-    .description('compile the native addon in the folder of this package, where none is there for a platform')
+    .description('compile the native addon, for a platform that the package has none for')
     .option(
       '--jobs <n>',
       'files to compile at once; default: JOBS, else one per core',

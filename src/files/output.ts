@@ -414,9 +414,12 @@ function sync(open: number): void {
   }
 }
 
-/** Throws an error of flushing, unless the file system has no such thing. */
+/**
+ * Throws an error of flushing, unless the file system has no such thing or Node's permission model closes it,
+ * as it does even where writing is allowed.
+ */
 function unlessUnknown(error: unknown): void {
-  if (!['EINVAL', 'ENOSYS', 'ENOTSUP'].includes(codeOf(error) ?? '')) throw error;
+  if (!['EINVAL', 'ENOSYS', 'ENOTSUP', 'ERR_ACCESS_DENIED'].includes(codeOf(error) ?? '')) throw error;
 }
 
 /**
