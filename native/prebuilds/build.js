@@ -100,7 +100,7 @@ function toolchain(folder, zig, target) {
   ];
 }
 
-const headers = ['node-addon-api', 'node-api-headers'].map((name) => require(name).include_dir);
+const headers = ['node-addon-api', 'node-api-headers'].map((name) => path.resolve(require(name).include_dir));
 
 function compile(name, settings, env) {
   const folder = path.join(place, name);

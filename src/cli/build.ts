@@ -51,7 +51,7 @@ function build({ jobs, cuda = false }: { jobs?: number; cuda?: boolean }): void 
   // Headers of Node-API come from packages, so that any Node will do and nothing is fetched.
   const require = createRequire(import.meta.url);
   const headers = ['node-addon-api', 'node-api-headers'].map(
-    (name) => (require(name) as { include_dir: string }).include_dir,
+    (name) => path.resolve((require(name) as { include_dir: string }).include_dir), // one is relative
   );
   const hasMake = finds('make');
   run(
