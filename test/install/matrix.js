@@ -190,6 +190,17 @@ const cases = {
     if (!existsSync(program)) throw new Skip('its npm package fetches the program from another host');
     return must(program, ['--no-sandbox', '--headless', 'program.mjs'], { cwd: common() });
   },
+  'compiled by set-native build': {
+    slow: true,
+    origin: 'compiled',
+    run: () => {
+      const cwd = project('compiled');
+      npmInstall(cwd);
+      const { PATH } = process.env; // with a compiler and CMake
+      must('npx', ['set-native', 'build'], { cwd, env: { PATH }, seconds: 900 });
+      return withNode(cwd, 'node');
+    },
+  },
   'x86-64-v1 (qemu64)': {
     slow: true,
     isa: 'portable',
@@ -307,6 +318,7 @@ for (const [name, given] of Object.entries(cases)) {
     slow = false,
     isa,
     ownBits = false,
+    origin = 'prebuilt',
   } = typeof given === 'function' ? { run: given } : given;
   if ((slow && !all) || !words.every((word) => name.includes(word))) continue;
   const start = performance.now();
@@ -316,7 +328,7 @@ for (const [name, given] of Object.entries(cases)) {
     const found = output && resultOf(output);
     if (found && !ownBits && found.hash !== reference(isa))
       throw new Error(`other bits: ${JSON.stringify(found)}`);
-    if (found && found.origin !== 'prebuilt') throw new Error(`not prebuilt: ${found.file}`);
+    if (found && found.origin !== origin) throw new Error(`not ${origin}: ${found.file}`);
     counts.passed++;
     const folder = found && path.basename(path.dirname(found.file));
     outcome = found
