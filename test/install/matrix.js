@@ -1,9 +1,9 @@
 /*
  * `node test/install/matrix.js TARBALL [--all] [words of a case's name]` installs the packed package in an
  * empty folder per case, with no compiler on the PATH and no network but the registry, runs program.mjs
- * there and compares the bits of its predictions with those of npm and the running Node. --all adds the cases
- * that take minutes. Linux x64 only; what a case needs beyond npm it fetches from the registry, or it is skipped by
- * name. Last line: `N passed, N failed`.
+ * there and compares the bits of its predictions with those of npm and the running Node. --all adds the
+ * cases that take minutes. Linux x64 only; what a case needs beyond npm it fetches from the registry, or it
+ * is skipped by name. Last line: `N passed, N failed`.
  */
 import { spawnSync } from 'node:child_process';
 import {
