@@ -104,7 +104,7 @@ export function loadAddon(places: AddonPlace[] = addonPlaces()): AddonPlace & { 
   }
   const platform = `${process.platform}-${process.arch}`;
   const ofLinux = process.platform === 'linux' ? `, C library: ${libc() ?? 'unknown'}` : '';
-  const command = commandOf('build');
+  const command = `${runners[packageManager()]} build`;
   throw new SetNativeError(
     'ERR_NATIVE_LOAD',
     `[load] there is no compiled part of set-native that works here, ${platform}${ofLinux}, ` +
@@ -131,11 +131,7 @@ function forbidden(cause: unknown): SetNativeError {
   );
 }
 
-/** How the package manager in use runs a command of this package. */
-export function commandOf(command: string): string {
-  return `${runners[packageManager()]} ${command}`;
-}
-
+/** How each package manager runs a command of this package. */
 const runners = {
   npm: 'npx set-native',
   pnpm: 'pnpm exec set-native',

@@ -4,8 +4,8 @@
 
 /*
  * The two functions of the C++ ABI that hand out a thread's stack of caught exceptions (Itanium C++ ABI:
- * Exception Handling, 2.2.2), for addons with libc++ inside on x86-64. libc++abi's own use a thread-local
- * variable, for which a shared object must name the dynamic linker among the libraries that it needs.
+ * Exception Handling, 2.2.2), for addons with libc++ inside. libc++abi's own use a thread-local variable,
+ * for which a shared object on x86-64 must name the dynamic linker among the libraries that it needs.
  */
 namespace {
 

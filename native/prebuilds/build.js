@@ -41,13 +41,11 @@ function run(command, args, options = {}) {
   if (status !== 0) throw new Error(`${command} ${args[0]} failed${error ? `: ${error.message}` : ''}`);
 }
 
-const linesOf = (command, args) => spawnSync(command, args, { encoding: 'utf8' }).stdout?.trim() ?? '';
-
 /** Returns the program and its environment: the one that ZIG names, else that of the npm packages. */
 function findZig() {
   const given = process.env.ZIG;
   if (given) {
-    const version = linesOf(given, ['version']);
+    const version = spawnSync(given, ['version'], { encoding: 'utf8' }).stdout?.trim();
     if (version !== zigVersion)
       throw new Error(`ZIG names ${given}, version ${version || 'unknown'}, not ${zigVersion}`);
     return { program: given, env: process.env };

@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
@@ -7,6 +6,7 @@ import { Command } from 'commander';
 import { addonPlaces, loadAddon, packageRoot } from '../addon.js';
 import { wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
+import { howToGetCompilers, lacksCmake } from './cmake.js';
 import { numberIn } from './options.js';
 
 export function buildCommand(): Command {
@@ -31,15 +31,9 @@ Examples:
     .action(build);
 }
 
-/** The first CMake that reads our presets. */
-const oldestCmake = [3, 21] as const;
-
-const howToGet =
-  'on Debian or Ubuntu: apt-get install cmake g++ make; on Fedora: dnf install cmake gcc-c++ make; on Alpine: ' +
-  'apk add cmake g++ make; on macOS: xcode-select --install and brew install cmake';
-
 function build({ jobs, cuda = false }: { jobs?: number; cuda?: boolean }): void {
-  requireCmake();
+  const lacking = lacksCmake();
+  if (lacking !== undefined) throw unable(lacking);
   const all = String(jobs ?? process.env.JOBS ?? os.availableParallelism());
   const machine = `${process.platform}-${process.arch}`;
   console.log(
@@ -62,8 +56,8 @@ function build({ jobs, cuda = false }: { jobs?: number; cuda?: boolean }): void 
     ],
     'ignore',
   );
-  const targets = ['set_native', ...(cuda ? ['set_native_cuda'] : [])];
-  run(['--build', 'build/release', '--parallel', all, '--target', ...targets], 'inherit');
+  const withCuda = cuda ? ['--target', 'set_native', 'set_native_cuda'] : [];
+  run(['--build', '--preset', 'addon', '--parallel', all, ...withCuda], 'inherit');
 
   const compiled = addonPlaces().filter(({ origin }) => origin === 'compiled');
   const { file } = loadAddon(compiled);
@@ -73,15 +67,6 @@ function build({ jobs, cuda = false }: { jobs?: number; cuda?: boolean }): void 
 
 const finds = (command: string) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 
-function requireCmake(): void {
-  const need = `[build] the addon is compiled by CMake ${oldestCmake.join('.')} or newer`;
-  const { status, stdout } = spawnSync('cmake', ['--version'], { encoding: 'utf8' });
-  if (status !== 0) throw unable(`${need}, and cmake is not on the PATH`);
-  const [, version, major, minor] = /version ((\d+)\.(\d+)\S*)/.exec(stdout) ?? [];
-  const isOld = Number(major) * 1000 + Number(minor) < oldestCmake[0] * 1000 + oldestCmake[1];
-  if (isOld) throw unable(`${need}, and this is ${version}`);
-}
-
 function run(args: string[], stdout: 'ignore' | 'inherit'): void {
   const { status, error } = spawnSync('cmake', args, {
     cwd: packageRoot,
@@ -89,13 +74,8 @@ function run(args: string[], stdout: 'ignore' | 'inherit'): void {
   });
   if (status === 0) return;
   const why = error === undefined ? 'see above' : error.message;
-  throw unable(`[build] the addon could not be compiled in ${packageRoot}: ${why}`);
+  throw unable(`the addon could not be compiled in ${packageRoot}: ${why}`);
 }
 
-function unable(message: string): SetNativeError {
-  const lacksSources = !existsSync(path.join(packageRoot, 'CMakeLists.txt'));
-  return new SetNativeError(
-    'ERR_NATIVE_LOAD',
-    `${message}; ${lacksSources ? 'its sources are not there' : howToGet}`,
-  );
-}
+const unable = (message: string) =>
+  new SetNativeError('ERR_NATIVE_LOAD', `[build] ${message}; ${howToGetCompilers}`);

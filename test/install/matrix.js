@@ -13,6 +13,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -263,26 +264,16 @@ function yarn4(linker) {
 function esbuild(format) {
   const program = path.join(tool('@esbuild/linux-x64', 'latest'), 'bin', 'esbuild');
   const cwd = common();
+  const source = `source-${format}.mjs`;
+  const text = readFileSync(path.join(cwd, 'program.mjs'), 'utf8');
+  // CommonJS has no `await` at its top: what follows the imports becomes a function.
+  const end = text.indexOf('\n', text.lastIndexOf('\nimport ') + 1);
+  const wrapped = `${text.slice(0, end)}\n(async () => {${text.slice(end)}})();\n`;
+  writeFileSync(path.join(cwd, source), format === 'cjs' ? wrapped : text);
   const out = `bundle-${format}.${format === 'esm' ? 'mjs' : 'cjs'}`;
-  // esbuild refuses `await` at the top of CommonJS.
-  const source = format === 'esm' ? 'program.mjs' : 'wrapped.mjs';
-  if (format === 'cjs') {
-    writeFileSync(
-      path.join(cwd, source),
-      "import { info } from 'set-native';\nconsole.log(JSON.stringify(info().addon));\n",
-    );
-  }
-  const args = [
-    source,
-    '--bundle',
-    '--platform=node',
-    `--format=${format}`,
-    '--external:set-native',
-    `--outfile=${out}`,
-  ];
-  must(program, args, { cwd });
-  const result = must('node', [out], { cwd });
-  return format === 'esm' ? result : undefined;
+  const options = ['--bundle', '--platform=node', `--format=${format}`, '--external:set-native'];
+  must(program, [source, ...options, `--outfile=${out}`], { cwd });
+  return must('node', [out], { cwd });
 }
 
 /** An old and a new Debian with nothing but a Node. */

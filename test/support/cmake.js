@@ -4,21 +4,11 @@
 import { spawnSync } from 'node:child_process';
 import os from 'node:os';
 import path from 'node:path';
+import { lacksCmake } from '../../dist/cli/cmake.js';
+
+export { lacksCmake };
 
 export const root = path.resolve(import.meta.dirname, '../..');
-
-const oldest = [3, 21]; // the first that knows these presets
-
-/** What is missing, or undefined where CMake is there and new enough. */
-export function lacksCmake() {
-  const { status, stdout } = spawnSync('cmake', ['--version'], { encoding: 'utf8' });
-  const need = `CMake ${oldest.join('.')} or newer builds the native tests`;
-  const get = 'install it (Debian: apt-get install cmake; macOS: brew install cmake)';
-  if (status !== 0) return `${need}, and cmake is not on the PATH: ${get}`;
-  const [, version, major, minor] = /version ((\d+)\.(\d+)\S*)/.exec(stdout);
-  const isOld = major * 1000 + Number(minor) < oldest[0] * 1000 + oldest[1];
-  return isOld ? `${need}, and this is ${version}: ${get}` : undefined;
-}
 
 /** The preset that configures for a build preset: the addon's build has the native tests, too. */
 const configuredBy = (preset) => (preset === 'test' ? 'release' : preset);

@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -121,6 +129,38 @@ test('set-native build says what it takes where CMake is missing', () => {
   expect(stderr).toMatch(/cmake is not on the PATH.*apt-get install cmake g\+\+ make/);
 });
 
+/** What `set-native build` writes where `cmake` is a program that says its version and fails at all else. */
+function buildWith(version: string, args: string[] = [], variables: NodeJS.ProcessEnv = {}) {
+  const bin = mkdtempSync(path.join(folder, 'cmake-'));
+  const lines = [`[ "$1" = --version ] && { echo 'cmake version ${version}'; exit 0; }`, 'exit 1'];
+  writeFileSync(path.join(bin, 'cmake'), `#!/bin/sh\n${lines.join('\n')}\n`, { mode: 0o755 });
+  return spawnSync(process.execPath, [path.join(root, 'dist/cli/main.js'), 'build', ...args], {
+    env: { PATH: bin, ...variables },
+    encoding: 'utf8',
+  });
+}
+
+test.skipIf(process.platform === 'win32')('a CMake that is too old is named with its version', () => {
+  const { status, stderr } = buildWith('3.20.9');
+  expect(status).toBe(1);
+  expect(stderr).toContain('CMake 3.21 or newer, and this is 3.20.9; on Debian');
+});
+
+test.skipIf(process.platform === 'win32')(
+  'before it compiles it says what, with how many jobs and how long; a failure says what it takes',
+  () => {
+    const failed = buildWith('3.21.0');
+    const what = `compiling the addon for ${process.platform}-${process.arch}`;
+    const cores = os.availableParallelism();
+    const jobs = cores === 1 ? '1 job' : `${cores} jobs`;
+    expect(failed.status).toBe(1);
+    expect(failed.stdout).toBe(`set-native: ${what} with ${jobs}; about a minute and a half on two cores\n`);
+    expect(failed.stderr).toMatch(/could not be compiled in .*: see above; on Debian.*cmake g\+\+ make/);
+    expect(buildWith('3.21.0', [], { JOBS: '7' }).stdout).toContain('with 7 jobs');
+    expect(buildWith('3.21.0', ['--jobs', '3'], { JOBS: '7' }).stdout).toContain('with 3 jobs');
+  },
+);
+
 test('the package has what an install needs, and no more', () => {
   const pack = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
     cwd: root,
@@ -135,6 +175,14 @@ test('the package has what an install needs, and no more', () => {
   for (const name of ['CMakeLists.txt', 'CMakePresets.json', 'native/sources.json', 'native/metal/embed.js'])
     expect(names).toContain(name);
   expect(names).toContain('THIRD-PARTY-LICENSES');
+  const { metal } = JSON.parse(readFileSync(path.join(root, 'native/sources.json'), 'utf8')) as {
+    metal: string[];
+  };
+  const kernels = readdirSync(path.join(root, 'native/metal/kernels')).map(
+    (k) => `native/metal/kernels/${k}`,
+  );
+  for (const name of [...metal, ...kernels, 'native/gpu/language.h', 'native/core/vocabulary.h'])
+    expect(names).toContain(name);
   expect(
     names.filter((name) =>
       /\.(?:map|svg|png|csv|gyp)$(?<!exports.map)|^(?:src|test|native\/test)\//.test(name),

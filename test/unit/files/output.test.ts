@@ -21,6 +21,7 @@ import {
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkApart } from '../../../src/cli/outputs.js';
 import { checkWritable, makeFolder, removeLeftovers, writeAtomically } from '../../../src/files/output.js';
@@ -297,4 +298,24 @@ test('a folder is made where a link points', () => {
   symlinkSync('target', inFolder('link'));
   makeFolder(inFolder('link', 'inner'));
   expect(statSync(inFolder('target', 'inner')).isDirectory()).toBe(true);
+});
+
+test("under Node's permission model, which closes flushing, files are written and replaced all the same", async () => {
+  const { default: manifest } = await import('../../../package.json', { with: { type: 'json' } });
+  const output = path.resolve(import.meta.dirname, '../../..', manifest.main, '../files/output.js');
+  const program = `
+    import { writeAtomically, writeInBackground } from ${JSON.stringify(pathToFileURL(output).href)};
+    const file = ${JSON.stringify(inFolder('file'))};
+    writeAtomically(file, ['first']);
+    await writeInBackground(file, [Buffer.from('second')]);
+    await writeInBackground(\`\${file}2\`, [Buffer.from('third')]);`;
+  writeFileSync(inFolder('program.mjs'), program);
+  const flag =
+    Number(process.versions.node.split('.')[0]) < 23 ? '--experimental-permission' : '--permission';
+  const flags = [flag, '--allow-fs-read=*', `--allow-fs-write=${folder}/*`];
+  const { status, stderr } = spawnSync(process.execPath, [...flags, inFolder('program.mjs')], {
+    encoding: 'utf8',
+  });
+  expect(status, stderr).toBe(0);
+  expect([text('file'), text('file2')]).toEqual(['second', 'third']);
 });

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -22,12 +22,19 @@ afterAll(() => rmSync(folder, { recursive: true }));
 interface Commands {
   /** Command of each source that is compiled, by its path in the repository. */
   compile: Map<string, string>;
+  /** All commands: kernels are compiled once per instruction set. */
+  every: string[];
   link: string;
 }
 
-/** The commands of a build for `system` and `arch`. */
-function commands(system: 'Darwin' | 'Linux', arch: string): Commands {
-  const place = mkdtempSync(path.join(folder, `${system}-`));
+/** The commands of a build for `system` and `arch`, with sources.json as it is or edited. */
+function commands(system: 'Darwin' | 'Linux', arch: string, edit = (text: string) => text): Commands {
+  const source = mkdtempSync(path.join(folder, `${system}-`));
+  const place = path.join(source, 'build');
+  cpSync(path.join(root, 'native'), path.join(source, 'native'), { recursive: true });
+  cpSync(path.join(root, 'CMakeLists.txt'), path.join(source, 'CMakeLists.txt'));
+  const lists = path.join(source, 'native/sources.json');
+  writeFileSync(lists, edit(readFileSync(lists, 'utf8')));
   const given = {
     CMAKE_SYSTEM_NAME: system,
     CMAKE_SYSTEM_PROCESSOR: arch,
@@ -38,46 +45,79 @@ function commands(system: 'Darwin' | 'Linux', arch: string): Commands {
     CMAKE_CXX_COMPILER_FORCED: 1,
     CMAKE_OBJCXX_COMPILER: compiler,
     CMAKE_OBJCXX_COMPILER_FORCED: 1,
+    ...(system === 'Darwin' && {
+      CMAKE_CXX_COMPILER_ID: 'AppleClang',
+      CMAKE_OBJCXX_COMPILER_ID: 'AppleClang',
+    }),
+    ...(system === 'Darwin' && { CMAKE_CXX_COMPILER_VERSION: '15.0', CMAKE_OBJCXX_COMPILER_VERSION: '15.0' }),
     SET_NODE: process.execPath,
     SET_NODE_INCLUDES: folder,
   };
   const defines = Object.entries(given).map(([name, value]) => `-D${name}=${value}`);
-  const { status, stderr } = spawnSync('cmake', ['-S', root, '-B', place, ...defines], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync('cmake', ['-S', source, '-B', place, ...defines], {
+    encoding: 'utf8',
+  });
   expect(status, stderr).toBe(0);
   const all = JSON.parse(readFileSync(path.join(place, 'compile_commands.json'), 'utf8')) as {
     file: string;
     command: string;
   }[];
+  const ours = all.filter(({ command }) => !/set_native_test|emulat|_asan|_tsan|_fake/.test(command));
   return {
-    compile: new Map(
-      all
-        .filter(({ command }) => !/set_native_test|set_emulat|_asan|_tsan|_fake/.test(command))
-        .map(({ file, command }) => [path.relative(root, file), command]),
-    ),
+    compile: new Map(ours.map(({ file, command }) => [path.relative(source, file), command])),
+    every: ours.map(({ command }) => command),
     link: readFileSync(path.join(place, 'CMakeFiles/set_native.dir/link.txt'), 'utf8'),
   };
 }
 
-test.for(['arm64', 'x86_64'])('on a Mac of %s the addon is built with Metal', (arch, { skip }) => {
-  skip(lacking.length > 0, `it takes ${lacking.join(' and ')}`);
-  const { compile, link } = commands('Darwin', arch);
-  const flags = ['-O3', '-std=c++17', '-ffp-contract=off', '-fvisibility=hidden', `-arch ${arch}`];
-  for (const file of ['metal/apple_gpu.mm', 'metal/device.cpp', 'cpu/trainer.cpp', 'binding/addon.cpp']) {
-    const command = compile.get(`native/${file}`) ?? '';
-    for (const flag of flags) expect(command, file).toContain(flag);
-    expect(command, file).not.toMatch(/-fno-exceptions|-fno-rtti|-ffast-math/);
-  }
-  expect(compile.get('native/metal/apple_gpu.mm')).toContain('-fobjc-arc');
-  expect([...compile.keys()].some((file) => file.endsWith('metal_source.cpp'))).toBe(true);
-  expect(compile.has('native/metal/no_metal.cpp')).toBe(false);
+/** What a build on a Mac lacks or has too much of. */
+function faultsOnMac({ compile, link }: Commands, arch: string): string[] {
+  const faults: string[] = [];
+  const look = (title: string, text: string, wanted: string[], unwanted: string[] = []) => {
+    for (const part of wanted) if (!text.includes(part)) faults.push(`${title} lacks ${part}`);
+    for (const part of unwanted) if (text.includes(part)) faults.push(`${title} has ${part}`);
+  };
+  const target = [`-arch ${arch}`, '-mmacosx-version-min=11.0'];
+  const flags = ['-O3', '-std=c++17', '-ffp-contract=off', '-fvisibility=hidden', ...target];
+  const without = ['-fno-exceptions', '-fno-rtti', '-ffast-math', '-std=gnu++'];
+  const generated =
+    [...compile.keys()].find((file) => file.endsWith('metal_source.cpp')) ?? 'metal_source.cpp';
+  const plain = ['metal/device.cpp', 'metal/metal.cpp', 'cpu/trainer.cpp', 'binding/addon.cpp'];
+  for (const file of [...plain.map((name) => `native/${name}`), generated])
+    look(file, compile.get(file) ?? '', flags, without);
+  look('apple_gpu.mm', compile.get('native/metal/apple_gpu.mm') ?? '', [...flags, '-fobjc-arc'], without);
+  look('the core', [...compile.keys()].join(), [], ['no_metal.cpp']);
   const frameworks = ['-framework Metal', '-framework Foundation', '-framework CoreGraphics', '-lobjc'];
-  for (const part of ['-bundle', 'libset_core.a', '-undefined dynamic_lookup', ...frameworks])
-    expect(link).toContain(part);
-  expect(link).not.toContain('version-script');
+  const parts = ['-bundle', 'libset_core.a', '-undefined dynamic_lookup', ...target, ...frameworks];
+  look('the addon', link, parts, ['version-script']);
+  return faults;
+}
+
+const needs = `it takes ${lacking.join(' and ')}`;
+
+test.for(['arm64', 'x86_64'])('on a Mac of %s the addon is built with Metal', (arch, { skip }) => {
+  skip(lacking.length > 0, needs);
+  const all = commands('Darwin', arch);
+  expect(faultsOnMac(all, arch)).toEqual([]);
+  const wide = all.every.some((command) => command.includes('-mavx512f'));
+  expect(wide).toBe(arch === 'x86_64');
+});
+
+test.for([
+  ['a lost flag', '["-fobjc-arc"]', '[]', /apple_gpu.mm lacks -fobjc-arc/],
+  ['a lost framework', '-framework Metal', '-framework Mettle', /the addon lacks -framework Metal/],
+  ['another system', '"11.0"', '"13.0"', /lacks -mmacosx-version-min=11.0/],
+] as const)('the dry run notices %s', ([, from, to, fault], { skip }) => {
+  skip(lacking.length > 0, needs);
+  const edited = commands('Darwin', 'arm64', (text) => {
+    expect(text).toContain(from);
+    return text.replaceAll(from, to);
+  });
+  expect(faultsOnMac(edited, 'arm64').join('\n')).toMatch(fault);
 });
 
 test('elsewhere it is built without', ({ skip }) => {
-  skip(lacking.length > 0, `it takes ${lacking.join(' and ')}`);
+  skip(lacking.length > 0, needs);
   const { compile, link } = commands('Linux', 'x86_64');
   expect(compile.has('native/metal/no_metal.cpp')).toBe(true);
   expect([...compile.keys()].join()).not.toMatch(/apple_gpu|metal_source/);
