@@ -123,22 +123,24 @@ test('an error thrown by a callback ends an experiment of several workers, which
     import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
     const { runExperiment } = await import(${JSON.stringify(`file://${bench}`)});
     const out = mkdtempSync(${JSON.stringify(path.join(tmpdir(), 'set-native-worker-'))});
-    let epochs = 0;
-    const onEpoch = () => {
-      if (++epochs === 30) throw new Error('mine');
+    const epochs = {};
+    let thrown = 0;
+    const onEpoch = ({ epsilon }) => {
+      epochs[epsilon] = (epochs[epsilon] ?? 0) + 1;
+      if (epochs[2] > 10 && epochs[4] > 10) throw new Error("mine " + ++thrown);
     };
     const error = await runExperiment(
       { dataset: 'procedural', train: 200, test: 100, hidden: [40], epochs: 1000, epsilon: [2, 4], jobs: 2 },
       { out, onEpoch },
     ).catch((error) => error);
-    console.log(error.message, epochs, readdirSync(out).sort().join());
+    console.log(error.message, thrown, readdirSync(out).sort().join());
     console.log(readdirSync(out + '/checkpoints').length);
     rmSync(out, { recursive: true });
   `;
   expect(node(program)).toEqual({
     status: 0,
     signal: null,
-    stdout: 'mine 30 checkpoints,experiment.json\n2\n',
+    stdout: 'mine 1 1 checkpoints,experiment.json\n2\n',
     stderr: '',
   });
 });
