@@ -1,9 +1,11 @@
 /*
  * Everything `npm test` checks, step by step: format and lint, types, native tests, TypeScript tests.
- * The last line is `N passed, N failed`: the tests of both suites, and one for each other step.
+ * The last line is `N passed, N failed`: the tests of both suites, and one for each other step. With
+ * `--installs` it also compiles the prebuilt addon for Linux x64, packs the package and installs it in the
+ * ways that take seconds.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { atFixedAddresses, buildArgs, configureArgs, folderOf, lacksCmake, root } from './support/cmake.js';
@@ -210,8 +212,28 @@ function nativeSuites() {
   ];
 }
 
+/** The package as people get it: see native/prebuilds/build.js and test/install/matrix.js. */
+async function installs() {
+  const node = process.execPath;
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'set-native-pack-'));
+  try {
+    const prebuilt = 'prebuilt addon for Linux x64: build and its checks';
+    if (!(await check(prebuilt, node, ['native/prebuilds/build.js', 'linux-x64']))) return;
+    if (!(await check('package: pack', 'npm', ['pack', '--ignore-scripts', '--pack-destination', folder])))
+      return;
+    const [tarball] = readdirSync(folder).map((name) => path.join(folder, name));
+    await suite('package: installs', node, ['test/install/matrix.js', tarball], lastLine);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 const isBuilt = await builds('native tests: build', 'test');
-await together(typescript, ...(isBuilt ? nativeSuites() : []));
+const ofPackage = [];
+if (process.argv.includes('--installs') && process.platform === 'linux' && process.arch === 'x64')
+  ofPackage.push(installs);
+else skipped('Installs of the package', 'they take --installs, Linux x64 and minutes');
+await together(...ofPackage, typescript, ...(isBuilt ? nativeSuites() : []));
 
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;

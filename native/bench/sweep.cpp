@@ -1,8 +1,4 @@
 #include "bench/sweep.h"
-#include "cpu/backend.h"
-#include "reference/backend.h"
-
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +8,16 @@
 #include "bench/cases.h"
 #include "bench/measure.h"
 #include "core/backend.h"
+#include "cpu/backend.h"
+#include "reference/backend.h"
+
+#ifdef _WIN32
+#include <windows.h>
+// After windows.h, which it takes its types from.
+#include <psapi.h>
+#elif !defined(__linux__)
+#include <sys/resource.h>
+#endif
 
 namespace set_native::bench {
 
@@ -41,6 +47,19 @@ double peak_bytes() {
 void reset_peak() {
   std::ofstream("/proc/self/clear_refs") << 5;
 }
+#elif defined(_WIN32)
+PROCESS_MEMORY_COUNTERS memory_counters() {
+  PROCESS_MEMORY_COUNTERS counters{};
+  K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters);
+  return counters;
+}
+double resident_bytes() {
+  return static_cast<double>(memory_counters().WorkingSetSize);
+}
+double peak_bytes() {
+  return static_cast<double>(memory_counters().PeakWorkingSetSize);
+}
+void reset_peak() {}
 #else
 double peak_bytes() {
   rusage usage{};

@@ -1,10 +1,14 @@
 #include "core/error.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+
+#ifdef _WIN32
+#include <windows.h>
+#else
+#include <unistd.h>
+#endif
 
 namespace set_native {
 
@@ -33,10 +37,20 @@ const char* code_name(ErrorCode code) {
 }
 
 namespace {
+double physical_memory() {
+#ifdef _WIN32
+  MEMORYSTATUSEX status{};
+  status.dwLength = sizeof status;
+  GlobalMemoryStatusEx(&status);
+  return static_cast<double>(status.ullTotalPhys);
+#else
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+#endif
+}
+
 /** Bytes of physical memory, or the limit of the container if that is less. */
 double usable_memory() {
-  const double physical =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  const double physical = physical_memory();
   double limit = 0.0;
   std::ifstream file("/sys/fs/cgroup/memory.max");  // holds a number, or "max"
   return file >> limit && limit > 0.0 ? std::min(physical, limit) : physical;

@@ -1,19 +1,27 @@
 /*
  * `npm run prebuilds [-- FOLDER ...]` builds the addons that the package brings, in prebuilds/FOLDER/: on
- * Linux x64 those of every Linux, on other systems the one of this machine.
+ * Linux x64 those of every Linux and of Windows, on other systems the one of this machine.
  *
- * Zig compiles for every Linux, being clang with the headers and C libraries of all of them: the GNU C
- * library as old as 2.28, which Node itself takes, and musl; libc++ is linked into the addon. ZIG names the
+ * Zig compiles for all of them, being clang with their headers and C libraries: the GNU C library as old as
+ * 2.28, which Node itself takes, musl, and mingw-w64; libc++ is linked into the addon. ZIG names the
  * program, else its npm package is fetched, once, and checked against the hash below. Each addon is checked
  * as it is built: see check.js.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import { check, checkBaseline } from './check.js';
+import { checkBaseline, checkForLinux, checkForWindows } from './check.js';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const place = path.join(root, 'build', 'prebuilds');
@@ -25,6 +33,7 @@ const targets = {
   'linux-arm64': { zig: 'aarch64-linux-gnu.2.28', system: 'Linux', processor: 'aarch64' },
   'linux-x64-musl': { zig: 'x86_64-linux-musl', system: 'Linux', processor: 'x86_64' },
   'linux-arm64-musl': { zig: 'aarch64-linux-musl', system: 'Linux', processor: 'aarch64' },
+  'win32-x64': { zig: 'x86_64-windows-gnu', system: 'Windows', processor: 'x86_64' },
 };
 
 const zigVersion = '0.16.0';
@@ -74,7 +83,12 @@ function unpack(name, integrity, folder) {
   const hash = createHash('sha512').update(readFileSync(file)).digest('base64');
   if (`sha512-${hash}` !== integrity)
     throw new Error(`${name} ${zigVersion} has another hash: sha512-${hash}`);
-  run('tar', ['-xzf', file, '-C', folder]);
+  const part = path.join(folder, 'part'); // an interrupted unpacking leaves no package
+  rmSync(part, { recursive: true, force: true });
+  mkdirSync(part);
+  run('tar', ['-xzf', file, '-C', part]);
+  renameSync(path.join(part, 'package'), path.join(folder, 'package'));
+  rmSync(part, { recursive: true });
   rmSync(file);
 }
 
@@ -90,6 +104,7 @@ function toolchain(folder, zig, target) {
     `-DCMAKE_CXX_COMPILER=${tool('c++', `c++ -target ${target.zig}`)}`,
     `-DCMAKE_AR=${tool('ar', 'ar')}`,
     `-DCMAKE_RANLIB=${tool('ranlib', 'ranlib')}`,
+    ...(target.system === 'Windows' ? [`-DCMAKE_RC_COMPILER=${tool('rc', 'rc')}`] : []),
     `-DCMAKE_SYSTEM_NAME=${target.system}`,
     `-DCMAKE_SYSTEM_PROCESSOR=${target.processor}`,
     `-DCMAKE_CXX_FLAGS=-ffile-prefix-map=${root}=.`, // the same bytes in every folder
@@ -98,53 +113,54 @@ function toolchain(folder, zig, target) {
   ];
 }
 
+/** The linker for Windows writes the time, unless it is told one. */
+process.env.SOURCE_DATE_EPOCH = '315532800'; // 1980, the least that some tools take
+
 const headers = ['node-addon-api', 'node-api-headers'].map((name) => path.resolve(require(name).include_dir));
 
-function compile(name, settings, env) {
-  const folder = path.join(place, name);
-  const common = ['-S', root, '-B', folder, '--log-level=WARNING'];
-  run('cmake', [...common, `-DSET_NODE_INCLUDES=${headers.join(';')}`, ...settings], {
+/** Builds a target of CMakeLists.txt in build/prebuilds/FOLDER; copies it to prebuilds/NAME. */
+function compile(target, name, folder, settings, env = process.env) {
+  const build = path.join(place, folder);
+  run('cmake', ['-S', root, '-B', build, '--log-level=WARNING', ...settings], {
     env,
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const jobs = String(process.env.JOBS ?? os.availableParallelism());
-  run('cmake', ['--build', folder, '--target', 'set_native', '--parallel', jobs], { env });
-  const file = path.join(root, 'prebuilds', name, 'set_native.node');
+  run('cmake', ['--build', build, '--target', target, '--parallel', jobs], { env });
+  const made = target === 'set_native' ? 'set_native.node' : `lib${target}.so`;
+  const file = path.join(root, 'prebuilds', name, made);
   mkdirSync(path.dirname(file), { recursive: true });
-  copyFileSync(path.join(folder, 'set_native.node'), file);
+  copyFileSync(path.join(build, made), file);
   return file;
 }
 
-function buildForLinux(names) {
+const withAddon = `-DSET_NODE_INCLUDES=${headers.join(';')}`;
+
+function buildByZig(names) {
   const zig = findZig();
   for (const name of names) {
     console.log(`== ${name}`);
-    const folder = path.join(place, name);
-    const file = compile(
-      name,
-      toolchain(path.join(place, 'tools', name), zig.program, targets[name]),
-      zig.env,
-    );
-    if (targets[name].processor === 'x86_64')
-      checkBaseline(['libset_core.a', 'libset_bench.a'].map((archive) => path.join(folder, archive)));
-    console.log(`${name}: ${check(file, name.endsWith('-musl') ? 'musl' : 'glibc')}`);
+    const tools = toolchain(path.join(place, 'tools', name), zig.program, targets[name]);
+    const file = compile('set_native', name, name, [withAddon, ...tools], zig.env);
+    const { processor, system } = targets[name];
+    if (processor === 'x86_64')
+      checkBaseline(['libset_core.a', 'libset_bench.a'].map((archive) => path.join(place, name, archive)));
+    const libc = name.endsWith('-musl') ? 'musl' : 'glibc';
+    console.log(`${name}: ${system === 'Windows' ? checkForWindows(file) : checkForLinux(file, libc)}`);
+    if (name === 'linux-x64') buildForCuda(tools, zig.env);
   }
 }
 
-/** The CUDA library, beside the addon for linux-x64, where nvcc is there to build it. */
-function buildForCuda() {
+/** The CUDA library, beside the addon for linux-x64, where nvcc is there to build it; Zig links it. */
+function buildForCuda(tools, env) {
   if (spawnSync('nvcc', ['--version']).status !== 0) {
     console.log('== CUDA library skipped: it takes nvcc');
     return;
   }
   console.log('== CUDA library');
-  run('cmake', ['--preset', 'cuda', '--log-level=WARNING'], {
-    cwd: root,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  run('cmake', ['--build', '--preset', 'cuda', '--target', 'set_native_cuda'], { cwd: root });
-  const library = 'libset_native_cuda.so';
-  copyFileSync(path.join(root, 'build', 'cuda', library), path.join(root, 'prebuilds', 'linux-x64', library));
+  const settings = ['-DSET_CUDA=ON', '-DCMAKE_CUDA_HOST_COMPILER=g++', ...tools];
+  const file = compile('set_native_cuda', 'linux-x64', 'linux-x64-cuda', settings, env);
+  console.log(`CUDA library: ${checkForLinux(file, 'cuda')}`);
 }
 
 const here = `${process.platform}-${process.arch}`;
@@ -154,9 +170,8 @@ if (here === 'linux-x64') {
   if (unknown.length > 0)
     throw new Error(`unknown: ${unknown.join(', ')}; there are ${Object.keys(targets).join(', ')}`);
   const names = wanted.length > 0 ? wanted : Object.keys(targets);
-  buildForLinux(names);
-  if (names.includes('linux-x64')) buildForCuda();
+  buildByZig(names);
 } else {
   console.log(`== ${here}`);
-  compile(here, [], process.env);
+  compile('set_native', here, here, [withAddon]);
 }

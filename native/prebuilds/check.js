@@ -1,18 +1,31 @@
 /*
- * What a prebuilt addon for Linux must be, told by readelf and objdump. Returns the lines that show it;
+ * What a prebuilt addon must be, told by readelf and objdump. Each check returns the line that shows it, and
  * throws where it is something else.
  */
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 
-/** Libraries that it may need: those of the C library, never libstdc++ or the dynamic linker. */
-const libraries = {
-  glibc: ['libm.so.6', 'libc.so.6', 'libpthread.so.0', 'libdl.so.2'],
-  musl: ['libc.so'],
+/** What addons export. */
+const exported = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
+
+/**
+ * For Linux: the libraries that a file may need, which are those of the C library and never libstdc++, what
+ * it exports and how large it may be. Only CUDA's runtime asks for the dynamic linker.
+ */
+const kinds = {
+  glibc: {
+    libraries: ['libm.so.6', 'libc.so.6', 'libpthread.so.0', 'libdl.so.2'],
+    exported,
+    mostBytes: 4e6,
+  },
+  musl: { libraries: ['libc.so'], exported, mostBytes: 4e6 },
+  cuda: {
+    libraries: ['libc.so.6', 'libpthread.so.0', 'libdl.so.2', 'librt.so.1', 'ld-linux-x86-64.so.2'],
+    exported: ['set_native_cuda_library'],
+    mostBytes: 8e6,
+  },
 };
 const newestGlibc = [2, 28];
-const exported = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
-const mostBytes = 4e6;
 
 function output(command, args) {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
@@ -29,17 +42,45 @@ function expect(file, what, holds) {
   if (!holds) throw new Error(`${file}: ${what}`);
 }
 
-/** Checks a linked addon for `glibc` or `musl`. */
-export function check(file, libc) {
+function sizeOf(file, mostBytes = 4e6) {
+  const { size } = statSync(file);
+  expect(file, `has ${size} bytes, more than ${mostBytes}`, size <= mostBytes);
+  return `${(size / 1e6).toFixed(2)} MB`;
+}
+
+function expectExports(file, names, wanted) {
+  expect(file, `exports ${names}, not ${wanted}`, names.join() === wanted.join());
+}
+
+/**
+ * Checks an addon for Windows: it needs what is part of every Windows 10, and no program by name, so that it
+ * can be loaded in a renamed Node, too.
+ */
+export function checkForWindows(file) {
+  const headers = output('objdump', ['--private-headers', file]);
+  const needed = all(headers, /DLL Name: (\S+)/g);
+  const others = needed.filter((name) => !/^(?:KERNEL32|api-ms-win-crt-[a-z]+-l1-1-0)\.dll$/i.test(name));
+  expect(file, `needs ${others}`, needed.length > 0 && others.length === 0);
+  expectExports(file, all(headers, /^\s*\[\s*\d+\] (?!\+base)(\S+)$/gm), exported);
+  return `needs KERNEL32.dll and the C runtime; ${sizeOf(file)}`;
+}
+
+/** Checks an addon for `glibc` or `musl`, or the `cuda` library, for glibc. */
+export function checkForLinux(file, kind) {
+  const { libraries, exported, mostBytes } = kinds[kind];
   const dynamic = output('readelf', ['--wide', '--dynamic', file]);
   const needed = all(dynamic, /\(NEEDED\)\s+Shared library: \[(.*)\]/g);
   expect(
     file,
-    `needs ${needed}, more than ${libraries[libc]}`,
-    needed.every((name) => libraries[libc].includes(name)),
+    `needs ${needed}, more than ${libraries}`,
+    needed.every((name) => libraries.includes(name)),
   );
   expect(file, 'has a path to look for libraries in', !/\(R(?:UN)?PATH\)/.test(dynamic));
-  expect(file, 'may be unloaded while its threads run', /\(FLAGS_1\).*NODELETE/.test(dynamic));
+  expect(
+    file,
+    'may be unloaded while its threads run',
+    kind === 'cuda' || /\(FLAGS_1\).*NODELETE/.test(dynamic),
+  );
 
   const versions = all(output('readelf', ['--wide', '--version-info', file]), /Name: GLIBC_(\d+(?:\.\d+)+)/g);
   const order = (version) => version.split('.').reduce((sum, part, k) => sum + Number(part) / 1000 ** k, 0);
@@ -50,21 +91,16 @@ export function check(file, libc) {
     `needs glibc ${newest}, newer than ${limit}`,
     newest === undefined || order(newest) <= order(limit),
   );
-  expect(file, 'is not for musl: it needs versions of glibc', libc === 'glibc' || newest === undefined);
+  expect(file, 'is not for musl: it needs versions of glibc', kind !== 'musl' || newest === undefined);
 
   const symbols = output('readelf', ['--wide', '--dyn-syms', file]);
-  const names = all(symbols, /(?:GLOBAL|WEAK|UNIQUE)\s+DEFAULT\s+\d+\s+(\S+)/g);
-  expect(file, `exports ${names}, not ${exported}`, names.join() === exported.join());
+  expectExports(file, all(symbols, /(?:GLOBAL|WEAK|UNIQUE)\s+DEFAULT\s+\d+\s+(\S+)/g), exported);
   expect(
     file,
     'has an executable stack',
     /GNU_STACK.* RW /.test(output('readelf', ['--wide', '--segments', file])),
   );
-  const { size } = statSync(file);
-  expect(file, `has ${size} bytes, more than ${mostBytes}`, size <= mostBytes);
-  return [`needs ${needed.join(', ')}`, `glibc ${newest ?? 'none'}`, `${(size / 1e6).toFixed(2)} MB`].join(
-    '; ',
-  );
+  return `needs ${needed.join(', ')}; glibc ${newest ?? 'none'}; ${sizeOf(file, mostBytes)}`;
 }
 
 /**

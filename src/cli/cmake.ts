@@ -6,7 +6,8 @@ const oldest = [3, 21] as const;
 /** How to get what compiles the native code. */
 export const howToGetCompilers =
   'on Debian or Ubuntu: apt-get install cmake g++ make; on Fedora: dnf install cmake gcc-c++ make; on Alpine: ' +
-  'apk add cmake g++ make; on macOS: xcode-select --install and brew install cmake';
+  'apk add cmake g++ make; on macOS: xcode-select --install and brew install cmake; on Windows: winget install ' +
+  'Kitware.CMake Ninja-build.Ninja MartinStorsjo.LLVM-MinGW.UCRT';
 
 /** What is missing, or undefined where CMake is there and new enough. */
 export function lacksCmake(): string | undefined {

