@@ -3,6 +3,7 @@ import { errorCodes, SetNativeError } from './errors.js';
 import type {
   ActivationName,
   BackendName,
+  GrowName,
   InitName,
   IsaName,
   LossName,
@@ -73,7 +74,7 @@ export interface NativeEvolutionPolicy {
   score: MotifScoreName;
   /** Rule of pruning; `by-sign` and `thesis` take single links. */
   prune: 'by-sign' | 'thesis' | 'lowest';
-  grow: 'random';
+  grow: GrowName;
   regrowInit: RegrowInitName;
   evolveOutput: boolean;
 }
@@ -183,6 +184,8 @@ export interface NativeModel {
      * draws.
      */
     step?: number,
+    /** Samples whose gradients growth by gradient looks at; other policies do not. */
+    probe?: NativeSamples,
   ): Promise<{ layers: { pruned: number; grown: number }[]; durationMs: number }>;
   stats(): Promise<NativeLayerStats[]>;
   /** Inputs that reach some output, and outputs that some input reaches. */

@@ -36,6 +36,13 @@ export type MethodName = (typeof methods)[number];
 export const pruneRules = ['exact', 'thesis'] as const;
 export type PruneName = (typeof pruneRules)[number];
 
+/**
+ * Rules that say where links grow: anywhere; where paths of three links lead; where the gradient of the loss
+ * is largest, among candidates drawn at random.
+ */
+export const growRules = ['random', 'walk', 'gradient'] as const;
+export type GrowName = (typeof growRules)[number];
+
 /** Weights of new links. */
 export const regrowInits = ['he-dense', 'zero', 'he-fan-in'] as const;
 export type RegrowInitName = (typeof regrowInits)[number];

@@ -104,7 +104,8 @@ EvolutionPolicy evolution_policy(const Napi::Object& policy) {
   out.prune =
       choice<Prune>(policy.Get("prune"), "[evolve] prune",
                     {{"by-sign", Prune::by_sign}, {"thesis", Prune::thesis}, {"lowest", Prune::lowest}});
-  out.grow = choice<Grow>(policy.Get("grow"), "[evolve] grow", {{"random", Grow::random}});
+  out.grow = choice<Grow>(policy.Get("grow"), "[evolve] grow",
+                          {{"random", Grow::random}, {"walk", Grow::walk}, {"gradient", Grow::gradient}});
   out.regrow_init = choice<RegrowInit>(
       policy.Get("regrowInit"), "[evolve] regrowInit",
       {{"he-dense", RegrowInit::he_dense}, {"zero", RegrowInit::zero}, {"he-fan-in", RegrowInit::he_fan_in}});
@@ -455,9 +456,13 @@ Napi::Value ModelObject::evolve(const Napi::CallbackInfo& info) {
     EvolutionTime time;
     time.epoch = integer(info[1], "[evolve] epoch", 1, 0xffffffffu);
     if (!info[2].IsUndefined()) time.step = integer(info[2], "[evolve] step", 1, (uint32_t{1} << 31) - 1);
-    return start(info.Env(), "evolve", Purpose::compute, [policy, time](ModelState& state) -> Convert {
+    std::shared_ptr<const SamplesData> probe;
+    if (!info[3].IsUndefined()) probe = SamplesObject::from(info[3], "evolve");
+    return start(info.Env(), "evolve", Purpose::compute, [policy, time, probe](ModelState& state) -> Convert {
       const auto begin = Clock::now();
-      const std::vector<LayerEvolution> layers = state.model->evolve(policy, time);
+      const Samples samples = probe ? probe->view() : Samples{};
+      const std::vector<LayerEvolution> layers =
+          state.model->evolve(policy, time, probe ? &samples : nullptr);
       const double ms = ms_since(begin);
       return [layers, ms](Napi::Env env) -> Napi::Value {
         auto out = Napi::Object::New(env);

@@ -67,8 +67,9 @@ class BackendModel {
   /**
    * Prunes and regrows every sparse hidden layer, and the output layer if the policy says so. Returns one
    * entry per layer, zeros for layers that were not evolved. A refused evolution (out_of_range, non_finite)
-   * leaves every layer as it was. `probe`, which may be null, gives samples to policies whose growth looks at
-   * data; none does yet.
+   * leaves every layer as it was. `probe` holds the samples whose gradients growth by gradient looks at, the
+   * first in the order of the epoch; it may be null for other policies. Throws invalid_argument where it is
+   * missing, non_finite where a loss is not finite.
    */
   virtual std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
                                              const Samples* probe) = 0;

@@ -1,5 +1,6 @@
 #include "core/evolution.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -7,6 +8,12 @@
 #include "core/philox.h"
 
 namespace set_native {
+
+size_t probe_samples(uint64_t neurons, uint64_t samples) {
+  constexpr uint64_t kMost = 8, kUnit = 128, kNumbers = uint64_t{1} << 25;
+  const uint64_t units = std::clamp<uint64_t>(kNumbers / kUnit / std::max<uint64_t>(neurons, 1), 1, kMost);
+  return static_cast<size_t>(std::min(units * kUnit, samples));
+}
 
 void check_policy(const EvolutionPolicy& policy) {
   if (!(policy.zeta > 0.0 && policy.zeta < 1.0)) {
@@ -33,6 +40,11 @@ void check_evolution(const EvolutionPolicy& policy, const EvolutionKey& key) {
     throw Error(ErrorCode::out_of_range, "[evolve] expected a layer below " + std::to_string(kMaxLayers) +
                                              ", got " + std::to_string(key.layer));
   }
+}
+
+void require_scores(const EvolutionPolicy& policy, const CellScores* scores) {
+  if (policy.grow == Grow::gradient && scores == nullptr)
+    throw Error(ErrorCode::invalid_argument, "[evolve] growth by gradient takes samples");
 }
 
 void refuse_weight(float weight, uint64_t source, uint64_t target, uint32_t layer) {

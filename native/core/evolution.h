@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "core/model.h"
@@ -38,6 +39,14 @@ inline EvolutionPolicy policy_of(uint32_t motif_size) {
   if (motif_size > 1) policy.prune = Prune::lowest;
   return policy;
 }
+
+/**
+ * Scores of `count` cells (sources[k], targets[k]) of a layer, for growth by gradient: the square of the
+ * gradient of the loss by the weight that a link there would have, before pruning. Writes scores[k], each a
+ * number of at least 0. Threads call it at the same time.
+ */
+using CellScores =
+    std::function<void(const uint32_t* sources, const uint32_t* targets, size_t count, double* scores)>;
 
 /** Time of an evolution. It determines the random draws and the birth of the grown links. */
 struct EvolutionTime {
@@ -106,12 +115,46 @@ struct LayerEvolution {
  *
  * runs: the same with anchors: place a m + j stands for the cells (a .. a + g - 1, j), all to be free.
  *
+ * Grow, walk: a sampled rule of Cannistraci and Hebb, that links grow where paths of three links lead
+ * (Muscoloni, Michieli, Zhang and Cannistraci 2022). As random, but a round that lists no free places takes
+ * steps along the E kept items: slots in a layer of whole motifs, else links, each from its row (group or
+ * source) to its target, numbered by (row, target). With the halves u, v of its draw, slot s starts at item
+ * below(u, E), which goes from row i to target b; takes of the items into b, by row, number below32(v >> 32,
+ * count), which comes from row j; and of those out of j, by target, number below32(v mod 2^32, count), which
+ * goes to target a. It proposes the place of (i, a): the place of that row and target where places have rows
+ * like the items; else the slot of cell (i, a), or the anchor (min(i, n - g), a). Such a round also finds
+ * places void that held a link before pruning. Full-size slots start at items of full groups alone. Where E
+ * is 0, and for the smaller last group, walk is random.
+ *
+ * Grow, gradient (Evci et al. 2020, with candidates in place of all cells): where random would draw slots for
+ * W places, C slots do, of the streams candidate and candidate_single, in rounds that find void what walk
+ * does. C is W, or floor(W kept / removed) if that is more, both counted in links. Of the places that they
+ * got, the W of highest score grow, ties by place; the score of a place is the sum over its cells, by source,
+ * of CellScores.
+ *
  * Grown links have the weight regrown_weight(...) and the birth birth_of(epoch); their other numbers are 0.
  * Nothing else changes, nnz included.
  */
 
 /** Number of rounds that propose among all places. Later rounds propose among the enumerated free ones. */
 constexpr uint32_t kOpenRounds = 16;
+
+/** Integer in 0 .. count - 1 from 32 random bits, for counts of items of a row or target. */
+inline uint32_t below32(uint32_t u, uint32_t count) {
+  return static_cast<uint32_t>((uint64_t{u} * count) >> 32);
+}
+
+/** Number of candidates for `wanted` places, where `kept` links stay and `removed` go. */
+inline uint64_t candidates_for(uint64_t wanted, uint64_t kept, uint64_t removed) {
+  return removed > 0 && kept > removed ? wanted * kept / removed : wanted;
+}
+
+/**
+ * Number of samples whose gradients growth by gradient looks at, the first in the random order of the epoch:
+ * 1024, or so many multiples of 128 that their activations and gradients take at most 256 MB, at least one;
+ * all where there are fewer. `neurons` counts those of all layers, inputs too.
+ */
+size_t probe_samples(uint64_t neurons, uint64_t samples);
 
 /** Number of links (or motifs) in the fraction `zeta` of `count`: floor(zeta * count + 0.5). */
 inline uint64_t share(double zeta, uint64_t count) {
@@ -154,6 +197,9 @@ inline PrunedBySign by_thesis(double zeta, const SignCounts& counts) {
  * invalid_argument for motifs that are to be pruned by sign.
  */
 void check_policy(const EvolutionPolicy& policy);
+
+/** Throws invalid_argument where a policy grows by gradient and has no scores. */
+void require_scores(const EvolutionPolicy& policy, const CellScores* scores);
 
 /** Throws out_of_range for a bad policy or a key beyond the counter words. */
 void check_evolution(const EvolutionPolicy& policy, const EvolutionKey& key);

@@ -20,14 +20,16 @@ PhiloxBlock philox4x32_10(PhiloxBlock counter, std::array<uint32_t, 2> key);
 
 /** Purpose of a draw. Values are part of the reproducibility contract and are never renumbered. */
 enum class Stream : uint32_t {
-  topology = 1,        // index = row << 32 | number of the block within the row
-  weights = 2,         // index = cell
-  shuffle = 3,         // index = sample
-  regrow = 4,          // index = open slot, round = round of proposals; words 0 and 1 give the place
-  regrow_single = 5,   // the same for the single links that complete a motif regrowth
-  regrow_weights = 6,  // index = cell
-  split = 7,           // index = sample; subsets and train/test splits
-  dropout = 8,         // index = neuron / 8 << 32 | place of the sample in the order of the epoch
+  topology = 1,           // index = row << 32 | number of the block within the row
+  weights = 2,            // index = cell
+  shuffle = 3,            // index = sample
+  regrow = 4,             // index = open slot, round = round of proposals; words 0 and 1 give the place
+  regrow_single = 5,      // the same for the single links that complete a motif regrowth
+  regrow_weights = 6,     // index = cell
+  split = 7,              // index = sample; subsets and train/test splits
+  dropout = 8,            // index = neuron / 8 << 32 | place of the sample in the order of the epoch
+  candidate = 9,          // as regrow, for the places among which growth by gradient chooses
+  candidate_single = 10,  // as regrow_single, likewise
 };
 
 constexpr uint32_t kMaxLayers = 1u << 12;

@@ -82,4 +82,9 @@ void check_targets(const Samples& samples, uint32_t features, uint32_t outputs, 
   }
 }
 
+void check_probe(const Samples* probe, uint32_t features, uint32_t outputs, Loss loss) {
+  if (probe == nullptr) throw Error(ErrorCode::invalid_argument, "[evolve] growth by gradient takes samples");
+  check_targets(*probe, features, outputs, loss, "evolve");
+}
+
 }  // namespace set_native

@@ -53,4 +53,7 @@ void check_samples(const Samples& samples, uint32_t features, uint32_t outputs, 
 void check_targets(const Samples& samples, uint32_t features, uint32_t outputs, Loss loss,
                    const std::string& operation);
 
+/** Throws invalid_argument where growth by gradient has no samples, else does what check_targets does. */
+void check_probe(const Samples* probe, uint32_t features, uint32_t outputs, Loss loss);
+
 }  // namespace set_native

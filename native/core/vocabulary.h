@@ -21,6 +21,6 @@ enum class Loss : uint32_t { softmax_cross_entropy, sigmoid_binary_cross_entropy
 enum class MotifParse : uint32_t { aligned, runs };
 enum class MotifScore : uint32_t { mean, max, min, sum };
 enum class Prune : uint32_t { by_sign, thesis, lowest };
-enum class Grow : uint32_t { random };
+enum class Grow : uint32_t { random, walk, gradient };
 
 }  // namespace set_native

@@ -178,6 +178,21 @@ struct DropOutputs {
   uint32_t key[2];
 };
 
+/**
+ * Adds scale * sum over the stride of x_i dz_j to sums[k], for the cells k in [begin, end), i = sources[k]
+ * and j = targets[k]: the gradients of weights that links there would have. 2 flops per number of a row, and
+ * 8 bytes from wherever the rows are.
+ */
+struct Sddmm {
+  const uint32_t* sources;
+  const uint32_t* targets;
+  const float* x;   // n x stride
+  const float* dz;  // m x stride
+  size_t stride;
+  double scale;
+  double* sums;
+};
+
 template <class Index>
 struct SparseKernels {
   void (*forward)(const SparseForward<Index>&, size_t begin, size_t end);
@@ -199,6 +214,7 @@ struct KernelTable {
   void (*piecewise)(const Piecewise&, size_t begin, size_t end);
   void (*piecewise_backward)(const PiecewiseBackward&, size_t begin, size_t end);
   void (*drop_outputs)(const DropOutputs&, size_t begin, size_t end);
+  void (*sddmm)(const Sddmm&, size_t begin, size_t end);
   /** Updates `count` parameters whose gradient is known (output bias, and on its own in benches). */
   void (*update)(const Parameters&, const float* gradient, size_t count, const UpdateRule&);
 };

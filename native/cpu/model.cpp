@@ -5,6 +5,7 @@
 #include "cpu/backend.h"
 #include "cpu/inference.h"
 #include "cpu/kernels.h"
+#include "cpu/probe.h"
 #include "cpu/trainer.h"
 #include "evolution/evolve.h"
 #include "layout/network.h"
@@ -22,6 +23,7 @@ class CpuModel final : public BackendModel {
  public:
   CpuModel(Model model, const KernelTable& table, unsigned threads)
       : network_(pack_network(std::move(model))),
+        table_(table),
         pool_(threads),
         trainer_(network_, table, pool_),
         inference_(network_, table, pool_) {}
@@ -74,6 +76,7 @@ class CpuModel final : public BackendModel {
   }
 
   PackedNetwork network_;
+  const KernelTable& table_;
   ThreadPool pool_;
   Trainer trainer_;
   Inference inference_;
@@ -91,9 +94,15 @@ double CpuModel::train_epoch(const Samples& samples, const TrainOptions& options
 }
 
 std::vector<LayerEvolution> CpuModel::evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
-                                             const Samples*) {
+                                             const Samples* probe) {
   const ThreadPool::Share share(pool_, pool_.capacity());
   inference_.weights_change();
+  std::optional<Probe> gradients;
+  if (policy.grow == Grow::gradient) {
+    check_probe(probe, network_.features(), network_.outputs(), network_.loss);
+    require_index();
+    gradients.emplace(network_, table_, pool_, *probe, time.epoch);
+  }
   return evolve_layers(
       network_.layers.size(), network_.seed, policy, time,
       [&](size_t l, const EvolutionKey& key) {
@@ -101,7 +110,8 @@ std::vector<LayerEvolution> CpuModel::evolve(const EvolutionPolicy& policy, cons
         return !layer.dense && begin_evolution(layer.blocks, policy, key);
       },
       [&](size_t l, const EvolutionKey& key) {
-        return evolve_layer(network_.layers[l].blocks, policy, key, pool_);
+        const CellScores scores = gradients ? gradients->scores(l) : CellScores();
+        return evolve_layer(network_.layers[l].blocks, policy, key, pool_, gradients ? &scores : nullptr);
       });
 }
 

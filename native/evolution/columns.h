@@ -24,6 +24,11 @@ class ColumnSet {
   bool contains(uint32_t col) const { return stamps_[col] == now_; }
   /** Inserts a column. Returns false if the set contained it already. */
   bool insert(uint32_t col) { return std::exchange(stamps_[col], now_) != now_; }
+  /** Inserts cols[k] for all k in [begin, end). */
+  template <class Index>
+  void insert_all(const Index* cols, size_t begin, size_t end) {
+    for (size_t k = begin; k < end; ++k) stamps_[cols[k]] = now_;
+  }
   /**
    * Inserts cols[k] for those k in [begin, end) that are not `removed`. A branch on `removed` could not be
    * predicted; instead removed columns write to an extra place behind all columns.
@@ -51,6 +56,10 @@ struct ColumnCounter {
   uint32_t size = 0;
 
   void insert(uint32_t col) { size += columns.insert(col); }
+  template <class Index>
+  void insert_all(const Index* cols, size_t begin, size_t end) {
+    for (size_t k = begin; k < end; ++k) insert(cols[k]);
+  }
   template <class Index>
   void insert_kept(const Index* cols, const Marks& removed, size_t begin, size_t end) {
     for (size_t k = begin; k < end; ++k) {

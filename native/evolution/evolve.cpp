@@ -90,7 +90,7 @@ void restore_targets(Blocks<Index>& blocks, ThreadPool& pool) {
 
 template <class Index>
 LayerEvolution evolve_blocks(Blocks<Index>& blocks, const EvolutionPolicy& policy, const EvolutionKey& key,
-                             ThreadPool& pool) {
+                             ThreadPool& pool, const CellScores* scores) {
   // Prune: mark the blocks to remove.
   const bool as_blocks = fit_height(blocks, policy);
   const Pruning pruning = as_blocks ? prune_blocks(blocks, policy, pool) : prune_units(blocks, policy);
@@ -99,8 +99,9 @@ LayerEvolution evolve_blocks(Blocks<Index>& blocks, const EvolutionPolicy& polic
   Places grown;
   try {
     Workspace<Index> workspace{std::move(blocks.by_target.blocks), std::move(blocks.by_target.groups)};
-    grown = as_blocks ? regrow_blocks(blocks, pruning, key, pool, workspace)
-                      : regrow_units(blocks, pruning, policy, key, pool, workspace);
+    const Regrowth given{policy, key, scores, pool};
+    grown = as_blocks ? regrow_blocks(blocks, pruning, given, workspace)
+                      : regrow_units(blocks, pruning, given, workspace);
     blocks.by_target.groups = std::move(workspace.cols);
     blocks.by_target.groups.resize(blocks.size());
     grown.cols.resize(blocks.size());
@@ -129,8 +130,9 @@ bool begin_evolution(const AnyBlocks& blocks, const EvolutionPolicy& policy, con
 }
 
 LayerEvolution evolve_layer(AnyBlocks& blocks, const EvolutionPolicy& policy, const EvolutionKey& key,
-                            ThreadPool& pool) {
-  return std::visit([&](auto& layer) { return evolve_blocks(layer, policy, key, pool); }, blocks);
+                            ThreadPool& pool, const CellScores* scores) {
+  require_scores(policy, scores);
+  return std::visit([&](auto& layer) { return evolve_blocks(layer, policy, key, pool, scores); }, blocks);
 }
 
 }  // namespace set_native

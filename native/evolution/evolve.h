@@ -26,11 +26,13 @@ bool begin_evolution(const AnyBlocks& blocks, const EvolutionPolicy& policy, con
  * link, 16 bytes per group and thread, and a little for the rare slots whose first proposal failed: regrowth
  * works in the memory of by_target.
  *
+ * Growth by gradient takes `scores`, and 24 bytes per candidate; growth by walk 12 bytes per kept block.
+ *
  * When memory runs out (bad_alloc, or an Error of the pool), the layer keeps its links, perhaps in blocks of
  * another height, and by_target is indexed again. If even that finds no memory, by_target is left empty and
  * bad_alloc is thrown.
  */
 LayerEvolution evolve_layer(AnyBlocks& blocks, const EvolutionPolicy& policy, const EvolutionKey& key,
-                            ThreadPool& pool);
+                            ThreadPool& pool, const CellScores* scores = nullptr);
 
 }  // namespace set_native

@@ -14,6 +14,7 @@
 #include "core/evolution.h"
 #include "core/philox.h"
 #include "evolution/columns.h"
+#include "evolution/walk.h"
 #include "layout/parts.h"
 #include "layout/thread_pool.h"
 
@@ -52,6 +53,10 @@ struct Space {
   uint64_t wanted;
   bool crowded;  // whether the kept links fill more than half of the layer: then free places are listed at
                  // once
+  // In rounds that do not list free places: whether places that held a link before pruning are void, and the
+  // walk that proposes, if any.
+  bool avoids = false;
+  const Walk* walk = nullptr;
 };
 
 /**
@@ -69,8 +74,8 @@ struct Space {
  * of the slots stays open. Free places are listed, row by row, only in layers that are more than half full,
  * where rows * cols is O(nnz) anyway, and after kOpenRounds, when few slots are left.
  *
- * `taken(row, columns)` inserts into a ColumnSet or ColumnCounter all columns of a row whose places are not
- * free.
+ * `taken(row, columns, avoids)` inserts into a ColumnSet or ColumnCounter all columns of a row whose places
+ * are not free or, with `avoids`, were not free before pruning.
  */
 template <class Index, class Taken>
 class Proposals {
@@ -104,6 +109,7 @@ class Proposals {
                           ? pool_.size()
                           : static_cast<unsigned>(std::min<size_t>(pool_.size(), 1 + left / kWorthAThread));
       round.listed = space_.crowded || number >= kOpenRounds;
+      round.walks = space_.walk != nullptr && !round.listed;
       if (number > 0) round.fit(left, space_.rows);
       if (round.listed && !count_free(round)) break;
       // Draw the proposals, and decide each row on its own.
@@ -150,6 +156,7 @@ class Proposals {
     size_t size = 0;
     unsigned threads = 1;
     bool listed = false;
+    bool walks = false;
     std::vector<uint64_t> free_before;  // if listed: number of free places in the rows before each row
     // Row r has the proposals offsets[r] .. offsets[r + 1] - 1, by ascending slot. Once the row is decided,
     // the winners are its first won[r].
@@ -188,21 +195,24 @@ class Proposals {
 
   /**
    * Calls use(first position, words, count) for batches of the part. `words` are the first 64 bits of the
-   * draws.
+   * draws or, in a round that walks, the places that these lead to.
    */
   template <class Use>
   void draw_for(const Round& round, Part part, Use use) const {
-    uint64_t slots[kBatch], words[kBatch];
+    uint64_t slots[kBatch], words[kBatch], second[kBatch];
     for (size_t begin = part.begin; begin < part.end; begin += kBatch) {
       const size_t count = std::min(kBatch, part.end - begin);
       for (size_t k = 0; k < count; ++k) slots[k] = round.open != nullptr ? round.open[begin + k] : begin + k;
-      draw_many(key_.seed, space_.stream, key_.layer, key_.draws(), slots, round.number, count, words);
+      draw_many(key_.seed, space_.stream, key_.layer, key_.draws(), slots, round.number, count, words,
+                round.walks ? second : nullptr);
+      for (size_t k = 0; round.walks && k < count; ++k) words[k] = space_.walk->place(words[k], second[k]);
       use(static_cast<uint32_t>(begin), words, count);
     }
   }
 
   /** Row of the place that a draw proposes. */
   uint32_t row_of(const Round& round, uint64_t word) const {
+    if (round.walks) return static_cast<uint32_t>(word >> 32);
     if (!round.listed) return static_cast<uint32_t>(below(word, space_.rows));
     const uint64_t number = below(word, round.free_before.back());
     const auto after = std::upper_bound(round.free_before.begin(), round.free_before.end(), number);
@@ -210,6 +220,7 @@ class Proposals {
   }
   /** Column of the place or, where places are listed, its rank among the free columns of the row. */
   uint32_t col_of(const Round& round, uint64_t word, uint32_t row) const {
+    if (round.walks) return static_cast<uint32_t>(word);
     if (round.listed)
       return static_cast<uint32_t>(below(word, round.free_before.back()) - round.free_before[row]);
     // floor(floor(x rows cols) / cols) = floor(x rows), which is the row; so no division is needed.
@@ -293,7 +304,7 @@ class Proposals {
   /** Inserts the columns of a row whose places are not free. */
   template <class Columns>
   void insert_taken(const Round& round, uint32_t row, Columns& columns) const {
-    taken_(row, columns);
+    taken_(row, columns, space_.avoids && !round.listed);
     if (round.number == 0) return;
     const uint32_t reach = space_.height - 1;
     for (uint32_t r = row - std::min(row, reach); r <= row + std::min(space_.rows - 1 - row, reach); ++r) {

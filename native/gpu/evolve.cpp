@@ -77,8 +77,10 @@ bool Evolution::begin(const Layer& layer, const EvolutionPolicy& policy, const E
   throw Error(ErrorCode::internal, "[evolve] a weight was not finite only on the device; please report");
 }
 
-LayerEvolution Evolution::run(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
-  if (!is_for_device(layer, policy)) return run_on_host(layer, policy, key);
+LayerEvolution Evolution::run(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key,
+                              const CellScores* scores) {
+  if (policy.grow != Grow::random || !is_for_device(layer, policy))
+    return run_on_host(layer, policy, key, scores);
   if (policy.regrow_init == RegrowInit::he_fan_in) prepare_bounds(layer.inputs);
   const LayerEvolution done = EvolutionStep(device_, memory_, layer, policy, key).run();
   if (memory_.scratch != nullptr && memory_.scratch->bytes() > kKept) memory_.scratch.reset();
@@ -104,10 +106,11 @@ void Evolution::prepare_bounds(uint32_t inputs) {
   device_.upload(*memory_.bounds, 0, bounds.data(), bytes);
 }
 
-LayerEvolution Evolution::run_on_host(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
+LayerEvolution Evolution::run_on_host(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key,
+                                      const CellScores* scores) {
   PackedLayer copy = download_layer(device_, layer);
   ThreadPool pool(host_threads());
-  const LayerEvolution done = evolve_layer(copy.blocks, policy, key, pool);
+  const LayerEvolution done = evolve_layer(copy.blocks, policy, key, pool, scores);
   const auto size = std::visit([](const auto& blocks) { return blocks.size(); }, copy.blocks);
   if (copy.height() == layer.height && size == layer.blocks) {
     replace_links(device_, layer, copy.blocks);

@@ -16,9 +16,10 @@ namespace set_native::gpu {
  *
  * The device evolves single links in blocks of height 1 and whole motifs in blocks of motif_size. The layer's
  * buffers stay, so that recordings of them can be replayed. The host evolves all other layers with
- * evolve_layer: those whose blocks have another height than the policy needs, half-full slots, runs; and
- * layers so large and sparse that their bitmaps, about 3 bits per group and target, would take more than a
- * quarter of the device's free memory. Such a layer may return with blocks of another height, in new buffers.
+ * evolve_layer: by a policy that does not grow at random; those whose blocks have another height than the
+ * policy needs, half-full slots, runs; and layers so large and sparse that their bitmaps, about 3 bits per
+ * group and target, would take more than a quarter of the device's free memory. Such a layer may return with
+ * blocks of another height, in new buffers.
  *
  * Scratch memory beside the bitmaps, for K replaced blocks: 12 K bytes, and the larger of a copy of the
  * layer's blocks (index + 10 height bytes each) and 16 to 24 K bytes. Up to kKept bytes are kept between
@@ -41,14 +42,16 @@ class Evolution {
    * kernels, and two to five downloads of counts. Throws out_of_memory where the device lacks room for the
    * scratch memory.
    */
-  LayerEvolution run(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
+  LayerEvolution run(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key,
+                     const CellScores* scores = nullptr);
 
  private:
   static constexpr size_t kKept = size_t{256} << 20;
 
   bool is_for_device(const Layer& layer, const EvolutionPolicy& policy) const;
   void prepare_bounds(uint32_t inputs);
-  LayerEvolution run_on_host(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key);
+  LayerEvolution run_on_host(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key,
+                             const CellScores* scores);
 
   Device& device_;
   EvolutionMemory memory_;

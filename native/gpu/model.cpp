@@ -1,10 +1,15 @@
 #include "gpu/model.h"
 
+#include <algorithm>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "core/available_cpus.h"
 #include "core/error.h"
+#include "cpu/kernels.h"
+#include "cpu/probe.h"
 #include "layout/network.h"
 
 namespace set_native::gpu {
@@ -62,13 +67,17 @@ GpuModel::GpuModel(std::shared_ptr<Device> device, Model model)
       inference_(*device_, network_, cache_),
       evolution_(*device_) {}
 
-Model GpuModel::download() const {
+PackedNetwork GpuModel::download_network() const {
   PackedNetwork host;
   host.optimizer = network_.optimizer;
   host.loss = network_.loss;
   host.seed = network_.seed;
   for (const Layer& layer : network_.layers) host.layers.push_back(download_layer(*device_, layer));
-  return unpack_network(host);
+  return host;
+}
+
+Model GpuModel::download() const {
+  return unpack_network(download_network());
 }
 
 double GpuModel::train_epoch(const Samples& samples, const TrainOptions& options,
@@ -91,14 +100,24 @@ void GpuModel::predict(const Samples& samples, float* out, const std::atomic<boo
 }
 
 std::vector<LayerEvolution> GpuModel::evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
-                                             const Samples*) {
+                                             const Samples* probe) {
+  // Growth by gradient takes its passes on the host, over a copy of the network.
+  std::optional<PackedNetwork> copy;
+  std::optional<cpu::Probe> gradients;
+  if (policy.grow == Grow::gradient) {
+    copy.emplace(download_network());
+    check_probe(probe, copy->features(), copy->outputs(), copy->loss);
+    ThreadPool pool(std::min(available_cpus(), 16u));
+    gradients.emplace(*copy, cpu::kernels(), pool, *probe, time.epoch);
+  }
   return evolve_layers(
       network_.layers.size(), network_.seed, policy, time,
       [&](size_t l, const EvolutionKey& key) { return evolution_.begin(network_.layers[l], policy, key); },
       [&](size_t l, const EvolutionKey& key) {
         Layer& layer = network_.layers[l];
         const Buffer* const weights = layer.weights.get();
-        const LayerEvolution counts = evolution_.run(layer, policy, key);
+        const CellScores scores = gradients ? gradients->scores(l) : CellScores();
+        const LayerEvolution counts = evolution_.run(layer, policy, key, gradients ? &scores : nullptr);
         if (layer.weights.get() != weights)
           trainer_.forget_recording();  // blocks of another height: all buffers are new
         return counts;

@@ -12,6 +12,7 @@
 #include "gpu/passes.h"
 #include "gpu/samples.h"
 #include "gpu/trainer.h"
+#include "layout/network.h"
 
 namespace set_native::gpu {
 
@@ -36,6 +37,8 @@ class GpuModel final : public BackendModel {
   unsigned threads() const override { return 1; }
 
  private:
+  PackedNetwork download_network() const;
+
   std::shared_ptr<Device> device_;  // first, because it must outlive all buffers below
   Network network_;
   SampleCache cache_;

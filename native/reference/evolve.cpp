@@ -39,13 +39,20 @@ struct Unit {
 
 class Evolution {
  public:
-  Evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key)
-      : n_(layer.inputs), m_(layer.outputs), g_(policy.motif_size), policy_(policy), key_(key) {
+  Evolution(const Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key,
+            const CellScores* scores)
+      : n_(layer.inputs),
+        m_(layer.outputs),
+        g_(policy.motif_size),
+        policy_(policy),
+        key_(key),
+        scores_(scores) {
     for (uint64_t i = 0; i < n_; ++i) {
       for (uint32_t k = layer.links.row_offsets[i]; k < layer.links.row_offsets[i + 1]; ++k) {
         links_[i * m_ + layer.links.col_indices[k]] = {layer.weights[k], k};
       }
     }
+    for (const auto& item : links_) held_.insert(item.first);
   }
 
   /** Prunes and regrows. Returns the numbers of pruned and grown links. */
@@ -53,8 +60,9 @@ class Evolution {
     const size_t before = links_.size();
     if (policy_.motif_size == 1) {
       const uint64_t removed = policy_.prune == Prune::lowest ? prune_lowest() : prune_by_sign();
-      crowded_ = 2 * links_.size() > n_ * m_;
-      grow(Stream::regrow, removed, n_ * m_, [](uint64_t c) { return std::vector<CellId>{c}; });
+      end_pruning(1);
+      grow(Stream::regrow, removed, n_ * m_, [](uint64_t c) { return std::vector<CellId>{c}; },
+           {n_, [this](uint64_t i, uint64_t a) { return i * m_ + a; }});
     } else {
       evolve_motifs();
     }
@@ -170,9 +178,10 @@ class Evolution {
         for (const CellId cell : ranked[t].cells) links_.erase(cell);
         ++(ranked[t].number < full_groups * m_ ? full : truncated);
       }
-      crowded_ = 2 * links_.size() > n_ * m_;
-      grow(Stream::regrow, full, full_groups * m_, slot);
-      grow(Stream::regrow_single, truncated, n_ % g_ > 0 ? m_ : 0, last_slot);
+      end_pruning(g_);
+      grow(Stream::regrow, full, full_groups * m_, slot,
+           {full_groups, [this](uint64_t group, uint64_t a) { return group * m_ + a; }});
+      grow(Stream::regrow_single, truncated, n_ % g_ > 0 ? m_ : 0, last_slot, {});
       return;
     }
 
@@ -180,19 +189,32 @@ class Evolution {
     const auto wanted =
         static_cast<uint64_t>(std::floor(policy_.zeta * static_cast<double>(links_.size()) + 0.5));
     prune_links(units, wanted);
-    crowded_ = 2 * links_.size() > n_ * m_;
+    end_pruning(1);
     // Grow motifs first, then single links.
     if (aligned) {
-      grow(Stream::regrow, wanted / g_, (full_groups + (n_ % g_ > 0)) * m_, slot);
+      grow(Stream::regrow, wanted / g_, (full_groups + (n_ % g_ > 0)) * m_, slot,
+           {n_, [this](uint64_t i, uint64_t a) { return i / g_ * m_ + a; }});
     } else if (n_ >= g_) {
-      grow(Stream::regrow, wanted / g_, (n_ - g_ + 1) * m_, [this](uint64_t place) {
+      const auto anchored = [this](uint64_t place) {
         std::vector<CellId> cells;
         for (uint64_t t = 0; t < g_; ++t) cells.push_back(place + t * m_);
         return cells;
-      });
+      };
+      grow(Stream::regrow, wanted / g_, (n_ - g_ + 1) * m_, anchored,
+           {n_, [this](uint64_t i, uint64_t a) { return std::min(i, n_ - g_) * m_ + a; }});
     }
     grow(Stream::regrow_single, wanted - grown_.size(), n_ * m_,
-         [](uint64_t c) { return std::vector<CellId>{c}; });
+         [](uint64_t c) { return std::vector<CellId>{c}; },
+         {n_, [this](uint64_t i, uint64_t a) { return i * m_ + a; }});
+  }
+
+  /** Notes what pruning kept: links or, with a height above 1, slots of so many sources. */
+  void end_pruning(uint64_t height) {
+    kept_ = links_.size();
+    crowded_ = 2 * kept_ > n_ * m_;
+    std::set<std::pair<uint64_t, uint64_t>> items;
+    for (const auto& item : links_) items.emplace(item.first / m_ / height, item.first % m_);
+    items_.assign(items.begin(), items.end());
   }
 
   /** Removes `wanted` links: zeros first, then units by score, of the last unit only the smallest links. */
@@ -289,13 +311,77 @@ class Evolution {
     return result;
   }
 
-  /** Grows links by rounds of proposals. cells_of(place) returns the cells that a place stands for. */
+  /** How growth by walk goes: from items of the first `rows` rows; place(row, target) is where it leads. */
+  struct Steps {
+    uint64_t rows = 0;
+    std::function<uint64_t(uint64_t row, uint64_t target)> place;
+  };
+
+  /** Place that a walk with the draw of a slot leads to. */
+  uint64_t walked(const PhiloxBlock& block, const Steps& steps, uint64_t starts) const {
+    const uint64_t v = word64(block, 1);
+    const auto [row, middle] = items_[below(word64(block, 0), starts)];
+    std::vector<uint64_t> into, out;
+    for (const auto& [i, j] : items_)
+      if (j == middle) into.push_back(i);
+    const uint64_t other = into[(v >> 32) * into.size() >> 32];
+    for (const auto& [i, j] : items_)
+      if (i == other) out.push_back(j);
+    return steps.place(row, out[(v & 0xffffffffu) * out.size() >> 32]);
+  }
+
+  /**
+   * Grows `wanted` links or motifs by the rule of the policy. cells_of(place) returns the cells that a place
+   * stands for.
+   */
   void grow(Stream stream, uint64_t wanted, uint64_t places,
-            const std::function<std::vector<CellId>(uint64_t)>& cells_of) {
-    const auto is_free = [&](uint64_t place) {
+            const std::function<std::vector<CellId>(uint64_t)>& cells_of, const Steps& steps) {
+    std::vector<uint64_t> chosen;
+    if (policy_.grow != Grow::gradient) {
+      chosen = win_places(stream, wanted, places, cells_of, steps);
+    } else {
+      const uint64_t removed = held_.size() - kept_;
+      const uint64_t count = wanted > 0 && kept_ > removed ? wanted * kept_ / removed : wanted;
+      stream = stream == Stream::regrow ? Stream::candidate : Stream::candidate_single;
+      std::vector<std::pair<double, uint64_t>> ranked;
+      for (const uint64_t place : win_places(stream, count, places, cells_of, {}))
+        ranked.emplace_back(-score_of(cells_of(place)), place);
+      std::sort(ranked.begin(), ranked.end());
+      for (size_t k = 0; k < std::min<size_t>(wanted, ranked.size()); ++k) chosen.push_back(ranked[k].second);
+    }
+    for (const uint64_t place : chosen) {
+      for (const CellId cell : cells_of(place)) {
+        links_[cell] = {0.0f, Link::kGrown};
+        grown_.insert(cell);
+      }
+    }
+  }
+
+  double score_of(const std::vector<CellId>& cells) const {
+    double sum = 0.0;
+    for (const CellId cell : cells) {
+      const auto source = static_cast<uint32_t>(cell / m_), target = static_cast<uint32_t>(cell % m_);
+      double score = 0.0;
+      (*scores_)(&source, &target, 1, &score);
+      sum += score;
+    }
+    return sum;
+  }
+
+  /** Places that numbered slots win by rounds of proposals. */
+  std::vector<uint64_t> win_places(Stream stream, uint64_t wanted, uint64_t places,
+                                   const std::function<std::vector<CellId>(uint64_t)>& cells_of,
+                                   const Steps& steps) const {
+    std::set<CellId> taken;
+    for (const auto& item : links_) taken.insert(item.first);
+    uint64_t starts = 0;
+    for (const auto& item : items_) starts += item.first < steps.rows;
+    const bool walks = policy_.grow == Grow::walk && starts > 0;
+    const auto is_free = [&](uint64_t place, const std::set<CellId>& among) {
       const std::vector<CellId> cells = cells_of(place);
-      return std::none_of(cells.begin(), cells.end(), [this](CellId c) { return links_.count(c) > 0; });
+      return std::none_of(cells.begin(), cells.end(), [&](CellId c) { return among.count(c) > 0; });
     };
+    std::vector<uint64_t> won;
     std::set<uint64_t> open;
     for (uint64_t s = 0; s < wanted; ++s) open.insert(s);
     for (uint32_t round = 0; places > 0 && !open.empty(); ++round) {
@@ -304,17 +390,21 @@ class Evolution {
       const bool listed = crowded_ || round >= kOpenRounds;
       if (listed) {
         for (uint64_t place = 0; place < places; ++place) {
-          if (is_free(place)) free_places.push_back(place);
+          if (is_free(place, taken)) free_places.push_back(place);
         }
-        if (free_places.empty()) return;
+        if (free_places.empty()) break;
       }
+      const bool avoids = !listed && (walks || policy_.grow == Grow::gradient);
       // Draw a proposal for each open slot.
       std::map<uint64_t, uint64_t> proposals;  // slot -> free place
       std::map<CellId, uint64_t> lowest;       // cell -> lowest slot proposing it
       for (const uint64_t s : open) {
-        const uint64_t u = word64(draw(key_.seed, stream, key_.layer, key_.draws(), s, round));
-        const uint64_t place = listed ? free_places[below(u, free_places.size())] : below(u, places);
-        if (!is_free(place)) continue;
+        const PhiloxBlock block = draw(key_.seed, stream, key_.layer, key_.draws(), s, round);
+        const uint64_t u = word64(block);
+        const uint64_t place = listed  ? free_places[below(u, free_places.size())]
+                               : walks ? walked(block, steps, starts)
+                                       : below(u, places);
+        if (!is_free(place, taken) || (avoids && !is_free(place, held_))) continue;
         proposals[s] = place;
         for (const CellId cell : cells_of(place)) lowest.emplace(cell, s);
       }
@@ -323,13 +413,12 @@ class Evolution {
         const uint64_t slot = s;
         const std::vector<CellId> cells = cells_of(place);
         if (!std::all_of(cells.begin(), cells.end(), [&](CellId c) { return lowest[c] == slot; })) continue;
-        for (const CellId cell : cells) {
-          links_[cell] = {0.0f, Link::kGrown};
-          grown_.insert(cell);
-        }
+        taken.insert(cells.begin(), cells.end());
+        won.push_back(place);
         open.erase(slot);
       }
     }
+    return won;
   }
 
   /** Sets the weights of grown links. */
@@ -345,16 +434,21 @@ class Evolution {
   const uint64_t n_, m_, g_;
   const EvolutionPolicy policy_;
   const EvolutionKey key_;
+  const CellScores* const scores_;
   Links links_;
-  std::set<CellId> grown_;
+  std::set<CellId> held_, grown_;                     // cells linked before pruning; cells of grown links
+  std::vector<std::pair<uint64_t, uint64_t>> items_;  // row and target of what pruning kept, in order
+  uint64_t kept_ = 0;                                 // links that pruning kept
   bool crowded_ = false;
 };
 
 }  // namespace
 
-LayerEvolution evolve_layer(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
+LayerEvolution evolve_layer(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key,
+                            const CellScores* scores) {
   if (!begin_evolution(layer, policy, key)) return {};
-  Evolution evolution(layer, policy, key);
+  require_scores(policy, scores);
+  Evolution evolution(layer, policy, key, scores);
   const LayerEvolution result = evolution.run();
   evolution.store(layer);
   return result;

@@ -84,10 +84,11 @@ Gradients backward(const Network& network, const std::vector<std::vector<double>
                    const std::vector<double>& dz, size_t batch, const Factors& factors) {
   const size_t count = network.layers.size();
   const std::vector<std::vector<double>> none(count);
-  Gradients gradients{none, none, none, {}};
+  Gradients gradients{none, none, none, {}, none};
   std::vector<double> slope = dz;  // gradient by the pre-activations of layer l
   for (size_t l = count; l-- > 0;) {
     const NetworkLayer& layer = network.layers[l];
+    gradients.z[l] = slope;
     gradients.weights[l] = weight_gradient(layer.links, values[l], slope, batch);
     gradients.bias[l] = bias_gradient(slope, layer.links.cols, batch);
     const Activation below = l == 0 ? Activation::linear : network.layers[l - 1].activation;
@@ -135,6 +136,42 @@ Batch gather(const Samples& samples, const uint32_t* order, size_t size) {
   }
   return batch;
 }
+
+}  // namespace
+
+std::vector<CellScores> gradient_scores(const Network& network, const Samples& probe, uint64_t seed,
+                                        uint32_t epoch) {
+  uint64_t neurons = network.layers.front().links.rows;
+  for (const NetworkLayer& layer : network.layers) neurons += layer.links.cols;
+  const size_t size = probe_samples(neurons, probe.count);
+  const std::vector<uint32_t> order = epoch_order(seed, epoch, probe.count, true);
+  const Batch batch = gather(probe, order.data(), size);
+  const auto values =
+      std::make_shared<const std::vector<std::vector<double>>>(forward(network, batch.x, size));
+  std::vector<double> dz;
+  const double loss = loss_and_gradient(network.loss, values->back(), network.layers.back().links.cols, size,
+                                        batch.targets(), &dz);
+  if (!std::isfinite(loss))
+    throw Error(ErrorCode::non_finite, "[evolve] the loss must be a finite number: a layer overflowed");
+  const auto slopes =
+      std::make_shared<const std::vector<std::vector<double>>>(backward(network, *values, dz, size).z);
+  std::vector<CellScores> scores;
+  for (size_t l = 0; l < network.layers.size(); ++l) {
+    const size_t n = network.layers[l].links.rows, m = network.layers[l].links.cols;
+    scores.emplace_back([=](const uint32_t* sources, const uint32_t* targets, size_t count, double* out) {
+      for (size_t k = 0; k < count; ++k) {
+        double gradient = 0.0;
+        for (size_t s = 0; s < size; ++s)
+          gradient += (*values)[l][s * n + sources[k]] * (*slopes)[l][s * m + targets[k]];
+        gradient *= static_cast<double>(size);  // of the sum of the losses
+        out[k] = gradient * gradient;
+      }
+    });
+  }
+  return scores;
+}
+
+namespace {
 
 constexpr size_t kPredictBatch = 128;  // number of samples per batch of evaluation and prediction
 /** Bytes per link: its column, its numbers in double, and their copy in float. */
@@ -238,14 +275,20 @@ class ReferenceModel final : public BackendModel {
   }
 
   std::vector<LayerEvolution> evolve(const EvolutionPolicy& policy, const EvolutionTime& time,
-                                     const Samples*) override {
+                                     const Samples* probe) override {
+    std::vector<CellScores> scores;
+    if (policy.grow == Grow::gradient) {
+      check_probe(probe, model_.layers.front().inputs, model_.layers.back().outputs, network_.loss);
+      scores = gradient_scores(network_, *probe, model_.seed, time.epoch);
+    }
     const Model before = download();
     Model after = before;
     const std::vector<LayerEvolution> done = evolve_layers(
         after.layers.size(), model_.seed, policy, time,
         [&](size_t l, const EvolutionKey& key) { return begin_evolution(after.layers[l], policy, key); },
         [&](size_t l, const EvolutionKey& key) {
-          const LayerEvolution counts = evolve_layer(after.layers[l], policy, key);
+          const LayerEvolution counts =
+              evolve_layer(after.layers[l], policy, key, scores.empty() ? nullptr : &scores[l]);
           adopt(network_.layers[l], before.layers[l], after.layers[l]);
           return counts;
         });

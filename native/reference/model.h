@@ -58,6 +58,7 @@ struct Gradients {
   std::vector<std::vector<double>> bias;     // per layer, by bias
   std::vector<std::vector<double>> pieces;   // per layer, by piece; empty where the activation has none
   std::vector<double> x;                     // by input, [batch][inputs]
+  std::vector<std::vector<double>> z;        // per layer, by the activation's input, [batch][outputs]
 };
 
 /**
@@ -66,5 +67,12 @@ struct Gradients {
  */
 Gradients backward(const Network& network, const std::vector<std::vector<double>>& values,
                    const std::vector<double>& dz, size_t batch, const Factors& factors = {});
+
+/**
+ * Scores of growth by gradient for each layer (core/evolution.h), from the probe's samples, which must be
+ * checked. Throws non_finite where the loss is not finite.
+ */
+std::vector<CellScores> gradient_scores(const Network& network, const Samples& probe, uint64_t seed,
+                                        uint32_t epoch);
 
 }  // namespace set_native::reference

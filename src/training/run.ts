@@ -2,7 +2,13 @@ import { clearInterval, setInterval } from 'node:timers';
 import { checkNumber } from '../checks.js';
 import { aborted, checkSignal, isSetNativeError, SetNativeError } from '../errors.js';
 import { largest } from '../extremes.js';
-import { fromNative, type NativeModel, type NativeSamples, type NativeTrainOptions } from '../native.js';
+import {
+  fromNative,
+  type NativeEvolutionPolicy,
+  type NativeModel,
+  type NativeSamples,
+  type NativeTrainOptions,
+} from '../native.js';
 import { whenAborted } from '../whenAborted.js';
 import { ranges, type TrainingPlan } from './options.js';
 import { evolvesAfter, partsOfEpoch, zetaAt } from './schedule.js';
@@ -372,7 +378,7 @@ export class TrainingRun {
       checkNumber('fit', `evolution.zeta(${progress})`, value, ranges.zeta),
     );
     if (zeta === undefined) return;
-    const { layers, durationMs } = await this.#model.evolve({ ...policy, zeta }, epoch, step);
+    const { layers, durationMs } = await this.#exchange({ ...policy, zeta }, epoch, step);
     for (const { pruned, grown } of layers) {
       exchanged.pruned += pruned;
       exchanged.grown += grown;
@@ -380,6 +386,18 @@ export class TrainingRun {
     if (layers.every(({ pruned }) => pruned === 0)) return;
     exchanged.durationMs += durationMs;
     this.#hasEvolved = true;
+  }
+
+  /** Evolves, with samples where growth looks at them: those of the epoch just trained. */
+  async #exchange(policy: NativeEvolutionPolicy, epoch: number, step: number | undefined) {
+    if (policy.grow !== 'gradient') return this.#model.evolve(policy, epoch, step);
+    const { train } = this.#samples;
+    const samples = typeof train === 'function' ? train(epoch) : train;
+    try {
+      return await this.#model.evolve(policy, epoch, step, samples);
+    } finally {
+      if (samples !== train) samples.dispose();
+    }
   }
 
   #checkSignal(epoch: number): void {

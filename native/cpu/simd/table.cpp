@@ -1,5 +1,6 @@
 #include "cpu/simd/dropout.h"
 #include "cpu/simd/piecewise.h"
+#include "cpu/simd/sddmm.h"
 #include "cpu/simd/sparse.h"
 
 /* The table of one instruction set, filled with the kernels compiled beside it. */
@@ -22,6 +23,7 @@ const KernelTable table = {SET_TEXT(SET_ISA),
                            piecewise,
                            piecewise_backward,
                            drop_outputs,
+                           sddmm,
                            update_parameters};
 
 }  // namespace set_native::cpu::SET_ISA

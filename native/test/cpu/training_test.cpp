@@ -358,10 +358,16 @@ TEST("training: an epoch in parts gives the bits of one at once, and the mean lo
 
 TEST("evolution: from equal weights every back end and instruction set makes the same links") {
   const Data data = make_data(60, 10, 230, 6);
-  std::vector<EvolutionPolicy> policies(3);
+  std::vector<EvolutionPolicy> policies(7);
   policies[1].regrow_init = RegrowInit::he_fan_in;
   policies[1].evolve_output = true;
   policies[2] = policy_of(2);
+  policies[3].grow = Grow::walk;
+  policies[4] = policy_of(3);
+  policies[4].grow = Grow::walk;
+  policies[5].grow = Grow::gradient;
+  policies[6] = policy_of(2);
+  policies[6].grow = Grow::gradient;
   for (const Network& network : networks())
     for (const EvolutionPolicy& policy : policies) {
       const std::string what =
@@ -371,12 +377,13 @@ TEST("evolution: from equal weights every back end and instruction set makes the
       const auto reference = on_reference(network.model);
       reference->train_epoch(data.samples(), options_for(1, 40), kGoOn);
       const Model start = reference->download();
-      const std::vector<LayerEvolution> want = reference->evolve(policy, {1});
+      const Samples probe = data.samples();
+      const std::vector<LayerEvolution> want = reference->evolve(policy, {1}, &probe);
       const Model after = reference->download();
       for (const char* isa : isas()) {
         const ForcedIsa forced(isa);
         const auto model = on_cpu(start, 2);
-        const std::vector<LayerEvolution> got = model->evolve(policy, {1});
+        const std::vector<LayerEvolution> got = model->evolve(policy, {1}, &probe);
         CHECK_MSG(same_bits(model->download(), after), what << ": " << isa << " makes another model");
         for (size_t l = 0; l < want.size(); ++l) {
           CHECK_EQ(got[l].pruned, want[l].pruned);
@@ -390,6 +397,20 @@ TEST("evolution: from equal weights every back end and instruction set makes the
         }
       }
     }
+}
+
+TEST("evolution: growth by gradient without samples is refused and changes nothing") {
+  EvolutionPolicy policy;
+  policy.grow = Grow::gradient;
+  const Model start = networks()[0].model;
+  for (const bool reference : {false, true}) {
+    const auto model = reference ? on_reference(start) : on_cpu(start);
+    CHECK_THROWS(invalid_argument, model->evolve(policy, {1}));
+    const Data other = make_data(59, 10, 20, 6);
+    const Samples probe = other.samples();
+    CHECK_THROWS(shape, model->evolve(policy, {1}, &probe));
+    CHECK(same_bits(model->download(), start));
+  }
 }
 
 TEST("evolution: one that counts steps has draws of its own, on every back end alike") {

@@ -79,6 +79,12 @@ inline Csr full_pattern(uint32_t n, uint32_t m) {
   return csr;
 }
 
+/** Scores for growth by gradient, with many ties. */
+inline void test_scores(const uint32_t* sources, const uint32_t* targets, size_t count, double* scores) {
+  for (size_t k = 0; k < count; ++k) scores[k] = (sources[k] * 2654435761u ^ targets[k] * 40503u) >> 4 & 15;
+}
+inline const CellScores kTestScores = test_scores;
+
 struct Scenario {
   Layer layer;
   EvolutionPolicy policy;
@@ -104,6 +110,8 @@ inline Scenario random_scenario(Random& random) {
   s.policy.prune = single ? pick(kPrunes) : Prune::lowest;
   s.policy.score = static_cast<MotifScore>(random() % 4);
   s.policy.parse = random() % 3 == 0 ? MotifParse::runs : MotifParse::aligned;
+  const Grow kGrows[] = {Grow::random, Grow::walk, Grow::gradient};
+  s.policy.grow = pick(kGrows);
   s.key = {random(), static_cast<uint32_t>(random() % 5), 10 + static_cast<uint32_t>(random() % 90)};
   const bool motifs = random() % 2 == 0;
   const TopologyKey topology{random(), 0};
@@ -116,7 +124,8 @@ inline Scenario random_scenario(Random& random) {
   text << n << " x " << m << ", " << s.layer.nnz() << " links" << (motifs ? " in motifs" : "") << ", zeta "
        << s.policy.zeta << ", prune " << static_cast<int>(s.policy.prune) << ", size " << s.policy.motif_size
        << ", score " << static_cast<int>(s.policy.score) << ", parse " << static_cast<int>(s.policy.parse)
-       << ", init " << static_cast<int>(s.policy.regrow_init) << ", weights " << static_cast<int>(kind);
+       << ", grow " << static_cast<int>(s.policy.grow) << ", init " << static_cast<int>(s.policy.regrow_init)
+       << ", weights " << static_cast<int>(kind);
   s.text = text.str();
   return s;
 }

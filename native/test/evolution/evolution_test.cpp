@@ -264,7 +264,7 @@ LayerEvolution evolve_in(const Form& form, Layer& layer, const EvolutionPolicy& 
     blocks = pack(copy, form.height);
   }
   if (!begin_evolution(blocks, policy, key)) return {};
-  const LayerEvolution result = evolve_layer(blocks, policy, key, pool_of(form.threads));
+  const LayerEvolution result = evolve_layer(blocks, policy, key, pool_of(form.threads), &kTestScores);
   std::visit([&](auto& held) { check_blocks(held), unpack(held, copy); }, blocks);
   layer = std::move(copy);
   return result;
@@ -278,7 +278,7 @@ LayerEvolution cpu_evolve(Layer& layer, const EvolutionPolicy& policy, const Evo
 void check_scenario(const Scenario& s) {
   Layer after = s.layer, oracle = s.layer;
   const LayerEvolution result = cpu_evolve(after, s.policy, s.key);
-  const LayerEvolution expected = reference::evolve_layer(oracle, s.policy, s.key);
+  const LayerEvolution expected = reference::evolve_layer(oracle, s.policy, s.key, &kTestScores);
   CHECK_MSG(same_layer(after, oracle), "cpu and reference differ: " << s.text);
   CHECK_EQ(result.pruned, expected.pruned);
   CHECK_EQ(result.grown, expected.grown);
@@ -318,7 +318,10 @@ void check_scenario(const Scenario& s) {
 }
 
 using Evolve = LayerEvolution (*)(Layer&, const EvolutionPolicy&, const EvolutionKey&);
-constexpr Evolve kImplementations[] = {&cpu_evolve, &reference::evolve_layer};
+LayerEvolution reference_evolve(Layer& layer, const EvolutionPolicy& policy, const EvolutionKey& key) {
+  return reference::evolve_layer(layer, policy, key, &kTestScores);
+}
+constexpr Evolve kImplementations[] = {&cpu_evolve, &reference_evolve};
 
 /**
  * Chi-square of observed counts against equal expectation, as a number of standard normal deviations

@@ -337,6 +337,25 @@ TEST("gpu training: the same bits for every schedule, and on repeat") {
     }
 }
 
+TEST("gpu training: growth by walk and by gradient is the CPU's, from equal weights") {
+  const Data data = make_data(20, 4, 200, 3);
+  const Samples probe = data.samples();
+  const Model start = motif_model({20, 32, 24, 4}, 4.0, 2, Activation::relu);
+  for (const Grow grow : {Grow::walk, Grow::gradient}) {
+    for (const uint32_t motif_size : {1u, 2u}) {
+      EvolutionPolicy policy = policy_of(motif_size);
+      policy.grow = grow;
+      const OnGpu gpu = on_gpu(start);
+      const auto cpu = on_cpu(start, 2);
+      for (uint32_t epoch = 1; epoch <= 3; ++epoch) {
+        CHECK(gpu.model->evolve(policy, {epoch}, &probe)[0].grown > 0);
+        cpu->evolve(policy, {epoch}, &probe);
+        CHECK(same_bits(gpu.model->download(), cpu->download()));
+      }
+    }
+  }
+}
+
 TEST("gpu training: evolution between epochs is the CPU's") {
   skip_with_threads();
   const Data data = make_data(20, 4, 40, 7);

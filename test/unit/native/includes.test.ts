@@ -18,7 +18,7 @@ const mayInclude: Record<string, string[]> = {
   reference: ['core'],
   cpu: ['core', 'layout', 'evolution'],
   'cpu/simd': ['cpu'],
-  gpu: ['core', 'layout', 'evolution'],
+  gpu: ['core', 'layout', 'evolution', 'cpu'],
   cuda: ['core', 'gpu'],
   metal: ['core', 'cpu', 'gpu'],
   'metal/kernels': ['gpu', 'metal'],
