@@ -4,7 +4,8 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, expect, it } from 'vitest';
 import { readCifarSamples } from '../../../src/datasets/cifar.js';
-import { loadDataset } from '../../../src/index.js';
+import { cifarFiles, loadDataset } from '../../../src/datasets/registry.js';
+import { prepare } from '../../../src/datasets/transform.js';
 import { errorOf } from '../../support/errorOf.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-cifar-'));
@@ -28,6 +29,16 @@ it('reads the records of several files, gzip or not', () => {
     0, 255, 0, 1, 1,
   ]);
   expect(samples.x).toHaveLength(3 * 3072);
+});
+
+it('makes a data set of images whose tiles hold their pixels channel by channel', () => {
+  for (const name of cifarFiles) write(name, records(0, 1));
+  const dataset = loadDataset('cifar10', { dataDir: folder });
+  expect(dataset.imageShape).toEqual([32, 32, 3]);
+  const { encoding, test } = prepare(dataset, { inputOrder: 'tiles', scaling: { kind: 'none' } });
+  const patches = [0, 1, 32, 33, 1024, 1025, 1056, 1057, 2048, 2049, 2080, 2081, 2, 3, 34, 35];
+  expect(encoding.order!.slice(0, 16)).toEqual(patches);
+  expect([...test.x.subarray(0, 16)]).toEqual(patches.map((pixel) => pixel % 256));
 });
 
 it.each([
