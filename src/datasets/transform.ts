@@ -177,8 +177,8 @@ export interface PrepareOptions {
    */
   targetScaling?: 'none' | 'standardise';
   /**
-   * Order of the inputs: feature k of what is prepared is feature order[k] of the data set. The `encoding` has
-   * it, and a model with that takes raw rows in the order that they were given in. Default `given`.
+   * Order of the inputs: feature k of what is prepared is feature order[k] of the data set. The `encoding`
+   * has it, and a model with that takes raw rows in the order that they were given in. Default `given`.
    */
   inputOrder?: InputOrder;
 }
@@ -300,8 +300,9 @@ interface Part {
  * of the data set are checked, drawn or not; rows and features in messages are those of the data set.
  *
  * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than the samples, or empty; a label beyond the
- * classes; a bad seed), ERR_NON_FINITE, ERR_SHAPE, ERR_INVALID_ARGUMENT (an option, or a key of the data set,
- * that is unknown or of the wrong kind)
+ * classes; a bad seed; an order of features that there are not), ERR_NON_FINITE, ERR_SHAPE,
+ * ERR_INVALID_ARGUMENT (an option, or a key of the data set, that is unknown or of the wrong kind; tiles
+ * without the shape of an image)
  */
 export function prepare(dataset: Dataset, options?: PrepareOptions): Prepared;
 export function prepare(dataset: TargetDataset, options?: PrepareOptions): Prepared<TargetSamples>;
