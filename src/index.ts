@@ -10,6 +10,7 @@ export {
   type RowLabels,
   type RowTargets,
 } from './datasets/fromArrays.js';
+export type { InputOrder, TileOrder } from './datasets/inputOrder.js';
 export {
   loadDatasetAsync,
   prepareAsync,
@@ -38,6 +39,7 @@ export type {
   AnySamples,
   Column,
   Dataset,
+  ImageShape,
   Samples,
   Scaling,
   TargetDataset,

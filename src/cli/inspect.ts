@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Argument, Command } from 'commander';
 import type { Encoding } from '../datasets/encoding.js';
+import type { Column } from '../datasets/types.js';
 import { readSafetensors } from '../files/safetensors.js';
 import { count, integer } from '../report/terminal/format.js';
 import { plainTable } from '../report/terminal/plainTable.js';
@@ -179,13 +180,17 @@ function shortNumber(value: number): string {
 /** Most columns and names that are shown. */
 const mostShown = 20;
 
-function encodingText({ columns, scaling, classNames, targets }: Encoding): string[] {
+function encodingText({ columns, scaling, order, classNames, targets }: Encoding): string[] {
   const list = (names: readonly string[]) =>
     names.slice(0, mostShown).map(printable).join(', ') +
     (names.length > mostShown ? `, ... (${names.length} in all)` : '');
   const predicts: [string, string] =
     classNames === undefined ? ['targets', list(targets!.names)] : ['classes', list(classNames)];
   const text: [string, string][] = [predicts];
+  if (order !== undefined) {
+    const names = columns?.flatMap(featuresOf);
+    text.push(['inputs', list(order.map((feature) => names?.[feature] ?? `feature ${feature}`))]);
+  }
   const { offset, divisor, fill } = scaling;
   if (columns === undefined) {
     const scaled = divisor.some((value, i) => value !== 1 || offset[i] !== 0);
@@ -221,6 +226,12 @@ function encodingText({ columns, scaling, classNames, targets }: Encoding): stri
   const more =
     columns.length > mostShown ? `\n${columns.length - mostShown} more columns: --json has them` : '';
   return [text.map(([name, words]) => `${name.padEnd(12)}${words}`).join('\n'), `${table}${more}`];
+}
+
+/** Names of the features that a column makes. */
+function featuresOf(column: Column): string[] {
+  if (!('categories' in column)) return [column.name];
+  return column.categories.map((word) => `${column.name}: ${word}`);
 }
 
 function short(value: number | undefined): string {

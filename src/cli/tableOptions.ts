@@ -1,6 +1,8 @@
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { TableChoice } from '../datasets/choice.js';
+import type { TileOrder } from '../datasets/inputOrder.js';
 import { missingRules } from '../datasets/table.js';
+import type { ImageShape } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
 import { filePath, listOf, oneOf } from './options.js';
 
@@ -29,6 +31,21 @@ export function tableOptions() {
     ).argParser(oneOf(missingRules)),
     delimiter: delimiterOption(),
   };
+}
+
+const tilesText = /^tiles(:([2-9]|[1-9]\d{1,4})(:[1-9]\d{0,4}(x[1-9]\d{0,4}){1,2})?)?$/;
+
+/** An order of inputs: given, tiles, tiles:4 or, with the shape of an image, tiles:4:32x32x3. */
+export function inputOrder(text: string): 'given' | TileOrder {
+  if (text === 'given') return text;
+  if (!tilesText.test(text)) {
+    throw new InvalidArgumentError(
+      'Expected given, tiles, tiles:4 or, with the shape of an image, tiles:4:28x28 or tiles:4:32x32x3.',
+    );
+  }
+  const [, size = '2', shape] = text.split(':');
+  const tiles = Number(size);
+  return shape === undefined ? { tiles } : { tiles, shape: shape.split('x').map(Number) as ImageShape };
 }
 
 /**

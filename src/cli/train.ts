@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Command, Option } from 'commander';
 import { type NumberRange, wholeNumber } from '../checks.js';
 import type { TableChoice } from '../datasets/choice.js';
+import type { TileOrder } from '../datasets/inputOrder.js';
 import { datasetNames } from '../datasets/registry.js';
 import { isSetNativeError, SetNativeError } from '../errors.js';
 import { checkWritable, writeInBackground } from '../files/output.js';
@@ -28,7 +29,7 @@ import { filePath, listOf, numberIn, oneOf, progressOption, typed } from './opti
 import { tableStream } from './outputs.js';
 import { pathWord, shellCommand } from './shell.js';
 import { interruptible } from './signals.js';
-import { tableOf, tableOptions } from './tableOptions.js';
+import { inputOrder, tableOf, tableOptions } from './tableOptions.js';
 import { type TrainingData, trainingData } from './trainingData.js';
 
 /** Options of the network, which its file keeps. */
@@ -46,6 +47,7 @@ type TrainFlags = TableChoice &
     dataset?: string;
     dataDir?: string;
     scaling: ScalingChoice;
+    inputOrder: 'given' | TileOrder;
     validation: number;
     epochs: number;
     batchSize: number;
@@ -105,6 +107,12 @@ export function trainCommand(): Command {
     option('--dataset <name>', 'a known data set: see `set-native data list`', oneOf(datasetNames)),
     option('--data-dir <dir>', 'where data sets are (also: SET_NATIVE_DATA)', filePath),
     option('--scaling <name>', `of the features: ${scalings.join(', ')}`, oneOf(scalings), 'own'),
+    option(
+      '--input-order <order>',
+      'of the inputs: given; tiles of 2 x 2 pixels of an image; tiles:4 of 4 x 4; of a table tiles:4:28x28',
+      inputOrder,
+      'given',
+    ),
     option(
       '--validation <share>',
       'share of the training samples, of each class, held out by seed to watch the training by',
@@ -177,7 +185,8 @@ export function trainCommand(): Command {
     .addHelpText(
       'after',
       `
-The model's file keeps columns, scaling and class names: set-native predict takes raw rows, set-native inspect shows it.
+The model's file keeps columns, scaling, order and class names: set-native predict takes raw rows, set-native inspect
+shows it. Motifs are neighbouring inputs: of a size of 4, in the order of tiles, they are patches of 2 x 2 pixels.
 It is written while the training runs, at most every ${saveSeconds} seconds. Ctrl-C stops within a batch, saves the last whole
 epoch and exits with 130, as SIGTERM does with 143; the same command with --resume goes on from there. A test set that a
 data set has is looked at once, in the end.
@@ -302,8 +311,8 @@ function checkSameData(file: string, model: SparseMLP, { encoding }: TrainingDat
   if (isDeepStrictEqual(model.encoding, JSON.parse(JSON.stringify(encoding)))) return;
   throw new SetNativeError(
     'ERR_DATA_FORMAT',
-    `[train] ${file} was trained on data with other columns, class names or scaling; give the same table and the ` +
-      'same --label, --missing, --scaling and --validation',
+    `[train] ${file} was trained on data with other columns, class names, scaling or order; give the same table and the ` +
+      'same --label, --missing, --scaling, --input-order and --validation',
     { details: { file } },
   );
 }

@@ -1,9 +1,11 @@
 import type { TableChoice } from '../datasets/choice.js';
 import type { Encoding } from '../datasets/encoding.js';
+import type { TileOrder } from '../datasets/inputOrder.js';
 import { readCsv } from '../datasets/readCsv.js';
 import { loadDataset } from '../datasets/registry.js';
 import { type PrepareOptions, prepare, splitSamples } from '../datasets/transform.js';
 import type { AnySamples, Dataset, TargetDataset } from '../datasets/types.js';
+import { SetNativeError } from '../errors.js';
 import type { ScalingChoice } from '../vocabulary.js';
 
 /*
@@ -30,11 +32,13 @@ export interface DataChoice {
   validation: number;
   seed: number;
   scaling: ScalingChoice;
+  /** The given one, or tiles of an image. */
+  inputOrder: 'given' | TileOrder;
 }
 
 /**
- * Loads a table or data set, holds samples out by the seed, and scales all of it by those that are left to
- * train on. Targets are standardised; the encoding undoes it.
+ * Loads a table or data set, holds samples out by the seed, scales all of it by those that are left to train
+ * on, and puts its features in order. Targets are standardised; the encoding undoes it.
  */
 export function trainingData(choice: DataChoice): TrainingData {
   const { table, target, dataset, dataDir } = choice;
@@ -53,13 +57,15 @@ export function trainingData(choice: DataChoice): TrainingData {
 
 function prepared<D extends Dataset | TargetDataset>(
   dataset: D,
-  { validation, seed, scaling }: DataChoice,
+  { validation, seed, scaling, inputOrder }: DataChoice,
   scale: (dataset: D, options: PrepareOptions) => { train: AnySamples; test: AnySamples; encoding: Encoding },
 ): TrainingData {
+  checkOrder(inputOrder, dataset);
   const split = validation > 0 ? splitSamples(dataset.train, { seed, testFraction: validation }) : undefined;
   const train = split?.train ?? dataset.train;
   const kind = scaling === 'own' ? dataset.scaling : ({ kind: scaling } as const);
-  const scaledBeside = (test: AnySamples) => scale({ ...dataset, train, test }, { scaling: kind });
+  const scaledBeside = (test: AnySamples) =>
+    scale({ ...dataset, train, test }, { scaling: kind, inputOrder });
   const main = scaledBeside(split?.test ?? train);
   return {
     train: main.train,
@@ -68,4 +74,16 @@ function prepared<D extends Dataset | TargetDataset>(
     encoding: main.encoding,
     ...(dataset.note !== undefined && { note: dataset.note }),
   };
+}
+
+/** Throws ERR_USAGE for tiles of an image whose shape nobody knows. */
+function checkOrder(order: DataChoice['inputOrder'], { name, imageShape }: Dataset | TargetDataset): void {
+  if (order === 'given' || order.shape !== undefined || imageShape !== undefined) return;
+  const flag = `--input-order tiles:${order.tiles}`;
+  throw new SetNativeError(
+    'ERR_USAGE',
+    `[train] ${flag} takes the shape of an image, which ${name} does not have; give it, as ${flag}:28x28 or, of three ` +
+      `channels, ${flag}:32x32x3`,
+    { details: { flag: '--input-order' } },
+  );
 }

@@ -1,10 +1,12 @@
 import { ADVICE, checkSampleCount, formatError, readBytes } from './bytes.js';
-import type { Samples } from './types.js';
+import type { ImageShape, Samples } from './types.js';
 
 /*
  * Reads CIFAR-10 in its binary version: records of one label byte and 3072 pixel bytes, 32 × 32 red, then
  * green, then blue, row by row. https://www.cs.toronto.edu/~kriz/cifar.html
  */
+
+export const cifarShape: ImageShape = [32, 32, 3];
 
 const PIXELS = 3 * 32 * 32;
 const RECORD = 1 + PIXELS;

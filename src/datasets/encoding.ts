@@ -1,5 +1,6 @@
 import { checkKeys, describe, isArrayLike, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
+import { faultOfOrder } from './inputOrder.js';
 import { applyScaling, type FittedScaling } from './scaling.js';
 import { cellsOf, encodeCell, hasNoValue, type Row, widthOf } from './table.js';
 import type { Column, Dataset, TargetDataset } from './types.js';
@@ -19,6 +20,11 @@ export interface Encoding {
    * `fill` takes the place of missing numbers.
    */
   scaling: { offset: number[]; divisor: (number | null)[]; fill?: number[] };
+  /**
+   * Order of the inputs of a model: the feature of each, a number from 0. Absent where they are the features
+   * in the order of the columns, which is that of `scaling`, too.
+   */
+  order?: number[];
   /** Names of the classes, in the order of the outputs. Either these or `targets`. */
   classNames?: string[];
   /**
@@ -28,11 +34,11 @@ export interface Encoding {
   targets?: { names: string[]; offset: number[]; divisor: number[] };
 }
 
-/** The encoding of a data set whose features were scaled by `fitted`. */
+/** The encoding of a data set whose features were scaled by `fitted`, and put in an order. */
 export function encodingOf(
   dataset: Dataset | TargetDataset,
   { offset, divisor, fill }: FittedScaling,
-  targetScaling?: FittedScaling,
+  { targetScaling, order }: { targetScaling?: FittedScaling | undefined; order?: Uint32Array | undefined },
 ): Encoding {
   return {
     ...(dataset.columns && { columns: dataset.columns }),
@@ -41,6 +47,7 @@ export function encodingOf(
       divisor: Array.from(divisor, (value) => (Number.isFinite(value) ? value : null)),
       ...(fill && { fill: [...fill] }),
     },
+    ...(order && { order: [...order] }),
     ...('classNames' in dataset
       ? { classNames: dataset.classNames }
       : {
@@ -77,8 +84,10 @@ export function checkEncoding(operation: string, encoding: Encoding, { inputs, o
     );
   const isObject = (value: unknown) => typeof value === 'object' && value !== null && !isArrayLike(value);
   if (!isObject(encoding)) throw fail('', 'what prepare gives as encoding', encoding);
-  checkKeys(operation, encoding, ['columns', 'scaling', 'classNames', 'targets'], { of: 'encoding' });
-  const { columns, scaling, classNames, targets } = encoding;
+  checkKeys(operation, encoding, ['columns', 'scaling', 'order', 'classNames', 'targets'], {
+    of: 'encoding',
+  });
+  const { columns, scaling, order, classNames, targets } = encoding;
   const areNames = (values: unknown): values is string[] =>
     Array.isArray(values) &&
     values.every((value) => typeof value === 'string') &&
@@ -119,6 +128,15 @@ export function checkEncoding(operation: string, encoding: Encoding, { inputs, o
     if (values.length !== inputs)
       throw shape(operation, `scaling.${key} has ${values.length} numbers`, `${inputs} inputs`);
   }
+  // Order: each feature once.
+  if (order !== undefined) {
+    if (!Array.isArray(order)) throw fail('.order', 'a list of features', order);
+    if (order.length !== inputs)
+      throw shape(operation, `order has ${order.length} numbers`, `${inputs} inputs`);
+    const fault = faultOfOrder(order);
+    if (fault >= 0)
+      throw fail(`.order[${fault}]`, `a feature from 0 to ${inputs - 1}, each once`, order[fault]);
+  }
   if (columns === undefined) return encoding;
   // Columns: as many features.
   const isColumn = (column: unknown): column is Column =>
@@ -142,7 +160,7 @@ function shape(operation: string, what: string, model: string): SetNativeError {
 }
 
 /**
- * Raw rows as features of a model: count x inputs, scaled.
+ * Raw rows as features of a model: count x inputs, scaled, in the order of its inputs.
  *
  * @param rows lists of cells, objects by the names of the columns, or one typed array of raw features
  * @throws SetNativeError ERR_DATA_FORMAT, naming the row (from 1) and the column, for a cell that the columns
@@ -152,7 +170,7 @@ function shape(operation: string, what: string, model: string): SetNativeError {
 export function encodeRows(
   operation: string,
   rows: readonly Row[] | ArrayLike<number>,
-  { columns, scaling }: Encoding,
+  { columns, scaling, order }: Encoding,
 ): Float32Array {
   const features = scaling.offset.length;
   if (!isArrayLike(rows) || typeof rows === 'string') {
@@ -214,5 +232,6 @@ export function encodeRows(
     divisor: Float64Array.from(scaling.divisor, (value) => value ?? Infinity),
     ...(scaling.fill && { fill: Float64Array.from(scaling.fill) }),
   };
-  return applyScaling({ x, features }, fitted, { operation, where: 'rows' }).x;
+  const naming = { operation, where: 'rows' };
+  return applyScaling({ x, features }, fitted, naming, order && Uint32Array.from(order)).x;
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { checkKeys, invalid, show } from '../checks.js';
 import { SetNativeError } from '../errors.js';
 import { ADVICE, formatError } from './bytes.js';
-import { readCifarSamples } from './cifar.js';
+import { cifarShape, readCifarSamples } from './cifar.js';
 import { readCsvSamples } from './csv.js';
 import { readIdxSamples } from './idx.js';
 import { differenceOfSamples, IDX_FILES, IDX_TEST_FILES, judgeLabels, type LabelVerdict } from './idxSets.js';
@@ -160,6 +160,7 @@ const KNOWN: readonly KnownDataset[] = [
             classNames: CIFAR_CLASSES,
             train: train!,
             test: test!,
+            imageShape: cifarShape,
           };
         },
       },

@@ -180,6 +180,8 @@ export interface Naming {
   operation?: string;
   /** Rows of `where` that they are; default: its first, in order. */
   rows?: Uint32Array | undefined;
+  /** Features of `where` that theirs are; default: the same, in order. */
+  order?: Uint32Array | undefined;
   /** Whether NaN stands for a missing value. */
   gaps?: boolean | undefined;
 }
@@ -248,12 +250,13 @@ function isWhole(value: number): boolean {
 /** Throws ERR_NON_FINITE, naming the first row and feature (from 0) that is NaN or infinite in float32. */
 export function checkFinite(
   samples: Pick<AnySamples, 'x' | 'features'>,
-  { where, operation = 'data', rows, gaps }: Naming,
+  { where, operation = 'data', rows, order, gaps }: Naming,
 ): void {
   const found = firstNonFinite(samples, gaps);
   if (found === undefined) return;
-  const { feature, value } = found;
+  const { value } = found;
   const row = rows?.[found.row] ?? found.row;
+  const feature = order?.[found.feature] ?? found.feature;
   throw new SetNativeError(
     'ERR_NON_FINITE',
     `[${operation}] ${where}: expected finite numbers, came ${value} in row ${row}, feature ${feature}; ` +

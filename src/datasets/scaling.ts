@@ -99,6 +99,7 @@ export function fitScaling(
  * Scales samples, as a copy; labels, targets and weights are shared. Test values may leave 0 .. 1 under
  * `min-max`, because they may leave the range of the train samples.
  *
+ * @param order feature that each of the copy is; default: the same
  * @throws SetNativeError ERR_SHAPE (features differ from those fitted), ERR_NON_FINITE (naming row and
  * feature)
  */
@@ -106,6 +107,7 @@ export function applyScaling<S extends Pick<AnySamples, 'x' | 'features'>>(
   samples: S,
   { offset, divisor, fill }: FittedScaling,
   naming: Naming = { where: 'samples' },
+  order?: Uint32Array,
 ): S {
   const { features } = samples;
   if (offset.length !== features) {
@@ -118,13 +120,15 @@ export function applyScaling<S extends Pick<AnySamples, 'x' | 'features'>>(
     );
   }
   const x = new Float32Array(samples.x.length);
-  for (let i = 0, feature = 0; i < x.length; i++) {
-    const given = samples.x[i]!;
-    const value = fill !== undefined && Number.isNaN(given) ? fill[feature]! : given;
-    x[i] = (value - offset[feature]!) / divisor[feature]!;
-    if (++feature === features) feature = 0;
+  for (let row = 0; row < x.length; row += features) {
+    for (let i = 0; i < features; i++) {
+      const feature = order === undefined ? i : order[i]!;
+      const given = samples.x[row + feature]!;
+      const value = fill !== undefined && Number.isNaN(given) ? fill[feature]! : given;
+      x[row + i] = (value - offset[feature]!) / divisor[feature]!;
+    }
   }
   const scaled = { ...samples, x };
-  checkFinite(scaled, { ...naming, where: `${naming.where}, scaled` });
+  checkFinite(scaled, { ...naming, where: `${naming.where}, scaled`, order });
   return scaled;
 }

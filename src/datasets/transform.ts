@@ -12,6 +12,7 @@ import {
 import { SetNativeError } from '../errors.js';
 import { native } from '../native.js';
 import { type Encoding, encodingOf } from './encoding.js';
+import { type InputOrder, orderOf } from './inputOrder.js';
 import { checkFinite, checkSampleKinds, checkSamples, checkShape, type Naming } from './samples.js';
 import { applyScaling, fitScaling } from './scaling.js';
 import type { AnySamples, Dataset, Samples, Scaling, TargetDataset, TargetSamples } from './types.js';
@@ -175,6 +176,11 @@ export interface PrepareOptions {
    * numbers need; `estimate` of a model with the `encoding` gives them as they were. Default `none`.
    */
   targetScaling?: 'none' | 'standardise';
+  /**
+   * Order of the inputs: feature k of what is prepared is feature order[k] of the data set. The `encoding`
+   * has it, and a model with that takes raw rows in the order that they were given in. Default `given`.
+   */
+  inputOrder?: InputOrder;
 }
 
 /** Samples that `prepare` makes; `validation` is there where some were asked for. */
@@ -185,6 +191,16 @@ export interface Prepared<S extends AnySamples = Samples> {
   /** What was done to the data, for the option `encoding` of a model. It can be written as JSON. */
   encoding: Encoding;
 }
+
+const optionKeys = Object.keys({
+  seed: 0,
+  train: 0,
+  validation: 0,
+  test: 0,
+  scaling: 0,
+  targetScaling: 0,
+  inputOrder: 0,
+} satisfies Record<keyof PrepareOptions, 0>);
 
 const datasetKeys = Object.keys({
   name: 0,
@@ -279,13 +295,14 @@ interface Part {
 
 /**
  * Makes train and test samples of a data set: splits it 2/3 to 1/3, each class by itself, where it has no
- * test set of its own; draws the subsets; scales all by the train subset. Where `train` is given, the train
- * samples do not depend on how many are held out. All samples of the data set are checked, drawn or not; rows
- * in messages are those of the data set.
+ * test set of its own; draws the subsets; scales all by the train subset; puts the features in the order of
+ * `inputOrder`. Where `train` is given, the train samples do not depend on how many are held out. All samples
+ * of the data set are checked, drawn or not; rows and features in messages are those of the data set.
  *
  * @throws SetNativeError ERR_OUT_OF_RANGE (a subset larger than the samples, or empty; a label beyond the
- * classes; a bad seed), ERR_NON_FINITE, ERR_SHAPE, ERR_INVALID_ARGUMENT (an option, or a key of the data set,
- * that is unknown or of the wrong kind)
+ * classes; a bad seed; an order of features that there are not), ERR_NON_FINITE, ERR_SHAPE,
+ * ERR_INVALID_ARGUMENT (an option, or a key of the data set, that is unknown or of the wrong kind; tiles
+ * without the shape of an image)
  */
 export function prepare(dataset: Dataset, options?: PrepareOptions): Prepared;
 export function prepare(dataset: TargetDataset, options?: PrepareOptions): Prepared<TargetSamples>;
@@ -293,17 +310,25 @@ export function prepare(
   dataset: Dataset | TargetDataset,
   options: PrepareOptions = {},
 ): Prepared<AnySamples> {
-  checkKeys('prepare', options, ['seed', 'train', 'validation', 'test', 'scaling', 'targetScaling']);
+  checkKeys('prepare', options, optionKeys);
   for (const part of ['train', 'validation', 'test'] as const) {
     const least = part === 'validation' ? 0 : 1;
     if (options[part] !== undefined)
       checkNumber('prepare', part, options[part], wholeNumber(least, 2 ** 31 - 1));
   }
   checkDataset(dataset);
-  const { seed = 0, validation = 0, scaling = dataset.scaling, targetScaling = 'none' } = options;
+  const {
+    seed = 0,
+    validation = 0,
+    scaling = dataset.scaling,
+    targetScaling = 'none',
+    inputOrder = 'given',
+  } = options;
   checkChoice('prepare', 'targetScaling', targetScaling, ['none', 'standardise']);
   if (targetScaling !== 'none' && !hasTargets(dataset))
     throw invalid('prepare', 'targetScaling', 'absent: the data set has classes', targetScaling);
+  const { imageShape } = dataset;
+  const order = orderOf('prepare', inputOrder, { features: dataset.train.features, imageShape });
   const whole = partsOf(dataset, seed);
   const countOf = ({ of, rows }: Part) => rows?.length ?? dataset[of]!.count;
   const draw = (part: Part, count: number | undefined): Part => {
@@ -326,7 +351,7 @@ export function prepare(
   const targetsFitted = hasTargets(dataset) ? fitTargets(train as TargetSamples, targetScaling) : undefined;
   const scaled = ({ of, rows }: Part, samples: AnySamples) => {
     const naming = { operation: 'prepare', where: `${of} samples`, rows };
-    const some = applyScaling(samples, fitted, naming);
+    const some = applyScaling(samples, fitted, naming, order);
     if (targetsFitted === undefined || !('targets' in some)) return some;
     const targets = { x: some.targets, features: some.targets.length / some.count };
     return { ...some, targets: applyScaling(targets, targetsFitted, naming).x };
@@ -335,7 +360,7 @@ export function prepare(
     train: scaled(parts.train, train),
     ...(parts.validation && { validation: scaled(parts.validation, samplesOf(parts.validation)) }),
     test: scaled(parts.test, samplesOf(parts.test)),
-    encoding: encodingOf(dataset, fitted, targetsFitted),
+    encoding: encodingOf(dataset, fitted, { targetScaling: targetsFitted, order }),
   };
 }
 

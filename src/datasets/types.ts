@@ -37,6 +37,12 @@ export type Scaling = { kind: Exclude<ScalingKind, 'divide'> } | { kind: 'divide
 /** A column of a table: of numbers, one feature; or of words, one feature for each. */
 export type Column = { name: string } | { name: string; categories: string[] };
 
+/**
+ * Rows, columns and, where an image has several, channels, whose planes follow each other: the pixel of a
+ * channel, row and column is the feature (channel * rows + row) * columns + column.
+ */
+export type ImageShape = [rows: number, columns: number] | [rows: number, columns: number, channels: number];
+
 /** What data sets of every kind have beside their samples. */
 interface DatasetBase {
   /** Name that was asked for; name of the first file where the content is not the published one. */
@@ -44,8 +50,8 @@ interface DatasetBase {
   /** Folder that it was loaded from, or `embedded`. */
   source: string;
   features: number;
-  /** Rows and columns of an image, for image data. */
-  imageShape?: [number, number];
+  /** Rows, columns and perhaps channels of an image, for image data: `prepare` orders inputs by it. */
+  imageShape?: ImageShape;
   /** Scaling of the features unless another is asked for. */
   scaling: Scaling;
   /** Columns of a table, in the order of the features. */

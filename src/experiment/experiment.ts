@@ -447,7 +447,7 @@ function environment(config: ExperimentConfig): Experiment['environment'] {
 }
 
 function newExperiment(config: ExperimentConfig, dataset: Dataset, command: string): Experiment {
-  const [height, width] = dataset.imageShape ?? [];
+  const [height, width, channels = 1] = dataset.imageShape ?? [];
   return {
     schemaVersion,
     command,
@@ -463,7 +463,7 @@ function newExperiment(config: ExperimentConfig, dataset: Dataset, command: stri
       train: 0,
       validation: 0,
       test: 0,
-      ...(width !== undefined && { image: { width, height: height! } }),
+      ...(width !== undefined && channels === 1 && { image: { width, height: height! } }),
       sha256: datasetSum(dataset),
     },
     notes: [],

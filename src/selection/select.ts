@@ -269,12 +269,13 @@ function checkSelectionHooks(hooks: SelectionHooks): void {
 function newSelection(config: SelectionConfig, dataset: Dataset): Selection {
   const { name, features, classes, note, imageShape, source } = dataset;
   const { version, cpu, isa } = info();
+  const [height, width, channels = 1] = imageShape ?? [];
   return {
     config: absoluteChoice(config),
     dataset: {
       ...{ name, features, classes, train: 0, test: 0 }, // sizes: when samples are drawn
       ...(note !== undefined && { note }),
-      ...(imageShape && { image: { width: imageShape[1], height: imageShape[0] } }),
+      ...(width !== undefined && channels === 1 && { image: { width, height: height! } }),
       source: source === 'embedded' ? source : path.resolve(source),
       sha256: datasetSum(dataset),
     },

@@ -36,8 +36,14 @@ test('each gives what the synchronous form gives', async () => {
   assert.deepEqual(await prepareAsync(numbers, options), prepare(numbers, options));
   const procedural = await loadDatasetAsync('procedural');
   assert.deepEqual(procedural, loadDataset('procedural'));
-  const parts = { train: 500, test: 100 };
-  assert.deepEqual(await prepareAsync(procedural, parts), prepare(procedural, parts));
+  for (const inputOrder of [
+    'given',
+    'tiles',
+    Uint16Array.from({ length: 784 }, (_, k) => 783 - k),
+  ] as const) {
+    const parts = { train: 500, test: 100, inputOrder };
+    assert.deepEqual(await prepareAsync(procedural, parts), prepare(procedural, parts));
+  }
 });
 
 test('arrays that prepare hands through are those given, and what is given stays as it was', async () => {

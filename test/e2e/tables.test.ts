@@ -229,6 +229,50 @@ describe('train', () => {
     expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('"height"') });
   });
 
+  test('--input-order puts pixels in tiles; predict takes rows as they are in the table', () => {
+    const pixels = Array.from({ length: 9 }, (_, i) => `p${i}`);
+    const rows = Array.from({ length: 60 }, (_, row) => {
+      const cells = pixels.map((_, i) => ((Math.imul(row * 9 + i + 1, 2_654_435_761) >>> 0) % 200) / 100);
+      return [...cells, ['dark', 'light'][row % 2]].join();
+    });
+    writeFileSync(place('pixels.csv'), `${[...pixels, 'kind'].join()}\n${rows.join('\n')}\n`);
+    const options = ['train', '--csv', 'pixels.csv', ...network, '--epochs', '2'];
+    const ordered = [...options, '--input-order', 'tiles:2:3x3'];
+    expect(run([...ordered, '--save', 'tiles.st']).code).toBe(0);
+    expect(run(['inspect', 'tiles.st']).stdout).toMatch(/^inputs +p0, p1, p3, p4, p2, p5, p6, p7, p8$/m);
+    const { columns, order } = JSON.parse(run(['inspect', 'tiles.st', '--json']).stdout).encoding;
+    expect(order).toEqual([0, 1, 3, 4, 2, 5, 6, 7, 8]);
+    expect(columns.map(({ name }: { name: string }) => name)).toEqual(pixels);
+    // The same as a table whose columns are in that order.
+    const names = order.map((i: number) => pixels[i]).join();
+    expect(run([...options, '--columns', names, '--save', 'columns.st']).code).toBe(0);
+    const answers = ['tiles.st', 'columns.st'].map((file) => run(['predict', file, '--csv', 'pixels.csv']));
+    expect(answers[0]!.stdout.split('\n')).toHaveLength(62);
+    expect(answers[0]).toEqual(answers[1]);
+    // A training goes on in its order alone.
+    expect(run([...options, '--epochs', '3', '--resume', 'tiles.st'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('--input-order'),
+    });
+    expect(run([...ordered, '--epochs', '3', '--resume', 'tiles.st']).code).toBe(0);
+    // Tiles are of images.
+    expect(run([...options, '--input-order', 'tiles:4'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('pixels.csv does not have; give it, as --input-order tiles:4:28x28'),
+    });
+    expect(run([...options, '--input-order', 'tiles:2:3x4'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('of 9 pixels'),
+    });
+    expect(run([...options, '--input-order', 'rows'])).toMatchObject({ code: 2 });
+    // Known images have a shape.
+    const small = ['--dataset', 'procedural', '--epochs', '1', '--batch-size', '400', '--layers', '20'];
+    expect(run(['train', ...small, '--input-order', 'tiles', '--save', 'shapes.st']).code).toBe(0);
+    expect(run(['inspect', 'shapes.st']).stdout).toMatch(
+      /^inputs +feature 0, feature 1, feature 28, feature 29,/m,
+    );
+  });
+
   test('missing values: refused by name of the place, dropped, or filled, then also in predictions', () => {
     const gaps = flowers(60)
       .replace('\r\n5,', '\r\n,')

@@ -9,6 +9,7 @@ import {
   type ErrorCode,
   type ErrorDetails,
   type History,
+  type InputOrder,
   info,
   isSetNativeError,
   listDatasets,
@@ -25,6 +26,8 @@ import { type BenchResults, experimentDefaults, renderTable, runExperiment } fro
 export async function train(signal: AbortSignal): Promise<History> {
   const dataset: Dataset = loadDataset('procedural');
   const { train, test } = prepare(dataset, { seed: 0, train: 1000, test: 200 });
+  const orders: InputOrder[] = ['tiles', { tiles: 4, shape: [28, 28] as const }, [1, 0], Uint32Array.of(0)];
+  const order: number[] | undefined = prepare(dataset, { inputOrder: orders[0]! }).encoding.order;
   const model: SparseMLP = await SparseMLP.create({
     layers: [dataset.features, 300, 300, dataset.classes] as const,
     topology: 'motif',
@@ -50,7 +53,7 @@ export async function train(signal: AbortSignal): Promise<History> {
   for (const source of sources) (await SparseMLP.fromNpz(source, given)).dispose();
   // @ts-expect-error sizes are those of the layers
   await SparseMLP.fromNpz('weights', { layers: [2, 3] });
-  console.log(accuracy, outputs, links, weights);
+  console.log(accuracy, outputs, links, weights, order);
   model.dispose();
   return history;
 }

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { expect, test } from 'vitest';
 import { filePath, listOf, numberIn, oneOf } from '../../../src/cli/options.js';
+import { inputOrder } from '../../../src/cli/tableOptions.js';
 import { ranges } from '../../../src/training/options.js';
 
 test.each(['', ' ', 'many', '1x', '0x10', '0b1', '1e3', '1.0', '0', '-1', '1.5', '65536', 'NaN', 'Infinity'])(
@@ -55,3 +56,35 @@ test('lists split at commas, check each item, and repeat only where that means s
   expect(() => sizes('30,,20')).toThrow('whole number');
   expect(() => listOf(oneOf(['a', 'b']))('a,b,a')).toThrow('once');
 });
+
+test.each([
+  ['given', 'given'],
+  ['tiles', { tiles: 2 }],
+  ['tiles:4', { tiles: 4 }],
+  ['tiles:16:28x28', { tiles: 16, shape: [28, 28] }],
+  ['tiles:2:32x32x3', { tiles: 2, shape: [32, 32, 3] }],
+])('an order of inputs is %j', (text, order) => {
+  expect(inputOrder(text)).toEqual(order);
+});
+
+test.each([
+  '',
+  'tile',
+  'Tiles',
+  'tiles:',
+  'tiles:1',
+  'tiles:02',
+  'tiles:-2',
+  'tiles:2.5',
+  'tiles:2:',
+  'tiles:2:28',
+])('no order of inputs is %j', (text) => {
+  expect(() => inputOrder(text)).toThrow(InvalidArgumentError);
+});
+
+test.each(['tiles:2:0x28', 'tiles:2:2x2x2x2', 'tiles:28x28', 'tiles:2:3x3 ', 'tiles2'])(
+  'no shape of an image is in %j',
+  (text) => {
+    expect(() => inputOrder(text)).toThrow(InvalidArgumentError);
+  },
+);

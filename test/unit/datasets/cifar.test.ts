@@ -3,8 +3,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, expect, it } from 'vitest';
+import { selectFeatures } from '../../../src/bench.js';
 import { readCifarSamples } from '../../../src/datasets/cifar.js';
-import { loadDataset } from '../../../src/index.js';
+import { cifarFiles, loadDataset } from '../../../src/datasets/registry.js';
+import { prepare } from '../../../src/datasets/transform.js';
 import { errorOf } from '../../support/errorOf.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'set-native-cifar-'));
@@ -28,6 +30,24 @@ it('reads the records of several files, gzip or not', () => {
     0, 255, 0, 1, 1,
   ]);
   expect(samples.x).toHaveLength(3 * 3072);
+});
+
+it('makes a data set of images whose tiles hold their pixels channel by channel', () => {
+  for (const name of cifarFiles) write(name, records(0, 1));
+  const dataset = loadDataset('cifar10', { dataDir: folder });
+  expect(dataset.imageShape).toEqual([32, 32, 3]);
+  const { encoding, test } = prepare(dataset, { inputOrder: 'tiles', scaling: { kind: 'none' } });
+  const patches = [0, 1, 32, 33, 1024, 1025, 1056, 1057, 2048, 2049, 2080, 2081, 2, 3, 34, 35];
+  expect(encoding.order!.slice(0, 16)).toEqual(patches);
+  expect([...test.x.subarray(0, 16)]).toEqual(patches.map((pixel) => pixel % 256));
+});
+
+it('pictures of inputs are drawn of one channel, not of three', async () => {
+  for (const name of cifarFiles) write(name, records(0, 1, 0, 1));
+  const few = { runs: 1, epochs: 1, hidden: [4], keep: [50], threads: 1 };
+  const results = await selectFeatures({ dataset: 'cifar10', dataDir: folder, ...few });
+  expect(results.dataset.features).toBe(3072);
+  expect(results.dataset).not.toHaveProperty('image');
 });
 
 it.each([
