@@ -58,7 +58,7 @@ export interface FitOptions extends TrainOptions {
 export interface SaveOptions {
   /**
    * Whether the file holds what training goes on from, too: momenta and the ages of links, 14 bytes per link
-   * in all, with AdamW 18; else 8. Default true.
+   * in all, with AdamW 18, and 8 more where a training with `average` was interrupted; else 8. Default true.
    */
   optimizer?: boolean;
 }
