@@ -1,3 +1,4 @@
+import { setImmediate as otherEvents } from 'node:timers/promises';
 import { type NativeLayer, type NativeModel, ofThisRealm } from '../native.js';
 import { isOpen } from './schedule.js';
 
@@ -22,32 +23,55 @@ export interface WeightSums {
   layers: Partial<Record<AveragedArray, Float64Array<ArrayBuffer>>>[];
 }
 
+/** Numbers that are computed at once, before other events have their turn: about a millisecond. */
+const piece = 2 ** 18;
+
+/** Calls `compute` with the ends of pieces of an array, one after the other. */
+async function inPieces(length: number, compute: (begin: number, end: number) => void): Promise<void> {
+  for (let begin = 0; begin < length; begin += piece) {
+    if (begin > 0) await otherEvents();
+    compute(begin, Math.min(begin + piece, length));
+  }
+}
+
 /** The sums with one epoch more. */
-function plus(sums: WeightSums | undefined, layers: NativeLayer[]): WeightSums {
-  const added = layers.map((layer, k) =>
-    Object.fromEntries(
-      averagedArrays(layer).map((name) => {
-        const before = sums?.layers[k]?.[name];
-        const sum = new Float64Array(layer[name]);
-        if (before !== undefined) for (let i = 0; i < sum.length; i++) sum[i]! += before[i]!;
-        return [name, sum];
-      }),
-    ),
-  );
+async function plus(sums: WeightSums | undefined, layers: NativeLayer[]): Promise<WeightSums> {
+  const added: WeightSums['layers'] = [];
+  for (const [k, layer] of layers.entries()) {
+    const arrays: WeightSums['layers'][number] = {};
+    for (const name of averagedArrays(layer)) {
+      const values = layer[name];
+      const before = sums?.layers[k]?.[name];
+      const sum = new Float64Array(values.length);
+      await inPieces(sum.length, (begin, end) => {
+        for (let i = begin; i < end; i++) sum[i] = (before?.[i] ?? 0) + values[i]!;
+      });
+      arrays[name] = sum;
+    }
+    added.push(arrays);
+  }
   return { epochs: (sums?.epochs ?? 0) + 1, layers: added };
 }
 
 /** The layers with the means in the place of what they learned. */
-export function averagedLayers(layers: NativeLayer[], { epochs, layers: sums }: WeightSums): NativeLayer[] {
-  return layers.map((layer, k) => {
-    const means = averagedArrays(layer).map((name) => {
+export async function averagedLayers(
+  layers: NativeLayer[],
+  { epochs, layers: sums }: WeightSums,
+): Promise<NativeLayer[]> {
+  const averaged: NativeLayer[] = [];
+  for (const [k, layer] of layers.entries()) {
+    const means: Partial<Record<AveragedArray, Float32Array>> = {};
+    for (const name of averagedArrays(layer)) {
       const sum = sums[k]![name]!;
       const mean = new Float32Array(sum.length);
-      for (let i = 0; i < mean.length; i++) mean[i] = sum[i]! / epochs;
-      return [name, mean];
-    });
-    return { ...layer, ...Object.fromEntries(means) };
-  });
+      await inPieces(mean.length, (begin, end) => {
+        for (let i = begin; i < end; i++) mean[i] = sum[i]! / epochs;
+      });
+      means[name] = mean;
+    }
+    averaged.push({ ...layer, ...means });
+  }
+  return averaged;
 }
 
 /** Sums what a network learns in one training, which may go on with the sums of an earlier one. */
@@ -77,7 +101,7 @@ export class Averaging {
   async add(epoch: number, network: NativeModel): Promise<void> {
     const before = this.#sums;
     this.#sums = undefined; // without this epoch they would be those of other ones
-    if (this.#counts(epoch)) this.#sums = plus(before, ofThisRealm(await network.download()));
+    if (this.#counts(epoch)) this.#sums = await plus(before, ofThisRealm(await network.download()));
   }
 
   /** Forgets the sums: the links are others. */

@@ -62,10 +62,11 @@ export interface TrainOptions extends TrainingOptions {
    * run, each as it was before the links evolved. The run is all that the model has been trained for when
    * this call of `fit` ends. Default: none, the network stays as the last epoch left it.
    *
-   * Means are those of weights, biases and what `srelu` learns, summed in double precision and rounded to
-   * single: the same bits for any number of threads, on every back end. Momenta stay as they are. Networks of
+   * Means are those of weights, biases and what `srelu` learns, on every back end, summed in double precision
+   * and rounded to single: the same bits for any number of threads. Momenta stay as they are. Networks of
    * different links have no mean: when an evolution exchanges links, the average starts anew with the next
-   * epoch, so let `evolution.until` be no larger than `average`. Sums take 8 bytes per link.
+   * epoch, so let `evolution.until` be no larger than `average`. Sums take 8 bytes per link, and for a moment
+   * after each epoch twice that beside a copy of the network.
    *
    * A call that is aborted, or rejects, leaves the last network, and keeps the sums, as `save`, `replicate`
    * and `checkpoint` do: a call with the same `average` and the same end of the run, `until`, goes on to the
@@ -73,7 +74,7 @@ export interface TrainOptions extends TrainingOptions {
    * also by `false` from `onEpoch`, leaves the mean, and the next one trains on from that: a run to 3 epochs
    * and then one to 6 are not one to 6.
    *
-   * Throws ERR_OUT_OF_RANGE or ERR_INVALID_ARGUMENT for another value, ERR_INVALID_ARGUMENT beside
+   * Rejects with ERR_OUT_OF_RANGE or ERR_INVALID_ARGUMENT for another value, ERR_INVALID_ARGUMENT beside
    * `earlyStopping.restoreBest`.
    */
   average?: number;
@@ -367,14 +368,9 @@ export class Fitting {
     this.history.averagedEpochs = sums?.epochs ?? 0;
     if (sums === undefined || live.disposed) return;
     try {
-      const layers = averagedLayers(ofThisRealm(await live.network.download()), sums);
+      const layers = await averagedLayers(ofThisRealm(await live.network.download()), sums);
       const { epochs, evolutionDue } = live.point;
-      await live.restore(layers, { epochs, evolutionDue }).catch((error) => {
-        // Weights that the last step made no numbers show in its loss no more.
-        live.diverged ||= isSetNativeError(fromNative(error), 'ERR_NON_FINITE');
-        live.checkSound(this.#operation);
-        throw error;
-      });
+      await live.restore(layers, { epochs, evolutionDue });
       const { validation } = this.#samples;
       if (validation === undefined) return;
       const { loss, accuracy } = await live.network.evaluate(validation.native).catch((error) => {
