@@ -44,7 +44,8 @@ async function plus(sums: WeightSums | undefined, layers: NativeLayer[]): Promis
       const before = sums?.layers[k]?.[name];
       const sum = new Float64Array(values.length);
       await inPieces(sum.length, (begin, end) => {
-        for (let i = begin; i < end; i++) sum[i] = (before?.[i] ?? 0) + values[i]!;
+        for (let i = begin; i < end; i++)
+          sum[i] = before === undefined ? values[i]! : before[i]! + values[i]!;
       });
       arrays[name] = sum;
     }
