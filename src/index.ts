@@ -50,7 +50,14 @@ export type { NpyArray, NpyNumbers, NpyNumberType, NpyTexts } from './files/npy.
 export { type Info, info } from './info.js';
 export type { CallOptions } from './training/calls.js';
 export type { Classification } from './training/classify.js';
-export type { CheckpointOptions, ClassWeight, History, Progress, TrainOptions } from './training/fitting.js';
+export type {
+  AveragedFigures,
+  CheckpointOptions,
+  ClassWeight,
+  History,
+  Progress,
+  TrainOptions,
+} from './training/fitting.js';
 export type { LearningRate, LearningRateSchedule, RateScheduleName } from './training/learningRate.js';
 export type { ClassFigures, ErrorFigures } from './training/metrics.js';
 export {

@@ -10,6 +10,7 @@ const words: Record<string, readonly string[]> = {
   epochs: ['nepochs', 'numepochs', 'iterations', 'maxiter'],
   weightDecay: ['wd', 'decay', 'l2', 'lambda', 'regularization'],
   dropout: ['dropoutrate', 'droprate', 'pdropout', 'dropoutprobability'],
+  average: ['swa', 'averaging', 'averageweights', 'weightaveraging', 'stochasticweightaveraging'],
   validation: [
     'val',
     'valid',

@@ -10,6 +10,7 @@ import { checkWritable, writeInBackground } from '../files/output.js';
 import { readSafetensors } from '../files/safetensors.js';
 import { count, integer } from '../report/terminal/format.js';
 import { createTrainingProgress, type TrainingProgress } from '../report/terminal/training.js';
+import type { History } from '../training/fitting.js';
 import { rateSchedules } from '../training/learningRate.js';
 import { type Evaluation, SparseMLP, type TargetEvaluation } from '../training/model.js';
 import { type ModelOptions, optimizerDefaults, ranges, type TrainingOptions } from '../training/options.js';
@@ -65,6 +66,7 @@ type TrainFlags = TableChoice &
     regrowInit: (typeof regrowInits)[number];
     classWeight?: 'balanced';
     patience?: number;
+    average?: number;
     save?: string;
     resume?: string;
     progress: 'auto' | 'json';
@@ -172,6 +174,11 @@ export function trainCommand(): Command {
       'stop after so many without a better validation loss, and keep the best',
       numberIn(wholeNumber(0, 65_535)),
     ),
+    option(
+      '--average <share>',
+      'keep the mean of the network over the epochs after this share of them, where links stay',
+      numberIn(ranges.average),
+    ),
     option('--save <file>', 'keep the model there (default: the file of --resume, else nowhere)', filePath),
     option(
       '--resume <file>',
@@ -219,11 +226,11 @@ async function train(flags: TrainFlags, command: Command): Promise<void> {
     await describeStart(model, data, { save, progress });
     const began = performance.now();
     const run = { save, progress, goOn: goOnCommand(save) };
-    const bestEpoch = await interruptible(progress, (signal) => trained(model, data, flags, run, signal));
+    const history = await interruptible(progress, (signal) => trained(model, data, flags, run, signal));
     const seconds = (performance.now() - began) / 1000;
     const kept = data.validation && (await model.evaluate(data.validation));
     const tested = data.test && (await model.evaluate(data.test));
-    const facts = await summary(model, { seconds, bestEpoch, kept, tested, save });
+    const facts = await summary(model, { seconds, history, kept, tested, save });
     stream.write(`${facts.map(([name, text]) => `${name.padEnd(12)}${text}`).join('\n')}\n`);
   } finally {
     model.dispose();
@@ -234,7 +241,7 @@ async function train(flags: TrainFlags, command: Command): Promise<void> {
 function checkFlags(flags: TrainFlags): void {
   const usage = (text: string, flag: string) =>
     new SetNativeError('ERR_USAGE', `[train] ${text}`, { details: { flag } });
-  const { csv, dataset, target, label, patience, validation, warmup, schedule } = flags;
+  const { csv, dataset, target, label, patience, average, validation, warmup, schedule } = flags;
   if (csv === undefined && dataset === undefined) {
     throw usage('--csv must name a table, or --dataset a data set of `set-native data list`', '--csv');
   }
@@ -247,6 +254,12 @@ function checkFlags(flags: TrainFlags): void {
   }
   if (patience !== undefined && validation === 0) {
     throw usage('--patience takes samples held out: --validation above 0', '--patience');
+  }
+  if (patience !== undefined && average !== undefined) {
+    throw usage(
+      '--patience keeps the best epoch and --average the mean of epochs; give one of them',
+      '--average',
+    );
   }
   if (warmup !== undefined && schedule === undefined) throw usage('--warmup takes a --schedule', '--warmup');
 }
@@ -293,7 +306,9 @@ async function load(file: string, flags: TrainFlags, command: Command): Promise<
         '--resume',
       );
     }
-    if (model.epochs >= flags.epochs) {
+    // The mean of all epochs may have yet to be kept.
+    const averaging = flags.average !== undefined && metadata.has('averagedEpochs');
+    if (model.epochs > flags.epochs || (model.epochs === flags.epochs && !averaging)) {
       throw refuse(
         `--epochs counts those of the resumed model, too: ${file} has ${model.epochs} already; give more than that`,
         '--epochs',
@@ -345,7 +360,7 @@ async function describeStart(
 
 /**
  * Trains. However it ends, the file of --save has the last whole epoch: a training that goes on from the
- * middle of one would not come to the same bits. Resolves to the best epoch, with --patience.
+ * middle of one would not come to the same bits.
  */
 async function trained(
   model: SparseMLP,
@@ -353,7 +368,7 @@ async function trained(
   flags: TrainFlags,
   { save, progress, goOn }: Run,
   signal: AbortSignal,
-): Promise<number | undefined> {
+): Promise<History> {
   let whole = save === undefined ? undefined : await model.toBuffer();
   let written = performance.now();
   const keep = async () => {
@@ -369,6 +384,7 @@ async function trained(
       ...(flags.patience !== undefined && {
         earlyStopping: { patience: flags.patience, restoreBest: true },
       }),
+      ...(flags.average !== undefined && { average: flags.average }),
       signal,
       onWarning: ({ message }) => progress.log(`Note: ${message}.`),
       onEpoch: async (report) => {
@@ -379,7 +395,7 @@ async function trained(
       },
     });
     if (save !== undefined) await model.save(save);
-    return history.bestEpoch;
+    return history;
   } catch (error) {
     const diverged = isSetNativeError(error, 'ERR_NON_FINITE');
     if (!diverged && !isSetNativeError(error, 'ERR_ABORTED')) throw error;
@@ -418,7 +434,7 @@ function goOnCommand(save: string | undefined): string {
 
 interface Outcome {
   seconds: number;
-  bestEpoch: number | undefined;
+  history: History;
   kept: Evaluation | TargetEvaluation | undefined;
   tested: Evaluation | TargetEvaluation | undefined;
   save: string | undefined;
@@ -426,18 +442,30 @@ interface Outcome {
 
 async function summary(
   model: SparseMLP,
-  { seconds, bestEpoch, kept, tested, save }: Outcome,
+  { seconds, history, kept, tested, save }: Outcome,
 ): Promise<[string, string][]> {
   const layers = await model.layers();
   const links = layers.reduce((sum, { nnz }) => sum + nnz, 0);
+  const { bestEpoch, averagedEpochs } = history;
   const best = bestEpoch === undefined ? '' : ', the best one';
   return [
     ['epochs', `${model.epochs}${best}, in ${seconds.toFixed(1)} s`],
+    ...(averagedEpochs ? [['averaged', averagedText(history, averagedEpochs)] as [string, string]] : []),
     ['links', integer(links)],
     ...(kept ? [['validation', figures(kept)] as [string, string]] : []),
     ...(tested ? [['test', figures(tested)] as [string, string]] : []),
     ['saved', save === undefined ? 'no' : save === '-' ? 'to standard output' : save],
   ];
+}
+
+/** How many epochs the network is the mean of and, beside the figures of that, those of the last alone. */
+function averagedText({ epochs, averaged }: History, number: number): string {
+  const text = number === 1 ? 'the last epoch' : `the last ${number} epochs`;
+  const last = epochs.at(-1);
+  if (averaged === undefined || last?.validationLoss === undefined) return text;
+  const accuracy =
+    last.validationAccuracy === undefined ? '' : `accuracy ${last.validationAccuracy.toFixed(4)}, `;
+  return `${text}; validation of the last alone: ${accuracy}loss ${last.validationLoss.toFixed(4)}`;
 }
 
 function figures(evaluation: Evaluation | TargetEvaluation): string {

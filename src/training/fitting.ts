@@ -2,9 +2,10 @@ import { checkChoice, checkHooks, checkKeys, checkNumber, invalid, isArrayLike }
 import { aborted, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
 import { checkWritable, writeInBackground } from '../files/output.js';
 import { fromNative, type NativeLayer, ofThisRealm } from '../native.js';
+import { Averaging, averagedLayers } from './average.js';
 import type { LiveModel, TrainingPoint } from './live.js';
-import { type TrainingOptions, type TrainingPlan, trainingKeys, trainingPlan } from './options.js';
-import { type EpochFigures, type EpochReport, type StepsDone, TrainingRun } from './run.js';
+import { ranges, type TrainingOptions, type TrainingPlan, trainingKeys, trainingPlan } from './options.js';
+import { type EpochFigures, type EpochReport, errorOfCall, type StepsDone, TrainingRun } from './run.js';
 import { checkSamplesFor, type Ends } from './samples.js';
 import { checkEarlyStopping, type EarlyStopping, Stopping } from './stopping.js';
 import { type HeldSamples, holdSamples, type ModelSamples, UploadedSamples } from './upload.js';
@@ -56,6 +57,28 @@ export interface TrainOptions extends TrainingOptions {
   /** Ends the training when it has stopped to improve. */
   earlyStopping?: EarlyStopping;
   /**
+   * Share of the run, from 0 to below 1, after which the network is averaged (stochastic weight averaging;
+   * Izmailov et al. 2018): a training that ends leaves the means over the epochs e > average · epochs of the
+   * run, each as it was before the links evolved. The run is all that the model has been trained for when
+   * this call of `fit` ends. Default: none, the network stays as the last epoch left it.
+   *
+   * Means are those of weights, biases and what `srelu` learns, on every back end, summed in double precision
+   * and rounded to single: the same bits for any number of threads. Momenta stay as they are. Networks of
+   * different links have no mean: when an evolution exchanges links, the average starts anew with the next
+   * epoch, so let `evolution.until` be no larger than `average`. Sums take 8 bytes per link, and for a moment
+   * after each epoch twice that beside a copy of the network.
+   *
+   * A call that is aborted, or rejects, leaves the last network, and keeps the sums, as `save`, `replicate`
+   * and `checkpoint` do: a call with the same `average` and the same end of the run, `until`, goes on to the
+   * bits of a run that was never interrupted. One without `average` that trains drops them. A call that ends,
+   * also by `false` from `onEpoch`, leaves the mean, and the next one trains on from that: a run to 3 epochs
+   * and then one to 6 are not one to 6.
+   *
+   * Rejects with ERR_OUT_OF_RANGE or ERR_INVALID_ARGUMENT for another value, ERR_INVALID_ARGUMENT beside
+   * `earlyStopping.restoreBest`.
+   */
+  average?: number;
+  /**
    * Writes the model to a file after epochs, and when the training is done: what was trained is not lost with
    * the process. An interrupted training goes on with `SparseMLP.load(file)` and `until`.
    */
@@ -79,6 +102,7 @@ export const trainKeys = [
   'validation',
   'classWeight',
   'earlyStopping',
+  'average',
   'checkpoint',
   'onProgress',
   'onWarning',
@@ -94,6 +118,18 @@ export interface History {
   warnings: TrainingWarning[];
   /** The epoch with the best figure, with `earlyStopping`. */
   bestEpoch?: number;
+  /** With `average`, the number of epochs whose mean the network is; 0 where it ended before them. */
+  averagedEpochs?: number;
+  /** Figures of that mean by the samples held out, where there are such: `validation`. */
+  averaged?: AveragedFigures;
+}
+
+/** What `EpochReport` tells of the network of an epoch, told of the mean of several. */
+export interface AveragedFigures {
+  /** Mean loss of the samples held out. */
+  validationLoss: number;
+  /** Share of them classified correctly; absent for targets. */
+  validationAccuracy?: number;
 }
 
 declare module '../errors.js' {
@@ -124,14 +160,31 @@ export function checkTrainOptions(
   if (checkpoint !== undefined) checkCheckpoint(operation, checkpoint);
   if (classWeight !== undefined) checkClassWeight(operation, classWeight, Math.max(2, spec.sizes.at(-1)!));
   const held = validation === undefined ? 'none' : hasTargets(validation) ? 'targets' : 'labels';
-  const { earlyStopping } = options;
+  const { earlyStopping, average } = options;
   const stopping =
     earlyStopping === undefined ? undefined : checkEarlyStopping(operation, earlyStopping, held);
+  if (average !== undefined) checkAverage(operation, average, stopping);
   return { options, plan, earlyStopping: stopping };
 }
 
 function hasTargets(samples: ModelSamples): boolean {
   return (Object(samples) as { targets?: unknown }).targets !== undefined;
+}
+
+function checkAverage(
+  operation: string,
+  average: number,
+  stopping: Required<EarlyStopping> | undefined,
+): void {
+  checkNumber(operation, 'average', average, ranges.average);
+  if (stopping?.restoreBest) {
+    throw new SetNativeError(
+      'ERR_INVALID_ARGUMENT',
+      `[${operation}] average ends with the mean of epochs, and earlyStopping.restoreBest with the best one; leave one ` +
+        'of them out',
+      { details: { option: 'average', value: average } },
+    );
+  }
 }
 
 function checkCheckpoint(operation: string, checkpoint: CheckpointOptions): void {
@@ -187,6 +240,7 @@ export class Fitting {
   readonly #watch: TrainingWatch;
   readonly #samples: { train: HeldSamples; validation: HeldSamples | undefined };
   readonly #stopping: Stopping | undefined;
+  readonly #averaging: Averaging | undefined;
   readonly #evolvesOutput: boolean;
   #best: { layers: NativeLayer[]; point: TrainingPoint } | undefined;
   #saved = performance.now();
@@ -198,7 +252,7 @@ export class Fitting {
     samples: { train: HeldSamples; validation: HeldSamples | undefined },
     warned: Set<TrainingWarningCode>,
   ) {
-    const { signal, onWarning = emitWarning, onProgress } = options;
+    const { signal, onWarning = emitWarning, onProgress, average } = options;
     this.#operation = operation;
     this.#live = live;
     this.#options = options;
@@ -217,7 +271,10 @@ export class Fitting {
       ...{ operation, epochsBefore, evolutionDue, signal, watch: this.#watch },
       ...(onProgress && { onSteps: (done: StepsDone) => onProgress(progressOf(done)) }),
       ...(this.#stopping && { judge: (figures: EpochFigures) => this.#judge(figures) }),
+      trained: async (epoch) => this.#averaging?.add(epoch, live.network),
+      evolved: () => this.#averaging?.restart(),
     });
+    if (average !== undefined) this.#averaging = new Averaging(average, this.#run.lastEpoch, live.point);
   }
 
   /**
@@ -275,7 +332,8 @@ export class Fitting {
       if (overflowed) this.#live.diverged ||= overflowed === 'training' || !(await this.#live.isFinite());
       throw this.asStop(error);
     } finally {
-      this.#live.point = { epochs: this.#run.trained, evolutionDue: this.#run.evolutionDue };
+      const { trained, evolutionDue } = this.#run;
+      this.#live.point = { epochs: trained, evolutionDue, average: this.#averaging?.sums };
       // Where that fails, the error of the epoch is told.
       if (this.#run.overflowed && !this.#live.disposed) await this.#restoreBest().catch(() => {});
     }
@@ -287,11 +345,12 @@ export class Fitting {
     if (performance.now() - this.#saved >= everySeconds * 1000) await this.#save();
   }
 
-  /** Ends the training: with the best network, if that is asked for, and with a checkpoint. */
+  /** Ends the training: with the best network or the mean, if that is asked for, and with a checkpoint. */
   async finish(): Promise<History> {
     if (this.#stopping !== undefined && this.#stopping.bestEpoch > 0)
       this.history.bestEpoch = this.#stopping.bestEpoch;
     await this.#restoreBest();
+    if (this.#averaging !== undefined) await this.#average(this.#averaging);
     await this.#save();
     return this.history;
   }
@@ -301,6 +360,27 @@ export class Fitting {
     if (this.#best === undefined) return;
     if (this.#live.diverged || this.#best.point.epochs < this.#live.point.epochs)
       await this.#live.restore(this.#best.layers, this.#best.point);
+  }
+
+  /** Puts the mean in the place of the last network, and evaluates it. */
+  async #average({ sums }: Averaging): Promise<void> {
+    const live = this.#live;
+    this.history.averagedEpochs = sums?.epochs ?? 0;
+    if (sums === undefined || live.disposed) return;
+    try {
+      const layers = await averagedLayers(ofThisRealm(await live.network.download()), sums);
+      const { epochs, evolutionDue } = live.point;
+      await live.restore(layers, { epochs, evolutionDue });
+      const { validation } = this.#samples;
+      if (validation === undefined) return;
+      const { loss, accuracy } = await live.network.evaluate(validation.native).catch((error) => {
+        throw errorOfCall(this.#operation, error, 'validation');
+      });
+      const { classes } = validation.native;
+      this.history.averaged = { validationLoss: loss, ...(classes && { validationAccuracy: accuracy }) };
+    } catch (error) {
+      throw this.asStop(error);
+    }
   }
 
   /** Frees the samples. */

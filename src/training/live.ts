@@ -1,6 +1,7 @@
 import type { Encoding } from '../datasets/encoding.js';
 import { SetNativeError } from '../errors.js';
 import { type NativeLayer, type NativeModel, type NativeModelSpec, native, ofThisRealm } from '../native.js';
+import type { WeightSums } from './average.js';
 import { modelPieces } from './modelFile.js';
 
 /** Where the training of a model stands. */
@@ -9,6 +10,8 @@ export interface TrainingPoint {
   epochs: number;
   /** The epoch after which its links have yet to evolve. */
   evolutionDue?: number | undefined;
+  /** What is to become the mean of its last epochs, while a training is averaged. */
+  average?: WeightSums | undefined;
 }
 
 /** A model in memory: its network, which a restored one may replace, and where its training stands. */
@@ -24,12 +27,17 @@ export class LiveModel {
   constructor(
     network: NativeModel,
     spec: NativeModelSpec,
-    { epochs = 0, evolutionDue, encoding }: Partial<TrainingPoint> & { encoding?: Encoding | undefined },
+    {
+      epochs = 0,
+      evolutionDue,
+      average,
+      encoding,
+    }: Partial<TrainingPoint> & { encoding?: Encoding | undefined },
   ) {
     this.#network = network;
     this.spec = spec;
     this.encoding = encoding;
-    this.point = { epochs, evolutionDue };
+    this.point = { epochs, evolutionDue, average };
   }
 
   get network(): NativeModel {

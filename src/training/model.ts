@@ -58,7 +58,7 @@ export interface FitOptions extends TrainOptions {
 export interface SaveOptions {
   /**
    * Whether the file holds what training goes on from, too: momenta and the ages of links, 14 bytes per link
-   * in all, with AdamW 18; else 8. Default true.
+   * in all, with AdamW 18, and 8 more where a training with `average` was interrupted; else 8. Default true.
    */
   optimizer?: boolean;
 }
@@ -291,9 +291,9 @@ export class SparseMLP {
    * asked for.
    *
    * Leaving the loop, by `break` or an error, ends the training as `false` from `onEpoch` of `fit` does: the
-   * links have evolved after the last epoch, the best network is restored and a checkpoint written, where
-   * that is asked for. That comes after the body of the last epoch. `close` does not wait for a loop: the
-   * next epoch rejects, as after `dispose`.
+   * links have evolved after the last epoch, the best network is restored, or the mean of several, and a
+   * checkpoint written, where that is asked for. That comes after the body of the last epoch. `close` does
+   * not wait for a loop: the next epoch rejects, as after `dispose`.
    *
    * Rejects as `fit` does; with ERR_BUSY inside a callback of `fit`, or while another iteration is not done:
    * `fit` too rejects so, as long as this one is not.

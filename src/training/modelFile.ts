@@ -7,6 +7,7 @@ import { aborted, SetNativeError } from '../errors.js';
 import { type Dtype, readSafetensors, safetensorsPieces, type Tensor } from '../files/safetensors.js';
 import type { NativeLayer, NativeModelSpec } from '../native.js';
 import { type ActivationName, type OptimizerName, piecewiseActivations } from '../vocabulary.js';
+import { type AveragedArray, averagedArrays, type WeightSums } from './average.js';
 import { type ModelOptions, modelSpec, networkKeys } from './options.js';
 
 /*
@@ -16,7 +17,9 @@ import { type ModelOptions, modelSpec, networkKeys } from './options.js';
  * PyTorch have it; a dense layer has `.data` of shape inputs x outputs alone. `.bias` has one number per
  * target, `.pieces` four of an activation of straight pieces. What training goes on from stands under
  * `optimizer.layers.<k>`, and may be left out: momentum (or first moment), second moment, the birth of each
- * link. The metadata name the format and hold the options of the model and how far it was trained.
+ * link. So does, under `average.layers.<k>`, what is being averaged: `.data`, `.bias` and `.pieces` of srelu
+ * in double precision, summed over as many epochs as the metadata say. The metadata name the format and hold
+ * the options of the model and how far it was trained.
  */
 
 const format = 'set-native';
@@ -30,6 +33,8 @@ export interface SavedModel {
   epochs: number;
   /** The epoch after which its links have yet to evolve. */
   evolutionDue?: number | undefined;
+  /** What is to become the mean of its last epochs. */
+  average?: WeightSums | undefined;
   encoding?: Encoding | undefined;
 }
 
@@ -77,9 +82,17 @@ function arraysOf(
   ];
 }
 
+/** Arrays that a layer has among the sums of epochs. */
+function sumsOf(layer: NativeLayer): { key: AveragedArray; name: string; shape: number[] }[] {
+  const learnt: readonly string[] = averagedArrays(layer);
+  return arraysOf(layer, layer.weights.length, layer.activation, undefined)
+    .filter(({ key }) => learnt.includes(key))
+    .map(({ key, name, shape }) => ({ key: key as AveragedArray, name: `average.${name}`, shape }));
+}
+
 /** Name of an array of layer k: `optimizer.momentum` becomes `optimizer.layers.0.momentum`. */
 function tensorName(k: number, name: string): string {
-  const [, state = '', own = ''] = /^(optimizer\.)?(.*)$/.exec(name)!;
+  const [, state = '', own = ''] = /^(optimizer\.|average\.)?(.*)$/.exec(name)!;
   return `${state}layers.${k}.${own}`;
 }
 
@@ -114,7 +127,7 @@ export function configOf(spec: NativeModelSpec): Record<string, unknown> {
 
 /** The bytes of a file of `model`, in pieces; without what only training needs where `optimizer` is false. */
 export function modelPieces(
-  { spec, layers, epochs, evolutionDue, encoding }: SavedModel,
+  { spec, layers, epochs, evolutionDue, average, encoding }: SavedModel,
   { optimizer }: { optimizer: boolean },
 ): Uint8Array[] {
   const tensors = layerTensors(layers, optimizer ? spec.optimizer : undefined);
@@ -127,6 +140,13 @@ export function modelPieces(
   ]);
   if (encoding !== undefined) metadata.set('encoding', JSON.stringify(encoding));
   if (optimizer && evolutionDue !== undefined) metadata.set('evolutionDue', String(evolutionDue));
+  if (optimizer && average !== undefined) {
+    metadata.set('averagedEpochs', String(average.epochs));
+    for (const [k, layer] of layers.entries()) {
+      for (const { key, name, shape } of sumsOf(layer))
+        tensors.set(tensorName(k, name), { dtype: 'F64', shape, data: average.layers[k]![key]! });
+    }
+  }
   return safetensorsPieces({ tensors, metadata });
 }
 
@@ -177,9 +197,60 @@ export function readModel(
   if (evolutionDue === 0) throw fail('evolutionDue from 1 on', '0');
   const withState = [...tensors.keys()].some((name) => name.startsWith('optimizer.'));
   const optimizer = withState ? spec.optimizer : undefined;
-  const layers = layersOf(tensors, { ...spec, optimizer }, fail);
+  const averaged = metadata.has('averagedEpochs') ? whole('averagedEpochs', epochs) : undefined;
+  if (averaged === 0) throw fail('averagedEpochs from 1 on', '0');
+  const isSum = (name: string) => averaged !== undefined && name.startsWith('average.');
+  const others = new Map([...tensors].filter(([name]) => !isSum(name)));
+  const layers = layersOf(others, { ...spec, optimizer }, fail);
+  const sums = new Map([...tensors].filter(([name]) => isSum(name)));
+  const average = averaged === undefined ? undefined : readSums(sums, layers, averaged, fail);
   const encoding = readEncoding(metadata.get('encoding'), spec, fail);
-  return { spec, layers, epochs, evolutionDue, encoding };
+  return { spec, layers, epochs, evolutionDue, average, encoding };
+}
+
+/** The sums of epochs, copied: every array that the layers have among them, and no other. */
+function readSums(
+  tensors: Map<string, Tensor>,
+  layers: NativeLayer[],
+  epochs: number,
+  fail: Fail,
+): WeightSums {
+  const sums = layers.map((layer, k) => {
+    const arrays = sumsOf(layer).map(({ key, name: own, shape }) => {
+      const name = tensorName(k, own);
+      const tensor = takeTensor(tensors, name, 'F64', shape, fail);
+      tensors.delete(name);
+      const data = new Float64Array(tensor.data as Float64Array);
+      const strange = data.find((sum) => !Number.isFinite(Math.fround(sum / epochs)));
+      if (strange !== undefined)
+        throw fail(`sums of ${epochs} finite numbers in tensor ${name}`, String(strange));
+      return [key, data];
+    });
+    return Object.fromEntries(arrays);
+  });
+  checkTaken([...tensors.keys()], fail);
+  return { epochs, layers: sums };
+}
+
+/** The tensor of a name, if it is there and of the type and shape that it must have. */
+function takeTensor(
+  tensors: ReadonlyMap<string, Tensor>,
+  name: string,
+  dtype: Dtype,
+  shape: number[],
+  fail: Fail,
+): Tensor {
+  const tensor = tensors.get(name);
+  if (tensor?.dtype === dtype && JSON.stringify(tensor.shape) === JSON.stringify(shape)) return tensor;
+  const came =
+    tensor === undefined ? 'none' : `${tensor.dtype} of ${JSON.stringify(tensor.shape).slice(0, 100)}`;
+  throw fail(`tensor ${name}, ${dtype} of ${JSON.stringify(shape)}`, came);
+}
+
+/** Throws where tensors are left. */
+function checkTaken([foreign]: string[], fail: Fail): void {
+  if (foreign !== undefined)
+    throw fail('tensors of such a model alone', JSON.stringify(foreign.slice(0, 100)));
 }
 
 /** Makes the error of a file that holds something else than was expected. */
@@ -210,21 +281,17 @@ export function layersOf(
     const layer = emptyLayer(inputs, outputs, dense, activation);
     if (optimizer === undefined && !dense) layer.birth = new Uint16Array(links); // all from the start
     for (const { key, name, dtype, shape } of arraysOf(layer, links, activation, optimizer)) {
-      const tensor = tensors.get(tensorName(k, name));
-      const came =
-        tensor === undefined ? 'none' : `${tensor.dtype} of ${JSON.stringify(tensor.shape).slice(0, 100)}`;
-      if (tensor?.dtype !== dtype || JSON.stringify(tensor.shape) !== JSON.stringify(shape)) {
-        throw fail(`tensor ${tensorName(k, name)}, ${dtype} of ${JSON.stringify(shape)}`, came);
-      }
+      const { data } = takeTensor(tensors, tensorName(k, name), dtype, shape, fail);
       taken.add(tensorName(k, name));
-      const { buffer, byteOffset, length } = tensor.data;
+      const { buffer, byteOffset, length } = data;
       Object.assign(layer, { [key]: new views[dtype][1](buffer as ArrayBuffer, byteOffset, length) });
     }
     return layer;
   });
-  const foreign = [...tensors.keys()].find((name) => !taken.has(name));
-  if (foreign !== undefined)
-    throw fail('tensors of such a model alone', JSON.stringify(foreign.slice(0, 100)));
+  checkTaken(
+    [...tensors.keys()].filter((name) => !taken.has(name)),
+    fail,
+  );
   return layers;
 }
 

@@ -221,6 +221,7 @@ export const ranges = {
   momentum: belowOne,
   weightDecay: belowOne,
   dropout: belowOne,
+  average: belowOne,
   zeta: { text: 'a number above 0 and below 1', accepts: (value) => value > 0 && value < 1 },
   runs: wholeNumber(1, 10_000),
   samples: wholeNumber(1, 2 ** 31 - 1),

@@ -93,6 +93,10 @@ interface RunHooks {
   watch?: TrainingWatch;
   /** Called some times a second while steps are trained. An error of it ends the epoch. */
   onSteps?: (done: StepsDone) => void;
+  /** Awaited as soon as an epoch is trained, which counts from then on. */
+  trained?: (epoch: number) => Promise<void>;
+  /** Called when links were exchanged, or may have been. */
+  evolved?: () => void;
   /** Looks at an epoch before its links evolve; resolves to true where it is to be the last. */
   judge?: (figures: EpochFigures) => Promise<boolean>;
 }
@@ -179,6 +183,11 @@ export class TrainingRun {
     return this.#trained;
   }
 
+  /** The last epoch of the run. */
+  get lastEpoch(): number {
+    return this.#lastEpoch;
+  }
+
   /** The epoch after which the links have yet to evolve, if they do at all. */
   get evolutionDue(): number | undefined {
     return this.#evolutionDue;
@@ -248,6 +257,7 @@ export class TrainingRun {
     this.#evolutionDue = policy && evolvesAfter(schedule, epoch, steps) ? epoch : undefined;
     const done: TrainedEpoch = { epoch, training, exchanged };
     this.#unreported = done;
+    await this.#hooks.trained?.(epoch);
     // Evaluate.
     this.#checkSignal(epoch);
     if (test) done.evaluation = await this.#model.evaluate(test);
@@ -310,14 +320,11 @@ export class TrainingRun {
     }
   }
 
-  /** An error of the native model as one of the method that was called; notes where numbers overflowed. */
+  /** The error as one of the method that was called; notes where numbers overflowed. */
   #ofCall(cause: unknown, part: 'training' | 'validation'): unknown {
-    const error = fromNative(cause);
-    if (!(error instanceof SetNativeError)) return error;
-    if (error.code === 'ERR_NON_FINITE') this.#overflowed = part;
-    const start = `[${this.#operation}] ${part === 'validation' ? 'validation: ' : ''}`;
-    const message = error.message.replace(/^\[(?:train|evaluate)\] /, start);
-    return new SetNativeError(error.code, message, { details: error.details, cause });
+    const error = errorOfCall(this.#operation, cause, part);
+    if (isSetNativeError(error, 'ERR_NON_FINITE')) this.#overflowed = part;
+    return error;
   }
 
   /** Trains steps of an epoch that began at `start`, and tells how far it has come. */
@@ -378,7 +385,12 @@ export class TrainingRun {
       checkNumber('fit', `evolution.zeta(${progress})`, value, ranges.zeta),
     );
     if (zeta === undefined) return;
-    const { layers, durationMs } = await this.#exchange({ ...policy, zeta }, epoch, step);
+    const { evolved } = this.#hooks;
+    const evolution = this.#exchange({ ...policy, zeta }, epoch, step).catch((error) => {
+      if (!refusals.includes(error.code)) evolved?.(); // some layers may have
+      throw error;
+    });
+    const { layers, durationMs } = await evolution;
     for (const { pruned, grown } of layers) {
       exchanged.pruned += pruned;
       exchanged.grown += grown;
@@ -386,6 +398,7 @@ export class TrainingRun {
     if (layers.every(({ pruned }) => pruned === 0)) return;
     exchanged.durationMs += durationMs;
     this.#hasEvolved = true;
+    evolved?.();
   }
 
   /** Evolves, with samples where growth looks at them: those of the epoch just trained. */
@@ -403,6 +416,15 @@ export class TrainingRun {
   #checkSignal(epoch: number): void {
     checkSignal(this.#operation, this.#hooks.signal, `in epoch ${epoch}`);
   }
+}
+
+/** An error of the native model as one of the method that was called. */
+export function errorOfCall(operation: string, cause: unknown, part: 'training' | 'validation'): unknown {
+  const error = fromNative(cause);
+  if (!(error instanceof SetNativeError)) return error;
+  const start = `[${operation}] ${part === 'validation' ? 'validation: ' : ''}`;
+  const message = error.message.replace(/^\[(?:train|evaluate)\] /, start);
+  return new SetNativeError(error.code, message, { details: error.details, cause });
 }
 
 function addUp(rows: number[][]): number[] {

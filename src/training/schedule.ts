@@ -19,10 +19,10 @@ interface Moment {
 }
 
 /**
- * Whether the schedule has not ended at a moment.
+ * Whether a schedule has not ended at a moment.
  * The tolerance makes up for products such as 0.7 * 10, which a float64 takes for less than 7.
  */
-function isOpen({ until }: EvolutionSchedule, { done, total }: Moment): boolean {
+export function isOpen({ until }: Pick<EvolutionSchedule, 'until'>, { done, total }: Moment): boolean {
   return done <= until * total * (1 + 1e-12);
 }
 

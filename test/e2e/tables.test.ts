@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { trainingData } from '../../src/cli/trainingData.js';
 import { SparseMLP } from '../../src/index.js';
 
 /*
@@ -104,6 +105,59 @@ describe('train', () => {
     expect(bytesOf('half.st')).not.toEqual(bytesOf('none.st'));
     const { code, stderr } = run([...options, '--dropout', '1']);
     expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('below 1') });
+  });
+
+  test('--average keeps the mean of the last epochs, and says so', async () => {
+    const options = [...training, '--epochs', '4', '--evolve-until', '0.5'];
+    expect(run([...options, '--save', 'last.st']).stdout).not.toMatch(/^averaged/m);
+    const { code, stdout } = run([...options, '--average', '0.5', '--save', 'mean.st']);
+    expect({ code, stdout }).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^averaged +the last 2 epochs; validation of the last alone: accuracy /m),
+    });
+    expect(bytesOf('mean.st')).not.toEqual(bytesOf('last.st'));
+    const bare = run([...options, '--average', '0.9', '--validation', '0']);
+    expect(bare.stdout).toMatch(/^averaged +the last epoch$/m);
+    expect(run([...options, '--average', '1'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('below 1'),
+    });
+    expect(run([...options, '--average', '0.5', '--patience', '2'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--patience keeps the best epoch and --average the mean of epochs'),
+    });
+  });
+
+  test('--resume keeps the mean that an interrupted run has begun, also when all epochs are trained', async () => {
+    const [half, whole] = ['half.st', 'whole-mean.st'];
+    const options = [...training, '--epochs', '4', '--evolve-until', '0.25', '--average', '0.25'];
+    expect(run([...options, '--save', whole]).code).toBe(0);
+    const chosen = { table: { csv: place('flowers.csv'), label: 'kind' }, scaling: 'own' } as const;
+    const data = trainingData({ ...chosen, validation: 0.2, seed: 0 });
+    const layers = [data.train.features, 40, 3];
+    for (const at of [2, 3, 4]) {
+      // The same training, of which a file is left from the middle.
+      const model = await SparseMLP.create({ layers, epsilon: 3, threads: 1, encoding: data.encoding });
+      let bytes = new Uint8Array();
+      await model.fit(data.train, {
+        ...{ until: 4, average: 0.25, evolution: { until: 0.25 }, onWarning: () => {} },
+        onEpoch: async ({ epoch }) => {
+          if (epoch === at) bytes = await model.toBuffer();
+        },
+      });
+      model.dispose();
+      writeFileSync(place(half), bytes);
+      const { code, stdout } = run([...options, '--resume', half]);
+      expect({ code, stdout }).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/^averaged +the last 3 /m),
+      });
+      expect(bytesOf(half)).toEqual(bytesOf(whole));
+    }
+    expect(run([...options, '--resume', half])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('has 4 already'),
+    });
   });
 
   test.each([

@@ -40,9 +40,17 @@ const layers: NativeLayer[] = [
   },
 ];
 const saved: SavedModel = { spec, layers, epochs: 2, evolutionDue: 2 };
+const average = {
+  epochs: 2,
+  layers: [
+    { weights: Float64Array.of(2, -4, 1), bias: Float64Array.of(0, 2), pieces: new Float64Array(8) },
+    { weights: Float64Array.of(2, 4), bias: Float64Array.of(0.5) },
+  ],
+};
 const encoding = { columns: [], classNames: ['a', 'b'] } as unknown as NonNullable<SavedModel['encoding']>;
 const models = [
   modelPieces(saved, { optimizer: true }),
+  modelPieces({ ...saved, average }, { optimizer: true }),
   modelPieces({ ...saved, encoding }, { optimizer: false }),
 ].map((pieces) => Buffer.concat(pieces));
 
@@ -67,13 +75,18 @@ function mutateHeader(bytes: Buffer, random: Random): Buffer | undefined {
   }
 }
 
-function checkModel({ spec: { sizes }, layers }: SavedModel): void {
+function checkModel({ spec: { sizes }, layers, epochs, average }: SavedModel): void {
   if (layers.length !== sizes.length - 1) throw new Error('broken promise: as many layers as sizes');
   for (const [k, { inputs, outputs, dense, weights, rowOffsets, bias }] of layers.entries()) {
     const ends = inputs === sizes[k] && outputs === sizes[k + 1] && bias.length === outputs;
     const links = dense ? weights.length === inputs * outputs : rowOffsets.length === inputs + 1;
     if (!ends || !links) throw new Error('broken promise: arrays of the sizes of the model');
+    const sums = average?.layers[k] ?? { weights, bias };
+    if (sums.weights?.length !== weights.length || sums.bias?.length !== bias.length)
+      throw new Error('broken promise: sums of the sizes of the model');
   }
+  if (average !== undefined && !(average.epochs >= 1 && average.epochs <= epochs))
+    throw new Error('broken promise: sums of epochs that were trained');
 }
 
 const arrays = layerArrays(layers[0]!);
@@ -107,7 +120,16 @@ export const modelTargets: Target[] = [
     short: 5000,
     seeds: models,
     tokens: [
-      ...['"config"', '"epochs"', '"evolutionDue"', '"encoding"', '"layers.0.data"', '"F32"', '[2,1]'],
+      ...[
+        '"config"',
+        '"epochs"',
+        '"evolutionDue"',
+        '"averagedEpochs"',
+        '"encoding"',
+        '"layers.0.data"',
+        '"F32"',
+        '[2,1]',
+      ],
       ...['\\"layers\\":[3,2,1]', '\\"srelu\\"', '\\"relu\\"', '1', '-1', '1e9', 'null'],
     ],
     mutate: mutateHeader,

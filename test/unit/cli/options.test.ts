@@ -18,6 +18,7 @@ test.each([
   ['zeta', '.3', 0.3],
   ['momentum', '0', 0],
   ['dropout', '.5', 0.5],
+  ['average', '0', 0],
 ] as const)('%s takes %j', (name, text, value) => {
   expect(numberIn(ranges[name])(text)).toBe(value);
 });
@@ -28,6 +29,7 @@ test.each([
   ['epsilon', '0'],
   ['momentum', '1'],
   ['dropout', '1'],
+  ['average', '1'],
   ['seed', '9007199254740992'],
 ] as const)('%s refuses its bound %j', (name, text) => {
   expect(() => numberIn(ranges[name])(text)).toThrow(ranges[name].text);
