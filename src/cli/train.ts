@@ -9,7 +9,6 @@ import { checkWritable, writeInBackground } from '../files/output.js';
 import { readSafetensors } from '../files/safetensors.js';
 import { count, integer } from '../report/terminal/format.js';
 import { createTrainingProgress, type TrainingProgress } from '../report/terminal/training.js';
-import { rateSchedules } from '../training/learningRate.js';
 import { type Evaluation, SparseMLP, type TargetEvaluation } from '../training/model.js';
 import { type ModelOptions, optimizerDefaults, ranges, type TrainingOptions } from '../training/options.js';
 import {
@@ -19,6 +18,7 @@ import {
   methods,
   optimizers,
   pruneRules,
+  rateSchedules,
   regrowInits,
   type ScalingChoice,
   scalings,
