@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { SparseMLP } from '../../src/index.js';
+import { prepare, readCsv, SparseMLP } from '../../src/index.js';
 
 /*
  * The built program on tables of one's own: train, predict, inspect, and experiments on a CSV file.
@@ -227,6 +227,30 @@ describe('train', () => {
     expect(run(['predict', 'few.st'], 'colour,width\nblé,3').stdout).toContain('setosa');
     const unknown = run([...training, '--columns', 'height']);
     expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('"height"') });
+  });
+
+  test('schedules: options train as those of fit do, and what they do not go with is refused', async () => {
+    const flags =
+      '--rate-schedule cosine --rate-end 0.01 --warmup 0.5 --weight-decay-mode l2 --zeta-schedule cosine ' +
+      '--evolve-every 2steps --evolve-until 0.75 --epochs 4 --validation 0 --batch-size 40 --save by-name.st';
+    expect(run([...training, ...flags.split(' ')]).code).toBe(0);
+    const data = readCsv(place('flowers.csv'), { label: 'kind' });
+    const { train, encoding } = prepare({ ...data, test: data.train });
+    const model = await SparseMLP.create({
+      ...{ layers: [train.features, 40, 3], epsilon: 3, threads: 1, encoding },
+    });
+    await model.fit(train, {
+      ...{ epochs: 4, weightDecayMode: 'l2' },
+      learningRate: { schedule: 'cosine', end: 0.01, warmup: 0.5 },
+      evolution: { zeta: { schedule: 'cosine' }, every: { steps: 2 }, until: 0.75 },
+    });
+    const saved = await SparseMLP.load(place('by-name.st'));
+    expect(await saved.download()).toEqual(await model.download());
+    for (const each of [model, saved]) each.dispose();
+    expect(run([...training, '--rate-end', '0.01'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--rate-end takes --rate-schedule linear or cosine'),
+    });
   });
 
   test('missing values: refused by name of the place, dropped, or filled, then also in predictions', () => {
