@@ -37,4 +37,4 @@ export {
   selectFeatures,
 } from './selection/select.js';
 export type { Difference, Estimate } from './statistics.js';
-export type { BenchMethod, Reading } from './vocabulary.js';
+export type { BenchMethod, BenchRateScheduleName, Reading } from './vocabulary.js';

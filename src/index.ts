@@ -58,7 +58,7 @@ export type {
   Progress,
   TrainOptions,
 } from './training/fitting.js';
-export type { LearningRate, LearningRateSchedule, RateScheduleName } from './training/learningRate.js';
+export type { LearningRate, LearningRateSchedule } from './training/learningRate.js';
 export type { ClassFigures, ErrorFigures } from './training/metrics.js';
 export {
   type Evaluation,
@@ -76,6 +76,7 @@ export type {
   TrainingOptions,
 } from './training/options.js';
 export type { EpochReport } from './training/run.js';
+export type { ZetaSchedule } from './training/schedule.js';
 export type { EarlyStopping, MonitorName } from './training/stopping.js';
 export type { LayerSummary } from './training/summary.js';
 export { type ModelSamples, UploadedSamples, uploadSamples } from './training/upload.js';
@@ -92,8 +93,10 @@ export type {
   MotifScoreName,
   OptimizerName,
   PruneName,
+  RateScheduleName,
   RegrowInitName,
   ScalingChoice,
   TopologyName,
   WeightDecayMode,
+  ZetaScheduleName,
 } from './vocabulary.js';

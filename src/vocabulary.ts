@@ -28,6 +28,17 @@ export type LossName = (typeof losses)[number];
 export const weightDecayModes = ['thesis', 'l2', 'decoupled'] as const;
 export type WeightDecayMode = (typeof weightDecayModes)[number];
 
+/** Schedules of a learning rate that an experiment may ask for: those that rate, end and warm-up describe. */
+export const benchRateSchedules = ['constant', 'linear', 'cosine'] as const;
+export type BenchRateScheduleName = (typeof benchRateSchedules)[number];
+
+export const rateSchedules = [...benchRateSchedules, 'step'] as const;
+export type RateScheduleName = (typeof rateSchedules)[number];
+
+/** Schedules of the share of links that an evolution replaces. */
+export const zetaSchedules = ['constant', 'cosine'] as const;
+export type ZetaScheduleName = (typeof zetaSchedules)[number];
+
 /** Methods of evolution: how links change between epochs. */
 export const methods = ['set', 'set-motif', 'static'] as const;
 export type MethodName = (typeof methods)[number];

@@ -37,7 +37,7 @@ await model.fit(train, {
   epochs: Number(epochs),
   validation,
   learningRate: { schedule: 'cosine', rate: 0.05 },
-  evolution: { method: 'set-motif', zeta: (progress) => 0.15 * (1 + Math.cos(Math.PI * progress)) },
+  evolution: { method: 'set-motif', zeta: { schedule: 'cosine', start: 0.3 } },
   signal: stop.signal,
   onEpoch: ({ epoch, trainLoss, validationAccuracy, trainMs, grown }) =>
     console.log(

@@ -28,6 +28,7 @@ import {
   activations,
   backendChoices,
   benchMethods,
+  benchRateSchedules,
   inits,
   optimizers,
   readings,
@@ -39,6 +40,7 @@ import { presetCommand, resumeCommand } from './commandLines.js';
 import { kernelsCommand } from './kernels.js';
 import { besideResume, filePath, listOf, numberIn, oneOf, progressOption, typed } from './options.js';
 import { checkApart, tableStream, writeAndShow } from './outputs.js';
+import { rateScheduleOption, scheduleOptions } from './scheduleOptions.js';
 import { shellCommand } from './shell.js';
 import { interruptible } from './signals.js';
 import { tableOf, tableOptions } from './tableOptions.js';
@@ -67,6 +69,7 @@ export function benchCommand(): Command {
   const samplesDefault = (part: 'train' | 'test') =>
     `(default: ${defaultSamples[part]}, or all of a smaller data set)`;
   const table = tableOptions();
+  const schedule = scheduleOptions();
   return new Command('bench')
     .description('train SET, SET-motif, static and dense networks side by side and compare them')
     .addOption(
@@ -138,6 +141,9 @@ export function benchCommand(): Command {
       ),
     )
     .addOption(option('--learning-rate <x>', 'step size', numberIn(ranges.learningRate), 'learningRate'))
+    .addOption(rateScheduleOption('--rate-schedule <name>', benchRateSchedules))
+    .addOption(schedule.rateEnd)
+    .addOption(schedule.warmup)
     .addOption(
       option('--momentum <x>', 'of the gradient; with adamw beta1', numberIn(ranges.momentum), 'momentum'),
     )
@@ -149,9 +155,14 @@ export function benchCommand(): Command {
         'weightDecay',
       ),
     )
+    .addOption(schedule.weightDecayMode)
+    .addOption(schedule.dropout)
     .addOption(
-      option('--zeta <x>', 'fraction of links replaced after an epoch', numberIn(ranges.zeta), 'zeta'),
+      option('--zeta <x>', 'fraction of links replaced by an evolution', numberIn(ranges.zeta), 'zeta'),
     )
+    .addOption(schedule.zetaSchedule)
+    .addOption(schedule.evolveEvery)
+    .addOption(schedule.evolveUntil)
     .addOption(
       option(
         '--scaling <name>',
@@ -237,6 +248,7 @@ Examples:
   $ set-native bench
   $ set-native bench --methods set,set-motif,static --epsilon 1,5,13 --epochs 20 --runs 5 --out results
   $ set-native bench --methods set,set-motif,static --motif-size 1,2,4,8,16 --runs 5 --epochs 40
+  $ set-native bench --rate-schedule cosine --warmup 1 --zeta-schedule cosine --evolve-every 500steps --evolve-until 0.75
   $ set-native bench --preset thesis-fmnist --out thesis      # hours; Ctrl-C, then --resume thesis
   $ set-native bench --dataset fashion-mnist --data-dir ~/data --init he-dense --epsilon 13 --json thesis.json`,
     )

@@ -11,7 +11,7 @@ import { readSafetensors } from '../files/safetensors.js';
 import { count, integer } from '../report/terminal/format.js';
 import { createTrainingProgress, type TrainingProgress } from '../report/terminal/training.js';
 import type { History } from '../training/fitting.js';
-import { rateSchedules } from '../training/learningRate.js';
+import { hasEnd, rateOf } from '../training/learningRate.js';
 import { type Evaluation, SparseMLP, type TargetEvaluation } from '../training/model.js';
 import { type ModelOptions, optimizerDefaults, ranges, type TrainingOptions } from '../training/options.js';
 import {
@@ -21,13 +21,18 @@ import {
   methods,
   optimizers,
   pruneRules,
+  type RateScheduleName,
+  rateSchedules,
   regrowInits,
   type ScalingChoice,
   scalings,
   topologies,
+  type WeightDecayMode,
+  type ZetaScheduleName,
 } from '../vocabulary.js';
 import { filePath, listOf, numberIn, oneOf, progressOption, typed } from './options.js';
 import { tableStream } from './outputs.js';
+import { rateScheduleOption, scheduleOptions } from './scheduleOptions.js';
 import { pathWord, shellCommand } from './shell.js';
 import { interruptible } from './signals.js';
 import { inputOrder, tableOf, tableOptions } from './tableOptions.js';
@@ -53,14 +58,17 @@ type TrainFlags = TableChoice &
     epochs: number;
     batchSize: number;
     learningRate?: number;
-    schedule?: (typeof rateSchedules)[number];
-    warmup?: number;
+    rateSchedule: RateScheduleName;
+    rateEnd: number;
+    warmup: number;
     momentum?: number;
     weightDecay?: number;
+    weightDecayMode?: WeightDecayMode;
     dropout: number;
     method: (typeof methods)[number];
     zeta: number;
-    evolveEvery: number;
+    zetaSchedule: ZetaScheduleName;
+    evolveEvery: number | { steps: number };
     evolveUntil: number;
     prune: (typeof pruneRules)[number];
     regrowInit: (typeof regrowInits)[number];
@@ -99,6 +107,7 @@ export function trainCommand(): Command {
   };
   const command = new Command('train').description('train one network on a table or data set, and save it');
   const { csv, label, columns, missing, delimiter } = tableOptions();
+  const schedule = scheduleOptions();
   const all = [
     csv,
     label,
@@ -148,24 +157,22 @@ export function trainCommand(): Command {
       `step size (default: ${optimizerDefaults.sgd.learningRate}, with adamw ${optimizerDefaults.adamw.learningRate})`,
       numberIn(ranges.learningRate),
     ),
-    option('--schedule <name>', `of the learning rate: ${rateSchedules.join(', ')}`, oneOf(rateSchedules)),
-    option('--warmup <epochs>', 'in which the learning rate grows', numberIn(wholeNumber(0, 65_535))),
+    rateScheduleOption('--schedule, --rate-schedule <name>', rateSchedules),
+    schedule.rateEnd,
+    schedule.warmup,
     option('--momentum <x>', 'of the gradient; with adamw beta1 (default: 0.9)', numberIn(ranges.momentum)),
     option(
       '--weight-decay <x>',
       `per step (default: ${optimizerDefaults.sgd.weightDecay}; with adamw ${optimizerDefaults.adamw.weightDecay}, scaled)`,
       numberIn(ranges.weightDecay),
     ),
-    option(
-      '--dropout <p>',
-      'probability of dropping an output of a hidden layer in a step',
-      numberIn(ranges.dropout),
-      0,
-    ),
+    schedule.weightDecayMode,
+    schedule.dropout,
     option('--method <name>', `how links evolve: ${methods.join(', ')}`, oneOf(methods), 'set'),
     option('--zeta <x>', 'fraction of links replaced by an evolution', numberIn(ranges.zeta), 0.3),
-    option('--evolve-every <n>', 'epochs from one evolution to the next', numberIn(ranges.every), 1),
-    option('--evolve-until <x>', 'share of the epochs after which links stay', numberIn(ranges.until), 1),
+    schedule.zetaSchedule,
+    schedule.evolveEvery,
+    schedule.evolveUntil,
     option('--prune <name>', `what set prunes: ${pruneRules.join(', ')}`, oneOf(pruneRules), 'exact'),
     option('--regrow-init <name>', `new weights: ${regrowInits.join(', ')}`, oneOf(regrowInits), 'he-dense'),
     option('--class-weight <name>', 'balanced: each class counts the same in sum', oneOf(['balanced'])),
@@ -241,7 +248,7 @@ async function train(flags: TrainFlags, command: Command): Promise<void> {
 function checkFlags(flags: TrainFlags): void {
   const usage = (text: string, flag: string) =>
     new SetNativeError('ERR_USAGE', `[train] ${text}`, { details: { flag } });
-  const { csv, dataset, target, label, patience, average, validation, warmup, schedule } = flags;
+  const { csv, dataset, target, label, patience, average, validation, rateSchedule, rateEnd } = flags;
   if (csv === undefined && dataset === undefined) {
     throw usage('--csv must name a table, or --dataset a data set of `set-native data list`', '--csv');
   }
@@ -261,7 +268,9 @@ function checkFlags(flags: TrainFlags): void {
       '--average',
     );
   }
-  if (warmup !== undefined && schedule === undefined) throw usage('--warmup takes a --schedule', '--warmup');
+  if (rateEnd !== 0 && !hasEnd(rateSchedule)) {
+    throw usage('--rate-end takes --rate-schedule linear or cosine', '--rate-end');
+  }
 }
 
 async function create(flags: TrainFlags, { train, encoding }: TrainingData): Promise<SparseMLP> {
@@ -406,20 +415,26 @@ async function trained(
 }
 
 function trainingOptions(flags: TrainFlags, { optimizer }: SparseMLP): TrainingOptions {
-  const { epochs, batchSize, learningRate, schedule, warmup, momentum, weightDecay, dropout } = flags;
-  const { method, zeta, evolveEvery, evolveUntil, prune, regrowInit } = flags;
-  const rate =
-    schedule === undefined ? learningRate : { schedule, ...present({ rate: learningRate, warmup }) };
+  const { epochs, batchSize, momentum, weightDecay, weightDecayMode, dropout } = flags;
+  const { method, zeta, zetaSchedule, evolveEvery, evolveUntil, prune, regrowInit } = flags;
   return {
     ...(present({
       batchSize,
-      learningRate: rate,
+      learningRate: rateOf(flags),
       weightDecay,
+      weightDecayMode,
       dropout,
       [optimizer === 'adamw' ? 'beta1' : 'momentum']: momentum,
     }) as TrainingOptions),
     until: epochs,
-    evolution: { method, zeta, every: evolveEvery, until: evolveUntil, prune, regrowInit },
+    evolution: {
+      method,
+      zeta: { schedule: zetaSchedule, start: zeta },
+      every: evolveEvery,
+      until: evolveUntil,
+      prune,
+      regrowInit,
+    },
   };
 }
 

@@ -1,14 +1,18 @@
 import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
 import { checkTableChoice, type TableChoice, tableChoiceKeys } from '../datasets/choice.js';
 import { SetNativeError } from '../errors.js';
+import { hasEnd } from '../training/learningRate.js';
 import { optimizerDefaults, ranges } from '../training/options.js';
+import { checkEvery } from '../training/schedule.js';
 import {
   type ActivationName,
   activations,
   type BackendChoice,
   type BenchMethod,
+  type BenchRateScheduleName,
   backendChoices,
   benchMethods,
+  benchRateSchedules,
   type InitName,
   inits,
   type OptimizerName,
@@ -21,6 +25,10 @@ import {
   type SparseTopologyName,
   scalings,
   sparseTopologies,
+  type WeightDecayMode,
+  weightDecayModes,
+  type ZetaScheduleName,
+  zetaSchedules,
 } from '../vocabulary.js';
 
 export interface ExperimentConfig extends TableChoice {
@@ -52,6 +60,15 @@ export interface ExperimentConfig extends TableChoice {
   optimizer?: OptimizerName;
   /** Default 0.05, with `adamw` 0.001. */
   learningRate: number;
+  /**
+   * How the rate changes from step to step over all epochs. Default `constant`; `linear` and `cosine` fall
+   * from `learningRate` to `rateEnd`. Readings of the thesis keep to a constant rate.
+   */
+  rateSchedule: BenchRateScheduleName;
+  /** Rate that `linear` and `cosine` end at, from 0 on; 0, the default, for `constant`. */
+  rateEnd: number;
+  /** Epochs in which the rate first grows from 0 to `learningRate`, from 0 on. Default 0. */
+  warmup: number;
   /** Momentum of `sgd`, beta1 of `adamw`. */
   momentum: number;
   /**
@@ -59,7 +76,21 @@ export interface ExperimentConfig extends TableChoice {
    * scaled by the learning rate, default 0.01.
    */
   weightDecay: number;
+  /** What `weightDecay` does to a weight, as in `fit`. Default `thesis`, with `adamw` `decoupled`. */
+  weightDecayMode: WeightDecayMode;
+  /** Probability with which a step drops an output of a hidden layer, from 0 to below 1. Default 0. */
+  dropout: number;
+  /** Share of the links that an evolution replaces, above 0 and below 1. Default 0.3. */
   zeta: number;
+  /**
+   * How that share changes over the run. Default `constant`; `cosine` falls from `zeta` to 0 at
+   * `evolveUntil`. Readings of the thesis keep to a constant share, after every epoch.
+   */
+  zetaSchedule: ZetaScheduleName;
+  /** Epochs from one evolution to the next, or steps (batches): `{ steps: 500 }`. Default 1. */
+  evolveEvery: number | { steps: number };
+  /** Share of the epochs after which links stay as they are, above 0, at most 1. Default 1. */
+  evolveUntil: number;
   /** Activation of the hidden layers. */
   activation: ActivationName;
   init: InitName;
@@ -103,9 +134,17 @@ export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
   hidden: [3000, 3000, 3000],
   batchSize: 40,
   learningRate: optimizerDefaults.sgd.learningRate,
+  rateSchedule: 'constant',
+  rateEnd: 0,
+  warmup: 0,
   momentum: 0.9,
   weightDecay: optimizerDefaults.sgd.weightDecay,
+  weightDecayMode: optimizerDefaults.sgd.weightDecayMode,
+  dropout: 0,
   zeta: 0.3,
+  zetaSchedule: 'constant',
+  evolveEvery: 1,
+  evolveUntil: 1,
   scaling: 'own',
   activation: 'relu',
   init: 'he-fan-in',
@@ -118,9 +157,36 @@ export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
 };
 
 /** Defaults of the options whose meaning depends on the optimizer. */
-export function defaultsOf(optimizer: OptimizerName = 'sgd'): Partial<ExperimentConfig> {
-  const { learningRate, weightDecay } = optimizerDefaults[optimizer] ?? optimizerDefaults.sgd;
-  return { learningRate, weightDecay };
+export function defaultsOf(
+  optimizer: OptimizerName = 'sgd',
+): Pick<ExperimentConfig, 'learningRate' | 'weightDecay' | 'weightDecayMode'> {
+  const { learningRate, weightDecay, weightDecayMode } =
+    optimizerDefaults[optimizer] ?? optimizerDefaults.sgd;
+  return { learningRate, weightDecay, weightDecayMode };
+}
+
+/** Options that experiments of earlier versions do not have: they ran with what is the default now. */
+const added: readonly string[] = [
+  'rateSchedule',
+  'rateEnd',
+  'warmup',
+  'weightDecayMode',
+  'dropout',
+  'zetaSchedule',
+  'evolveEvery',
+  'evolveUntil',
+] satisfies (keyof ExperimentConfig)[];
+
+/**
+ * Options that decide the bits of a result, sorted by name; the same for an experiment of an earlier version
+ * and for one of this version that is asked for the same.
+ */
+export function decisiveOptions(config: ExperimentConfig): [string, unknown][] {
+  const { jobs: _jobs, threads: _threads, dataDir: _dataDir, csv: _csv, ...options } = config;
+  const defaults: Partial<ExperimentConfig> = { ...experimentDefaults, ...defaultsOf(config.optimizer) };
+  return Object.entries(options)
+    .filter(([key, value]) => !added.includes(key) || value !== defaults[key as keyof ExperimentConfig])
+    .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 const optionalKeys = [
@@ -166,9 +232,18 @@ export function experimentConfig(
   if (config.optimizer !== undefined) checkChoice('bench', 'optimizer', config.optimizer, optimizers);
   number('batchSize', ranges.batchSize);
   number('learningRate', ranges.learningRate);
+  checkChoice('bench', 'rateSchedule', config.rateSchedule, benchRateSchedules);
+  number('rateEnd', ranges.rateEnd);
+  checkRateEnd(config);
+  number('warmup', ranges.warmup);
   number('momentum', ranges.momentum);
   number('weightDecay', ranges.weightDecay);
+  checkChoice('bench', 'weightDecayMode', config.weightDecayMode, weightDecayModes);
+  number('dropout', ranges.dropout);
   number('zeta', ranges.zeta);
+  checkChoice('bench', 'zetaSchedule', config.zetaSchedule, zetaSchedules);
+  checkEvery('bench', 'evolveEvery', config.evolveEvery);
+  number('evolveUntil', ranges.until);
   number('seed', wholeNumber(0, Number.MAX_SAFE_INTEGER - (config.runs - 1)));
   number('threads', ranges.threads);
   number('jobs', wholeNumber(0, 1024));
@@ -178,6 +253,15 @@ export function experimentConfig(
   if (config.topology !== undefined) checkChoice('bench', 'topology', config.topology, sparseTopologies);
   checkMotifSizes(config);
   return config;
+}
+
+function checkRateEnd({ rateSchedule, rateEnd }: ExperimentConfig): void {
+  if (hasEnd(rateSchedule) || rateEnd === 0) return;
+  throw new SetNativeError(
+    'ERR_OUT_OF_RANGE',
+    `[bench] rateEnd must be 0 with rateSchedule ${rateSchedule}, which does not fall; got ${rateEnd}`,
+    { details: { option: 'rateEnd', value: rateEnd } },
+  );
 }
 
 function checkMotifSizes({ methods, topology, motifSize }: ExperimentConfig): void {

@@ -14,7 +14,7 @@ import { removeLeftovers } from '../files/output.js';
 import { info } from '../info.js';
 import { fromNative, native } from '../native.js';
 import type { EpochReport } from '../training/run.js';
-import { type ExperimentConfig, experimentConfig } from './config.js';
+import { decisiveOptions, type ExperimentConfig, experimentConfig } from './config.js';
 import type { ExperimentEvent } from './events.js';
 import { ExperimentFolder } from './folder.js';
 import { gpuJobs } from './gpuJobs.js';
@@ -301,10 +301,8 @@ function placeOf({ source }: Dataset): string {
 
 /** SHA-256 of all that decides the bits of an experiment's results, but for the machine. */
 function experimentSum(config: ExperimentConfig, data: string): string {
-  const { jobs: _jobs, threads: _threads, dataDir: _dataDir, csv: _csv, ...options } = config;
-  const inOrder = Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash('sha256')
-    .update(JSON.stringify([inOrder, data]))
+    .update(JSON.stringify([decisiveOptions(config), data]))
     .digest('hex');
 }
 

@@ -9,10 +9,12 @@ import {
   knowsMotifs,
   methodsOf,
   pruneOf,
+  refinementsOf,
 } from '../thesis/readings.js';
+import { rateOf } from '../training/learningRate.js';
 import { modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
 import type { MethodName, Reading, TopologyName } from '../vocabulary.js';
-import type { ExperimentConfig } from './config.js';
+import { defaultsOf, type ExperimentConfig } from './config.js';
 import type { Arm, Trial } from './trial.js';
 
 /*
@@ -133,11 +135,21 @@ export function trainingOf(
   epochs: number,
   motifSize: number,
 ): TrainingPlan {
-  const { optimizer = 'sgd', batchSize, learningRate, momentum, weightDecay, zeta, regrowInit } = config;
-  const prune = pruneOf(reading);
-  const evolution = { method: method === 'dense' ? ('static' as const) : method, zeta, prune, regrowInit };
+  const { optimizer = 'sgd', batchSize, momentum, weightDecay, regrowInit } = config;
+  const refined = refinementsOf(config, reading, defaultsOf(optimizer).weightDecayMode);
+  const { weightDecayMode, dropout, zetaSchedule, evolveEvery, evolveUntil } = refined;
+  const evolution = {
+    method: method === 'dense' ? ('static' as const) : method,
+    zeta: { schedule: zetaSchedule, start: config.zeta },
+    every: evolveEvery,
+    until: evolveUntil,
+    prune: pruneOf(reading),
+    regrowInit,
+  };
+  const learningRate = rateOf({ ...refined, learningRate: config.learningRate })!;
   const shuffle = !isDrawnByProgram(reading); // its samples come in the order of the draws
   const first = optimizer === 'adamw' ? { beta1: momentum } : { momentum };
-  const options = { epochs, batchSize, learningRate, ...first, weightDecay, shuffle, evolution };
+  const decay = { weightDecay, weightDecayMode };
+  const options = { epochs, batchSize, learningRate, ...first, ...decay, dropout, shuffle, evolution };
   return trainingPlan('bench', options, { optimizer, motifSize });
 }

@@ -1,6 +1,7 @@
 import type { Dataset } from '../datasets/types.js';
 import { insteadOf, overrulable } from '../thesis/readings.js';
-import type { ExperimentConfig } from './config.js';
+import { everyText } from '../training/schedule.js';
+import { defaultsOf, type ExperimentConfig } from './config.js';
 import { sparseKinds, topologyOf } from './plan.js';
 
 /**
@@ -16,11 +17,13 @@ export function setAside(
 ): string[] {
   return config.readings.flatMap((reading) => {
     const used = sparseKinds(config, reading).map((kind) => topologyOf(config, { reading, ...kind }));
-    const facts = { topologies: [...new Set(used)], scaling: dataset.scaling.kind };
+    const { weightDecayMode } = defaultsOf(config.optimizer);
+    const facts = { topologies: [...new Set(used)], scaling: dataset.scaling.kind, weightDecayMode };
     return overrulable.flatMap((option) => {
       const instead = given[option] === undefined ? undefined : insteadOf(option, config, reading, facts);
       if (instead === undefined) return [];
-      return [`The reading ${reading} sets ${option} ${given[option]} aside and uses ${instead}.`];
+      const value = option === 'evolveEvery' ? everyText(config.evolveEvery) : given[option];
+      return [`The reading ${reading} sets ${option} ${value} aside and uses ${instead}.`];
     });
   });
 }

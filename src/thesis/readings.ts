@@ -1,6 +1,7 @@
 import type {
   ActivationName,
   BenchMethod,
+  BenchRateScheduleName,
   InitName,
   PruneName,
   Reading,
@@ -8,6 +9,8 @@ import type {
   ScalingKind,
   SparseTopologyName,
   TopologyName,
+  WeightDecayMode,
+  ZetaScheduleName,
 } from '../vocabulary.js';
 
 /*
@@ -73,13 +76,41 @@ export function pruneOf(reading: Reading): PruneName {
   return reading === 'published' ? 'thesis' : 'exact';
 }
 
+/** Options of a training that the thesis does not have. */
+interface Refinements {
+  rateSchedule: BenchRateScheduleName;
+  rateEnd: number;
+  warmup: number;
+  weightDecayMode: WeightDecayMode;
+  dropout: number;
+  zetaSchedule: ZetaScheduleName;
+  evolveEvery: number | { steps: number };
+  evolveUntil: number;
+}
+
+/**
+ * The refinements that a reading trains with: as asked in `plain`; else one rate, one share of links replaced
+ * after every epoch, no dropout, and the weight decay that the optimizer has of itself.
+ */
+export function refinementsOf(
+  asked: Refinements,
+  reading: Reading,
+  ownMode: WeightDecayMode,
+): Readonly<Refinements> {
+  if (reading === 'plain') return asked;
+  return {
+    ...{ rateSchedule: 'constant', rateEnd: 0, warmup: 0, weightDecayMode: ownMode, dropout: 0 },
+    ...{ zetaSchedule: 'constant', evolveEvery: 1, evolveUntil: 1 },
+  };
+}
+
 /** Whether the accuracy that a reading reports is the best of all epochs, as in the thesis, not the last. */
 export function reportsBest(reading: Reading): boolean {
   return reading === 'published';
 }
 
 /** Options that a reading may not obey. */
-interface Asked {
+interface Asked extends Refinements {
   methods: BenchMethod[];
   epochs: number;
   validation?: number;
@@ -89,6 +120,17 @@ interface Asked {
   init: InitName;
   activation: ActivationName;
 }
+
+const refinements = [
+  'rateSchedule',
+  'rateEnd',
+  'warmup',
+  'weightDecayMode',
+  'dropout',
+  'zetaSchedule',
+  'evolveEvery',
+  'evolveUntil',
+] as const satisfies (keyof Refinements)[];
 
 /** Names of these options, in the order in which notes have them. */
 export const overrulable = [
@@ -100,6 +142,7 @@ export const overrulable = [
   'motifSize',
   'init',
   'activation',
+  ...refinements,
 ] as const satisfies (keyof Asked)[];
 
 /** Facts of an experiment that the rules depend on. */
@@ -108,6 +151,8 @@ interface Given {
   topologies: TopologyName[];
   /** The scaling of the data set. */
   scaling: ScalingKind;
+  /** What weight decay does where no option says so: that of the optimizer. */
+  weightDecayMode: WeightDecayMode;
 }
 
 /** What a reading uses instead of an option, in words; undefined where it obeys. */
@@ -128,6 +173,18 @@ const inSparseNetworks = (reading: Reading, key: 'init' | 'activation'): Instead
   };
 };
 
+/** What a reading of the thesis makes of the options that the thesis does not have. */
+const unrefined = (reading: Reading) =>
+  Object.fromEntries(
+    refinements.map((option): [typeof option, Instead] => [
+      option,
+      (asked, { weightDecayMode }) => {
+        const used = refinementsOf(asked, reading, weightDecayMode)[option];
+        return used === asked[option] ? undefined : String(used);
+      },
+    ]),
+  );
+
 const overruled: Record<Reading, Partial<Record<(typeof overrulable)[number], Instead>>> = {
   published: {
     methods: ({ methods }) =>
@@ -141,11 +198,13 @@ const overruled: Record<Reading, Partial<Record<(typeof overrulable)[number], In
     motifSize: ({ motifSize }) => (String(motifSize) === '1' ? undefined : 'single links'),
     init: inSparseNetworks('published', 'init'),
     activation: inSparseNetworks('published', 'activation'),
+    ...unrefined('published'),
   },
-  described: { topology },
+  described: { topology, ...unrefined('described') },
   improved: {
     topology,
     init: ({ init }) => (init === 'he-fan-in' ? undefined : 'he-fan-in'),
+    ...unrefined('improved'),
   },
   plain: {},
 };

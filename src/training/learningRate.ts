@@ -1,11 +1,9 @@
 import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
+import { type RateScheduleName, rateSchedules } from '../vocabulary.js';
 
 /*
  * Learning rates over the steps of a run: one number, a function of the epoch, or a schedule by name.
  */
-
-export const rateSchedules = ['constant', 'linear', 'cosine', 'step'] as const;
-export type RateScheduleName = (typeof rateSchedules)[number];
 
 /**
  * A learning rate that changes from step to step. The run is all that the model has been trained for when
@@ -54,7 +52,8 @@ export const positiveRate: NumberRange = {
   text: 'a number above 0 (in float32)',
   accepts: (value) => Math.fround(value) > 0 && Number.isFinite(Math.fround(value)),
 };
-const lastRate: NumberRange = {
+/** Rates that a schedule may end at. */
+export const lastRate: NumberRange = {
   text: 'a number of at least 0 (in float32)',
   accepts: (value) => value >= 0 && Number.isFinite(Math.fround(value)),
 };
@@ -62,10 +61,12 @@ const factors: NumberRange = {
   text: 'a number above 0 and below 1',
   accepts: (value) => value > 0 && value < 1,
 };
-const epochs: NumberRange = {
-  text: 'a number of epochs of at least 0, or { steps }',
+/** Epochs in which a rate may grow first. */
+export const warmupEpochs: NumberRange = {
+  text: 'a number of epochs of at least 0',
   accepts: (value) => value >= 0 && Number.isFinite(value),
 };
+const epochsOrSteps: NumberRange = { ...warmupEpochs, text: `${warmupEpochs.text}, or { steps }` };
 
 /**
  * Checks a learning rate.
@@ -99,7 +100,7 @@ export function checkRates(operation: string, given: LearningRate, standard: num
   if (typeof warmup === 'object') {
     checkKeys(operation, warmup, ['steps'], { of: `${of}.warmup` });
     checkNumber(operation, `${of}.warmup.steps`, warmup.steps, wholeNumber(0, 2 ** 31 - 1));
-  } else checkNumber(operation, `${of}.warmup`, warmup, epochs);
+  } else checkNumber(operation, `${of}.warmup`, warmup, epochsOrSteps);
   /** Rate of a step of the run, counted from 0. */
   const at = (step: number, steps: number, total: number) => {
     const warm = typeof warmup === 'object' ? warmup.steps : Math.round(warmup * steps);
@@ -111,4 +112,36 @@ export function checkRates(operation: string, given: LearningRate, standard: num
   };
   return ({ epoch, epochs: all, steps }) =>
     Float64Array.from({ length: steps }, (_, i) => at((epoch - 1) * steps + i, steps, all * steps));
+}
+
+/** A learning rate as experiments and commands name it: in options of their own. */
+export interface RateOptions {
+  /** undefined: that of the optimizer. */
+  learningRate?: number | undefined;
+  rateSchedule: RateScheduleName;
+  /** Rate that `linear` and `cosine` end at; the others know none. */
+  rateEnd: number;
+  /** Epochs in which the rate grows first. */
+  warmup: number;
+}
+
+/** Whether a schedule ends at a rate that can be chosen. */
+export function hasEnd(schedule: RateScheduleName): boolean {
+  return schedule === 'linear' || schedule === 'cosine';
+}
+
+/** The learning rate that these options stand for: a number where it stays the same. */
+export function rateOf({
+  learningRate,
+  rateSchedule,
+  rateEnd,
+  warmup,
+}: RateOptions): LearningRate | undefined {
+  if (rateSchedule === 'constant' && warmup === 0) return learningRate;
+  return {
+    schedule: rateSchedule,
+    ...(learningRate !== undefined && { rate: learningRate }),
+    ...(hasEnd(rateSchedule) && { end: rateEnd }),
+    warmup,
+  };
 }

@@ -42,8 +42,22 @@ import {
   type WeightDecayMode,
   weightDecayModes,
 } from '../vocabulary.js';
-import { checkRates, type EpochOfRun, type LearningRate, positiveRate } from './learningRate.js';
-import type { EvolutionSchedule } from './schedule.js';
+import {
+  checkRates,
+  type EpochOfRun,
+  type LearningRate,
+  lastRate,
+  positiveRate,
+  warmupEpochs,
+} from './learningRate.js';
+import {
+  type EvolutionSchedule,
+  everyRange,
+  evolutionSchedule,
+  untilRange,
+  type ZetaSchedule,
+  zetaRange,
+} from './schedule.js';
 
 /*
  * The options of a model and of its training: types, defaults, ranges. The addon checks again for memory
@@ -108,11 +122,11 @@ export interface EvolutionOptions {
   /** `static` never changes the links. Default `set`. */
   method?: MethodName;
   /**
-   * Share of the links that an evolution replaces, above 0 and below 1; or a function of the progress, which
-   * goes from 0 at the start of the run to 1 at `until`, that gives it, or 0 for none. A cosine schedule is
-   * `(p) => 0.15 * (1 + Math.cos(Math.PI * p))`. Default 0.3.
+   * Share of the links that an evolution replaces, above 0 and below 1; a schedule by name, such as
+   * `{ schedule: 'cosine', start: 0.3 }`; or a function of the progress, which goes from 0 at the start of
+   * the run to 1 at `until`, that gives it, or 0 for none. Default 0.3.
    */
-  zeta?: number | ((progress: number) => number);
+  zeta?: number | ((progress: number) => number) | ZetaSchedule;
   /** Epochs from one evolution to the next, or steps (batches): `{ steps: 500 }`. Default 1. */
   every?: number | { steps: number };
   /**
@@ -218,15 +232,17 @@ export const ranges = {
   epochs: wholeNumber(1, 65_535),
   batchSize: wholeNumber(1, 65_536),
   learningRate: positiveRate,
+  rateEnd: lastRate,
+  warmup: warmupEpochs,
   momentum: belowOne,
   weightDecay: belowOne,
   dropout: belowOne,
   average: belowOne,
-  zeta: { text: 'a number above 0 and below 1', accepts: (value) => value > 0 && value < 1 },
+  zeta: zetaRange,
   runs: wholeNumber(1, 10_000),
   samples: wholeNumber(1, 2 ** 31 - 1),
-  until: { text: 'a number above 0, at most 1', accepts: (value) => value > 0 && value <= 1 },
-  every: wholeNumber(1, 2 ** 31 - 1),
+  until: untilRange,
+  every: everyRange,
   alpha: { text: 'a number from 0 to 1', accepts: (value) => value >= 0 && value <= 1 },
 } satisfies Record<string, NumberRange>;
 
@@ -467,17 +483,4 @@ function evolutionPolicy(
   } as const;
   if (method === 'set-motif') return { ...shared, motifSize, prune: 'lowest' };
   return { ...shared, motifSize: 1, prune: prune === 'exact' ? 'by-sign' : prune };
-}
-
-function evolutionSchedule(operation: string, options: EvolutionOptions): EvolutionSchedule {
-  const { zeta = 0.3, every = 1 } = options;
-  if (typeof zeta !== 'function') checkNumber(operation, 'evolution.zeta', zeta, ranges.zeta);
-  const until = checkNumber(operation, 'evolution.until', options.until ?? 1, ranges.until);
-  if (typeof every !== 'object' || every === null) {
-    const epochs = checkNumber(operation, 'evolution.every', every, ranges.every);
-    return { every: { epochs }, until, zeta };
-  }
-  checkKeys(operation, every, ['steps'], { of: 'evolution.every' });
-  const steps = checkNumber(operation, 'evolution.every.steps', every.steps, ranges.every);
-  return { every: { steps }, until, zeta };
 }

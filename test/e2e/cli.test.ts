@@ -108,6 +108,9 @@ test.each([
   [['bench', '--weight-decay', '-0.1'], '--weight-decay'],
   [['bench', '--zeta', '0'], 'Expected a number above 0 and below 1.'],
   [['bench', '--zeta', '1'], '--zeta'],
+  [['bench', '--rate-schedule', 'step'], 'Expected one of constant, linear, cosine.'],
+  [[...tiny, '--rate-end', '0.01'], '--rate-end must be 0 with rateSchedule constant'],
+  [['bench', '--evolve-every', '0steps'], 'Expected a whole number from 1'],
   [['bench', '--init', 'xavier'], 'Expected one of he-dense, he-fan-in, normal.'],
   [['bench', '--regrow-init', 'one'], '--regrow-init'],
   [['bench', '--topology', 'ring'], '--topology'],
@@ -330,6 +333,23 @@ test('a preset says what it stands for, and an option given beside it wins', asy
   expect(runs.map(({ reading, method }) => `${reading} ${method}`)).toEqual([
     ...['improved set', 'improved set-motif', 'improved static'],
   ]);
+});
+
+test('bench trains by schedules, which the results hold as the library takes them', async () => {
+  const flags =
+    '--rate-schedule cosine --rate-end 0.001 --warmup 0.5 --weight-decay-mode l2 --dropout 0.1 ' +
+    '--zeta-schedule cosine --evolve-every 3steps --evolve-until 0.75 --epochs 3 --methods set --epsilon 4';
+  const { code } = await run([...tiny, ...flags.split(' '), '--json', 'schedules.json']);
+  expect(code).toBe(0);
+  const { config, runs }: BenchResults = JSON.parse(
+    readFileSync(path.join(folder, 'schedules.json'), 'utf8'),
+  );
+  expect(config).toMatchObject({
+    ...{ rateSchedule: 'cosine', rateEnd: 0.001, warmup: 0.5, weightDecayMode: 'l2', dropout: 0.1 },
+    ...{ zetaSchedule: 'cosine', evolveEvery: { steps: 3 }, evolveUntil: 0.75 },
+  });
+  // Of 15 steps those after 3, 6 and 9: the schedule ends at 11.25.
+  expect(runs[0]!.epochs.map(({ pruned }) => pruned > 0)).toEqual([true, true, false]);
 });
 
 test('bench compares motif sizes: a second table, what is on the frontier, and all of it in the results', async () => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { trainingData } from '../../src/cli/trainingData.js';
-import { SparseMLP } from '../../src/index.js';
+import { prepare, readCsv, SparseMLP } from '../../src/index.js';
 
 /*
  * The built program on tables of one's own: train, predict, inspect, and experiments on a CSV file.
@@ -133,7 +133,7 @@ describe('train', () => {
     const options = [...training, '--epochs', '4', '--evolve-until', '0.25', '--average', '0.25'];
     expect(run([...options, '--save', whole]).code).toBe(0);
     const chosen = { table: { csv: place('flowers.csv'), label: 'kind' }, scaling: 'own' } as const;
-    const data = trainingData({ ...chosen, validation: 0.2, seed: 0 });
+    const data = trainingData({ ...chosen, validation: 0.2, seed: 0, inputOrder: 'given' });
     const layers = [data.train.features, 40, 3];
     for (const at of [2, 3, 4]) {
       // The same training, of which a file is left from the middle.
@@ -325,6 +325,30 @@ describe('train', () => {
     expect(run(['inspect', 'shapes.st']).stdout).toMatch(
       /^inputs +feature 0, feature 1, feature 28, feature 29,/m,
     );
+  });
+
+  test('schedules: options train as those of fit do, and what they do not go with is refused', async () => {
+    const flags =
+      '--rate-schedule cosine --rate-end 0.01 --warmup 0.5 --weight-decay-mode l2 --zeta-schedule cosine ' +
+      '--evolve-every 2steps --evolve-until 0.75 --epochs 4 --validation 0 --batch-size 40 --save by-name.st';
+    expect(run([...training, ...flags.split(' ')]).code).toBe(0);
+    const data = readCsv(place('flowers.csv'), { label: 'kind' });
+    const { train, encoding } = prepare({ ...data, test: data.train });
+    const model = await SparseMLP.create({
+      ...{ layers: [train.features, 40, 3], epsilon: 3, threads: 1, encoding },
+    });
+    await model.fit(train, {
+      ...{ epochs: 4, weightDecayMode: 'l2' },
+      learningRate: { schedule: 'cosine', end: 0.01, warmup: 0.5 },
+      evolution: { zeta: { schedule: 'cosine' }, every: { steps: 2 }, until: 0.75 },
+    });
+    const saved = await SparseMLP.load(place('by-name.st'));
+    expect(await saved.download()).toEqual(await model.download());
+    for (const each of [model, saved]) each.dispose();
+    expect(run([...training, '--rate-end', '0.01'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--rate-end takes --rate-schedule linear or cosine'),
+    });
   });
 
   test('missing values: refused by name of the place, dropped, or filled, then also in predictions', () => {

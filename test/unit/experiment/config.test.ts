@@ -14,7 +14,10 @@ test('the defaults are the Fashion-MNIST configuration of the thesis', () => {
     weightDecay: 0.0002,
     zeta: 0.3,
     init: 'he-fan-in',
+    ...{ rateSchedule: 'constant', rateEnd: 0, warmup: 0, weightDecayMode: 'thesis', dropout: 0 },
+    ...{ zetaSchedule: 'constant', evolveEvery: 1, evolveUntil: 1 },
   });
+  expect(experimentConfig({ dataset, optimizer: 'adamw' }).weightDecayMode).toBe('decoupled');
 });
 
 test.each([
@@ -40,6 +43,24 @@ test.each([
   ['init', 'xavier'],
   ['topology', 'dense'],
   ['seed', Number.MAX_SAFE_INTEGER + 1],
+  ['rateSchedule', 'step'],
+  ['rateSchedule', { schedule: 'cosine' }],
+  ['rateEnd', -0.1],
+  ['rateEnd', '0'],
+  ['rateEnd', 0.01], // of a constant rate
+  ['warmup', -1],
+  ['warmup', Infinity],
+  ['warmup', { steps: 5 }],
+  ['weightDecayMode', 'none'],
+  ['dropout', 1],
+  ['dropout', -0.1],
+  ['zetaSchedule', 'linear'],
+  ['evolveEvery', 0],
+  ['evolveEvery', 1.5],
+  ['evolveEvery', '500steps'],
+  ['evolveEvery', null],
+  ['evolveUntil', 0],
+  ['evolveUntil', 1.1],
 ])('a bad %s is named: %j', (option, value) => {
   expect(() => experimentConfig({ dataset, [option]: value })).toThrow(
     expect.objectContaining({
@@ -48,6 +69,13 @@ test.each([
       details: expect.objectContaining({ option }),
     }),
   );
+});
+
+test('an evolution every so many steps is checked by its parts', () => {
+  const config = (steps: object) => experimentConfig({ dataset, evolveEvery: steps as { steps: number } });
+  expect(config({ steps: 500 }).evolveEvery).toEqual({ steps: 500 });
+  expect(() => config({ steps: 0 })).toThrow('[bench] evolveEvery.steps must be a whole number from 1');
+  expect(() => config({ step: 5 })).toThrow('unknown key "step" of evolveEvery; did you mean steps?');
 });
 
 test('seeds of later runs must exist too', () => {

@@ -29,6 +29,13 @@ test.each<[Reading, Partial<ExperimentConfig>, string]>([
   ['described', { topology: 'motif' }, 'sets topology motif aside and uses erdos-renyi'],
   ['improved', { topology: 'erdos-renyi' }, 'sets topology erdos-renyi aside and uses erdos-renyi and motif'],
   ['improved', { init: 'he-dense' }, 'sets init he-dense aside and uses he-fan-in'],
+  ['published', { rateSchedule: 'cosine' }, 'sets rateSchedule cosine aside and uses constant'],
+  ['described', { warmup: 2 }, 'sets warmup 2 aside and uses 0'],
+  ['improved', { dropout: 0.5 }, 'sets dropout 0.5 aside and uses 0'],
+  ['published', { weightDecayMode: 'l2' }, 'sets weightDecayMode l2 aside and uses thesis'],
+  ['described', { zetaSchedule: 'cosine' }, 'sets zetaSchedule cosine aside and uses constant'],
+  ['improved', { evolveEvery: { steps: 500 } }, 'sets evolveEvery 500 steps aside and uses 1'],
+  ['published', { evolveUntil: 0.75 }, 'sets evolveUntil 0.75 aside and uses 1'],
 ])('%s does not obey %o, and says so', (reading, given, text) => {
   expect(notes(reading, given)).toEqual([expect.stringContaining(`The reading ${reading} ${text}`)]);
 });
@@ -49,6 +56,12 @@ test.each<[Reading, Partial<ExperimentConfig>]>([
     'plain',
     { topology: 'motif', init: 'normal', activation: 'tanh', epochs: 20, validation: 10, scaling: 'none' },
   ],
+  ['plain', { rateSchedule: 'cosine', rateEnd: 0.01, warmup: 2, weightDecayMode: 'l2', dropout: 0.5 }],
+  ['plain', { zetaSchedule: 'cosine', evolveEvery: { steps: 500 }, evolveUntil: 0.75 }],
+  [
+    'improved',
+    { rateSchedule: 'constant', weightDecayMode: 'decoupled', optimizer: 'adamw', evolveEvery: 1 },
+  ],
 ])('%s obeys %o', (reading, given) => {
   expect(notes(reading, given)).toEqual([]);
 });
@@ -66,6 +79,8 @@ test('every option that changes nothing of what a reading runs is noted', () => 
       batchSize: 7,
     },
     ...{ weightDecay: 0.1, regrowInit: 'zero' },
+    ...{ rateSchedule: 'cosine', warmup: 1, weightDecayMode: 'l2', dropout: 0.5 },
+    ...{ zetaSchedule: 'cosine', evolveEvery: { steps: 2 }, evolveUntil: 0.5 },
   };
   for (const reading of ['described', 'improved', 'plain'] as const) {
     for (const [option, value] of Object.entries(others)) {

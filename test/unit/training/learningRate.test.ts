@@ -5,7 +5,7 @@ import {
   type ModelOptions,
   SparseMLP,
 } from '../../../src/index.js';
-import { checkRates } from '../../../src/training/learningRate.js';
+import { checkRates, rateOf } from '../../../src/training/learningRate.js';
 import { errorOf } from '../../support/errorOf.js';
 import { blobs } from './blobs.js';
 
@@ -316,3 +316,17 @@ test.each([-1, 0, Number.NaN, Infinity])(
     await model.fit(blobs(40), { until: 2 });
   },
 );
+
+test('the options of experiments and commands: a number where the rate stays, else a schedule', () => {
+  const still = { learningRate: 0.1, rateSchedule: 'constant', rateEnd: 0, warmup: 0 } as const;
+  expect(rateOf(still)).toBe(0.1);
+  expect(rateOf({ ...still, learningRate: undefined })).toBeUndefined();
+  expect(rateOf({ ...still, warmup: 2 })).toEqual({ schedule: 'constant', rate: 0.1, warmup: 2 });
+  expect(rateOf({ ...still, rateSchedule: 'step' })).toEqual({ schedule: 'step', rate: 0.1, warmup: 0 });
+  expect(rateOf({ ...still, rateSchedule: 'cosine', rateEnd: 0.01, warmup: 0.5 })).toEqual({
+    ...{ schedule: 'cosine', rate: 0.1, end: 0.01, warmup: 0.5 },
+  });
+  expect(rateOf({ rateSchedule: 'linear', rateEnd: 0, warmup: 0 })).toEqual({
+    ...{ schedule: 'linear', end: 0, warmup: 0 },
+  });
+});

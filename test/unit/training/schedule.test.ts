@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest';
 import { type EpochReport, type EvolutionOptions, type FitOptions, SparseMLP } from '../../../src/index.js';
-import { evolvesAfter, partsOfEpoch, zetaAt } from '../../../src/training/schedule.js';
+import {
+  everyText,
+  evolutionSchedule,
+  evolvesAfter,
+  partsOfEpoch,
+  zetaAt,
+} from '../../../src/training/schedule.js';
 import type { BackendChoice } from '../../../src/vocabulary.js';
 import { blobs } from './blobs.js';
 
@@ -20,6 +26,11 @@ async function trained(evolution: EvolutionOptions, calls: number[], backend: Ba
   const layers = await model.download();
   model.dispose();
   return { reports, layers, pruned: reports.map(({ pruned }) => pruned) };
+}
+
+/** What came out, without its times. */
+function untimed({ layers, pruned, reports }: Awaited<ReturnType<typeof trained>>) {
+  return { layers, pruned, losses: reports.map(({ trainLoss }) => trainLoss) };
 }
 
 /** Links that one evolution exchanges, of layers that keep their number of links. */
@@ -93,6 +104,38 @@ test('zeta may be a function of the progress, and 0 is no evolution', async () =
   expect(pruned.slice(3)).toEqual([0, 0]); // a cosine ends in 0
 });
 
+test.each(backends)('zeta by name is the function that it stands for, on %s', async (backend) => {
+  type Zeta = NonNullable<EvolutionOptions['zeta']>;
+  const same = async (named: Zeta, other: Zeta, until: number) => {
+    const written = JSON.parse(JSON.stringify(named)) as Zeta;
+    const schedule = { until, every: { steps: 4 } };
+    const one = await trained({ ...schedule, zeta: written }, [2, 3], backend);
+    expect(untimed(one)).toEqual(untimed(await trained({ ...schedule, zeta: other }, [2, 3], backend)));
+  };
+  const cosine = (start: number) => (progress: number) => (start / 2) * (1 + Math.cos(Math.PI * progress));
+  await same({ schedule: 'cosine', start: 0.6 }, cosine(0.6), 0.8);
+  await same({ schedule: 'cosine' }, cosine(0.3), 1);
+  await same({ schedule: 'constant', start: 0.4 }, 0.4, 1);
+  await same({ schedule: 'constant' }, 0.3, 0.5);
+});
+
+test('cosine falls from its start to 0 at the end of the schedule', () => {
+  const { zeta, ...rest } = evolutionSchedule('fit', {
+    zeta: { schedule: 'cosine', start: 0.4 },
+    until: 0.5,
+  });
+  expect(rest).toEqual({ every: { epochs: 1 }, until: 0.5 });
+  const at = (done: number) => zetaAt({ ...rest, zeta }, { done, total: 8 }, () => {});
+  expect([0, 1, 2, 3].map(at)).toEqual(
+    [0, 0.25, 0.5, 0.75].map((progress) => expect.closeTo(0.2 + 0.2 * Math.cos(Math.PI * progress), 15)),
+  );
+  expect([4, 5, 8].map(at)).toEqual([undefined, undefined, undefined]);
+});
+
+test('what counts from one evolution to the next has words', () => {
+  expect([everyText(2), everyText({ steps: 500 })]).toEqual(['2', '500 steps']);
+});
+
 test.each([Number.NaN, 1, -0.1, '0.3'])('a zeta function that gives %s is refused by name', async (value) => {
   await expect(trained({ zeta: () => value as number }, [2])).rejects.toMatchObject({
     code: expect.stringMatching(/ERR_(OUT_OF_RANGE|INVALID_ARGUMENT)/),
@@ -109,6 +152,12 @@ test.each([
   [{ until: 0 }, 'evolution.until'],
   [{ until: 1.1 }, 'evolution.until'],
   [{ zeta: 0 }, 'evolution.zeta'],
+  [{ zeta: null }, 'evolution.zeta must be a number above 0 and below 1, got null'],
+  [{ zeta: {} }, 'evolution.zeta.schedule must be one of constant, cosine; got undefined'],
+  [{ zeta: { schedule: 'linear' } }, 'evolution.zeta.schedule must be one of constant, cosine; got "linear"'],
+  [{ zeta: { schedule: 'cosine', start: 1 } }, 'evolution.zeta.start must be a number above 0 and below 1'],
+  [{ zeta: { schedule: 'cosine', end: 0.1 } }, 'unknown key "end" of evolution.zeta'],
+  [{ zeta: ['cosine'] }, 'evolution.zeta must be an object of schedule, start, got an Array'],
 ])('%j is refused', async (evolution, message) => {
   const attempt = trained(evolution as EvolutionOptions, [1]);
   await expect(attempt).rejects.toMatchObject({ message: expect.stringContaining(message) });
