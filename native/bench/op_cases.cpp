@@ -160,6 +160,32 @@ Result gather(const Case& c, Context& context) {
   return timed(context, gather_work(features, batch), 0.0, measure({}, context.cancel, body));
 }
 
+/** Gradients at cells without a link, as growth by gradient asks for: as many as the layer has links. */
+Result sddmm(const Case& c, Context& context) {
+  const size_t n = c.sizes[0], m = c.sizes[1], stride = cpu::row_stride(context.table, c.batch);
+  const AlignedVector<float> x = random_rows(n, c.batch, stride, true);
+  const AlignedVector<float> dz = random_rows(m, c.batch, stride, false);
+  const auto cells = static_cast<size_t>(c.epsilon * static_cast<double>(n + m));
+  std::vector<uint32_t> sources, targets;
+  for (size_t k = 0; k < cells; ++k) {
+    const uint64_t word = word64(draw(1, Stream::candidate, 0, 1, k));
+    sources.push_back(static_cast<uint32_t>(below(word, n)));  // ascending rows come by row, as candidates do
+  }
+  std::sort(sources.begin(), sources.end());
+  for (size_t k = 0; k < cells; ++k)
+    targets.push_back(static_cast<uint32_t>(below(word64(draw(1, Stream::candidate, 0, 2, k)), m)));
+  std::vector<double> sums(cells, 0.0), want(cells, 0.0);
+  for (size_t k = 0; k < cells; ++k)
+    for (size_t s = 0; s < stride; ++s)
+      want[k] += static_cast<double>(x[sources[k] * stride + s]) * dz[targets[k] * stride + s];
+  const cpu::Sddmm op{sources.data(), targets.data(), x.data(), dz.data(), stride, 1.0, sums.data()};
+  context.table.sddmm(op, 0, cells);
+  if (!near(sums, want)) return failed("the products differ from plain loops");
+  const Times times = measure({}, context.cancel, [&] { context.table.sddmm(op, 0, cells); });
+  const auto count = static_cast<double>(cells);
+  return timed(context, sddmm_work(count, n, m, stride), count, times);
+}
+
 }  // namespace
 
 void add_op_cases(const Grid& grid, std::vector<Case>& cases) {
@@ -184,6 +210,8 @@ void add_op_cases(const Grid& grid, std::vector<Case>& cases) {
       if (grid.full || batch == 1 || batch == 40) cases.push_back({op, {3000, 3000}, 0, batch, 0, 0, 1, run});
     cases.push_back({op, {3000, 10}, 0, 40, 0, 0, 1, run});
   }
+  for (const uint32_t batch : {40u, 128u})
+    cases.push_back({"sddmm", {3000, 3000}, 13, batch, 0, 0, 1, sddmm});
   for (const uint32_t count : {80'000u, 9'000'000u})
     cases.push_back({"update", {count}, 0, 0, 0, 0, 1, momentum_update});
   for (const uint32_t batch : {2u, 40u}) cases.push_back({"loss", {10}, 0, batch, 0, 0, 1, loss});

@@ -76,6 +76,17 @@ Work loss_work(size_t outputs, size_t stride) {
   return work;
 }
 
+Work sddmm_work(double cells, size_t sources, size_t targets, size_t stride) {
+  Work work;
+  work.flops = 2.0 * cells * static_cast<double>(stride);
+  work.rows = 2.0 * cells;
+  work.row_bytes = stride * sizeof(float);
+  work.matrix_rows = (sources + targets) / 2;
+  work.streamed = 16.0 * cells;
+  work.footprint = matrix_bytes(sources + targets, stride) + work.streamed;
+  return work;
+}
+
 Work order_work(size_t samples) {
   Work work;
   work.streamed = work.footprint = static_cast<double>(samples * (sizeof(uint64_t) + sizeof(uint32_t)));

@@ -20,6 +20,7 @@
  *                    + 6 N (update)
  *   dense forward    2 n m batch           none                       4 n m + (n + m) stride 4
  *   dense backward   4 n m batch + 6 n m   none                       8 n m + (n + m) stride 4
+ *   sddmm, C cells   2 C stride            2 C of stride 4 bytes      16 C (cells, sums)
  *   update           6 N                   none                       12 N
  *   gather           none                  none                       8 n batch
  *   loss             none                  none                       8 m stride (z and its gradient)
@@ -78,6 +79,8 @@ Work update_work(double parameters);
 Work gather_work(size_t features, size_t batch);
 Work loss_work(size_t outputs, size_t stride);
 Work order_work(size_t samples);
+/** Returns the work of an SDDMM at `cells` random cells of a layer of so many sources and targets. */
+Work sddmm_work(double cells, size_t sources, size_t targets, size_t stride);
 /** Returns the work of evolution or initialisation. */
 Work rebuild_work(const LayerShape& shape);
 

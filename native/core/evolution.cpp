@@ -10,7 +10,7 @@
 namespace set_native {
 
 size_t probe_samples(uint64_t neurons, uint64_t samples) {
-  constexpr uint64_t kMost = 8, kUnit = 128, kNumbers = uint64_t{1} << 25;
+  constexpr uint64_t kMost = 4, kUnit = 128, kNumbers = uint64_t{1} << 25;
   const uint64_t units = std::clamp<uint64_t>(kNumbers / kUnit / std::max<uint64_t>(neurons, 1), 1, kMost);
   return static_cast<size_t>(std::min(units * kUnit, samples));
 }

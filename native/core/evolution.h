@@ -151,7 +151,7 @@ inline uint64_t candidates_for(uint64_t wanted, uint64_t kept, uint64_t removed)
 
 /**
  * Number of samples whose gradients growth by gradient looks at, the first in the random order of the epoch:
- * 1024, or so many multiples of 128 that their activations and gradients take at most 256 MB, at least one;
+ * 512, or so many multiples of 128 that their activations and gradients take at most 256 MB, at least one;
  * all where there are fewer. `neurons` counts those of all layers, inputs too.
  */
 size_t probe_samples(uint64_t neurons, uint64_t samples);

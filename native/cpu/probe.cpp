@@ -16,10 +16,6 @@ namespace set_native::cpu {
 namespace {
 
 constexpr size_t kBatch = 128;
-/** Sizes a matrix whose rows beyond the layer's neurons must be zero. */
-void fit(AlignedVector<float>& matrix, size_t rows, size_t stride) {
-  matrix.assign(rows * stride, 0.0f);
-}
 
 }  // namespace
 
@@ -33,6 +29,11 @@ Probe::Probe(const PackedNetwork& network, const KernelTable& table, ThreadPool&
                  "[evolve] a probe of " + std::to_string(size) + " samples");
   const std::vector<uint32_t> order = epoch_order(network.seed, epoch, samples.count, true);
   batches_.resize((size + kBatch - 1) / kBatch);
+  for (size_t l = 0; l < network.layers.size(); ++l)
+    rows_ += rows_between(network, l) + rows_between(network, l + 1);
+  const size_t stride = row_stride(table, std::min(kBatch, size)), floats = rows_ * stride;
+  const Release release{floats * batches_.size()};
+  memory_ = {AlignedAllocator<float>().allocate(release.floats), release};
   std::atomic<size_t> next{0};
   pool.run([&](unsigned) {
     const FlushDenormals flush;
@@ -40,17 +41,28 @@ Probe::Probe(const PackedNetwork& network, const KernelTable& table, ThreadPool&
       Batch& batch = batches_[b];
       batch.size = std::min(kBatch, size - b * kBatch);
       batch.stride = row_stride(table, batch.size);
+      place(memory_.get() + b * floats, batch);
       pass(batch, samples, order.data(), b * kBatch);
     }
   });
 }
 
+/** Gives a batch its matrices, whose rows beyond a layer's neurons are zero. */
+void Probe::place(float* memory, Batch& batch) const {
+  const size_t layers = network_.layers.size();
+  const auto next = [&](size_t l, size_t neurons) {
+    float* const matrix = memory;
+    memory += rows_between(network_, l) * batch.stride;
+    std::fill(matrix + neurons * batch.stride, memory, 0.0f);
+    return matrix;
+  };
+  for (size_t l = 0; l < layers; ++l) batch.x.push_back(next(l, network_.layers[l].inputs));
+  for (size_t l = 0; l < layers; ++l) batch.dz.push_back(next(l + 1, network_.layers[l].outputs));
+}
+
 /** Runs both passes for the samples order[first ..]. */
 void Probe::pass(Batch& batch, const Samples& samples, const uint32_t* order, uint64_t first) const {
   const size_t layers = network_.layers.size(), outputs = network_.outputs();
-  batch.x.resize(layers);
-  batch.dz.resize(layers);
-  for (size_t l = 0; l < layers; ++l) fit(batch.x[l], rows_between(network_, l), batch.stride);
   // The loss' targets, in the order of the batch.
   std::vector<uint32_t> labels;
   std::vector<float> values, weights;
@@ -62,37 +74,33 @@ void Probe::pass(Batch& batch, const Samples& samples, const uint32_t* order, ui
     const float* const given = samples.targets + row * outputs;
     values.insert(values.end(), given, given + outputs);
   }
-  gather(samples, order, first, batch.size, batch.x[0].data(), batch.stride, 0, network_.features());
+  gather(samples, order, first, batch.size, batch.x[0], batch.stride, 0, network_.features());
 
   // z before piecewise activations, whose outputs do not determine it.
   std::vector<AlignedVector<float>> pre_activation(layers);
-  forward(batch, pre_activation);
-  AlignedVector<float>& out = batch.dz[layers - 1];
-  AlignedVector<float> dz(out.size(), 0.0f);
+  AlignedVector<float> logits(outputs * batch.stride);
+  forward(batch, logits.data(), pre_activation);
   const Targets targets{labels.empty() ? nullptr : labels.data(), values.empty() ? nullptr : values.data(),
                         weights.empty() ? nullptr : weights.data()};
-  const double loss =
-      loss_and_gradient(network_.loss, out.data(), outputs, batch.size, batch.stride, targets, dz.data());
+  const double loss = loss_and_gradient(network_.loss, logits.data(), outputs, batch.size, batch.stride,
+                                        targets, batch.dz[layers - 1]);
   if (!std::isfinite(loss))
     throw Error(
         ErrorCode::non_finite,
         "[evolve] the loss must be a finite number: a layer overflowed; a lower learning rate may help");
-  out = std::move(dz);
   backward(batch, pre_activation);
 }
 
-/** Computes all layers; the outputs of the last come to stand in its dz. */
-void Probe::forward(Batch& batch, std::vector<AlignedVector<float>>& pre_activation) const {
+/** Computes all layers. */
+void Probe::forward(Batch& batch, float* logits, std::vector<AlignedVector<float>>& pre_activation) const {
   const size_t layers = network_.layers.size();
   for (size_t l = 0; l < layers; ++l) {
     const PackedLayer& layer = network_.layers[l];
-    const bool last = l + 1 == layers;
-    AlignedVector<float>& z = last ? batch.dz[l] : batch.x[l + 1];
-    if (last) fit(z, rows_between(network_, l + 1), batch.stride);
-    if (is_piecewise(layer.activation)) fit(pre_activation[l], layer.outputs, batch.stride);
+    float* const z = l + 1 == layers ? logits : batch.x[l + 1];
+    if (is_piecewise(layer.activation)) pre_activation[l].resize(layer.outputs * batch.stride);
     float* const before = pre_activation[l].empty() ? nullptr : pre_activation[l].data();
-    forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), batch.x[l].data(), z.data(),
-                 batch.stride, 0, layer.outputs, before);
+    forward_rows(table_, network_, l, whole_cut(layer), layer.weights().data(), batch.x[l], z, batch.stride,
+                 0, layer.outputs, before);
   }
 }
 
@@ -102,8 +110,7 @@ void Probe::backward(Batch& batch, std::vector<AlignedVector<float>>& pre_activa
   for (size_t l = network_.layers.size(); l-- > 1;) {
     const PackedLayer& layer = network_.layers[l];
     const PackedLayer& below = network_.layers[l - 1];
-    AlignedVector<float>& dx = batch.dz[l - 1];
-    fit(dx, rows_between(network_, l), batch.stride);
+    float* const dx = batch.dz[l - 1];
     std::visit(
         [&](const auto& blocks) {
           using Index = typename std::decay_t<decltype(blocks)>::IndexType;
@@ -119,9 +126,9 @@ void Probe::backward(Batch& batch, std::vector<AlignedVector<float>>& pre_activa
           op.weights = const_cast<float*>(blocks.weights.data());  // not written: there is no velocity
           op.height = blocks.height;
           op.inputs = layer.inputs;
-          op.x = batch.x[l].data();
-          op.dz = batch.dz[l].data();
-          op.dx = dx.data();
+          op.x = batch.x[l];
+          op.dz = batch.dz[l];
+          op.dx = dx;
           op.stride = batch.stride;
           op.activation = pointwise(below.activation);
           op.scratch = scratch.data();
@@ -133,7 +140,7 @@ void Probe::backward(Batch& batch, std::vector<AlignedVector<float>>& pre_activa
     AlignedVector<float> bias(below.outputs), velocity(below.outputs);
     PiecewiseBackward op{};
     op.z = pre_activation[l - 1].data();
-    op.dy = dx.data();
+    op.dy = dx;
     op.pieces = {const_cast<float*>(below.pieces.data()), nullptr, nullptr};  // read alone
     op.bias = {bias.data(), velocity.data(), nullptr};
     op.outputs = below.outputs;
@@ -149,8 +156,8 @@ CellScores Probe::scores(size_t layer) const {
       Sddmm op{};
       op.sources = sources;
       op.targets = targets;
-      op.x = batch.x[layer].data();
-      op.dz = batch.dz[layer].data();
+      op.x = batch.x[layer];
+      op.dz = batch.dz[layer];
       op.stride = batch.stride;
       op.scale = static_cast<double>(batch.size);  // dz is that of the batch's mean loss
       op.sums = scores;

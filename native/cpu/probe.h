@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/aligned.h"
@@ -33,15 +34,23 @@ class Probe {
   /** Samples that are passed together: of each layer its input and the gradient by its z. */
   struct Batch {
     size_t size = 0, stride = 0;
-    std::vector<AlignedVector<float>> x, dz;  // per layer: rows x stride
+    std::vector<float*> x, dz;  // per layer: rows x stride, in memory_
   };
 
+  void place(float* memory, Batch& batch) const;
   void pass(Batch& batch, const Samples& samples, const uint32_t* order, uint64_t first) const;
-  void forward(Batch& batch, std::vector<AlignedVector<float>>& pre_activation) const;
+  void forward(Batch& batch, float* logits, std::vector<AlignedVector<float>>& pre_activation) const;
   void backward(Batch& batch, std::vector<AlignedVector<float>>& pre_activation) const;
 
   const PackedNetwork& network_;
   const KernelTable& table_;
+  size_t rows_ = 0;  // of all matrices of a batch
+  // One piece of memory for all batches, not initialised: small pieces would cost a page fault per 4 kB.
+  struct Release {
+    size_t floats;
+    void operator()(float* memory) const { AlignedAllocator<float>().deallocate(memory, floats); }
+  };
+  std::unique_ptr<float[], Release> memory_;
   std::vector<Batch> batches_;
 };
 

@@ -143,8 +143,8 @@ export interface EvolutionOptions {
    * Where links grow. Default `random`. `walk`: where paths of three links lead from a source that is kept,
    * a sampled form of the Cannistraci-Hebb rule; it needs no samples and costs about what `random` does.
    * `gradient`: of about as many places as are kept, drawn at random, those whose weights would have the
-   * largest gradients on the first 1024 samples of the epoch (Evci et al. 2020); fewer samples in networks of
-   * more than 32,768 neurons. Neither grows at once what the same evolution pruned.
+   * largest gradients on the first 512 samples of the epoch (Evci et al. 2020); fewer samples in networks of
+   * more than 65,536 neurons. Neither grows at once what the same evolution pruned.
    */
   grow?: GrowName;
   /** Weights of new links. Default `he-dense`. */
