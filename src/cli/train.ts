@@ -17,6 +17,7 @@ import { type ModelOptions, optimizerDefaults, ranges, type TrainingOptions } fr
 import {
   activations,
   backendChoices,
+  growRules,
   inits,
   methods,
   optimizers,
@@ -71,6 +72,7 @@ type TrainFlags = TableChoice &
     evolveEvery: number | { steps: number };
     evolveUntil: number;
     prune: (typeof pruneRules)[number];
+    grow: (typeof growRules)[number];
     regrowInit: (typeof regrowInits)[number];
     classWeight?: 'balanced';
     patience?: number;
@@ -174,6 +176,7 @@ export function trainCommand(): Command {
     schedule.evolveEvery,
     schedule.evolveUntil,
     option('--prune <name>', `what set prunes: ${pruneRules.join(', ')}`, oneOf(pruneRules), 'exact'),
+    option('--grow <name>', `where links grow: ${growRules.join(', ')}`, oneOf(growRules), 'random'),
     option('--regrow-init <name>', `new weights: ${regrowInits.join(', ')}`, oneOf(regrowInits), 'he-dense'),
     option('--class-weight <name>', 'balanced: each class counts the same in sum', oneOf(['balanced'])),
     option(
@@ -416,7 +419,7 @@ async function trained(
 
 function trainingOptions(flags: TrainFlags, { optimizer }: SparseMLP): TrainingOptions {
   const { epochs, batchSize, momentum, weightDecay, weightDecayMode, dropout } = flags;
-  const { method, zeta, zetaSchedule, evolveEvery, evolveUntil, prune, regrowInit } = flags;
+  const { method, zeta, zetaSchedule, evolveEvery, evolveUntil, prune, grow, regrowInit } = flags;
   return {
     ...(present({
       batchSize,
@@ -433,6 +436,7 @@ function trainingOptions(flags: TrainFlags, { optimizer }: SparseMLP): TrainingO
       every: evolveEvery,
       until: evolveUntil,
       prune,
+      grow,
       regrowInit,
     },
   };

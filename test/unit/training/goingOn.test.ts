@@ -10,7 +10,7 @@ import {
 import type { NativeModel, NativeSamples } from '../../../src/native.js';
 import { trainingPlan } from '../../../src/training/options.js';
 import { TrainingRun } from '../../../src/training/run.js';
-import type { BackendChoice } from '../../../src/vocabulary.js';
+import type { BackendChoice, GrowName } from '../../../src/vocabulary.js';
 import { sgd } from '../../support/models.js';
 import { blobs } from './blobs.js';
 
@@ -51,8 +51,13 @@ const splits = [
   [1, 4],
   [2, 1, 2],
 ];
-const kinds: [MethodName, TopologyName, BackendChoice][] = [
+const kinds: [MethodName, TopologyName, BackendChoice, GrowName?][] = [
   ['set', 'erdos-renyi', 'cpu'],
+  ['set', 'erdos-renyi', 'cpu', 'walk'],
+  ['set', 'erdos-renyi', 'cpu', 'gradient'],
+  ['set-motif', 'motif', 'cpu', 'walk'],
+  ['set-motif', 'motif', 'cpu', 'gradient'],
+  ['set-motif', 'motif', 'reference', 'gradient'],
   ['set-motif', 'motif', 'cpu'],
   ['set-motif', 'erdos-renyi', 'cpu'],
   ['set', 'motif', 'reference'],
@@ -62,8 +67,8 @@ const kinds: [MethodName, TopologyName, BackendChoice][] = [
 
 test.each(kinds)(
   '%s on %s, %s: calls of any number of epochs are one call',
-  async (method, topology, backend) => {
-    const options = { validation, evolution: { method, evolveOutput: true } };
+  async (method, topology, backend, grow = 'random') => {
+    const options = { validation, evolution: { method, grow, evolveOutput: true } };
     const model = () => create({ topology, backend, activation: 'srelu' });
     const whole = await trainIn([5], await model(), options);
     expect(whole.grown > 0).toBe(method !== 'static');

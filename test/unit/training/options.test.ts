@@ -113,6 +113,16 @@ test('static has no evolution; the motif size is that of the model unless given'
   expect(trainingPlan('fit', { evolution: three }, sgd(4)).policy?.motifSize).toBe(3);
 });
 
+test('growth is by any rule, and by no other', () => {
+  for (const grow of ['random', 'walk', 'gradient'] as const) {
+    for (const method of ['set', 'set-motif'] as const)
+      expect(trainingPlan('fit', { evolution: { method, grow } }, sgd(2)).policy).toMatchObject({ grow });
+  }
+  expect(() => trainingPlan('fit', { evolution: { grow: 'everywhere' as 'walk' } }, sgd(2))).toThrow(
+    'evolution.grow must be one of random, walk, gradient; got "everywhere"',
+  );
+});
+
 test('SET exchanges single links of either sign, whatever the motifs of the model', () => {
   expect(trainingPlan('fit', { evolution: {} }, sgd(4)).policy).toMatchObject({
     motifSize: 1,
