@@ -142,6 +142,7 @@ for (const value of strange) {
   await refused(() => model.trainEpoch(samples, value));
   await refused(() => model.evolve(value, 1));
   await refused(() => model.evolve(policy, value));
+  await refused(() => model.evolve({ ...policy, grow: 'gradient' }, 1, undefined, value));
   for (const key of Object.keys(spec)) {
     if (key === 'epsilon' && value === 1e300) continue; // every cell is a link then
     await refused(() => addon.createModel({ ...spec, [key]: value }));

@@ -109,15 +109,27 @@ TEST("evolution: whenever memory runs out, a layer has its old links or its new 
     EvolutionPolicy policy;
     uint32_t stored;  // height of the blocks
   };
-  EvolutionPolicy set, motifs = policy_of(2), runs = policy_of(2);
+  EvolutionPolicy set, motifs = policy_of(2), runs = policy_of(2), walk, gradient = policy_of(2);
   runs.parse = MotifParse::runs;
-  for (const auto& [policy, stored] :
-       {Case{set, 1}, {set, 4}, {motifs, 1}, {motifs, 2}, {motifs, 4}, {runs, 1}}) {
+  walk.grow = Grow::walk;
+  gradient.grow = Grow::gradient;
+  const CellScores scores = [](const uint32_t* sources, const uint32_t* targets, size_t count, double* out) {
+    for (size_t k = 0; k < count; ++k) out[k] = sources[k] * 31 % 17 + targets[k];
+  };
+  for (const auto& [policy, stored] : {Case{set, 1},
+                                       {set, 4},
+                                       {motifs, 1},
+                                       {motifs, 2},
+                                       {motifs, 4},
+                                       {runs, 1},
+                                       {walk, 1},
+                                       {gradient, 1},
+                                       {gradient, 2}}) {
     const Layer before = test_layer(stored, random);
     Layer given = before;
     const AnyBlocks start = pack(given, stored);
     AnyBlocks evolved = start;
-    evolve_layer(evolved, policy, {3, 0, 9}, pool);
+    evolve_layer(evolved, policy, {3, 0, 9}, pool, &scores);
     bool indexed = false;
     const Layer after = links_of(evolved, indexed);
     CHECK(indexed);
@@ -129,7 +141,7 @@ TEST("evolution: whenever memory runs out, a layer has its old links or its new 
         test::left = allocations;
         test::mode = fail;
         try {
-          evolve_layer(blocks, policy, {3, 0, 9}, pool);
+          evolve_layer(blocks, policy, {3, 0, 9}, pool, &scores);
           failed = false;
         } catch (const std::bad_alloc&) {
         }

@@ -32,6 +32,7 @@ EvolutionPolicy any_policy(Input& in) {
   policy.regrow_init = static_cast<RegrowInit>(in.below(3));
   policy.score = static_cast<MotifScore>(in.below(4));
   policy.parse = in.bit() ? MotifParse::aligned : MotifParse::runs;
+  policy.grow = static_cast<Grow>(in.below(3));
   return policy;
 }
 
@@ -112,11 +113,11 @@ void fuzz_evolve(const uint8_t* data, size_t size) {
   const uint32_t most = key.epoch < kLastBirth - 2 ? 3 : 1;
   for (uint32_t times = 1 + in.below(most); times > 0; --times, ++key.epoch) {
     const Layer before = layer;
-    const LayerEvolution expected = reference::evolve_layer(layer, policy, key);
+    const LayerEvolution expected = reference::evolve_layer(layer, policy, key, &kTestScores);
     const bool evolves = begin_evolution(blocks, policy, key);
     CHECK_EQ(evolves, before.nnz() > 0);
     if (!evolves) return;
-    const LayerEvolution counts = evolve_layer(blocks, policy, key, pool);
+    const LayerEvolution counts = evolve_layer(blocks, policy, key, pool, &kTestScores);
     CHECK_EQ(counts.pruned, expected.pruned);
     CHECK_EQ(counts.grown, expected.grown);
     std::visit([](const auto& held) { check_by_target(held); }, blocks);
