@@ -48,6 +48,7 @@ export type {
 export { type ErrorCode, type ErrorDetails, isSetNativeError, SetNativeError } from './errors.js';
 export type { NpyArray, NpyNumbers, NpyNumberType, NpyTexts } from './files/npy.js';
 export { type Info, info } from './info.js';
+export type { AugmentOptions } from './training/augment.js';
 export type { CallOptions } from './training/calls.js';
 export type { Classification } from './training/classify.js';
 export type {

@@ -121,6 +121,26 @@ export interface NativeLayer {
   piecesSecondMoment?: Float32Array;
 }
 
+/** How images are augmented, which native/core/augment.h explains. */
+export interface NativeAugmentation {
+  /** Seed of the draws, 0 .. 2^53 - 1. */
+  seed: number;
+  /** Shape of an image: so many numbers are the features of a sample. */
+  rows: number;
+  columns: number;
+  channels: number;
+  /** Largest shift in pixels, below rows and columns. */
+  shift: number;
+  flip: boolean;
+  /** Raw value of what lies outside an image. */
+  padding: number;
+  /** Scaling by the number of a pixel: (raw - offset) / divisor, 0 of Infinity. Absent: none. */
+  offset?: Float64Array;
+  divisor?: Float64Array;
+  /** Pixel that each feature is. Absent: in their own order. */
+  order?: Uint32Array;
+}
+
 /** Samples in native memory, where they are copied once; their labels and values are checked then. */
 export interface NativeSamples {
   readonly count: number;
@@ -131,6 +151,13 @@ export interface NativeSamples {
   readonly outputs: number;
   /** Largest |x|. */
   largest(): number;
+  /**
+   * Makes samples of augmented images for an epoch, 1 .. 2^32 - 1, on native threads (0: as many as
+   * `availableCpus` says); their bits depend on these arguments alone, but not on the threads. x is a copy of
+   * its own; labels, targets and weights are those of these samples, whose memory is not freed before that of
+   * the copy. Rejects with ERR_OUT_OF_MEMORY, ERR_NON_FINITE.
+   */
+  augmented(options: NativeAugmentation, epoch: number, threads: number): Promise<NativeSamples>;
   /** Frees the memory at once; a job that still uses it keeps it alive until it ends. */
   dispose(): void;
 }

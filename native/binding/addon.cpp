@@ -108,13 +108,14 @@ Napi::Value refuse(const Napi::CallbackInfo& call) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_jobs(env);
   model_class(env) = Napi::Persistent(ModelObject::define(env));
+  samples_class(env) = Napi::Persistent(SamplesObject::define(env));
   exports.Set("info", Napi::Function::New(env, info, "info"));
   exports.Set("availableCpus", Napi::Function::New(env, count_available_cpus, "availableCpus"));
   exports.Set("untried", Napi::Function::New(env, untried, "untried"));
   exports.Set("tryOut", Napi::Function::New(env, try_out, "tryOut"));
   exports.Set("refuse", Napi::Function::New(env, refuse, "refuse"));
   exports.Set("permutation", Napi::Function::New(env, permutation, "permutation"));
-  exports.Set("Samples", SamplesObject::define(env));
+  exports.Set("Samples", samples_class(env).Value());
   exports.Set("modelBytes", Napi::Function::New(env, model_bytes, "modelBytes"));
   exports.Set("createModel", Napi::Function::New(env, create_model, "createModel"));
   exports.Set("createKernelBench", Napi::Function::New(env, create_kernel_bench, "createKernelBench"));

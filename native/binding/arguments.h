@@ -158,6 +158,12 @@ inline Napi::Float32Array float_array(const Napi::Value& value, const std::strin
   return value.As<Napi::Float32Array>();
 }
 
+inline Napi::Float64Array float64_array(const Napi::Value& value, const std::string& what) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array)
+    throw Error(ErrorCode::invalid_argument, what + " must be a Float64Array");
+  return value.As<Napi::Float64Array>();
+}
+
 inline Napi::Uint32Array uint32_array(const Napi::Value& value, const std::string& what) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array)
     throw Error(ErrorCode::invalid_argument, what + " must be a Uint32Array");

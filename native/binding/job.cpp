@@ -55,7 +55,7 @@ struct Job {
 /** The state of one environment, the main thread's or a worker's: its running jobs and its classes. */
 struct Environment {
   std::set<JobRef> running;  // used on the JavaScript thread only
-  Napi::FunctionReference model_class;
+  Napi::FunctionReference model_class, samples_class;
 
   /** Cancels all jobs and waits for them. */
   void shutdown() {
@@ -102,6 +102,10 @@ void init_jobs(Napi::Env env) {
 
 Napi::FunctionReference& model_class(Napi::Env env) {
   return env.GetInstanceData<Environment>()->model_class;
+}
+
+Napi::FunctionReference& samples_class(Napi::Env env) {
+  return env.GetInstanceData<Environment>()->samples_class;
 }
 
 Napi::Promise run_job(Napi::Env env, std::function<Convert()> work, std::function<void()> settle,

@@ -32,8 +32,9 @@ Napi::Promise run_at_once(Napi::Env env, const std::function<Convert()>& work);
 /** Creates the per-environment state that run_job needs, and its cleanup hook. */
 void init_jobs(Napi::Env env);
 
-/** Returns the class of model objects in this environment, which is set once at load. */
+/** Return the classes of model and samples objects in this environment, which are set once at load. */
 Napi::FunctionReference& model_class(Napi::Env env);
+Napi::FunctionReference& samples_class(Napi::Env env);
 
 /** Returns a JavaScript error with `code`. */
 Napi::Error make_error(Napi::Env env, const char* code, const std::string& message);

@@ -380,9 +380,9 @@ Napi::Value ModelObject::check(const Napi::CallbackInfo& info) {
 Samples rows_of(const SamplesData& data, uint32_t outputs) {
   Samples rows = data.view();
   const uint32_t classes = std::max(outputs, 2u);
-  const bool fit =
-      (rows.targets == nullptr || rows.outputs == outputs) &&
-      std::all_of(data.labels.begin(), data.labels.end(), [&](uint32_t l) { return l < classes; });
+  const bool fit = (rows.targets == nullptr || rows.outputs == outputs) &&
+                   (rows.labels == nullptr || std::all_of(rows.labels, rows.labels + rows.count,
+                                                          [&](uint32_t l) { return l < classes; }));
   if (fit) return rows;
   rows.labels = nullptr;
   rows.targets = rows.weights = nullptr;

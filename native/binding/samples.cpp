@@ -7,6 +7,8 @@
 
 #include "binding/arguments.h"
 #include "binding/job.h"
+#include "core/augment.h"
+#include "core/available_cpus.h"
 #include "core/error.h"
 
 namespace set_native::binding {
@@ -15,6 +17,15 @@ namespace {
 
 /** The tag of Samples objects, by which any other object passed as Samples is refused instead of misread. */
 constexpr napi_type_tag kSamplesTag = {0x6f0d8a3b5c2e4917ull, 0x9be1742dc60f38a5ull};
+
+/** The tag of data that `augmented` passes to the constructor, by which any other External is refused. */
+constexpr napi_type_tag kDataTag = {0x83c1f5d20e9b4a67ull, 0x417e6ba9d3f8c025ull};
+
+/** Samples that are made on the native side, for the constructor. */
+struct MadeSamples {
+  std::shared_ptr<SamplesData> data;
+  SamplesShape shape;
+};
 
 /** Refuses a number of an array of samples, by the name of the array. */
 [[noreturn]] void refuse_number(ErrorCode code, const std::string& array, const char* expected, float value,
@@ -123,6 +134,32 @@ std::shared_ptr<SamplesData> draft_samples(const Napi::CallbackInfo& info, Sampl
   return data;
 }
 
+/** Returns how images are augmented, from an object of NativeAugmentation. The core checks the rest. */
+Augmentation augmentation_of(const Napi::Object& options) {
+  Augmentation out;
+  out.seed = seed_of(options.Get("seed"), "[augment] seed");
+  out.rows = integer(options.Get("rows"), "[augment] rows", 1, 0xffffffffu);
+  out.columns = integer(options.Get("columns"), "[augment] columns", 1, 0xffffffffu);
+  out.channels = integer(options.Get("channels"), "[augment] channels", 1, 0xffffffffu);
+  out.shift = integer(options.Get("shift"), "[augment] shift", 0, 0xffffffffu);
+  out.flip = boolean(options.Get("flip"), "[augment] flip");
+  out.padding = number(options.Get("padding"), "[augment] padding");
+  const auto copy = [&](const char* key, std::vector<double>& to) {
+    const Napi::Value value = options.Get(key);
+    if (value.IsUndefined()) return;
+    const auto array = float64_array(value, std::string("[augment] ") + key);
+    to.assign(array.Data(), array.Data() + array.ElementLength());
+  };
+  copy("offset", out.offset);
+  copy("divisor", out.divisor);
+  const Napi::Value order = options.Get("order");
+  if (!order.IsUndefined()) {
+    const auto array = uint32_array(order, "[augment] order");
+    out.order.assign(array.Data(), array.Data() + array.ElementLength());
+  }
+  return out;
+}
+
 /** Appends the elements of a typed array, of which there may be `limit` in all. */
 template <class Vector, class Array>
 void append(Vector& to, const Array& part, uint64_t limit, const std::string& what) {
@@ -133,18 +170,25 @@ void append(Vector& to, const Array& part, uint64_t limit, const std::string& wh
 }  // namespace
 
 Napi::Function SamplesObject::define(Napi::Env env) {
-  return DefineClass(
-      env, "Samples",
-      {InstanceMethod<&SamplesObject::append_part>("append"),
-       InstanceMethod<&SamplesObject::finish>("finish"), InstanceMethod<&SamplesObject::largest>("largest"),
-       InstanceMethod<&SamplesObject::dispose>("dispose")});
+  return DefineClass(env, "Samples",
+                     {InstanceMethod<&SamplesObject::append_part>("append"),
+                      InstanceMethod<&SamplesObject::finish>("finish"),
+                      InstanceMethod<&SamplesObject::augmented>("augmented"),
+                      InstanceMethod<&SamplesObject::largest>("largest"),
+                      InstanceMethod<&SamplesObject::dispose>("dispose")});
 }
 
 SamplesObject::SamplesObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SamplesObject>(info) {
   const Napi::Env env = info.Env();
   const bool is_draft = info[0].IsNumber();
-  const auto data =
-      guarded(env, [&] { return is_draft ? draft_samples(info, shape_) : copy_samples(info, shape_); });
+  const auto data = guarded(env, [&] {
+    if (is_draft) return draft_samples(info, shape_);
+    if (!info[0].IsExternal() || !info[0].As<Napi::External<void>>().CheckTypeTag(&kDataTag))
+      return copy_samples(info, shape_);
+    const MadeSamples* made = info[0].As<Napi::External<MadeSamples>>().Data();
+    shape_ = made->shape;
+    return made->data;
+  });
   state_ = std::make_shared<State>();
   state_->data = data;
   state_->complete = !is_draft;
@@ -207,6 +251,44 @@ Napi::Value SamplesObject::finish(const Napi::CallbackInfo& info) {
           };
         },
         [] {}, [] {});
+  });
+}
+
+/**
+ * augmented(options, epoch, threads) makes samples of their own on another thread: images that are augmented
+ * for an epoch. They share labels, targets and weights with these, whose memory they keep from being freed.
+ */
+Napi::Value SamplesObject::augmented(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const auto augmenter =
+        std::make_shared<const Augmenter>(augmentation_of(object(info[0], "[augment] options")));
+    const uint32_t epoch = integer(info[1], "[augment] epoch", 1, 0xffffffffu);
+    const uint32_t wanted = integer(info[2], "[augment] threads", 0, kMaxThreads);
+    // Looked at last, because getters of the options may have disposed of them.
+    const auto source = from(info.This(), "augment");
+    const SamplesShape shape = shape_;
+    if (augmenter->features() != source->features)
+      throw Error(ErrorCode::shape, "[augment] an image of " + std::to_string(augmenter->features()) +
+                                        " pixels does not fit samples of " +
+                                        std::to_string(source->features) + " features");
+    const auto work = [augmenter, epoch, wanted, source, shape]() -> Convert {
+      const unsigned threads = augmenter->threads_for(source->count, wanted == 0 ? available_cpus() : wanted);
+      require_memory(static_cast<double>(source->x.size()) * sizeof(float) + augmenter->bytes(threads),
+                     "[augment] " + std::to_string(source->count) + " augmented samples");
+      auto data = std::make_shared<SamplesData>();
+      data->count = source->count;
+      data->features = source->features;
+      data->answers = source->answers == nullptr ? source : source->answers;
+      data->x.resize(source->x.size());
+      data->largest = augmenter->augment(source->x.data(), source->count, epoch, threads, data->x.data());
+      return [made = MadeSamples{data, shape}](Napi::Env env) -> Napi::Value {
+        MadeSamples holder = made;
+        const auto external = Napi::External<MadeSamples>::New(env, &holder);
+        external.TypeTag(&kDataTag);
+        return samples_class(env).New({external});
+      };
+    };
+    return run_job(info.Env(), work, [] {}, [] {});
   });
 }
 

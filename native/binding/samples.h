@@ -12,26 +12,30 @@ namespace set_native::binding {
 
 /** A native copy of samples, because JavaScript may detach or change its arrays while a job reads them. */
 struct SamplesData {
-  AlignedVector<float> x;
+  UnsetVector<float> x;
   std::vector<uint32_t> labels;         // empty: no labels
   std::vector<float> targets, weights;  // empty: none
+  // Samples whose labels, targets and weights these have, in place of their own; null: none.
+  std::shared_ptr<const SamplesData> answers;
   uint64_t count = 0;
   uint32_t features = 0;
   float largest = 0;  // largest |x|
   uint64_t id = next_samples_id();
 
+  /** Bytes of its own arrays. */
   int64_t bytes() const {
     return static_cast<int64_t>((x.size() + labels.size() + targets.size() + weights.size()) * sizeof(float));
   }
   Samples view() const {
+    const SamplesData& own = answers == nullptr ? *this : *answers;
     Samples view;
     view.x = x.data();
-    if (!labels.empty()) view.labels = labels.data();
-    if (!targets.empty()) view.targets = targets.data();
-    if (!weights.empty()) view.weights = weights.data();
+    if (!own.labels.empty()) view.labels = own.labels.data();
+    if (!own.targets.empty()) view.targets = own.targets.data();
+    if (!own.weights.empty()) view.weights = own.weights.data();
     view.count = count;
     view.features = features;
-    view.outputs = static_cast<uint32_t>(targets.size() / count);
+    view.outputs = static_cast<uint32_t>(own.targets.size() / count);
     view.id = id;
     return view;
   }
@@ -59,6 +63,7 @@ class SamplesObject : public Napi::ObjectWrap<SamplesObject> {
   void Finalize(Napi::Env env) override;
   void append_part(const Napi::CallbackInfo& info);
   Napi::Value finish(const Napi::CallbackInfo& info);
+  Napi::Value augmented(const Napi::CallbackInfo& info);
   Napi::Value largest(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 

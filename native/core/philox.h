@@ -30,6 +30,7 @@ enum class Stream : uint32_t {
   dropout = 8,            // index = neuron / 8 << 32 | place of the sample in the order of the epoch
   candidate = 9,          // as regrow, for the places among which growth by gradient chooses
   candidate_single = 10,  // as regrow_single, likewise
+  augment = 11,           // index = sample; words 0 and 1 give its shift, word 2 whether it is mirrored
 };
 
 constexpr uint32_t kMaxLayers = 1u << 12;

@@ -10,6 +10,7 @@ import { checkWritable, writeInBackground } from '../files/output.js';
 import { readSafetensors } from '../files/safetensors.js';
 import { count, integer } from '../report/terminal/format.js';
 import { createTrainingProgress, type TrainingProgress } from '../report/terminal/training.js';
+import type { AugmentOptions } from '../training/augment.js';
 import type { History } from '../training/fitting.js';
 import { hasEnd, rateOf } from '../training/learningRate.js';
 import { type Evaluation, SparseMLP, type TargetEvaluation } from '../training/model.js';
@@ -75,6 +76,8 @@ type TrainFlags = TableChoice &
     grow: (typeof growRules)[number];
     regrowInit: (typeof regrowInits)[number];
     classWeight?: 'balanced';
+    shift: number;
+    flip?: boolean;
     patience?: number;
     average?: number;
     save?: string;
@@ -180,6 +183,13 @@ export function trainCommand(): Command {
     option('--regrow-init <name>', `new weights: ${regrowInits.join(', ')}`, oneOf(regrowInits), 'he-dense'),
     option('--class-weight <name>', 'balanced: each class counts the same in sum', oneOf(['balanced'])),
     option(
+      '--shift <n>',
+      'shift each image by up to so many pixels, in each epoch anew',
+      numberIn(wholeNumber(0, 2 ** 31 - 1)),
+      0,
+    ),
+    new Option('--flip', 'mirror half of the images, left to right, in each epoch anew'),
+    option(
       '--patience <epochs>',
       'stop after so many without a better validation loss, and keep the best',
       numberIn(wholeNumber(0, 65_535)),
@@ -227,6 +237,7 @@ async function train(flags: TrainFlags, command: Command): Promise<void> {
   const data = trainingData({ ...flags, table, seed });
   const model = saved ?? (await create(flags, data));
   try {
+    const augment = augmentOf(flags, data);
     if (saved !== undefined) checkSameData(flags.resume!, saved, data);
     const progress = createTrainingProgress(process.stderr, flags.progress, {
       before: model.epochs,
@@ -235,7 +246,7 @@ async function train(flags: TrainFlags, command: Command): Promise<void> {
     });
     await describeStart(model, data, { save, progress });
     const began = performance.now();
-    const run = { save, progress, goOn: goOnCommand(save) };
+    const run = { save, progress, augment, goOn: goOnCommand(save) };
     const history = await interruptible(progress, (signal) => trained(model, data, flags, run, signal));
     const seconds = (performance.now() - began) / 1000;
     const kept = data.validation && (await model.evaluate(data.validation));
@@ -288,6 +299,24 @@ async function create(flags: TrainFlags, { train, encoding }: TrainingData): Pro
     ...(encoding.targets && { loss: 'mse' }),
     encoding,
   });
+}
+
+/** How images are augmented; throws ERR_USAGE for data that are none, and for a shift too large for them. */
+function augmentOf(
+  { shift, flip = false, dataset, csv }: TrainFlags,
+  { imageShape }: TrainingData,
+): AugmentOptions | undefined {
+  if (shift === 0 && !flip) return undefined;
+  const flag = shift > 0 ? '--shift' : '--flip';
+  const refuse = (text: string) => new SetNativeError('ERR_USAGE', `[train] ${text}`, { details: { flag } });
+  if (imageShape === undefined) {
+    const table = csv === undefined ? '' : '; of a table, --input-order tiles:2:28x28 says it';
+    throw refuse(`${flag} takes the shape of an image, which ${csv ?? dataset} does not have${table}`);
+  }
+  const [rows, columns] = imageShape;
+  if (shift >= Math.min(rows, columns))
+    throw refuse(`--shift ${shift} leaves nothing of images of ${rows} x ${columns} pixels; give less`);
+  return { shift, flip, shape: imageShape };
 }
 
 /** The options that have a value. */
@@ -347,6 +376,7 @@ function checkSameData(file: string, model: SparseMLP, { encoding }: TrainingDat
 interface Run {
   save: string | undefined;
   progress: TrainingProgress;
+  augment: AugmentOptions | undefined;
   /** The command line that goes on. */
   goOn: string;
 }
@@ -378,7 +408,7 @@ async function trained(
   model: SparseMLP,
   { train, validation }: TrainingData,
   flags: TrainFlags,
-  { save, progress, goOn }: Run,
+  { save, progress, augment, goOn }: Run,
   signal: AbortSignal,
 ): Promise<History> {
   let whole = save === undefined ? undefined : await model.toBuffer();
@@ -393,6 +423,7 @@ async function trained(
       ...trainingOptions(flags, model),
       ...(validation && { validation }),
       ...(flags.classWeight && { classWeight: flags.classWeight }),
+      ...(augment && { augment }),
       ...(flags.patience !== undefined && {
         earlyStopping: { patience: flags.patience, restoreBest: true },
       }),

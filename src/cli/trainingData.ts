@@ -4,7 +4,7 @@ import type { TileOrder } from '../datasets/inputOrder.js';
 import { readCsv } from '../datasets/readCsv.js';
 import { loadDataset } from '../datasets/registry.js';
 import { type PrepareOptions, prepare, splitSamples } from '../datasets/transform.js';
-import type { AnySamples, Dataset, TargetDataset } from '../datasets/types.js';
+import type { AnySamples, Dataset, ImageShape, TargetDataset } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
 import type { ScalingChoice } from '../vocabulary.js';
 
@@ -19,6 +19,8 @@ export interface TrainingData {
   /** The test set, where the data set has one of its own. */
   test?: AnySamples;
   encoding: Encoding;
+  /** Shape of an image, where the data set has one, or the order of tiles names it. */
+  imageShape?: Readonly<ImageShape>;
   note?: string;
 }
 
@@ -67,11 +69,13 @@ function prepared<D extends Dataset | TargetDataset>(
   const scaledBeside = (test: AnySamples) =>
     scale({ ...dataset, train, test }, { scaling: kind, inputOrder });
   const main = scaledBeside(split?.test ?? train);
+  const imageShape = (inputOrder !== 'given' && inputOrder.shape) || dataset.imageShape;
   return {
     train: main.train,
     ...(split && { validation: main.test }),
     ...(dataset.test && { test: scaledBeside(dataset.test).test }),
     encoding: main.encoding,
+    ...(imageShape && { imageShape }),
     ...(dataset.note !== undefined && { note: dataset.note }),
   };
 }

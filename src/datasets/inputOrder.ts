@@ -1,5 +1,6 @@
 import { checkKeys, checkNumber, invalid, isArrayLike, wholeNumber } from '../checks.js';
 import { SetNativeError } from '../errors.js';
+import { checkImageShape } from './imageShape.js';
 import type { ImageShape } from './types.js';
 
 /*
@@ -120,16 +121,5 @@ function shapeFor(
       { details: { option: 'inputOrder.shape' } },
     );
   }
-  if (!Array.isArray(sizes) || sizes.length < 2 || sizes.length > 3)
-    throw invalid(operation, option, '[rows, columns] or [rows, columns, channels]', sizes);
-  for (const [i, size] of sizes.entries())
-    checkNumber(operation, `${option}[${i}]`, size, wholeNumber(1, 2 ** 32 - 1));
-  if (sizes.reduce((product, size) => product * size, 1) !== features) {
-    throw new SetNativeError(
-      'ERR_SHAPE',
-      `[${operation}] ${option} must be of ${features} pixels, as there are features, got ${sizes.join(' × ')}`,
-      { details: { option, value: sizes, features } },
-    );
-  }
-  return sizes as unknown as ImageShape;
+  return checkImageShape(operation, option, sizes, features);
 }

@@ -2,6 +2,7 @@ import { checkChoice, checkHooks, checkKeys, checkNumber, invalid, isArrayLike }
 import { aborted, isAbortBy, isSetNativeError, SetNativeError } from '../errors.js';
 import { checkWritable, writeInBackground } from '../files/output.js';
 import { fromNative, type NativeLayer, ofThisRealm } from '../native.js';
+import { type Augmentation, type AugmentOptions, augmenting, checkAugment } from './augment.js';
 import { Averaging, averagedLayers } from './average.js';
 import type { LiveModel, TrainingPoint } from './live.js';
 import { ranges, type TrainingOptions, type TrainingPlan, trainingKeys, trainingPlan } from './options.js';
@@ -54,6 +55,18 @@ export interface TrainOptions extends TrainingOptions {
    * not uploaded before. Default: 1 each.
    */
   classWeight?: ClassWeight;
+  /**
+   * Shifts and mirrors the images of `train` at random, in each epoch anew: `{ shift: 2, flip: true, shape:
+   * [28, 28] }`. Samples held out stay as they are. What happens to an image follows from the model's seed,
+   * the epoch and its number: the same bits on every back end, for any number of threads, resumed or not. A
+   * model with an `encoding` takes scaling and order of the pixels from it, so that the result is that of
+   * augmenting the raw image first; without one, x is taken as it is. An epoch takes memory for a second copy
+   * of x. Default: none.
+   *
+   * Rejects with ERR_INVALID_ARGUMENT without the shape of an image, ERR_SHAPE for one of other pixels than
+   * the model has inputs, ERR_OUT_OF_RANGE for a shift that is not below its smaller side.
+   */
+  augment?: AugmentOptions;
   /** Ends the training when it has stopped to improve. */
   earlyStopping?: EarlyStopping;
   /**
@@ -101,6 +114,7 @@ export const trainKeys = [
   ...trainingKeys,
   'validation',
   'classWeight',
+  'augment',
   'earlyStopping',
   'average',
   'checkpoint',
@@ -143,6 +157,7 @@ declare module '../errors.js' {
 export interface FittingOptions {
   options: TrainOptions;
   plan: TrainingPlan;
+  augmentation: Augmentation | undefined;
   earlyStopping: Required<EarlyStopping> | undefined;
 }
 
@@ -154,17 +169,18 @@ export function checkTrainOptions(
   keys: readonly string[] = trainKeys,
 ): FittingOptions {
   checkKeys(operation, options, keys);
-  const { validation, onProgress, onWarning, signal, checkpoint, classWeight } = options;
+  const { validation, onProgress, onWarning, signal, checkpoint, classWeight, augment } = options;
   checkHooks(operation, { onProgress, onWarning, signal });
   const plan = trainingPlan(operation, options, spec);
   if (checkpoint !== undefined) checkCheckpoint(operation, checkpoint);
   if (classWeight !== undefined) checkClassWeight(operation, classWeight, Math.max(2, spec.sizes.at(-1)!));
+  const augmentation = augment === undefined ? undefined : checkAugment(operation, augment, spec.sizes[0]!);
   const held = validation === undefined ? 'none' : hasTargets(validation) ? 'targets' : 'labels';
   const { earlyStopping, average } = options;
   const stopping =
     earlyStopping === undefined ? undefined : checkEarlyStopping(operation, earlyStopping, held);
   if (average !== undefined) checkAverage(operation, average, stopping);
-  return { options, plan, earlyStopping: stopping };
+  return { options, plan, augmentation, earlyStopping: stopping };
 }
 
 function hasTargets(samples: ModelSamples): boolean {
@@ -248,7 +264,7 @@ export class Fitting {
   private constructor(
     operation: string,
     live: LiveModel,
-    { options, plan, earlyStopping }: FittingOptions,
+    { options, plan, augmentation, earlyStopping }: FittingOptions,
     samples: { train: HeldSamples; validation: HeldSamples | undefined },
     warned: Set<TrainingWarningCode>,
   ) {
@@ -266,14 +282,19 @@ export class Fitting {
     this.#watch = new TrainingWatch(live.network, live.spec, warn, warned);
     const { epochs: epochsBefore, evolutionDue } = live.point;
     const { train, validation } = samples;
-    const there = { train: train.native, validation: validation?.native };
-    this.#run = new TrainingRun(live.network, plan, there, {
-      ...{ operation, epochsBefore, evolutionDue, signal, watch: this.#watch },
-      ...(onProgress && { onSteps: (done: StepsDone) => onProgress(progressOf(done)) }),
-      ...(this.#stopping && { judge: (figures: EpochFigures) => this.#judge(figures) }),
-      trained: async (epoch) => this.#averaging?.add(epoch, live.network),
-      evolved: () => this.#averaging?.restart(),
-    });
+    const fed = augmentation ? augmenting(operation, train.native, augmentation, live) : train.native;
+    this.#run = new TrainingRun(
+      live.network,
+      plan,
+      { train: fed, validation: validation?.native },
+      {
+        ...{ operation, epochsBefore, evolutionDue, signal, watch: this.#watch },
+        ...(onProgress && { onSteps: (done: StepsDone) => onProgress(progressOf(done)) }),
+        ...(this.#stopping && { judge: (figures: EpochFigures) => this.#judge(figures) }),
+        trained: async (epoch) => this.#averaging?.add(epoch, live.network),
+        evolved: () => this.#averaging?.restart(),
+      },
+    );
     if (average !== undefined) this.#averaging = new Averaging(average, this.#run.lastEpoch, live.point);
   }
 

@@ -57,7 +57,7 @@ export interface EpochReport {
 /** Samples that are on the device already. */
 export interface TrainingSamples {
   /** Training samples, or a function that makes those of an epoch, which are freed after it. */
-  train: NativeSamples | ((epoch: number) => NativeSamples);
+  train: NativeSamples | ((epoch: number) => NativeSamples | Promise<NativeSamples>);
   /** Samples held out to choose an epoch by. */
   validation?: NativeSamples | undefined;
   test?: NativeSamples | undefined;
@@ -227,7 +227,7 @@ export class TrainingRun {
     this.#checkSignal(epoch);
     const { train, validation, test } = this.#samples;
     const { policy, schedule, batchSize } = this.#plan;
-    const samples = typeof train === 'function' ? train(epoch) : train;
+    const samples = typeof train === 'function' ? await train(epoch) : train;
     const steps = Math.ceil(samples.count / batchSize);
     const exchanged: Exchange = { pruned: 0, grown: 0, durationMs: 0 };
     const training = { loss: 0, durationMs: 0 };
@@ -405,7 +405,7 @@ export class TrainingRun {
   async #exchange(policy: NativeEvolutionPolicy, epoch: number, step: number | undefined) {
     if (policy.grow !== 'gradient') return this.#model.evolve(policy, epoch, step);
     const { train } = this.#samples;
-    const samples = typeof train === 'function' ? train(epoch) : train;
+    const samples = typeof train === 'function' ? await train(epoch) : train;
     try {
       return await this.#model.evolve(policy, epoch, step, samples);
     } finally {
@@ -423,7 +423,7 @@ export function errorOfCall(operation: string, cause: unknown, part: 'training' 
   const error = fromNative(cause);
   if (!(error instanceof SetNativeError)) return error;
   const start = `[${operation}] ${part === 'validation' ? 'validation: ' : ''}`;
-  const message = error.message.replace(/^\[(?:train|evaluate)\] /, start);
+  const message = error.message.replace(/^\[(?:train|evaluate|augment)\] /, start);
   return new SetNativeError(error.code, message, { details: error.details, cause });
 }
 

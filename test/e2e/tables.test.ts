@@ -35,6 +35,16 @@ function flowers(rows: number): string {
   return `\ufeffid,"length, cm",colour,width,kind\r\n${lines.join('\r\n')}\r\n`;
 }
 
+/** A table of images of 3 x 3 pixels. */
+function images(count: number): string {
+  const rows = Array.from({ length: count }, (_, row) => {
+    const cells = pixels.map((_, i) => ((Math.imul(row * 9 + i + 1, 2_654_435_761) >>> 0) % 200) / 100);
+    return [...cells, ['dark', 'light'][row % 2]].join();
+  });
+  return `${[...pixels, 'kind'].join()}\n${rows.join('\n')}\n`;
+}
+const pixels = Array.from({ length: 9 }, (_, i) => `p${i}`);
+
 const place = (name: string) => path.join(folder, name);
 const bytesOf = (name: string) => readFileSync(place(name));
 
@@ -284,12 +294,7 @@ describe('train', () => {
   });
 
   test('--input-order puts pixels in tiles; predict takes rows as they are in the table', () => {
-    const pixels = Array.from({ length: 9 }, (_, i) => `p${i}`);
-    const rows = Array.from({ length: 60 }, (_, row) => {
-      const cells = pixels.map((_, i) => ((Math.imul(row * 9 + i + 1, 2_654_435_761) >>> 0) % 200) / 100);
-      return [...cells, ['dark', 'light'][row % 2]].join();
-    });
-    writeFileSync(place('pixels.csv'), `${[...pixels, 'kind'].join()}\n${rows.join('\n')}\n`);
+    writeFileSync(place('pixels.csv'), images(60));
     const options = ['train', '--csv', 'pixels.csv', ...network, '--epochs', '2'];
     const ordered = [...options, '--input-order', 'tiles:2:3x3'];
     expect(run([...ordered, '--save', 'tiles.st']).code).toBe(0);
@@ -325,6 +330,27 @@ describe('train', () => {
     expect(run(['inspect', 'shapes.st']).stdout).toMatch(
       /^inputs +feature 0, feature 1, feature 28, feature 29,/m,
     );
+  });
+
+  test('--shift and --flip augment images, which goes on as if it had never stopped', () => {
+    writeFileSync(place('images.csv'), images(60));
+    const options = ['train', '--csv', 'images.csv', ...network, '--input-order', 'tiles:2:3x3'];
+    const moving = [...options, '--shift', '2', '--flip'];
+    expect(run([...options, '--epochs', '3', '--shift', '0', '--save', 'still.st']).code).toBe(0);
+    expect(run([...moving, '--epochs', '3', '--save', 'moved.st']).code).toBe(0);
+    expect(bytesOf('moved.st')).not.toEqual(bytesOf('still.st'));
+    expect(run([...moving, '--epochs', '1', '--save', 'begun.st']).code).toBe(0);
+    expect(run([...moving, '--epochs', '3', '--resume', 'begun.st']).code).toBe(0);
+    expect(bytesOf('begun.st')).toEqual(bytesOf('moved.st'));
+    expect(run([...training, '--flip'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--flip takes the shape of an image, which flowers.csv does not have'),
+    });
+    expect(run(['train', '--dataset', 'procedural', '--shift', '28'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--shift 28 leaves nothing of images of 28 x 28 pixels'),
+    });
+    expect(run([...options, '--shift', '1.5'])).toMatchObject({ code: 2 });
   });
 
   test('schedules: options train as those of fit do, and what they do not go with is refused', async () => {

@@ -52,6 +52,18 @@ const policy = {
   regrowInit: 'he-dense',
   evolveOutput: false,
 };
+const augmentation = {
+  seed: 0,
+  rows: 4,
+  columns: 5,
+  channels: 1,
+  shift: 2,
+  flip: true,
+  padding: 0,
+  offset: new Float64Array(20),
+  divisor: new Float64Array(20).map((_, k) => k + 1),
+  order: new Uint32Array(20).map((_, k) => 19 - k),
+};
 const x = new Float32Array(200).fill(0.5);
 const labels = new Uint32Array(10).map((_, i) => i % 4);
 
@@ -136,6 +148,14 @@ for (const value of strange) {
   if (value !== undefined) {
     await refused(() => model.trainEpoch(samples, { ...options, learningRates: value }));
     await refused(() => model.trainEpoch(samples, { ...options, decays: value }));
+  }
+  await refused(() => samples.augmented(value, 1, 1));
+  await refused(() => samples.augmented(augmentation, value, 1));
+  await refused(() => samples.augmented(augmentation, 1, value));
+  for (const key of Object.keys(augmentation)) {
+    if (value === undefined && key === 'order') continue; // absent: in their own order
+    if (key === 'padding' && (value === -1 || value === 1e300)) continue; // any number, unless it overflows
+    await refused(() => samples.augmented({ ...augmentation, [key]: value }, 1, 1));
   }
   for (const method of ['trainEpoch', 'evaluate', 'predict'])
     await refused(() => model[method](value, options));
@@ -272,6 +292,58 @@ assert.equal(await errorOf(() => addon.createModel({ ...spec, sizes })), trap);
   };
   await model.trainEpoch(victim, Object.defineProperty({ ...options }, 'shuffle', shuffle));
   await refused(() => model.trainEpoch(victim, options), /ERR_DISPOSED/);
+}
+
+// Images that do not fit, of samples that may go while they are augmented.
+{
+  const changed = (change) => () => samples.augmented({ ...augmentation, ...change }, 1, 1);
+  const last = (array, value) => array.slice().fill(value, 19);
+  for (const sizes of [{ rows: 5 }, { channels: 2 }, { rows: 2 ** 16, columns: 2 ** 16 }])
+    await refused(changed(sizes), /ERR_SHAPE/);
+  const most = 2 ** 32 - 1;
+  await refused(changed({ rows: most, columns: most, channels: most }), /ERR_SHAPE/);
+  await refused(changed({ shift: 4 }), /ERR_OUT_OF_RANGE/);
+  await refused(changed({ shift: most }), /ERR_OUT_OF_RANGE/);
+  for (const value of [20, most, 5]) {
+    await refused(changed({ order: last(augmentation.order, value) }), /ERR_SHAPE/);
+  }
+  for (const value of [Number.NaN, 0, -1, 1e-310])
+    await refused(changed({ divisor: last(augmentation.divisor, value) }), /ERR_OUT_OF_RANGE/);
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY])
+    await refused(changed({ offset: last(augmentation.offset, value) }), /ERR_OUT_OF_RANGE/);
+  for (const key of ['offset', 'divisor', 'order'])
+    await refused(changed({ [key]: augmentation[key].subarray(1) }), /ERR_SHAPE/);
+  await refused(changed({ padding: 1e300 }), /ERR_NON_FINITE/);
+  await refused(() => draft().augmented(augmentation, 1, 1), /ERR_INVALID_ARGUMENT/);
+  for (const key of Object.keys(augmentation)) {
+    const bad = Object.defineProperty({ ...augmentation }, key, { get: thrower });
+    assert.equal(await errorOf(() => samples.augmented(bad, 1, 1)), trap);
+  }
+  const victim = new addon.Samples(x, 20, { labels });
+  const flip = {
+    get() {
+      victim.dispose();
+      gc();
+      return true;
+    },
+  };
+  const bad = Object.defineProperty({ ...augmentation }, 'flip', flip);
+  await refused(() => victim.augmented(bad, 1, 1), /ERR_DISPOSED/);
+  // Copies keep what they share, and copies of them.
+  const gone = new addon.Samples(x, 20, { labels, weights: new Float32Array(10).fill(1) });
+  const pending = gone.augmented(augmentation, 1, 3);
+  gone.dispose();
+  const copy = await pending;
+  assert.deepEqual([copy.count, copy.features, copy.classes, copy.outputs], [10, 20, true, 0]);
+  assert.ok(copy instanceof addon.Samples);
+  const next = await copy.augmented(augmentation, 2, 1);
+  copy.dispose();
+  gc();
+  await model.trainEpoch(next, options);
+  await refused(() => next.append('x', x), /ERR_INVALID_ARGUMENT/);
+  await refused(() => next.finish(), /ERR_INVALID_ARGUMENT/);
+  next.dispose();
+  await refused(() => next.augmented(augmentation, 1, 1), /ERR_DISPOSED/);
 }
 
 // Arrays whose memory is gone, or shrinks.
