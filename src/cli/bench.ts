@@ -43,7 +43,7 @@ import { checkApart, tableStream, writeAndShow } from './outputs.js';
 import { rateScheduleOption, scheduleOptions } from './scheduleOptions.js';
 import { shellCommand } from './shell.js';
 import { interruptible } from './signals.js';
-import { tableOf, tableOptions } from './tableOptions.js';
+import { inputOrder, tableOf, tableOptions } from './tableOptions.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
   dataset?: string;
@@ -165,10 +165,25 @@ export function benchCommand(): Command {
     .addOption(schedule.evolveUntil)
     .addOption(
       option(
+        '--average <x>',
+        'share of the epochs after which the network is averaged; the mean is evaluated beside the last one',
+        numberIn(ranges.average),
+      ),
+    )
+    .addOption(
+      option(
         '--scaling <name>',
         `of the features: ${scalings.join(', ')}; own: the data set's`,
         oneOf(scalings),
         'scaling',
+      ),
+    )
+    .addOption(
+      option(
+        '--input-order <order>',
+        'of the inputs: given, tiles, tiles:4, which makes motifs patches of images',
+        inputOrder,
+        'inputOrder',
       ),
     )
     .addOption(
@@ -249,6 +264,7 @@ Examples:
   $ set-native bench --methods set,set-motif,static --epsilon 1,5,13 --epochs 20 --runs 5 --out results
   $ set-native bench --methods set,set-motif,static --motif-size 1,2,4,8,16 --runs 5 --epochs 40
   $ set-native bench --rate-schedule cosine --warmup 1 --zeta-schedule cosine --evolve-every 500steps --evolve-until 0.75
+  $ set-native bench --methods static,set,set-walk,set-gradient,rigl --average 0.75 --evolve-until 0.75
   $ set-native bench --preset thesis-fmnist --out thesis      # hours; Ctrl-C, then --resume thesis
   $ set-native bench --dataset fashion-mnist --data-dir ~/data --init he-dense --epsilon 13 --json thesis.json`,
     )

@@ -11,7 +11,7 @@ import { upload } from '../training/upload.js';
 import { type TrainingWarning, TrainingWatch } from '../training/warnings.js';
 import type { TopologyName } from '../vocabulary.js';
 import type { GroupState } from './checkpoint.js';
-import { defaultSamples, type ExperimentConfig } from './config.js';
+import { defaultSamples, type ExperimentConfig, refinedOf } from './config.js';
 import { degreesOf, fanOut } from './degrees.js';
 import type { ExperimentEvent, GroupEvents } from './events.js';
 import { type Group, networkOf, trainingOf } from './plan.js';
@@ -54,7 +54,7 @@ export async function* runGroup(
   dataset: Dataset,
   { signal, state, afterRound }: GroupOptions,
 ): GroupEvents {
-  const { published, train, validation, test } = materialOf(config, group, dataset);
+  const { published, train, validation, test, order } = materialOf(config, group, dataset);
   const uploadAs = (name: string, part: Samples) => upload('bench', part, name);
   const uploaded = [
     uploadAs('train', train),
@@ -88,7 +88,7 @@ export async function* runGroup(
       }
       if (epoch + 1 < group.epochs) await afterRound?.(() => snapshot(contenders, epoch + 1));
     }
-    for (const contender of contenders) await conclude(contender);
+    for (const contender of contenders) await conclude(contender, order);
     return contenders.map(({ run }) => run);
   } finally {
     for (const { model } of contenders) model.dispose();
@@ -126,9 +126,16 @@ function watched<R>(contender: Contender, work: () => Promise<R>): Events<Experi
   });
 }
 
-/** The samples of a group and, where the thesis' program drew them, its sparse network. */
+/**
+ * The samples of a group, the feature of each input where that is another, and, where the thesis' program
+ * drew the samples, its sparse network.
+ */
 function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, dataset: Dataset) {
-  if (!isDrawnByProgram(reading)) return { published: undefined, ...samplesOf(config, seed, dataset) };
+  if (!isDrawnByProgram(reading)) {
+    const { inputOrder } = refinedOf(config, reading);
+    const { encoding, ...samples } = samplesOf({ ...config, inputOrder }, seed, dataset);
+    return { published: undefined, order: encoding.order, ...samples };
+  }
   const countOf = (part: 'train' | 'test') => {
     const available = dataset[part]?.count ?? 0;
     const given = config[part];
@@ -137,7 +144,8 @@ function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, 
   const counts = { train: countOf('train'), test: countOf('test') };
   const epsilon = trials.find((trial) => trial.epsilon !== null)?.epsilon ?? largest(config.epsilon);
   const published = publishedRun(dataset, { run: seed, epsilon, hidden: config.hidden, counts });
-  return { published, train: published.train, validation: undefined, test: published.test };
+  const { train, test } = published;
+  return { published, order: undefined, train, validation: undefined, test };
 }
 
 /** Copies the state of a group. */
@@ -154,11 +162,19 @@ async function snapshot(contenders: Contender[], epoch: number): Promise<GroupSt
 }
 
 /** Adds to the run what is known only at the end. */
-async function conclude({ model, run }: Contender): Promise<void> {
+async function conclude({ model, run }: Contender, order: number[] | undefined): Promise<void> {
   if (run.failure !== undefined || run.degrees === undefined) return;
   const layers = await model.download();
   run.degrees.end = degreesOf(layers);
-  if (!layers[0]!.dense) run.inputDegree = Array.from(fanOut(layers[0]!));
+  if (!layers[0]!.dense) run.inputDegree = byFeature(fanOut(layers[0]!), order);
+}
+
+/** Numbers of inputs as those of the features that they take. */
+function byFeature(values: Uint32Array, order: number[] | undefined): number[] {
+  if (order === undefined) return Array.from(values);
+  const own = new Uint32Array(values.length);
+  for (const [input, feature] of order.entries()) own[feature] = values[input]!;
+  return Array.from(own);
 }
 
 /** Draws a network, or takes up one that a checkpoint has left. */

@@ -95,8 +95,8 @@ export interface BenchRun extends Trial {
   /** Degrees of every layer, before the first epoch and after the last; `end` is empty until then. */
   degrees?: { start: LayerDegrees[]; end: LayerDegrees[] };
   /**
-   * Links of every input after the last epoch. Absent where the first layer is dense or the training has not
-   * ended.
+   * Links of every feature after the last epoch, in the order of the data set, whatever the order of the
+   * inputs. Absent where the first layer is dense or the training has not ended.
    */
   inputDegree?: number[];
   /** Present when the training diverged; `epochs` ends before that epoch. The others went on without it. */
@@ -141,8 +141,9 @@ export interface BenchSummary extends Arm {
   initialLinks: number | null;
   /**
    * Whether no other arm of SET and SET-motif at this reading and epsilon trains faster (by the ratio to SET,
-   * or by the time where SET is missing) and is on average at least as accurate. null for other methods,
-   * where there is no other arm, and unless all have as many runs and epochs.
+   * or by the time where SET is missing) and is on average at least as accurate; the variants of the two, such
+   * as set-walk and set-motif-walk, are compared with each other. null for methods that do not evolve, where
+   * there is no other arm, and unless all have as many runs and epochs.
    */
   onFrontier: boolean | null;
 }

@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { evolves } from '../../benchMethods.js';
 import type { BenchResults, BenchSummary } from '../../experiment/results.js';
 import { largest, smallest } from '../../extremes.js';
 import { type Column, count, grid, integer, milliseconds, orDash, percent, share, signed } from './format.js';
@@ -117,7 +118,7 @@ function legend({ summary, config }: BenchResults): string[] {
   if (summary.some((entry) => entry.initialLinks !== null)) {
     lines.push('Initial links: share of the links in evolving layers that were there from the start.');
   }
-  if ((has('set') || has('set-motif')) && !has('static')) {
+  if (summary.some(({ method }) => evolves(method)) && !has('static')) {
     lines.push('No static runs: without them nobody can tell what evolution contributes.');
   }
   return lines;

@@ -23,7 +23,7 @@ test('the defaults are the Fashion-MNIST configuration of the thesis', () => {
 test.each([
   ['methods', []],
   ['methods', ['set', 'set']],
-  ['methods', ['rigl']],
+  ['methods', ['hebb']],
   ['epsilon', [1, 0]],
   ['epsilon', 5],
   ['hidden', []],
@@ -184,7 +184,10 @@ test.each<[Partial<ExperimentConfig>, string]>([
   [{ topology: 'motif', motifSize: [2, 4] }, 'a single size above 1 with topology motif, .*; got 2,4'],
   [{ topology: 'motif', motifSize: [1] }, 'a single size above 1 with topology motif'],
   [{ topology: 'motif-printed', motifSize: [1, 2] }, 'a single size above 1 with topology motif-printed'],
-  [{ methods: ['set', 'static'], motifSize: [1, 2] }, 'a single size unless set-motif is among the methods'],
+  [
+    { methods: ['set', 'static'], motifSize: [1, 2] },
+    'a single size unless set-motif or set-motif-walk or set-motif-gradient is among the methods',
+  ],
 ])('motif sizes that say nothing are refused: %j', (options, message) => {
   expect(() => runsOf(options)).toThrow(
     expect.objectContaining({
