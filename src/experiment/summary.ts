@@ -39,6 +39,7 @@ function summary(group: BenchRun[], all: BenchRun[]): Entry {
   const { reading, method, epsilon, motifSize } = runs[0]!;
   const pairs = pairsWithSet(runs, all);
   const survivals = runs.map(survival).filter((share) => share !== null);
+  const averaged = runs.flatMap((run) => run.averaged?.testAccuracy ?? []);
   const selected = runs.map(selectedAccuracy).filter((accuracy) => accuracy !== null);
   const accuracy = reportsBest(reading) ? bestAccuracy : finalAccuracy;
   const equal = pairs.filter(({ run, set }) => run.epochs.length === set.epochs.length);
@@ -54,6 +55,7 @@ function summary(group: BenchRun[], all: BenchRun[]): Entry {
     finalAccuracy: estimate(runs.map(finalAccuracy)),
     selectedAccuracy: selected.length === runs.length ? estimate(selected) : null,
     bestAccuracy: estimate(runs.map(bestAccuracy)),
+    ...(averaged.length === runs.length && { averagedAccuracy: estimate(averaged) }),
     differenceToSet:
       equal.length > 0 ? difference(equal.map(({ run, set }) => accuracy(run) - accuracy(set))) : null,
     trainMs: mean(runs.map((run) => medianMs(run, 'trainMs'))),
