@@ -12,6 +12,8 @@ interface Mark {
   dash: number[];
 }
 
+const diagonalCross = 'M-0.8,-0.8L0.8,0.8M-0.8,0.8L0.8,-0.8';
+
 const marks: Record<BenchMethod, Mark> = {
   set: { color: palette.blue, shape: 'circle', dash: [1, 0] },
   'set-motif': { color: palette.vermilion, shape: 'square', dash: [6, 3] },
@@ -19,7 +21,7 @@ const marks: Record<BenchMethod, Mark> = {
   'set-motif-walk': { color: palette.orange, shape: 'cross', dash: [8, 2, 2, 2, 2, 2] },
   'set-gradient': { color: palette.violet, shape: 'triangle-right', dash: [4, 2] },
   'set-motif-gradient': { color: palette.olive, shape: 'triangle-left', dash: [12, 3, 4, 3] },
-  rigl: { color: palette.grey, shape: 'wedge', dash: [1, 3] },
+  rigl: { color: palette.grey, shape: diagonalCross, dash: [1, 3] },
   static: { color: palette.green, shape: 'triangle-up', dash: [2, 2] },
   dense: { color: palette.purple, shape: 'diamond', dash: [8, 2, 2, 2] },
 };
