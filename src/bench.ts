@@ -13,7 +13,7 @@ export {
   runExperiment,
 } from './experiment/experiment.js';
 export type {
-  AveragedFigures,
+  BenchAverage,
   BenchDataset,
   BenchEnvironment,
   BenchResults,

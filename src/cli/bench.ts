@@ -294,7 +294,7 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
       if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // in addition to the error that stopped it
     }
     if (partial && out !== undefined) process.stderr.write(`Go on with: ${resumeCommand('bench', out)}\n`);
-    throw error;
+    throw asShapeOfFlag(error);
   }
   // Results, which took hours, come before the report, which can be made again from them.
   const problems = [
@@ -305,6 +305,19 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
   if (problems.length === 0) return;
   const code = problems[0] instanceof SetNativeError ? problems[0].code : 'ERR_INTERNAL';
   throw new SetNativeError(code, problems.map(({ message }) => message).join('\n'), { cause: problems[0] });
+}
+
+/** The error, in words of the flag where tiles lack the shape of an image. */
+function asShapeOfFlag(error: unknown): unknown {
+  const lacksShape =
+    isSetNativeError(error, 'ERR_INVALID_ARGUMENT') && error.details.option === 'inputOrder.shape';
+  if (!lacksShape) return error;
+  return new SetNativeError(
+    'ERR_USAGE',
+    '[bench] --input-order takes the shape of an image, which the data set does not have; give it with the size of ' +
+      'tiles, as tiles:2:28x28 or, of three channels, tiles:2:32x32x3',
+    { details: { flag: '--input-order' }, cause: error },
+  );
 }
 
 /** Results that an experiment had when the error stopped it. */

@@ -3,7 +3,7 @@ import { fromNative, type NativeModel, type NativeModelSpec, native, ofThisRealm
 import { averagedLayers, type WeightSums } from '../training/average.js';
 import type { TrainingSamples } from '../training/run.js';
 import { whenAborted } from '../whenAborted.js';
-import type { AveragedFigures } from './results.js';
+import type { BenchAverage } from './results.js';
 
 /**
  * Evaluates the mean of the networks that a model was after its last epochs, on a model of its own, and
@@ -16,7 +16,7 @@ export async function averagedFigures(
   sums: WeightSums,
   { test, validation }: TrainingSamples,
   signal: AbortSignal | undefined,
-): Promise<AveragedFigures> {
+): Promise<BenchAverage> {
   const stage = 'while an average was evaluated';
   const layers = await averagedLayers(ofThisRealm(await model.download()), sums);
   checkSignal('bench', signal, stage);

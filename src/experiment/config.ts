@@ -50,6 +50,10 @@ export interface ExperimentConfig extends TableChoice {
   /** Folder that data sets are looked for in first. */
   dataDir?: string;
   readings: Reading[];
+  /**
+   * Default `set`, `set-motif`, `static` and `dense`. Readings of the thesis leave out those that grow links
+   * by walk or gradient.
+   */
   methods: BenchMethod[];
   epsilon: number[];
   /** Runs per method and epsilon, with seeds `seed`, `seed + 1` ... */

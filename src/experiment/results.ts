@@ -86,7 +86,7 @@ export interface LayerDegrees {
 }
 
 /** Figures of the mean of the networks that a training was after its last epochs. */
-export interface AveragedFigures {
+export interface BenchAverage {
   /** Share of the test samples classified correctly. */
   testAccuracy: number;
   /** Mean loss of the test samples. */
@@ -115,7 +115,7 @@ export interface BenchRun extends Trial {
    * The mean of the last networks, where `average` asks for it and the training has ended; `epochs` are of
    * the last network.
    */
-  averaged?: AveragedFigures;
+  averaged?: BenchAverage;
   /** Present when the training diverged; `epochs` ends before that epoch. The others went on without it. */
   failure?: { code: ErrorCode; message: string };
 }
@@ -160,9 +160,9 @@ export interface BenchSummary extends Arm {
   initialLinks: number | null;
   /**
    * Whether no other arm of SET and SET-motif at this reading and epsilon trains faster (by the ratio to SET,
-   * or by the time where SET is missing) and is on average at least as accurate; the variants of the two, such
-   * as set-walk and set-motif-walk, are compared with each other. null for methods that do not evolve, where
-   * there is no other arm, and unless all have as many runs and epochs.
+   * or by the time where SET is missing) and is on average at least as accurate; a variant of both, such as
+   * set-walk and set-motif-walk, is compared with itself. null for methods that do not evolve, where there is
+   * no other arm, and unless all have as many runs and epochs.
    */
   onFrontier: boolean | null;
 }
