@@ -347,7 +347,9 @@ function checkMotifSizes({ methods, topology, motifSize }: ExperimentConfig): vo
     );
   }
   if (motifSize.length > 1 && !methods.some(evolvesMotifs)) {
-    refuse(`a single size unless ${benchMethods.filter(evolvesMotifs).join(' or ')} is among the methods`);
+    refuse(
+      `a single size unless one of ${benchMethods.filter(evolvesMotifs).join(', ')} is among the methods`,
+    );
   }
 }
 

@@ -202,7 +202,7 @@ test.each<[Partial<ExperimentConfig>, string]>([
   [{ topology: 'motif-printed', motifSize: [1, 2] }, 'a single size above 1 with topology motif-printed'],
   [
     { methods: ['set', 'static'], motifSize: [1, 2] },
-    'a single size unless set-motif or set-motif-walk or set-motif-gradient is among the methods',
+    'a single size unless one of set-motif, set-motif-walk, set-motif-gradient is among the methods',
   ],
 ])('motif sizes that say nothing are refused: %j', (options, message) => {
   expect(() => runsOf(options)).toThrow(
