@@ -13,6 +13,7 @@ export {
   runExperiment,
 } from './experiment/experiment.js';
 export type {
+  BenchAverage,
   BenchDataset,
   BenchEnvironment,
   BenchResults,

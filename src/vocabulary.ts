@@ -43,8 +43,8 @@ export type ZetaScheduleName = (typeof zetaSchedules)[number];
 export const methods = ['set', 'set-motif', 'static'] as const;
 export type MethodName = (typeof methods)[number];
 
-/** Rules that say which links of each sign are pruned. */
-export const pruneRules = ['exact', 'thesis'] as const;
+/** Rules that say which links are pruned: of each sign some, or the weakest of both. */
+export const pruneRules = ['exact', 'thesis', 'lowest'] as const;
 export type PruneName = (typeof pruneRules)[number];
 
 /**
@@ -91,9 +91,25 @@ export type ScalingKind = (typeof scalingKinds)[number];
 export const scalings = ['own', 'none', 'min-max', 'standardise'] as const;
 export type ScalingChoice = (typeof scalings)[number];
 
-export const benchMethods = [...methods, 'dense'] as const;
-/** A training method, or `dense`: the same network with every link present. */
+export const benchMethods = [
+  'set',
+  'set-motif',
+  'set-walk',
+  'set-motif-walk',
+  'set-gradient',
+  'set-motif-gradient',
+  'rigl',
+  'static',
+  'dense',
+] as const;
+/**
+ * Methods that an experiment compares, each with its rules of evolution (src/benchMethods.ts); `dense` is the
+ * same network with every link present.
+ */
 export type BenchMethod = (typeof benchMethods)[number];
+
+/** Those that an experiment compares where nobody names any. */
+export const usualBenchMethods = ['set', 'set-motif', 'static', 'dense'] as const satisfies BenchMethod[];
 
 export const readings = ['published', 'described', 'improved', 'plain'] as const;
 /**

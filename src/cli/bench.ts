@@ -43,7 +43,7 @@ import { checkApart, tableStream, writeAndShow } from './outputs.js';
 import { rateScheduleOption, scheduleOptions } from './scheduleOptions.js';
 import { shellCommand } from './shell.js';
 import { interruptible } from './signals.js';
-import { tableOf, tableOptions } from './tableOptions.js';
+import { inputOrder, tableOf, tableOptions } from './tableOptions.js';
 
 type BenchOptions = Omit<ExperimentConfig, 'dataset' | 'readings'> & {
   dataset?: string;
@@ -165,10 +165,25 @@ export function benchCommand(): Command {
     .addOption(schedule.evolveUntil)
     .addOption(
       option(
+        '--average <x>',
+        'share of the epochs after which the network is averaged; the mean is evaluated beside the last one',
+        numberIn(ranges.average),
+      ),
+    )
+    .addOption(
+      option(
         '--scaling <name>',
         `of the features: ${scalings.join(', ')}; own: the data set's`,
         oneOf(scalings),
         'scaling',
+      ),
+    )
+    .addOption(
+      option(
+        '--input-order <order>',
+        'of the inputs: given, tiles, tiles:4, which makes motifs patches of images',
+        inputOrder,
+        'inputOrder',
       ),
     )
     .addOption(
@@ -249,6 +264,7 @@ Examples:
   $ set-native bench --methods set,set-motif,static --epsilon 1,5,13 --epochs 20 --runs 5 --out results
   $ set-native bench --methods set,set-motif,static --motif-size 1,2,4,8,16 --runs 5 --epochs 40
   $ set-native bench --rate-schedule cosine --warmup 1 --zeta-schedule cosine --evolve-every 500steps --evolve-until 0.75
+  $ set-native bench --methods static,set,set-walk,set-gradient,rigl --average 0.75 --evolve-until 0.75
   $ set-native bench --preset thesis-fmnist --out thesis      # hours; Ctrl-C, then --resume thesis
   $ set-native bench --dataset fashion-mnist --data-dir ~/data --init he-dense --epsilon 13 --json thesis.json`,
     )
@@ -278,7 +294,7 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
       if (failure !== undefined) process.stderr.write(`${failure.message}\n`); // in addition to the error that stopped it
     }
     if (partial && out !== undefined) process.stderr.write(`Go on with: ${resumeCommand('bench', out)}\n`);
-    throw error;
+    throw asShapeOfFlag(error);
   }
   // Results, which took hours, come before the report, which can be made again from them.
   const problems = [
@@ -289,6 +305,19 @@ async function bench(options: BenchOptions, command: Command): Promise<void> {
   if (problems.length === 0) return;
   const code = problems[0] instanceof SetNativeError ? problems[0].code : 'ERR_INTERNAL';
   throw new SetNativeError(code, problems.map(({ message }) => message).join('\n'), { cause: problems[0] });
+}
+
+/** The error, in words of the flag where tiles lack the shape of an image. */
+function asShapeOfFlag(error: unknown): unknown {
+  const lacksShape =
+    isSetNativeError(error, 'ERR_INVALID_ARGUMENT') && error.details.option === 'inputOrder.shape';
+  if (!lacksShape) return error;
+  return new SetNativeError(
+    'ERR_USAGE',
+    '[bench] --input-order takes the shape of an image, which the data set does not have; give it with the size of ' +
+      'tiles, as tiles:2:28x28 or, of three channels, tiles:2:32x32x3',
+    { details: { flag: '--input-order' }, cause: error },
+  );
 }
 
 /** Results that an experiment had when the error stopped it. */

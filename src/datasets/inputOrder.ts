@@ -95,7 +95,12 @@ function checkList(operation: string, list: readonly unknown[], features: number
   throw invalid(operation, option, other, value);
 }
 
-function checkTiles(operation: string, order: unknown): TileOrder {
+/**
+ * Tiles with their size, checked; the shape of an image is checked where the features are known.
+ *
+ * @throws SetNativeError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE
+ */
+export function checkTiles(operation: string, order: unknown): TileOrder {
   if (order === 'tiles') return { tiles: 2 };
   if (typeof order !== 'object' || order === null)
     throw invalid(operation, 'inputOrder', 'given, tiles, { tiles: 4 } or a list of features', order);

@@ -8,12 +8,13 @@ import { writeAtomically } from '../files/output.js';
 import { readSafetensors, safetensorsPieces, type Tensor, type TensorFile } from '../files/safetensors.js';
 import type { NativeLayer } from '../native.js';
 import { activationOf } from '../thesis/readings.js';
-import { layersOf, layerTensors } from '../training/modelFile.js';
+import type { WeightSums } from '../training/average.js';
+import { isSum, layersOf, layerTensors, readSums, sumTensors } from '../training/modelFile.js';
 import type { ExperimentConfig } from './config.js';
 import type { Group } from './plan.js';
 import { runSchema } from './read.js';
 import type { BenchRun, LayerDegrees } from './results.js';
-import { runCheck } from './runCheck.js';
+import { mayAverage, runCheck } from './runCheck.js';
 import { trialKey, trialNameInFull } from './trial.js';
 
 /*
@@ -21,8 +22,9 @@ import { trialKey, trialNameInFull } from './trial.js';
  *
  * It has the format safetensors. The tensors of training i are those of a model file with `trials.<i>.` in
  * front, and `trials.<i>.run`, what its line of results is so far, as bytes of JSON; a training that has
- * failed has that alone. The metadata say which group of which experiment it belongs to, the epoch, and the
- * SHA-256 of all that the file says without it.
+ * failed has that alone. The metadata say which group of which experiment it belongs to, the epoch, over how
+ * many epochs a training that is averaged has sums (`trials.<i>.averagedEpochs`), and the SHA-256 of all that
+ * the file says without it.
  *
  * The content of a file that was cut or changed is not read, because its sum is wrong; that of a file that
  * was renamed, copied from elsewhere or made up is checked like all input.
@@ -36,6 +38,8 @@ export interface GroupState {
     run: BenchRun;
     /** Absent when the training has failed. */
     layers?: NativeLayer[];
+    /** What is to become the mean of its last epochs. */
+    average?: WeightSums;
   }[];
 }
 
@@ -57,13 +61,16 @@ export function writeCheckpoint(
   { optimizer = 'sgd' }: Pick<ExperimentConfig, 'optimizer'>,
 ): void {
   const tensors = new Map<string, Tensor>();
-  for (const [i, { run, layers = [] }] of trials.entries()) {
+  const { experiment, group } = of;
+  const metadata = new Map(Object.entries({ format, version, experiment, group, epoch: String(epoch) }));
+  for (const [i, { run, layers = [], average }] of trials.entries()) {
     const text = new Uint8Array(Buffer.from(JSON.stringify(run)));
     tensors.set(tensorName(i, 'run'), { dtype: 'U8', shape: [text.length], data: text });
     for (const [name, tensor] of layerTensors(layers, optimizer)) tensors.set(tensorName(i, name), tensor);
+    if (average === undefined) continue;
+    metadata.set(tensorName(i, 'averagedEpochs'), String(average.epochs));
+    for (const [name, tensor] of sumTensors(layers, average)) tensors.set(tensorName(i, name), tensor);
   }
-  const { experiment, group } = of;
-  const metadata = new Map(Object.entries({ format, version, experiment, group, epoch: String(epoch) }));
   writeAtomically(file, sealed({ tensors, metadata }));
 }
 
@@ -130,14 +137,17 @@ export function readCheckpoint(
   if (own.length !== expected.length)
     throw refuse(`has ${own.length} trainings, where ${expected.length} were expected`);
   const sizes = [dataset.features, ...config.hidden, dataset.classes];
-  const trials = own.map(({ run: text, layers: arrays }, i) => {
+  const trials = own.map(({ run: text, layers: arrays, sums }, i) => {
     const run = runOf(text, i, refuse);
-    if (arrays.size === 0) return { run };
+    const averaged = averagedEpochs(metadata.get(tensorName(i, 'averagedEpochs')), i, refuse);
+    if (arrays.size === 0 && sums.size === 0 && averaged === undefined) return { run };
     const activation = activationOf(config, run.reading, run.method);
     const { optimizer = 'sgd' } = config;
-    const layers = layersOf(arrays, { sizes, activation, optimizer }, (wanted, came) =>
-      refuse(`has a training, ${trialNameInFull(run)}, with ${came}, where ${wanted} was expected`),
-    );
+    const fail = (wanted: string, came: string) =>
+      refuse(`has a training, ${trialNameInFull(run)}, with ${came}, where ${wanted} was expected`);
+    const layers = layersOf(arrays, { sizes, activation, optimizer }, fail);
+    if (averaged !== undefined) return { run, layers, average: readSums(sums, layers, averaged, fail) };
+    if (sums.size > 0) throw fail('no sum', `${[...sums.keys()][0]} of no epochs`);
     return { run, layers };
   });
   const state = { epoch, trials };
@@ -171,6 +181,8 @@ interface TrialTensors {
   run: Uint8Array;
   /** Those of a model file, by their names there. */
   layers: Map<string, Tensor>;
+  /** Those of them that are sums of epochs. */
+  sums: Map<string, Tensor>;
 }
 
 function byTrial(tensors: ReadonlyMap<string, Tensor>, refuse: Refuse): TrialTensors[] {
@@ -179,7 +191,7 @@ function byTrial(tensors: ReadonlyMap<string, Tensor>, refuse: Refuse): TrialTen
     const run = tensors.get(tensorName(trials.length, 'run'));
     if (run === undefined) break;
     if (run.dtype !== 'U8') throw refuse(`is no checkpoint: run ${trials.length} is ${run.dtype}, not U8`);
-    trials.push({ run: run.data, layers: new Map() });
+    trials.push({ run: run.data, layers: new Map(), sums: new Map() });
   }
   for (const [name, tensor] of tensors) {
     const [, trial = '', rest = ''] = /^trials\.(\d{1,6})\.(.*)$/s.exec(name) ?? [];
@@ -188,9 +200,18 @@ function byTrial(tensors: ReadonlyMap<string, Tensor>, refuse: Refuse): TrialTen
     if (own === undefined || tensorName(Number(trial), rest) !== name) {
       throw refuse(`is no checkpoint: its tensor ${JSON.stringify(name.slice(0, 100))} is of no training`);
     }
-    own.layers.set(rest, tensor);
+    (isSum(rest) ? own.sums : own.layers).set(rest, tensor);
   }
   return trials;
+}
+
+/** The number of epochs that a training has sums over; undefined where it has none. */
+function averagedEpochs(text: string | undefined, trial: number, refuse: Refuse): number | undefined {
+  if (text === undefined) return undefined;
+  const epochs = Number(text);
+  if (!/^\d{1,16}$/.test(text) || epochs === 0)
+    throw refuse(`is no checkpoint: run ${trial} has sums of no number of epochs`);
+  return epochs;
 }
 
 function runOf(text: Uint8Array, trial: number, refuse: Refuse): BenchRun {
@@ -220,9 +241,13 @@ function wrongState(
     return `has a training ${trialNameInFull(trials[other]!.run)}, where ${trialNameInFull(expected[other]!)} was expected`;
   if (epoch >= group.epochs) return `is of epoch ${epoch}, where less than ${group.epochs} were expected`;
   const check = runCheck(config, dataset);
-  for (const { run, layers } of trials) {
+  for (const { run, layers, average } of trials) {
     const wrong =
-      check(run, run.failure === undefined ? epoch : epoch + 1) ?? wrongLayers(run, layers, epoch);
+      check(run, run.failure === undefined ? epoch : epoch + 1) ??
+      wrongLayers(run, layers, epoch) ??
+      (average && !mayAverage(config, run.reading, average.epochs, epoch)
+        ? `has sums of ${average.epochs} epochs, where the experiment has none such`
+        : undefined);
     if (wrong !== undefined) return `has a training, ${trialNameInFull(run)}, that ${wrong}`;
   }
   return undefined;

@@ -1,6 +1,18 @@
-import { checkChoice, checkKeys, checkNumber, type NumberRange, wholeNumber } from '../checks.js';
+import { evolvesMotifs } from '../benchMethods.js';
+import {
+  checkChoice,
+  checkKeys,
+  checkNumber,
+  invalid,
+  isArrayLike,
+  type NumberRange,
+  wholeNumber,
+} from '../checks.js';
 import { checkTableChoice, type TableChoice, tableChoiceKeys } from '../datasets/choice.js';
+import { checkTiles, orderOf, type TileOrder } from '../datasets/inputOrder.js';
+import type { Dataset } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
+import { methodsOf, refinementsOf } from '../thesis/readings.js';
 import { hasEnd } from '../training/learningRate.js';
 import { optimizerDefaults, ranges } from '../training/options.js';
 import { checkEvery } from '../training/schedule.js';
@@ -25,6 +37,7 @@ import {
   type SparseTopologyName,
   scalings,
   sparseTopologies,
+  usualBenchMethods,
   type WeightDecayMode,
   weightDecayModes,
   type ZetaScheduleName,
@@ -37,6 +50,10 @@ export interface ExperimentConfig extends TableChoice {
   /** Folder that data sets are looked for in first. */
   dataDir?: string;
   readings: Reading[];
+  /**
+   * Default `set`, `set-motif`, `static` and `dense`. Readings of the thesis leave out those that grow links
+   * by walk or gradient.
+   */
   methods: BenchMethod[];
   epsilon: number[];
   /** Runs per method and epsilon, with seeds `seed`, `seed + 1` ... */
@@ -54,6 +71,12 @@ export interface ExperimentConfig extends TableChoice {
   /** Samples to test on. Default 1000, or all of a smaller data set. */
   test?: number | 'all';
   scaling: ScalingChoice;
+  /**
+   * Which pixel each input of a network takes, as in `prepare`: motifs are neighbouring inputs, so that in
+   * the order of tiles they are patches of an image. Default `given`; `tiles` is `{ tiles: 2 }`. Readings of
+   * the thesis keep to the given one.
+   */
+  inputOrder: 'given' | 'tiles' | TileOrder;
   hidden: number[];
   batchSize: number;
   /** Default `sgd`. */
@@ -91,6 +114,12 @@ export interface ExperimentConfig extends TableChoice {
   evolveEvery: number | { steps: number };
   /** Share of the epochs after which links stay as they are, above 0, at most 1. Default 1. */
   evolveUntil: number;
+  /**
+   * Share of the epochs, from 0 to below 1, after which networks are averaged, as in `fit`. The mean is
+   * evaluated when a training ends, beside the last network, which stays what it is: `averaged` of its run.
+   * Default: no average, as in readings of the thesis.
+   */
+  average?: number;
   /** Activation of the hidden layers. */
   activation: ActivationName;
   init: InitName;
@@ -101,8 +130,9 @@ export interface ExperimentConfig extends TableChoice {
    */
   topology?: SparseTopologyName;
   /**
-   * Sources per motif: `set-motif` runs once per size; size 1, single links, is SET itself. With several
-   * sizes `static` runs beside each of them, on its topology.
+   * Sources per motif: `set-motif` and its variants run once per size; at size 1, single links, they are
+   * `set`, `set-walk` and `set-gradient`. With several sizes `static` runs beside each of them, on its
+   * topology.
    */
   motifSize: number[];
   seed: number;
@@ -127,7 +157,7 @@ export const defaultSamples = { train: 5000, validation: 1000, test: 1000 };
 /** The Fashion-MNIST configuration of the thesis, with fan-in-aware initialisation and a short schedule. */
 export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
   readings: ['plain'],
-  methods: [...benchMethods],
+  methods: [...usualBenchMethods],
   epsilon: [5, 13],
   runs: 1,
   epochs: 6,
@@ -146,6 +176,7 @@ export const experimentDefaults: Omit<ExperimentConfig, 'dataset'> = {
   evolveEvery: 1,
   evolveUntil: 1,
   scaling: 'own',
+  inputOrder: 'given',
   activation: 'relu',
   init: 'he-fan-in',
   regrowInit: 'he-dense',
@@ -165,6 +196,17 @@ export function defaultsOf(
   return { learningRate, weightDecay, weightDecayMode };
 }
 
+/** What a reading makes of the options that the thesis does not have. */
+export function refinedOf(config: ExperimentConfig, reading: Reading): ReturnType<typeof refinementsOf> {
+  return refinementsOf(config, reading, defaultsOf(config.optimizer).weightDecayMode);
+}
+
+/** Throws unless the data are such that their inputs can be put in the order that is asked for. */
+export function checkOrderOf(config: ExperimentConfig, { train, imageShape }: Dataset): void {
+  for (const reading of config.readings)
+    orderOf('bench', refinedOf(config, reading).inputOrder, { features: train.features, imageShape });
+}
+
 /** Options that experiments of earlier versions do not have: they ran with what is the default now. */
 const added: readonly string[] = [
   'rateSchedule',
@@ -175,6 +217,8 @@ const added: readonly string[] = [
   'zetaSchedule',
   'evolveEvery',
   'evolveUntil',
+  'inputOrder',
+  'average',
 ] satisfies (keyof ExperimentConfig)[];
 
 /**
@@ -197,6 +241,7 @@ const optionalKeys = [
   'train',
   'validation',
   'test',
+  'average',
 ] as const satisfies (keyof ExperimentConfig)[];
 
 /** Names of all options. */
@@ -228,6 +273,7 @@ export function experimentConfig(
   }
   if (config.validation !== undefined) number('validation', wholeNumber(0, 2 ** 31 - 1));
   checkChoice('bench', 'scaling', config.scaling, scalings);
+  checkInputOrder(config.inputOrder);
   checkChoice('bench', 'activation', config.activation, activations);
   if (config.optimizer !== undefined) checkChoice('bench', 'optimizer', config.optimizer, optimizers);
   number('batchSize', ranges.batchSize);
@@ -244,6 +290,7 @@ export function experimentConfig(
   checkChoice('bench', 'zetaSchedule', config.zetaSchedule, zetaSchedules);
   checkEvery('bench', 'evolveEvery', config.evolveEvery);
   number('evolveUntil', ranges.until);
+  if (config.average !== undefined) number('average', ranges.average);
   number('seed', wholeNumber(0, Number.MAX_SAFE_INTEGER - (config.runs - 1)));
   number('threads', ranges.threads);
   number('jobs', wholeNumber(0, 1024));
@@ -252,7 +299,27 @@ export function experimentConfig(
   checkChoice('bench', 'backend', config.backend, backendChoices);
   if (config.topology !== undefined) checkChoice('bench', 'topology', config.topology, sparseTopologies);
   checkMotifSizes(config);
+  checkMethods(config);
   return config;
+}
+
+function checkInputOrder(order: ExperimentConfig['inputOrder']): void {
+  if (order === 'given' || order === 'tiles') return;
+  if (typeof order !== 'object' || isArrayLike(order))
+    throw invalid('bench', 'inputOrder', 'given, tiles or { tiles: 4 }', order);
+  checkTiles('bench', order);
+}
+
+/** Throws where a reading has none of the methods. */
+function checkMethods(config: ExperimentConfig): void {
+  const empty = config.readings.find((reading) => methodsOf(config, reading).length === 0);
+  if (empty === undefined) return;
+  const known = methodsOf({ methods: [...benchMethods] }, 'described').join(', ');
+  throw new SetNativeError(
+    'ERR_OUT_OF_RANGE',
+    `[bench] methods must have one that the reading ${empty} knows: ${known}; got ${config.methods}`,
+    { details: { option: 'methods', value: config.methods } },
+  );
 }
 
 function checkRateEnd({ rateSchedule, rateEnd }: ExperimentConfig): void {
@@ -279,8 +346,10 @@ function checkMotifSizes({ methods, topology, motifSize }: ExperimentConfig): vo
         '(without a topology, set-motif and static run on the motifs of each of several sizes)',
     );
   }
-  if (motifSize.length > 1 && !methods.includes('set-motif')) {
-    refuse('a single size unless set-motif is among the methods');
+  if (motifSize.length > 1 && !methods.some(evolvesMotifs)) {
+    refuse(
+      `a single size unless one of ${benchMethods.filter(evolvesMotifs).join(', ')} is among the methods`,
+    );
   }
 }
 

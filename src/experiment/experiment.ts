@@ -14,7 +14,7 @@ import { removeLeftovers } from '../files/output.js';
 import { info } from '../info.js';
 import { fromNative, native } from '../native.js';
 import type { EpochReport } from '../training/run.js';
-import { decisiveOptions, type ExperimentConfig, experimentConfig } from './config.js';
+import { checkOrderOf, decisiveOptions, type ExperimentConfig, experimentConfig } from './config.js';
 import type { ExperimentEvent } from './events.js';
 import { ExperimentFolder } from './folder.js';
 import { gpuJobs } from './gpuJobs.js';
@@ -89,6 +89,7 @@ export async function* experimentEvents(
   const asked = experimentConfig(given);
   checkSignal('bench', signal, 'before it began');
   const dataset = loadChoice(asked);
+  checkOrderOf(asked, dataset);
   const plan = await planOf(absoluteChoice(asked), dataset);
   const experiment = newExperiment(plan.config, dataset, command);
   experiment.notes.push(...setAside(plan.config, chosen, dataset));
@@ -133,6 +134,7 @@ export async function* resumeEvents(
     const asked = experimentConfig({ ...experiment.config, ...options });
     const dataset = dataAgain(asked, experiment, options.dataDir === undefined);
     checkSameData(experiment, dataset, dir);
+    checkOrderOf(asked, dataset);
     experiment.dataset.source = placeOf(dataset);
     const plan = await planOf(absoluteChoice(asked), dataset);
     const now = environment(plan.config);

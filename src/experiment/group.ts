@@ -2,16 +2,18 @@ import type { Dataset, Samples } from '../datasets/types.js';
 import { checkSignal, isSetNativeError, SetNativeError } from '../errors.js';
 import { type Events, eventsOf } from '../events.js';
 import { largest } from '../extremes.js';
-import { fromNative, type NativeLayer, type NativeModel, native } from '../native.js';
+import { fromNative, type NativeLayer, type NativeModel, type NativeModelSpec, native } from '../native.js';
 import { publishedRun } from '../thesis/draws.js';
 import { isDrawnByProgram } from '../thesis/readings.js';
+import { Averaging } from '../training/average.js';
 import type { TrainingPlan } from '../training/options.js';
 import { type EpochReport, TrainingRun, type TrainingSamples } from '../training/run.js';
 import { upload } from '../training/upload.js';
 import { type TrainingWarning, TrainingWatch } from '../training/warnings.js';
 import type { TopologyName } from '../vocabulary.js';
+import { averagedFigures } from './averaged.js';
 import type { GroupState } from './checkpoint.js';
-import { defaultSamples, type ExperimentConfig } from './config.js';
+import { defaultSamples, type ExperimentConfig, refinedOf } from './config.js';
 import { degreesOf, fanOut } from './degrees.js';
 import type { ExperimentEvent, GroupEvents } from './events.js';
 import { type Group, networkOf, trainingOf } from './plan.js';
@@ -32,7 +34,10 @@ interface GroupOptions {
 /** A trial while it trains. */
 interface Contender {
   model: NativeModel;
+  spec: NativeModelSpec;
   training: TrainingRun;
+  /** What sums the networks of its last epochs, where that is asked for. */
+  averaging: Averaging | undefined;
   watch: TrainingWatch;
   plan: TrainingPlan;
   run: BenchRun;
@@ -54,7 +59,7 @@ export async function* runGroup(
   dataset: Dataset,
   { signal, state, afterRound }: GroupOptions,
 ): GroupEvents {
-  const { published, train, validation, test } = materialOf(config, group, dataset);
+  const { published, train, validation, test, order } = materialOf(config, group, dataset);
   const uploadAs = (name: string, part: Samples) => upload('bench', part, name);
   const uploaded = [
     uploadAs('train', train),
@@ -88,7 +93,11 @@ export async function* runGroup(
       }
       if (epoch + 1 < group.epochs) await afterRound?.(() => snapshot(contenders, epoch + 1));
     }
-    for (const contender of contenders) await conclude(contender);
+    for (const contender of contenders) {
+      if (contender.run.failure !== undefined) continue;
+      await conclude(contender, order);
+      yield* evaluateAverage(contender, samples, signal);
+    }
     return contenders.map(({ run }) => run);
   } finally {
     for (const { model } of contenders) model.dispose();
@@ -126,9 +135,16 @@ function watched<R>(contender: Contender, work: () => Promise<R>): Events<Experi
   });
 }
 
-/** The samples of a group and, where the thesis' program drew them, its sparse network. */
+/**
+ * The samples of a group, the feature of each input where that is another, and, where the thesis' program
+ * drew the samples, its sparse network.
+ */
 function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, dataset: Dataset) {
-  if (!isDrawnByProgram(reading)) return { published: undefined, ...samplesOf(config, seed, dataset) };
+  if (!isDrawnByProgram(reading)) {
+    const { inputOrder } = refinedOf(config, reading);
+    const { encoding, ...samples } = samplesOf({ ...config, inputOrder }, seed, dataset);
+    return { published: undefined, order: encoding.order, ...samples };
+  }
   const countOf = (part: 'train' | 'test') => {
     const available = dataset[part]?.count ?? 0;
     const given = config[part];
@@ -137,28 +153,55 @@ function materialOf(config: ExperimentConfig, { reading, seed, trials }: Group, 
   const counts = { train: countOf('train'), test: countOf('test') };
   const epsilon = trials.find((trial) => trial.epsilon !== null)?.epsilon ?? largest(config.epsilon);
   const published = publishedRun(dataset, { run: seed, epsilon, hidden: config.hidden, counts });
-  return { published, train: published.train, validation: undefined, test: published.test };
+  const { train, test } = published;
+  return { published, order: undefined, train, validation: undefined, test };
 }
 
 /** Copies the state of a group. */
 async function snapshot(contenders: Contender[], epoch: number): Promise<GroupState> {
   const trials: GroupState['trials'] = [];
-  for (const { model, run } of contenders) {
+  for (const { model, run, averaging } of contenders) {
+    const ended = run.failure !== undefined;
     trials.push({
       // The list of epochs and the degrees grow later; what they hold stays as it is and needs no copy.
       run: { ...run, epochs: [...run.epochs], ...(run.degrees && { degrees: { ...run.degrees } }) },
-      ...(run.failure === undefined && { layers: await model.download() }),
+      ...(!ended && { layers: await model.download() }),
+      ...(!ended && averaging?.sums && { average: averaging.sums }),
     });
   }
   return { epoch, trials };
 }
 
 /** Adds to the run what is known only at the end. */
-async function conclude({ model, run }: Contender): Promise<void> {
-  if (run.failure !== undefined || run.degrees === undefined) return;
+async function conclude({ model, run }: Contender, order: number[] | undefined): Promise<void> {
+  if (run.degrees === undefined) return;
   const layers = await model.download();
   run.degrees.end = degreesOf(layers);
-  if (!layers[0]!.dense) run.inputDegree = Array.from(fanOut(layers[0]!));
+  if (!layers[0]!.dense) run.inputDegree = byFeature(fanOut(layers[0]!), order);
+}
+
+/** Evaluates the mean of the last networks, if it is asked for. */
+async function* evaluateAverage(
+  { model, spec, averaging, run }: Contender,
+  samples: TrainingSamples,
+  signal: AbortSignal | undefined,
+): Events<ExperimentEvent, void> {
+  if (averaging?.sums === undefined) return;
+  try {
+    run.averaged = await averagedFigures(model, spec, averaging.sums, samples, signal);
+  } catch (cause) {
+    const error = namedTrial(cause, run);
+    if (!isSetNativeError(error, 'ERR_NON_FINITE')) throw error;
+    yield { kind: 'note', note: `${error.message}; its average has no figures` };
+  }
+}
+
+/** Numbers of inputs as those of the features that they take. */
+function byFeature(values: Uint32Array, order: number[] | undefined): number[] {
+  if (order === undefined) return Array.from(values);
+  const own = new Uint32Array(values.length);
+  for (const [input, feature] of order.entries()) own[feature] = values[input]!;
+  return Array.from(own);
 }
 
 /** Draws a network, or takes up one that a checkpoint has left. */
@@ -196,10 +239,21 @@ async function enter(
       const network = trialName({ ...trial, motifSize }, spec.topology);
       contender.emit({ kind: 'note', note: noteOf(warning, network, trialName(trial)) });
     });
-    const training = new TrainingRun(model, plan, samples, { epochsBefore, signal, watch });
+    const share = refinedOf(config, trial.reading).average;
+    const averaging =
+      share === undefined
+        ? undefined
+        : new Averaging(share, epochs, { epochs: epochsBefore, average: left?.average });
+    const training = new TrainingRun(model, plan, samples, {
+      ...{ epochsBefore, signal, watch },
+      ...(averaging && {
+        trained: (epoch: number) => averaging.add(epoch, model),
+        evolved: () => averaging.restart(),
+      }),
+    });
     const run = left?.run ?? (await newRun(trial, spec.topology, model));
     if (run.failure !== undefined) model.dispose();
-    const contender: Contender = { model, training, watch, plan, run, emit: () => {} };
+    const contender: Contender = { model, spec, training, averaging, watch, plan, run, emit: () => {} };
     return contender;
   } catch (error) {
     model.dispose();

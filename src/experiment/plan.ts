@@ -1,3 +1,4 @@
+import { evolutionOf, evolves, evolvesMotifs, ofSingleLinks } from '../benchMethods.js';
 import { largest } from '../extremes.js';
 import type { NativeModelSpec } from '../native.js';
 import {
@@ -9,12 +10,11 @@ import {
   knowsMotifs,
   methodsOf,
   pruneOf,
-  refinementsOf,
 } from '../thesis/readings.js';
 import { rateOf } from '../training/learningRate.js';
 import { modelSpec, type TrainingPlan, trainingPlan } from '../training/options.js';
-import type { MethodName, Reading, TopologyName } from '../vocabulary.js';
-import { defaultsOf, type ExperimentConfig } from './config.js';
+import type { BenchMethod, Reading, TopologyName } from '../vocabulary.js';
+import { type ExperimentConfig, refinedOf } from './config.js';
 import type { Arm, Trial } from './trial.js';
 
 /*
@@ -64,17 +64,17 @@ export function groupsOf(config: ExperimentConfig): Group[] {
 
 /**
  * Methods and motif sizes that train at every density, each once: SET-motif at motif size 1 is SET, also
- * where SET is asked for.
+ * where SET is asked for, and so are its variants.
  */
 export function sparseKinds(
   config: ExperimentConfig,
   reading: Reading,
-): { method: MethodName; motifSize: number }[] {
+): { method: BenchMethod; motifSize: number }[] {
   const kinds = methodsOf(config, reading)
     .filter((name) => name !== 'dense')
     .flatMap((method) =>
       motifSizesOf(method, config, reading).map((motifSize) => ({
-        method: method === 'set-motif' && motifSize === 1 ? ('set' as const) : method,
+        method: motifSize === 1 ? ofSingleLinks(method) : method,
         motifSize,
       })),
     );
@@ -85,13 +85,14 @@ export function sparseKinds(
 }
 
 /** Motif sizes that a method runs at: 1 where neither its topology nor its evolution knows motifs. */
-function motifSizesOf(method: MethodName, config: ExperimentConfig, reading: Reading): number[] {
+function motifSizesOf(method: BenchMethod, config: ExperimentConfig, reading: Reading): number[] {
   const { methods, motifSize } = config;
   if (!knowsMotifs(reading)) return [1];
   const topology = chosenTopology(config, reading);
-  if (method === 'set-motif' || topology === 'motif' || topology === 'motif-printed') return motifSize;
-  if (method === 'set' || topology === 'erdos-renyi' || motifSize.length === 1) return [1];
-  return methods.includes('set') ? [...new Set([1, ...motifSize])] : motifSize; // static, beside all the others
+  if (evolvesMotifs(method) || topology === 'motif' || topology === 'motif-printed') return motifSize;
+  if (evolves(method) || topology === 'erdos-renyi' || motifSize.length === 1) return [1];
+  const single = methods.some((other) => evolves(other) && !evolvesMotifs(other));
+  return single ? [...new Set([1, ...motifSize])] : motifSize; // static, beside all the others
 }
 
 /** The network of a trial, for the addon. */
@@ -136,15 +137,15 @@ export function trainingOf(
   motifSize: number,
 ): TrainingPlan {
   const { optimizer = 'sgd', batchSize, momentum, weightDecay, regrowInit } = config;
-  const refined = refinementsOf(config, reading, defaultsOf(optimizer).weightDecayMode);
+  const refined = refinedOf(config, reading);
   const { weightDecayMode, dropout, zetaSchedule, evolveEvery, evolveUntil } = refined;
   const evolution = {
-    method: method === 'dense' ? ('static' as const) : method,
     zeta: { schedule: zetaSchedule, start: config.zeta },
     every: evolveEvery,
     until: evolveUntil,
     prune: pruneOf(reading),
     regrowInit,
+    ...evolutionOf(method),
   };
   const learningRate = rateOf({ ...refined, learningRate: config.learningRate })!;
   const shuffle = !isDrawnByProgram(reading); // its samples come in the order of the draws

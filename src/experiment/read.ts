@@ -54,6 +54,14 @@ export const runSchema = z.object({
   epochs: listOf(epoch),
   degrees: z.object({ start: degrees, end: degrees }).optional(),
   inputDegree: counts.optional(),
+  averaged: z
+    .object({
+      testAccuracy: share,
+      testLoss: z.number(),
+      validationAccuracy: share.optional(),
+      epochs: z.number().int().positive(),
+    })
+    .optional(),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
 });
 

@@ -85,6 +85,18 @@ export interface LayerDegrees {
   out: number[];
 }
 
+/** Figures of the mean of the networks that a training was after its last epochs. */
+export interface BenchAverage {
+  /** Share of the test samples classified correctly. */
+  testAccuracy: number;
+  /** Mean loss of the test samples. */
+  testLoss: number;
+  /** Share of the samples held out classified correctly; absent without them. */
+  validationAccuracy?: number;
+  /** Epochs that are averaged, the last ones: those after which links stayed. */
+  epochs: number;
+}
+
 /** One training. All but the times is byte-identical on repeat, for any number of threads. */
 export interface BenchRun extends Trial {
   topology: TopologyName;
@@ -95,10 +107,15 @@ export interface BenchRun extends Trial {
   /** Degrees of every layer, before the first epoch and after the last; `end` is empty until then. */
   degrees?: { start: LayerDegrees[]; end: LayerDegrees[] };
   /**
-   * Links of every input after the last epoch. Absent where the first layer is dense or the training has not
-   * ended.
+   * Links of every feature after the last epoch, in the order of the data set, whatever the order of the
+   * inputs. Absent where the first layer is dense or the training has not ended.
    */
   inputDegree?: number[];
+  /**
+   * The mean of the last networks, where `average` asks for it and the training has ended; `epochs` are of
+   * the last network.
+   */
+  averaged?: BenchAverage;
   /** Present when the training diverged; `epochs` ends before that epoch. The others went on without it. */
   failure?: { code: ErrorCode; message: string };
 }
@@ -121,6 +138,8 @@ export interface BenchSummary extends Arm {
    * Test accuracy after the best epoch of each run, chosen on the test set: optimistic. The thesis prints it.
    */
   bestAccuracy: Estimate;
+  /** Test accuracy of the mean of the last networks; absent where a run has none. */
+  averagedAccuracy?: Estimate;
   /**
    * Final accuracy less that of SET of the same reading, seed and epsilon, over the seeds; dense: of the
    * largest epsilon. The reading `published`, which reports maxima, compares best accuracies.
@@ -141,8 +160,9 @@ export interface BenchSummary extends Arm {
   initialLinks: number | null;
   /**
    * Whether no other arm of SET and SET-motif at this reading and epsilon trains faster (by the ratio to SET,
-   * or by the time where SET is missing) and is on average at least as accurate. null for other methods,
-   * where there is no other arm, and unless all have as many runs and epochs.
+   * or by the time where SET is missing) and is on average at least as accurate; a variant of both, such as
+   * set-walk and set-motif-walk, is compared with itself. null for methods that do not evolve, where there is
+   * no other arm, and unless all have as many runs and epochs.
    */
   onFrontier: boolean | null;
 }

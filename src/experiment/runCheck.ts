@@ -1,5 +1,7 @@
 import { epochsOf } from '../thesis/readings.js';
-import type { ExperimentConfig } from './config.js';
+import { isAveraged } from '../training/average.js';
+import type { Reading } from '../vocabulary.js';
+import { type ExperimentConfig, refinedOf } from './config.js';
 import { groupsOf, topologyOf } from './plan.js';
 import type { BenchRun, LayerDegrees } from './results.js';
 import { armKey, trialNameInFull } from './trial.js';
@@ -29,7 +31,12 @@ export function runCheck(config: ExperimentConfig, { features, classes }: Sizes)
     run.seed >= config.seed && run.seed < config.seed + config.runs && planned.has(armKey(run));
   return (run, epochs = epochsOf(config, run.reading)) => {
     if (!isPlanned(run)) return `is of a training that the experiment does not have: ${trialNameInFull(run)}`;
-    return wrongTopology(config, run) ?? wrongEpochs(run, epochs) ?? wrongNetwork(run, sizes);
+    return (
+      wrongTopology(config, run) ??
+      wrongEpochs(run, epochs) ??
+      wrongNetwork(run, sizes) ??
+      wrongAverage(config, run)
+    );
   };
 }
 
@@ -78,6 +85,26 @@ function wrongNetwork(
   if (fits && failure === undefined && (first === undefined || links === linksOf(first, sizes, 0)))
     return undefined;
   return `has inputDegree that does not fit a layer of ${sizes[0]} inputs and ${sizes[1]} outputs`;
+}
+
+function wrongAverage(config: ExperimentConfig, { reading, averaged, epochs }: BenchRun): string | undefined {
+  if (averaged === undefined) return undefined;
+  const run = epochsOf(config, reading);
+  if (epochs.length !== run || !mayAverage(config, reading, averaged.epochs, run))
+    return `has an average of ${averaged.epochs} epochs, where the experiment has none such`;
+  return undefined;
+}
+
+/** Whether a training of the reading can have an average of so many epochs, the last of them `epoch`. */
+export function mayAverage(
+  config: ExperimentConfig,
+  reading: Reading,
+  averaged: number,
+  epoch: number,
+): boolean {
+  const { average } = refinedOf(config, reading);
+  const first = epoch - averaged + 1;
+  return average !== undefined && first > 0 && isAveraged(average, first, epochsOf(config, reading));
 }
 
 /** Links of a layer; NaN where its histograms do not fit these sizes. */

@@ -8,7 +8,7 @@ export function samplesOf(config: ExperimentConfig, seed: number, dataset: Datas
   const counts = countsOf(config, dataset);
   const scaling: Scaling = config.scaling === 'own' ? dataset.scaling : { kind: config.scaling };
   try {
-    return prepare(dataset, { ...counts, scaling, seed });
+    return prepare(dataset, { ...counts, scaling, seed, inputOrder: config.inputOrder });
   } catch (error) {
     if (!isSetNativeError(error, 'ERR_OUT_OF_RANGE') || error.details.available === undefined) throw error;
     const details = { ...error.details, option: 'train, validation, test' };

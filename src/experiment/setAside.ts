@@ -22,8 +22,15 @@ export function setAside(
     return overrulable.flatMap((option) => {
       const instead = given[option] === undefined ? undefined : insteadOf(option, config, reading, facts);
       if (instead === undefined) return [];
-      const value = option === 'evolveEvery' ? everyText(config.evolveEvery) : given[option];
+      const value = valueText(option, config) ?? given[option];
       return [`The reading ${reading} sets ${option} ${value} aside and uses ${instead}.`];
     });
   });
+}
+
+/** An option that may be an object, in words. */
+function valueText(option: string, { evolveEvery, inputOrder }: ExperimentConfig): string | undefined {
+  if (option === 'evolveEvery') return everyText(evolveEvery);
+  if (option === 'inputOrder' && typeof inputOrder !== 'string') return `tiles of ${inputOrder.tiles}`;
+  return undefined;
 }

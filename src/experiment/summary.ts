@@ -1,3 +1,4 @@
+import { evolves, ofSingleLinks } from '../benchMethods.js';
 import { largest } from '../extremes.js';
 import { difference, estimate, mean, median } from '../statistics.js';
 import { reportsBest } from '../thesis/readings.js';
@@ -6,8 +7,8 @@ import type { BenchRun, BenchSummary } from './results.js';
 import { armKey } from './trial.js';
 
 /**
- * Summaries of the arms, ordered by reading, epsilon, method (SET, SET-motif, static) and motif size; dense
- * last.
+ * Summaries of the arms, ordered by reading, epsilon, method (SET and SET-motif, their variants, static) and
+ * motif size; dense last.
  */
 export function summarize(runs: BenchRun[]): BenchSummary[] {
   const started = runs.filter((run) => run.epochs.length > 0);
@@ -38,6 +39,7 @@ function summary(group: BenchRun[], all: BenchRun[]): Entry {
   const { reading, method, epsilon, motifSize } = runs[0]!;
   const pairs = pairsWithSet(runs, all);
   const survivals = runs.map(survival).filter((share) => share !== null);
+  const averaged = runs.flatMap((run) => run.averaged?.testAccuracy ?? []);
   const selected = runs.map(selectedAccuracy).filter((accuracy) => accuracy !== null);
   const accuracy = reportsBest(reading) ? bestAccuracy : finalAccuracy;
   const equal = pairs.filter(({ run, set }) => run.epochs.length === set.epochs.length);
@@ -53,6 +55,7 @@ function summary(group: BenchRun[], all: BenchRun[]): Entry {
     finalAccuracy: estimate(runs.map(finalAccuracy)),
     selectedAccuracy: selected.length === runs.length ? estimate(selected) : null,
     bestAccuracy: estimate(runs.map(bestAccuracy)),
+    ...(averaged.length === runs.length && { averagedAccuracy: estimate(averaged) }),
     differenceToSet:
       equal.length > 0 ? difference(equal.map(({ run, set }) => accuracy(run) - accuracy(set))) : null,
     trainMs: mean(runs.map((run) => medianMs(run, 'trainMs'))),
@@ -98,11 +101,14 @@ function pairsWithSet(runs: BenchRun[], all: BenchRun[]): Pair[] {
 }
 
 function onFrontier(entry: Entry, all: Entry[]): boolean | null {
-  const evolves = ({ method }: Entry) => method === 'set' || method === 'set-motif';
-  const comparable = (other: Entry) => other.reading === entry.reading && other.epsilon === entry.epsilon;
-  const others = all.filter((other) => other !== entry && evolves(other) && comparable(other));
+  const single = ofSingleLinks(entry.method);
+  const comparable = (other: Entry) =>
+    ofSingleLinks(other.method) === single &&
+    other.reading === entry.reading &&
+    other.epsilon === entry.epsilon;
+  const others = all.filter((other) => other !== entry && comparable(other));
   const fair = others.every(({ runs, epochs }) => runs === entry.runs && epochs === entry.epochs);
-  if (!evolves(entry) || others.length === 0 || !fair) return null;
+  if (!evolves(entry.method) || others.length === 0 || !fair) return null;
   const time = ({ ratioToSet, trainMs }: Entry) => ratioToSet?.train.mean ?? trainMs;
   return others.every(
     (other) => time(other) >= time(entry) || other.finalAccuracy.mean < entry.finalAccuracy.mean,

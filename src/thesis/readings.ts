@@ -1,3 +1,5 @@
+import { evolvesMotifs, growsAnywhere } from '../benchMethods.js';
+import type { TileOrder } from '../datasets/inputOrder.js';
 import type {
   ActivationName,
   BenchMethod,
@@ -28,13 +30,19 @@ export function isDrawnByProgram(reading: Reading): boolean {
   return reading === 'published';
 }
 
+/** Whether a reading has a method: the thesis knows those that grow links anywhere. */
+function hasMethod(reading: Reading, method: BenchMethod): boolean {
+  return reading === 'plain' || growsAnywhere(method);
+}
+
 /**
- * Methods that run. The motif routine of the thesis' program never changed a link, so that its SET-motif is
- * the static network.
+ * Methods that run: those that the reading has. The motif routine of the thesis' program never changed a
+ * link, so that its SET-motif is the static network.
  */
 export function methodsOf({ methods }: { methods: BenchMethod[] }, reading: Reading): BenchMethod[] {
-  if (reading !== 'published') return methods;
-  return [...new Set(methods.map((method) => (method === 'set-motif' ? 'static' : method)))];
+  const own = methods.filter((method) => hasMethod(reading, method));
+  if (reading !== 'published') return own;
+  return [...new Set(own.map((method) => (evolvesMotifs(method) ? 'static' : method)))];
 }
 
 /** Whether any training of a reading has motifs. */
@@ -86,11 +94,14 @@ interface Refinements {
   zetaSchedule: ZetaScheduleName;
   evolveEvery: number | { steps: number };
   evolveUntil: number;
+  inputOrder: 'given' | 'tiles' | TileOrder;
+  average?: number;
 }
 
 /**
  * The refinements that a reading trains with: as asked in `plain`; else one rate, one share of links replaced
- * after every epoch, no dropout, and the weight decay that the optimizer has of itself.
+ * after every epoch, no dropout, no average, the weight decay that the optimizer has of itself, and inputs in
+ * the given order.
  */
 export function refinementsOf(
   asked: Refinements,
@@ -100,7 +111,7 @@ export function refinementsOf(
   if (reading === 'plain') return asked;
   return {
     ...{ rateSchedule: 'constant', rateEnd: 0, warmup: 0, weightDecayMode: ownMode, dropout: 0 },
-    ...{ zetaSchedule: 'constant', evolveEvery: 1, evolveUntil: 1 },
+    ...{ zetaSchedule: 'constant', evolveEvery: 1, evolveUntil: 1, inputOrder: 'given' },
   };
 }
 
@@ -130,6 +141,8 @@ const refinements = [
   'zetaSchedule',
   'evolveEvery',
   'evolveUntil',
+  'inputOrder',
+  'average',
 ] as const satisfies (keyof Refinements)[];
 
 /** Names of these options, in the order in which notes have them. */
@@ -161,6 +174,19 @@ type Instead = (asked: Asked, given: Given) => string | undefined;
 const topology: Instead = (asked, { topologies }) =>
   topologies.some((used) => used !== asked.topology) ? topologies.join(' and ') : undefined;
 
+/** What a reading of the thesis makes of methods. */
+const methodsInstead = (reading: Reading): Instead => {
+  return ({ methods }) => {
+    const foreign = methods.filter((method) => !hasMethod(reading, method));
+    const still = reading === 'published' && methods.includes('set-motif');
+    const texts = [
+      ...(still ? ['static in the place of set-motif'] : []),
+      ...(foreign.length > 0 ? [`no ${foreign.join(', ')}`] : []),
+    ];
+    return texts.length > 0 ? texts.join(', and ') : undefined;
+  };
+};
+
 const inSparseNetworks = (reading: Reading, key: 'init' | 'activation'): Instead => {
   return (asked) => {
     const usedBy = (method: BenchMethod) =>
@@ -180,15 +206,14 @@ const unrefined = (reading: Reading) =>
       option,
       (asked, { weightDecayMode }) => {
         const used = refinementsOf(asked, reading, weightDecayMode)[option];
-        return used === asked[option] ? undefined : String(used);
+        return used === asked[option] ? undefined : String(used ?? 'none');
       },
     ]),
   );
 
 const overruled: Record<Reading, Partial<Record<(typeof overrulable)[number], Instead>>> = {
   published: {
-    methods: ({ methods }) =>
-      methods.includes('set-motif') ? 'static in the place of set-motif' : undefined,
+    methods: methodsInstead('published'),
     epochs: ({ epochs }) =>
       epochs > publishedEpochs ? `the ${publishedEpochs} whose accuracies it reports` : undefined,
     validation: ({ validation = 0 }) => (validation > 0 ? 'no such samples' : undefined),
@@ -200,8 +225,9 @@ const overruled: Record<Reading, Partial<Record<(typeof overrulable)[number], In
     activation: inSparseNetworks('published', 'activation'),
     ...unrefined('published'),
   },
-  described: { topology, ...unrefined('described') },
+  described: { methods: methodsInstead('described'), topology, ...unrefined('described') },
   improved: {
+    methods: methodsInstead('improved'),
     topology,
     init: ({ init }) => (init === 'he-fan-in' ? undefined : 'he-fan-in'),
     ...unrefined('improved'),

@@ -75,6 +75,11 @@ export async function averagedLayers(
   return averaged;
 }
 
+/** Whether an epoch of a run, of so many epochs, counts where a share of them comes before the average. */
+export function isAveraged(share: number, epoch: number, run: number): boolean {
+  return !isOpen({ until: share }, { done: epoch, total: run });
+}
+
 /** Sums what a network learns in one training, which may go on with the sums of an earlier one. */
 export class Averaging {
   readonly #share: number;
@@ -111,6 +116,6 @@ export class Averaging {
   }
 
   #counts(epoch: number): boolean {
-    return !isOpen({ until: this.#share }, { done: epoch, total: this.#run });
+    return isAveraged(this.#share, epoch, this.#run);
   }
 }

@@ -120,6 +120,21 @@ export function layerTensors(
   return tensors;
 }
 
+/** The sums of epochs by their names, each of which begins with `average.`. */
+export function sumTensors(layers: NativeLayer[], { layers: sums }: WeightSums): Map<string, Tensor> {
+  const tensors = new Map<string, Tensor>();
+  for (const [k, layer] of layers.entries()) {
+    for (const { key, name, shape } of sumsOf(layer))
+      tensors.set(tensorName(k, name), { dtype: 'F64', shape, data: sums[k]![key]! });
+  }
+  return tensors;
+}
+
+/** Whether a tensor of this name is one of `sumTensors`. */
+export function isSum(name: string): boolean {
+  return name.startsWith('average.');
+}
+
 /** The options of a model that decide its bits, by name. */
 export function configOf(spec: NativeModelSpec): Record<string, unknown> {
   return Object.fromEntries(networkKeys.map((key) => [key, key === 'layers' ? spec.sizes : spec[key]]));
@@ -142,10 +157,7 @@ export function modelPieces(
   if (optimizer && evolutionDue !== undefined) metadata.set('evolutionDue', String(evolutionDue));
   if (optimizer && average !== undefined) {
     metadata.set('averagedEpochs', String(average.epochs));
-    for (const [k, layer] of layers.entries()) {
-      for (const { key, name, shape } of sumsOf(layer))
-        tensors.set(tensorName(k, name), { dtype: 'F64', shape, data: average.layers[k]![key]! });
-    }
+    for (const [name, tensor] of sumTensors(layers, average)) tensors.set(name, tensor);
   }
   return safetensorsPieces({ tensors, metadata });
 }
@@ -199,17 +211,17 @@ export function readModel(
   const optimizer = withState ? spec.optimizer : undefined;
   const averaged = metadata.has('averagedEpochs') ? whole('averagedEpochs', epochs) : undefined;
   if (averaged === 0) throw fail('averagedEpochs from 1 on', '0');
-  const isSum = (name: string) => averaged !== undefined && name.startsWith('average.');
-  const others = new Map([...tensors].filter(([name]) => !isSum(name)));
+  const isOwn = (name: string) => averaged === undefined || !isSum(name);
+  const others = new Map([...tensors].filter(([name]) => isOwn(name)));
   const layers = layersOf(others, { ...spec, optimizer }, fail);
-  const sums = new Map([...tensors].filter(([name]) => isSum(name)));
+  const sums = new Map([...tensors].filter(([name]) => !isOwn(name)));
   const average = averaged === undefined ? undefined : readSums(sums, layers, averaged, fail);
   const encoding = readEncoding(metadata.get('encoding'), spec, fail);
   return { spec, layers, epochs, evolutionDue, average, encoding };
 }
 
 /** The sums of epochs, copied: every array that the layers have among them, and no other. */
-function readSums(
+export function readSums(
   tensors: Map<string, Tensor>,
   layers: NativeLayer[],
   epochs: number,

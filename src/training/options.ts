@@ -136,7 +136,8 @@ export interface EvolutionOptions {
   until?: number;
   /**
    * Links that `set` prunes. Default `exact`: of either sign a share of zeta, rounded. `thesis`: by the
-   * thresholds of its program, which prune up to two links of a sign more.
+   * thresholds of its program, which prune up to two links of a sign more. `lowest`: the share of zeta of
+   * smallest |w|, whatever their sign, as RigL does (Evci et al. 2020).
    */
   prune?: PruneName;
   /**

@@ -90,7 +90,7 @@ test.each([
   [['data', 'lst'], 'Did you mean list?'],
   [['bench', '--epsilom', '1'], 'Did you mean --epsilon?'],
   [['bench', 'extra'], 'too many arguments'],
-  [['bench', '--methods', 'set,rigl'], "'--methods <list>' argument 'set,rigl' is invalid"],
+  [['bench', '--methods', 'set,hebb'], "'--methods <list>' argument 'set,hebb' is invalid"],
   [['bench', '--methods', 'set,set'], 'Name each value once'],
   [['bench', '--dataset', 'cifar'], 'Expected one of fashion-mnist'],
   [['bench', '--epsilon', '0'], "'--epsilon <list>' argument '0' is invalid. Expected a number above 0."],
@@ -111,6 +111,12 @@ test.each([
   [['bench', '--rate-schedule', 'step'], 'Expected one of constant, linear, cosine.'],
   [[...tiny, '--rate-end', '0.01'], '--rate-end must be 0 with rateSchedule constant'],
   [['bench', '--evolve-every', '0steps'], 'Expected a whole number from 1'],
+  [['bench', '--average', '1'], '--average'],
+  [['bench', '--input-order', 'rows'], 'Expected given, tiles, tiles:4 or'],
+  [
+    [...tiny, '--methods', 'rigl', '--reading', 'improved'],
+    '--methods must have one that the reading improved',
+  ],
   [['bench', '--init', 'xavier'], 'Expected one of he-dense, he-fan-in, normal.'],
   [['bench', '--regrow-init', 'one'], '--regrow-init'],
   [['bench', '--topology', 'ring'], '--topology'],
@@ -123,7 +129,7 @@ test.each([
   [[...tiny, '--motif-size', '1,2', '--topology', 'motif'], 'a single size above 1 with topology motif'],
   [
     [...tiny, '--motif-size', '1,2', '--methods', 'set'],
-    'a single size unless set-motif is among the methods',
+    'a single size unless one of set-motif, set-motif-walk, set-motif-gradient is among the methods',
   ],
   [['bench', '--seed', '-1'], '--seed'],
   [['bench', '--threads', '2.5'], '--threads'],
@@ -350,6 +356,20 @@ test('bench trains by schedules, which the results hold as the library takes the
   });
   // Of 15 steps those after 3, 6 and 9: the schedule ends at 11.25.
   expect(runs[0]!.epochs.map(({ pruned }) => pruned > 0)).toEqual([true, true, false]);
+});
+
+test('bench compares methods of other growth, in the order of tiles, with averages', async () => {
+  const flags =
+    '--methods static,rigl,set-motif-walk --motif-size 4 --input-order tiles:4 --average 0.5 --evolve-until 0.5 ' +
+    '--epochs 4 --epsilon 4';
+  const { code, stdout } = await run([...tiny, ...flags.split(' '), '--json', 'growth.json']);
+  expect(code).toBe(0);
+  expect(stdout).toContain('Averaged accuracy: of the mean of the networks after 50 % of the epochs.');
+  const { config, runs }: BenchResults = JSON.parse(readFileSync(path.join(folder, 'growth.json'), 'utf8'));
+  expect(config).toMatchObject({ inputOrder: { tiles: 4 }, average: 0.5 });
+  expect(runs.map(({ method, averaged }) => [method, averaged!.epochs])).toEqual([
+    ...[['static', 2] as const, ['rigl', 2], ['set-motif-walk', 2]],
+  ]);
 });
 
 test('bench compares motif sizes: a second table, what is on the frontier, and all of it in the results', async () => {

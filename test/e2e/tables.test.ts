@@ -324,6 +324,10 @@ describe('train', () => {
       stderr: expect.stringContaining('of 9 pixels'),
     });
     expect(run([...options, '--input-order', 'rows'])).toMatchObject({ code: 2 });
+    expect(run(['bench', '--csv', 'pixels.csv', '--input-order', 'tiles'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('as tiles:2:28x28 or, of three channels, tiles:2:32x32x3'),
+    });
     // Known images have a shape.
     const small = ['--dataset', 'procedural', '--epochs', '1', '--batch-size', '400', '--layers', '20'];
     expect(run(['train', ...small, '--input-order', 'tiles', '--save', 'shapes.st']).code).toBe(0);

@@ -36,6 +36,8 @@ const config = {
     titleColor: 'currentColor',
     titleFontWeight: 'normal',
     orient: 'top',
+    columns: 4,
+    labelLimit: 220,
   },
   header: { labelColor: 'currentColor', labelFontSize: 13, title: null },
   title: { color: 'currentColor', fontSize: 13, fontWeight: 'normal' },

@@ -1,3 +1,4 @@
+import { evolves } from '../../benchMethods.js';
 import { mean } from '../../statistics.js';
 import { type Figure, panels, type Row } from './frame.js';
 import { pictureOf } from './pixels.js';
@@ -6,9 +7,7 @@ import { type FigureData, grouped, labels, middle } from './runs.js';
 /** Number of links of every pixel after training; no figure where samples are no pictures. */
 export function inputMap({ runs, dataset, prefix, caveat }: FigureData): Figure | undefined {
   const { image } = dataset;
-  const evolved = runs.filter(
-    (run) => run.inputDegree?.length === dataset.features && run.method !== 'static',
-  );
+  const evolved = runs.filter((run) => run.inputDegree?.length === dataset.features && evolves(run.method));
   if (image === undefined || evolved.length === 0) return undefined;
   const epsilon = middle(evolved.map((run) => run.epsilon!));
   const picture = pictureOf(image);

@@ -1,3 +1,4 @@
+import { type BenchMethod, benchMethods } from '../../vocabulary.js';
 import type { Row } from './frame.js';
 import { palette, type Spec } from './vega.js';
 
@@ -5,28 +6,31 @@ import { palette, type Spec } from './vega.js';
  * Marks of methods in figures: colour, shape and dash, in the same order everywhere.
  */
 
-const colors: Record<string, string> = {
-  set: palette.blue,
-  'set-motif': palette.vermilion,
-  static: palette.green,
-  dense: palette.purple,
-};
-const shapes: Record<string, string> = {
-  set: 'circle',
-  'set-motif': 'square',
-  static: 'triangle-up',
-  dense: 'diamond',
-};
-const dashes: Record<string, number[]> = {
-  set: [1, 0],
-  'set-motif': [6, 3],
-  static: [2, 2],
-  dense: [8, 2, 2, 2],
+interface Mark {
+  color: string;
+  shape: string;
+  dash: number[];
+}
+
+const diagonalCross = 'M-0.8,-0.8L0.8,0.8M-0.8,0.8L0.8,-0.8';
+
+const marks: Record<BenchMethod, Mark> = {
+  set: { color: palette.blue, shape: 'circle', dash: [1, 0] },
+  'set-motif': { color: palette.vermilion, shape: 'square', dash: [6, 3] },
+  'set-walk': { color: palette.sky, shape: 'triangle-down', dash: [12, 3] },
+  'set-motif-walk': { color: palette.orange, shape: 'cross', dash: [8, 2, 2, 2, 2, 2] },
+  'set-gradient': { color: palette.violet, shape: 'triangle-right', dash: [4, 2] },
+  'set-motif-gradient': { color: palette.olive, shape: 'triangle-left', dash: [12, 3, 4, 3] },
+  rigl: { color: palette.grey, shape: diagonalCross, dash: [1, 3] },
+  static: { color: palette.green, shape: 'triangle-up', dash: [2, 2] },
+  dense: { color: palette.purple, shape: 'diamond', dash: [8, 2, 2, 2] },
 };
 
+/** The mark of a label, which begins with the name of a method. */
+const markOf = (label: string): Mark => marks[label.split(' ')[0] as BenchMethod];
+
 export function sortOf(values: Row[]): string[] {
-  const order = Object.keys(colors);
-  const rank = (name: string) => order.indexOf(name.split(' ')[0]!);
+  const rank = (name: string) => benchMethods.indexOf(name.split(' ')[0] as BenchMethod);
   return [...new Set(values.map(({ method }) => String(method)))].sort(
     (a, b) => rank(a) - rank(b) || a.localeCompare(b, 'en', { numeric: true }),
   );
@@ -38,7 +42,7 @@ export function methodColor(values: Row[], legend: Spec = { title: null, symbolO
   return {
     field: 'method',
     type: 'nominal',
-    scale: { domain, range: domain.map((name) => colors[name.split(' ')[0]!]) },
+    scale: { domain, range: domain.map((name) => markOf(name).color) },
     legend,
   };
 }
@@ -48,12 +52,12 @@ export const lineLegend = { title: null, symbolType: 'stroke', symbolSize: 400, 
 
 export function methodDash(values: Row[]): Spec {
   const domain = sortOf(values);
-  const range = domain.map((name) => dashes[name.split(' ')[0]!]);
+  const range = domain.map((name) => markOf(name).dash);
   return { field: 'method', type: 'nominal', scale: { domain, range }, legend: lineLegend };
 }
 
 export function methodShape(values: Row[]): Spec {
   const domain = sortOf(values);
-  const range = domain.map((name) => shapes[name.split(' ')[0]!]);
+  const range = domain.map((name) => markOf(name).shape);
   return { field: 'method', type: 'nominal', scale: { domain, range }, legend: { title: null } };
 }

@@ -38,7 +38,10 @@ export async function loadVega(): Promise<Draw> {
   };
 }
 
-/** Colours of Okabe and Ito, which colour-blind readers can distinguish too. */
+/**
+ * Colours of Okabe and Ito, which colour-blind readers can distinguish too, and three more, legible on light
+ * and dark pages.
+ */
 export const palette = {
   blue: '#0072b2',
   vermilion: '#d55e00',
@@ -46,4 +49,7 @@ export const palette = {
   purple: '#cc79a7',
   orange: '#e69f00',
   sky: '#56b4e9',
+  violet: '#7263c8',
+  olive: '#8a8a2b',
+  grey: '#808080',
 };

@@ -86,7 +86,7 @@ const explanations: Record<string, string> = {
 function readingTable(reading: string, { summary, experiment }: Section): string {
   const rows = summary.filter((row) => row.reading === reading);
   const printed = rows.map((row) => printedAccuracy(experiment.dataset.name, row));
-  const columns = [...baseColumns];
+  const columns = columnsOf(rows);
   if (rows.every((row) => row.selectedAccuracy === null)) columns.splice(columns.indexOf(selectedColumn), 1);
   if (printed.some((value) => value !== null)) {
     columns.splice(
@@ -139,6 +139,20 @@ const bestColumn: Column<BenchSummary> = {
   cell: (row) => estimateCell(row.bestAccuracy, 100, 1),
 };
 
+const averagedColumn: Column<BenchSummary> = {
+  head: 'averaged, %',
+  title: 'test accuracy of the mean of the last networks, %',
+  cell: (row) => estimateCell(row.averagedAccuracy ?? null, 100, 1),
+};
+
+/** The columns of rows that may have averages. */
+function columnsOf(rows: BenchSummary[]): Column<BenchSummary>[] {
+  const columns = [...baseColumns];
+  if (rows.some((row) => row.averagedAccuracy !== undefined))
+    columns.splice(columns.indexOf(bestColumn) + 1, 0, averagedColumn);
+  return columns;
+}
+
 const baseColumns: Column<BenchSummary>[] = [
   { head: 'method', title: 'method and motif size', cell: (row) => words(methodLabel(row)) },
   { head: 'ε', title: 'density parameter', cell: (row) => number(row.epsilon, 0, false, true) },
@@ -187,7 +201,7 @@ function jointTable(sections: Section[]): string {
     { head: 'experiment', title: 'folder', cell: (row) => words(row.dir) },
     { head: 'data', title: 'data set', cell: (row) => words(row.data) },
     { head: 'reading', title: 'how the thesis is read', cell: (row) => words(row.reading) },
-    ...baseColumns,
+    ...columnsOf(rows),
   ];
   return `<h2>Together</h2>\n${table(columns, rows, 'All experiments')}\n`;
 }

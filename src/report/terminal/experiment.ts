@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { evolves } from '../../benchMethods.js';
 import type { BenchResults, BenchSummary } from '../../experiment/results.js';
 import { largest, smallest } from '../../extremes.js';
 import { type Column, count, grid, integer, milliseconds, orDash, percent, share, signed } from './format.js';
@@ -7,13 +8,18 @@ import { frontier } from './frontier.js';
 const methodColumn: Column<BenchSummary> = ['method', ({ method }) => method];
 const readingColumn: Column<BenchSummary> = ['reading', ({ reading }) => reading];
 const motifSizeColumn: Column<BenchSummary> = ['motif\nsize', ({ motifSize }) => orDash(motifSize, String)];
+const averagedColumn: Column<BenchSummary> = [
+  'averaged\naccuracy',
+  ({ averagedAccuracy }) => orDash(averagedAccuracy, share),
+];
+const bestColumn: Column<BenchSummary> = ['best\naccuracy', ({ bestAccuracy }) => share(bestAccuracy)];
 const columns: Column<BenchSummary>[] = [
   ['ε', ({ epsilon }) => orDash(epsilon, String)],
   ['links', ({ nnz }) => integer(nnz)],
   ['density', ({ density }) => `${Number((100 * density).toPrecision(3))} %`],
   ['final\naccuracy', ({ finalAccuracy }) => share(finalAccuracy)],
   ['selected\naccuracy', ({ selectedAccuracy }) => orDash(selectedAccuracy, share)],
-  ['best\naccuracy', ({ bestAccuracy }) => share(bestAccuracy)],
+  bestColumn,
   ['vs SET\npoints', (entry) => orDash(entry.method === 'set' ? null : entry.differenceToSet, signed)],
   ['train\nms', ({ trainMs }) => milliseconds(trainMs)],
   ['evolve\nms', ({ evolveMs }) => milliseconds(evolveMs)],
@@ -49,12 +55,13 @@ export function renderTable(
     `${environment.backend} (${environment.isa ?? 'no ISA'}), ${count(environment.threads, 'thread')}`,
   ].join(dim(' · '));
   const comparesSizes = results.config.motifSize.length > 1;
+  const averages = summary.some(({ averagedAccuracy }) => averagedAccuracy !== undefined);
   const severalReadings = new Set(summary.map(({ reading }) => reading)).size > 1;
   const all = [
     ...(severalReadings ? [readingColumn] : []),
     methodColumn,
     ...(comparesSizes ? [motifSizeColumn] : []),
-    ...columns,
+    ...columns.flatMap((column) => (column === bestColumn && averages ? [column, averagedColumn] : [column])),
   ];
   const shown = fitting(all, summary, room);
   const lines = summary.length > 0 ? [title, '', grid(shown, summary, bold), ''] : [];
@@ -101,6 +108,11 @@ function legend({ summary, config }: BenchResults): string[] {
   if (summary.some((entry) => entry.selectedAccuracy !== null)) {
     lines.push('Selected accuracy: of the epoch that is best on the validation samples.');
   }
+  if (summary.some((entry) => entry.averagedAccuracy !== undefined)) {
+    lines.push(
+      `Averaged accuracy: of the mean of the networks after ${percent(config.average ?? 0)} of the epochs.`,
+    );
+  }
   if (has('published')) {
     lines.push(
       "Published: the thesis' program, maxima of 11 epochs on the test set; its SET-motif was the static network.",
@@ -117,7 +129,7 @@ function legend({ summary, config }: BenchResults): string[] {
   if (summary.some((entry) => entry.initialLinks !== null)) {
     lines.push('Initial links: share of the links in evolving layers that were there from the start.');
   }
-  if ((has('set') || has('set-motif')) && !has('static')) {
+  if (summary.some(({ method }) => evolves(method)) && !has('static')) {
     lines.push('No static runs: without them nobody can tell what evolution contributes.');
   }
   return lines;

@@ -1,4 +1,6 @@
+import { evolves, ofSingleLinks } from '../../benchMethods.js';
 import type { BenchResults, BenchSummary } from '../../experiment/results.js';
+import { methodLabel } from '../../experiment/trial.js';
 import { type Column, grid, integer, milliseconds, orDash, percent, points, signed } from './format.js';
 
 /*
@@ -6,36 +8,38 @@ import { type Column, grid, integer, milliseconds, orDash, percent, points, sign
  */
 
 interface Row {
-  /** Summary of SET at size 1, and of SET-motif at the others. */
+  /** Summary of SET at size 1, and of SET-motif at the others; or of variants of them. */
   entry: BenchSummary;
   /** Summary of the same network without evolution. */
   still: BenchSummary | undefined;
 }
 
+const methodColumn: Column<Row> = ['method', ({ entry }) => entry.method];
 const columns: Column<Row>[] = [
   ['ε', ({ entry }) => String(entry.epsilon)],
   ['motif\nsize', ({ entry }) => String(entry.motifSize)],
   ['links', ({ entry }) => integer(entry.nnz)],
   ['accuracy\n%', ({ entry }) => points(entry.finalAccuracy)],
-  ['vs SET\npoints', ({ entry }) => orDash(entry.motifSize === 1 ? null : entry.differenceToSet, signed)],
+  ['vs SET\npoints', ({ entry }) => orDash(entry.method === 'set' ? null : entry.differenceToSet, signed)],
   ['static\n%', ({ still }) => orDash(still?.finalAccuracy, points)],
   ['train\nms', ({ entry }) => milliseconds(entry.trainMs)],
   ['train\n× SET', ({ entry }) => orDash(entry.ratioToSet?.train, ({ mean }) => mean.toFixed(2))],
   ['initial\nlinks', ({ entry }) => orDash(entry.initialLinks, percent)],
 ];
 
-/** Lines of the table; none where neither SET nor SET-motif has results. */
+/** Lines of the table; none where no method that evolves has results. */
 export function frontier({ config, summary }: BenchResults, bold: (text: string) => string): string[] {
   const rows = summary
-    .filter(({ method }) => method === 'set' || method === 'set-motif')
+    .filter(({ method }) => evolves(method))
     .map((entry) => ({ entry, still: summary.find((other) => isStatic(other, entry, config.topology)) }));
   if (rows.length === 0) return [];
+  const several = new Set(rows.map(({ entry }) => ofSingleLinks(entry.method))).size > 1;
   return [
     bold('Accuracy and time against motif size'),
     '',
-    grid(columns, rows, bold),
+    grid(several ? [methodColumn, ...columns] : columns, rows, bold),
     '',
-    ...reading(rows),
+    ...reading(rows, several),
     '',
   ];
 }
@@ -49,19 +53,23 @@ function isStatic(
   return reading === of.reading && method === 'static' && epsilon === of.epsilon && motifSize === size;
 }
 
-function reading(rows: Row[]): string[] {
+/** @param several whether they are of several methods, each with its own frontier */
+function reading(rows: Row[], several: boolean): string[] {
   const entries = rows.map(({ entry }) => entry);
   const choices = [...new Set(entries.map(({ epsilon }) => epsilon))].flatMap((epsilon) => {
     const sizes = entries.filter((entry) => entry.epsilon === epsilon && entry.onFrontier);
-    return sizes.length > 0 ? `${sizes.map(({ motifSize }) => motifSize).join(', ')} at ε ${epsilon}` : [];
+    const names = sizes.map((entry) => (several ? methodLabel(entry) : entry.motifSize));
+    return sizes.length > 0 ? `${names.join(', ')} at ε ${epsilon}` : [];
   });
   const lines = [];
   if (choices.length > 0) {
     lines.push(`Motif sizes on the frontier: ${choices.join('; ')}.`);
-    lines.push('There, no other size is both faster and at least as accurate.');
+    const other = several ? 'other size of the same method' : 'other size';
+    lines.push(`There, no ${other} is both faster and at least as accurate.`);
   }
   if (entries.some(({ differenceToSet }) => differenceToSet !== null)) {
-    lines.push('Size 1 is SET; vs SET: difference within a seed, perhaps chance where its ± is larger.');
+    const one = several ? 'Size 1 of set' : 'Size 1';
+    lines.push(`${one} is SET; vs SET: difference within a seed, perhaps chance where its ± is larger.`);
   } else {
     lines.push('Without SET (motif size 1) nobody can tell what a motif size costs or gains.');
   }

@@ -15,7 +15,7 @@ test('the defaults are the Fashion-MNIST configuration of the thesis', () => {
     zeta: 0.3,
     init: 'he-fan-in',
     ...{ rateSchedule: 'constant', rateEnd: 0, warmup: 0, weightDecayMode: 'thesis', dropout: 0 },
-    ...{ zetaSchedule: 'constant', evolveEvery: 1, evolveUntil: 1 },
+    ...{ zetaSchedule: 'constant', evolveEvery: 1, evolveUntil: 1, inputOrder: 'given' },
   });
   expect(experimentConfig({ dataset, optimizer: 'adamw' }).weightDecayMode).toBe('decoupled');
 });
@@ -23,7 +23,7 @@ test('the defaults are the Fashion-MNIST configuration of the thesis', () => {
 test.each([
   ['methods', []],
   ['methods', ['set', 'set']],
-  ['methods', ['rigl']],
+  ['methods', ['hebb']],
   ['epsilon', [1, 0]],
   ['epsilon', 5],
   ['hidden', []],
@@ -61,6 +61,14 @@ test.each([
   ['evolveEvery', null],
   ['evolveUntil', 0],
   ['evolveUntil', 1.1],
+  ['average', 1],
+  ['average', -0.1],
+  ['average', '0.5'],
+  ['inputOrder', 'rows'],
+  ['inputOrder', 'tiles:4'],
+  ['inputOrder', [1, 0]],
+  ['inputOrder', null],
+  ['inputOrder', 4],
 ])('a bad %s is named: %j', (option, value) => {
   expect(() => experimentConfig({ dataset, [option]: value })).toThrow(
     expect.objectContaining({
@@ -76,6 +84,14 @@ test('an evolution every so many steps is checked by its parts', () => {
   expect(config({ steps: 500 }).evolveEvery).toEqual({ steps: 500 });
   expect(() => config({ steps: 0 })).toThrow('[bench] evolveEvery.steps must be a whole number from 1');
   expect(() => config({ step: 5 })).toThrow('unknown key "step" of evolveEvery; did you mean steps?');
+});
+
+test('tiles of an order of inputs are checked by their parts', () => {
+  const config = (inputOrder: object) =>
+    experimentConfig({ dataset, inputOrder: inputOrder as { tiles: number } });
+  expect(config({ tiles: 4 }).inputOrder).toEqual({ tiles: 4 });
+  expect(() => config({ tiles: 1 })).toThrow('[bench] inputOrder.tiles must be a whole number from 2');
+  expect(() => config({ tile: 4 })).toThrow('unknown key "tile" of inputOrder; did you mean tiles?');
 });
 
 test('seeds of later runs must exist too', () => {
@@ -184,7 +200,10 @@ test.each<[Partial<ExperimentConfig>, string]>([
   [{ topology: 'motif', motifSize: [2, 4] }, 'a single size above 1 with topology motif, .*; got 2,4'],
   [{ topology: 'motif', motifSize: [1] }, 'a single size above 1 with topology motif'],
   [{ topology: 'motif-printed', motifSize: [1, 2] }, 'a single size above 1 with topology motif-printed'],
-  [{ methods: ['set', 'static'], motifSize: [1, 2] }, 'a single size unless set-motif is among the methods'],
+  [
+    { methods: ['set', 'static'], motifSize: [1, 2] },
+    'a single size unless one of set-motif, set-motif-walk, set-motif-gradient is among the methods',
+  ],
 ])('motif sizes that say nothing are refused: %j', (options, message) => {
   expect(() => runsOf(options)).toThrow(
     expect.objectContaining({

@@ -133,4 +133,9 @@ test('SET exchanges single links of either sign, whatever the motifs of the mode
     motifSize: 1,
     prune: 'thesis',
   });
+  const lowest = { prune: 'lowest', motifSize: 3 } as const;
+  expect(trainingPlan('fit', { evolution: lowest }, sgd(4)).policy).toMatchObject({
+    motifSize: 1,
+    prune: 'lowest',
+  });
 });

@@ -159,6 +159,20 @@ test('under it stands what is on the frontier at each epsilon, and how to read i
   expect(lines).toContainEqual(expect.stringMatching(/^Static: same network, not evolved/));
 });
 
+test('several methods are told apart, each with its own sizes', () => {
+  const walks = [
+    { ...entry, method: 'set-walk' as const, onFrontier: false },
+    { ...motif4, method: 'set-motif-walk' as const, onFrontier: true },
+  ];
+  const lines = frontier([entry, motif4, ...walks, { ...entry, method: 'rigl', onFrontier: null }]);
+  expect(lines).toContain('set 13 1 1,234,567 82.1 ± 0.4 – – 123 1.00 66 %');
+  expect(lines).toContain('set-walk 13 1 1,234,567 82.1 ± 0.4 +0.0 ± 0.0 – 123 1.00 66 %');
+  expect(lines).toContainEqual(expect.stringMatching(/^set-motif-walk 13 4 /));
+  expect(lines).toContain('Motif sizes on the frontier: set, set-motif 4, set-motif-walk 4 at ε 13.');
+  expect(lines).toContain('There, no other size of the same method is both faster and at least as accurate.');
+  expect(lines).toContainEqual(expect.stringMatching(/^Size 1 of set is SET; vs SET: /));
+});
+
 test('without SET, static or a frontier nothing is claimed about them', () => {
   const alone = { ...motif4, ratioToSet: null, differenceToSet: null, onFrontier: null };
   const lines = frontier([alone, { ...alone, motifSize: 16 }]);
