@@ -56,7 +56,7 @@ test('evolution: growth of each kind, of single links and motifs, in networks of
   const links = await linksOf('evolution');
   expect(links.slice(0, links.length / 5).map(({ arm }) => arm)).toEqual([
     ...['static 1', 'static 4', 'set 1', 'set-motif 4', 'set-walk 1', 'set-motif-walk 4'],
-    ...['set-gradient 1', 'set-motif-gradient 4'],
+    ...['set-gradient 1', 'set-motif-gradient 4', 'rigl 1'],
   ]);
   for (const { arm, links: own } of links) expect(Math.abs(own - 76_000), arm).toBeLessThan(760);
 });
