@@ -50,7 +50,10 @@ export function frame(values: Row[], spec: Spec): Spec {
   return { $schema, width: 520, height: 300, data: { values }, ...spec, config };
 }
 
-/** Small multiples: one panel per value of `panel`, two in a row, so that a phone can show them. */
+/**
+ * Small multiples: one panel per value of `panel`, two in a row, so that a phone can show them. A panel that is
+ * alone takes the width of two.
+ */
 export function panels(
   values: Row[],
   spec: Spec,
@@ -61,6 +64,7 @@ export function panels(
   }: { width?: number; height?: number | Spec; independent?: 'x' | 'both' } = {},
 ): Spec {
   const sort = [...new Set(values.map(({ panel }) => String(panel)))];
+  const alone = sort.length === 1;
   const scale =
     independent === undefined
       ? {}
@@ -70,9 +74,9 @@ export function panels(
     data: { values },
     facet: { field: 'panel', type: 'nominal', sort, header: { title: null } },
     columns: 2,
-    spec: { width, height, ...spec },
+    spec: { width: alone ? 2 * width : width, height, ...spec },
     ...(independent !== undefined && { resolve: { scale } }),
-    config,
+    config: alone ? { ...config, legend: { ...config.legend, columns: 3 } } : config,
   };
 }
 
