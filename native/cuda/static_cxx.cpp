@@ -5,6 +5,7 @@
  * a library with libc++ inside has it not. Nothing here comes near: sizes are checked before.
  */
 namespace std {
+// NOLINTNEXTLINE(bugprone-reserved-identifier): that is its name
 __attribute__((visibility("hidden"))) void __throw_length_error(const char*) {
   std::abort();
 }

@@ -74,12 +74,13 @@ function findZig() {
 function unpack(name, integrity, folder) {
   console.log(`fetching ${name} ${zigVersion}`);
   mkdirSync(folder, { recursive: true });
-  const packed = spawnSync('npm', ['pack', '--json', `${name}@${zigVersion}`], {
+  const packed = spawnSync('npm', ['pack', '--silent', `${name}@${zigVersion}`], {
     cwd: folder,
     encoding: 'utf8',
   });
-  if (packed.status !== 0) throw new Error(`npm pack ${name} failed: ${packed.stderr}`);
-  const file = path.join(folder, JSON.parse(packed.stdout)[0].filename);
+  if (packed.status !== 0)
+    throw new Error(`npm pack ${name} failed: ${packed.error?.message ?? packed.stderr}`);
+  const file = path.join(folder, packed.stdout.trim().split('\n').at(-1));
   const hash = createHash('sha512').update(readFileSync(file)).digest('base64');
   if (`sha512-${hash}` !== integrity)
     throw new Error(`${name} ${zigVersion} has another hash: sha512-${hash}`);
