@@ -95,10 +95,12 @@ void run_threads(unsigned count, const Task& task) {
   std::vector<std::thread> threads;
   threads.reserve(count);
   unsigned started = 1;
-  try {
-    for (; started < count; ++started) threads.emplace_back(task, started);
-  } catch (const std::system_error&) {
-    // fewer threads, then
+  for (; started < count; ++started) {
+    try {
+      threads.emplace_back(task, started);
+    } catch (const std::system_error&) {
+      break;  // fewer threads, then
+    }
   }
   task(0u);
   for (unsigned t = started; t < count; ++t) task(t);
