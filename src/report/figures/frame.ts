@@ -51,8 +51,8 @@ export function frame(values: Row[], spec: Spec): Spec {
 }
 
 /**
- * Small multiples: one panel per value of `panel`, two in a row, so that a phone can show them. A panel that is
- * alone takes the width of two.
+ * Small multiples: one panel per value of `panel`, two in a row, so that a phone can show them. A panel that
+ * is alone takes the width of two.
  */
 export function panels(
   values: Row[],
