@@ -12,7 +12,7 @@ import { checkTableChoice, type TableChoice, tableChoiceKeys } from '../datasets
 import { checkTiles, orderOf, type TileOrder } from '../datasets/inputOrder.js';
 import type { Dataset } from '../datasets/types.js';
 import { SetNativeError } from '../errors.js';
-import { methodsOf, refinementsOf } from '../thesis/readings.js';
+import { methodsOf, refinements, refinementsOf } from '../thesis/readings.js';
 import { hasEnd } from '../training/learningRate.js';
 import { optimizerDefaults, ranges } from '../training/options.js';
 import { checkEvery } from '../training/schedule.js';
@@ -207,26 +207,14 @@ export function checkOrderOf(config: ExperimentConfig, { train, imageShape }: Da
     orderOf('bench', refinedOf(config, reading).inputOrder, { features: train.features, imageShape });
 }
 
-/** Options that experiments of earlier versions do not have: they ran with what is the default now. */
-const added: readonly string[] = [
-  'rateSchedule',
-  'rateEnd',
-  'warmup',
-  'weightDecayMode',
-  'dropout',
-  'zetaSchedule',
-  'evolveEvery',
-  'evolveUntil',
-  'inputOrder',
-  'average',
-] satisfies (keyof ExperimentConfig)[];
-
 /**
  * Options that decide the bits of a result, sorted by name; the same for an experiment of an earlier version
- * and for one of this version that is asked for the same.
+ * and for one of this version that is asked for the same. Earlier versions have none of the refinements: they
+ * ran with what is the default of these now.
  */
 export function decisiveOptions(config: ExperimentConfig): [string, unknown][] {
   const { jobs: _jobs, threads: _threads, dataDir: _dataDir, csv: _csv, ...options } = config;
+  const added: readonly string[] = refinements;
   const defaults: Partial<ExperimentConfig> = { ...experimentDefaults, ...defaultsOf(config.optimizer) };
   return Object.entries(options)
     .filter(([key, value]) => !added.includes(key) || value !== defaults[key as keyof ExperimentConfig])

@@ -132,7 +132,8 @@ interface Asked extends Refinements {
   activation: ActivationName;
 }
 
-const refinements = [
+/** Names of the options that the thesis does not have. */
+export const refinements = [
   'rateSchedule',
   'rateEnd',
   'warmup',
